@@ -1,0 +1,1 @@
+"""What ships: the bundled model, the model registry, query sets and style."""

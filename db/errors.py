@@ -1,0 +1,82 @@
+"""One tree of errors. Each says what is wrong, where, and what to do next; the doors print it as one line."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FilmroomError(Exception):
+    """Something a person can act on.
+
+    `what` is the fault, `where` the file, option or value it is about, `fix` the next step. No patient data in
+    any of them: `where` is a path the person gave or owns, never the content of a tag.
+    """
+
+    def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.fix = fix
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        said = self.what if self.where is None else f"{self.where}: {self.what}"
+        said = said.rstrip(".")
+        return f"{said}. {self.fix}" if self.fix else f"{said}."
+
+
+class BadInput(FilmroomError):
+    """A value, file or query that a person gave cannot be used as it is."""
+
+
+class NotFound(FilmroomError):
+    """What was asked for is not there."""
+
+
+class ArchiveBusy(FilmroomError):
+    """Another process is writing to the archive."""
+
+
+class ArchiveDamaged(FilmroomError):
+    """The catalog itself cannot be read (the vector index is derived and never raises this)."""
+
+
+class ModelUnavailable(FilmroomError):
+    """A model cannot be loaded: not downloaded, incomplete, of another architecture, or without a text tower."""
+
+
+class MissingExtra(FilmroomError):
+    """An optional package is needed."""
+
+    def __init__(self, feature: str, *, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs an optional package", fix=f"Install it with: pip install 'filmroom[{extra}]'"
+        )
+
+
+class Stage(StrEnum):
+    """Where on its way a file was turned away."""
+
+    OPEN = "open"
+    DECODE = "decode"
+    WINDOW = "window"
+    EMBED = "embed"
+
+
+class Rejected(FilmroomError):
+    """A file that cannot be indexed. The run goes on; stage, reason and remedy are stored and shown.
+
+    `reason` is from a small fixed vocabulary without names, paths or tag values, so that it can be counted.
+    """
+
+    def __init__(self, reason: str, *, stage: Stage, remedy: str) -> None:
+        super().__init__(reason, fix=remedy)
+        self.reason = reason
+        self.stage = stage
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rejected, (self.reason, self.stage, self.remedy))
+
+
+def _rejected(reason: str, stage: Stage, remedy: str) -> Rejected:
+    return Rejected(reason, stage=stage, remedy=remedy)

@@ -1,0 +1,122 @@
+"""The records that travel between the rooms. Frozen, and free of any library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What became of a film: `gone` keeps its judgements and tags, and is left out of every search."""
+
+    PRESENT = "present"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The only facts of a film that are kept (an allow-list; see docs/privacy.md).
+
+    `age` is in whole years, at most 89; `year` is the study's year. No name, no exact date, no free text.
+    """
+
+    modality: str | None = None
+    view: str | None = None
+    body_part: str | None = None
+    laterality: str | None = None
+    sex: str | None = None
+    age: int | None = None
+    year: int | None = None
+    rows: int = 0
+    columns: int = 0
+    photometric: str | None = None
+    study_uid: str | None = None
+    series_uid: str | None = None
+    instance_uid: str | None = None
+    patient_key: str | None = None
+    burned_in: bool | None = None
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a vector belongs. Vectors of two spaces are never compared.
+
+    `fingerprint` is a SHA-256 over the weights, the tokenizer and the preprocessing; `vectors` is T, the vectors
+    per film (ELIXR has 32); the score of a film is its best vector's.
+    """
+
+    model: str
+    fingerprint: str
+    dim: int
+    vectors: int = 1
+    has_text: bool = True
+
+
+@dataclass(frozen=True)
+class Label:
+    """A named finding of a film. `value` is 1.0 for present, 0.0 for absent; sources such as a probe give between."""
+
+    name: str
+    value: float = 1.0
+    source: str = "csv"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Inclusive at both ends; None leaves an end open."""
+
+    low: int | None = None
+    high: int | None = None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which films may answer. Empty fields do not filter; the values of one field are alternatives (or);
+    the fields are conditions (and); `not_...` excludes."""
+
+    views: tuple[str, ...] = ()
+    not_views: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
+    sexes: tuple[str, ...] = ()
+    age: Range = field(default_factory=Range)
+    year: Range = field(default_factory=Range)
+    labels: tuple[str, ...] = ()
+    not_labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    not_patients: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    not_phrases: tuple[str, ...] = ()
+    has_report: bool | None = None
+    scores: tuple[ScoreFilter, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self != Filter()
+
+
+@dataclass(frozen=True)
+class ScoreFilter:
+    """`probe:NAME>0.8`: films whose stored label NAME from source `probe` has a value in [low, high]."""
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Film:
+    """One image and frame of the catalog. `path` is relative to `root`."""
+
+    id: int
+    root: str
+    path: str
+    frame: int
+    state: State
+    size: int
+    tags: Tags
+    labels: tuple[Label, ...] = ()
+    has_report: bool = False

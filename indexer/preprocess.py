@@ -65,7 +65,7 @@ class Preprocess:
         height, width = pixels.shape
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
-        # Pillow alone takes 100 ms for a 7.5 megapixel film; averaged in blocks to about twice S first, 27 ms.
+        # Pillow alone takes 100 ms for a 7.5 megapixel film; averaged in blocks first, 27 ms.
         block = max(1, side // (2 * self.size))
         blocks = -(-side // block)
         square = np.zeros((blocks * block, blocks * block), np.float32)

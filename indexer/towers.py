@@ -9,30 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import Space
+from indexer.preprocess import Preprocess
 from indexer.radiograph import Radiograph
 
 Vectors = NDArray[np.float32]
 
 
 class Towers(Protocol):
-    """A contrastive model. Loading one tower does not load the other."""
+    """A contrastive model. Loading one tower does not load the other; neither loads before it is used."""
 
     space: Space
-
-    def prepare(self, film: Radiograph) -> NDArray[np.float32]:
-        """The tower's input (C, S, S) from one film: padded, resized, normalised; runs in decoding workers."""
-        ...
+    preprocess: Preprocess
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, C, S, S) -> (N, T, D), rows of unit length."""
+        """(N, C, S, S) from `preprocess.normalise` -> (N, T, D), rows of unit length: the way of bulk indexing.
+
+        A film that the tower cannot embed comes back as a row that is not finite.
+        """
         ...
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, T, D), rows of unit length."""
+        """(N, T, D), rows of unit length: the way of a query by film."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, D), rows of unit length. Raises ModelUnavailable where the model has no text tower."""
+        """(N, D), rows of unit length. A text is the bare finding: the model's prompt is put around it here.
+
+        Raises ModelUnavailable where the model has no text tower.
+        """
         ...
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
@@ -41,3 +45,20 @@ class Towers(Protocol):
         Raises ModelUnavailable where the tower has no patches in the joint space.
         """
         ...
+
+
+def prepare(batch: Sequence[Radiograph], preprocess: Preprocess) -> NDArray[np.float32]:
+    """Films -> (N, C, S, S) float32, the input of an image tower."""
+    side = preprocess.size
+    grey = np.empty((len(batch), side, side), np.uint16)
+    for row, film in enumerate(batch):
+        grey[row] = preprocess.shrink(film.pixels)
+    return preprocess.normalise(grey)
+
+
+def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
+    """The same directions with length 1 along the last axis, float32; a row of zeros becomes not-a-number."""
+    rows = vectors.astype(np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows

@@ -1,0 +1,151 @@
+"""Towers that run as exported graphs: neither torch nor open_clip is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.errors import ModelUnavailable
+from indexer.model_folder import FACTS, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, ModelFacts, read_facts
+from indexer.radiograph import Radiograph
+from indexer.towers import Vectors, prepare, unit_rows
+
+_TEXTS_AT_ONCE = 64
+
+
+class OnnxTowers:
+    """The model in a folder (see `indexer.model_folder`) through ONNX Runtime.
+
+    The text tower always runs on the processor: a query is one short text, and a GPU takes longer to wake. The
+    image tower runs on a CUDA device where onnxruntime-gpu finds one, unless `device` is "cpu".
+    """
+
+    def __init__(self, folder: Path, *, device: str | None = None, facts: ModelFacts | None = None) -> None:
+        self.folder = folder
+        self.facts = facts or read_facts(folder)
+        self.space = self.facts.space
+        self.preprocess = self.facts.preprocess
+        self._device = device
+        missing = [name for name in self.facts.files if not (folder / name).is_file()]
+        if missing:
+            raise ModelUnavailable(
+                f"the model is incomplete: {', '.join(sorted(missing))} missing",
+                where=folder,
+                fix="Fetch or export the model again.",
+            )
+
+    def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
+        """(N, C, S, S) -> (N, T, D), rows of unit length; rows of films it cannot embed are not finite."""
+        if not len(batch):
+            return np.empty((0, self.space.vectors, self.space.dim), np.float32)
+        (found,) = self._image.run(["embedding"], {"pixels": batch})
+        shape = (len(batch), self.space.vectors, self.space.dim)
+        return unit_rows(_shaped(found, shape, self.folder / IMAGE_GRAPH))
+
+    def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
+        """(N, T, D), rows of unit length."""
+        return self.embed_prepared(prepare(batch, self.preprocess))
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """(N, D), rows of unit length; texts longer than the tower's context are cut. Raises ModelUnavailable."""
+        found = np.empty((len(texts), self.space.dim), np.float32)
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            tokens = self.tokenize(texts[start : start + _TEXTS_AT_ONCE])
+            (rows,) = self._text.run(["embedding"], {"tokens": tokens})
+            shape = (len(tokens), self.space.dim)
+            found[start : start + len(tokens)] = unit_rows(_shaped(rows, shape, self.folder / TEXT_GRAPH))
+        return found
+
+    def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Token ids (N, L) of the texts within the model's prompt."""
+        asked = [self.facts.prompt.replace("{}", text) for text in texts]
+        if self.facts.lower:
+            asked = [text.lower() for text in asked]
+        return np.array([found.ids for found in self._tokenizer.encode_batch(asked)], np.int64)
+
+    def patch_vectors(self, film: Radiograph) -> Vectors:
+        """(h, w, D), unit rows. Raises ModelUnavailable where the graph has no patches."""
+        if "patches" not in {output.name for output in self._image.get_outputs()}:
+            raise ModelUnavailable(
+                f"model {self.space.model} has no patch vectors",
+                fix="Heat maps need a model whose patches lie in the joint space, such as filmroom-mini.",
+            )
+        (found,) = self._image.run(["patches"], {"pixels": prepare([film], self.preprocess)})
+        return unit_rows(found[0])
+
+    @cached_property
+    def _image(self) -> Any:
+        return self._session(IMAGE_GRAPH, device=self._device)
+
+    @cached_property
+    def _text(self) -> Any:
+        if not self.space.has_text:
+            raise ModelUnavailable(
+                f"model {self.space.model} has no text tower",
+                fix="It finds similar films (--like); for words take another model, such as filmroom-mini.",
+            )
+        return self._session(TEXT_GRAPH, device="cpu")
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
+
+        path = self.folder / TOKENIZER
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as fault:  # the library raises bare Exception
+            raise ModelUnavailable(f"the tokenizer cannot be read ({_line(fault)})", where=path) from None
+        tokenizer.enable_truncation(self.facts.context_length)
+        length = None if self.facts.pad_to_longest else self.facts.context_length
+        tokenizer.enable_padding(pad_id=self.facts.pad_id, length=length)
+        return tokenizer
+
+    def _session(self, name: str, *, device: str | None) -> Any:
+        import onnxruntime
+
+        path = self.folder / name
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _cores()
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            onnxruntime.preload_dlls()
+            providers.insert(0, "CUDAExecutionProvider")
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as fault:  # ONNX Runtime's errors have no common parent but Exception
+            raise ModelUnavailable(
+                f"the graph cannot be loaded ({_line(fault)})",
+                where=path,
+                fix=f"Compare it with the checksums in {FACTS}, or export it again.",
+            ) from None
+        inputs = {"pixels", "tokens"} & {given.name for given in session.get_inputs()}
+        if not inputs or "embedding" not in {output.name for output in session.get_outputs()}:
+            raise ModelUnavailable("the graph is not a tower of this program", where=path)
+        return session
+
+
+def _shaped(found: NDArray[np.float32], shape: tuple[int, ...], graph: Path) -> NDArray[np.float32]:
+    if found.size != np.prod(shape):
+        raise ModelUnavailable(
+            f"the graph answers {found.shape} where {FACTS} promises {shape}",
+            where=graph,
+            fix="Fetch or export the model again.",
+        )
+    return found.reshape(shape)
+
+
+def _cores() -> int:
+    """The processors this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _line(fault: Exception) -> str:
+    said = str(fault).strip().splitlines()
+    return said[0][:160] if said else type(fault).__name__

@@ -1,0 +1,136 @@
+// The wall of films. Text from files and queries goes in as textContent only; addresses only into src and href.
+
+const ICONS = {
+  up: "M6 10v9M6 19h10.5l2-7.5V10H13l1-5.5L12.5 4 6 11",
+  down: "M18 14V5M18 5H7.5l-2 7.5V14H11l-1 5.5 1.5.5L18 13",
+  like: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13zM15.5 15.5 20 20M10.5 7.8v5.4M7.8 10.5h5.4",
+  pick: "M5 12.5l4.5 4.5L19 7.5",
+};
+const SAYS = { up: "More of this (U)", down: "Less of this (D)", like: "Films like this one (M)", pick: "Pick (X)" };
+const KEYS = { u: "up", d: "down", m: "like", x: "pick" };
+
+function make(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+function cell(item, tools, act) {
+  const box = make("li", "cell");
+  if (item.mark) box.classList.add(item.mark);
+  if (item.picked) box.classList.add("picked");
+  const link = make("a", "frame");
+  link.href = item.href;
+  link.dataset.id = item.id;
+  link.setAttribute("aria-label", item.alt);
+  if (item.src) {
+    const image = make("img");
+    image.loading = "lazy";
+    image.decoding = "async";
+    image.alt = "";
+    image.src = item.src;
+    image.onerror = () => {
+      image.onerror = null;
+      setTimeout(() => { image.src = item.src; }, 500);
+    };
+    link.append(image);
+  } else {
+    link.classList.add("none");
+    link.append(make("span", "", "No thumbnail"));
+  }
+  link.onclick = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    act("open", item.id);
+  };
+  box.append(link);
+  if (tools.length) {
+    const bar = make("div", "tools");
+    tools.forEach((name) => {
+      const button = make("button");
+      button.type = "button";
+      button.tabIndex = -1;
+      button.title = SAYS[name];
+      button.dataset.tool = name;
+      button.setAttribute("aria-label", `${SAYS[name]}: ${item.alt}`);
+      const on = (name === "up" && item.vote > 0) || (name === "down" && item.vote < 0) || (name === "pick" && item.picked);
+      if (name !== "like") button.setAttribute("aria-pressed", String(Boolean(on)));
+      if (on) bar.classList.add("set");
+      button.append(icon(name));
+      button.onclick = () => act(name, item.id);
+      bar.append(button);
+    });
+    box.append(bar);
+  }
+  if (item.bar !== null && item.bar !== undefined) {
+    const bar = make("div", "bar");
+    bar.setAttribute("aria-hidden", "true");
+    const fill = make("i");
+    fill.style.width = `${Math.round(Math.min(1, Math.max(0, item.bar)) * 100)}%`;
+    bar.append(fill);
+    box.append(bar);
+  }
+  const line = make("div", "line");
+  line.append(make("span", "", item.facts));
+  if (item.score) {
+    const score = make("span", "score muted", item.score);
+    score.title = item.score_says ?? "";
+    line.append(score);
+  }
+  box.append(line);
+  const labels = make("div", "labels muted", item.labels || "\u00a0");
+  labels.title = item.labels ?? "";
+  if (item.mark) labels.prepend(make("span", `${item.mark}-mark`, `${item.mark_says} · `));
+  box.append(labels);
+  return box;
+}
+
+function move(list, from, key) {
+  const links = [...list.querySelectorAll(".frame")];
+  const at = links.indexOf(from);
+  const top = (link) => Math.round(link.getBoundingClientRect().top);
+  const across = Math.max(1, links.filter((link) => top(link) === top(links[0])).length);
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[key];
+  let to = at;
+  if (key === "Home") to = 0;
+  else if (key === "End") to = links.length - 1;
+  else if (at + step >= 0 && at + step < links.length) to = at + step;
+  links.forEach((l, i) => { l.tabIndex = i === to ? 0 : -1; });
+  links[to]?.focus();
+}
+
+export default function show({ data, parentElement, setTriggerValue }) {
+  const list = parentElement.querySelector(".grid");
+  if (!list || !data) return;
+  const active = list.getRootNode().activeElement;
+  const focused = active?.closest?.(".cell")?.querySelector(".frame")?.dataset.id;
+  const act = (what, id) => setTriggerValue("act", { what, id });
+  list.setAttribute("aria-label", data.title);
+  list.classList.toggle("small", Boolean(data.small));
+  list.replaceChildren(...data.items.map((item) => cell(item, data.tools ?? [], act)));
+  const links = [...list.querySelectorAll(".frame")];
+  const home = links.find((link) => link.dataset.id === focused) ?? links[0];
+  links.forEach((link) => { link.tabIndex = link === home ? 0 : -1; });
+  if (focused && home) home.focus({ preventScroll: true });
+  list.onkeydown = (event) => {
+    const link = event.target.closest(".cell")?.querySelector(".frame");
+    if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
+    const tool = KEYS[event.key.toLowerCase()];
+    if (["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) move(list, link, event.key);
+    else if (tool && (data.tools ?? []).includes(tool)) act(tool, link.dataset.id);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+}

@@ -1,0 +1,18 @@
+"""Bytes that the browser fetches by URL: thumbnails, pixels, attention maps."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.runtime import get_instance
+
+
+def url(data: bytes, kind: str, *, slot: str) -> str:
+    """The address of `data` for this session. `kind` is its MIME type.
+
+    `slot` names the place on the page: what stood there before is forgotten with the next run. The address is
+    a hash of the content, so the browser keeps what it has seen. Streamlit's own parts (`st.image`) do the same;
+    there is no public function for it.
+    """
+    address = get_instance().media_file_mgr.add(data, kind, slot)
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}{address}" if base else address

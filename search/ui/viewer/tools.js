@@ -1,0 +1,210 @@
+// The viewer's tools, pointers and keys, and the door that Streamlit calls.
+
+Object.assign(Viewer.prototype, {
+  attentionOn() {
+    return this.find("[data-act=attention]").getAttribute("aria-pressed") === "true";
+  },
+
+  showState() {
+    const { data } = this;
+    const waiting = !this.film && !!(data.pixels || data.waiting);
+    if (waiting || this.film || data.note) this.find(".notice").textContent = this.film || this.paper.width ? "" : waiting ? "Loading the film" : data.note ?? "";
+    this.root.querySelectorAll("[data-tool]").forEach((b) => b.setAttribute("aria-checked", String(b.dataset.tool === this.tool)));
+    this.canvas.dataset.tool = this.tool;
+    this.find("[data-act=preset]").value = this.view.preset;
+    this.find("[data-act=invert]").setAttribute("aria-pressed", String(this.view.invert));
+    const attention = this.find("[data-act=attention]");
+    const on = Boolean(data.attention);
+    attention.setAttribute("aria-pressed", String(on));
+    attention.disabled = !data.can_attend;
+    attention.title = data.can_attend ? "Where the query matches (H)" : data.why_not ?? "";
+    this.find(".opacity").hidden = !on;
+    this.find(".warn").hidden = !on;
+    for (const act of ["preset", "invert"]) this.find(`[data-act=${act}]`).disabled = !this.film;
+  },
+
+  choose(preset) {
+    if (!this.film || !preset) return;
+    this.view.window = presetWindow(preset, this.counts);
+    this.view.preset = preset;
+    this.develop(false);
+    this.showState();
+    this.draw();
+  },
+
+  shade(dx, dy, dragging) {
+    if (!this.film) return;
+    const { window: w } = this.view;
+    const pace = Math.max(0.15, w.width);
+    w.width = Math.min(2, Math.max(0.01, w.width + (dx / 500) * pace));
+    w.centre = Math.min(1.5, Math.max(-0.5, w.centre + (dy / 500) * pace));
+    this.view.preset = "";
+    this.develop(dragging);
+    this.draw();
+  },
+
+  act(name) {
+    const { view } = this;
+    if (name === "in") this.zoomTo(view.zoom * 1.25);
+    if (name === "out") this.zoomTo(view.zoom / 1.25);
+    if (name === "one") this.zoomTo(1 / (this.fitScale() * (window.devicePixelRatio || 1)));
+    if (name === "fit") Object.assign(view, { zoom: 1, x: 0, y: 0 });
+    if (name === "rotate") Object.assign(view, { turn: (view.turn + 1) % 4, x: 0, y: 0 });
+    if (name === "invert" && this.film) {
+      view.invert = !view.invert;
+      this.develop(false);
+    }
+    if (name === "reset") {
+      this.view = freshView();
+      this.develop(false);
+    }
+    if (name === "full") {
+      if (document.fullscreenElement) document.exitFullscreen();
+      else this.find(".viewer").requestFullscreen?.().catch(() => {});
+    }
+    if (name === "attention" && this.data.can_attend) this.send("attention", !this.data.attention);
+    this.showState();
+    this.draw();
+  },
+
+  listBoxes(boxes) {
+    const list = this.find(".boxes");
+    list.hidden = boxes.length === 0;
+    list.replaceChildren(...boxes.map(({ text }, at) => {
+      const item = document.createElement("li");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = text;
+      button.onfocus = button.onmouseenter = () => this.light(at);
+      button.onblur = button.onmouseleave = () => this.light(-1);
+      item.append(button);
+      return item;
+    }));
+  },
+
+  light(at, px, py) {
+    this.lit = at;
+    const tip = this.find(".tip");
+    tip.hidden = at < 0 || px === undefined;
+    if (!tip.hidden) {
+      tip.textContent = this.data.boxes[at].text;
+      tip.style.left = `${Math.min(px + 14, this.canvas.clientWidth - 180)}px`;
+      tip.style.top = `${py + 14}px`;
+    }
+    this.draw();
+  },
+
+  hover(px, py) {
+    this.at = { x: px, y: py };
+    const boxes = this.data?.boxes ?? [];
+    if (!boxes.length) return this.readOut();
+    const { width, height } = this.size();
+    const { x, y } = this.toFilm(px, py);
+    const inside = ({ box }) => x / width >= box[0] && x / width <= box[2] && y / height >= box[1] && y / height <= box[3];
+    return this.light(boxes.findIndex(inside), px, py);
+  },
+
+  listen() {
+    const place = (event) => {
+      const edge = this.canvas.getBoundingClientRect();
+      return { x: event.clientX - edge.left, y: event.clientY - edge.top };
+    };
+    this.canvas.onpointerdown = (event) => {
+      this.canvas.setPointerCapture(event.pointerId);
+      this.pointers.set(event.pointerId, place(event));
+      const panning = this.tool === "pan" || event.button !== 0 || event.shiftKey;
+      this.drag = panning ? "pan" : "window";
+      this.canvas.classList.add("dragging");
+    };
+    this.canvas.onpointermove = (event) => {
+      const now = place(event);
+      const before = this.pointers.get(event.pointerId);
+      if (!before) return this.hover(now.x, now.y);
+      if (this.pointers.size === 2) return this.pinch(event.pointerId, now);
+      this.pointers.set(event.pointerId, now);
+      const [dx, dy] = [now.x - before.x, now.y - before.y];
+      if (this.drag === "window") return this.shade(dx, dy, true);
+      this.view.x += dx;
+      this.view.y += dy;
+      return this.draw();
+    };
+    this.canvas.onpointerup = this.canvas.onpointercancel = (event) => {
+      if (!this.pointers.delete(event.pointerId) || this.pointers.size) return;
+      this.canvas.classList.remove("dragging");
+      if (this.drag === "window") this.develop(false);
+      this.showState();
+      this.draw();
+    };
+    this.canvas.onpointerleave = () => {
+      this.at = null;
+      if (this.data?.boxes?.length) this.light(-1);
+    };
+    this.canvas.oncontextmenu = (event) => event.preventDefault();
+    this.canvas.ondblclick = () => this.act("fit");
+    this.canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const { x, y } = place(event);
+      this.zoomTo(this.view.zoom * Math.exp(-event.deltaY / (event.ctrlKey ? 120 : 500)), x, y);
+    }, { passive: false });
+    this.canvas.onkeydown = (event) => this.key(event);
+    this.root.querySelectorAll("[data-tool]").forEach((button) => {
+      button.onclick = () => {
+        this.tool = button.dataset.tool;
+        this.showState();
+      };
+    });
+    this.root.querySelectorAll("button[data-act]").forEach((button) => {
+      button.onclick = () => this.act(button.dataset.act);
+    });
+    this.find("[data-act=preset]").onchange = (event) => this.choose(event.target.value);
+    this.find("[data-act=opacity]").oninput = () => this.draw();
+    document.fonts?.ready.then(() => this.draw());
+  },
+
+  pinch(id, now) {
+    const [a, b] = [...this.pointers.entries()];
+    const other = a[0] === id ? b[1] : a[1];
+    const before = this.pointers.get(id);
+    const length = (p) => Math.hypot(p.x - other.x, p.y - other.y) || 1;
+    this.pointers.set(id, now);
+    this.view.x += (now.x - before.x) / 2;
+    this.view.y += (now.y - before.y) / 2;
+    this.zoomTo((this.view.zoom * length(now)) / length(before), (now.x + other.x) / 2, (now.y + other.y) / 2);
+  },
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const key = event.key.toLowerCase();
+    const arrows = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
+    if (arrows[key]) {
+      const [dx, dy] = arrows[key];
+      if (event.shiftKey) {
+        this.shade(dx * 20, dy * 20, false);
+        this.showState();
+      } else {
+        this.view.x -= dx * 40;
+        this.view.y -= dy * 40;
+        this.draw();
+      }
+    } else if (KEYS[key]) this.act(KEYS[key]);
+    else if (PRESET_KEYS[key]) this.choose(PRESET_KEYS[key]);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  },
+});
+
+export default function show({ data, parentElement, setStateValue }) {
+  let viewer = viewers.get(parentElement);
+  if (!viewer || !viewer.root.contains(viewer.canvas)) {
+    viewer = new Viewer(parentElement);
+    viewers.set(parentElement, viewer);
+  }
+  if (data) viewer.update(data, setStateValue);
+  return () => {
+    // Streamlit also runs this when a newer call overtook an older one; only a viewer that has left the page closes.
+    if ((parentElement.host ?? parentElement).isConnected) return;
+    viewer.close();
+    viewers.delete(parentElement);
+  };
+}

@@ -7,10 +7,12 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What became of a film: `gone` keeps its judgements and tags, and is left out of every search."""
+    """What became of a film. `gone`: its file is no longer listed. `replaced`: its file now holds another picture.
+    Both keep judgements and tags, and are left out of every search."""
 
     PRESENT = "present"
     GONE = "gone"
+    REPLACED = "replaced"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""An archive on disk: the catalog, the key that makes patient keys, the cached indexes and the writer's lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from db.catalog import Catalog
+from db.errors import ArchiveBusy, BadInput, NotFound
+
+
+@dataclass(frozen=True)
+class Archive:
+    folder: Path
+    catalog: Catalog
+
+    @classmethod
+    def open(cls, folder: Path) -> Archive:
+        """An archive that is there. Raises NotFound where it is not."""
+        if not (folder / "catalog.sqlite").is_file():
+            raise NotFound(
+                "there is no archive here",
+                where=folder,
+                fix="Make one with: filmroom index FOLDER (or filmroom demo), or name another with --archive.",
+            )
+        return cls(folder, Catalog.open(folder / "catalog.sqlite"))
+
+    @classmethod
+    def create(cls, folder: Path) -> Archive:
+        """An archive, made if it is not there."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise BadInput(
+                f"the archive folder cannot be made ({error.strerror})",
+                where=folder,
+                fix="Name another with --archive.",
+            ) from error
+        return cls(folder, Catalog.open(folder / "catalog.sqlite"))
+
+    @property
+    def vectors(self) -> Path:
+        return self.folder / "vectors"
+
+    def patient_key(self) -> bytes:
+        """The secret of this archive's patient keys: 32 random bytes, readable by its owner alone."""
+        path = self.folder / "patient.key"
+        if not path.exists():
+            aside = path.with_name(f"patient.key.{os.getpid()}")
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                out.write(secrets.token_bytes(32))
+                out.flush()
+                os.fsync(out.fileno())
+            try:
+                # A link never replaces: of two processes that make the key at once, one wins and both use it.
+                os.link(aside, path)
+            except FileExistsError:
+                pass
+            finally:
+                aside.unlink()
+        return path.read_bytes()
+
+    @contextmanager
+    def writing(self, doing: str) -> Iterator[None]:
+        """The one writer of this archive. Raises ArchiveBusy, naming the holder, when there is one already."""
+        from filelock import FileLock, Timeout
+
+        note = self.folder / "writer.json"
+        try:
+            with FileLock(self.folder / "writer.lock", timeout=0):
+                note.write_text(json.dumps({"pid": os.getpid(), "doing": doing, "since": int(time.time())}))
+                try:
+                    yield
+                finally:
+                    note.unlink(missing_ok=True)
+        except Timeout as error:
+            raise ArchiveBusy(
+                f"another process is writing to this archive ({self.writer() or 'unknown'})",
+                where=self.folder,
+                fix="Wait for it, or stop it; its work so far is kept.",
+            ) from error
+
+    def writer(self) -> str | None:
+        """Who holds the writer's lock, in words; None when nobody does."""
+        try:
+            found = json.loads((self.folder / "writer.json").read_text())
+        except (OSError, ValueError):
+            return None
+        minutes = max(0, int(time.time()) - int(found["since"])) // 60
+        return f"process {found['pid']}: {found['doing']}, for {minutes} min"
+
+
+def default_folder() -> Path:
+    """`FILMROOM_ARCHIVE`, else the user's data folder."""
+    named = os.environ.get("FILMROOM_ARCHIVE")
+    if named:
+        return Path(named)
+    from platformdirs import user_data_path
+
+    return user_data_path("filmroom", appauthor=False) / "archive"

@@ -1,0 +1,195 @@
+"""Opening the catalog: one SQLite file in WAL mode, one writer at a time, readers that never wait."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select, text, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from db import schema
+from db.errors import ArchiveBusy, ArchiveDamaged, FilmroomError
+
+BUSY_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The truth about an archive. `read` and `write` are transactions; everything else is a function over them."""
+
+    path: Path
+    engine: Engine
+
+    @classmethod
+    def open(cls, path: Path) -> Catalog:
+        """Opens or creates the catalog, migrating an older one after a backup copy beside it.
+
+        Raises ArchiveDamaged where the file is no catalog.
+        """
+        catalog = cls(path, _engine(path))
+        with catalog._speaking():
+            _ensure_schema(catalog)
+        return catalog
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view: what other processes commit meanwhile is not seen until the next `read`."""
+        with self._speaking(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
+        writing = self.engine.execution_options(filmroom_write=True)
+        with self._speaking(), writing.begin() as connection:
+            yield connection
+            _bump(connection)
+
+    def changes(self) -> int:
+        """A number that rises with every committed write, by any process: what caches compare."""
+        with self.read() as connection:
+            found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "changes"))
+            return int(found or 0)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise _in_words(error, self.path) from error
+        except DatabaseError as error:
+            if "malformed" in str(error.orig) or "not a database" in str(error.orig):
+                raise _damaged(self.path) from error
+            raise
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        # SQLAlchemy's own BEGIN is used (below) instead of the driver's, which would start reading before locking.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA temp_store=MEMORY")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("filmroom_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _bump(connection: Connection) -> None:
+    statement = insert(schema.meta).values(key="changes", value="1")
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["key"], set_={"value": text("CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)")}
+        )
+    )
+
+
+def _ensure_schema(catalog: Catalog) -> None:
+    revision = _revision(catalog)
+    if revision == schema.HEAD:
+        return
+    if revision is None:
+        with catalog.write() as connection:
+            # A second process may have made it while this one waited for the lock.
+            if not connection.dialect.has_table(connection, "alembic_version"):
+                schema.metadata.create_all(connection)
+                connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+                connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{schema.HEAD}')")  # noqa: S608
+        return
+    from db.migrate import upgrade
+
+    backup(catalog.path, catalog.path.with_suffix(f".before-{schema.HEAD}.sqlite"))
+    upgrade(catalog)
+
+
+def _revision(catalog: Catalog) -> str | None:
+    with catalog.read() as connection:
+        if not connection.dialect.has_table(connection, "alembic_version"):
+            return None
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
+def backup(source: Path, target: Path) -> None:
+    """A consistent copy of the catalog, taken while others read and write it."""
+    aside = target.with_name(target.name + ".part")
+    aside.unlink(missing_ok=True)
+    from_, to = sqlite3.connect(source), sqlite3.connect(aside)
+    try:
+        from_.backup(to)
+    finally:
+        from_.close()
+        to.close()
+    shutil.move(aside, target)
+
+
+def set_meta(catalog: Catalog, key: str, value: str) -> None:
+    with catalog.write() as connection:
+        statement = insert(schema.meta).values(key=key, value=value)
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+
+def get_meta(catalog: Catalog, key: str) -> str | None:
+    with catalog.read() as connection:
+        return connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
+
+
+def touch_generation(connection: Connection, space_ids: set[int]) -> None:
+    """Tells cached indexes of these spaces that a vector they may hold is no longer valid."""
+    if space_ids:
+        connection.execute(
+            update(schema.space)
+            .where(schema.space.c.id.in_(space_ids))
+            .values(generation=schema.space.c.generation + 1)
+        )
+
+
+def _damaged(path: Path) -> ArchiveDamaged:
+    return ArchiveDamaged(
+        "is not a readable Filmroom catalog",
+        where=path,
+        fix="Restore it from a backup, or move it away and run `filmroom index` again.",
+    )
+
+
+def _in_words(error: OperationalError, path: Path) -> FilmroomError:
+    said = str(error.orig)
+    if "locked" in said or "busy" in said:
+        return ArchiveBusy(
+            f"another process held the catalog for more than {BUSY_SECONDS} s",
+            where=path,
+            fix="Try again when it has finished; `filmroom status` says which run is under way.",
+        )
+    if "disk is full" in said or "disk I/O" in said:
+        return FilmroomError(
+            f"the catalog could not be written ({said})",
+            where=path,
+            fix="Make room on that disk and run the command again; what was committed is kept.",
+        )
+    if "unable to open" in said:
+        return FilmroomError("cannot be opened", where=path, fix="Check that the folder exists and is yours to write.")
+    if "readonly" in said:
+        return FilmroomError(
+            "may not be written",
+            where=path,
+            fix="Check the permissions of the archive folder, or use another --archive.",
+        )
+    return FilmroomError(f"the catalog could not be used ({said})", where=path, fix="Run `filmroom doctor`.")

@@ -1,0 +1,234 @@
+"""Writing what a run found: one transaction a batch, so that a film, its thumbnail and its vector are there together
+or not at all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, and_, delete, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from db.catalog import Catalog, touch_generation
+from db.errors import BadInput, Rejected
+from db.listing import Outcome, Scope, Seen, repoint
+from db.records import Space, State, Tags
+from db.schema import embedding, file, film, root, space, thumbnail
+
+
+@dataclass(frozen=True)
+class NewFilm:
+    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP."""
+
+    identity: str
+    frame: int
+    tags: Tags
+    thumbnail: bytes
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one file: its films, or why there are none."""
+
+    seen: Seen
+    sha256: str | None
+    films: Sequence[NewFilm] = ()
+    rejected: Rejected | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A file of the same content that is indexed already. `there`: it is still at its place."""
+
+    file_id: int
+    film_id: int
+    there: bool
+
+
+def identity(tags: Tags, sha256: str, frame: int) -> str:
+    """SOP Instance UID and frame for DICOM, content hash and frame otherwise."""
+    return f"{'uid:' + tags.instance_uid if tags.instance_uid else 'sha256:' + sha256}#{frame}"
+
+
+def ensure_space(catalog: Catalog, wanted: Space) -> int:
+    with catalog.read() as connection:
+        found = connection.execute(_space_row(wanted)).first()
+    if found is None:
+        with catalog.write() as connection:
+            connection.execute(upsert(space).values(**asdict(wanted), generation=0).on_conflict_do_nothing())
+            found = connection.execute(_space_row(wanted)).one()
+    if (found.dim, found.vectors) != (wanted.dim, wanted.vectors):
+        raise BadInput(
+            f"gives ({wanted.vectors}, {wanted.dim}) vectors where the archive holds ({found.vectors}, {found.dim})",
+            where=f"model {wanted.model}",
+            fix="Its fingerprint should differ: add it again with `filmroom models add`.",
+        )
+    return int(found.id)
+
+
+def _space_row(wanted: Space) -> Any:
+    return select(space).where(space.c.model == wanted.model, space.c.fingerprint == wanted.fingerprint)
+
+
+def any_films(catalog: Catalog) -> bool:
+    with catalog.read() as connection:
+        return connection.scalar(select(film.c.id).limit(1)) is not None
+
+
+def known_content(catalog: Catalog, sha256: str, space_id: int) -> Known | None:
+    """The indexed file of this content whose films all have their vectors in the space."""
+    embedded = exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id)
+    statement = (
+        select(file, film.c.id.label("film_id"), root.c.path.label("root"))
+        .join(film, film.c.file_id == file.c.id)
+        .join(root, root.c.id == file.c.root_id)
+        .where(
+            file.c.sha256 == sha256,
+            file.c.outcome == Outcome.INDEXED.value,
+            film.c.state != State.REPLACED.value,
+        )
+        .where(embedded)
+        .order_by(file.c.listed.desc(), film.c.frame)
+    )
+    with catalog.read() as connection:
+        found = connection.execute(statement).first()
+    return None if found is None else Known(found.id, found.film_id, _there(found))
+
+
+def keep_known(catalog: Catalog, scope: Scope, seen: Seen, sha256: str, known: Known) -> Outcome:
+    """A file whose content is indexed already: the same file touched or moved (nothing is embedded), or a duplicate."""
+    with catalog.write() as connection:
+        file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED)
+        if file_id == known.file_id:
+            return Outcome.INDEXED
+        _replace_others(connection, file_id, keep=set())
+        if not known.there:
+            repoint(connection, old_file=known.file_id, new_file=file_id)
+            return Outcome.INDEXED
+        _mark_duplicate(connection, file_id, known.film_id, "same content")
+        return Outcome.DUPLICATE
+
+
+def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result]) -> list[Outcome]:
+    """Keeps a batch in one transaction; gives the outcome of each result in order."""
+    with catalog.write() as connection:
+        return [_keep(connection, scope, space_id, result) for result in results]
+
+
+def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -> Outcome:
+    if result.rejected is not None:
+        file_id = _put_file(
+            connection,
+            scope,
+            result.seen,
+            sha256=result.sha256,
+            outcome=Outcome.REJECTED,
+            why=result.rejected,
+        )
+        _replace_others(connection, file_id, keep=set())
+        return Outcome.REJECTED
+    file_id = _put_file(connection, scope, result.seen, sha256=result.sha256, outcome=Outcome.INDEXED)
+    kept: set[int] = set()
+    twin: Row[Any] | None = None
+    for new in result.films:
+        old = connection.execute(_film_by_identity(new.identity)).first()
+        if old is None:
+            values = _film_values(new) | {
+                "file_id": file_id,
+                "identity": new.identity,
+                "added_at": int(time.time()),
+            }
+            film_id = int(connection.execute(insert(film).values(**values).returning(film.c.id)).scalar_one())
+        elif old.file_id == file_id or old.state == State.REPLACED.value or not _there(old):
+            film_id = old.id
+            connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))
+            if old.sha256 != result.sha256:
+                touch_generation(connection, _drop_vectors(connection, film_id))
+        else:
+            twin = old
+            continue
+        _keep_pictures(connection, film_id, space_id, new)
+        kept.add(film_id)
+    _replace_others(connection, file_id, keep=kept)
+    if twin is not None and not kept:
+        same = twin.sha256 == result.sha256
+        _mark_duplicate(connection, file_id, twin.id, "same content" if same else "same instance UID, other content")
+        return Outcome.DUPLICATE
+    return Outcome.INDEXED
+
+
+def _film_by_identity(wanted: str) -> Any:
+    return (
+        select(film, file.c.path, file.c.listed, file.c.sha256, root.c.path.label("root"))
+        .join(file, file.c.id == film.c.file_id)
+        .join(root, root.c.id == file.c.root_id)
+        .where(film.c.identity == wanted)
+    )
+
+
+def _film_values(new: NewFilm) -> dict[str, Any]:
+    return asdict(new.tags) | {"frame": new.frame, "state": State.PRESENT.value}
+
+
+def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: NewFilm) -> None:
+    picture = upsert(thumbnail).values(film_id=film_id, webp=new.thumbnail)
+    connection.execute(picture.on_conflict_do_update(index_elements=["film_id"], set_={"webp": new.thumbnail}))
+    here = and_(embedding.c.film_id == film_id, embedding.c.space_id == space_id)
+    if connection.execute(delete(embedding).where(here)).rowcount:
+        touch_generation(connection, {space_id})
+    blob = new.vectors.astype(np.float16).tobytes()
+    connection.execute(insert(embedding).values(film_id=film_id, space_id=space_id, vectors=blob))
+
+
+def _drop_vectors(connection: Connection, film_id: int) -> set[int]:
+    spaces = set(connection.scalars(select(embedding.c.space_id).where(embedding.c.film_id == film_id)))
+    connection.execute(delete(embedding).where(embedding.c.film_id == film_id))
+    return spaces
+
+
+def _put_file(
+    connection: Connection,
+    scope: Scope,
+    seen: Seen,
+    *,
+    sha256: str | None,
+    outcome: Outcome,
+    why: Rejected | None = None,
+) -> int:
+    values: dict[str, Any] = {
+        "size": seen.size,
+        "mtime_ns": seen.mtime_ns,
+        "sha256": sha256,
+        "outcome": outcome.value,
+        "listed": True,
+        "duplicate_of": None,
+        "stage": why.stage.value if why else None,
+        "reason": why.reason if why else None,
+        "remedy": why.remedy if why else None,
+        "tried_at": int(time.time()),
+    }
+    statement = upsert(file).values(root_id=scope.root_id, path=seen.path, **values)
+    statement = statement.on_conflict_do_update(index_elements=["root_id", "path"], set_=values)
+    return int(connection.execute(statement.returning(file.c.id)).scalar_one())
+
+
+def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> None:
+    """Films that this file held before and holds no more: out of the search, their judgements kept."""
+    connection.execute(
+        update(film).where(film.c.file_id == file_id, film.c.id.not_in(keep)).values(state=State.REPLACED.value)
+    )
+
+
+def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: str) -> None:
+    values = {"outcome": Outcome.DUPLICATE.value, "duplicate_of": film_id, "reason": reason}
+    connection.execute(update(file).where(file.c.id == file_id).values(**values))
+
+
+def _there(row: Row[Any]) -> bool:
+    return bool(row.listed) and os.path.lexists(os.path.join(row.root, row.path))

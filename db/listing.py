@@ -1,0 +1,249 @@
+"""What a source lists against what the catalog knows: which files are new, changed, unchanged, rejected or gone.
+
+The comparison is made inside SQLite over a temporary table, so that millions of unchanged files cost no memory of
+ours. A file is known by (root, path), and unchanged while its size and modification time are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.schema import CreateTable, DropTable
+
+from db.catalog import Catalog
+from db.chunks import chunked
+from db.records import State
+from db.schema import PathText, embedding, file, film, root
+
+
+class Outcome(StrEnum):
+    """The one place where a file ends."""
+
+    INDEXED = "indexed"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as a source lists it: `path` relative to the root, with '/' between its parts."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one run looks at: a root, and the part of it below `prefix` ('' is all of it)."""
+
+    root_id: int
+    root: Path
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a listing compares: counts of files that need nothing, and the files that need work, by path."""
+
+    listed: int
+    unchanged: int
+    duplicate: int
+    rejected: int
+    work: Sequence[Seen]
+
+
+_seen = Table(
+    "seen",
+    MetaData(),
+    Column("path", PathText, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
+_CREATE = CreateTable(_seen, if_not_exists=True)
+_DROP = DropTable(_seen)
+
+
+def open_scope(catalog: Catalog, folder: Path) -> Scope:
+    """The scope of a folder or file. A folder below a known root belongs to that root; one above known roots takes
+    them in, so that the same file is never known by two paths."""
+    folder = Path(os.path.abspath(folder))
+    with catalog.write() as connection:
+        known = {Path(row.path): row.id for row in connection.execute(select(root))}
+        for above in (folder, *folder.parents):
+            if above in known:
+                prefix = folder.relative_to(above).as_posix()
+                return Scope(known[above], above, "" if prefix == "." else prefix)
+        top = folder if folder.is_dir() else folder.parent
+        root_id = connection.execute(insert(root).values(path=str(top)).returning(root.c.id)).scalar_one()
+        for below, below_id in known.items():
+            if below.is_relative_to(top):
+                prefix = below.relative_to(top).as_posix() + "/"
+                connection.execute(
+                    update(file)
+                    .where(file.c.root_id == below_id)
+                    .values(root_id=root_id, path=func.concat(prefix, file.c.path))
+                )
+                connection.execute(delete(root).where(root.c.id == below_id))
+    return Scope(root_id, top, "" if folder == top else folder.name)
+
+
+def compare(
+    catalog: Catalog,
+    scope: Scope,
+    seen: Iterable[Seen],
+    *,
+    space_id: int,
+    retry: bool = False,
+    unreadable: Sequence[str] = (),
+) -> Comparison:
+    """Compares a complete listing of the scope with the catalog and notes which files are listed.
+
+    Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
+    `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
+    `seen` is exhausted. With `retry`, files that were rejected before are tried again.
+    """
+    with catalog.read() as connection:
+        connection.execute(_CREATE)
+        connection.execute(delete(_seen))
+        for some in chunked(seen):
+            connection.execute(
+                insert(_seen).prefix_with("OR REPLACE"),
+                [{"path": one.path, "size": one.size, "mtime_ns": one.mtime_ns} for one in some],
+            )
+        kind = _kind(space_id, retry=retry)
+        joined = _seen.outerjoin(file, and_(file.c.root_id == scope.root_id, file.c.path == _seen.c.path))
+        counts = {
+            str(row[0]): int(row[1])
+            for row in connection.execute(select(kind, func.count()).select_from(joined).group_by(kind))
+        }
+        rows = connection.execute(select(_seen).select_from(joined).where(kind == "work").order_by(_seen.c.path))
+        work = [Seen(row.path, row.size, row.mtime_ns) for row in rows]
+        now_listed = exists().where(_seen.c.path == file.c.path)
+        in_scope = and_(file.c.root_id == scope.root_id, _below(scope.prefix))
+        changed: list[tuple[bool, ColumnElement[bool]]] = [(True, and_(~file.c.listed, now_listed))]
+        # A disk that is not mounted looks like an empty folder: an empty listing takes nothing away.
+        if sum(counts.values()):
+            hidden = [~_below(folder) for folder in unreadable]
+            changed.append((False, and_(file.c.listed, ~now_listed, *hidden)))
+        differing = [
+            (listed, list(connection.scalars(select(file.c.id).where(in_scope, condition))))
+            for listed, condition in changed
+        ]
+        connection.execute(_DROP)
+    _note(catalog, differing)
+    return Comparison(
+        listed=sum(counts.values()),
+        unchanged=counts.get("unchanged", 0),
+        duplicate=counts.get(Outcome.DUPLICATE, 0),
+        rejected=counts.get(Outcome.REJECTED, 0),
+        work=work,
+    )
+
+
+def finish(catalog: Catalog, scope: Scope) -> int:
+    """Films whose file is no longer listed become gone, unless a listed duplicate can stand in for it.
+
+    To be called when a run over the scope has seen all its files. Returns the number of files newly gone.
+    """
+    lost = (
+        select(file.c.id)
+        .join(film, film.c.file_id == file.c.id)
+        .where(file.c.root_id == scope.root_id, ~file.c.listed, film.c.state == State.PRESENT.value)
+        .distinct()
+    )
+    with catalog.read() as connection:
+        lost_files = list(connection.scalars(lost))
+    if not lost_files:
+        return 0
+    gone = 0
+    with catalog.write() as connection:
+        for file_id in lost_files:
+            stand_in = _stand_in(connection, file_id)
+            if stand_in is None:
+                here = and_(film.c.file_id == file_id, film.c.state == State.PRESENT.value)
+                connection.execute(update(film).where(here).values(state=State.GONE.value))
+                gone += 1
+            else:
+                repoint(connection, old_file=file_id, new_file=stand_in)
+    return gone
+
+
+def repoint(connection: Connection, *, old_file: int, new_file: int) -> None:
+    """The films of a file that moved belong to its new place; the old row goes."""
+    connection.execute(
+        update(film)
+        .where(film.c.file_id == old_file, film.c.state != State.REPLACED.value)
+        .values(file_id=new_file, state=State.PRESENT.value)
+    )
+    connection.execute(
+        update(file).where(file.c.id == new_file).values(outcome=Outcome.INDEXED.value, duplicate_of=None, reason=None)
+    )
+    still_used = exists().where(film.c.file_id == file.c.id)
+    connection.execute(delete(file).where(file.c.id == old_file, ~still_used))
+
+
+def _kind(space_id: int, *, retry: bool) -> ColumnElement[str]:
+    lacking = exists().where(
+        film.c.file_id == file.c.id,
+        film.c.state != State.REPLACED.value,
+        ~exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id),
+    )
+    rejected = file.c.outcome == Outcome.REJECTED.value
+    return case(
+        (file.c.id.is_(None), "work"),
+        (or_(file.c.size != _seen.c.size, file.c.mtime_ns != _seen.c.mtime_ns), "work"),
+        (rejected, "work" if retry else Outcome.REJECTED.value),
+        (file.c.outcome == Outcome.DUPLICATE.value, Outcome.DUPLICATE.value),
+        (lacking, "work"),
+        else_="unchanged",
+    )
+
+
+def _below(prefix: str) -> ColumnElement[bool]:
+    if not prefix:
+        return true()
+    return or_(file.c.path == prefix, and_(file.c.path > prefix + "/", file.c.path < prefix + "0"))
+
+
+def _note(catalog: Catalog, differing: Sequence[tuple[bool, Sequence[int]]]) -> None:
+    if not any(ids for _, ids in differing):
+        return
+    with catalog.write() as connection:
+        for listed, ids in differing:
+            for some in chunked(ids):
+                connection.execute(update(file).where(file.c.id.in_(some)).values(listed=listed))
+                if listed:
+                    back = and_(film.c.file_id.in_(some), film.c.state == State.GONE.value)
+                    connection.execute(update(film).where(back).values(state=State.PRESENT.value))
+
+
+def _stand_in(connection: Connection, file_id: int) -> int | None:
+    of_this_file = select(film.c.id).where(film.c.file_id == file_id)
+    statement = select(file.c.id).where(file.c.duplicate_of.in_(of_this_file), file.c.listed).order_by(file.c.id)
+    found = connection.execute(statement.limit(1)).first()
+    return None if found is None else int(found.id)

@@ -1,0 +1,8 @@
+"""Alembic's entry: the connection comes from `db.migrate`, inside its transaction."""
+
+from alembic import context
+
+from db.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
+context.run_migrations()

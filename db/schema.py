@@ -1,0 +1,263 @@
+"""The tables of the catalog (SQLAlchemy Core: rows become the frozen records of `db.records`, never live objects).
+
+A file is what a source lists; a film is one image and frame of it. Every file has exactly one outcome. Films are known
+by `identity` (SOP Instance UID and frame for DICOM, content hash and frame otherwise), so a file that moves is the
+same film. Timestamps are whole seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+HEAD = "0001"
+"""The Alembic revision these tables stand for; a test holds them equal to the migrations."""
+
+
+class PathText(TypeDecorator[str]):
+    """A file name. Names that are not valid UTF-8 are stored as the bytes they are and come back the same."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return os.fsencode(value)
+        return value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+root = Table(
+    "root",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("path", PathText, nullable=False, unique=True),
+)
+
+file = Table(
+    "file",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("root_id", ForeignKey("root.id"), nullable=False),
+    Column("path", PathText, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("sha256", String),
+    Column("outcome", String, nullable=False),
+    Column("listed", Boolean, nullable=False, default=True),
+    Column("duplicate_of", ForeignKey("film.id", use_alter=True, name="fk_file_duplicate_of")),
+    Column("stage", String),
+    Column("reason", String),
+    Column("remedy", String),
+    Column("tried_at", Integer, nullable=False),
+    UniqueConstraint("root_id", "path"),
+    Index("ix_file_sha256", "sha256"),
+    Index("ix_file_outcome", "outcome"),
+    Index("ix_file_duplicate_of", "duplicate_of"),
+)
+
+film = Table(
+    "film",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("identity", String, nullable=False, unique=True),
+    Column("file_id", ForeignKey("file.id"), nullable=False, index=True),
+    Column("frame", Integer, nullable=False, default=0),
+    Column("state", String, nullable=False, default="present", index=True),
+    Column("modality", String),
+    Column("view", String, index=True),
+    Column("body_part", String),
+    Column("laterality", String),
+    Column("sex", String),
+    Column("age", Integer),
+    Column("year", Integer, index=True),
+    Column("rows", Integer, nullable=False),
+    Column("columns", Integer, nullable=False),
+    Column("photometric", String),
+    Column("study_uid", String, index=True),
+    Column("series_uid", String),
+    Column("instance_uid", String, index=True),
+    Column("patient_key", String, index=True),
+    Column("burned_in", Boolean),
+    Column("added_at", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+space = Table(
+    "space",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("dim", Integer, nullable=False),
+    Column("vectors", Integer, nullable=False),
+    Column("has_text", Boolean, nullable=False),
+    # Rises whenever a vector of the space is replaced or deleted, so that a cached index knows to look again.
+    Column("generation", Integer, nullable=False, default=0),
+    UniqueConstraint("model", "fingerprint"),
+)
+
+embedding = Table(
+    "embedding",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("space_id", ForeignKey("space.id", ondelete="CASCADE"), nullable=False),
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("vectors", LargeBinary, nullable=False),
+    UniqueConstraint("space_id", "film_id"),
+    Index("ix_embedding_space_id_id", "space_id", "id"),
+    # Ids are never used twice: the highest one an index has seen is its watermark.
+    sqlite_autoincrement=True,
+)
+
+thumbnail = Table(
+    "thumbnail",
+    metadata,
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
+    Column("webp", LargeBinary, nullable=False),
+)
+
+label = Table(
+    "label",
+    metadata,
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("value", Float, nullable=False),
+    Index("ix_label_name", "name", "film_id"),
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), index=True),
+    Column("study_uid", String, index=True),
+    Column("source", String, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("paths", Text, nullable=False),
+    Column("model", String, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("started_at", Integer, nullable=False),
+    Column("ended_at", Integer),
+    Column("listed", Integer, nullable=False, default=0),
+    Column("indexed", Integer, nullable=False, default=0),
+    Column("unchanged", Integer, nullable=False, default=0),
+    Column("duplicate", Integer, nullable=False, default=0),
+    Column("rejected", Integer, nullable=False, default=0),
+    Column("gone", Integer, nullable=False, default=0),
+    Column("message", Text),
+)
+
+collection = Table(
+    "collection",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("created_at", Integer, nullable=False),
+)
+
+collection_film = Table(
+    "collection_film",
+    metadata,
+    Column("collection_id", ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True),
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("added_at", Integer, nullable=False),
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String, primary_key=True, index=True),
+)
+
+note = Table(
+    "note",
+    metadata,
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("updated_at", Integer, nullable=False),
+)
+
+saved_search = Table(
+    "saved_search",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("query", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+)
+
+recent_search = Table(
+    "recent_search",
+    metadata,
+    Column("query", Text, primary_key=True),
+    Column("searched_at", Integer, nullable=False, index=True),
+)
+
+judgement = Table(
+    "judgement",
+    metadata,
+    Column("query", Text, primary_key=True),
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("judge", String, primary_key=True),
+    Column("grade", Integer, nullable=False),
+    Column("judged_at", Integer, nullable=False),
+)
+
+FTS_STATEMENTS = (
+    "CREATE VIRTUAL TABLE report_fts USING fts5(text, content='report', content_rowid='id', "
+    "tokenize='unicode61 remove_diacritics 2')",
+    "CREATE TRIGGER report_fts_insert AFTER INSERT ON report BEGIN "
+    "INSERT INTO report_fts(rowid, text) VALUES (new.id, new.text); END",
+    "CREATE TRIGGER report_fts_delete AFTER DELETE ON report BEGIN "
+    "INSERT INTO report_fts(report_fts, rowid, text) VALUES ('delete', old.id, old.text); END",
+    "CREATE TRIGGER report_fts_update AFTER UPDATE ON report BEGIN "
+    "INSERT INTO report_fts(report_fts, rowid, text) VALUES ('delete', old.id, old.text); "
+    "INSERT INTO report_fts(rowid, text) VALUES (new.id, new.text); END",
+)
+
+for _statement in FTS_STATEMENTS:
+    event.listen(metadata, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -1,0 +1,112 @@
+"""The spaces of an archive, and the stored vectors of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, func, select
+
+from db.catalog import Catalog
+from db.chunks import chunked
+from db.records import Space, State
+from db.schema import embedding, film, space
+
+BLOCK = 20_000
+"""Vectors read from the catalog at a time."""
+
+
+@dataclass(frozen=True)
+class StoredSpace:
+    """A space with its id in this catalog, and how many of the present films it holds."""
+
+    id: int
+    space: Space
+    films: int
+
+
+def spaces(catalog: Catalog) -> list[StoredSpace]:
+    """All spaces, the most complete first, the newest first among equals."""
+    held = (
+        select(embedding.c.space_id, func.count().label("films"))
+        .join(film, film.c.id == embedding.c.film_id)
+        .where(film.c.state == State.PRESENT.value)
+        .group_by(embedding.c.space_id)
+        .subquery()
+    )
+    statement = select(space, func.coalesce(held.c.films, 0).label("films")).outerjoin(
+        held, held.c.space_id == space.c.id
+    )
+    with catalog.read() as connection:
+        rows = connection.execute(statement.order_by(func.coalesce(held.c.films, 0).desc(), space.c.id.desc())).all()
+    return [
+        StoredSpace(row.id, Space(row.model, row.fingerprint, row.dim, row.vectors, row.has_text), row.films)
+        for row in rows
+    ]
+
+
+def generation(catalog: Catalog, space_id: int) -> int:
+    with catalog.read() as connection:
+        return int(connection.scalar(select(space.c.generation).where(space.c.id == space_id)) or 0)
+
+
+def remove(catalog: Catalog, space_id: int) -> int:
+    """Deletes a space and its vectors; films and their judgements stay. Returns the number of vectors deleted."""
+    with catalog.write() as connection:
+        deleted = connection.execute(delete(embedding).where(embedding.c.space_id == space_id)).rowcount
+        connection.execute(delete(space).where(space.c.id == space_id))
+    return int(deleted)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of one space in the order of their ids: embedding ids (N,), film ids (N,), vectors float16 (N, T, D)."""
+
+    ids: NDArray[np.int64]
+    film_ids: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+
+
+def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Block]:
+    """What was committed after the watermark `mark`, in blocks."""
+    while True:
+        statement = (
+            select(embedding.c.id, embedding.c.film_id, embedding.c.vectors)
+            .where(embedding.c.space_id == held.id, embedding.c.id > mark)
+            .order_by(embedding.c.id)
+            .limit(BLOCK)
+        )
+        with catalog.read() as connection:
+            rows = connection.execute(statement).all()
+        if not rows:
+            return
+        shape = (len(rows), held.space.vectors, held.space.dim)
+        yield Block(
+            np.fromiter((row[0] for row in rows), np.int64, len(rows)),
+            np.fromiter((row[1] for row in rows), np.int64, len(rows)),
+            np.frombuffer(b"".join(row[2] for row in rows), np.float16).reshape(shape),
+        )
+        mark = int(rows[-1][0])
+
+
+def live_ids(catalog: Catalog, space_id: int) -> NDArray[np.int64]:
+    """The ids of all vectors of a space, ascending."""
+    statement = select(embedding.c.id).where(embedding.c.space_id == space_id).order_by(embedding.c.id)
+    with catalog.read() as connection:
+        return np.fromiter((row[0] for row in connection.execute(statement)), np.int64)
+
+
+def vectors_of(catalog: Catalog, held: StoredSpace, film_ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+    """The stored vectors, float32 (T, D), by film id; films without one are left out."""
+    found: dict[int, NDArray[np.float32]] = {}
+    shape = (held.space.vectors, held.space.dim)
+    with catalog.read() as connection:
+        for some in chunked(int(i) for i in film_ids):
+            statement = select(embedding.c.film_id, embedding.c.vectors).where(
+                embedding.c.space_id == held.id, embedding.c.film_id.in_(some)
+            )
+            for row in connection.execute(statement):
+                found[row.film_id] = np.frombuffer(row.vectors, np.float16).reshape(shape).astype(np.float32)
+    return found

@@ -264,9 +264,7 @@ def test_any_label_tag_and_path_survives(
     assert read.filter.has_report is has_report
 
 
-@pytest.mark.parametrize(
-    "text", ["no " * 3300, '"' * 9999, "-" * 9999, "a:" * 5000, "no a, " * 1600, '" ""' * 2400]
-)
+@pytest.mark.parametrize("text", ["no " * 3300, '"' * 9999, "-" * 9999, "a:" * 5000, "no a, " * 1600, '" ""' * 2400])
 def test_a_long_text_is_read_at_once(text: str) -> None:
     began = time.perf_counter()
     with contextlib.suppress(BadInput):

@@ -1,0 +1,136 @@
+"""The greyscale pipeline of DICOM: stored values to what a person sees on the screen (PS3.4 N.2).
+
+Modality LUT, then VOI (LUT before window, the first of several), then inversion for MONOCHROME1 exactly once,
+then [0, 1]. All of it depends on the stored value alone, so it is computed once for each value that occurs,
+at most 65,536 of them, and looked up for the millions of pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
+
+from indexer.refusals import Refusal
+
+READ_FOR_GREYSCALE = (
+    "PhotometricInterpretation", "PresentationLUTShape", "ModalityLUTSequence", "RescaleSlope",
+    "RescaleIntercept", "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+_FRAME_FACTS = {
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+}
+# Where a file has no window, this share of its darkest and of its brightest pixels is saturated: enough for
+# dead detector elements and lead letters, too little to lose anatomy.
+_TAIL = 0.001
+_TABLE = 1 << 17
+_WHITE = 65535.0
+
+
+def present(stored: NDArray[Any], header: Dataset, *, frame: int = 0) -> NDArray[np.float32]:
+    """Stored values (H, W), integers or floats -> float32 (H, W), 0 black to 1 white.
+
+    Raises Rejected where the header makes no finite grey of them.
+    """
+    facts = _facts(header, frame)
+    inverted = facts.get("PhotometricInterpretation") == "MONOCHROME1"
+    inverted = inverted or str(facts.get("PresentationLUTShape", "")).strip().upper() == "INVERSE"
+    if np.issubdtype(stored.dtype, np.integer):
+        low, high = int(stored.min()), int(stored.max())
+        if high - low < _TABLE:
+            places = (stored.astype(np.int32) - low) if low else stored
+            counts = np.bincount(places.ravel(), minlength=high - low + 1)
+            shades = _shades(np.arange(low, high + 1), counts, facts, inverted=inverted)
+            return shades[places]
+    if not np.isfinite(stored).all():
+        raise Refusal.NO_GREY_SCALE.error()
+    values, places, counts = np.unique(stored, return_inverse=True, return_counts=True)
+    return _shades(values, counts, facts, inverted=inverted)[places].reshape(stored.shape)
+
+
+def _shades(values: NDArray[Any], counts: NDArray[np.intp], facts: Dataset, *, inverted: bool) -> NDArray[np.float32]:
+    """The grey of each stored value; `values` (n,) ascending, `counts` (n,) the pixels that have it."""
+    modality = apply_modality_lut(values, facts) if facts.get("RescaleSlope") != 0 else values
+    if not np.isfinite(modality).all():
+        raise Refusal.NO_GREY_SCALE.error()
+    present_ones = counts > 0
+    for grey in _by_voi(modality, facts):
+        seen = grey[present_ones]
+        # A window beside all of the data would show nothing: then it is not a window for this film.
+        if np.isfinite(seen).all() and (seen.min() < seen.max() or present_ones.sum() < 2):
+            break
+    else:
+        grey = _by_spread(modality, counts)
+    grey = np.clip(grey, 0.0, 1.0)
+    return (1.0 - grey if inverted else grey).astype(np.float32)
+
+
+def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64]]:
+    """What the header offers in order: its VOI LUT, then its windows. Unusable ones are passed over."""
+    if facts.get("VOILUTSequence"):
+        whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
+        try:
+            table = facts.VOILUTSequence[0].LUTData
+            shown = apply_voi(whole, facts).astype(np.float64)
+            entries = np.frombuffer(table, "<u2") if isinstance(table, bytes) else np.asarray(table)
+            low, high = float(entries.min()), float(entries.max())
+            yield (shown - low) / (high - low)
+        except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
+            pass
+    for center, width in zip(_floats(facts, "WindowCenter"), _floats(facts, "WindowWidth"), strict=False):
+        function = str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
+        if function == "LINEAR" and 0 < width < 1:
+            function = "LINEAR_EXACT"  # what LINEAR cannot say of float values
+        window = Dataset()
+        window.PhotometricInterpretation = "MONOCHROME2"
+        window.BitsStored, window.PixelRepresentation = 16, 0  # so that the answer is from 0 to 65535
+        window.WindowCenter, window.WindowWidth, window.VOILUTFunction = center, width, function
+        try:
+            yield apply_windowing(values, window) / _WHITE
+        except (ArithmeticError, ValueError):
+            continue
+
+
+def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.float64]:
+    """From the 0.1th to the 99.9th percentile of the pixels; from least to greatest where these are the same."""
+    order = np.argsort(values, kind="stable")  # a negative slope turns the order round
+    ascending, below = values[order].astype(np.float64), np.cumsum(counts[order])
+    total = below[-1]
+    low = ascending[np.searchsorted(below, _TAIL * total, side="right")]
+    high = ascending[np.searchsorted(below, (1 - _TAIL) * total, side="left")]
+    if high <= low:
+        low, high = ascending[0], ascending[-1]
+    if high <= low:
+        return np.zeros(len(ascending))
+    spread: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
+    return spread
+
+
+def _floats(facts: Dataset, keyword: str) -> list[float]:
+    value = facts.get(keyword)
+    if value is None or value == "":
+        return []
+    several = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else list(value)
+    return [float(one) for one in several if one not in (None, "")]
+
+
+def _facts(header: Dataset, frame: int) -> Dataset:
+    """The header with what holds for this frame alone, or for all, in an enhanced multi-frame object."""
+    facts = header
+    for sequence, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
+        groups = header.get(sequence)
+        if not groups or index >= len(groups):
+            continue
+        for macro, keywords in _FRAME_FACTS.items():
+            for item in (groups[index].get(macro) or [])[:1]:
+                facts = facts.copy() if facts is header else facts
+                for keyword in keywords:
+                    if keyword in item:
+                        setattr(facts, keyword, item[keyword].value)
+    return facts

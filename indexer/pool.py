@@ -1,0 +1,257 @@
+"""A pool of processes in which an item that hangs, crashes or fills memory ends alone.
+
+Each worker has a pipe of its own, so that one which dies in the middle of a message spoils nobody else's: the
+pools of the standard library, loky and pebble share a pipe and its lock among workers, and stop as a whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+from db.errors import FilmroomError, Rejected
+from indexer.limits import Limits
+from indexer.refusals import Refusal
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Imported once by the process that workers are forked from: starting another one then costs milliseconds.
+_PRELOAD = ["indexer.workers", "indexer.dicom"]
+_START_SECONDS = 120.0  # for those imports, on a machine that is busy with much else
+_GRACE = 2.0
+_STILLBORN = 3
+
+
+@dataclass
+class _Worker(Generic[Item]):
+    process: BaseProcess
+    pipe: Connection
+    deadline: float
+    ready: bool = False
+    busy: bool = False
+    item: Item | None = None
+
+
+def run(
+    items: Iterable[Item],
+    work: Callable[[Item], Result],
+    *,
+    limits: Limits,
+    workers: int,
+    ahead: int,
+) -> Iterator[tuple[Item, Result | Rejected]]:
+    """`work(item)` for every item under `limits.seconds` and `limits.memory_bytes`; each with its result, as done.
+
+    `work` and items are pickled. What `work` raises other than Rejected counts as a crash on that item. At most
+    `ahead` items are under way. The workers end when the generator does, when this process dies in whatever way,
+    and never by Ctrl-C, which is for the caller to handle.
+
+    Raises FilmroomError where workers cannot be started.
+    """
+    source = iter(items)
+    try:
+        first = next(source)
+    except StopIteration:
+        return
+    inbox, feed = multiprocessing.Pipe(duplex=False)
+    outbox: queue.SimpleQueue[tuple[Item, Result | Rejected] | FilmroomError] = queue.SimpleQueue()
+    tender = threading.Thread(
+        target=_tend, args=(inbox, outbox, work, limits, workers), name="filmroom-pool", daemon=True
+    )
+    tender.start()
+    under_way, more = 1, True
+    try:
+        _offer(feed, first)
+        while under_way:
+            while more and under_way < ahead:
+                try:
+                    _offer(feed, next(source))
+                    under_way += 1
+                except StopIteration:
+                    more = False
+            answer = outbox.get()
+            if isinstance(answer, FilmroomError):
+                raise answer
+            under_way -= 1
+            yield answer
+    finally:
+        feed.close()
+        tender.join()
+
+
+def _offer(feed: Connection, item: object) -> None:
+    with contextlib.suppress(OSError):  # the tender is gone, and has said why in the outbox
+        feed.send(item)
+
+
+def _tend(
+    inbox: Connection,
+    outbox: queue.SimpleQueue[Any],
+    work: Callable[[Item], Result],
+    limits: Limits,
+    count: int,
+) -> None:
+    """The thread that keeps the workers busy, watches the clock and replaces the dead, until the inbox closes."""
+    context = _context()
+    crew: list[_Worker[Item]] = []
+    pending: deque[Item] = deque()
+    stillborn = 0
+    try:
+        while True:
+            while len(crew) < count:
+                crew.append(_start(context, work, limits))
+            now = time.monotonic()
+            nearest = min((one.deadline for one in crew if one.busy or not one.ready), default=now + 60)
+            heard = wait([inbox, *(one.pipe for one in crew)], timeout=max(0.0, nearest - now))
+            if inbox in heard:
+                try:
+                    pending.append(inbox.recv())
+                except EOFError:
+                    return
+            for one in list(crew):
+                late = time.monotonic() > one.deadline and (one.busy or not one.ready)
+                if one.pipe in heard or (late and one.pipe.poll()):
+                    try:
+                        answer = one.pipe.recv()
+                    except (EOFError, OSError):
+                        crew.remove(one)
+                        refusal = _bury(one)
+                        if one.busy:
+                            outbox.put((one.item, refusal.error()))
+                        stillborn += not one.ready
+                        continue
+                    if one.busy:
+                        outbox.put((one.item, answer))
+                    one.ready, one.busy, one.item, stillborn = True, False, None, 0
+                elif late:
+                    one.process.kill()
+                    crew.remove(one)
+                    _bury(one)
+                    if one.busy:
+                        outbox.put((one.item, Refusal.TOO_SLOW.error()))
+                    stillborn += not one.ready
+            if stillborn >= _STILLBORN:
+                raise _cannot_start()
+            for one in crew:
+                if pending and one.ready and not one.busy:
+                    one.item, one.busy = pending.popleft(), True
+                    one.deadline = time.monotonic() + limits.seconds
+                    try:
+                        one.pipe.send(one.item)
+                    except OSError:  # died while idle: its pipe says so in the next round, the item is unhurt
+                        pending.appendleft(one.item)
+                        one.item, one.busy = None, False
+    except FilmroomError as error:
+        outbox.put(error)
+    except BaseException:
+        outbox.put(_cannot_start())
+        raise
+    finally:
+        inbox.close()
+        for one in crew:
+            one.process.kill()
+        for one in crew:
+            _bury(one)
+
+
+def _cannot_start() -> FilmroomError:
+    return FilmroomError(
+        "the decoding processes cannot be started",
+        fix="Check free memory and process limits; run `filmroom doctor`",
+    )
+
+
+def _context() -> BaseContext:
+    """Never fork: the parent has threads (ONNX Runtime, faiss), and a fork copies their locks as they stand."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    return context
+
+
+def _start(context: BaseContext, work: Callable[[Item], Result], limits: Limits) -> _Worker[Item]:
+    ours, theirs = context.Pipe()
+    process = context.Process(  # type: ignore[attr-defined]
+        target=_serve, args=(theirs, work, limits), name="filmroom-decoder", daemon=True
+    )
+    process.start()
+    theirs.close()
+    return _Worker(process, ours, time.monotonic() + _START_SECONDS)
+
+
+def _bury(one: _Worker[Item]) -> Refusal:
+    """Wait for the dead and say what it died of."""
+    one.pipe.close()
+    one.process.join(_GRACE)
+    if one.process.is_alive():
+        one.process.kill()
+        one.process.join()
+    alarm = getattr(signal, "SIGALRM", None)
+    code = one.process.exitcode
+    one.process.close()
+    return Refusal.TOO_SLOW if alarm is not None and code == -alarm else Refusal.CRASHED
+
+
+def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> None:
+    """The life of a worker. Its time-out is the parent's to keep; the alarm is for when there is no parent any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _be_quiet()
+    _limit_memory(limits.memory_bytes)
+    import indexer.dicom  # noqa: F401  (before the clock of the first file starts)
+
+    try:
+        pipe.send(None)
+        while True:
+            item = pipe.recv()
+            _alarm(limits.seconds + _GRACE)
+            answer: Result | Rejected
+            try:
+                answer = work(item)
+            except Rejected as error:
+                answer = error
+            except MemoryError:
+                answer = Refusal.TOO_MUCH_MEMORY.error()
+            except Exception:
+                answer = Refusal.CRASHED.error()
+            _alarm(0)
+            pipe.send(answer)
+    except (EOFError, OSError):
+        return  # the parent has closed the pool, or is dead
+
+
+def _be_quiet() -> None:
+    """Decoders written in C print what they find in a file; nothing of a file may get into a log."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    """A limit on the heap and not on addresses, of which libraries reserve much more than they use."""
+    if os.name != "posix":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _alarm(seconds: float) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -1,0 +1,67 @@
+"""Concepts become one vector that ranks as the pairs would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from db.errors import BadInput
+from search.concepts import query_vector
+from search.query import parse
+
+RNG = np.random.default_rng(0)
+KNOWN: dict[str, NDArray[np.float32]] = {}
+
+
+def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+    """A made-up text tower: a fixed unit vector for every text."""
+    for text in texts:
+        if text not in KNOWN:
+            vector = RNG.normal(size=16)
+            KNOWN[text] = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return np.stack([KNOWN[text] for text in texts])
+
+
+@pytest.mark.parametrize(
+    ("text", "positive", "negative"),
+    [
+        ("edema", ["film: edema"], []),
+        ("edema without effusion", ["film: edema", "film: no effusion"], ["film: effusion"]),
+        ("-mass -edema", ["film: no mass", "film: no edema"], ["film: mass", "film: edema"]),
+        ("no acute findings", ["film: no acute findings"], []),
+    ],
+)
+def test_one_vector_ranks_as_the_sum_of_pairs(text: str, positive: list[str], negative: list[str]) -> None:
+    films = RNG.normal(size=(200, 16)).astype(np.float32)
+    films /= np.linalg.norm(films, axis=1, keepdims=True)
+    vector = query_vector(parse(text), embed, "film: {}")
+    assert vector.dtype == np.float32
+    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6)
+    expected = (films @ embed(positive).T).sum(axis=1)
+    if negative:
+        expected = expected - (films @ embed(negative).T).sum(axis=1)
+    assert np.array_equal(np.argsort(films @ vector), np.argsort(expected))
+
+
+def test_a_tower_blind_to_no_still_ranks_away() -> None:
+    vector = query_vector(parse("no mass"), lambda texts: embed([text.replace("no ", "") for text in texts]))
+    assert vector == pytest.approx(-embed(["mass"])[0], abs=1e-6)
+
+
+def test_braces_in_the_words_are_words() -> None:
+    seen: list[str] = []
+
+    def spy(texts: Sequence[str]) -> NDArray[np.float32]:
+        seen.extend(texts)
+        return embed(texts)
+
+    query_vector(parse("a {0} b {x}"), spy, "film of {}.")
+    assert seen == ["film of a {0} b {x}."]
+
+
+def test_only_filters_rank_nothing() -> None:
+    with pytest.raises(BadInput, match="only filters"):
+        query_vector(parse("view:AP"), embed)

@@ -1,0 +1,139 @@
+"""What every page stands in: sign-in, the notice, the archive it speaks of, and faults told in one line."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from db.archive import Archive, default_folder
+from db.errors import FilmroomError, NotFound
+from search.ui.text import plain
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import Page
+
+    from search.searcher import Searcher
+
+NOTICE = "Research use only, not for diagnosis"
+STYLE = Path(__file__).resolve().parents[2] / "assets" / "style" / "page.css"
+
+# Module of the page, its title, and whether it stands in the menu.
+_PAGES = (
+    ("home", "Search", True),
+    ("film", "Film", False),
+    ("collections", "Collections", True),
+    ("zeroshot", "Zero-shot", True),
+    ("evaluate", "Evaluate", True),
+    ("judge", "Judge", True),
+    ("atlas", "Map", True),
+    ("archive", "Archive", True),
+)
+
+
+def dress() -> None:
+    """The frame around the page: title, style, sign-in, notice. Called once a run, before the page."""
+    st.set_page_config(
+        page_title="Filmroom",
+        page_icon=":material/radiology:",
+        layout="wide",
+        menu_items={"About": f"Filmroom: semantic search for X-ray archives. {NOTICE}."},
+    )
+    st.html(f"<style>{_style()}</style><p class='filmroom-notice' role='note'>{NOTICE}</p>")
+    require_sign_in()
+
+
+@functools.cache
+def _style() -> str:
+    return STYLE.read_text("utf-8")
+
+
+@st.cache_resource(show_spinner=False)
+def pages() -> dict[str, Page]:
+    """Every page by the name of its module; a page's module is imported when it is first opened."""
+    return {
+        name: st.Page(
+            _shower(name),
+            title=title,
+            url_path="" if name == "home" else name,
+            default=name == "home",
+            visibility="visible" if listed else "hidden",
+        )
+        for name, title, listed in _PAGES
+    }
+
+
+def _shower(name: str) -> Callable[[], None]:
+    def show() -> None:
+        with_words(importlib.import_module(f"search.ui.{name}").show)
+
+    return show
+
+
+def with_words(show: Callable[[], None]) -> None:
+    """Runs a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
+    try:
+        show()
+    except FilmroomError as fault:
+        st.error(plain(str(fault)))
+
+
+def require_sign_in() -> None:
+    """Where the settings have an `[auth]` table, nothing is shown to anybody who has not signed in (OIDC)."""
+    st.secrets.load_if_toml_exists()
+    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets or st.user.is_logged_in:
+        return
+    st.title("Filmroom")
+    st.write("This archive is open to those who sign in.")
+    if st.button("Sign in", type="primary"):
+        st.login()
+    st.stop()
+
+
+@functools.cache
+def archive_folder() -> Path:
+    """`--archive DIR` of the command line that served this page, else FILMROOM_ARCHIVE, else the default."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--archive", type=Path, default=None)
+    known, _ = parser.parse_known_args(sys.argv[1:])
+    named: Path | None = known.archive
+    return named if named is not None and "FILMROOM_ARCHIVE" not in os.environ else default_folder()
+
+
+def archive() -> Archive:
+    """The archive of this page; where there is none, the page says how to make one and ends."""
+    try:
+        return _archive(archive_folder())
+    except NotFound:
+        no_archive()
+        st.stop()
+
+
+@st.cache_resource(show_spinner=False)
+def _archive(folder: Path) -> Archive:
+    return Archive.open(folder)
+
+
+def no_archive() -> None:
+    st.subheader("There is no archive yet")
+    st.write("Make one from a folder of films, or try the synthetic demo archive:")
+    st.code("filmroom index FOLDER\nfilmroom demo FOLDER", language="bash")
+    st.write("Then reload this page. The archive is expected here:")
+    st.code(str(archive_folder()), language=None)
+    if st.button("Index a folder from here", type="primary"):
+        st.switch_page(pages()["archive"])
+
+
+@st.cache_resource(show_spinner="Loading the model")
+def searcher(folder: Path, model: str | None = None) -> Searcher:
+    """One for all sessions: the model is loaded once."""
+    from search.searcher import Searcher
+
+    return Searcher.open(folder, model)

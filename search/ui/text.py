@@ -1,0 +1,43 @@
+"""Words from files and queries on a page: as they are, never as markup."""
+
+from __future__ import annotations
+
+import re
+
+from db.records import Film, Tags
+
+# Everything that Streamlit's Markdown reads: emphasis, links, HTML, directives (:red[...]), shortcodes, formulas.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&\"'/@=^])")
+_LINE_BREAKS = re.compile(r"\s+")
+
+
+def plain(text: str) -> str:
+    """`text` escaped for a Markdown label or paragraph, on one line: what is read is what was written."""
+    return _SPECIAL.sub(r"\\\1", _LINE_BREAKS.sub(" ", text).strip())
+
+
+def facts(tags: Tags) -> str:
+    """View, sex, age and year on one line, as far as they are known."""
+    person = " ".join(part for part in (tags.sex, None if tags.age is None else f"{tags.age} y") if part)
+    parts = (tags.view or tags.modality, person, None if tags.year is None else str(tags.year))
+    return " · ".join(part for part in parts if part) or "No facts"
+
+
+def findings(film: Film) -> str:
+    """The labels that are present, by name, on one line."""
+    return ", ".join(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5))
+
+
+def spoken(film: Film) -> str:
+    """The film in words, for those who do not see it."""
+    labels = findings(film)
+    return f"Film {film.id}: {facts(film.tags).replace(' · ', ', ')}" + (f"; labels {labels}" if labels else "")
+
+
+def number(count: int) -> str:
+    """With thin spaces between the thousands."""
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def films(count: int) -> str:
+    return "1 film" if count == 1 else f"{number(count)} films"

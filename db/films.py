@@ -115,6 +115,15 @@ def reports(catalog: Catalog, one: Film) -> list[str]:
         return list(connection.scalars(statement))
 
 
+def study_uids(catalog: Catalog, ids: Sequence[int]) -> dict[int, str | None]:
+    found: dict[int, str | None] = {}
+    with catalog.read() as connection:
+        for some in chunked(ids):
+            statement = select(film.c.id, film.c.study_uid).where(film.c.id.in_(some))
+            found.update({row.id: row.study_uid for row in connection.execute(statement)})
+    return found
+
+
 def study_of(catalog: Catalog, one: Film) -> list[Film]:
     """The other films of its study."""
     return _others(catalog, one, film.c.study_uid == one.tags.study_uid) if one.tags.study_uid else []
@@ -163,14 +172,8 @@ def count(catalog: Catalog, where: Filter | None = None) -> int:
         return int(connection.scalar(select(func.count()).select_from(film_ids(where or Filter()).subquery())) or 0)
 
 
-def names(catalog: Catalog) -> Iterator[tuple[int, str, str | None]]:
-    """(film id, relative path, instance UID) of every present film: what judgements and labels are matched by."""
-    statement = (
-        select(film.c.id, file.c.path, film.c.instance_uid)
-        .join(file, file.c.id == film.c.file_id)
-        .where(film.c.state == State.PRESENT.value)
-        .order_by(film.c.id)
-    )
-    with catalog.read() as connection:
-        for row in connection.execute(statement):
-            yield row.id, row.path, row.instance_uid
+def everyone(catalog: Catalog, where: Filter | None = None) -> Iterator[Film]:
+    """Every present film that passes, by id."""
+    ids = select_ids(catalog, where or Filter()).tolist()
+    for some in chunked(ids):
+        yield from films(catalog, some)

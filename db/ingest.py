@@ -42,15 +42,6 @@ class Result:
     rejected: Rejected | None = None
 
 
-@dataclass(frozen=True)
-class Known:
-    """A file of the same content that is indexed already. `there`: it is still at its place."""
-
-    file_id: int
-    film_id: int
-    there: bool
-
-
 def identity(tags: Tags, sha256: str, frame: int) -> str:
     """SOP Instance UID and frame for DICOM, content hash and frame otherwise."""
     return f"{'uid:' + tags.instance_uid if tags.instance_uid else 'sha256:' + sha256}#{frame}"
@@ -81,38 +72,37 @@ def any_films(catalog: Catalog) -> bool:
         return connection.scalar(select(film.c.id).limit(1)) is not None
 
 
-def known_content(catalog: Catalog, sha256: str, space_id: int) -> Known | None:
-    """The indexed file of this content whose films all have their vectors in the space."""
+def keep_known(
+    catalog: Catalog, scope: Scope, space_id: int, hashed: Sequence[tuple[Seen, str]]
+) -> list[Outcome | None]:
+    """For files (seen, SHA-256) whose content may be indexed already: a file that was touched or moved stays
+    indexed under its new facts, a copy is a duplicate, and None means that it must be decoded and embedded."""
+    with catalog.write() as connection:
+        return [_keep_known(connection, scope, space_id, seen, sha256) for seen, sha256 in hashed]
+
+
+def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Outcome | None:
     embedded = exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id)
     statement = (
         select(file, film.c.id.label("film_id"), root.c.path.label("root"))
         .join(film, film.c.file_id == file.c.id)
         .join(root, root.c.id == file.c.root_id)
-        .where(
-            file.c.sha256 == sha256,
-            file.c.outcome == Outcome.INDEXED.value,
-            film.c.state != State.REPLACED.value,
-        )
-        .where(embedded)
+        .where(file.c.sha256 == sha256, file.c.outcome == Outcome.INDEXED.value)
+        .where(film.c.state != State.REPLACED.value, embedded)
         .order_by(file.c.listed.desc(), film.c.frame)
     )
-    with catalog.read() as connection:
-        found = connection.execute(statement).first()
-    return None if found is None else Known(found.id, found.film_id, _there(found))
-
-
-def keep_known(catalog: Catalog, scope: Scope, seen: Seen, sha256: str, known: Known) -> Outcome:
-    """A file whose content is indexed already: the same file touched or moved (nothing is embedded), or a duplicate."""
-    with catalog.write() as connection:
-        file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED)
-        if file_id == known.file_id:
-            return Outcome.INDEXED
-        _replace_others(connection, file_id, keep=set())
-        if not known.there:
-            repoint(connection, old_file=known.file_id, new_file=file_id)
-            return Outcome.INDEXED
-        _mark_duplicate(connection, file_id, known.film_id, "same content")
-        return Outcome.DUPLICATE
+    known = connection.execute(statement).first()
+    if known is None:
+        return None
+    file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED)
+    if file_id == known.id:
+        return Outcome.INDEXED
+    _replace_others(connection, file_id, keep=set())
+    if not _there(known):
+        repoint(connection, old_file=known.id, new_file=file_id)
+        return Outcome.INDEXED
+    _mark_duplicate(connection, file_id, known.film_id, "same content")
+    return Outcome.DUPLICATE
 
 
 def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result]) -> list[Outcome]:

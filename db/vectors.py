@@ -148,6 +148,11 @@ class VectorIndex:
         below = np.searchsorted(everyone, scores - 1e-6, side="left")
         return (100.0 * below / max(1, everyone.size - 1)).clip(0.0, 100.0).astype(np.float32)
 
+    def centre(self) -> NDArray[np.float32]:
+        """The mean vector (D,) of the archive's films: what they have in common whatever they show."""
+        dim = self._held.space.dim
+        return self._sample.reshape(-1, dim).mean(axis=0) if self._sample.size else np.zeros(dim, np.float32)
+
     def vectors(self, film_ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors (N, T, D) of those of the films that have one."""
         with self._lock:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from db.errors import BadInput
 from db.records import Film
+from search.naming import FilmNames
 from search.tables import read_lines, read_table, write_aside
 
 MAX_GRADE = 10
@@ -35,9 +36,6 @@ class Resolution:
     names: dict[int, str]
     missing: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
-
-
-_PICTURES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff"}
 
 
 def read_queries(path: Path) -> list[Question]:
@@ -130,25 +128,17 @@ def write_queries(path: Path, questions: Iterable[Question]) -> None:
 
 
 def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
-    """Place judgements on films by instance UID, relative path, file name or stem, in this order of trust.
-
-    Folders and a picture's suffix that the archive does not know are ignored; `#` names a frame: `UID#2`. Where
-    one film is judged under two names the higher grade counts.
-    """
-    kinds: tuple[dict[str, set[int]], ...] = ({}, {}, {}, {})
-    for film in films:
-        for kind, values in zip(kinds, _names(film), strict=True):
-            for value in values:
-                kind.setdefault(value, set()).add(film.id)
+    """Place judgements on films by the names of `search.naming`. Where one film is judged under two names the higher
+    grade counts."""
+    called = FilmNames(films)
     grades: dict[str, dict[int, int]] = {qid: {} for qid in qrels}
     spoken: dict[int, str] = {}
     missing: dict[str, None] = {}
     ambiguous: dict[str, None] = {}
     for qid, documents in qrels.items():
         for document, grade in documents.items():
-            called = _spellings(document)
-            found = next((kind[name] for name in called for kind in kinds if name in kind), None)
-            if found is None:
+            found = called.find(document)
+            if not found:
                 missing[document] = None
             elif len(found) > 1:
                 ambiguous[document] = None
@@ -162,25 +152,6 @@ def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
 def document_name(film: Film) -> str:
     """What a run calls a film that no judgement named: its relative path without suffix, and its frame."""
     return str(PurePosixPath(film.path).with_suffix("")) + (f"#{film.frame}" if film.frame else "")
-
-
-def _names(film: Film) -> tuple[tuple[str, ...], ...]:
-    path = PurePosixPath(film.path)
-    frame = f"#{film.frame}"
-    instance = film.tags.instance_uid
-    return (
-        (instance, instance + frame) if instance else (),
-        (film.path, film.path + frame, str(path.with_suffix("")), str(path.with_suffix("")) + frame),
-        (path.name, path.name + frame),
-        (path.stem, path.stem + frame),
-    )
-
-
-def _spellings(document: str) -> tuple[str, ...]:
-    called = document.replace("%20", " ").replace("\\", "/")
-    name = PurePosixPath(called)
-    stem = name.stem if name.suffix.lower() in _PICTURES else name.name
-    return (document, called, name.name, stem)
 
 
 def _query_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:

@@ -1,0 +1,250 @@
+"""The way of a film: listed, compared, decoded beside, embedded here, committed a batch at a time.
+
+Every batch is one transaction, so a run can be killed at any instant and simply run again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from db import ingest, listing, runs, spaces
+from db.archive import Archive
+from db.chunks import chunked
+from db.errors import FilmroomError, NotFound, Rejected
+from db.listing import Outcome, Scope, Seen
+from db.runs import Counts, RunState
+from db.vectors import VectorIndex
+from indexer.limits import Limits
+from indexer.model_folder import sha256 as hash_file
+from indexer.refusals import Refusal
+from indexer.sources import Failure, Listed, list_folder
+from indexer.towers import Towers
+from indexer.workers import Processed, process
+
+BATCH = 32
+"""Films embedded and committed together: what a kill can cost."""
+
+HASHED_TOGETHER = 64
+"""Files whose content is looked up in one transaction before any of them is decoded."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run treats files. `retry`: try again what was rejected before."""
+
+    limits: Limits = field(default_factory=Limits)
+    workers: int | None = None
+    retry: bool = False
+    any_modality: bool = False
+    hash_uids: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did. `reasons` counts the files rejected in it or before; `stopped`: it was interrupted."""
+
+    counts: Counts
+    reasons: dict[str, int]
+    seconds: float
+    stopped: bool = False
+
+
+OnProgress = Callable[[Counts], None]
+
+
+def index(
+    archive: Archive,
+    paths: Sequence[Path],
+    towers: Towers,
+    *,
+    options: Options = Options(),
+    on_progress: OnProgress = lambda counts: None,
+) -> Summary:
+    """Brings the archive up to what lies below `paths`. Raises NotFound for a path that is not there (before anything
+    is written), ArchiveBusy when another run is under way; an interrupt ends it cleanly with `stopped`."""
+    for path in paths:
+        if not path.exists():
+            raise NotFound(
+                "there is nothing to index here", where=path, fix="Check the path, and that its disk is there."
+            )
+    started = time.monotonic()
+    with archive.writing(f"indexing {', '.join(str(path) for path in paths)}"):
+        run = _Run(archive, towers, options, on_progress, runs.start(archive.catalog, paths, towers.space.model))
+        try:
+            for path in paths:
+                run.take(path)
+            run.save_index()
+        except KeyboardInterrupt:
+            run.end(RunState.STOPPED)
+            return run.summary(started, stopped=True)
+        except BaseException as error:
+            run.end(RunState.FAILED, str(error) if isinstance(error, FilmroomError) else type(error).__name__)
+            raise
+        run.end(RunState.DONE)
+        return run.summary(started)
+
+
+class _Run:
+    """The state of one run: its counts so far, and what every step of it needs."""
+
+    def __init__(
+        self, archive: Archive, towers: Towers, options: Options, on_progress: OnProgress, run_id: int
+    ) -> None:
+        self._archive = archive
+        self._catalog = archive.catalog
+        self._towers = towers
+        self._options = options
+        self._on_progress = on_progress
+        self._id = run_id
+        self._counts = Counts()
+        self._space_id = ingest.ensure_space(self._catalog, towers.space)
+
+    def take(self, path: Path) -> None:
+        scope = listing.open_scope(self._catalog, path)
+        failed: dict[str, Rejected] = {}
+        unreadable: list[str] = []
+        compared = listing.compare(
+            self._catalog,
+            scope,
+            _listed(scope, path, self._archive.folder, failed, unreadable),
+            space_id=self._space_id,
+            retry=self._options.retry,
+            unreadable=unreadable,
+        )
+        self._count(
+            listed=compared.listed,
+            unchanged=compared.unchanged,
+            duplicate=compared.duplicate,
+            rejected=compared.rejected,
+        )
+        self._reject(scope, [seen for seen in compared.work if seen.path in failed], failed)
+        self._embed(scope, [seen for seen in compared.work if seen.path not in failed])
+        self._count(gone=listing.finish(self._catalog, scope))
+
+    def save_index(self) -> None:
+        held = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
+        if self._counts.indexed or self._counts.gone:
+            VectorIndex.open(self._catalog, held, self._archive.vectors, gpu=False).save()
+
+    def end(self, state: RunState, message: str | None = None) -> None:
+        runs.end(self._catalog, self._id, state, self._counts, message)
+
+    def summary(self, started: float, *, stopped: bool = False) -> Summary:
+        reasons = Counter(one.reason for one in runs.rejected(self._catalog))
+        return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped)
+
+    def _reject(self, scope: Scope, work: Sequence[Seen], failed: dict[str, Rejected]) -> None:
+        results = [ingest.Result(seen, None, rejected=failed[seen.path]) for seen in work]
+        for some in chunked(results):
+            self._commit(scope, some)
+
+    def _embed(self, scope: Scope, work: Sequence[Seen]) -> None:
+        by_path = {seen.path: seen for seen in work}
+        fresh = not ingest.any_films(self._catalog)
+        unknown: Iterable[Seen] = work if fresh else self._unknown(scope, work)
+        decoded = process(
+            (Listed(str(scope.root), seen.path, seen.size, seen.mtime_ns) for seen in unknown),
+            prepare=self._towers.preprocess.shrink,
+            limits=self._options.limits,
+            workers=self._options.workers,
+            key=self._archive.patient_key(),
+            any_modality=self._options.any_modality,
+            hash_uids=self._options.hash_uids,
+        )
+        batch: list[Processed] = []
+        refused: list[ingest.Result] = []
+        with closing(decoded):
+            for result in decoded:
+                if isinstance(result, Failure):
+                    refused.append(ingest.Result(by_path[result.listed.path], None, rejected=result.error))
+                else:
+                    batch.append(result)
+                if sum(len(one.films) for one in batch) >= BATCH or len(refused) >= BATCH:
+                    self._commit(scope, refused + self._embedded(batch, by_path))
+                    batch, refused = [], []
+        self._commit(scope, refused + self._embedded(batch, by_path))
+
+    def _unknown(self, scope: Scope, work: Sequence[Seen]) -> Iterator[Seen]:
+        """The files whose content is new; those that only moved, or are copies, are settled without decoding."""
+        with ThreadPoolExecutor(4) as pool:
+            for some in chunked(work, HASHED_TOGETHER):
+                hashes = pool.map(lambda seen: _hash(scope, seen), some)
+                hashed = [(seen, sha256) for seen, sha256 in zip(some, hashes, strict=True) if sha256]
+                outcomes = ingest.keep_known(self._catalog, scope, self._space_id, hashed)
+                settled = {seen.path: outcome for (seen, _), outcome in zip(hashed, outcomes, strict=True) if outcome}
+                tally = Counter(settled.values())
+                self._count(unchanged=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE])
+                yield from (seen for seen in some if seen.path not in settled)
+
+    def _embedded(self, batch: Sequence[Processed], by_path: dict[str, Seen]) -> list[ingest.Result]:
+        films = [film for one in batch for film in one.films]
+        if not films:
+            return []
+        prepared = np.stack([film.prepared for film in films]).astype(np.uint16, copy=False)
+        vectors = iter(self._towers.embed_prepared(self._towers.preprocess.normalise(prepared)))
+        results = []
+        for one in batch:
+            new = [
+                ingest.NewFilm(
+                    identity=ingest.identity(film.tags, one.sha256, film.frame),
+                    frame=film.frame,
+                    tags=film.tags,
+                    thumbnail=film.thumbnail,
+                    vectors=next(vectors),
+                )
+                for film in one.films
+            ]
+            seen = by_path[one.listed.path]
+            if all(np.isfinite(film.vectors).all() for film in new):
+                results.append(ingest.Result(seen, one.sha256, films=new))
+            else:
+                results.append(ingest.Result(seen, one.sha256, rejected=Refusal.NOT_PREPARED.error()))
+        return results
+
+    def _commit(self, scope: Scope, results: Sequence[ingest.Result]) -> None:
+        if not results:
+            return
+        tally = Counter(ingest.commit(self._catalog, scope, self._space_id, results))
+        self._count(
+            indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
+        )
+
+    def _count(self, **more: int) -> None:
+        if any(more.values()):
+            summed = {name: getattr(self._counts, name) + value for name, value in more.items()}
+            self._counts = replace(self._counts, **summed)
+            runs.progress(self._catalog, self._id, self._counts)
+        self._on_progress(self._counts)
+
+
+def _listed(
+    scope: Scope, path: Path, archive: Path, failed: dict[str, Rejected], unreadable: list[str]
+) -> Iterator[Seen]:
+    """What lies below `path`, relative to the scope's root; notes what failed in the listing itself."""
+    inside = "" if path.is_file() else f"{scope.prefix}/" if scope.prefix else ""
+    if path.is_file() and "/" in scope.prefix:
+        inside = scope.prefix.rpartition("/")[0] + "/"
+    for one in list_folder(path, skip=[archive]):
+        listed = one.listed if isinstance(one, Failure) else one
+        seen = Seen(inside + listed.path if listed.path != "." else scope.prefix, listed.size, listed.mtime_ns)
+        if isinstance(one, Failure):
+            failed[seen.path] = one.error
+            if os.path.isdir(scope.root / seen.path):
+                unreadable.append(seen.path)
+        yield seen
+
+
+def _hash(scope: Scope, seen: Seen) -> str | None:
+    try:
+        return hash_file(scope.root / seen.path)
+    except OSError:
+        return None

@@ -1,0 +1,253 @@
+"""Asking an archive: words, films that are like others, filters; and the hits, best first."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db import films, fulltext, spaces
+from db.archive import Archive
+from db.errors import BadInput, ModelUnavailable, NotFound
+from db.records import Film, Filter
+from db.spaces import StoredSpace
+from db.vectors import VectorIndex
+from indexer.registry import load_space, load_towers
+from indexer.towers import Towers
+from indexer.workers import process_file
+from search.concepts import query_vector, unit
+from search.fusion import reciprocal_rank_fusion
+from search.query import Query, parse
+
+FUSED = 200
+"""Films of each ranking that a hybrid search fuses, at least."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One film of an answer. `score` is a cosine (a fused score with `hybrid`), None where only a filter was asked;
+    `percentile` says how many per cent of the archive's films score below it for the same query."""
+
+    rank: int
+    film: Film
+    score: float | None
+    percentile: float | None
+
+    @property
+    def id(self) -> int:
+        return self.film.id
+
+
+@dataclass(frozen=True)
+class Results:
+    """An answer. `total` counts the films that pass the filter, of which the hits are the best."""
+
+    query: str
+    model: str
+    took_ms: float
+    hits: tuple[Hit, ...]
+    total: int
+
+
+class Searcher:
+    """One archive through one model. Towers and index load at the first need and are shared by all threads."""
+
+    def __init__(self, archive: Archive, held: StoredSpace, towers: Towers, index: VectorIndex) -> None:
+        self.archive = archive
+        self.catalog = archive.catalog
+        self.held = held
+        self.towers = towers
+        self.index = index
+
+    @classmethod
+    def open(cls, folder: Path, model: str | None = None, *, weights: Path | None = None) -> Searcher:
+        """Opens an archive with the named model, or with the one that holds most of its films.
+
+        Raises NotFound where there is no archive or nothing is indexed with the model, ModelUnavailable where it
+        cannot be loaded.
+        """
+        archive = Archive.open(folder)
+        held, towers = _choose(archive, model, weights)
+        return cls(archive, held, towers, VectorIndex.open(archive.catalog, held, archive.vectors))
+
+    @property
+    def model(self) -> str:
+        return self.held.space.model
+
+    def search(
+        self,
+        query: str | Query = "",
+        *,
+        like: Sequence[int | Path] = (),
+        unlike: Sequence[int] = (),
+        k: int = 24,
+        offset: int = 0,
+        per_study: bool = False,
+        hybrid: bool = False,
+    ) -> Results:
+        """The k best films after `offset`; exactly k when as many pass the filter.
+
+        `like` and `unlike` are film ids, or files that are decoded under the usual limits and not kept; the films
+        named are left out of the answer. `per_study` keeps the best film of each study. `hybrid` fuses the ranking
+        with that of the report words by reciprocal rank. Raises BadInput for a query that cannot be read.
+        """
+        started = time.perf_counter()
+        asked = parse(query) if isinstance(query, str) else query
+        self.index.refresh()
+        within = self._within(asked.filter, like, unlike)
+        total = len(self.index) if within is None else within.size
+        vector = self._vector(asked, like, unlike)
+        wanted = offset + k
+        if vector is None:
+            ranked = [(int(film_id), math.nan) for film_id in self._unranked(within)]
+        elif hybrid:
+            ranked = self._fused(asked, vector, wanted if not per_study else total, within)
+        else:
+            ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
+        if per_study:
+            ranked = self._one_per_study(ranked, vector, wanted, total, within, hybrid=hybrid)
+        ranked = ranked[offset:wanted]
+        hits = self._hits(ranked, vector, offset)
+        text = query if isinstance(query, str) else query.text
+        return Results(text, self.model, 1000 * (time.perf_counter() - started), hits, total)
+
+    def rank(
+        self, query: str | Query, *, k: int | None = None, within: NDArray[np.int64] | None = None
+    ) -> list[tuple[int, float]]:
+        """(film id, score), best first: the ranking alone, for evaluation. Within the films given and the filter."""
+        asked = parse(query) if isinstance(query, str) else query
+        self.index.refresh()
+        vector = self._vector(asked, (), ())
+        if vector is None:
+            raise BadInput("a query to rank by needs words", where=asked.text, fix="Say what the films should show.")
+        allowed = self._within(asked.filter, (), ())
+        if within is not None:
+            allowed = within if allowed is None else np.intersect1d(allowed, within)
+        return self._ranked(vector, k if k is not None else len(self.index), allowed)
+
+    def vector(self, query: str | Query) -> NDArray[np.float32] | None:
+        """The query as one unit vector (D,), for scores and heat maps; None without words."""
+        return self._vector(parse(query) if isinstance(query, str) else query, (), ())
+
+    def _vector(self, asked: Query, like: Sequence[int | Path], unlike: Sequence[int]) -> NDArray[np.float32] | None:
+        words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
+        if not like and not unlike:
+            return words
+        near = [self._film_vector(one) for one in like]
+        far = [self._film_vector(one) for one in unlike]
+        if words is None and not far:
+            return unit(np.mean(near, axis=0))
+        # Films lie far from texts as a whole: only what tells a film from the average one is added to words.
+        centre = self.index.centre()
+        found = np.zeros(self.held.space.dim, np.float32) if words is None else words
+        if near:
+            found = found + LIKE * unit(np.mean(near, axis=0) - centre)
+        if far:
+            found = found - UNLIKE * unit(np.mean(far, axis=0) - centre)
+        return unit(found)
+
+    def _film_vector(self, one: int | Path) -> NDArray[np.float32]:
+        if isinstance(one, Path):
+            done = process_file(one, prepare=self.towers.preprocess.shrink)
+            batch = self.towers.preprocess.normalise(np.stack([done.films[0].prepared]).astype(np.uint16))
+            return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
+        found = self.index.vectors(np.array([one]))
+        if not len(found):
+            raise NotFound("no film with this id has a vector of this model", where=one, fix="Run `filmroom index`.")
+        return unit(found[0].mean(axis=0))
+
+    def _within(self, where: Filter, like: Sequence[int | Path], unlike: Sequence[int]) -> NDArray[np.int64] | None:
+        named = [one for one in (*like, *unlike) if not isinstance(one, Path)]
+        if not where and not named:
+            return None
+        allowed = films.select_ids(self.catalog, where)
+        return np.setdiff1d(allowed, named) if named else allowed
+
+    def _unranked(self, within: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        return films.select_ids(self.catalog, Filter()) if within is None else within
+
+    def _ranked(self, vector: NDArray[np.float32], k: int, within: NDArray[np.int64] | None) -> list[tuple[int, float]]:
+        found = self.index.search(vector[None], k, within)
+        return list(zip(found.film_ids[0].tolist(), found.scores[0].tolist(), strict=True))
+
+    def _fused(
+        self, asked: Query, vector: NDArray[np.float32], k: int, within: NDArray[np.int64] | None
+    ) -> list[tuple[int, float]]:
+        depth = max(k, FUSED)
+        by_films = [film_id for film_id, _ in self._ranked(vector, depth, within)]
+        by_words = fulltext.rank(self.catalog, " ".join(asked.positive), depth, asked.filter)
+        if within is not None:
+            allowed = set(within.tolist())
+            by_words = [film_id for film_id in by_words if film_id in allowed]
+        return reciprocal_rank_fusion([by_films, by_words])
+
+    def _one_per_study(
+        self,
+        ranked: list[tuple[int, float]],
+        vector: NDArray[np.float32] | None,
+        wanted: int,
+        total: int,
+        within: NDArray[np.int64] | None,
+        *,
+        hybrid: bool,
+    ) -> list[tuple[int, float]]:
+        while True:
+            studies = films.study_uids(self.catalog, [film_id for film_id, _ in ranked])
+            seen: set[str] = set()
+            kept = []
+            for film_id, score in ranked:
+                study = studies.get(film_id) or f"film {film_id}"
+                if study not in seen:
+                    seen.add(study)
+                    kept.append((film_id, score))
+            if vector is None or hybrid or len(kept) >= wanted or len(ranked) >= total:
+                return kept
+            ranked = self._ranked(vector, min(total, 4 * len(ranked)), within)
+
+    def _hits(
+        self, ranked: Sequence[tuple[int, float]], vector: NDArray[np.float32] | None, offset: int
+    ) -> tuple[Hit, ...]:
+        ids = np.array([film_id for film_id, _ in ranked], np.int64)
+        percentiles: list[float | None] = [None] * len(ranked)
+        if vector is not None and len(ranked):
+            scores = self.index.scores(vector[None], ids)[0]
+            percentiles = [float(value) for value in self.index.percentiles(vector, scores)]
+        records = {film.id: film for film in films.films(self.catalog, ids.tolist())}
+        return tuple(
+            Hit(offset + at + 1, records[film_id], None if math.isnan(score) else score, percentile)
+            for at, ((film_id, score), percentile) in enumerate(zip(ranked, percentiles, strict=True))
+            if film_id in records
+        )
+
+
+LIKE, UNLIKE = 0.75, 0.25
+"""Rocchio's weights of relevant and irrelevant examples against the words (Salton and Buckley, 1990)."""
+
+
+def _choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[StoredSpace, Towers]:
+    held = [one for one in spaces.spaces(archive.catalog) if one.films]
+    if not held:
+        raise NotFound("no film is indexed yet", where=archive.folder, fix="Run: filmroom index FOLDER")
+    if model is None:
+        return held[0], load_space(held[0].space)
+    towers = load_towers(model, weights=weights)
+    for one in held:
+        if one.space.fingerprint == towers.space.fingerprint:
+            return one, towers
+    if any(one.space.model == towers.space.model for one in held):
+        raise ModelUnavailable(
+            "the model has changed since the films were indexed with it",
+            where=towers.space.model,
+            fix="Run `filmroom index` on the same folders again: the films are embedded anew, nothing else is lost.",
+        )
+    names = ", ".join(dict.fromkeys(one.space.model for one in held))
+    raise NotFound(
+        "no film of this archive is indexed with this model",
+        where=towers.space.model,
+        fix=f"Run `filmroom index FOLDER --model {name}`, or search with one that is: {names}.",
+    )

@@ -1,0 +1,69 @@
+"""Zero-shot scores and their table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from db.errors import BadInput
+from search.zeroshot import Prompts, prompt_sets, prompts_for, truth_of, zero_shot, zero_shot_table
+
+MASS = Prompts("mass", ("mass", "big"), ("none",), ("mass",))
+
+
+def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+    axes = {"mass": 0, "big": 1, "none": 2}
+    return np.eye(4, dtype=np.float32)[[axes[text.removeprefix("film: ")] for text in texts]]
+
+
+def test_score_is_positive_minus_negative() -> None:
+    films = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0.6, 0.8, 0, 0]], dtype=np.float16)
+    assert zero_shot(films, MASS, embed, prompt="film: {}") == pytest.approx([0.5, -1.0, 0.7], abs=1e-3)
+
+
+def test_of_several_vectors_the_nearest_counts() -> None:
+    films = np.eye(4, dtype=np.float32)[[[0, 1], [2, 3]]]
+    assert zero_shot(films, MASS, embed) == pytest.approx([1.0, -1.0])
+
+
+@pytest.mark.parametrize("name", prompt_sets())
+def test_every_set_is_complete(name: str) -> None:
+    prompts = prompts_for([name])
+    assert len(prompts) == {"chexpert13": 13, "nih14": 14}[name]
+    assert all(len(one.positive) >= 1 and len(one.negative) >= 2 for one in prompts)
+    assert not any(set(one.positive) & set(one.negative) for one in prompts)
+    assert all(label == label.lower() for one in prompts for label in one.labels)
+
+
+def test_any_finding_can_be_asked() -> None:
+    found = prompts_for(["Edema", "pericardial calcification", "edema"])
+    assert [one.finding for one in found] == ["edema", "pericardial calcification"]
+    assert found[1].negative[0] == "no pericardial calcification"
+    with pytest.raises(BadInput, match="chexpert13"):
+        prompts_for([" "])
+
+
+def test_truth_open_and_closed() -> None:
+    films = [1, 2, 3, 4]
+    nih = {"mass": {1: 1.0}, "edema": {2: 1.0}, "no finding": {3: 1.0}}
+    assert truth_of(MASS, nih, films) == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
+    stated = {"Mass": {1: 1.0, 2: 0.0}, "edema": {3: 1.0}}
+    assert truth_of(MASS, stated, films) == pytest.approx([1, 0, np.nan, np.nan], nan_ok=True)
+    assert np.isnan(truth_of(MASS, {"edema": {1: 1.0}}, films)).all()
+
+
+def test_table_over_findings() -> None:
+    scores = {"a": np.array([0.9, 0.8, 0.2, 0.1], np.float32), "b": np.zeros(4, np.float32)}
+    truth = {"a": np.array([1, 1, 0, np.nan]), "b": np.array([1, 1, np.nan, np.nan])}
+    table = zero_shot_table(scores, truth, groups=["p1", "p1", "p2", "p3"])
+    first, second = table.rows
+    assert (first.positives, first.negatives) == (2, 1)
+    assert first.auc is not None
+    assert first.auc.value == 1.0
+    assert second.auc is None
+    assert table.mean == 1.0
+    assert json.loads(json.dumps(table.to_json()))["rows"][1]["auc"] is None

@@ -1,8 +1,9 @@
 """The web door: Streamlit navigation and nothing else. `filmroom serve` starts it."""
 
-import streamlit as st
+if __name__ == "__main__":  # the processes that decode films import their parent's main module, and need none of this
+    import streamlit as st
 
-from search.ui import frame
+    from search.ui import frame
 
-frame.dress()
-st.navigation(list(frame.pages().values()), position="top").run()
+    frame.dress()
+    st.navigation(list(frame.pages().values()), position="top").run()

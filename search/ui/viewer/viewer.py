@@ -52,7 +52,7 @@ def viewer(
     key: str,
     film: str,
     alt: str,
-    pixels: NDArray[np.float32] | None = None,
+    pixels: NDArray[np.uint16] | None = None,
     preview: bytes | None = None,
     note: str = "",
     attention: Attention | None = None,
@@ -60,7 +60,7 @@ def viewer(
 ) -> bool:
     """Show a film; returns whether the reader asks for the attention map.
 
-    `film` is the film's identity: another one resets the view. `pixels` is float32 (H, W) in [0, 1], 0 black;
+    `film` is the film's identity: another one resets the view. `pixels` is uint16 (H, W), 0 black to 65535 white;
     where it is None the WebP `preview` stands in and `note` says why.
     """
     attention = attention or Attention(why_not="The attention map needs a query.")
@@ -78,7 +78,7 @@ def viewer(
     if pixels is not None:
         grey = reduced(pixels)
         data |= {"height": grey.shape[0], "width": grey.shape[1]}
-        data["pixels"] = media.url(sixteen_bits(grey), "application/octet-stream", slot=f"{key}-pixels")
+        data["pixels"] = media.url(grey.astype("<u2").tobytes(), "application/octet-stream", slot=f"{key}-pixels")
     if attention.on and attention.heat is not None:
         heat = np.clip(attention.heat, 0, 1)
         raw = np.rint(heat * 255).astype(np.uint8).tobytes()
@@ -88,16 +88,11 @@ def viewer(
     return bool(result.attention)
 
 
-def reduced(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def reduced(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """The film at no more than MAX_PIXELS, by whole-number means (no interpolation invents an edge)."""
     step = int(np.ceil(np.sqrt(pixels.size / MAX_PIXELS)))
     if step <= 1:
         return pixels
     high, wide = (side // step * step for side in pixels.shape)
     blocks = pixels[:high, :wide].reshape(high // step, step, wide // step, step)
-    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
-
-
-def sixteen_bits(pixels: NDArray[np.float32]) -> bytes:
-    """[0, 1] -> little-endian uint16, row by row: what a canvas script reads as a Uint16Array."""
-    return (np.clip(pixels, 0, 1) * 65535 + 0.5).astype("<u2").tobytes()
+    return np.asarray(np.rint(blocks.mean(axis=(1, 3))), dtype=np.uint16)

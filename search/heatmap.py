@@ -1,0 +1,35 @@
+"""Where in a film the query matches: the similarity of every patch with the query. Model attention, not a diagnosis."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from indexer.radiograph import Radiograph
+from indexer.towers import Towers
+
+SIDE = 384
+"""The longer side of the map: smooth on a screen, small on the way there."""
+
+
+def heat_map(towers: Towers, film: Radiograph, query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) float32 in [0, 1] over the whole film, the longer side SIDE.
+
+    `query` (D,) is a unit vector. 0 is the film's median patch and below, 1 its best: the map says where within this
+    film, never how much. Raises ModelUnavailable where the tower has no patches in the joint space.
+    """
+    patches = towers.patch_vectors(film)
+    return over_film(patches @ query, *film.pixels.shape)
+
+
+def over_film(similarity: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Patch similarities (h, w) of the padded square, as a map over the (height, width) film inside it."""
+    low, high = float(np.median(similarity)), float(similarity.max())
+    scaled = np.clip((similarity - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    long = max(height, width)
+    square = Image.fromarray(scaled).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    tall, wide = (max(1, round(SIDE * side / long)) for side in (height, width))
+    top, left = (SIDE - tall) // 2, (SIDE - wide) // 2
+    inside = square.crop((left, top, left + wide, top + tall))
+    return np.clip(np.asarray(inside, np.float32), 0, 1)

@@ -1,0 +1,41 @@
+"""The original pixels of a film, from its file, decoded under the same limits as when it was indexed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.errors import NotFound
+from db.films import full_path
+from db.records import Film
+from indexer.limits import Limits
+from indexer.radiograph import Radiograph
+from indexer.workers import process_file
+
+_WHITE = np.float32(65535)
+
+
+def sixteen_bits(pixels: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """(H, W) in [0, 1] -> uint16, 0 black to 65535 white: all that a 12-bit detector saw, in half the bytes."""
+    grey: NDArray[np.uint16] = np.rint(np.clip(pixels, 0, 1) * _WHITE).astype(np.uint16)
+    return grey
+
+
+def original(film: Film, *, limits: Limits = Limits()) -> NDArray[np.uint16]:  # noqa: B008 (frozen)
+    """The film (H, W) uint16, 0 black to 65535 white, read in a worker process.
+
+    Raises NotFound where the file is gone or is another one by now, Rejected where it can no longer be decoded.
+    """
+    path = full_path(film)
+    if not path.is_file():
+        raise NotFound("the file is not where it was indexed", fix="Mount its disk, or index the folder again.")
+    done = process_file(path, prepare=sixteen_bits, limits=limits)
+    found = next((one for one in done.films if one.frame == film.frame), None)
+    if found is None or (found.tags.rows, found.tags.columns) != (film.tags.rows, film.tags.columns):
+        raise NotFound("the file has changed since it was indexed", fix="Index the folder again.")
+    return np.asarray(found.prepared, np.uint16)
+
+
+def radiograph(film: Film, grey: NDArray[np.uint16]) -> Radiograph:
+    """What a tower takes, from `original`."""
+    return Radiograph(grey.astype(np.float32) / _WHITE, film.tags, film.frame)

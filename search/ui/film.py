@@ -1,0 +1,245 @@
+"""Film: one film large, what is known of it, and its relatives."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from urllib.parse import quote
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from db import films
+from db.archive import Archive
+from db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
+from db.records import Film
+from search.heatmap import heat_map
+from search.originals import original, radiograph
+from search.query import Query, parse
+from search.searcher import Searcher
+from search.ui import asked as asking
+from search.ui import frame, keep
+from search.ui.asked import Asked
+from search.ui.grid.grid import Act
+from search.ui.sheet.sheet import sheet
+from search.ui.text import plain, spoken
+from search.ui.viewer.viewer import Attention, viewer
+from search.ui.wall import wall_of_films, wall_of_hits
+
+NEAREST = 12
+VIEWER_LINK = "FILMROOM_VIEWER_URL"
+"""Setting: the address of a DICOM viewer, with {study}, {series} and {instance} where the UIDs go."""
+
+
+def show() -> None:
+    archive = frame.archive()
+    searcher = frame.searcher(frame.archive_folder())
+    asked = asking.read(st.query_params.to_dict())
+    said = st.query_params.get("film", "")
+    if not said.isdecimal() or len(said) > 17:
+        st.subheader("No film is named")
+        st.page_link(frame.pages()["home"], label="Search for one")
+        return
+    film = films.get(archive.catalog, int(said))
+    before, after = _neighbours(searcher, asked, film.id)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(
+            frame.pages()["home"],
+            label="Results" if asked.query or asked.like else "Search",
+            icon=":material/arrow_back:",
+            query_params=asked.parameters(),
+        )
+        st.subheader(f"Film {film.id}", width="stretch")
+        _step("Previous", before, "Left", asked)
+        _step("Next", after, "Right", asked)
+    picture, words = st.columns([2, 1], gap="medium")
+    with picture:
+        _picture(archive, searcher, film, asked)
+    with words:
+        _words(archive, film, asked)
+    _relatives(archive, searcher, film, asked)
+
+
+def _go(film_id: int, asked: Asked) -> None:
+    st.switch_page(frame.pages()["film"], query_params={"film": str(film_id), **asked.parameters()})
+
+
+def _step(label: str, film_id: int | None, key: str, asked: Asked) -> None:
+    """A button to the next film of the answer; Shift and an arrow key do the same."""
+    if st.button(label, key=f"step-{label}", shortcut=f"Shift+{key}", disabled=film_id is None, type="tertiary"):
+        _go(int(film_id or 0), asked)
+
+
+def _neighbours(searcher: Searcher, asked: Asked, film_id: int) -> tuple[int | None, int | None]:
+    """The films before and after this one in the answer that led here."""
+    if not asked.query and not asked.like:
+        return None, None
+    try:
+        found = searcher.search(
+            asked.query,
+            like=asked.like,
+            unlike=asked.unlike,
+            k=asked.shown,
+            per_study=asked.per_study,
+            hybrid=asked.hybrid and bool(parse(asked.query).concepts),
+        )
+    except FilmroomError:
+        return None, None
+    ids = [hit.id for hit in found.hits]
+    if film_id not in ids:
+        return None, None
+    at = ids.index(film_id)
+    return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
+
+
+@st.cache_data(show_spinner=False, max_entries=12)
+def _pixels(film: Film) -> NDArray[np.uint16] | str:
+    """The original, or why it cannot be had."""
+    try:
+        return original(film)
+    except FilmroomError as fault:
+        return str(fault)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
+    pixels = _pixels(film)
+    vector = _searcher.vector(query)
+    if isinstance(pixels, str) or vector is None:
+        raise ModelUnavailable("the map needs the original film and words to look for")
+    return heat_map(_searcher.towers, radiograph(film, pixels), vector)
+
+
+@st.fragment
+def _picture(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> None:
+    preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
+    pixels = _pixels(film)
+    missing = isinstance(pixels, str)
+    wanted = bool(st.session_state.get("viewer", {}).get("attention", False))
+    attention = _attention(searcher, film, asked, wanted=wanted, missing=missing)
+    if isinstance(pixels, str):
+        st.warning(f"Only the thumbnail can be shown: {plain(pixels)}")
+    viewer(
+        key="viewer",
+        film=str(film.id),
+        alt=spoken(film),
+        pixels=None if isinstance(pixels, str) else pixels,
+        preview=preview,
+        note="The original cannot be shown" if missing else "",
+        attention=attention,
+    )
+
+
+def _attention(searcher: Searcher, film: Film, asked: Asked, *, wanted: bool, missing: bool) -> Attention:
+    if missing:
+        return Attention(why_not="The attention map needs the original film.")
+    if not _concepts(asked.query):
+        return Attention(why_not="The attention map needs a query in words.")
+    if not wanted:
+        return Attention()
+    try:
+        heat = _heat(searcher, searcher.held.space.fingerprint, film, asked.query)
+    except ModelUnavailable as fault:
+        return Attention(why_not=str(fault))
+    return Attention(on=True, heat=heat)
+
+
+def _concepts(query: str) -> Query | None:
+    try:
+        asked = parse(query)
+    except BadInput:
+        return None
+    return asked if asked.concepts else None
+
+
+def _words(archive: Archive, film: Film, asked: Asked) -> None:
+    tags = film.tags
+    facts = [
+        ("View", tags.view),
+        ("Modality", tags.modality),
+        ("Body part", tags.body_part),
+        ("Sex", tags.sex),
+        ("Age", None if tags.age is None else f"{tags.age} years"),
+        ("Year", tags.year),
+        ("Size", f"{tags.columns} by {tags.rows} pixels"),
+        ("Study", tags.study_uid),
+        ("Instance", tags.instance_uid),
+        ("Patient key", tags.patient_key),
+        ("File", film.path.encode("utf-8", "backslashreplace").decode()),
+    ]
+    labels = [(one.name, f"{one.value:g} ({one.source})" if one.value != 1 else one.source) for one in film.labels]
+    known = _concepts(asked.query)
+    words = [*(known.positive if known else ()), *(known.filter.phrases if known else ())]
+    sheet(key="facts", facts=[(name, str(value)) for name, value in facts if value not in (None, "")])
+    if labels:
+        st.markdown("###### Labels")
+        sheet(key="labels", facts=labels)
+    reports = films.reports(archive.catalog, film)
+    if reports:
+        st.markdown("###### Report")
+        sheet(key="reports", texts=reports, words=words)
+    _marks(archive, film)
+    _link_out(film)
+
+
+def _marks(archive: Archive, film: Film) -> None:
+    """What this archive's people say of the film."""
+    with st.expander("Tags, note and collections"):
+        have = kept.tags_of(archive.catalog, film.id)
+        tags = st.multiselect(
+            "Tags",
+            sorted({*kept.all_tags(archive.catalog), *have}),
+            default=have,
+            accept_new_options=True,
+            key=f"tags-{film.id}",
+        )
+        note = st.text_area("Note", kept.note_of(archive.catalog, film.id), key=f"note-{film.id}")
+        if st.button("Keep tags and note", key=f"keep-{film.id}"):
+            kept.set_tags(archive.catalog, film.id, tags)
+            kept.set_note(archive.catalog, film.id, note)
+            st.toast("Kept")
+        keep.collect(archive, [film.id], key="film")
+
+
+def _link_out(film: Film) -> None:
+    template = os.environ.get(VIEWER_LINK, "")
+    if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
+        return
+    address = template
+    uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
+    for name, uid in uids.items():
+        address = address.replace(f"{{{name}}}", quote(uid or "", safe=""))
+    st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
+
+
+@st.fragment
+def _relatives(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> None:
+    done = []
+    study = films.study_of(archive.catalog, film)
+    patient = [one for one in films.patient_of(archive.catalog, film) if one.id not in {other.id for other in study}]
+    for title, others, key in (("Of the same study", study, "study"), ("Of the same patient", patient, "patient")):
+        if others:
+            st.markdown(f"##### {title}")
+            done.append(
+                wall_of_films(archive.catalog, others[:24], key=f"wall-{key}", title=title, asked=asked, small=True)
+            )
+    try:
+        nearest = searcher.search("", like=(film.id,), k=NEAREST).hits
+    except (NotFound, BadInput):
+        nearest = ()
+    if nearest:
+        st.markdown("##### Nearest films")
+        done.append(
+            wall_of_hits(
+                archive.catalog,
+                nearest,
+                key="wall-nearest",
+                title="Nearest films",
+                asked=dataclasses.replace(asked, like=(), unlike=()),
+                small=True,
+            )
+        )
+    for one in done:
+        if one and one[0] is Act.OPEN:
+            _go(one[1], asked)

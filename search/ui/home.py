@@ -1,0 +1,280 @@
+"""Search: a box for the whole query language, and the films that match, best first."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from db import annotations as kept
+from db.archive import Archive
+from db.errors import BadInput
+from search.query import FIELDS, MAX_CHARACTERS, parse, without_filter
+from search.searcher import Hit, Results, Searcher
+from search.ui import asked as asking
+from search.ui import frame, keep, narrow
+from search.ui.asked import MOST_SHOWN, PAGE, Asked
+from search.ui.grid.grid import Act
+from search.ui.memory.memory import memory
+from search.ui.text import films, number, plain
+from search.ui.wall import SEARCHING, wall_of_hits
+
+SORTS = {"match": "Best match", "newest": "Newest first", "oldest": "Oldest first", "age": "By age"}
+GENERAL_EXAMPLES = ("pleural effusion", "enlarged heart", "pneumothorax", "normal chest film")
+UPLOADS = ("dcm", "dicom", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
+
+
+def show() -> None:
+    archive = frame.archive()
+    searcher = frame.searcher(frame.archive_folder())
+    _take_orders()
+    st.text_input(
+        "Search the archive",
+        key="q",
+        bind="query-params",
+        type="search",
+        label_visibility="collapsed",
+        placeholder="Say what the film shows: small left pleural effusion view:PA age:60..",
+        max_chars=MAX_CHARACTERS,
+        on_change=_new_query,
+    )
+    try:
+        parse(st.session_state.q or "")
+    except BadInput as fault:
+        st.warning(plain(str(fault)))
+        _help()
+        return
+    _controls(archive)
+    asked = asking.read(st.query_params.to_dict() | {"q": st.session_state.q or ""})
+    chosen = memory(asked.query, listed=not asked.query)
+    if chosen:
+        _order(query=chosen)
+    if not asked.query and not asked.like and not st.session_state.get("upload"):
+        _examples(archive)
+    _answer(archive, searcher, asked)
+
+
+# A widget's value can only be set before the widget is made, so what changes the query waits for the next run.
+def _order(**changes: object) -> None:
+    st.session_state["orders"] = changes
+    st.rerun()
+
+
+def _take_orders() -> None:
+    orders = st.session_state.pop("orders", {})
+    if "query" in orders:
+        st.session_state.q = orders["query"]
+    _set_votes(orders.get("like"), orders.get("unlike"))
+
+
+def _set_votes(like: tuple[int, ...] | None, unlike: tuple[int, ...] | None) -> None:
+    for name, ids in (("like", like), ("unlike", unlike)):
+        if ids is None:
+            continue
+        if ids:
+            st.query_params[name] = ",".join(map(str, ids))
+        else:
+            st.query_params.pop(name, None)
+
+
+def _new_query() -> None:
+    """Other words are another question: votes on the old one's films go. Other filters keep them."""
+    try:
+        words = without_filter(st.session_state.q or "")
+    except BadInput:
+        return
+    if st.session_state.get("words") and words != st.session_state.words:
+        _set_votes((), ())
+    st.session_state.words = words
+    st.query_params.pop("n", None)
+
+
+def _controls(archive: Archive) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.popover("Filters", icon=":material/tune:", key="filters"):
+            narrow.narrow(archive.catalog)
+        with st.popover("By film", icon=":material/image_search:", key="by-film"):
+            st.file_uploader(
+                "Find films like this one",
+                type=list(UPLOADS),
+                key="upload",
+                help="DICOM or picture. It is decoded under the same limits as the archive's files and not kept.",
+            )
+        with st.popover("Saved", icon=":material/bookmark:", key="saved"):
+            _saved(archive)
+        with st.popover("Help", icon=":material/help:", key="help"):
+            _help()
+        st.toggle("One per study", key="study", bind="query-params")
+        st.toggle(
+            "With report words",
+            key="hybrid",
+            bind="query-params",
+            help="Fuses the ranking of the films with that of their reports' words.",
+        )
+        st.selectbox(
+            "Order",
+            list(SORTS),
+            key="sort",
+            bind="query-params",
+            format_func=SORTS.__getitem__,
+            label_visibility="collapsed",
+            width=150,
+        )
+
+
+def _saved(archive: Archive) -> None:
+    for one in kept.saved_searches(archive.catalog):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
+                _order(query=one.query, like=(), unlike=())
+            if st.button("", key=f"unsave-{one.name}", icon=":material/close:", type="tertiary", help="Remove"):
+                kept.remove_search(archive.catalog, one.name)
+                st.rerun()
+    name = st.text_input("Save this search as", key="save-as", max_chars=80)
+    if st.button("Save", disabled=not (name.strip() and st.session_state.q)):
+        kept.save_search(archive.catalog, name, st.session_state.q)
+        st.rerun()
+
+
+def _help() -> None:
+    st.markdown(
+        "Bare words say what the film shows. A word after a minus, or `no ...` and `without ...`, "
+        "counts against a film. Quoted words must stand in the report. Fields filter:"
+    )
+    st.code("\n".join(FIELDS.values()), language=None)
+    st.caption("Keys: / to the box, arrows between films, Enter opens, U and D vote, M finds similar films, X picks.")
+
+
+def _examples(archive: Archive) -> None:
+    labels = narrow.facet(archive.catalog, str(archive.catalog.path), "label", archive.catalog.changes())
+    found = [name for name, _ in labels if name not in ("no finding", "normal")][:5]
+    examples = found or list(GENERAL_EXAMPLES)
+    if found:
+        examples.append(f"{found[0]} -{found[1]}" if len(found) > 1 and found[1].isalpha() else f"no {found[0]}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Try", width="content")
+        for at, example in enumerate(examples):
+            st.button(plain(example), key=f"example-{at}", on_click=_ask, args=(example,), type="tertiary")
+
+
+def _ask(query: str) -> None:
+    st.session_state.q = query
+    st.session_state.words = query
+
+
+@st.fragment
+def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
+    """The wall and what is done on it."""
+    results = _search(searcher, asked)
+    if results is None:
+        return
+    _feedback(asked)
+    if not results.hits:
+        _nothing(asked)
+        return
+    picks: set[int] = st.session_state.setdefault("picks", set())
+    hits = _sorted(results.hits, asked.sort)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_summary(results, asked), width="stretch")
+        keep.keep(archive, searcher, results, picks=frozenset(picks), asked=asked)
+    done = wall_of_hits(
+        archive.catalog,
+        hits,
+        key="wall",
+        title="Films that match",
+        asked=asked,
+        tools=SEARCHING,
+        picked=frozenset(picks),
+    )
+    if len(hits) < min(results.total, MOST_SHOWN):
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            if st.button("Show more", key="more"):
+                st.query_params["n"] = str(asked.shown + PAGE * 2)
+                st.rerun()
+    if done:
+        _do(*done, asked=asked, picks=picks)
+
+
+def _search(searcher: Searcher, asked: Asked) -> Results | None:
+    upload = st.session_state.get("upload")
+    like: list[int | Path] = list(asked.like)
+    with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
+        if upload is not None:
+            held = Path(folder) / "film"
+            held.write_bytes(upload.getbuffer())
+            like.append(held)
+        try:
+            return searcher.search(
+                asked.query,
+                like=like,
+                unlike=asked.unlike,
+                k=asked.shown,
+                per_study=asked.per_study,
+                hybrid=asked.hybrid and bool(parse(asked.query).concepts),
+            )
+        except BadInput as fault:
+            st.warning(plain(str(fault)))
+            return None
+
+
+def _feedback(asked: Asked) -> None:
+    """What the ranking leans on besides the words, and the way back."""
+    if not asked.like and not asked.unlike:
+        return
+    said = ((asked.like, "for"), (asked.unlike, "against"))
+    votes = " and ".join(f"{films(len(ids))} {which}" for ids, which in said if ids)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feedback"):
+        base = "the words and " if asked.query else ""
+        st.caption(f"Ranked by {base}{votes}.", width="content")
+        for film_id in (*asked.like, *asked.unlike):
+            st.page_link(
+                frame.pages()["film"],
+                label=f"Film {film_id}",
+                query_params={"film": str(film_id), **asked.parameters()},
+            )
+        if st.button("Clear votes", key="clear-votes", type="tertiary"):
+            _order(like=(), unlike=())
+
+
+def _summary(results: Results, asked: Asked) -> str:
+    shown = f"the best {number(len(results.hits))} of {films(results.total)}"
+    if asked.per_study:
+        shown = f"the best film of each of {number(len(results.hits))} studies"
+    if results.hits[0].score is None:
+        shown = f"{number(len(results.hits))} of {films(results.total)}"
+    return f"{shown[0].upper()}{shown[1:]} · {plain(results.model)} · {results.took_ms:.0f} ms"
+
+
+def _sorted(hits: tuple[Hit, ...], sort: str) -> list[Hit]:
+    if sort in ("newest", "oldest"):
+        sign = -1 if sort == "newest" else 1
+        return sorted(hits, key=lambda hit: (hit.film.tags.year is None, sign * (hit.film.tags.year or 0)))
+    if sort == "age":
+        return sorted(hits, key=lambda hit: (hit.film.tags.age is None, hit.film.tags.age or 0))
+    return list(hits)
+
+
+def _nothing(asked: Asked) -> None:
+    st.subheader("No film passes")
+    if parse(asked.query).filter:
+        st.write("The words only rank; it is the filters that leave nothing. Take one away, or all of them:")
+        st.button("Search without filters", on_click=_ask, args=(without_filter(asked.query),))
+    else:
+        st.write("Nothing is indexed here yet. The Archive page indexes a folder.")
+        st.page_link(frame.pages()["archive"], label="To the archive")
+
+
+def _do(act: Act, film_id: int, *, asked: Asked, picks: set[int]) -> None:
+    if act is Act.OPEN:
+        st.switch_page(frame.pages()["film"], query_params={"film": str(film_id), **asked.parameters()})
+    if act is Act.PICK:
+        picks.symmetric_difference_update({film_id})
+        st.rerun()
+    if act is Act.LIKE:
+        asked = dataclasses.replace(asked, query="", like=(), unlike=())
+        like, unlike = asking.voted(asked, film_id, 1)
+        _order(query="", like=like, unlike=unlike)
+    like, unlike = asking.voted(asked, film_id, 1 if act is Act.UP else -1)
+    _order(like=like, unlike=unlike)

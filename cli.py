@@ -1,0 +1,371 @@
+"""The terminal door: what was typed is handed on, what comes back is printed. Heavy imports wait for their command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from db.errors import BadInput, FilmroomError
+
+app = typer.Typer(
+    name="filmroom",
+    help="Semantic search for X-ray archives: type a finding, browse the films that match. "
+    "Research use only, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="The models that can be searched with.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+
+ArchiveOption = Annotated[
+    Path | None,
+    typer.Option("--archive", envvar="FILMROOM_ARCHIVE", metavar="DIR", help="The archive; default: your data folder."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="A model's name or folder, or an open_clip architecture."),
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE", help="The checkpoint of an open_clip architecture.")
+]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", metavar="NAME", help="Where they come from; default: the file's name.")
+]
+
+
+def main() -> None:
+    """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name may hold bytes that are no UTF-8, and a pipe may be ASCII: print what can be printed.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app()
+    except FilmroomError as error:
+        _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`filmroom search ... | head`): not a fault.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("FILMROOM_DEBUG"):
+            raise
+        _fail(f"unexpected fault ({type(error).__name__}). Set FILMROOM_DEBUG=1 to see where, and please report it.")
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.", show_default=False)],
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding processes; default: one a CPU.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what was rejected before.")] = False,
+    any_modality: Annotated[bool, typer.Option("--any-modality", help="Also CT, MR, colour captures.")] = False,
+    hash_uids: Annotated[bool, typer.Option("--hash-uids", help="Keep keyed hashes of the UIDs.")] = False,
+    max_megapixels: Annotated[float, typer.Option(min=0.01, help="Pixels of a file, all frames, in millions.")] = 100,
+    max_megabytes: Annotated[float, typer.Option(min=0.01, help="Size of a file.")] = 512,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Time to decode a file.")] = 5,
+    max_memory: Annotated[float, typer.Option(min=64, help="Memory of a decoder, in megabytes.")] = 2048,
+    as_json: JsonOption = False,
+) -> None:
+    """Index folders or files: new films are embedded, known ones left alone."""
+    from indexer.limits import Limits
+    from indexer.pipeline import Options
+    from indexer.pipeline import index as run
+    from indexer.registry import DEFAULT_MODEL, load_towers
+    from search import terminal
+
+    limits = Limits(
+        max_pixels=int(max_megapixels * 1e6),
+        max_bytes=int(max_megabytes * 2**20),
+        seconds=max_seconds,
+        memory_bytes=int(max_memory * 2**20),
+    )
+    options = Options(limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids)
+    kept = _archive(archive, create=True)
+    towers = load_towers(model or DEFAULT_MODEL, weights=weights)
+    with terminal.index_progress(quiet=as_json) as on_progress:
+        done = run(kept, paths, towers, options=options, on_progress=on_progress)
+    if as_json:
+        _print_json(asdict(done.counts) | {"seconds": round(done.seconds, 3)})
+    else:
+        terminal.print_summary(done, kept.folder)
+    if done.stopped:
+        sys.exit(130)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help='Words, fields and "exact report words".')] = "",
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, help="Films to print.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Films to pass over.")] = 0,
+    like: Annotated[list[str] | None, typer.Option(metavar="ID|FILE", help="Films like this one.")] = None,
+    unlike: Annotated[list[int] | None, typer.Option(metavar="ID", help="And unlike this one.")] = None,
+    per_study: Annotated[bool, typer.Option("--per-study", help="The best film of each study.")] = False,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find films: words, fields such as view:AP, -term, "report words"."""
+    from search import terminal
+    from search.searcher import Searcher
+
+    if not query.strip() and not like:
+        raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
+    searcher = Searcher.open(_folder(archive), model, weights=weights)
+    named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
+    found = searcher.search(
+        query, like=named, unlike=unlike or [], k=k, offset=offset, per_study=per_study, hybrid=hybrid
+    )
+    if as_json:
+        _print_json(terminal.results_json(found))
+    else:
+        terminal.print_results(found)
+
+
+@app.command()
+def label(
+    table: Annotated[Path, typer.Argument(help="CSV or TSV: film,label[,value], or film and a column a finding.")],
+    archive: ArchiveOption = None,
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give films labels from a table."""
+    from search import terminal
+    from search.importing import import_labels
+
+    terminal.print_imported(import_labels(_archive(archive).catalog, table, source=source), "labels", as_json=as_json)
+
+
+@app.command()
+def report(
+    table: Annotated[Path, typer.Argument(help="CSV or JSON lines: film (or study), and report.")],
+    archive: ArchiveOption = None,
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give films or studies their reports from a table."""
+    from search import terminal
+    from search.importing import import_reports
+
+    terminal.print_imported(import_reports(_archive(archive).catalog, table, source=source), "reports", as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    queries: Annotated[Path, typer.Option(metavar="FILE", help="qid TAB query [TAB group], or JSON lines.")],
+    qrels: Annotated[Path, typer.Option(metavar="FILE", help="TREC judgements: qid 0 film grade.")],
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="nDCG@5, P@5, AP, RR, R@10, Judged@5 ...; may be repeated.")
+    ] = None,
+    gain: Annotated[str, typer.Option(help="What a grade is worth in nDCG: linear or exponential.")] = "linear",
+    judged_only: Annotated[bool, typer.Option("--judged-only", help="Rank judged films only.")] = False,
+    run: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the ranking as a TREC run.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the ranking over a query set: nDCG and its relatives."""
+    from search import terminal
+    from search.evaluate import MEASURES, Gain
+    from search.measuring import evaluate_files
+    from search.searcher import Searcher
+
+    if gain not in tuple(Gain):
+        raise BadInput("not a gain", where=gain, fix="Use linear or exponential.")
+    done = evaluate_files(
+        Searcher.open(_folder(archive), model, weights=weights),
+        queries,
+        qrels,
+        measures=measure or MEASURES,
+        gain=Gain(gain),
+        judged_only=judged_only,
+        run=run,
+    )
+    if as_json:
+        _print_json(done.to_json())
+    else:
+        terminal.print_evaluation(done)
+
+
+@app.command()
+def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """What is in the archive, and what the last runs did."""
+    from search import overview, terminal
+
+    found = overview.status(_archive(archive))
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        terminal.print_status(found)
+
+
+@app.command()
+def rejected(
+    archive: ArchiveOption = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them as CSV.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Files that could not be indexed: where, why, and what to do."""
+    from db import runs
+    from search import terminal
+
+    files = runs.rejected(_archive(archive).catalog)
+    if csv is not None:
+        terminal.write_rejected(csv, files)
+    elif as_json:
+        _print_json([asdict(one) for one in files])
+    else:
+        terminal.print_rejected(files)
+
+
+@app.command()
+def doctor(
+    archive: ArchiveOption = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what is derived from the catalog.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare catalog, vectors and index; exit code 1 where they disagree."""
+    from db import doctor as examiner
+    from search import terminal
+
+    kept = _archive(archive)
+    found = examiner.repair(kept) if repair else examiner.examine(kept)
+    if as_json:
+        _print_json(asdict(found) | {"healthy": found.healthy})
+    else:
+        terminal.print_examination(found)
+    if not found.healthy:
+        sys.exit(1)
+
+
+@models_app.callback()
+def models(context: typer.Context, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """The models that can be searched with, and what this archive holds of them."""
+    if context.invoked_subcommand is None:
+        list_models(archive, as_json)
+
+
+@models_app.command("list")
+def list_models(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """State, licence, size, and films embedded."""
+    from search import overview, terminal
+
+    folder = _folder(archive)
+    found = overview.models(_archive(archive) if (folder / "catalog.sqlite").is_file() else None)
+    if as_json:
+        _print_json([asdict(one) for one in found])
+    else:
+        terminal.print_models(found)
+
+
+@models_app.command("add")
+def add_model(
+    place: Annotated[str, typer.Argument(help="A folder, hf-hub:OWNER/NAME, or an architecture with --weights.")],
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    weights: WeightsOption = None,
+    prompt: Annotated[str | None, typer.Option(help="Its prompt, with {} for the words.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model known; one from a hub is downloaded now."""
+    from indexer import registry
+
+    card = registry.add_model(place, name=name, weights=weights, prompt=prompt)
+    if as_json:
+        _print_json(asdict(card))
+    else:
+        typer.echo(f"{card.name} is ready. Embed an archive with it: filmroom index FOLDER --model {card.name}")
+
+
+@models_app.command("remove")
+def remove_model(
+    name: Annotated[str, typer.Argument(help="The model's name.")],
+    archive: ArchiveOption = None,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Delete its vectors from the archive.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget an added model, or delete a model's vectors from the archive."""
+    from search import overview
+
+    said = overview.remove_model(name, _archive(archive) if vectors else None)
+    _print_json({"model": name, "removed": said}) if as_json else typer.echo(said)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to write the films.")],
+    films: Annotated[int, typer.Option(min=120, max=5000, help="How many films.")] = 160,
+    seed: Annotated[int, typer.Option(help="Another seed, other films.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a synthetic archive: chest phantoms as DICOM, with labels, reports, queries and judgements."""
+    from indexer.demo import write_demo
+
+    from search import terminal
+
+    with terminal.demo_progress(films, quiet=as_json) as on_progress:
+        done = write_demo(folder, films=films, seed=seed, progress=on_progress)
+    if as_json:
+        _print_json(asdict(done))
+    else:
+        terminal.print_demo(folder, done)
+
+
+@app.command()
+def serve(
+    archive: ArchiveOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+) -> None:
+    """Open the reading room: a page in the browser, on this machine unless told otherwise."""
+    import subprocess
+
+    from search.ui.launch import command, is_loopback
+
+    if not is_loopback(host):
+        typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
+    typer.echo(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
+    try:
+        sys.exit(subprocess.call(command(_folder(archive), host, port)))  # noqa: S603
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _folder(archive: Path | None) -> Path:
+    from db.archive import default_folder
+
+    return archive or default_folder()
+
+
+def _archive(archive: Path | None, *, create: bool = False) -> Any:
+    from db.archive import Archive
+
+    folder = _folder(archive)
+    return Archive.create(folder) if create else Archive.open(folder)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"filmroom: {message}", err=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

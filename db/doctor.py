@@ -1,4 +1,4 @@
-"""Does everything agree? The catalog against itself, its vectors, and the cached index; and how to mend what is derived."""
+"""Does everything agree: the catalog with itself, its vectors, the cached index? And mending what is derived."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def repair(archive: Archive) -> Examination:
 def _catalog_faults(archive: Archive) -> list[Fault]:
     faults = []
     with archive.catalog.read() as connection:
-        for row in connection.exec_driver_sql("PRAGMA quick_check(5)"):
-            if row[0] != "ok":
-                faults.append(Fault(f"the catalog file is damaged: {row[0]}", "Restore a backup.", mendable=False))
+        said = connection.exec_driver_sql("PRAGMA quick_check(5)").scalars().all()
+        if said != ["ok"]:
+            faults.append(Fault(f"the catalog file is damaged: {said[0]}", "Restore a backup.", mendable=False))
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         orphans = connection.scalar(
             select(func.count())

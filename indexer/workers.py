@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,7 @@ def process(
     any_modality: bool = False,
     hash_uids: bool = False,
     ahead: int | None = None,
-) -> Iterator[Processed | Failure]:
+) -> Generator[Processed | Failure, None, None]:
     """Decode and prepare files in `workers` processes (one a CPU), and yield each as it is done, in any order.
 
     `prepare` takes pixels float32 (H, W) in [0, 1]; it is pickled to the workers, so it is a function of a module

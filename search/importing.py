@@ -49,7 +49,7 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) ->
     """Reads labels: columns `film` and `label` (several joined with | or ;), and optionally `value` (0 to 1, yes, no).
 
     A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells say nothing. `source`
-    names where the labels come from, the file's name by default. Raises BadInput with file and line; then nothing is kept.
+    names where the labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
     table = read_table(path)
     named = table.need(*_FILM)

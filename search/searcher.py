@@ -249,5 +249,5 @@ def _choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[
     raise NotFound(
         "no film of this archive is indexed with this model",
         where=towers.space.model,
-        fix=f"Run `filmroom index FOLDER --model {name}`, or search with one that is: {names}.",
+        fix=f"Run `filmroom index FOLDER --model {model}`, or search with one that is: {names}.",
     )

@@ -1,0 +1,287 @@
+"""What the terminal shows: tables, bars and JSON shapes. Text from files is never taken for markup."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from db.errors import BadInput
+from db.records import Film
+from db.runs import Counts, RejectedFile
+
+if TYPE_CHECKING:
+    from indexer.demo import DemoSummary
+
+    from db.doctor import Examination
+    from indexer.pipeline import Summary
+    from search.importing import Imported
+    from search.measuring import Measured
+    from search.overview import ModelStatus, Status
+    from search.searcher import Results
+
+console = Console(highlight=False)
+
+NOTICE = "Research use only, not for diagnosis."
+
+
+def results_json(found: Results) -> dict[str, Any]:
+    """The shape of `filmroom search --json`."""
+    hits = [
+        {
+            "rank": hit.rank,
+            "id": hit.id,
+            "score": None if hit.score is None else round(hit.score, 6),
+            "percentile": None if hit.percentile is None else round(hit.percentile, 2),
+            "path": hit.film.path,
+            "study_uid": hit.film.tags.study_uid,
+            "view": hit.film.tags.view,
+            "labels": label_names(hit.film),
+        }
+        for hit in found.hits
+    ]
+    return {
+        "query": found.query,
+        "model": found.model,
+        "took_ms": round(found.took_ms, 2),
+        "total": found.total,
+        "hits": hits,
+    }
+
+
+def label_names(film: Film) -> list[str]:
+    """The labels that a film has, each once."""
+    return list(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5 and one.source != "probe"))
+
+
+def print_results(found: Results) -> None:
+    if not found.hits:
+        console.print("No film passes these filters. Loosen one of them, or see what there is: filmroom status")
+        return
+    table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
+    for hit in found.hits:
+        table.add_row(
+            str(hit.rank),
+            str(hit.id),
+            "" if hit.score is None else f"{hit.score:.3f}",
+            "" if hit.percentile is None else f"{hit.percentile:.1f}",
+            Text(hit.film.tags.view or ""),
+            Text(", ".join(label_names(hit.film))),
+            _path(hit.film.path),
+        )
+    console.print(table)
+    console.print(
+        f"{len(found.hits)} of {found.total:,} films, {found.model}, {found.took_ms:.0f} ms. {NOTICE}", style="dim"
+    )
+
+
+@contextmanager
+def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
+    """A bar on stderr that starts at what is done already, with films a second and the time that is left."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+        task = bar.add_task("Listing", total=None, rate="")
+        began, start = time.monotonic(), 0
+
+        def show(counts: Counts) -> None:
+            nonlocal began, start
+            known = bar.tasks[0].total
+            if known != counts.listed:
+                began, start = time.monotonic(), counts.done
+            rate = (counts.done - start) / max(1e-3, time.monotonic() - began)
+            bar.update(
+                task,
+                description="Indexing",
+                total=counts.listed,
+                completed=counts.done,
+                rate=f"{rate:.1f}/s" if counts.done > start else "",
+            )
+
+        yield show
+
+
+def print_summary(done: Summary, archive: Path) -> None:
+    counts = done.counts
+    table = _table("", "files", numeric=(1,))
+    for name in ("indexed", "unchanged", "duplicate", "rejected"):
+        table.add_row(name, f"{getattr(counts, name):,}")
+        if name == "rejected":
+            for reason, count in done.reasons.items():
+                table.add_row(Text(f"  {reason}", style="dim"), Text(f"{count:,}", style="dim"))
+    table.add_section()
+    table.add_row("listed", f"{counts.listed:,}")
+    table.add_row("gone", f"{counts.gone:,}")
+    console.print(table)
+    rate = f", {counts.indexed / done.seconds:.1f} films a second" if counts.indexed else ""
+    console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(str(archive)), sep="")
+    if done.stopped:
+        console.print("Stopped. What was done is kept: run the same command again to go on.")
+    elif counts.rejected:
+        console.print("What to do about rejected files: filmroom rejected")
+
+
+def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(json.dumps(asdict(done)), indent=None)
+        return
+    console.print(f"{done.rows:,} rows: {done.added:,} {what} for {done.films:,} films.")
+    for names, said in ((done.missing, "match no film"), (done.ambiguous, "match several films")):
+        if names:
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            console.print(Text(f"{len(names):,} {said}: {shown}"))
+
+
+def print_evaluation(done: Measured) -> None:
+    found = done.evaluation
+    table = _table("query", "", *found.measures, numeric=range(2, 2 + len(found.measures)))
+    for qid, values in found.queries.items():
+        row = [f"{values[name]:.3f}" for name in found.measures]
+        table.add_row(Text(qid), Text(found.texts[qid], style="dim"), *row)
+    table.add_section()
+    for group, intervals in found.groups.items():
+        row = [f"{intervals[name].value:.3f}" for name in found.measures]
+        table.add_row(Text(group), Text("group mean", style="dim"), *row)
+    means = [f"{found.mean[name].value:.3f}" for name in found.measures]
+    table.add_row("mean", f"{len(found.queries)} queries", *means, style="bold")
+    spans = [f"{found.mean[name].low:.3f}..{found.mean[name].high:.3f}" for name in found.measures]
+    table.add_row("", "95 % interval", *spans, style="dim")
+    for baseline, values in found.baselines.items():
+        table.add_row(baseline, "baseline", *[f"{values[name]:.3f}" for name in found.measures], style="dim")
+    console.print(table)
+    settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.settings().items())
+    console.print(Text(f"{done.model}. {settings}. {NOTICE}", style="dim"))
+    for names, said in ((done.missing, "match no film"), (done.ambiguous, "match several films")):
+        if names:
+            console.print(Text(f"{len(names):,} judged names {said}: {', '.join(names[:5])}"))
+
+
+def print_status(found: Status) -> None:
+    console.print(Text(found.archive, style="bold"))
+    files = found.files
+    console.print(
+        f"{found.films:,} films, {found.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
+        f"{files.duplicate:,} duplicate, {files.rejected:,} rejected, {files.gone:,} gone."
+    )
+    for one in found.models:
+        part = "" if one.complete else f" of {found.films:,} films; index again to complete it"
+        console.print(Text(f"Model {one.model}: {one.films:,} films{part} ({one.vectors} x {one.dim})"))
+    for root in found.roots:
+        console.print(Text(f"Folder {root}"))
+    _print_facets("Views", found.views)
+    _print_facets("Labels", found.labels)
+    console.print(f"{found.labelled:,} films have labels, {found.reports:,} reports.")
+    if found.writer:
+        console.print(Text(f"Writing now: {found.writer}"))
+    for run in found.runs:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started_at))
+        said = f"Run {run.id}, {when}: {run.state}, {run.counts.indexed:,} indexed of {run.counts.listed:,}"
+        console.print(Text(said + (f" ({run.message})" if run.message else ""), style="dim"))
+
+
+def _print_facets(name: str, found: Sequence[Any]) -> None:
+    if found:
+        shown = ", ".join(f"{one.value} {one.count:,}" for one in found[:12]) + (", ..." if len(found) > 12 else "")
+        console.print(Text(f"{name}: {shown}"))
+
+
+def print_rejected(files: Sequence[RejectedFile]) -> None:
+    if not files:
+        console.print("No file is rejected.")
+        return
+    table = _table("file", "stage", "reason", "what to do")
+    for one in files:
+        table.add_row(_path(one.path), one.stage, Text(one.reason), Text(one.remedy))
+    console.print(table)
+    console.print("Try them again: filmroom index FOLDER --retry")
+
+
+def write_rejected(path: Path, files: Sequence[RejectedFile]) -> None:
+    """CSV, written aside and renamed. A cell that a spreadsheet would run as a formula is quoted."""
+    from search.tables import write_aside
+
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["root", "path", "stage", "reason", "remedy"])
+    for one in files:
+        cells = [one.root, one.path, one.stage, one.reason, one.remedy]
+        writer.writerow([_printable("'" + cell if cell.startswith(("=", "+", "-", "@")) else cell) for cell in cells])
+    try:
+        write_aside(path, out.getvalue())
+    except OSError as error:
+        raise BadInput(f"cannot be written ({error.strerror})", where=path) from error
+
+
+def print_examination(found: Examination) -> None:
+    for one in found.spaces:
+        console.print(Text(f"{one.space.model}: {one.films:,} of {found.films:,} films"))
+    for fault in found.faults:
+        console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
+    if found.healthy:
+        console.print(f"{found.films:,} films: catalog, vectors and index agree.")
+
+
+def print_models(found: Sequence[ModelStatus]) -> None:
+    table = _table("model", "state", "films here", "licence", "MB", "", numeric=(2, 4))
+    for one in found:
+        state = one.origin if one.ready else "not on this disk"
+        size = "" if one.size_mb is None else f"{one.size_mb:,}"
+        table.add_row(Text(one.name), state, f"{one.films:,}", Text(one.licence), size, Text(one.notes, style="dim"))
+    console.print(table)
+
+
+@contextmanager
+def demo_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+        task = bar.add_task("Drawing phantoms", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def print_demo(folder: Path, done: DemoSummary) -> None:
+    console.print(Text(f"{done.films} synthetic films in {folder} (phantoms, no patients)."))
+    console.print(Text(f"Next: filmroom index {folder}"))
+
+
+def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for at, name in enumerate(columns):
+        table.add_column(name, justify="right" if at in numeric else "left", overflow="fold")
+    return table
+
+
+def _path(path: str) -> Text:
+    return Text(_printable(path))
+
+
+def _printable(text: str) -> str:
+    """Names may hold bytes that are no text, or control characters that would steer a terminal."""
+    shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)

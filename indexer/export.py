@@ -1,0 +1,269 @@
+"""Exported towers of open_clip models: made once per model, checked against the model, kept in the user's cache.
+
+Importing torch and open_clip takes many seconds from cold, so a query should not need them. The first load of a
+model exports both its towers as graphs; later loads answer texts and single films from those. Bulk indexing runs
+in open_clip. A tower whose export fails, or whose vectors are not the model's, runs in open_clip for good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from db.errors import FilmroomError, ModelUnavailable
+from indexer.clip_source import ClipSource, architectures, from_architecture, from_folder
+from indexer.model_folder import (
+    IMAGE_GRAPH,
+    TEXT_GRAPH,
+    TOKENIZER,
+    ModelFacts,
+    read_facts,
+    read_json,
+    sha256,
+    write_facts,
+)
+from indexer.onnx_towers import OnnxTowers
+from indexer.radiograph import Radiograph
+from indexer.towers import Towers, Vectors
+
+if TYPE_CHECKING:
+    from indexer.clip_towers import ClipTowers
+
+_ORIGIN = "source.json"
+# An export by an older way of exporting is made again.
+_VERSION = 1
+_ALIKE = 0.999
+_PROBES = (
+    "pleural effusion",
+    "Small LEFT apical pneumothorax; no midline shift.",
+    "cardiomegaly, 12 mm nodule in the right upper lobe (new since 2019)",
+    "patient's tube tip: 3.5cm above the carina & well placed",
+    "",
+    "there is an opacity in the left lower zone " * 60,
+)
+
+
+class ClipModelTowers:
+    """An open_clip model: texts and single films through its exported graphs, bulk through open_clip."""
+
+    def __init__(self, source: ClipSource, folder: Path, *, facts: ModelFacts, device: str | None) -> None:
+        self.source = source
+        self.facts = facts
+        self.space = replace(facts.space, has_text=True)
+        self.preprocess = facts.preprocess
+        self._graphs = OnnxTowers(folder, device=device, facts=facts)
+        self._device = device
+
+    def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
+        """(N, C, S, S) -> (N, T, D), rows of unit length, in open_clip."""
+        return self._clip.embed_prepared(batch)
+
+    def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
+        """(N, T, D), rows of unit length, through the exported graph."""
+        towers: Towers = self._graphs if IMAGE_GRAPH in self.facts.files else self._clip
+        return towers.embed_images(batch)
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """(N, D), rows of unit length, through the exported graph."""
+        towers: Towers = self._graphs if TEXT_GRAPH in self.facts.files else self._clip
+        return towers.embed_texts(texts)
+
+    def patch_vectors(self, film: Radiograph) -> Vectors:
+        """Raises ModelUnavailable: these towers have no patches in the joint space."""
+        return self._graphs.patch_vectors(film)
+
+    @cached_property
+    def _clip(self) -> ClipTowers:
+        from indexer.clip_towers import ClipTowers
+
+        return ClipTowers(self.source, device=self._device)
+
+
+def towers(source: ClipSource, *, device: str | None = None) -> Towers:
+    """The towers of an open_clip model; its first load takes as long as torch and an export take.
+
+    Raises ModelUnavailable where the model itself cannot be loaded.
+    """
+    folder = _folder(source)
+    facts = _kept(source, folder)
+    if facts is None:
+        from indexer.clip_towers import ClipTowers
+
+        loaded = ClipTowers(source, device=device)
+        facts = export(loaded, folder)
+        if facts is None:
+            return loaded
+    facts = replace(facts, name=source.name, prompt=source.prompt)
+    return ClipModelTowers(source, folder, facts=facts, device=device)
+
+
+def find(fingerprint: str, *, device: str | None = None) -> Towers | None:
+    """The towers of a space that were exported earlier, whatever the model was called; None where there are none."""
+    for facts_path in sorted(_cache().glob("*/" + _ORIGIN)):
+        folder = facts_path.parent
+        try:
+            facts, origin = read_facts(folder), read_json(folder / _ORIGIN)
+            if facts.fingerprint != fingerprint:
+                continue
+            weights = Path(str(origin["weights"]))
+            if weights.is_file():
+                own = origin.get("folder")
+                named: dict[str, Any] = {"name": facts.name, "prompt": facts.prompt, "licence": facts.licence}
+                if own and Path(own).is_dir():
+                    return towers(from_folder(Path(own), **named), device=device)
+                if origin["architecture"] in architectures():
+                    return towers(from_architecture(origin["architecture"], weights, **named), device=device)
+            return OnnxTowers(folder, device=device, facts=facts)
+        except (FilmroomError, KeyError):
+            continue
+    return None
+
+
+def forget(source: ClipSource) -> None:
+    """Drop what was exported of a model."""
+    shutil.rmtree(_folder(source), ignore_errors=True)
+
+
+def export(loaded: ClipTowers, folder: Path) -> ModelFacts | None:
+    """Write the exported towers of a loaded model to `folder`, whole or not at all, and return what was kept.
+
+    A tower is kept only if its vectors are within a cosine of 0.999 of the model's on texts and films. None where
+    the cache cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+    except OSError:
+        return None
+    try:
+        facts = _export_into(loaded, aside)
+        stat = loaded.source.weights.stat()
+        origin = {
+            "version": _VERSION,
+            "architecture": loaded.source.architecture,
+            "folder": str(loaded.source.folder) if loaded.source.folder else None,
+            "weights": str(loaded.source.weights),
+            "digest": loaded.source.weights_digest,
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+        }
+        (aside / _ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(aside, folder)
+    except OSError:
+        return None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return facts
+
+
+def _export_into(loaded: ClipTowers, folder: Path) -> ModelFacts:
+    """Export both towers, then keep those that agree with the model."""
+    from indexer.clip_tokenizer import as_tokenizers
+    from indexer.clip_trace import is_length_free, trace_image, trace_text
+
+    source = loaded.source
+    made = as_tokenizers(loaded.tokenizer)
+    said: dict[str, Any] = {
+        "name": source.name,
+        "preprocess": loaded.preprocess,
+        "dim": loaded.space.dim,
+        "fingerprint": loaded.space.fingerprint,
+        "licence": source.licence,
+        "prompt": source.prompt,
+        "lower": False,
+        "context_length": int(source.model_cfg["text_cfg"].get("context_length") or 77),
+    }
+    if made is not None:
+        made[0].save(str(folder / TOKENIZER))
+        said |= {"pad_id": made[1], "pad_to_longest": is_length_free(loaded.model)}
+        _keep(folder / TEXT_GRAPH, lambda path: trace_text(loaded, path))
+    _keep(folder / IMAGE_GRAPH, lambda path: trace_image(loaded, path))
+    facts = write_facts(folder, **said)
+    for name, agrees in ((TEXT_GRAPH, _texts_agree), (IMAGE_GRAPH, _films_agree)):
+        if name in facts.files and not agrees(loaded, OnnxTowers(folder, device="cpu", facts=facts)):
+            (folder / name).unlink()
+    return write_facts(folder, **said)
+
+
+def _keep(path: Path, trace: Callable[[Path], None]) -> None:
+    """Trace a tower to a file, or leave none: torch's exporter fails in as many ways as there are models."""
+    try:
+        trace(path)
+    except OSError:
+        raise
+    except Exception:
+        path.unlink(missing_ok=True)
+
+
+def _texts_agree(loaded: ClipTowers, graphs: OnnxTowers) -> bool:
+    try:
+        wanted, found = loaded.tokenize(_PROBES).numpy(), graphs.tokenize(_PROBES)
+        cut = found.shape[1]
+        same = np.array_equal(wanted[:, :cut], found) and bool((wanted[:, cut:] == graphs.facts.pad_id).all())
+        return same and _alike(loaded.embed_texts(_PROBES), graphs.embed_texts(_PROBES))
+    except ModelUnavailable:
+        return False
+
+
+def _films_agree(loaded: ClipTowers, graphs: OnnxTowers) -> bool:
+    side = loaded.preprocess.size
+    ramp = np.linspace(0, 65535, side, dtype=np.uint16)
+    noise = np.random.default_rng(0).integers(0, 65535, (side, side), dtype=np.uint16)
+    films = np.stack([np.broadcast_to(ramp, (side, side)), np.minimum(ramp[:, None], noise), noise])
+    batch = loaded.preprocess.normalise(films)
+    try:
+        return _alike(loaded.embed_exactly(batch), graphs.embed_prepared(batch)[:, 0])
+    except Exception:  # a graph that loads but cannot run fails with whatever its operator raises
+        return False
+
+
+def _alike(wanted: Vectors, found: Vectors) -> bool:
+    return bool(((wanted * found).sum(axis=-1) >= _ALIKE).all())
+
+
+def _kept(source: ClipSource, folder: Path) -> ModelFacts | None:
+    """What was exported of these very weights, or None."""
+    try:
+        facts, origin = read_facts(folder), read_json(folder / _ORIGIN)
+        stat = source.weights.stat()
+    except (FilmroomError, OSError):
+        return None
+    if origin.get("version") != _VERSION or any(not (folder / name).is_file() for name in facts.files):
+        return None
+    if (origin.get("size"), origin.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns):
+        return facts
+    # Copied or touched: the same bytes are the same model.
+    return facts if origin.get("digest") == source.weights_digest else None
+
+
+def _cache() -> Path:
+    return Path(platformdirs.user_cache_dir("filmroom", appauthor=False)) / "towers"
+
+
+def _folder(source: ClipSource) -> Path:
+    """Where the exports of a model lie: by its configuration, its checkpoint's path and its tokenizer."""
+    own = (source.folder / TOKENIZER) if source.folder else None
+    parts = [
+        source.architecture,
+        str(source.weights),
+        source.model_cfg,
+        source.preprocess_cfg,
+        source.facts.preprocess.facts() if source.facts else None,
+        sha256(own) if own and own.is_file() else None,
+    ]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return _cache() / f"{re.sub('[^A-Za-z0-9.-]+', '-', source.name)[:40]}-{key}"

@@ -1,0 +1,259 @@
+"""The models by name: what ships, what is known, what the user added; and the one door to load any of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from db.errors import BadInput, ModelUnavailable, NotFound
+from db.records import Space
+from indexer import clip_source, export
+from indexer.model_folder import CONFIG, FACTS, IMAGE_GRAPH, read_facts
+from indexer.onnx_towers import OnnxTowers
+from indexer.towers import Towers
+
+DEFAULT_MODEL = "filmroom-mini"
+_ASSETS = Path(__file__).resolve().parent.parent / "assets"
+_HUB = "hf-hub:"
+
+
+class Origin(StrEnum):
+    """Who brought a model."""
+
+    BUNDLED = "bundled"
+    KNOWN = "known"
+    ADDED = "added"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model before it is loaded.
+
+    `load` is assets:FOLDER, hf-hub:REPOSITORY, a folder, or with `weights` an architecture of open_clip.
+    `ready` is whether its files are on this disk.
+    """
+
+    name: str
+    load: str
+    origin: Origin
+    ready: bool
+    licence: str = "unknown"
+    prompt: str = "{}"
+    size_mb: int | None = None
+    notes: str = ""
+    weights: str | None = None
+
+
+def load_towers(name: str = DEFAULT_MODEL, *, weights: Path | None = None, device: str | None = None) -> Towers:
+    """The towers of a model: its name, a folder, hf-hub:REPOSITORY, or an architecture with `weights`.
+
+    Reads descriptions only; a tower loads when it is first used. Downloads nothing (`add_model` does).
+    `device` is "cpu" or "cuda"; None takes a GPU where one works. Raises NotFound, ModelUnavailable.
+    """
+    if weights is not None:
+        if name not in clip_source.architectures():
+            raise NotFound("this is no architecture of open_clip", where=name, fix=_near(name))
+        return export.towers(clip_source.from_architecture(name, weights), device=device)
+    return _load(describe(name), device)
+
+
+def load_space(space: Space, *, device: str | None = None) -> Towers:
+    """The towers of the space that an archive was embedded in, by its name or from an earlier export.
+
+    Raises ModelUnavailable where neither is there, or where the model of this name has changed since.
+    """
+    known = {card.name for card in list_models()}
+    if space.model in known:
+        towers = load_towers(space.model, device=device)
+        if towers.space.fingerprint == space.fingerprint:
+            return towers
+    earlier = export.find(space.fingerprint, device=device)
+    if earlier is not None:
+        return earlier
+    raise ModelUnavailable(
+        "this model has changed since the archive was embedded"
+        if space.model in known
+        else "the archive was embedded with a model that is not known here",
+        where=space.model,
+        fix="Name the model (--model, --weights), or index the archive again with another.",
+    )
+
+
+def list_models() -> list[ModelCard]:
+    """Every model known by name: bundled, known, then added."""
+    with (_ASSETS / "models.toml").open("rb") as file:
+        shipped = tomllib.load(file)
+    cards = []
+    for name, said in shipped.items():
+        origin = Origin.BUNDLED if said["load"].startswith("assets:") else Origin.KNOWN
+        cards.append(_card(name, said, origin))
+    return cards + [_card(name, said, Origin.ADDED) for name, said in _added().items()]
+
+
+def describe(name: str) -> ModelCard:
+    """The card of a model by its name, its folder or hf-hub:REPOSITORY. Raises NotFound with the nearest names."""
+    for card in list_models():
+        if card.name == name:
+            return card
+    if name.startswith(_HUB):
+        return _card(name.removeprefix(_HUB), {"load": name}, Origin.ADDED)
+    folder = Path(name.removeprefix("local-dir:")).expanduser()
+    if folder.is_dir():
+        return _folder_card(folder)
+    if name in clip_source.architectures():
+        raise ModelUnavailable(
+            "an architecture has no weights of its own",
+            where=name,
+            fix="Give its checkpoint with --weights FILE, or a model's name (filmroom models list).",
+        )
+    raise NotFound("no model has this name, and no folder either", where=name, fix=_near(name))
+
+
+def add_model(
+    place: str, *, name: str | None = None, weights: Path | None = None, prompt: str | None = None
+) -> ModelCard:
+    """Register a folder, hf-hub:REPOSITORY (downloaded now), a known name (likewise) or an architecture with weights.
+
+    `name` is what it will be called; by default its own. Raises BadInput where the name is taken.
+    """
+    if weights is not None:
+        if place not in clip_source.architectures():
+            raise NotFound("this is no architecture of open_clip", where=place, fix=_near(place))
+        source = clip_source.from_architecture(place, weights)
+        card = ModelCard(source.name, place, Origin.ADDED, True, weights=str(source.weights))
+    else:
+        card = describe(place)
+        if card.load.startswith(_HUB):
+            clip_source.fetch(card.load.removeprefix(_HUB))
+        card = replace(card, ready=True)
+        if card.origin is not Origin.ADDED:
+            return card
+    card = replace(card, name=name or card.name, prompt=prompt or card.prompt)
+    if "{}" not in card.prompt:
+        raise BadInput("a prompt needs {} where the text goes", where=card.prompt)
+    taken = {other.name: other for other in list_models()}.get(card.name)
+    if taken is not None and (taken.origin is not Origin.ADDED or taken.load != card.load):
+        raise BadInput("this name is taken by another model", where=card.name, fix="Give one with --name.")
+    said = {"load": card.load, "licence": card.licence, "prompt": card.prompt, "notes": card.notes}
+    _write_added({**_added(), card.name: said | ({"weights": card.weights} if card.weights else {})})
+    return card
+
+
+def remove_model(name: str) -> ModelCard:
+    """Forget an added model and drop what was exported of it; its own files stay. Raises NotFound, BadInput."""
+    card = describe(name)
+    added = _added()
+    if card.name not in added:
+        raise BadInput(f"this model is {card.origin}, not added", where=name, fix="Only added models are removed.")
+    _write_added({other: said for other, said in added.items() if other != card.name})
+    if card.ready:
+        source = _source(card)
+        if source is not None:
+            export.forget(source)
+    return card
+
+
+def _load(card: ModelCard, device: str | None) -> Towers:
+    folder = _folder(card)
+    if folder is not None and (folder / FACTS).is_file() and (folder / IMAGE_GRAPH).is_file():
+        facts = read_facts(folder)
+        if card.origin is Origin.ADDED:
+            facts = replace(facts, name=card.name, prompt=card.prompt)
+        return OnnxTowers(folder, device=device, facts=facts)
+    source = _source(card)
+    if source is None:
+        size = f" ({card.size_mb} MB, licence {card.licence})" if card.size_mb else ""
+        raise ModelUnavailable(
+            f"this model is not on this disk{size}",
+            where=card.name,
+            fix=f"Download it: filmroom models add {card.load}",
+        )
+    return export.towers(source, device=device)
+
+
+def _source(card: ModelCard) -> clip_source.ClipSource | None:
+    """Where open_clip finds the model; None where it must be downloaded first."""
+    facts: dict[str, Any] = {"name": card.name, "prompt": card.prompt, "licence": card.licence}
+    if card.weights is not None:
+        return clip_source.from_architecture(card.load, Path(card.weights), **facts)
+    folder = _folder(card)
+    return clip_source.from_folder(folder, **facts) if folder else None
+
+
+def _folder(card: ModelCard) -> Path | None:
+    """The model's folder on this disk; None where it has none or is not downloaded."""
+    if card.weights is not None:
+        return None
+    if card.load.startswith("assets:"):
+        return _ASSETS / card.load.removeprefix("assets:")
+    if card.load.startswith(_HUB):
+        return clip_source.hub_snapshot(card.load.removeprefix(_HUB))
+    return Path(card.load)
+
+
+def _folder_card(folder: Path) -> ModelCard:
+    folder = folder.resolve()
+    if (folder / FACTS).is_file():
+        facts = read_facts(folder)
+        said = {"licence": facts.licence, "prompt": facts.prompt, "notes": facts.notes}
+        return _card(facts.name, {"load": str(folder), **said}, Origin.ADDED)
+    if not (folder / CONFIG).is_file():
+        raise ModelUnavailable(
+            f"this folder is not a model: it has neither {FACTS} nor {CONFIG}",
+            where=folder,
+            fix="Give the folder that open_clip's save_pretrained or `hf download` made.",
+        )
+    return _card(folder.name, {"load": str(folder)}, Origin.ADDED)
+
+
+def _card(name: str, said: dict[str, Any], origin: Origin) -> ModelCard:
+    card = ModelCard(
+        name=name,
+        load=str(said["load"]),
+        origin=origin,
+        ready=False,
+        licence=str(said.get("licence", "unknown")),
+        prompt=str(said.get("prompt", "{}")),
+        size_mb=said.get("size_mb"),
+        notes=str(said.get("notes", "")),
+        weights=said.get("weights"),
+    )
+    place = Path(card.weights) if card.weights else _folder(card)
+    return replace(card, ready=place is not None and place.exists())
+
+
+def _near(name: str) -> str:
+    names = [card.name for card in list_models()]
+    near = get_close_matches(name, [*names, *clip_source.architectures()], n=3, cutoff=0.5)
+    return f"Near: {', '.join(near)}." if near else f"Known: {', '.join(names)}."
+
+
+def _added_path() -> Path:
+    return Path(platformdirs.user_config_dir("filmroom", appauthor=False)) / "models.json"
+
+
+def _added() -> dict[str, dict[str, Any]]:
+    path = _added_path()
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): {"load": card["load"], **card} for name, card in said.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise BadInput("the list of added models cannot be read", where=path, fix="Repair or delete it.") from None
+
+
+def _write_added(added: dict[str, dict[str, Any]]) -> None:
+    path = _added_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(added, indent=2) + "\n", encoding="utf-8")
+    os.replace(aside, path)

@@ -1,19 +1,15 @@
 """Negations in a query's words: "edema without effusion" is edema, and not effusion.
 
 Raw negated prompts rank at chance, so what is negated must be found here and scored as a pair
-(search/concepts.py). Statements of a normal film ("no acute findings") are descriptions, not negations, and stay.
+(search/concepts.py). Statements of a normal film ("no acute findings") describe it, and stay as they are.
 """
 
 from __future__ import annotations
 
 import re
 
-_PREPOSITIONS = (
-    r"without|w/o|(?:in the )?absence of|free of|free from|clear of|negative for|lack of|lacking|excluding"
-)
-_NO = (
-    r"no(?! longer\b)|neither|nor|not(?! (?:only|excluded|ruled|be|seen|present|visible|identified|found)\b)"
-)
+_PREPOSITIONS = r"without|w/o|(?:in the )?absence of|free of|free from|clear of|negative for|lack of|lacking|excluding"
+_NO = r"no(?! longer\b)|neither|nor|not(?! (?:only|excluded|ruled|be|seen|present|visible|identified|found)\b)"
 _TRIGGER = re.compile(rf"(?<![^\s,;(])(?:(?P<wide>{_PREPOSITIONS})|(?P<narrow>{_NO}))(?![^\s,;.)])", re.I)
 _AFTER = re.compile(
     r"(?<!\S)(?:(?:is|are) )?(?<!not )(?<!be )"
@@ -22,9 +18,8 @@ _AFTER = re.compile(
     re.I,
 )
 _REACH = 400  # characters that one negation can govern
-_STOP = re.compile(
-    r"(?<!\S)(?:but|however|with|although|though|yet|except|apart from)(?!\S)|[;()]|\.(?!\S)", re.I
-)
+_STOP = re.compile(r"(?<!\S)(?:but|however|with|although|though|yet|except|apart from)(?!\S)|[;()]|\.(?!\S)", re.I)
+_ANEW = re.compile(r"(?:,|(?<!\S)and)\s+(?:and\s+)?(?:the|there|heart|lungs)(?!\S)", re.I)
 _CLAUSE = re.compile(r"[,;.()]|(?<!\S)(?:but|with|and|or|showing)(?!\S)", re.I)
 _OR = r"(?<!\S)(?:and/or|or|nor)(?!\S)"
 _AND = r"(?<!\S)(?:and/or|or|nor|and)(?!\S)"
@@ -65,11 +60,12 @@ _EDGE = re.compile(
 )
 
 
-def split_negations(text: str) -> tuple[str, tuple[str, ...]]:
+def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, ...]]:
     """The positive rest of `text`, and what it negates in words, in order.
 
     "no A or B" and "neither A nor B" negate both; so does "without A and B", but "no A and B" only A. A comma
-    ends a negation unless an "or" follows it ("no A, B or C").
+    ends a negation unless an "or" follows it ("no A, B or C"). With `lists`, as reports write, "no A, B, C" and
+    "no A and B" deny everything up to the next statement.
     """
     spans = _after_spans(text)
     taken: list[tuple[int, int, tuple[str, ...]]] = list(spans)
@@ -77,10 +73,11 @@ def split_negations(text: str) -> tuple[str, tuple[str, ...]]:
     while found := _TRIGGER.search(text, position):
         start, scope = found.start(), found.end()
         position = scope
+        wide = lists or found["wide"] is not None
         if any(begin <= start < end for begin, end, _ in spans):
             continue
-        end = _scope_end(text, scope, wide=found["wide"] is not None)
-        items = _items(text[scope:end], wide=found["wide"] is not None)
+        end = _scope_end(text, scope, wide=wide, lists=lists)
+        items = _items(text[scope:end], wide=wide)
         if items and not all(_is_generic(item) for item in items):
             taken.append((start, end, items))
         position = max(scope, end)
@@ -118,10 +115,13 @@ def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
     return spans
 
 
-def _scope_end(text: str, start: int, *, wide: bool) -> int:
+def _scope_end(text: str, start: int, *, wide: bool, lists: bool) -> int:
     reach = min(len(text), start + _REACH)
-    stops = (pattern.search(text, start, reach) for pattern in (_STOP, _TRIGGER))
+    patterns = (_STOP, _TRIGGER, _ANEW) if lists else (_STOP, _TRIGGER)
+    stops = (pattern.search(text, start, reach) for pattern in patterns)
     end = min((found.start() for found in stops if found), default=reach)
+    if lists:
+        return end
     if not wide:
         for found in re.finditer(r"(?<!\S)and(?!\S)", text[start:end], re.I):
             if not _only_modifiers(text[start : start + found.start()]):

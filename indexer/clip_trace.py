@@ -6,6 +6,8 @@ packages; where a later torch drops it, the model runs in open_clip.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -56,14 +58,20 @@ class _Image(torch.nn.Module):
 
 
 def _trace(tower: torch.nn.Module, given: torch.Tensor, path: Path, *, name: str, axes: dict[int, str]) -> None:
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            tower.eval(),
-            (given,),
-            str(path),
-            input_names=[name],
-            output_names=["embedding"],
-            dynamic_axes={name: axes, "embedding": {0: axes[0]}},
-            dynamo=False,
-        )
+    # The fused attention of torch's inference path has no ONNX form.
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                tower.eval(),
+                (given,),
+                str(path),
+                input_names=[name],
+                output_names=["embedding"],
+                dynamic_axes={name: axes, "embedding": {0: axes[0]}},
+                dynamo=False,
+            )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)

@@ -107,6 +107,8 @@ class OnnxTowers:
         return tokenizer
 
     def _session(self, name: str, *, device: str | None) -> Any:
+        # Its official builds report to their maker unless told not to before they load.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         path = self.folder / name

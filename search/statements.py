@@ -86,11 +86,13 @@ def with_parents(statement: Statement) -> tuple[Statement, ...]:
 
 
 def qualified(idea: str, text: str, *, present: bool = True) -> Statement:
-    """`idea` with the side, severity and places that `text` names; left and right together are bilateral."""
+    """`idea` with the side, severity and places that `text` names beside its findings ("central" in "central line" is
+    no place); left and right together are bilateral."""
+    certain = not _HEDGED.search(text)
+    text = _pattern().sub(" ", text.lower())
     sides = _found(text, "side")
     side = "bilateral" if len(sides) > 1 or _LEFT_AND_RIGHT.search(text) else next(iter(sides), "")
     severity = next(iter(sorted(_found(text, "severity"))), "")
-    certain = not _HEDGED.search(text)
     return Statement(idea, present, side, severity, frozenset(_found(text, "place")), certain)
 
 
@@ -140,9 +142,15 @@ def _mentions(text: str, known: frozenset[str]) -> list[str]:
     """Ideas that the text names, in order, the longest name first where names overlap."""
     phrases = _phrases()
     plain = " ".join(text.lower().replace("_", " ").split())
-    found = [phrases[_singular(match[0], phrases)] for match in _pattern().finditer(plain)]
-    found += [idea for idea in sorted(known) if re.search(rf"\b{re.escape(idea)}s?\b", plain)]
-    return list(dict.fromkeys(found))
+    found = [(*match.span(), phrases[_singular(match[0], phrases)]) for match in _pattern().finditer(plain)]
+    for idea in known:
+        if idea in plain:
+            found += [(*match.span(), idea) for match in re.finditer(rf"(?<!\w){re.escape(idea)}s?(?!\w)", plain)]
+    kept: list[tuple[int, int, str]] = []
+    for start, end, idea in sorted(found, key=lambda one: (one[0] - one[1], one)):
+        if all(end <= other or start >= until for other, until, _ in kept):
+            kept.append((start, end, idea))
+    return list(dict.fromkeys(idea for _, _, idea in sorted(kept)))
 
 
 def _found(text: str, what: str) -> set[str]:

@@ -100,20 +100,24 @@ def from_architecture(
 
 
 def hub_snapshot(repository: str) -> Path | None:
-    """The folder where a Hugging Face repository was downloaded to, or None. Asks no network."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(repository, CONFIG)
-    folder = Path(found).parent if isinstance(found, str) else None
+    """The folder where a Hugging Face model was downloaded to, with its weights, or None. Asks no network."""
+    folder = hub_folder(repository)
     return folder if folder and any((folder / name).is_file() for name in _WEIGHTS) else None
 
 
-def hub_file(repository: str, name: str) -> Path | None:
-    """One downloaded file of a Hugging Face repository, or None. Asks no network."""
-    from huggingface_hub import try_to_load_from_cache
+def hub_folder(repository: str) -> Path | None:
+    """The newest snapshot of a repository in the Hugging Face cache, or None.
 
-    found = try_to_load_from_cache(repository, name)
-    return Path(found) if isinstance(found, str) else None
+    Reads the cache by its documented layout: huggingface_hub's own function takes half a second to import.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    held = Path(HF_HUB_CACHE, f"models--{repository.replace('/', '--')}")
+    try:
+        folder = held / "snapshots" / (held / "refs" / "main").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return folder if folder.is_dir() else None
 
 
 def fetch(repository: str) -> Path:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from db.errors import ModelUnavailable
 from db.records import Space
-from indexer.clip_source import ClipSource, hub_file
+from indexer.clip_source import ClipSource, hub_folder
 from indexer.model_folder import CONFIG, fingerprint
 from indexer.preprocess import Preprocess
 from indexer.radiograph import Radiograph
@@ -206,14 +206,14 @@ def _text_config(source: ClipSource, name: str) -> Path:
     """The folder of the Hugging Face configuration of the text tower, from this disk."""
     if source.folder is not None and (source.folder / "config.json").is_file():
         return source.folder
-    found = hub_file(name, "config.json") if not Path(name).is_dir() else Path(name, "config.json")
-    if found is None:
+    found = Path(name) if Path(name).is_dir() else hub_folder(name)
+    if found is None or not (found / "config.json").is_file():
         raise ModelUnavailable(
             f"its text tower is described in another repository ({name}), which is not on this disk",
             where=source.architecture,
             fix=f"Put that repository's config.json and tokenizer files into {source.folder or 'its folder'}.",
         )
-    return found.parent
+    return found
 
 
 def _tokenizer(source: ClipSource) -> Any:

@@ -70,7 +70,7 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
 
     Raises ModelUnavailable where neither is there, or where the model of this name has changed since.
     """
-    known = {card.name for card in list_models()}
+    known = _known()
     if space.model in known:
         towers = load_towers(space.model, device=device)
         if towers.space.fingerprint == space.fingerprint:
@@ -89,22 +89,15 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
 
 def list_models() -> list[ModelCard]:
     """Every model known by name: bundled, known, then added."""
-    with (_ASSETS / "models.toml").open("rb") as file:
-        shipped = tomllib.load(file)
-    cards = []
-    for name, said in shipped.items():
-        origin = Origin.BUNDLED if said["load"].startswith("assets:") else Origin.KNOWN
-        cards.append(_card(name, said, origin))
-    return cards + [_card(name, said, Origin.ADDED) for name, said in _added().items()]
+    return [_ready(card) for card in _known().values()]
 
 
 def describe(name: str) -> ModelCard:
     """The card of a model by its name, its folder or hf-hub:REPOSITORY. Raises NotFound with the nearest names."""
-    for card in list_models():
-        if card.name == name:
-            return card
+    if name in (known := _known()):
+        return _ready(known[name])
     if name.startswith(_HUB):
-        return _card(name.removeprefix(_HUB), {"load": name}, Origin.ADDED)
+        return _ready(_card(name.removeprefix(_HUB), {"load": name}, Origin.ADDED))
     folder = Path(name.removeprefix("local-dir:")).expanduser()
     if folder.is_dir():
         return _folder_card(folder)
@@ -139,7 +132,7 @@ def add_model(
     card = replace(card, name=name or card.name, prompt=prompt or card.prompt)
     if "{}" not in card.prompt:
         raise BadInput("a prompt needs {} where the text goes", where=card.prompt)
-    taken = {other.name: other for other in list_models()}.get(card.name)
+    taken = _known().get(card.name)
     if taken is not None and (taken.origin is not Origin.ADDED or taken.load != card.load):
         raise BadInput("this name is taken by another model", where=card.name, fix="Give one with --name.")
     said = {"load": card.load, "licence": card.licence, "prompt": card.prompt, "notes": card.notes}
@@ -204,18 +197,29 @@ def _folder_card(folder: Path) -> ModelCard:
     if (folder / FACTS).is_file():
         facts = read_facts(folder)
         said = {"licence": facts.licence, "prompt": facts.prompt, "notes": facts.notes}
-        return _card(facts.name, {"load": str(folder), **said}, Origin.ADDED)
+        return _ready(_card(facts.name, {"load": str(folder), **said}, Origin.ADDED))
     if not (folder / CONFIG).is_file():
         raise ModelUnavailable(
             f"this folder is not a model: it has neither {FACTS} nor {CONFIG}",
             where=folder,
             fix="Give the folder that open_clip's save_pretrained or `hf download` made.",
         )
-    return _card(folder.name, {"load": str(folder)}, Origin.ADDED)
+    return _ready(_card(folder.name, {"load": str(folder)}, Origin.ADDED))
+
+
+def _known() -> dict[str, ModelCard]:
+    with (_ASSETS / "models.toml").open("rb") as file:
+        shipped = tomllib.load(file)
+    cards = [
+        _card(name, said, Origin.BUNDLED if said["load"].startswith("assets:") else Origin.KNOWN)
+        for name, said in shipped.items()
+    ]
+    cards += [_card(name, said, Origin.ADDED) for name, said in _added().items()]
+    return {card.name: card for card in cards}
 
 
 def _card(name: str, said: dict[str, Any], origin: Origin) -> ModelCard:
-    card = ModelCard(
+    return ModelCard(
         name=name,
         load=str(said["load"]),
         origin=origin,
@@ -226,12 +230,15 @@ def _card(name: str, said: dict[str, Any], origin: Origin) -> ModelCard:
         notes=str(said.get("notes", "")),
         weights=said.get("weights"),
     )
+
+
+def _ready(card: ModelCard) -> ModelCard:
     place = Path(card.weights) if card.weights else _folder(card)
     return replace(card, ready=place is not None and place.exists())
 
 
 def _near(name: str) -> str:
-    names = [card.name for card in list_models()]
+    names = list(_known())
     near = get_close_matches(name, [*names, *clip_source.architectures()], n=3, cutoff=0.5)
     return f"Near: {', '.join(near)}." if near else f"Known: {', '.join(names)}."
 

@@ -40,7 +40,8 @@ class Gain(StrEnum):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`queries` qid -> measure -> value, over the queries that have a relevant film; `run` what was ranked.
+    """`queries` qid -> measure -> value, over the queries that have a relevant film; `run` what was ranked, by the
+    names that `film_ids` and `grades` (every judged film) use too.
 
     `baselines` are the same means for rankings that do not look at the films: `random`, the mean of 20 random
     orders, and `prior`, films by their mean grade in the queries with other judgements (it ignores the query).
@@ -53,6 +54,8 @@ class Evaluation:
     baselines: dict[str, dict[str, float]]
     run: dict[str, list[tuple[str, float]]]
     texts: dict[str, str]
+    grades: dict[str, dict[str, int]]
+    film_ids: dict[str, int]
     unjudged: tuple[str, ...]
     unasked: tuple[str, ...]
     gain: Gain = Gain.LINEAR
@@ -143,6 +146,8 @@ def evaluate(
         baselines=_baselines(parsed, wanted, films=films, depth=depth, judged_only=judged_only),
         run={qid: [(name(film), score) for film, score in ranked] for qid, ranked in run.items()},
         texts={item.qid: item.text for item in asked},
+        grades={qid: {name(film): grade for film, grade in part.items()} for qid, part in wanted.items()},
+        film_ids={name(film): film for ranked in run.values() for film, _ in ranked},
         unjudged=tuple(item.qid for item in questions if item not in asked),
         unasked=tuple(qid for qid in grades if qid not in qids),
         gain=gain,

@@ -3,8 +3,8 @@
     pleural effusion view:AP sex:F age:60..80 year:2019.. label:edema -pacemaker "exact report words"
 
 Bare words describe the film. `-term`, `-"several words"` and negations in words ("without effusion") are
-concepts that count against a film. `field:value` filters; a comma, or the field again, gives alternatives; `-`
-before view, label, patient, report and has excludes. Quoted words must occur in the report.
+concepts that count against a film. `field:value` filters; a comma, or the field again, gives alternatives;
+`-` before view, label, patient, report and has excludes. Quoted words must occur in the report.
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ def parse(text: str) -> Query:
     rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
     wanted = Filter()
     negated: list[str] = []
-    while (
-        True
-    ):  # what remains after a negation is cut out may itself read as an operator: until nothing changes
+    while True:  # what remains after a negation is cut out may itself read as an operator: until nothing changes
         words: list[str] = []
         for token in _tokens(rest):
             if token["field"]:
@@ -134,9 +132,7 @@ def parse(text: str) -> Query:
             break
     names = dict.fromkeys(negated)
     if len(names) > MAX_CONCEPTS:
-        raise BadInput(
-            f"The query excludes {len(names)} things", fix=f"At most {MAX_CONCEPTS} can be weighed"
-        )
+        raise BadInput(f"The query excludes {len(names)} things", fix=f"At most {MAX_CONCEPTS} can be weighed")
     positive = (Concept(rest),) if rest else ()
     return Query((*positive, *(Concept(name, negated=True) for name in names)), wanted, text.strip())
 
@@ -194,11 +190,7 @@ def _tokens(text: str) -> Iterator[dict[str, str]]:
         name, colon, value = word.partition(":")
         if colon and (not value or value.startswith('"')) and name.lower() in _FIELDS:
             fault = "The quote is not closed" if value else f"{name}: has no value"
-            raise BadInput(
-                fault, where=_shown(word), fix=f"Write it without a space, as in {FIELDS[name.lower()]}"
-            )
-        if word:
-            groups["word"] = word
+            raise BadInput(fault, where=_shown(word), fix=f"Write it without a space, as in {FIELDS[name.lower()]}")
         yield groups
 
 
@@ -224,9 +216,7 @@ def _filtered(wanted: Filter, token: dict[str, str]) -> Filter:
         )
     if minus and known.excluded is None:
         able = ", ".join(f"-{other.name}:" for other in _FIELDS.values() if other.excluded)
-        raise BadInput(
-            f"{name}: cannot be excluded", where=_shown(f"-{name}:{value}"), fix=f"These can: {able}"
-        )
+        raise BadInput(f"{name}: cannot be excluded", where=_shown(f"-{name}:{value}"), fix=f"These can: {able}")
     if known is _HAS:
         if value.lower() != "report":
             raise BadInput("Only has:report is known", where=_shown(f"has:{value}"))
@@ -237,14 +227,10 @@ def _filtered(wanted: Filter, token: dict[str, str]) -> Filter:
         span = _within(getattr(wanted, known.attribute), _range(name, value), where=_shown(f"{name}:{value}"))
         return replace(wanted, **{known.attribute: span})  # type: ignore[arg-type]
     attribute = known.excluded if minus and known.excluded else known.attribute
-    items = (
-        _unquote(item["quoted"]) if item["quoted"] else item[0].strip() for item in _ITEM.finditer(value)
-    )
+    items = (_unquote(item["quoted"]) if item["quoted"] else item[0].strip() for item in _ITEM.finditer(value))
     values = tuple(known.clean(item) for item in items if item)
     if not values:
-        raise BadInput(
-            f"{name}: has no value", where=_shown(f"{name}:{value}"), fix=f"Write it as in {known.example}"
-        )
+        raise BadInput(f"{name}: has no value", where=_shown(f"{name}:{value}"), fix=f"Write it as in {known.example}")
     return replace(wanted, **{attribute: _joined(getattr(wanted, attribute), values)})  # type: ignore[arg-type]
 
 
@@ -289,9 +275,7 @@ def _scores(have: tuple[ScoreFilter, ...], value: str) -> tuple[ScoreFilter, ...
     except ValueError:
         bound = -1.0
     if not found or not name or not 0.0 <= bound <= 1.0:
-        raise BadInput(
-            "Not a probe score", where=_shown(f"probe:{value}"), fix=f"Write {_PROBE.example}, from 0 to 1"
-        )
+        raise BadInput("Not a probe score", where=_shown(f"probe:{value}"), fix=f"Write {_PROBE.example}, from 0 to 1")
     sign = found["sign"] or ">"
     old = next((score for score in have if score.name == name), ScoreFilter(name))
     low = max(old.low, bound) if sign[0] in ">=" else old.low

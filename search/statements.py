@@ -29,6 +29,12 @@ _MORE_NAMES = {
     "lung opacity": "opacity",
     "calcified granuloma": "granuloma",
     "nodule/mass": "nodule or mass",
+    "enlarged heart": "cardiomegaly",
+    "fluid in the pleural space": "effusion",
+    "central venous line": "line",
+    "pa chest film": "view PA",
+    "ap chest film": "view AP",
+    "lateral chest film": "view LATERAL",
 }
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"

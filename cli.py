@@ -93,8 +93,8 @@ def index(
         memory_bytes=int(max_memory * 2**20),
     )
     options = Options(limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids)
-    kept = _archive(archive, create=True)
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
+    kept = _archive(archive, create=True)
     with terminal.index_progress(quiet=as_json) as on_progress:
         done = run(kept, paths, towers, options=options, on_progress=on_progress)
     if as_json:

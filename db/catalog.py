@@ -33,7 +33,7 @@ class Catalog:
 
         Raises ArchiveDamaged where the file is no catalog.
         """
-        catalog = cls(path, _engine(path))
+        catalog = cls(path, connect(path))
         with catalog._speaking():
             _ensure_schema(catalog)
         return catalog
@@ -73,7 +73,8 @@ class Catalog:
             raise
 
 
-def _engine(path: Path) -> Engine:
+def connect(path: Path) -> Engine:
+    """An engine with the settings that every connection to a catalog needs; makes no tables."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

@@ -1,0 +1,132 @@
+"""The catalog: one writer, many readers, migrations that agree with the tables, faults in words."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from db import migrate, schema
+from db.archive import Archive
+from db.catalog import Catalog, backup, connect
+from db.errors import ArchiveBusy, ArchiveDamaged, NotFound
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog.open(tmp_path / "catalog.sqlite")
+
+
+def _shape(path: Path) -> set[tuple[str, str]]:
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return {(name, " ".join(sql.split())) for name, sql in rows if name != "alembic_version"}
+
+
+def test_migrations_make_the_same_tables_as_a_new_catalog(tmp_path: Path, catalog: Catalog) -> None:
+    old = tmp_path / "old.sqlite"
+    migrate.upgrade(Catalog(old, connect(old)))
+    assert _shape(old) == _shape(catalog.path)
+    assert migrate.head() == schema.HEAD
+
+
+def test_an_older_catalog_is_backed_up_before_it_is_migrated(tmp_path: Path) -> None:
+    old = tmp_path / "catalog.sqlite"
+    with sqlite3.connect(old) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0000')")
+    with pytest.raises(ArchiveDamaged, match="newer version"):
+        Catalog.open(old)
+    assert (tmp_path / "catalog.before-0001.sqlite").is_file()
+
+
+def test_a_file_that_is_no_catalog_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    path.write_bytes(b"this is a text file, and not a short one: " * 50)
+    with pytest.raises(ArchiveDamaged, match="Restore it from a backup"):
+        Catalog.open(path)
+
+
+def test_every_write_raises_the_number_that_caches_compare(catalog: Catalog) -> None:
+    before = catalog.changes()
+    with catalog.write() as connection:
+        connection.execute(insert(schema.root).values(path="/films"))
+    assert Catalog.open(catalog.path).changes() > before
+
+
+def test_a_failed_write_leaves_nothing(catalog: Catalog) -> None:
+    before = catalog.changes()
+    with pytest.raises(IntegrityError), catalog.write() as connection:
+        connection.execute(insert(schema.root), [{"path": "/films"}, {"path": "/films"}])
+    with catalog.read() as connection:
+        assert connection.execute(select(schema.root)).all() == []
+    assert catalog.changes() == before
+
+
+def test_readers_do_not_wait_for_a_writer(catalog: Catalog) -> None:
+    with catalog.write() as connection:
+        connection.execute(insert(schema.root).values(path="/films"))
+        with catalog.read() as reading:
+            assert reading.execute(select(schema.root)).all() == []
+
+
+def test_two_writers_take_turns(catalog: Catalog) -> None:
+    def add(number: int) -> None:
+        for part in range(20):
+            with catalog.write() as connection:
+                connection.execute(insert(schema.root).values(path=f"/films/{number}/{part}"))
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with catalog.read() as connection:
+        assert len(connection.execute(select(schema.root)).all()) == 80
+
+
+def test_names_that_are_no_text_come_back_byte_for_byte(catalog: Catalog) -> None:
+    strange = b"ward \xff\xfe.dcm".decode("utf-8", "surrogateescape")
+    with catalog.write() as connection:
+        connection.execute(insert(schema.root).values(path=strange))
+    with catalog.read() as connection:
+        assert connection.scalar(select(schema.root.c.path)) == strange
+
+
+def test_a_backup_is_a_whole_catalog(catalog: Catalog, tmp_path: Path) -> None:
+    with catalog.write() as connection:
+        connection.execute(insert(schema.root).values(path="/films"))
+    backup(catalog.path, tmp_path / "copy.sqlite")
+    with Catalog.open(tmp_path / "copy.sqlite").read() as connection:
+        assert connection.scalar(select(schema.root.c.path)) == "/films"
+
+
+def test_an_archive_has_one_writer_and_says_who(tmp_path: Path) -> None:
+    archive = Archive.create(tmp_path / "archive")
+    with (
+        archive.writing("indexing /films"),
+        pytest.raises(ArchiveBusy, match="indexing /films"),
+        Archive.open(archive.folder).writing("again"),
+    ):
+        pass
+    with archive.writing("again"):
+        assert "again" in (archive.writer() or "")
+    assert archive.writer() is None
+
+
+def test_the_patient_key_is_made_once_and_is_the_owners(tmp_path: Path) -> None:
+    archive = Archive.create(tmp_path / "archive")
+    key = archive.patient_key()
+    assert len(key) == 32
+    assert Archive.open(archive.folder).patient_key() == key
+    assert stat.S_IMODE((archive.folder / "patient.key").stat().st_mode) == 0o600
+
+
+def test_no_archive_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="filmroom index FOLDER"):
+        Archive.open(tmp_path / "nothing")

@@ -1,0 +1,34 @@
+"""Synthetic chest films: three-dimensional anatomy, projected by attenuation, with findings that are known.
+
+    phantom = sample(7)
+    pixels = render(phantom, 384)
+    write_dicom(phantom, path)
+
+`write_dicom` lives in `indexer.phantom.dicom`, so that drawing does not import pydicom.
+"""
+
+from indexer.phantom.render import render
+from indexer.phantom.sampling import sample, sample_body, sample_finding
+from indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, Sex, Side, Technique, View
+from indexer.phantom.words import Described, describe, phrase, report
+
+__all__ = [
+    "Body",
+    "Described",
+    "Finding",
+    "Kind",
+    "Phantom",
+    "Place",
+    "Severity",
+    "Sex",
+    "Side",
+    "Technique",
+    "View",
+    "describe",
+    "phrase",
+    "render",
+    "report",
+    "sample",
+    "sample_body",
+    "sample_finding",
+]

@@ -1,0 +1,112 @@
+"""The air of one lung, sampled in slabs along the rays, so that disease can be painted into it in three dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from indexer.phantom.anatomy import Anatomy
+from indexer.phantom.camera import F32, Camera
+from indexer.phantom.spec import Side
+
+SLAB_MM = 9.0
+
+
+@dataclass(frozen=True)
+class Lung:
+    """Voxels of the film's grid within `rows` and `columns`, in slabs of `thick` mm from
+    the depth `near` on.
+
+    `air` (D, h, w): share of the voxel that lies in the pleural cavity, 0..1. `density` (D, h, w): attenuation of what is
+    there, relative to water. x, y, z: body coordinates of the voxels, (D, 1, w), (1, h, 1) and (D, 1, w).
+    """
+
+    side: Side
+    rows: slice
+    columns: slice
+    near: float
+    thick: float
+    air: F32
+    density: F32
+    x: F32
+    y: F32
+    z: F32
+
+    def points(self) -> tuple[F32, F32, F32]:
+        """x, y, z, each (D, h, w)."""
+        shape = self.air.shape
+        return np.broadcast_to(self.x, shape), np.broadcast_to(self.y, shape), np.broadcast_to(self.z, shape)
+
+    def with_density(self, density: F32) -> Lung:
+        return replace(self, density=density)
+
+    def removed(self) -> F32:
+        """(h, w) mm of water that a ray meets less than in a solid body."""
+        return np.einsum("dhw,dhw->hw", self.air, 1 - self.density) * np.float32(self.thick)
+
+
+def lung(anatomy: Anatomy, side: Side, camera: Camera, *, density: float) -> Lung:
+    """The healthy lung of one side on the film's grid; `density` is about 0.25 in deep inspiration."""
+    chest, half = anatomy.chest.span(camera), anatomy.half[side].span(camera)
+    enter, leave = np.maximum(chest.enter, half.enter), np.minimum(chest.leave, half.leave)
+    # The chest and the lung's half are magnified by their own depths: where one is missing there is no lung.
+    there = (leave > enter) & (chest.length > 0) & (half.length > 0)
+    rows, columns = _box(there)
+    enter, leave, there = enter[rows, columns], leave[rows, columns], there[rows, columns]
+    enter, leave = np.where(there, enter, 0), np.where(there, leave, 0)
+    near, far = float(enter.min()), float(leave.max())
+    slabs = max(4, int(np.ceil((far - near) / SLAB_MM)))
+    edges = np.linspace(near, far, slabs + 1, dtype=np.float32)
+    thick = float(edges[1] - edges[0])
+    air = _share(enter, leave, edges[:-1], thick)
+    for solid in (anatomy.dome[side], *anatomy.inner):
+        span = solid.span(camera)
+        if span is None:
+            continue
+        r = slice(max(rows.start, span.rows.start), min(rows.stop, span.rows.stop))
+        c = slice(max(columns.start, span.columns.start), min(columns.stop, span.columns.stop))
+        if r.start >= r.stop or c.start >= c.stop:
+            continue
+        inner = (
+            slice(r.start - span.rows.start, r.stop - span.rows.start),
+            slice(c.start - span.columns.start, c.stop - span.columns.start),
+        )
+        outer = (
+            slice(None),
+            slice(r.start - rows.start, r.stop - rows.start),
+            slice(c.start - columns.start, c.stop - columns.start),
+        )
+        air[outer] *= 1 - _share(span.enter[inner], span.leave[inner], edges[:-1], thick)
+    x, y, z = _grid(camera, rows, columns, (edges[:-1] + edges[1:]) / 2)
+    return Lung(side, rows, columns, near, thick, air, np.full(air.shape, density, np.float32), x, y, z)
+
+
+def _share(enter: F32, leave: F32, near: F32, thick: float) -> F32:
+    """(D, h, w) share of each slab within [enter, leave]."""
+    floor = near[:, None, None]
+    scale = np.float32(1 / thick)
+    out = (leave - floor) * scale
+    np.clip(out, 0, 1, out=out)
+    begin = (enter - floor) * scale
+    np.clip(begin, 0, 1, out=begin)
+    out -= begin
+    return np.maximum(out, 0, out=out)
+
+
+def _box(there: np.ndarray) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    if not len(rows):
+        return slice(0, 1), slice(0, 1)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _grid(camera: Camera, rows: slice, columns: slice, depth: F32) -> tuple[F32, F32, F32]:
+    scale = camera.magnification(depth)[:, None]
+    u = camera.u[columns][None, :] / scale
+    back = np.linalg.inv(camera.rotation)
+    w = depth[:, None]
+    x = (back[0, 0] * u + back[0, 2] * w)[:, None, :]
+    z = (back[2, 0] * u + back[2, 2] * w)[:, None, :]
+    y = camera.y[rows][None, :, None]
+    return x.astype(np.float32), y.astype(np.float32), z.astype(np.float32)

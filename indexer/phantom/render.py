@@ -1,0 +1,139 @@
+"""A phantom's film: all solids and clouds projected, then exposed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from indexer.phantom.anatomy import LUNGS, Anatomy, build
+from indexer.phantom.bones import skeleton
+from indexer.phantom.camera import F32, Camera, camera
+from indexer.phantom.devices import devices
+from indexer.phantom.film import enlarge, expose
+from indexer.phantom.lesions import bands, hernia, round_lesions
+from indexer.phantom.lungs import Lung, lung
+from indexer.phantom.opacities import paint
+from indexer.phantom.pleura import fill
+from indexer.phantom.solids import Ellipsoid, Span, overlap
+from indexer.phantom.spec import Kind, Phantom, Side
+from indexer.phantom.splat import Cloud, join, splat
+from indexer.phantom.vessels import airways, central, tree
+
+_SOLID_MM = 1.3
+_CLOUD_MM = 0.62
+_HEALTHY = 0.23
+
+
+def render(phantom: Phantom, size: int = 384) -> F32:
+    """(H, W) float32 presentation pixels, 0 black to 1 white, the long side `size` pixels.
+
+    The same phantom and size always give the same pixels.
+    """
+    view = camera(phantom, size)
+    anatomy = build(phantom)
+    coarse = view.coarser(_SOLID_MM)
+    shape = (view.rows, view.columns)
+    lungs = {side: _diseased(phantom, anatomy, side, coarse) for side in LUNGS}
+    water = enlarge(_solid_water(phantom, anatomy, coarse, lungs), shape)
+    water = water + enlarge(_cloud_water(phantom, anatomy, view.coarser(_CLOUD_MM), coarse, lungs), shape)
+    rng = np.random.default_rng([phantom.seed, 97])
+    return expose(np.maximum(water, 0), phantom, view.pixel, rng)
+
+
+def _diseased(phantom: Phantom, anatomy: Anatomy, side: Side, view: Camera) -> Lung:
+    breath = _HEALTHY + 0.07 * (0.7 - phantom.technique.inspiration)
+    return fill(paint(lung(anatomy, side, view, density=breath), phantom, anatomy), phantom, anatomy)
+
+
+def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, lungs: dict[Side, Lung]) -> F32:
+    shape = (view.rows, view.columns)
+    skin, muscle = anatomy.skin.span(view), anatomy.muscle.span(view)
+    water = 0.90 * skin.length + 0.12 * muscle.length
+    water += _arms(anatomy, skin, view)
+    for breast in anatomy.breasts:
+        span = breast.span(view)
+        if span:
+            here = (span.rows, span.columns)
+            beyond = span.length - overlap(skin, span, shape)[here]
+            # It hangs from the chest wall: thin above, full below.
+            hang = np.clip((np.arange(len(span.length)) + 0.5) / (0.75 * len(span.length)), 0, 1)
+            water[here] += 0.93 * beyond * (hang * hang * (3 - 2 * hang)).astype(np.float32)[:, None]
+    for bubble in anatomy.gas:
+        span = bubble.span(view)
+        if span:
+            water[span.rows, span.columns] -= 0.9 * span.length
+    water *= 1 + 0.03 * _mottle(phantom, shape)
+    for one in lungs.values():
+        water[one.rows, one.columns] -= one.removed()
+    for group in round_lesions(phantom, anatomy):
+        water += _union(group, view)
+    _, pouch = hernia(phantom, anatomy)
+    if pouch is not None:
+        span = pouch.span(view)
+        if span:
+            fluid = slice(0, int(0.45 * len(span.length)))
+            water[span.rows, span.columns][fluid] -= 0.85 * span.length[fluid]
+    return water
+
+
+def _union(group: tuple[Ellipsoid, ...], view: Camera) -> F32:
+    """(H, W) mm of water that a lesion in air adds; its parts overlap and are counted once."""
+    total = np.zeros((view.rows, view.columns), np.float32)
+    for part in group:
+        span = part.span(view)
+        if span:
+            here = (span.rows, span.columns)
+            total[here] = np.maximum(total[here], span.length)
+    return 0.8 * total
+
+
+def _arms(anatomy: Anatomy, skin: Span, view: Camera) -> F32:
+    shape = (view.rows, view.columns)
+    total = np.zeros(shape, np.float32)
+    for arm in anatomy.arms:
+        span = arm.span(view)
+        if span:
+            beyond = np.zeros(shape, np.float32)
+            beyond[span.rows, span.columns] = span.length
+            total = np.maximum(total, beyond - overlap(skin, span, shape))
+    return 0.95 * total
+
+
+def _mottle(phantom: Phantom, shape: tuple[int, int]) -> F32:
+    """Muscle, fat and skin folds are not even: (H, W), about -1..1, in patches of centimetres."""
+    rng = np.random.default_rng([phantom.body.seed, 41])
+    coarse = enlarge(rng.standard_normal((9, 9), dtype=np.float32), shape)
+    fine = enlarge(rng.standard_normal((34, 34), dtype=np.float32), shape)
+    return 0.6 * coarse + 0.35 * fine
+
+
+def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camera, lungs: dict[Side, Lung]) -> F32:
+    step = 0.8 * view.pixel
+    parts = [skeleton(phantom, anatomy, step=step), airways(anatomy, step), *devices(phantom, anatomy, step=step)]
+    rng = np.random.default_rng([phantom.body.seed, 53])
+    congested = max((0.25 + 0.3 * f.severity.level for f in phantom.of(Kind.EDEMA) if f.severity), default=0.0)
+    pruned = 0.22 if phantom.of(Kind.EMPHYSEMA) else 0.0
+    wide = 1 + congested - pruned
+    for side in LUNGS:
+        vessels = [
+            central(anatomy, side, step, wide=wide),
+            tree(anatomy, side, rng, levels=11, root=4.8 * wide, step=step),
+            tree(anatomy, side, rng, levels=10, root=4.4 * wide, step=step),
+        ]
+        parts.append(_seen(join(vessels), lungs[side], coarse))
+    parts += bands(phantom, anatomy, step)
+    return splat(join(parts), view)
+
+
+def _seen(vessels: Cloud, lung: Lung, view: Camera) -> Cloud:
+    """Vessels show only against air: none in consolidated lung, in fluid, or where a pneumothorax has no lung."""
+    depth = view.turn(vessels.points)[:, 2]
+    column, row = view.project(vessels.points)
+    slab = ((depth - lung.near) / lung.thick).astype(np.int32)
+    index = (
+        np.clip(slab, 0, lung.air.shape[0] - 1),
+        np.clip(row.astype(np.int32) - lung.rows.start, 0, lung.air.shape[1] - 1),
+        np.clip(column.astype(np.int32) - lung.columns.start, 0, lung.air.shape[2] - 1),
+    )
+    density = lung.density[index]
+    contrast = np.where(density > 0.02, np.clip((1 - density) / (1 - _HEALTHY), 0, 1.2), 0)
+    return Cloud(vessels.points, vessels.mass * contrast.astype(np.float32))

@@ -19,7 +19,8 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem
   background: #fff; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 table { border-collapse: collapse; } caption { text-align: left; color: #55606e; }
-th, td { padding: .25rem .9rem .25rem 0; text-align: right; border-bottom: 1px solid #dde2e8; }
+th, td { padding: .25rem .9rem .25rem 0; text-align: right; border-bottom: 1px solid #dde2e8;
+  white-space: nowrap; } td:first-child { white-space: normal; }
 th:first-child, td:first-child { text-align: left; }
 .warn { background: #fff3d6; border-left: 4px solid #b46900; padding: .6rem 1rem; }
 .films { display: flex; flex-wrap: wrap; gap: .6rem; } figure { margin: 0; width: 11rem; font-size: .8rem; }
@@ -181,7 +182,7 @@ def _plot(title: str, values: dict[str, Interval], *, numbered: bool = False) ->
     ]
     for row, (name, value) in enumerate(values.items()):
         label = name.rsplit(" [", 1)[0] if numbered else name
-        short = label if len(label) <= 46 else f"{label[:45]}…"
+        short = label if len(label) <= 42 else f"{label[:41]}…"
         low, middle, high = (left + width * min(1.0, max(0.0, one)) for one in (value.low, value.value, value.high))
         y = step * row + 10
         marks.append(

@@ -10,21 +10,21 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from db import annotations as kept
 from db import films
 from db.archive import Archive
 from db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
 from db.records import Film
 from search.heatmap import heat_map
-from search.originals import original, radiograph
+from search.originals import radiograph
 from search.query import Query, parse
 from search.searcher import Searcher
 from search.ui import asked as asking
-from search.ui import frame, keep
+from search.ui import frame, keep, picture
 from search.ui.asked import Asked
 from search.ui.grid.grid import Act
 from search.ui.sheet.sheet import sheet
-from search.ui.text import plain, spoken
-from search.ui.viewer.viewer import Attention, viewer
+from search.ui.viewer.viewer import Attention
 from search.ui.wall import wall_of_films, wall_of_hits
 
 NEAREST = 12
@@ -53,8 +53,8 @@ def show() -> None:
         st.subheader(f"Film {film.id}", width="stretch")
         _step("Previous", before, "Left", asked)
         _step("Next", after, "Right", asked)
-    picture, words = st.columns([2, 1], gap="medium")
-    with picture:
+    large, words = st.columns([2, 1], gap="medium")
+    with large:
         _picture(archive, searcher, film, asked)
     with words:
         _words(archive, film, asked)
@@ -93,18 +93,9 @@ def _neighbours(searcher: Searcher, asked: Asked, film_id: int) -> tuple[int | N
     return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
 
 
-@st.cache_data(show_spinner=False, max_entries=12)
-def _pixels(film: Film) -> NDArray[np.uint16] | str:
-    """The original, or why it cannot be had."""
-    try:
-        return original(film)
-    except FilmroomError as fault:
-        return str(fault)
-
-
 @st.cache_data(show_spinner=False, max_entries=64)
 def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
-    pixels = _pixels(film)
+    pixels = picture.pixels(film)
     vector = _searcher.vector(query)
     if isinstance(pixels, str) or vector is None:
         raise ModelUnavailable("the map needs the original film and words to look for")
@@ -113,22 +104,10 @@ def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDAr
 
 @st.fragment
 def _picture(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> None:
-    preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
-    pixels = _pixels(film)
-    missing = isinstance(pixels, str)
     wanted = bool(st.session_state.get("viewer", {}).get("attention", False))
+    missing = isinstance(picture.pixels(film), str)
     attention = _attention(searcher, film, asked, wanted=wanted, missing=missing)
-    if isinstance(pixels, str):
-        st.warning(f"Only the thumbnail can be shown: {plain(pixels)}")
-    viewer(
-        key="viewer",
-        film=str(film.id),
-        alt=spoken(film),
-        pixels=None if isinstance(pixels, str) else pixels,
-        preview=preview,
-        note="The original cannot be shown" if missing else "",
-        attention=attention,
-    )
+    picture.plain_viewer(archive, film, key="viewer", attention=attention)
 
 
 def _attention(searcher: Searcher, film: Film, asked: Asked, *, wanted: bool, missing: bool) -> Attention:

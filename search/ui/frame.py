@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,8 @@ import streamlit as st
 
 from db.archive import Archive, default_folder
 from db.errors import FilmroomError, NotFound
+from db.spaces import StoredSpace
+from db.spaces import spaces as stored_spaces
 from search.ui.text import plain
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from search.searcher import Searcher
 
 NOTICE = "Research use only, not for diagnosis"
+ICON = Path(__file__).resolve().parents[2] / "assets" / "style" / "icon.png"
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "style" / "page.css"
 
 # Module of the page, its title, and whether it stands in the menu.
@@ -42,7 +44,7 @@ def dress() -> None:
     """The frame around the page: title, style, sign-in, notice. Called once a run, before the page."""
     st.set_page_config(
         page_title="Filmroom",
-        page_icon=":material/radiology:",
+        page_icon=ICON,
         layout="wide",
         menu_items={"About": f"Filmroom: semantic search for X-ray archives. {NOTICE}."},
     )
@@ -104,7 +106,7 @@ def archive_folder() -> Path:
     parser.add_argument("--archive", type=Path, default=None)
     known, _ = parser.parse_known_args(sys.argv[1:])
     named: Path | None = known.archive
-    return named if named is not None and "FILMROOM_ARCHIVE" not in os.environ else default_folder()
+    return named or default_folder()
 
 
 def archive() -> Archive:
@@ -137,3 +139,11 @@ def searcher(folder: Path, model: str | None = None) -> Searcher:
     from search.searcher import Searcher
 
     return Searcher.open(folder, model)
+
+
+def spaces(archive: Archive) -> list[StoredSpace]:
+    """The models that films of the archive are embedded with and that are on this machine, the fullest first."""
+    from indexer.registry import list_models
+
+    ready = {one.name for one in list_models() if one.ready}
+    return [one for one in stored_spaces(archive.catalog) if one.films and one.space.model in ready]

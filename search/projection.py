@@ -1,0 +1,46 @@
+"""The archive as a map: its vectors in two dimensions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.errors import MissingExtra
+
+MOST = 20_000
+"""Films on a map; of a larger archive an even share, always the same."""
+
+
+class Method(StrEnum):
+    """PCA keeps distances as far as two dimensions can, and takes a moment; UMAP keeps neighbourhoods."""
+
+    PCA = "PCA"
+    UMAP = "UMAP"
+
+
+def sample(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most MOST of the ids, evenly spread."""
+    if len(ids) <= MOST:
+        return ids
+    return ids[np.linspace(0, len(ids) - 1, MOST).astype(np.int64)]
+
+
+def project(vectors: NDArray[np.float32], method: Method = Method.PCA) -> NDArray[np.float32]:
+    """(N, T, D) unit rows -> (N, 2), centred, the longer axis from -1 to 1. Raises MissingExtra without umap-learn."""
+    pooled = vectors.mean(axis=1)
+    pooled = pooled - pooled.mean(axis=0)
+    if method is Method.UMAP and len(pooled) > 15:
+        try:
+            from umap import UMAP
+        except ImportError:
+            raise MissingExtra("The UMAP map", extra="map") from None
+        flat = UMAP(n_components=2, metric="cosine", random_state=0, n_jobs=1).fit_transform(pooled)
+    else:
+        _, _, axes = np.linalg.svd(pooled.T @ pooled / max(1, len(pooled)), hermitian=True)
+        flat = pooled @ axes[:2].T
+        # The sign of an axis is arbitrary: fixed, so that the same archive always gives the same map.
+        flat = flat * np.where(flat[np.abs(flat).argmax(axis=0), [0, 1]] < 0, -1, 1)
+    flat = flat - flat.mean(axis=0)
+    return np.asarray(flat / max(float(np.abs(flat).max(initial=0)), 1e-6), np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-import zlib
+import zlib  # must stay before pydicom: gdcm brings a zlib whose names clash with a later import of this one
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,8 @@ _PLUG_INS = {
     "1.2.840.10008.1.2.4.91": "pylibjpeg",
     "1.2.840.10008.1.2.5": "pylibjpeg",
 }
+# JPEG Lossless and JPEG-LS: without the end marker gdcm makes up the rest of a film, or takes 15 s to fail.
+_END_MARKED = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (57, 70, 80, 81))
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 # pydicom's log quotes values of the header.
@@ -94,7 +96,9 @@ def _read_header(data: bytes, limits: Limits) -> Dataset:
     has_preamble = data[128:132] == b"DICM"
     try:
         _check_deflated(data, limits)
-        header = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_READ))
+        header = _parse(data)
+        if not any(keyword in header for keyword in _PIXELS) and "Rows" in _parse(data, until_pixels=True):
+            raise Refusal.TRUNCATED.error()  # pydicom drops what a cut-off element belongs to
     except (MemoryError, zlib.error, EOFError, RecursionError) as error:
         refusal = Refusal.TOO_MUCH_MEMORY if isinstance(error, MemoryError) else Refusal.DAMAGED
         raise refusal.error() from None
@@ -108,6 +112,10 @@ def _read_header(data: bytes, limits: Limits) -> Dataset:
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         )
     return header
+
+
+def _parse(data: bytes, *, until_pixels: bool = False) -> Dataset:
+    return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_READ), stop_before_pixels=until_pixels)
 
 
 def _check_deflated(data: bytes, limits: Limits) -> None:
@@ -131,8 +139,7 @@ def _check_kind(header: Dataset) -> None:
     if _DICOMDIR in classes:
         raise Refusal.DICOMDIR.error()
     if not any(keyword in header for keyword in _PIXELS):
-        # A film whose pixels were cut off still says how many there should be.
-        raise Refusal.TRUNCATED.error() if "Rows" in header else Refusal.NO_PIXELS.error()
+        raise Refusal.NO_PIXELS.error()
 
 
 def _is_radiograph(header: Dataset, frames: int) -> bool:
@@ -177,6 +184,8 @@ def _stored(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
         raise Refusal.NO_DECODER.error() from None
     if not decoder.is_available:
         raise Refusal.NO_DECODER.error()
+    if syntax in _END_MARKED and bytes(header.PixelData[-16:]).rstrip(b"\0")[-2:] != b"\xff\xd9":
+        raise Refusal.TRUNCATED.error()
     preferred = _PLUG_INS.get(syntax, "")
     if preferred not in decoder.available_plugins:
         preferred = ""

@@ -41,32 +41,30 @@ def present(stored: NDArray[Any], header: Dataset, *, frame: int = 0) -> NDArray
     facts = _facts(header, frame)
     inverted = facts.get("PhotometricInterpretation") == "MONOCHROME1"
     inverted = inverted or str(facts.get("PresentationLUTShape", "")).strip().upper() == "INVERSE"
-    if np.issubdtype(stored.dtype, np.integer):
-        low, high = int(stored.min()), int(stored.max())
-        if high - low < _TABLE:
-            places = (stored.astype(np.int32) - low) if low else stored
-            counts = np.bincount(places.ravel(), minlength=high - low + 1)
-            shades = _shades(np.arange(low, high + 1), counts, facts, inverted=inverted)
-            return shades[places]
-    if not np.isfinite(stored).all():
-        raise Refusal.NO_GREY_SCALE.error()
-    values, places, counts = np.unique(stored, return_inverse=True, return_counts=True)
-    return _shades(values, counts, facts, inverted=inverted)[places].reshape(stored.shape)
+    if stored.dtype.kind not in "iu" or int(stored.max()) - int(stored.min()) >= _TABLE:
+        if not np.isfinite(stored).all():
+            raise Refusal.NO_GREY_SCALE.error()
+        values, places = np.unique(stored, return_inverse=True)
+        return _shades(values, places, facts, inverted=inverted)[places].reshape(stored.shape)
+    low, high = int(stored.min()), int(stored.max())
+    # Modular, as the difference of two signed values need not fit their type; in the machine's byte order.
+    places = (stored - stored.dtype.type(low)).view(f"u{stored.itemsize}")
+    shades = _shades(np.arange(low, high + 1), places, facts, inverted=inverted)
+    pixels: NDArray[np.float32] = shades.take(places)
+    return pixels
 
 
-def _shades(values: NDArray[Any], counts: NDArray[np.intp], facts: Dataset, *, inverted: bool) -> NDArray[np.float32]:
-    """The grey of each stored value; `values` (n,) ascending, `counts` (n,) the pixels that have it."""
+def _shades(values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inverted: bool) -> NDArray[np.float32]:
+    """The grey of each of `values` (n,), ascending stored values that pixels refer to by `places`."""
     modality = apply_modality_lut(values, facts) if facts.get("RescaleSlope") != 0 else values
     if not np.isfinite(modality).all():
         raise Refusal.NO_GREY_SCALE.error()
-    present_ones = counts > 0
     for grey in _by_voi(modality, facts):
-        seen = grey[present_ones]
         # A window beside all of the data would show nothing: then it is not a window for this film.
-        if np.isfinite(seen).all() and (seen.min() < seen.max() or present_ones.sum() < 2):
+        if np.isfinite(grey).all() and (grey.min() < grey.max() or len(values) == 1):
             break
     else:
-        grey = _by_spread(modality, counts)
+        grey = _by_spread(modality, np.bincount(places.ravel(), minlength=len(values)))
     grey = np.clip(grey, 0.0, 1.0)
     return (1.0 - grey if inverted else grey).astype(np.float32)
 
@@ -76,11 +74,11 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
     if facts.get("VOILUTSequence"):
         whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
         try:
-            table = facts.VOILUTSequence[0].LUTData
-            shown = apply_voi(whole, facts).astype(np.float64)
-            entries = np.frombuffer(table, "<u2") if isinstance(table, bytes) else np.asarray(table)
+            count, first, _ = facts.VOILUTSequence[0].LUTDescriptor
+            entries = apply_voi(np.arange(first, first + (count or 1 << 16)), facts)
+            # By what the table reaches, as many claim 16 bits for entries of 12.
             low, high = float(entries.min()), float(entries.max())
-            yield (shown - low) / (high - low)
+            yield (apply_voi(whole, facts).astype(np.float64) - low) / (high - low)
         except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
             pass
     for center, width in zip(_floats(facts, "WindowCenter"), _floats(facts, "WindowWidth"), strict=False):

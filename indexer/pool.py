@@ -156,9 +156,10 @@ def _tend(
                         one.item, one.busy = None, False
     except FilmroomError as error:
         outbox.put(error)
-    except BaseException:
-        outbox.put(_cannot_start())
-        raise
+    except Exception as error:
+        told = _cannot_start()
+        told.__cause__ = error
+        outbox.put(told)
     finally:
         inbox.close()
         for one in crew:

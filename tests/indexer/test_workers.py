@@ -1,0 +1,197 @@
+"""Worker processes: what hangs, crashes or fills memory ends alone; every file comes back once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from db.errors import FilmroomError, Rejected
+from indexer.limits import Limits
+from indexer.pool import run
+from indexer.sources import Failure, Listed, list_folder
+from indexer.workers import Processed, process, process_file, thumbnail
+from tests.indexer.deeds import EndsBeforeItStarts, act, fail, halve
+from tests.indexer.dicom_files import dicom, ramp
+
+ROOT = Path(__file__).resolve().parents[2]
+FAST = Limits(seconds=1.5, memory_bytes=600 << 20)
+
+
+def ran(items: list[str], *, workers: int = 2, limits: Limits = FAST, ahead: int = 8) -> dict[str, str]:
+    done = list(run(items, act, limits=limits, workers=workers, ahead=ahead))
+    assert sorted(item for item, _ in done) == sorted(items), "every item comes back once"
+    return {item: result.reason if isinstance(result, Rejected) else result for item, result in done}
+
+
+BAD = {
+    "hang": "took longer than the limit",
+    "hang in C": "took longer than the limit",
+    "crash": "crashed its decoder",
+    "abort": "crashed its decoder",
+    "killed": "crashed its decoder",
+    "exit": "crashed its decoder",
+    "memory": "needs more memory than the limit",
+    "bug": "crashed its decoder",
+}
+
+
+def test_each_fault_takes_only_its_own_item() -> None:
+    good = [f"good {number}" for number in range(20)]
+    mixed = good[:]
+    for place, bad in enumerate(BAD):
+        mixed.insert(2 * place + 1, bad)
+    assert ran(mixed) == BAD | {item: item + "!" for item in good}
+
+
+def test_nothing_but_faults_on_one_worker() -> None:
+    assert ran(list(BAD), workers=1) == BAD
+
+
+def test_results_larger_than_a_pipe() -> None:
+    assert set(map(len, ran(["big"], workers=1).values())) == {8 << 20}
+
+
+def test_nothing_that_a_decoder_prints_gets_out(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ran(["chatty"]) == {"chatty": "chatty!"}
+    assert "CANARY" not in "".join(capfd.readouterr())
+
+
+def test_no_more_than_ahead_are_taken() -> None:
+    taken = 0
+
+    def source() -> Iterator[str]:
+        nonlocal taken
+        for number in range(50):
+            taken += 1
+            yield str(number)
+
+    for yielded, _ in enumerate(run(source(), act, limits=FAST, workers=2, ahead=5)):
+        assert taken - yielded <= 5
+
+
+def test_workers_go_on_while_the_caller_is_busy() -> None:
+    results = run(["hang", *map(str, range(6))], act, limits=FAST, workers=2, ahead=16)
+    next(results)
+    time.sleep(FAST.seconds + 1.0)
+    start = time.monotonic()
+    assert len(list(results)) == 6
+    assert time.monotonic() - start < 1.0
+
+
+def test_closing_ends_the_workers_at_once() -> None:
+    results = run(["fine", *["hang"] * 4], act, limits=Limits(seconds=60), workers=2, ahead=5)
+    next(results)
+    start = time.monotonic()
+    results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - start < 5
+
+
+def test_workers_that_cannot_start_are_an_error_and_no_loop() -> None:
+    with pytest.raises(FilmroomError, match="the decoding processes cannot be started"):
+        list(run(["x"], lambda item: item, limits=FAST, workers=1, ahead=4))
+    with pytest.raises(FilmroomError, match="the decoding processes cannot be started"):
+        list(run(["x"], EndsBeforeItStarts(), limits=FAST, workers=2, ahead=4))
+
+
+def test_no_items_start_nothing() -> None:
+    assert list(run([], act, limits=FAST, workers=2, ahead=4)) == []
+
+
+SCRIPT = """
+import os, sys, time
+from indexer.limits import Limits
+from indexer.pool import run
+
+def work(item):
+    with open(sys.argv[1] if len(sys.argv) > 1 else os.environ["PIDS"], "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    if item == "sleep":
+        time.sleep(60)
+    return item
+
+if __name__ == "__main__":
+    for item, _ in run(["one", "sleep", "sleep"], work, limits=Limits(seconds=1.5), workers=2, ahead=3):
+        print(item, flush=True)
+        if item == "one":
+            time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(end: signal.Signals, tmp_path: Path) -> None:
+    script, pids = tmp_path / "parent.py", tmp_path / "pids"
+    script.write_text(SCRIPT)
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PIDS": str(pids), "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "one\n"
+    deadline = time.monotonic() + 10
+    while len(pids.read_text().split()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    parent.send_signal(end)
+    parent.communicate(timeout=10)
+    workers = {int(pid) for pid in pids.read_text().split()}
+    deadline = time.monotonic() + 10  # a worker that is busy notices its time-out, 1.5 s and 2 s of grace
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_folder_of_all_sorts(tmp_path: Path) -> None:
+    film = dicom(ramp(64, 48), PatientID="7", NumberOfFrames=1)
+    (tmp_path / "film.dcm").write_bytes(film)
+    (tmp_path / "two.dcm").write_bytes(dicom(np.stack([ramp(), ramp()]), Modality="XA"))
+    (tmp_path / "cut.dcm").write_bytes(film[:-500])
+    (tmp_path / "note.dcm").write_bytes(b"Dear colleague")
+    (tmp_path / "empty.png").write_bytes(b"")
+    items = [item for item in list_folder(tmp_path) if isinstance(item, Listed)]
+    results = {(one.listed.path): one for one in process(items, prepare=halve, workers=2, key=b"k")}
+    assert {path: one.error.reason for path, one in results.items() if isinstance(one, Failure)} == {
+        "cut.dcm": "truncated or damaged pixels",
+        "note.dcm": "not an image",
+        "empty.png": "empty file",
+    }
+    one = results["film.dcm"]
+    assert isinstance(one, Processed)
+    assert one.sha256 == hashlib.sha256(film).hexdigest()
+    (only,) = one.films
+    assert only.prepared.shape == (32, 24)
+    assert only.prepared.dtype == np.uint8
+    assert only.tags.patient_key
+    assert Image.open(io.BytesIO(only.thumbnail)).size == (48, 64)
+    two = results["two.dcm"]
+    assert isinstance(two, Processed)
+    assert [film.frame for film in two.films] == [0, 1]
+
+
+def test_one_file_for_a_query(tmp_path: Path) -> None:
+    (tmp_path / "film.dcm").write_bytes(dicom(ramp()))
+    assert process_file(tmp_path / "film.dcm", prepare=halve).films[0].prepared.shape == (16, 24)
+    with pytest.raises(Rejected, match="cannot be read"):
+        process_file(tmp_path / "gone.dcm", prepare=halve)
+    with pytest.raises(Rejected, match="made ready for the model"):
+        process_file(tmp_path / "film.dcm", prepare=fail)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((1024, 512), (128, 256)), ((40, 30), (30, 40)), ((3, 9000), (256, 1))])
+def test_thumbnail(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    small = Image.open(io.BytesIO(thumbnail(np.full(shape, 0.5, np.float32))))
+    assert small.format == "WEBP"
+    assert small.size == size
+    assert abs(float(np.asarray(small.convert("L")).mean()) - 128) < 3

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate, generate_frames
 
 from db.errors import FilmroomError, Rejected
 from indexer.limits import Limits
@@ -22,7 +25,7 @@ from indexer.pool import run
 from indexer.sources import Failure, Listed, list_folder
 from indexer.workers import Processed, process, process_file, thumbnail
 from tests.indexer.deeds import EndsBeforeItStarts, act, fail, halve
-from tests.indexer.dicom_files import dicom, ramp
+from tests.indexer.dicom_files import LOSSLESS, dicom, ramp, write
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = Limits(seconds=1.5, memory_bytes=600 << 20)
@@ -195,3 +198,31 @@ def test_thumbnail(shape: tuple[int, int], size: tuple[int, int]) -> None:
     assert small.format == "WEBP"
     assert small.size == size
     assert abs(float(np.asarray(small.convert("L")).mean()) - 128) < 3
+
+
+def bomb(syntax: str, folder: Path) -> bytes:
+    """A film of 32 x 48 whose stream says 65,500 x 65,500."""
+    film = pydicom.dcmread(io.BytesIO(write(ramp(), folder, syntax=LOSSLESS[syntax])))
+    stream = bytearray(next(generate_frames(film.PixelData, number_of_frames=1)))
+    if syntax == "JPEG 2000":
+        size = stream.index(b"\xff\x51")  # SIZ: the grid at 6, the tile at 22 (ISO/IEC 15444-1 A.5.1)
+        stream[size + 6 : size + 14] = stream[size + 22 : size + 30] = struct.pack(">II", 65500, 65500)
+    else:
+        frame = stream.index({"JPEG-LS": b"\xff\xf7", "JPEG lossless": b"\xff\xc3"}[syntax])  # SOF
+        stream[frame + 5 : frame + 9] = struct.pack(">HH", 65500, 65500)
+    film.PixelData = encapsulate([bytes(stream)])
+    out = io.BytesIO()
+    film.save_as(out)
+    return out.getvalue()
+
+
+def test_streams_that_promise_more_than_the_header(tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for syntax in ("JPEG 2000", "JPEG-LS", "JPEG lossless"):
+        (folder / syntax).write_bytes(bomb(syntax, tmp_path))
+    (folder / "good").write_bytes(dicom(ramp()))
+    items = [item for item in list_folder(folder) if isinstance(item, Listed)]
+    results = process(items, prepare=halve, limits=Limits(memory_bytes=700 << 20), workers=1)
+    ended = {one.listed.path: isinstance(one, Processed) for one in results}
+    assert ended == {"JPEG 2000": False, "JPEG-LS": False, "JPEG lossless": False, "good": True}

@@ -148,11 +148,13 @@ def _contents(archive: Archive) -> None:
     with st.container(horizontal=True, gap="large"):
         for name, value in facts:
             st.metric(name, value, width="content")
-    charts = [("Labels", found.labels[:20]), ("Views", found.views[:12])]
-    charts += [
-        (title, db_films.facets(archive.catalog, name)) for title, name in (("Years", "year"), ("Modality", "modality"))
-    ]
-    charts = [(title, facets) for title, facets in charts if facets]
+    every: dict[str, Sequence[Facet]] = {
+        "Labels": found.labels[:20],
+        "Views": found.views[:12],
+        "Years": db_films.facets(archive.catalog, "year"),
+        "Modality": db_films.facets(archive.catalog, "modality"),
+    }
+    charts = {title: facets for title, facets in every.items() if facets}
     for column, (title, facets) in zip(st.columns(max(1, len(charts))), charts.items(), strict=False):
         with column:
             _bars(title, [(one.value, one.count) for one in facets], ordered=title == "Years")

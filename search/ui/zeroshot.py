@@ -142,7 +142,7 @@ def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected:
     )
 
 
-def _histogram(scores: NDArray[np.float32], truth: NDArray[np.float64], cut: float) -> alt.LayerChart:
+def _histogram(scores: NDArray[np.float32], truth: NDArray[np.float64], cut: float) -> alt.LayerChart | alt.FacetChart:
     edges = np.linspace(scores.min(), scores.max(), 61)
     kinds = {"Labelled present": truth > 0.5, "Labelled absent": truth <= 0.5, "No label": np.isnan(truth)}
     table = pd.concat(

@@ -83,7 +83,7 @@ def index(
     from indexer.limits import Limits
     from indexer.pipeline import Options
     from indexer.pipeline import index as run
-    from indexer.registry import DEFAULT_MODEL, load_towers
+    from indexer.registry import DEFAULT_MODEL, add_model, load_towers
     from search import terminal
 
     limits = Limits(
@@ -94,6 +94,9 @@ def index(
     )
     options = Options(limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids)
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
+    if model and Path(model).is_dir():
+        # Later searches name no folder: the archive must find its model again.
+        add_model(model)
     kept = _archive(archive, create=True)
     with terminal.index_progress(quiet=as_json) as on_progress:
         done = run(kept, paths, towers, options=options, on_progress=on_progress)
@@ -257,11 +260,11 @@ def doctor(
 def models(context: typer.Context, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """The models that can be searched with, and what this archive holds of them."""
     if context.invoked_subcommand is None:
-        list_models(archive, as_json)
+        models_list(archive, as_json)
 
 
 @models_app.command("list")
-def list_models(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+def models_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """State, licence, size, and films embedded."""
     from search import overview, terminal
 
@@ -274,7 +277,7 @@ def list_models(archive: ArchiveOption = None, as_json: JsonOption = False) -> N
 
 
 @models_app.command("add")
-def add_model(
+def models_add(
     place: Annotated[str, typer.Argument(help="A folder, hf-hub:OWNER/NAME, or an architecture with --weights.")],
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     weights: WeightsOption = None,
@@ -292,7 +295,7 @@ def add_model(
 
 
 @models_app.command("remove")
-def remove_model(
+def models_remove(
     name: Annotated[str, typer.Argument(help="The model's name.")],
     archive: ArchiveOption = None,
     vectors: Annotated[bool, typer.Option("--vectors", help="Delete its vectors from the archive.")] = False,

@@ -103,11 +103,10 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
         for below, below_id in known.items():
             if below.is_relative_to(top):
                 prefix = below.relative_to(top).as_posix() + "/"
-                connection.execute(
-                    update(file)
-                    .where(file.c.root_id == below_id)
-                    .values(root_id=root_id, path=func.concat(prefix, file.c.path))
-                )
+                inside = select(file.c.id, file.c.path).where(file.c.root_id == below_id)
+                for row in connection.execute(inside).all():
+                    moved = {"root_id": root_id, "path": prefix + row.path}
+                    connection.execute(update(file).where(file.c.id == row.id).values(**moved))
                 connection.execute(delete(root).where(root.c.id == below_id))
     return Scope(root_id, top, "" if folder == top else folder.name)
 

@@ -109,6 +109,17 @@ def load(folder: Path, held: StoredSpace) -> Snapshot | None:
     return Snapshot(index, ids, manifest.generation, manifest.mark)
 
 
+def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -> bool:
+    """Whether the manifest names all that the catalog holds. Looks at no data: `load` does."""
+    try:
+        said = json.loads((folder / f"{held.id}.json").read_text())
+        return bool(
+            (said["fingerprint"], said["generation"], said["mark"]) == (held.space.fingerprint, generation, mark)
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
 def remove(folder: Path, space_id: int) -> None:
     (folder / f"{space_id}.json").unlink(missing_ok=True)
     for path in folder.glob(f"{space_id}-*"):

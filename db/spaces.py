@@ -52,6 +52,13 @@ def generation(catalog: Catalog, space_id: int) -> int:
         return int(connection.scalar(select(space.c.generation).where(space.c.id == space_id)) or 0)
 
 
+def last_mark(catalog: Catalog, space_id: int) -> int:
+    """The highest embedding id of a space: the watermark of an index that holds all of it."""
+    with catalog.read() as connection:
+        found = connection.scalar(select(func.max(embedding.c.id)).where(embedding.c.space_id == space_id))
+    return int(found or 0)
+
+
 def remove(catalog: Catalog, space_id: int) -> int:
     """Deletes a space and its vectors; films and their judgements stay. Returns the number of vectors deleted."""
     with catalog.write() as connection:

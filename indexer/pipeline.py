@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from db import ingest, listing, runs, spaces
+from db import ingest, listing, runs, snapshot, spaces
 from db.archive import Archive
 from db.chunks import chunked
 from db.errors import FilmroomError, NotFound, Rejected
@@ -132,7 +132,10 @@ class _Run:
 
     def save_index(self) -> None:
         held = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
-        if self._counts.indexed or self._counts.gone:
+        mark = spaces.last_mark(self._catalog, held.id)
+        generation = spaces.generation(self._catalog, held.id)
+        # An earlier run may have been killed between its last commit and its snapshot.
+        if mark and not snapshot.is_current(self._archive.vectors, held, generation=generation, mark=mark):
             VectorIndex.open(self._catalog, held, self._archive.vectors, gpu=False).save()
 
     def end(self, state: RunState, message: str | None = None) -> None:

@@ -1,0 +1,271 @@
+"""The way of a film: every file ends in one place, nothing is embedded twice, and a run can be killed anywhere."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from db import films as catalog_films
+from db import runs, spaces
+from db.archive import Archive
+from db.doctor import examine
+from db.errors import ArchiveBusy, NotFound
+from db.records import State
+from db.runs import Counts, RunState
+from db.schema import embedding, film
+from indexer.pipeline import Options, Summary, index
+from indexer.registry import load_towers
+from tests.conftest import write_film
+from tests.tiny_model import make_model
+
+Films = Callable[..., Path]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive.create(tmp_path / "archive")
+
+
+def run(archive: Archive, tiny: Path, *paths: Path, **options: object) -> Summary:
+    done = index(archive, paths, load_towers(str(tiny)), options=Options(workers=1, **options))  # type: ignore[arg-type]
+    counts = done.counts
+    assert counts.listed == counts.indexed + counts.unchanged + counts.duplicate + counts.rejected
+    assert examine(archive).faults == ()
+    return done
+
+
+def content(archive: Archive) -> dict[str, bytes]:
+    """Every present film's vectors by its identity."""
+    statement = (
+        select(film.c.identity, embedding.c.vectors)
+        .join(embedding, embedding.c.film_id == film.c.id)
+        .where(film.c.state == State.PRESENT.value)
+    )
+    with archive.catalog.read() as connection:
+        return {row.identity: row.vectors for row in connection.execute(statement)}
+
+
+def embedded(archive: Archive) -> int:
+    """The highest embedding id: how many vectors were ever written."""
+    with archive.catalog.read() as connection:
+        ids = list(connection.scalars(select(embedding.c.id)))
+    return max(ids, default=0)
+
+
+def test_a_second_run_reads_no_pixels(
+    archive: Archive, tiny: Path, films: Films, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = films(5)
+    assert run(archive, tiny, folder).counts == Counts(listed=5, indexed=5)
+    for path in folder.iterdir():
+        path.chmod(0)
+    assert run(archive, tiny, folder).counts == Counts(listed=5, unchanged=5)
+
+
+def test_every_file_ends_in_exactly_one_place(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(2)
+    shutil.copy(folder / "film-000.png", folder / "copy.png")
+    (folder / "empty.dcm").touch()
+    (folder / "text.dcm").write_text("no film at all")
+    (folder / "cut.png").write_bytes((folder / "film-001.png").read_bytes()[:300])
+    os.mkfifo(folder / "pipe")
+    done = run(archive, tiny, folder)
+    assert done.counts == Counts(listed=7, indexed=2, duplicate=1, rejected=4)
+    assert sum(done.reasons.values()) == 4
+    assert run(archive, tiny, folder).counts == Counts(listed=7, unchanged=2, duplicate=1, rejected=4)
+    assert {one.path for one in runs.rejected(archive.catalog)} == {"empty.dcm", "text.dcm", "cut.png", "pipe"}
+
+
+def test_a_rejected_file_is_tried_again_when_it_changes_or_when_asked(
+    archive: Archive, tiny: Path, films: Films
+) -> None:
+    folder = films(1)
+    bad = folder / "bad.png"
+    bad.write_bytes(b"not yet a picture")
+    run(archive, tiny, folder)
+    assert run(archive, tiny, folder, retry=True).counts == Counts(listed=2, unchanged=1, rejected=1)
+    write_film(bad, 9)
+    assert run(archive, tiny, folder).counts == Counts(listed=2, unchanged=1, indexed=1)
+    assert runs.rejected(archive.catalog) == []
+
+
+def test_a_moved_archive_is_not_embedded_again(archive: Archive, tiny: Path, films: Films, tmp_path: Path) -> None:
+    folder = films(4)
+    run(archive, tiny, folder)
+    before = content(archive)
+    folder.rename(tmp_path / "elsewhere")
+    assert run(archive, tiny, tmp_path / "elsewhere").counts == Counts(listed=4, unchanged=4)
+    assert content(archive) == before
+    assert embedded(archive) == 4
+
+
+def test_renamed_files_keep_what_is_known_of_them(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(3)
+    run(archive, tiny, folder)
+    before = {one.id for one in catalog_films.everyone(archive.catalog)}
+    for path in list(folder.iterdir()):
+        path.rename(folder / f"renamed-{path.name}")
+    assert run(archive, tiny, folder).counts == Counts(listed=3, unchanged=3)
+    after = list(catalog_films.everyone(archive.catalog))
+    assert {one.id for one in after} == before
+    assert all(one.path.startswith("renamed-") for one in after)
+
+
+def test_a_copied_archive_is_all_duplicates_and_stands_in_when_the_first_goes(
+    archive: Archive, tiny: Path, films: Films, tmp_path: Path
+) -> None:
+    first, second = films(4), tmp_path / "copy"
+    run(archive, tiny, first)
+    shutil.copytree(first, second)
+    assert run(archive, tiny, second).counts == Counts(listed=4, duplicate=4)
+    assert embedded(archive) == 4
+    for path in list(first.iterdir())[1:]:
+        path.unlink()
+    assert run(archive, tiny, first).counts == Counts(listed=1, unchanged=1, gone=0)
+    assert len(content(archive)) == 4
+    assert run(archive, tiny, second).counts == Counts(listed=4, unchanged=3, duplicate=1)
+
+
+def test_a_film_that_is_gone_comes_back_as_itself(archive: Archive, tiny: Path, films: Films, tmp_path: Path) -> None:
+    folder = films(3)
+    run(archive, tiny, folder)
+    away = folder / "film-001.png"
+    away.rename(tmp_path / "aside.png")
+    assert run(archive, tiny, folder).counts == Counts(listed=2, unchanged=2, gone=1)
+    assert len(content(archive)) == 2
+    (tmp_path / "aside.png").rename(away)
+    assert run(archive, tiny, folder).counts == Counts(listed=3, unchanged=3)
+    assert len(content(archive)) == 3
+    assert embedded(archive) == 3
+
+
+def test_a_disk_that_is_not_there_takes_nothing_away(
+    archive: Archive, tiny: Path, films: Films, tmp_path: Path
+) -> None:
+    folder = films(3)
+    run(archive, tiny, folder)
+    folder.rename(tmp_path / "unmounted")
+    with pytest.raises(NotFound, match="nothing to index"):
+        run(archive, tiny, folder)
+    folder.mkdir()
+    assert run(archive, tiny, folder).counts == Counts()
+    assert len(content(archive)) == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_takes_nothing_away(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(2)
+    write_film(folder / "closed" / "a.png", 50)
+    run(archive, tiny, folder)
+    (folder / "closed").chmod(0)
+    try:
+        assert run(archive, tiny, folder).counts == Counts(listed=3, unchanged=2, rejected=1)
+    finally:
+        (folder / "closed").chmod(0o700)
+    assert len(content(archive)) == 3
+
+
+def test_a_file_that_holds_another_picture_is_another_film(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(2)
+    run(archive, tiny, folder)
+    write_film(folder / "film-000.png", 77)
+    assert run(archive, tiny, folder).counts == Counts(listed=2, indexed=1, unchanged=1)
+    assert len(content(archive)) == 2
+
+
+def test_a_part_of_a_folder_and_the_folder_above_are_one_archive(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(2)
+    write_film(folder / "ward" / "x.png", 60)
+    assert run(archive, tiny, folder / "ward").counts == Counts(listed=1, indexed=1)
+    assert run(archive, tiny, folder).counts == Counts(listed=3, indexed=2, unchanged=1)
+    assert run(archive, tiny, folder / "ward").counts == Counts(listed=1, unchanged=1)
+    assert run(archive, tiny, folder / "ward" / "x.png").counts == Counts(listed=1, unchanged=1)
+    assert runs.roots(archive.catalog) == [str(folder)]
+
+
+def test_the_archive_does_not_index_itself(tiny: Path, films: Films) -> None:
+    folder = films(2)
+    archive = Archive.create(folder / "archive")
+    assert run(archive, tiny, folder).counts == Counts(listed=2, indexed=2)
+
+
+def test_two_models_live_side_by_side(archive: Archive, tiny: Path, films: Films, tmp_path: Path) -> None:
+    folder = films(3)
+    run(archive, tiny, folder)
+    other = make_model(tmp_path / "other", name="other", seed=1)
+    assert run(archive, other, folder).counts == Counts(listed=3, indexed=3)
+    assert run(archive, tiny, folder).counts == Counts(listed=3, unchanged=3)
+    assert {(one.space.model, one.films) for one in spaces.spaces(archive.catalog)} == {("tiny", 3), ("other", 3)}
+
+
+def test_a_second_run_at_the_same_time_says_who_holds_the_archive(archive: Archive, tiny: Path, films: Films) -> None:
+    with archive.writing("indexing /elsewhere"), pytest.raises(ArchiveBusy, match="indexing /elsewhere"):
+        index(archive, [films(1)], load_towers(str(tiny)))
+
+
+def test_an_interrupt_keeps_what_was_done(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(70)
+    seen = []
+
+    def interrupt(counts: Counts) -> None:
+        seen.append(counts)
+        if counts.indexed:
+            raise KeyboardInterrupt
+
+    done = index(archive, [folder], load_towers(str(tiny)), options=Options(workers=1), on_progress=interrupt)
+    assert done.stopped
+    assert 0 < done.counts.indexed < 70
+    assert runs.runs(archive.catalog)[0].state is RunState.STOPPED
+    rest = run(archive, tiny, folder).counts
+    assert (rest.unchanged, rest.indexed) == (done.counts.indexed, 70 - done.counts.indexed)
+    assert embedded(archive) == 70
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from db.archive import Archive
+from indexer.pipeline import Options, index
+from indexer.registry import load_towers
+if __name__ == "__main__":
+    index(Archive.create(Path(sys.argv[1])), [Path(sys.argv[2])], load_towers(sys.argv[3]), options=Options(workers=1))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_equals_an_unbroken_one(
+    archive: Archive, tiny: Path, films: Films, tmp_path: Path
+) -> None:
+    folder = films(150)
+    script = tmp_path / "run.py"
+    script.write_text(COMMAND)
+    chance = random.Random(11)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(archive.folder), str(folder), str(tiny)], env=environment
+        )
+        # Counted from the first commit, so that the kill falls into the work and not into the imports.
+        before, waited = embedded(archive), time.monotonic()
+        while embedded(archive) == before and process.poll() is None and time.monotonic() - waited < 60:
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 0.2))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if before < embedded(archive) < 150:
+            assert runs.runs(archive.catalog)[0].state is RunState.BROKEN
+    run(archive, tiny, folder)
+    assert embedded(archive) == 150, "a film was embedded twice"
+    unbroken = Archive.create(tmp_path / "unbroken")
+    run(unbroken, tiny, folder)
+    assert content(archive) == content(unbroken)

@@ -1,0 +1,43 @@
+"""The image tower in two parts: early stages that stay as they are, whose output can be kept, and the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Upper(nn.Module):
+    """From the kept feature maps (N, C, h, w) to vectors (N, D), not normalised."""
+
+    def __init__(self, stages: nn.Module, pool: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.stages, self.pool, self.head = stages, pool, head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.head(self.pool(self.stages(x)))
+        return found
+
+
+def split_tower(visual: Any, frozen: int) -> tuple[nn.Module | None, nn.Module]:
+    """`frozen` counts stages from the film on: the stem is one, then each block of a timm EfficientNet.
+
+    A tower of another kind is not split: (None, the whole). Parameters are shared with `visual`.
+    """
+    trunk = getattr(visual, "trunk", None)
+    if frozen <= 0 or not all(hasattr(trunk, name) for name in ("conv_stem", "blocks", "conv_head", "global_pool")):
+        return None, visual
+    assert trunk is not None  # noqa: S101 - narrowed by the line above
+    stages: list[nn.Module] = [nn.Sequential(trunk.conv_stem, trunk.bn1)]
+    stages += [block for stage in trunk.blocks for block in stage]
+    stages.append(nn.Sequential(trunk.conv_head, trunk.bn2))
+    lower = nn.Sequential(*stages[:frozen])
+    return lower.requires_grad_(False), Upper(nn.Sequential(*stages[frozen:]), trunk.global_pool, visual.head)
+
+
+def quiet_norms(module: nn.Module) -> None:
+    """Batch statistics stay as they are: batches are small, and the maps were kept with the old ones."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eval()

@@ -33,6 +33,7 @@ _PRELOAD = ["indexer.workers", "indexer.dicom"]
 _START_SECONDS = 120.0  # for those imports, on a machine that is busy with much else
 _GRACE = 2.0
 _STILLBORN = 3
+_KEPT_SHARE = 0.25  # of the memory limit: a worker that comes to hold more between two files is replaced
 
 
 @dataclass
@@ -104,7 +105,10 @@ def _tend(
     limits: Limits,
     count: int,
 ) -> None:
-    """The thread that keeps the workers busy, watches the clock and replaces the dead, until the inbox closes."""
+    """The thread that keeps the workers busy, watches the clock and replaces the dead, until the inbox closes.
+
+    A worker says (None, False) when it is ready, then (result, spent) for each item; spent ones are replaced.
+    """
     context = _context()
     crew: list[_Worker[Item]] = []
     pending: deque[Item] = deque()
@@ -133,9 +137,14 @@ def _tend(
                             outbox.put((one.item, refusal.error()))
                         stillborn += not one.ready
                         continue
+                    answer, spent = answer
                     if one.busy:
                         outbox.put((one.item, answer))
                     one.ready, one.busy, one.item, stillborn = True, False, None, 0
+                    if spent:
+                        one.process.kill()
+                        crew.remove(one)
+                        _bury(one)
                 elif late:
                     one.process.kill()
                     crew.remove(one)
@@ -215,8 +224,9 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
     import indexer.dicom  # noqa: F401  (before the clock of the first file starts)
 
     try:
-        pipe.send(None)
-        while True:
+        pipe.send((None, False))
+        at_start, spent = _heap_bytes(), False
+        while not spent:
             item = pipe.recv()
             _alarm(limits.seconds + _GRACE)
             answer: Result | Rejected
@@ -229,7 +239,8 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
             except Exception:
                 answer = Refusal.CRASHED.error()
             _alarm(0)
-            pipe.send(answer)
+            spent = _heap_bytes() - at_start > limits.memory_bytes * _KEPT_SHARE
+            pipe.send((answer, spent))
     except (EOFError, OSError):
         return  # the parent has closed the pool, or is dead
 
@@ -251,6 +262,18 @@ def _limit_memory(memory_bytes: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _heap_bytes() -> int:
+    """What is allocated now, 0 where the system does not say.
+
+    Decoders that fail in the middle leave memory behind, which the next file must not be charged with.
+    """
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _alarm(seconds: float) -> None:

@@ -9,6 +9,8 @@ import time
 
 import numpy as np
 
+LEAKED: list[np.ndarray] = []
+
 
 def act(item: str) -> str:
     """Work that goes wrong in the way the item asks for."""
@@ -28,6 +30,8 @@ def act(item: str) -> str:
             os._exit(0)
         case "memory":
             return str(len(np.ones(1 << 30)))
+        case "leak":
+            LEAKED.append(np.ones(25 << 20))
         case "bug":
             raise KeyError(item)
         case "chatty":

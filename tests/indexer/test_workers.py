@@ -65,6 +65,11 @@ def test_results_larger_than_a_pipe() -> None:
     assert set(map(len, ran(["big"], workers=1).values())) == {8 << 20}
 
 
+def test_memory_left_behind_is_not_charged_to_the_next() -> None:
+    done = list(run(["leak"] * 5, act, limits=FAST, workers=1, ahead=5))  # 200 MB each, 600 allowed
+    assert done == [("leak", "leak!")] * 5
+
+
 def test_nothing_that_a_decoder_prints_gets_out(capfd: pytest.CaptureFixture[str]) -> None:
     assert ran(["chatty"]) == {"chatty": "chatty!"}
     assert "CANARY" not in "".join(capfd.readouterr())

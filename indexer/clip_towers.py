@@ -18,6 +18,7 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
+from open_clip.tokenizer import HFTokenizer
 
 from db.errors import ModelUnavailable
 from db.records import Space
@@ -228,7 +229,7 @@ def _tokenizer(source: ClipSource) -> Any:
         return open_clip.SimpleTokenizer(context_length=context, **kwargs)
     place = str(source.tokenizer_folder or name)
     try:
-        return open_clip.HFTokenizer(
+        return HFTokenizer(
             place,
             context_length=context,
             tokenizer_mode=text_cfg.get("tokenizer_mode"),

@@ -89,7 +89,12 @@ class ClipModelTowers:
     def _clip(self) -> ClipTowers:
         from indexer.clip_towers import ClipTowers
 
-        return ClipTowers(self.source, device=self._device)
+        loaded = ClipTowers(self.source, device=self._device)
+        if loaded.space.fingerprint != self.space.fingerprint:
+            raise ModelUnavailable(
+                "the model was replaced while it was in use", where=self.source.weights, fix="Start again."
+            )
+        return loaded
 
 
 def towers(source: ClipSource, *, device: str | None = None) -> Towers:

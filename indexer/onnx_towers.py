@@ -53,7 +53,15 @@ class OnnxTowers:
         return self.embed_prepared(prepare(batch, self.preprocess))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, D), rows of unit length; texts longer than the tower's context are cut. Raises ModelUnavailable."""
+        """(N, D), rows of unit length; texts longer than the tower's context are cut.
+
+        Raises ModelUnavailable where the model has no text tower.
+        """
+        if not self.space.has_text:
+            raise ModelUnavailable(
+                f"model {self.space.model} has no text tower",
+                fix="It finds similar films (--like); for words take another model, such as filmroom-mini.",
+            )
         found = np.empty((len(texts), self.space.dim), np.float32)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             tokens = self.tokenize(texts[start : start + _TEXTS_AT_ONCE])
@@ -85,11 +93,6 @@ class OnnxTowers:
 
     @cached_property
     def _text(self) -> Any:
-        if not self.space.has_text:
-            raise ModelUnavailable(
-                f"model {self.space.model} has no text tower",
-                fix="It finds similar films (--like); for words take another model, such as filmroom-mini.",
-            )
         return self._session(TEXT_GRAPH, device="cpu")
 
     @cached_property
@@ -107,6 +110,8 @@ class OnnxTowers:
         return tokenizer
 
     def _session(self, name: str, *, device: str | None) -> Any:
+        if read_facts(self.folder).fingerprint != self.space.fingerprint:
+            raise ModelUnavailable("the model was replaced while it was in use", where=self.folder, fix="Start again.")
         # Its official builds report to their maker unless told not to before they load.
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime

@@ -122,11 +122,17 @@ class Preprocess:
                     fix="Only towers with a square input can be used.",
                 )
             size = int(size[0])
+        kernel = preprocess_cfg.get("interpolation") or Resize.BICUBIC.value
+        if kernel not in set(Resize):
+            raise ModelUnavailable(
+                f"the model's preprocessing resamples by a method that is not known here ({kernel})",
+                fix=f"Known are {', '.join(Resize)}.",
+            )
         return Preprocess(
             size=size,
             mean=tuple(float(m) for m in preprocess_cfg.get("mean") or _CLIP_MEAN),
             std=tuple(float(s) for s in preprocess_cfg.get("std") or _CLIP_STD),
-            resize=Resize(preprocess_cfg.get("interpolation") or "bicubic"),
+            resize=Resize(kernel),
         )
 
 

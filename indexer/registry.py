@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tomllib
@@ -83,7 +84,7 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
         if space.model in known
         else "the archive was embedded with a model that is not known here",
         where=space.model,
-        fix="Name the model (--model, --weights), or index the archive again with another.",
+        fix="Make it known: filmroom models add FOLDER; or index the archive again with another model.",
     )
 
 
@@ -147,7 +148,7 @@ def remove_model(name: str) -> ModelCard:
     if card.name not in added:
         raise BadInput(f"this model is {card.origin}, not added", where=name, fix="Only added models are removed.")
     _write_added({other: said for other, said in added.items() if other != card.name})
-    if card.ready:
+    with contextlib.suppress(ModelUnavailable):  # its files are gone, or it never needed an export
         source = _source(card)
         if source is not None:
             export.forget(source)
@@ -167,7 +168,7 @@ def _load(card: ModelCard, device: str | None) -> Towers:
         raise ModelUnavailable(
             f"this model is not on this disk{size}",
             where=card.name,
-            fix=f"Download it: filmroom models add {card.load}",
+            fix=f"Download it: filmroom models add {card.name if card.origin is Origin.KNOWN else card.load}",
         )
     return export.towers(source, device=device)
 

@@ -74,7 +74,7 @@ class Range:
 @dataclass(frozen=True)
 class Filter:
     """Which films may answer. Empty fields do not filter; the values of one field are alternatives (or);
-    the fields are conditions (and); `not_...` excludes."""
+    the fields are conditions (and), and so are several phrases; `not_...` excludes."""
 
     views: tuple[str, ...] = ()
     not_views: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from db.catalog import Catalog
 from db.errors import BadInput
 from db.records import Film, Label
 from search.naming import FilmNames
-from search.tables import Row, Table, read_table
+from search.tables import Row, read_table
 
 _FILM = (
     "film",
@@ -71,23 +71,25 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) ->
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
-    """Reads reports from CSV or JSON lines: `film` (or `study`, for all films of it) and `report`, or the parts
-    `indication`, `findings` and `impression`, which are joined. Raises BadInput with file and line.
+    """Reads reports from CSV or JSON lines: `film` (or `study`, for all films of it) and `report`, or
+    where that is empty the parts `indication`, `findings` and `impression`, which are joined.
+
+    Raises BadInput with file and line.
     """
     table = read_table(path)
     named, study = table.column(*_FILM), table.column(*_STUDY)
     if named is None and study is None:
         table.need(*_FILM)
     whole = table.column(*_REPORT)
-    parts = [column for name in _PARTS if (column := table.column(name))] if whole is None else [whole]
-    if not parts:
+    parts = [column for name in _PARTS if (column := table.column(name))]
+    if whole is None and not parts:
         table.need(*_REPORT)
     everyone = list(films.everyone(catalog))
     names, studies = FilmNames(everyone), _by_study(everyone)
     found: list[Report] = []
     tally = _Tally()
     for row in table:
-        text = _joined(row, table, parts)
+        text = row.get(whole) or _joined(row, parts)
         if named is not None and row.get(named):
             ids = tally.find(names, row.get(named))
             found += [Report(text, film_id=film_id) for film_id in ids if text]
@@ -166,7 +168,5 @@ def _score(row: Row, column: str) -> float:
     return score
 
 
-def _joined(row: Row, table: Table, parts: list[str]) -> str:
-    if len(parts) == 1:
-        return row.get(parts[0])
+def _joined(row: Row, parts: list[str]) -> str:
     return "\n\n".join(f"{part.strip().upper()}: {row.get(part)}" for part in parts if row.get(part))

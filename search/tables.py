@@ -92,10 +92,11 @@ def read_table(path: Path) -> Table:
     """
     text = read_text(path)
     if text.lstrip()[:1] in {"{", "["}:
-        first = next(_json_records(path, text), None)
-        if first is None:
+        # A record may lack what others have: the columns are those of all of them.
+        keys = dict.fromkeys(str(key) for _, record in _json_records(path, text) for key in record)
+        if not keys:
             raise BadInput("The file is empty", where=path)
-        return Table(path, tuple(str(key) for key in first[1]), text, "json")
+        return Table(path, tuple(keys), text, "json")
     text = text.lstrip("\r\n")
     head = text.split("\n", 1)[0]
     if not head.strip():

@@ -22,9 +22,8 @@ from db.records import Film
 from db.runs import Counts, RejectedFile
 
 if TYPE_CHECKING:
-    from indexer.demo import DemoSummary
-
     from db.doctor import Examination
+    from indexer.demo import DemoSummary
     from indexer.pipeline import Summary
     from search.importing import Imported
     from search.measuring import Measured
@@ -106,25 +105,26 @@ def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet) as bar:
-        task = bar.add_task("Listing", total=None, rate="")
-        began, start = time.monotonic(), 0
+    bar = Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet)
+    task = bar.add_task("Indexing", total=None, rate="")
+    began, start = time.monotonic(), 0
 
-        def show(counts: Counts) -> None:
-            nonlocal began, start
-            known = bar.tasks[0].total
-            if known != counts.listed:
-                began, start = time.monotonic(), counts.done
-            rate = (counts.done - start) / max(1e-3, time.monotonic() - began)
-            bar.update(
-                task,
-                description="Indexing",
-                total=counts.listed,
-                completed=counts.done,
-                rate=f"{rate:.1f}/s" if counts.done > start else "",
-            )
+    def show(counts: Counts) -> None:
+        nonlocal began, start
+        # Only now, so that a fault before the first file is the one line that is printed.
+        bar.start()
+        known = bar.tasks[0].total
+        if known != counts.listed:
+            began, start = time.monotonic(), counts.done
+        rate = (counts.done - start) / max(1e-3, time.monotonic() - began)
+        said = f"{rate:.1f}/s" if counts.done > start else ""
+        bar.update(task, total=counts.listed, completed=counts.done, rate=said)
 
+    try:
         yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def print_summary(done: Summary, archive: Path) -> None:
@@ -160,7 +160,11 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
 
 def print_evaluation(done: Measured) -> None:
     found = done.evaluation
-    table = _table("query", "", *found.measures, numeric=range(2, 2 + len(found.measures)))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("query", no_wrap=True)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    for name in found.measures:
+        table.add_column(name, justify="right", no_wrap=True)
     for qid, values in found.queries.items():
         row = [f"{values[name]:.3f}" for name in found.measures]
         table.add_row(Text(qid), Text(found.texts[qid], style="dim"), *row)
@@ -170,8 +174,8 @@ def print_evaluation(done: Measured) -> None:
         table.add_row(Text(group), Text("group mean", style="dim"), *row)
     means = [f"{found.mean[name].value:.3f}" for name in found.measures]
     table.add_row("mean", f"{len(found.queries)} queries", *means, style="bold")
-    spans = [f"{found.mean[name].low:.3f}..{found.mean[name].high:.3f}" for name in found.measures]
-    table.add_row("", "95 % interval", *spans, style="dim")
+    for bound, said in (("low", "95 % interval from"), ("high", "to")):
+        table.add_row("", said, *[f"{getattr(found.mean[name], bound):.3f}" for name in found.measures], style="dim")
     for baseline, values in found.baselines.items():
         table.add_row(baseline, "baseline", *[f"{values[name]:.3f}" for name in found.measures], style="dim")
     console.print(table)

@@ -39,7 +39,7 @@ class Anatomy:
 def column(rows: list[tuple[float, ...]], *, power: float = 0.5) -> Column:
     """Rows of (y, a, b, cx, cz), joined by a smooth monotone-enough curve sampled every 2 mm."""
     table = np.asarray(rows, float)
-    y = np.arange(table[0, 0], table[-1, 0] + 1, 2.0)
+    y = np.linspace(table[0, 0], table[-1, 0], int((table[-1, 0] - table[0, 0]) / 2) + 1)
     smooth = [_smooth(y, table[:, 0], table[:, i]) for i in range(1, 5)]
     a, b, cx, cz = (v.astype(np.float32) for v in smooth)
     return Column(y.astype(np.float32), a, b, cx, cz, power)
@@ -128,9 +128,9 @@ def _half(sign: int, chest: Column, rng: np.random.Generator) -> Column:
     # Low down the spine and the crura keep the lungs apart.
     base = np.clip((y - 175) / 60, 0, 1)
     wide = (1 - lower) * 37 + lower * (0.56 - 0.09 * base) * a_chest
-    deep = (1 - lower) * 42 + lower * 1.35 * b_chest
+    deep = (1 - lower) * 42 + lower * 1.16 * b_chest
     back = (1 - lower) * -42 + lower * cz
-    return Column(y, (wide * dome).astype(np.float32), (deep * dome).astype(np.float32), sign * centre, back)
+    return Column(y, *(np.asarray(v, np.float32) for v in (wide * dome, deep * dome, sign * centre, back)))
 
 
 def _dome_tops(phantom: Phantom, emphysema: float, rng: np.random.Generator) -> dict[Side, float]:
@@ -152,21 +152,26 @@ def _outline(phantom: Phantom) -> tuple[Column, Column]:
     fat = 5 + 26 * body.fat
     shoulder = 1.0 if male else 0.93
     waist = 1.0 if male else 0.95
+    lateral = phantom.view is View.LATERAL
+    if lateral:
+        # Raised arms take the shoulders with them.
+        shoulder *= 0.74
+    power = 0.44 if lateral else 0.38
     raised = 18 if phantom.view in (View.AP, View.AP_SUPINE) else 0
     rows = [
         (-190, 62, 62, 0, -36), (-110 - raised, 57, 58, 0, -36), (-76 - raised, 62, 58, 0, -38),
         (-54 - raised, 84, 62, 0, -40), (-36 - raised, 118 * shoulder, 70, 0, -42), (-16 - raised, 156 * shoulder, 77, 0, -42),
-        (8, 176 * shoulder, 84, 0, -40), (40, 177 * shoulder, 92, 0, -35), (80, 168, 100, 0, -28),
+        (8, 176 * (shoulder + lateral * 0.1), 84, 0, -40), (40, 177 * (shoulder + lateral * 0.1), 92, 0, -35), (80, 168 - 14 * lateral, 100, 0, -28),
         (130, 165, 108, 0, -18), (200, 164 * waist, 112, 0, -9), (270, 160 * waist, 110, 0, -3), (340, 160, 110, 0, 0),
         (420, 164, 112, 0, 0),
     ]  # fmt: skip
-    muscle = column([tuple(r) for r in rows], power=0.36)
+    muscle = column([tuple(r) for r in rows], power=power)
     skin = column(
         [
             (y, a + fat * (0.35 + 0.65 * (y > -20)), b + fat * (0.3 + 0.5 * (y > 40)), cx, cz)
             for y, a, b, cx, cz in rows
         ],
-        power=0.36,
+        power=power,
     )
     return skin, muscle
 
@@ -174,6 +179,7 @@ def _outline(phantom: Phantom) -> tuple[Column, Column]:
 def _arms(phantom: Phantom) -> tuple[Ellipsoid, ...]:
     body = phantom.body
     thick = (44 if body.sex is Sex.MALE else 38) + 16 * body.fat
+    thick *= 0.8 if phantom.view is View.LATERAL else 1.0
     out = []
     for sign in (-1, 1):
         (x0, y0, z0), (x1, y1, z1) = arm_axis(phantom, sign)
@@ -188,7 +194,7 @@ def _arms(phantom: Phantom) -> tuple[Ellipsoid, ...]:
 def arm_axis(phantom: Phantom, sign: int) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Shoulder joint and elbow: elbows out for PA, by the side for AP, raised forward for a lateral film."""
     if phantom.view is View.LATERAL:
-        return (sign * 150.0, -10.0, -20.0), (sign * 130.0, -190.0, 130.0)
+        return (sign * 128.0, -62.0, -14.0), (sign * 100.0, -250.0, 120.0)
     if phantom.view is View.PA:
         return (sign * 174.0, 16.0, -24.0), (sign * 262.0, 250.0, 20.0)
     return (sign * 176.0, 10.0, -34.0), (sign * 222.0, 290.0, -40.0)
@@ -198,9 +204,11 @@ def _breasts(phantom: Phantom, rng: np.random.Generator) -> tuple[Ellipsoid, ...
     body = phantom.body
     supine = phantom.view is View.AP_SUPINE
     if body.sex is Sex.MALE:
-        # Pectoral folds: thin, high, and gone in the slim.
+        if phantom.view is View.LATERAL:
+            return ()
+        # Pectoral folds: thin and high.
         return tuple(
-            ellipsoid((s * 84.0, 84.0, 66.0), (60, 50, 16 + 12 * body.fat), along=(1, -0.5 * s, 0)) for s in (-1, 1)
+            ellipsoid((s * 84.0, 84.0, 66.0), (58, 46, 14 + 9 * body.fat), along=(1, -0.5 * s, 0)) for s in (-1, 1)
         )
     big = 0.75 + 0.5 * body.fat + rng.uniform(-0.1, 0.25)
     droop = 0 if supine else 12 * big
@@ -215,20 +223,18 @@ def _breasts(phantom: Phantom, rng: np.random.Generator) -> tuple[Ellipsoid, ...
 
 
 def _mediastinum(shift: float) -> tuple[Column | Ellipsoid, ...]:
-    return (
-        column(
-            [
-                (-60, 27, 34, 0, -40), (0, 27, 40, 0, -34), (35, 28, 46, 0.3 * shift, -26), (70, 27, 52, 0.8 * shift, -18),
-                (110, 20, 52, shift, -16), (160, 14, 56, shift, -8), (240, 10, 60, 0.6 * shift, -4), (300, 12, 60, 0, 0),
-            ]
-        ),
-        column(
-            [
-                (-60, 20, 26, 0, -62), (0, 21, 26, 0, -66), (40, 19, 26, 0, -74), (110, 18, 28, 0, -80), (200, 20, 28, 0, -78),
-                (300, 25, 30, 0, -76),
-            ]
-        ),
-    )  # fmt: skip
+    """What lies between the lungs besides the heart: the vessels of the inlet, gullet and fat; and the spine with its muscles."""
+    between = [
+        (-60, 30, 34, 0, -40), (-10, 36, 38, 0, -36), (14, 32, 44, 0.1 * shift, -32), (45, 27, 50, 0.4 * shift, -24),
+        (75, 25, 54, 0.8 * shift, -18), (110, 20, 54, shift, -16), (160, 15, 58, shift, -8), (240, 14, 60, 0.6 * shift, -4),
+        (300, 14, 60, 0, 0),
+    ]  # fmt: skip
+    spine = [
+        (-60, 26, 30, 0, -62), (0, 28, 30, 0, -68), (40, 27, 30, 0, -78), (110, 27, 34, 0, -86), (200, 29, 34, 0, -82),
+        (300, 30, 34, 0, -76),
+    ]  # fmt: skip
+    # Soft at their sides: tissue thins out there, and no sharp line runs down a real film.
+    return column(between, power=0.62), column(spine, power=1.0)
 
 
 def _heart(
@@ -241,7 +247,7 @@ def _heart(
     flat = body.heart_axis + 1.6 * (0.7 - phantom.technique.inspiration) + 0.4 * (big - 1)
     # Between the fixed root of the great vessels (y 92) and the diaphragm: longer in deep inspiration, squat without.
     long = (floor + 8 - 92) / (204 - 92)
-    centre = (10.0 + shift, 92 + long * 64, 22.0)
+    centre = (10.0 + 16 * (big - 1) + shift, 92 + long * 64, 22.0)
     wide = size * big * (1 + 0.12 * flat) * (1.06 - 0.06 * long)
     tall, deep = long * (1 + 0.12 * (big - 1)), size * (1 + 0.5 * (big - 1))
 
@@ -255,13 +261,14 @@ def _heart(
     old = body.aorta
     axis = (0.70, 0.58 - 0.25 * flat, 0.38)
     chambers = (
-        part(20, 156, 24, 66, 44, 36, axis),
+        part(20, 156, 20, 66, 44, 46, axis),
         part(31, 158, 30, 57, 39, 38, axis),
         part(8, 168, 46, 54, 33, 29, (0.95, 0.12 - 0.1 * flat, 0.2)),
-        part(-12, 152, 12, 29, 43, 34, (0.1, 1, 0)),
-        part(6, 126, -14, 36, 27, 25),
-        part(35, 112, 6, 13, 19, 16, (0.35, 1, 0.2)),
-        part(21, 93, 16, 17, 25, 21, (0.3, 1, -0.2)),
+        part(-13, 152, 12, 31, 45, 38),
+        part(6, 126, -14, 38, 28, 28),
+        part(34, 112, 4, 22, 14, 22, (0.35, 1, 0.2)),
+        part(30, 186, 58, 48, 22, 22, (1, 0.25, 0.1)),
+        part(21, 94, 16, 25, 18, 21, (0.3, 1, -0.2)),
     )
     vessels = (
         ellipsoid((-19 + shift, 78, 2), (11, 70, 12)),

@@ -12,7 +12,7 @@ from indexer.phantom.spec import Kind, Phantom, Side, View
 from indexer.phantom.splat import Cloud, join, smooth_path, tube, tubes
 
 # Beyond the soft tissue that it replaces, in water's attenuation at about 70 keV.
-CORTEX, MARROW = 1.6, 0.30
+CORTEX, MARROW = 2.2, 0.48
 RIB_Y = (-3.0, 14.0, 33.0, 53.0, 74.0, 96.0, 118.0, 141.0, 164.0, 188.0, 212.0, 237.0)
 _RIB_END = (150.0, 147.0, 143.0, 140.0, 138.0, 136.0, 132.0, 124.0, 114.0, 102.0, 74.0, 48.0)
 _RIB_DROP = (30.0, 50.0, 70.0, 84.0, 95.0, 102.0, 108.0, 110.0, 106.0, 98.0, 84.0, 52.0)
@@ -38,7 +38,8 @@ def rib_path(anatomy: Anatomy, side: Side, number: int, *, lift: float = 0.0, co
     t = (phi - phi[0]) / np.deg2rad(150)
     # First almost level (a little up behind the angle of the rib), then ever steeper to the front.
     fall = _RIB_DROP[i] * (0.40 * t + 0.75 * t**2 - 0.15 * t**3) - (5 + lift) * np.sin(np.pi * np.clip(t / 0.35, 0, 1))
-    y = RIB_Y[i] + fall
+    # The floating ribs hang steeply.
+    y = RIB_Y[i] + fall + max(number - 9, 0) * 14 * t / t[-1]
     a, b, _, cz = anatomy.chest.at(np.float32(y))
     out = 3.5
     x = side.sign * (a + out) * np.sin(phi) ** 0.92
@@ -58,10 +59,10 @@ def fractured(phantom: Phantom) -> dict[tuple[Side, int], tuple[float, float]]:
     for finding in phantom.of(Kind.RIB_FRACTURE):
         level = finding.severity.level if finding.severity else 0.5
         first = int(rng.integers(5, 8))
-        at = rng.uniform(0.46, 0.6)
+        at = rng.uniform(0.36, 0.47)
         for side in finding.side.lungs:
             for n in range(1 + round(2 * level)):
-                out[(side, first + n)] = (at + rng.uniform(-0.02, 0.02), 5.0 + 5.0 * level)
+                out[(side, first + n)] = (at + rng.uniform(-0.02, 0.02), 8.0 + 5.0 * level)
     return out
 
 
@@ -134,7 +135,7 @@ def _unit_vertebra(step: float) -> Cloud:
     """A waisted body with dense end plates, two pedicles, transverse processes and a spinous process, in units of the
     body's half-width, half-height and half-depth; mass in units of their product."""
     rng = np.random.default_rng(3)
-    grain = step / 14.0
+    grain = step / 7.0
     count = int(1500 * (0.5 / step) ** 2) + 300
     even = evenly(count)
     rho, angle, level = np.sqrt(even[:, 0]), 2 * np.pi * even[:, 1], 2 * even[:, 2] - 1
@@ -144,7 +145,7 @@ def _unit_vertebra(step: float) -> Cloud:
     rho = np.where(rim, 0.9 + 0.1 * rho, rho)
     waist = 1 - 0.12 * (1 - level**2)
     body = np.stack([rho * np.cos(angle) * waist, level, rho * np.sin(angle) * waist], axis=1)
-    parts = [Cloud(body.astype(np.float32), np.full(count, 0.22 * 2 * np.pi / count, np.float32))]
+    parts = [Cloud(body.astype(np.float32), np.full(count, 0.20 * 2 * np.pi / count, np.float32))]
     back = smooth_path([(0, 1.3, -2.6), (0, 2.1, -3.2), (0, 3.0, -3.9)], 6)
     parts.append(tube(back, radius=0.15, flat=0.34, step=grain, core=0.3, wall=0.9))
     for sign in (-1, 1):
@@ -249,7 +250,7 @@ def _humerus(phantom: Phantom, sign: int, step: float) -> list[Cloud]:
     shaft = a + t * (b - a)
     shaft[:, 0] -= sign * 5 * np.exp(-((t[:, 0] / 0.12) ** 2))
     radius = np.interp(t[:, 0], [0, 0.04, 0.10, 0.2, 1], [16, 21, 19, 12.5, 11.5]).astype(np.float32)
-    outer = tube(shaft, radius=radius, step=step * 1.3, core=0.22, wall=0.75, wall_from=0.78)
+    outer = tube(shaft, radius=radius, step=step * 1.1, core=0.22, wall=0.75, wall_from=0.78)
     return [outer]
 
 

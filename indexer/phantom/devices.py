@@ -41,8 +41,8 @@ def _endotracheal(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, 
     stripe: Knots = [(x + 3.6, y, z + 2) for x, y, z in knots]
     cuff = [k for k in knots if k[1] > -60][0]
     return [
-        _line(knots, radius=5.0, density=1.5, step=step, hollow=True),
-        _line(stripe, radius=0.75, density=7.0, step=step),
+        _line(knots, radius=5.0, density=2.6, step=step, hollow=True),
+        _line(stripe, radius=0.95, density=16.0, step=step),
         _line([(x, y - 10, z) for x, y, z in (cuff, knots[-2])], radius=1.0, density=0.4, step=step),
     ]
 
@@ -62,9 +62,9 @@ def _nasogastric(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, s
         knots += [(11 + d, 165 + rng.uniform(-14, 10), -42)]
     tip: Knots = knots[-1:] + [tuple(np.add(knots[-1], np.subtract(knots[-1], knots[-2]) * 0.12))]
     return [
-        _line(knots, radius=2.4, density=1.6, step=step, hollow=True),
-        _line([(x + 1.2, y, z) for x, y, z in knots], radius=0.6, density=7.0, step=step),
-        _line(tip, radius=1.8, density=6.0, step=step),
+        _line(knots, radius=2.6, density=3.2, step=step, hollow=True),
+        _line([(x + 1.2, y, z) for x, y, z in knots], radius=0.85, density=16.0, step=step),
+        _line(tip, radius=2.2, density=14.0, step=step),
     ]
 
 
@@ -78,7 +78,7 @@ def _central_line(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, 
         knots = [(-150, 46, 45), (-112, 26, 34), (-70, 26, 24), (-36, 38, 16), *cava]
     else:
         knots = [(-74, -92, 34), (-52, -56, 24), (-38, -12, 14), (-26, 30, 8), *cava]
-    return [_line(knots, radius=1.25, density=5.5, step=step)]
+    return [_line(knots, radius=1.45, density=13.0, step=step)]
 
 
 def _chest_tube(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
@@ -93,8 +93,8 @@ def _chest_tube(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, st
         knots: Knots = [(s * 196, entry + 44, 30), (s * 160, entry + 16, 26), (s * 138, entry - 8, 14), *ends]
         edge: Knots = [(x, y + 3.0, z + 2) for x, y, z in knots]
         out += [
-            _line(knots, radius=4.6, density=1.3, step=step, hollow=True),
-            _line(edge, radius=0.8, density=8.0, step=step),
+            _line(knots, radius=4.8, density=2.4, step=step, hollow=True),
+            _line(edge, radius=1.0, density=16.0, step=step),
         ]
     return out
 
@@ -127,7 +127,7 @@ def _pacemaker(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, ste
     apex: Knots = [(cx - 28, cy + 16, cz - 2), (cx + 2, cy + 32, cz + 22), (cx + 34, cy + 32, cz + 34)]
     for tip, wide in ((atrium, 0.0), (apex, 3.0)):
         knots = [*[(x, y + wide, z) for x, y, z in vein], *cava, *tip]
-        clouds.append(_line(knots, radius=0.95, density=11, step=step))
+        clouds.append(_line(knots, radius=1.15, density=20, step=step))
         clouds.append(
             _line(
                 [tip[-1], tuple(np.add(tip[-1], np.subtract(tip[-1], tip[-2]) * 0.25))],
@@ -149,9 +149,9 @@ def _sternotomy(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, st
             [wide * np.cos(angle), tall * np.sin(angle) + tilt * wide * np.cos(angle) + y, z - 6 + 7 * np.sin(angle)],
             axis=1,
         )
-        out.append(tube(loop.astype(np.float32), radius=0.55, step=min(step, 0.5), core=16, wall=16))
+        out.append(tube(loop.astype(np.float32), radius=0.75, step=min(step, 0.5), core=36, wall=36))
         knot: Knots = [(wide * 0.9, y, z), (wide * 0.9 + 2, y + 3, z + 1), (wide * 0.9 - 1, y + 6, z + 1)]
-        out.append(_line(knots=knot, radius=0.9, density=14, step=step))
+        out.append(_line(knots=knot, radius=1.1, density=34, step=step))
     return out
 
 
@@ -171,7 +171,7 @@ def _monitor(anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cl
             spot + away * rng.uniform(20, 60) + np.float32([0, rng.uniform(-70, 60), 6]),
             np.float32([np.sign(x) * 230, y + rng.uniform(-90, 40), 60]),
         ]
-        out.append(_line([tuple(float(v) for v in k) for k in knots], radius=0.8, density=3.2, step=step))
+        out.append(_line([tuple(float(v) for v in k) for k in knots], radius=0.9, density=5.0, step=step))
     return out
 
 

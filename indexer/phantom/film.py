@@ -23,8 +23,8 @@ def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator)
     around = np.maximum(lowpass(primary, 38 / pixel), 0)
     arrived = primary + np.float32(0.10 + 0.30 * technique.scatter) * around
     if phantom.view in (View.AP, View.AP_SUPINE):
-        arrived += np.float32(0.012 + 0.02 * technique.scatter)
-    quanta = 2.2e5 * (pixel / 1.0) ** 2 / technique.noise**2
+        arrived += np.float32(0.004 + 0.010 * technique.scatter)
+    quanta = 3.5e5 * (pixel / 1.0) ** 2 / technique.noise**2
     grain = rng.standard_normal(shape, dtype=np.float32)
     arrived += grain * np.sqrt(arrived / np.float32(quanta))
     seen = -np.log(np.maximum(arrived, 3e-4))
@@ -57,7 +57,7 @@ def _process(seen: F32, sharpness: float, pixel: float) -> F32:
     return (
         slow * np.float32(1 - 0.28 * sharpness)
         + (fine - slow) * np.float32(1 + 0.5 * sharpness)
-        + (seen - fine) * np.float32(1.1 + 0.8 * sharpness)
+        + (seen - fine) * np.float32(1.3 + 1.1 * sharpness)
     )
 
 
@@ -72,7 +72,7 @@ def _tone(seen: F32, phantom: Phantom) -> F32:
     t = (t - np.float32(0.5)) * np.float32(technique.contrast) + np.float32(0.5 - 0.15 * technique.exposure)
     # The straight part runs from the lungs to the abdomen; what the lungs' level leaves below it is the toe, which ends
     # in black where nothing but air was in the beam.
-    shown = 0.04 + 0.92 / (1 + np.exp(-4.2 * (t - 0.36)))
+    shown = 0.03 + 0.94 / (1 + np.exp(-3.2 * (t - 0.40)))
     toe = np.clip((seen - 0.25) / np.float32(max(0.75 * low - 0.25, 0.2)), 0, 1)
     return np.asarray(shown * toe * (2 - toe), np.float32)
 

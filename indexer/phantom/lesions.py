@@ -12,7 +12,7 @@ from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side
 from indexer.phantom.splat import Cloud, smooth_path, tube
 from indexer.phantom.vessels import in_lung
 
-_NODULE_MM = {Severity.SMALL: (4.5, 6.0), Severity.MODERATE: (7.5, 10.0), Severity.LARGE: (11.5, 14.5)}
+_NODULE_MM = {Severity.SMALL: (5.5, 6.8), Severity.MODERATE: (8.5, 10.5), Severity.LARGE: (12.5, 15.0)}
 _MASS_MM = {Severity.SMALL: (17.0, 20.0), Severity.MODERATE: (24.0, 29.0), Severity.LARGE: (34.0, 42.0)}
 
 

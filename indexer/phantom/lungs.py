@@ -8,9 +8,10 @@ import numpy as np
 
 from indexer.phantom.anatomy import Anatomy
 from indexer.phantom.camera import F32, Camera
+from indexer.phantom.solids import Span
 from indexer.phantom.spec import Side
 
-SLAB_MM = 9.0
+SLAB_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,34 @@ def lung(anatomy: Anatomy, side: Side, camera: Camera, *, density: float) -> Lun
     thick = float(edges[1] - edges[0])
     air = _share(enter, leave, edges[:-1], thick)
     for solid in (anatomy.dome[side], *anatomy.inner):
-        span = solid.span(camera)
-        if span is None:
-            continue
-        r = slice(max(rows.start, span.rows.start), min(rows.stop, span.rows.stop))
-        c = slice(max(columns.start, span.columns.start), min(columns.stop, span.columns.stop))
-        if r.start >= r.stop or c.start >= c.stop:
-            continue
-        inner = (
-            slice(r.start - span.rows.start, r.stop - span.rows.start),
-            slice(c.start - span.columns.start, c.stop - span.columns.start),
-        )
-        outer = (
-            slice(None),
-            slice(r.start - rows.start, r.stop - rows.start),
-            slice(c.start - columns.start, c.stop - columns.start),
-        )
-        air[outer] *= 1 - _share(span.enter[inner], span.leave[inner], edges[:-1], thick)
+        _carve(air, solid.span(camera), rows, columns, edges)
     x, y, z = _grid(camera, rows, columns, (edges[:-1] + edges[1:]) / 2)
     return Lung(side, rows, columns, near, thick, air, np.full(air.shape, density, np.float32), x, y, z)
+
+
+def _carve(air: F32, span: Span | None, rows: slice, columns: slice, edges: F32) -> None:
+    """Take a solid out of the air, looking only at the rows, columns and slabs that it reaches."""
+    if span is None:
+        return
+    inside = span.leave > span.enter
+    down, over = _box(inside)
+    top, left = span.rows.start + down.start, span.columns.start + over.start
+    r0, r1 = max(rows.start, top), min(rows.stop, top + down.stop - down.start)
+    c0, c1 = max(columns.start, left), min(columns.stop, left + over.stop - over.start)
+    if r0 >= r1 or c0 >= c1:
+        return
+    here = (slice(r0 - span.rows.start, r1 - span.rows.start), slice(c0 - span.columns.start, c1 - span.columns.start))
+    enter, leave = span.enter[here], span.leave[here]
+    met = inside[here]
+    if not met.any():
+        return
+    d0 = max(0, int(np.searchsorted(edges, enter[met].min())) - 1)
+    d1 = min(len(edges) - 1, int(np.searchsorted(edges, leave[met].max())) + 1)
+    if d0 >= d1:
+        return
+    part = (slice(d0, d1), slice(r0 - rows.start, r1 - rows.start), slice(c0 - columns.start, c1 - columns.start))
+    share = _share(enter, leave, edges[d0:d1], float(edges[1] - edges[0]))
+    air[part] *= np.subtract(1, share, out=share)
 
 
 def _share(enter: F32, leave: F32, near: F32, thick: float) -> F32:

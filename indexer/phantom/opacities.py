@@ -8,7 +8,7 @@ from indexer.phantom.anatomy import Anatomy
 from indexer.phantom.camera import F32
 from indexer.phantom.lungs import Lung
 from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side
-from indexer.phantom.vessels import HILUM, in_lung
+from indexer.phantom.vessels import HILUM, lung_points
 
 _MINOR_FISSURE = 122.0
 
@@ -20,7 +20,7 @@ def lobe(lung: Lung, place: Place) -> F32:
     behind = _soft((lung.y - oblique) / 2.5)
     if place is Place.LOWER:
         return np.broadcast_to(behind, lung.air.shape)
-    low = _soft((lung.y - _MINOR_FISSURE) / 2.5)
+    low = _soft((lung.y - _MINOR_FISSURE + 0.10 * (np.abs(lung.x) - 60) + 9 * np.sin(lung.z / 45 + 0.6)) / 2.5)
     if place is Place.MIDDLE:
         return (1 - behind) * low
     upper = 1 - behind
@@ -68,15 +68,6 @@ def _texture(lung: Lung, rng: np.random.Generator, points: F32, *, size: float, 
     return blobs(lung, centres, sizes, rng.uniform(0.4, 1.0, count).astype(np.float32))
 
 
-def _points(lung: Lung, anatomy: Anatomy, rng: np.random.Generator, count: int = 1500) -> F32:
-    """(N, 3) body points within this lung."""
-    box = np.float32([150, 280, 200])
-    points = (rng.random((count, 3), dtype=np.float32) * box + np.float32([0, 0, -105])) * np.float32(
-        [lung.side.sign, 1, 1]
-    )
-    return points[in_lung(points, anatomy, lung.side)]
-
-
 def in_lobe(points: F32, place: Place, side: Side) -> F32:
     oblique = 72 + (points[:, 2] + 90) * 0.93
     behind, low = points[:, 1] > oblique, points[:, 1] > _MINOR_FISSURE
@@ -88,16 +79,16 @@ def in_lobe(points: F32, place: Place, side: Side) -> F32:
 
 
 def _consolidation(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Generator) -> F32:
-    points = in_lobe(_points(lung, anatomy, rng, 4000), finding.place, lung.side)
+    points = in_lobe(lung_points(anatomy, lung.side, rng), finding.place, lung.side)
     if not len(points):
         return lung.density
     level = finding.severity.level if finding.severity else 0.5
     heart = points[rng.integers(0, len(points))] if finding.severity is Severity.SMALL else points.mean(axis=0)
-    near = points[np.linalg.norm(points - heart, axis=1) < 24 + 90 * level**1.2]
+    near = points[np.linalg.norm(points - heart, axis=1) < 30 + 90 * level**1.2]
     if not len(near):
         near = points
-    field = _texture(lung, rng, near, size=9 + 5 * level, count=round(16 + 74 * level))
-    share = lobe(lung, finding.place) * (1 - np.exp(-1.7 * field))
+    field = _texture(lung, rng, near, size=11 + 4 * level, count=round(26 + 74 * level))
+    share = lobe(lung, finding.place) * (1 - np.exp(-2.4 * field))
     return _mix(lung.density, share * (0.75 + 0.2 * level), 0.97)
 
 
@@ -110,19 +101,20 @@ def _edema(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Genera
         np.float32([42, 46]),
         np.float32([1, 0.9]),
     )
-    points = _points(lung, anatomy, rng)
+    points = lung_points(anatomy, lung.side, rng)
     patches = _texture(lung, rng, points, size=12, count=60)
-    rim = anatomy.chest.radius(np.stack(np.broadcast_arrays(lung.x, 0 * lung.x + 150, lung.z), axis=-1))
+    a, b, cx, cz = (float(v[0]) for v in anatomy.chest.at(np.asarray([150], np.float32)))
+    rim = np.sqrt(((lung.x - cx) / a) ** 2 + ((lung.z - cz) / b) ** 2)
     spared = np.clip((1.02 - rim) / 0.22, 0.35, 1)
     low = np.clip((lung.y - 40) / 160, 0.25, 1)
-    share = (0.09 + 0.26 * level) * wing * (0.5 + 0.6 * patches) * spared + (0.05 + 0.12 * level) * low
+    share = (0.20 + 0.50 * level) * wing * (0.4 + 0.6 * patches) * spared + (0.05 + 0.19 * level) * low
     return _mix(lung.density, share, 0.95)
 
 
 def _viral(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Generator) -> F32:
     """Ground-glass patches under the pleura, most of them low and behind."""
     level = finding.severity.level if finding.severity else 0.5
-    points = _points(lung, anatomy, rng, 6000)
+    points = lung_points(anatomy, lung.side, rng)
     outer = points[(anatomy.chest.radius(points) > 0.74) & (np.abs(points[:, 0]) > 55)]
     if not len(outer):
         outer = points
@@ -130,9 +122,9 @@ def _viral(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Genera
     chosen = outer[rng.choice(len(outer), 14 + round(40 * level), p=chance / chance.sum())]
     count = len(chosen)
     field = blobs(
-        lung, chosen, rng.uniform(8, 17, count).astype(np.float32), rng.uniform(0.5, 1, count).astype(np.float32)
+        lung, chosen, rng.uniform(10, 19, count).astype(np.float32), rng.uniform(0.5, 1, count).astype(np.float32)
     )
-    return _mix(lung.density, (0.34 + 0.34 * level) * (1 - np.exp(-1.5 * field)), 0.95)
+    return _mix(lung.density, (0.46 + 0.34 * level) * (1 - np.exp(-1.8 * field)), 0.95)
 
 
 def _atelectasis(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Generator) -> F32:
@@ -150,7 +142,7 @@ def _atelectasis(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.
             edge = 16 + np.clip(lung.y - 104, 0, None) * np.float32(0.50)
             share = _soft((edge - across) / 3.0) * _soft((28 - lung.z) / 8) * _soft((lung.y - 104) / 12)
         return _mix(lung.density, share, 1.0)
-    patches = _texture(lung, rng, _points(lung, anatomy, rng), size=11, count=50)
+    patches = _texture(lung, rng, lung_points(anatomy, lung.side, rng), size=11, count=50)
     if finding.place is Place.UPPER:
         band = np.exp(-(((lung.y - 88) / 13) ** 2))
     else:
@@ -162,8 +154,8 @@ def _emphysema(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Ge
     level = finding.severity.level if finding.severity else 0.5
     upper = np.clip((190 - lung.y) / 150, 0.3, 1)
     thin = lung.density * (1 - (0.28 + 0.34 * level) * upper)
-    points = _points(lung, anatomy, rng)
-    high = points[points[:, 1] < 120]
+    points = lung_points(anatomy, lung.side, rng)
+    high = points[(points[:, 1] < 120) & (np.abs(points[:, 0]) > 55)]
     if not len(high):
         return thin
     holes = _texture(lung, rng, high, size=10 + 5 * level, count=8 + round(14 * level))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from indexer.phantom.anatomy import Anatomy
 from indexer.phantom.camera import F32
 from indexer.phantom.lungs import Lung
-from indexer.phantom.spec import Finding, Kind, Phantom, Place, Side, View
+from indexer.phantom.spec import Finding, Kind, Phantom, Place, View
+from indexer.phantom.splat import Cloud, tube
 
 
 def fill(lung: Lung, phantom: Phantom, anatomy: Anatomy) -> Lung:
@@ -19,7 +22,7 @@ def fill(lung: Lung, phantom: Phantom, anatomy: Anatomy) -> Lung:
     radius = _radius(lung, anatomy)
     for finding in mine:
         if finding.kind is Kind.PNEUMOTHORAX:
-            density = _pneumothorax(lung, density, finding, radius)
+            density = _pneumothorax(lung, density, finding, anatomy)
     for finding in mine:
         if finding.kind is Kind.PLEURAL_THICKENING:
             density = _thickening(lung, density, finding, radius, np.random.default_rng([phantom.seed, 71]))
@@ -63,19 +66,54 @@ def _layer(lung: Lung, density: F32, finding: Finding, radius: F32, anatomy: Ana
     return density + np.maximum(share, base) * (1 - density)
 
 
-def _pneumothorax(lung: Lung, density: F32, finding: Finding, radius: F32) -> F32:
-    """The lung shrinks towards the hilum; around it is air without any markings, and its own edge shows as a line."""
+@dataclass(frozen=True)
+class Edge:
+    """The outline of a lung that has come off the chest wall: at height y it reaches from |x| = `inner` to `outer`."""
+
+    y: F32
+    inner: F32
+    outer: F32
+
+
+def lung_edge(finding: Finding, anatomy: Anatomy, y: F32) -> Edge:
+    """Where the visceral pleura stands in a pneumothorax, at the heights y (N,). Above the lung's apex inner = outer."""
     level = finding.severity.level if finding.severity else 0.5
-    high = np.clip(1.25 - lung.y / 190, 0.25, 1.25)
-    rim = 1 - (0.10 + 0.16 * level + 0.26 * level**3) * high
-    apex = 16 + 22 * level + 26 * level**2
-    side = np.clip(np.abs(lung.x) / 60, 0, 1)
-    # Distance outside the shrunken lung, in parts of the chest's radius; only beside and above, not at the heart.
-    beyond = np.maximum((radius - rim) * side, (apex - lung.y) / 130)
+    high = 0.06 + 1.2 / (1 + (y / 120) ** 2)
+    a, _, cx, _ = anatomy.chest.at(y)
+    reach = np.maximum(a, 1) * (1 - (0.13 + 0.16 * level + 0.26 * level**3) * high)
+    apex = 17 + 22 * level + 28 * level**2
+    dome = np.sqrt(np.clip(1 - (np.clip(apex + 40 - y, 0, 40) / 40) ** 2, 0, 1))
+    middle = np.minimum(44.0, reach - 12)
+    return Edge(
+        y, (middle - dome * (middle + 10)).astype(np.float32), (middle + dome * (reach - middle)).astype(np.float32)
+    )
+
+
+def _pneumothorax(lung: Lung, density: F32, finding: Finding, anatomy: Anatomy) -> F32:
+    """The lung shrinks towards the hilum; around it is air without any markings."""
+    level = finding.severity.level if finding.severity else 0.5
+    edge = lung_edge(finding, anatomy, lung.y[0, :, 0])
+    x = np.abs(lung.x)
+    outside = np.maximum(_ramp((x - edge.outer[None, :, None]) / 2.0), _ramp((edge.inner[None, :, None] - x) / 2.0))
     dense = np.minimum(density * (1.1 + 0.5 * level + 1.1 * level**3), 0.8)
-    line = 0.85 * np.exp(-((beyond / 0.011) ** 2))
-    shrunk = np.where(beyond > 0, 0.0, dense)
-    return np.maximum(shrunk, line).astype(np.float32)
+    return np.asarray(dense * (1 - outside), np.float32)
+
+
+def pleural_lines(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Cloud]:
+    """The thin white line of the visceral pleura, seen edge-on in a pneumothorax."""
+    out = []
+    for finding in phantom.of(Kind.PNEUMOTHORAX):
+        for side in finding.side.lungs:
+            y = np.arange(8, anatomy.dome_top[side] - 6, 1.0, dtype=np.float32)
+            edge = lung_edge(finding, anatomy, y)
+            there = edge.outer - edge.inner > 3
+            z = anatomy.chest.at(y)[3]
+            outer = np.stack([side.sign * edge.outer, y, z], axis=1)[there]
+            inner = np.stack([side.sign * edge.inner, y, z], axis=1)[there & (edge.inner > 14)][::-1]
+            line = np.concatenate([inner, outer]).astype(np.float32)
+            across = np.zeros_like(line) + np.asarray([0, 0, 1], np.float32)
+            out.append(tube(line, radius=7.0, flat=0.55, across=across, step=min(step, 0.7), core=0.42, wall=0.42))
+    return out
 
 
 def _thickening(lung: Lung, density: F32, finding: Finding, radius: F32, rng: np.random.Generator) -> F32:
@@ -88,7 +126,3 @@ def _thickening(lung: Lung, density: F32, finding: Finding, radius: F32, rng: np
         rind = (0.035 + 0.075 * level) * wave * np.clip((lung.y - 70) / 70, 0.15, 1)
         share = _ramp((radius - 1 + rind) / 0.012)
     return density + share * (1 - density) * 0.95
-
-
-def free_air(phantom: Phantom, side: Side) -> bool:
-    return any(side in f.side.lungs for f in phantom.of(Kind.PNEUMOTHORAX))

@@ -12,13 +12,13 @@ from indexer.phantom.film import enlarge, expose
 from indexer.phantom.lesions import bands, hernia, round_lesions
 from indexer.phantom.lungs import Lung, lung
 from indexer.phantom.opacities import paint
-from indexer.phantom.pleura import fill
+from indexer.phantom.pleura import fill, pleural_lines
 from indexer.phantom.solids import Ellipsoid, Span, overlap
 from indexer.phantom.spec import Kind, Phantom, Side
 from indexer.phantom.splat import Cloud, join, splat
-from indexer.phantom.vessels import airways, central, tree
+from indexer.phantom.vessels import airways, central, lung_points, tree
 
-_SOLID_MM = 1.3
+_SOLID_MM = 1.5
 _CLOUD_MM = 0.62
 _HEALTHY = 0.23
 
@@ -61,9 +61,11 @@ def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, lungs: dict[S
         span = bubble.span(view)
         if span:
             water[span.rows, span.columns] -= 0.9 * span.length
-    water *= 1 + 0.03 * _mottle(phantom, shape)
+    water *= 1 + 0.02 * _mottle(phantom, shape)
+    grain = _parenchyma(phantom, view)
     for one in lungs.values():
-        water[one.rows, one.columns] -= one.removed()
+        here = (one.rows, one.columns)
+        water[here] -= one.removed() * (1 + grain[here])
     for group in round_lesions(phantom, anatomy):
         water += _union(group, view)
     _, pouch = hernia(phantom, anatomy)
@@ -75,15 +77,26 @@ def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, lungs: dict[S
     return water
 
 
+def _parenchyma(phantom: Phantom, view: Camera) -> F32:
+    """Small airways, septa and vessels below what is drawn one by one: (H, W) relative variation of the lung's air."""
+    rng = np.random.default_rng([phantom.body.seed, 43])
+    shape = (view.rows, view.columns)
+    wide, tall = phantom.technique.field_width, phantom.technique.field_height
+    out = np.zeros(shape, np.float32)
+    for size, share in ((1.6, 0.011), (3.5, 0.013), (9.0, 0.014)):
+        cells = (max(4, round(tall / size)), max(4, round(wide / size)))
+        out += np.float32(share) * enlarge(rng.standard_normal(cells, dtype=np.float32), shape)
+    return out
+
+
 def _union(group: tuple[Ellipsoid, ...], view: Camera) -> F32:
-    """(H, W) mm of water that a lesion in air adds; its parts overlap and are counted once."""
+    """(H, W) mm of water that a lesion adds (a little calcium makes up for the air that it replaces); its parts overlap and melt into one."""
     total = np.zeros((view.rows, view.columns), np.float32)
     for part in group:
         span = part.span(view)
         if span:
-            here = (span.rows, span.columns)
-            total[here] = np.maximum(total[here], span.length)
-    return 0.8 * total
+            total[span.rows, span.columns] += span.length**3
+    return np.cbrt(total)
 
 
 def _arms(anatomy: Anatomy, skin: Span, view: Camera) -> F32:
@@ -108,19 +121,20 @@ def _mottle(phantom: Phantom, shape: tuple[int, int]) -> F32:
 
 def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camera, lungs: dict[Side, Lung]) -> F32:
     step = 0.8 * view.pixel
-    parts = [skeleton(phantom, anatomy, step=step), airways(anatomy, step), *devices(phantom, anatomy, step=step)]
+    parts = [skeleton(phantom, anatomy, step=1.2 * step), airways(anatomy, step), *devices(phantom, anatomy, step=step)]
     rng = np.random.default_rng([phantom.body.seed, 53])
-    congested = max((0.25 + 0.3 * f.severity.level for f in phantom.of(Kind.EDEMA) if f.severity), default=0.0)
+    congested = max((0.14 + 0.12 * f.severity.level for f in phantom.of(Kind.EDEMA) if f.severity), default=0.0)
     pruned = 0.22 if phantom.of(Kind.EMPHYSEMA) else 0.0
     wide = 1 + congested - pruned
     for side in LUNGS:
+        targets = lung_points(anatomy, side, rng, 3072)
         vessels = [
             central(anatomy, side, step, wide=wide),
-            tree(anatomy, side, rng, levels=11, root=4.8 * wide, step=step),
-            tree(anatomy, side, rng, levels=10, root=4.4 * wide, step=step),
+            tree(anatomy, side, targets[:2048], rng, root=4.5 * wide, step=1.3 * step),
+            tree(anatomy, side, targets[2048:], rng, root=3.9 * wide, step=1.3 * step),
         ]
         parts.append(_seen(join(vessels), lungs[side], coarse))
-    parts += bands(phantom, anatomy, step)
+    parts += bands(phantom, anatomy, step) + pleural_lines(phantom, anatomy, step)
     return splat(join(parts), view)
 
 

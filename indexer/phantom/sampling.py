@@ -62,25 +62,27 @@ def sample_technique(seed: int, body: Body, view: View) -> Technique:
     yaw = rng.normal(0, 4.5 if bedside else 2.0)
     breath = rng.normal(0.42 if bedside else 0.78, 0.18)
     portrait = rng.random() < (0.25 if bedside else 0.45)
-    scale = rng.uniform(0.96, 1.08) * (0.5 + 0.5 * body.width)
-    width, height = (
-        (350.0, 430.0)
-        if view is View.LATERAL or portrait
-        else ((430.0, 350.0) if rng.random() < 0.4 else (410.0, 410.0))
-    )
-    if view.frontal and width < 400:
-        width = 378.0
+    scale = rng.uniform(0.97, 1.10) * (0.3 + 0.7 * body.width)
+    width, height = (360.0, 420.0) if portrait else ((410.0, 350.0) if rng.random() < 0.4 else (378.0, 372.0))
+    if view is View.LATERAL:
+        width, height = 320.0, 390.0
+    width, height = width * scale, height * scale
+    # The collar of the lungs stands about an eighth below the upper edge.
+    above = rng.uniform(0.10, 0.17) * height
     edges = [float(rng.uniform(0.005, 0.04)) if rng.random() < 0.3 else 0.0 for _ in range(4)]
     left = rng.random() < 0.8
+    facing_left = bool(rng.random() < 0.75)
     x = rng.uniform(0.90, 0.95)
     return Technique(
         yaw=float(np.clip(yaw, -10, 10)),
         pitch=float(np.clip(rng.normal(3.0 if bedside else 0.0, 2.5), -5, 9)),
         inspiration=float(np.clip(breath, 0.05, 1.0)),
-        field_width=width * scale,
-        field_height=height * scale,
-        shift_x=float(rng.normal(-12 if view is View.LATERAL else 0, 6)),
-        shift_y=float(rng.normal(0.03 * height - 8, 9)),
+        field_width=width,
+        field_height=height,
+        shift_x=float(
+            rng.normal(0, 6) + (16 if view is View.LATERAL and facing_left else -16 if view is View.LATERAL else 0)
+        ),
+        shift_y=float(height / 2 - above - 120 * body.height),
         exposure=float(np.clip(rng.normal(0, 0.45), -1, 1)),
         contrast=float(np.clip(rng.normal(0.95 if bedside else 1.05, 0.12), 0.7, 1.35)),
         noise=float(rng.uniform(0.7, 2.0 if bedside else 1.4)),
@@ -89,7 +91,7 @@ def sample_technique(seed: int, body: Body, view: View) -> Technique:
         collimation=(edges[0], edges[1], edges[2], edges[3]),
         marker=Side.LEFT if left or view is View.LATERAL else Side.RIGHT,
         marker_at=(float(x if left or view is View.LATERAL else 1 - x), float(rng.uniform(0.06, 0.16))),
-        facing_left=bool(rng.random() < 0.75),
+        facing_left=facing_left,
         leads=bool(bedside and rng.random() < 0.45),
     )
 
@@ -126,7 +128,9 @@ def compatible(kind: Kind, others: list[Finding]) -> bool:
         Kind.PLEURAL_THICKENING,
     }:
         return False
-    if (kind is Kind.EMPHYSEMA and Kind.CARDIOMEGALY in there) or (kind is Kind.CARDIOMEGALY and Kind.EMPHYSEMA in there):
+    if (kind is Kind.EMPHYSEMA and Kind.CARDIOMEGALY in there) or (
+        kind is Kind.CARDIOMEGALY and Kind.EMPHYSEMA in there
+    ):
         return False
     return not (kind in (Kind.NODULE, Kind.MASS) and there & {Kind.NODULE, Kind.MASS})
 

@@ -76,16 +76,20 @@ class Column:
     power: float = 0.5
 
     def at(self, y: F32) -> tuple[F32, F32, F32, F32]:
-        """(a, b, cx, cz) at the heights y; nothing (a = b = 0) beyond both ends."""
-        a, b, cx, cz = (np.interp(y, self.y, v).astype(np.float32) for v in (self.a, self.b, self.cx, self.cz))
-        beyond = (y < self.y[0]) | (y > self.y[-1])
-        return np.where(beyond, 0, a), np.where(beyond, 0, b), cx, cz
+        """(a, b, cx, cz) at the heights y; nothing (a = b = 0) beyond both ends. The rows of the table are evenly spaced."""
+        place = ((y - self.y[0]) * ((len(self.y) - 1) / (self.y[-1] - self.y[0]))).astype(np.float32)
+        low = np.clip(place, 0, len(self.y) - 2).astype(np.int32)
+        rest = np.clip(place - low.astype(np.float32), 0, 1)
+        a, b, cx, cz = (v[low] + rest * (v[low + 1] - v[low]) for v in (self.a, self.b, self.cx, self.cz))
+        there = (place >= 0) & (place <= len(self.y) - 1)
+        return a * there, b * there, cx, cz
 
     def radius(self, points: F32) -> F32:
-        """(N,) 0 on the axis, 1 on the surface, from (..., 3) body points."""
-        a, b, cx, cz = self.at(points[..., 1])
-        a, b = np.maximum(a, 1e-3), np.maximum(b, 1e-3)
-        return np.sqrt(((points[..., 0] - cx) / a) ** 2 + ((points[..., 2] - cz) / b) ** 2)
+        """(N,) 0 on the axis, 1 on the surface, from (N, 3) body points."""
+        a, b, cx, cz = self.at(points[:, 1])
+        across = (points[:, 0] - cx) / np.maximum(a, 1e-3)
+        along = (points[:, 2] - cz) / np.maximum(b, 1e-3)
+        return np.asarray(np.sqrt(across * across + along * along), np.float32)
 
     def span(self, camera: Camera) -> Span:
         wide, tall, deep_by = camera.scale

@@ -32,25 +32,12 @@ def join(clouds: Iterable[Cloud]) -> Cloud:
 
 
 def splat(cloud: Cloud, camera: Camera) -> F32:
-    """(rows, columns) mm of water along each ray, shared among the four nearest pixels."""
+    """(rows, columns) mm of water along each ray."""
     column, row = camera.project(cloud.points)
-    column -= 0.5
-    row -= 0.5
-    inside = (column >= 0) & (row >= 0) & (column < camera.columns - 1) & (row < camera.rows - 1)
-    column, row = column[inside], row[inside]
-    mass = cloud.mass[inside] / np.float32(camera.pixel**2)
-    left, top = column.astype(np.int32), row.astype(np.int32)
-    column -= left
-    row -= top
-    cell = top * camera.columns + left
-    lower, upper = mass * row, mass * (1 - row)
-    total = np.zeros(camera.rows * camera.columns)
-    for step, weight in (
-        (0, upper * (1 - column)), (1, upper * column),
-        (camera.columns, lower * (1 - column)), (camera.columns + 1, lower * column),
-    ):  # fmt: skip
-        total += np.bincount(cell + step, weights=weight, minlength=total.size)
-    image = total.reshape(camera.rows, camera.columns).astype(np.float32)
+    inside = (column >= 0) & (row >= 0) & (column < camera.columns) & (row < camera.rows)
+    cell = row.astype(np.int32) * camera.columns + column.astype(np.int32)
+    total = np.bincount(np.where(inside, cell, 0), weights=cloud.mass * inside, minlength=camera.rows * camera.columns)
+    image = (total / camera.pixel**2).reshape(camera.rows, camera.columns).astype(np.float32)
     return _soften(_soften(image.T).T)
 
 
@@ -88,7 +75,7 @@ def tubes(
     mean = float(np.sqrt(radius.mean() * flat.mean()))
     apart = max(step, min(mean / 4, 3 * step))
     count = max(2, int(at[:, -1].mean() / apart) + 1)
-    dots = int(np.clip(np.pi * mean**2 * apart / (1.15 * step) ** 3, 3, 220))
+    dots = int(np.clip(np.pi * mean**2 * apart / (1.3 * step) ** 3, 3, 640))
     # Where each sample lies among the knots: s grows evenly along each tube.
     share = (np.arange(count, dtype=np.float32) + 0.5) / count
     knot = np.stack([np.interp(share * length[-1], length, np.arange(knots)) for length in at])

@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.phantom.anatomy import Anatomy
 from indexer.phantom.camera import F32
 from indexer.phantom.solids import Column, Ellipsoid
 from indexer.phantom.spec import Side
-from indexer.phantom.splat import Cloud, cross, join, smooth_path, tube
+from indexer.phantom.splat import Cloud, join, smooth_path, tube
 
+# How far towards its half's middle a branch runs, by level: many leave close to the hilum and fan out.
+_REACH = (0.16, 0.20, 0.30, 0.42, 0.52, 0.58, 0.62, 0.66, 0.7)
 HILUM = {Side.RIGHT: (-38.0, 104.0, -22.0), Side.LEFT: (37.0, 96.0, -24.0)}
 
 
-def in_lung(points: F32, anatomy: Anatomy, side: Side, *, margin: float = 0.97) -> np.ndarray:
-    """(N,) bool: which body points lie in the air of a lung."""
-    inside = (anatomy.chest.radius(points) < margin) & (anatomy.half[side].radius(points) < margin)
+def in_lung(points: F32, anatomy: Anatomy, side: Side, *, margin: float = 0.97) -> NDArray[np.bool_]:
+    """(N,) which body points lie in the air of a lung."""
+    kept = np.flatnonzero((anatomy.chest.radius(points) < margin) & (anatomy.half[side].radius(points) < margin))
     for solid in (anatomy.dome[side], *anatomy.inner):
-        inside &= _value(solid, points) > 1.02
-    return np.asarray(inside)
+        kept = kept[_value(solid, points[kept]) > 1.04]
+    out = np.zeros(len(points), bool)
+    out[kept] = True
+    return out
 
 
 def _value(solid: Column | Ellipsoid, points: F32) -> F32:
-    """(N,) below 1 inside a solid."""
+    """(N,) below 1 inside a solid (squared for ellipsoids)."""
     if isinstance(solid, Column):
         return solid.radius(points)
-    offset = points - np.float32(solid.centre)
+    offset = points - np.asarray(solid.centre, np.float32)
     if solid.standing:
         offset[:, 1] = np.minimum(offset[:, 1], 0)
-    return np.asarray(np.linalg.norm(offset @ np.linalg.inv(solid.axes), axis=1), np.float32)
+    unit = offset @ np.linalg.inv(solid.axes)
+    return np.asarray(np.einsum("ij,ij->i", unit, unit), np.float32)
 
 
-def tree(anatomy: Anatomy, side: Side, rng: np.random.Generator, *, levels: int, root: float, step: float) -> Cloud:
-    """One arterial or venous tree of a lung with 2**levels ends and a trunk of `root` mm radius.
+def lung_points(anatomy: Anatomy, side: Side, rng: np.random.Generator, count: int = 2048) -> F32:
+    """(count, 3) points strewn evenly through a lung."""
+    low, high = np.asarray([2, 2, -105], np.float32), np.asarray([150, 290, 95], np.float32)
+    points = (low + rng.random((count * 4, 3), dtype=np.float32) * (high - low)) * np.asarray(
+        [side.sign, 1, 1], np.float32
+    )
+    kept = points[in_lung(points, anatomy, side)]
+    # Blood falls: more and wider vessels below.
+    kept = kept[rng.random(len(kept)) < np.clip(0.45 + kept[:, 1] / 260, 0, 1)]
+    # A lung that disease has made very small is filled by using its points again.
+    return np.resize(kept if len(kept) else points[:1], (count, 3))
 
-    Points are drawn in the lung and halved along their longest direction again and again; a branch runs to each half's
+
+def tree(anatomy: Anatomy, side: Side, targets: F32, rng: np.random.Generator, *, root: float, step: float) -> Cloud:
+    """One arterial or venous tree of a lung with a trunk of `root` mm radius.
+
+    `targets` (2**n, 3) are points in the lung; they are halved along their longest direction again and again; a branch runs to each half's
     middle, so the twigs fill the lung and none crosses the pleura. Radii follow Murray's law.
     """
-    ends = 2**levels
-    targets = _lung_points(anatomy, side, ends, rng)
+    levels = len(targets).bit_length() - 1
     trunk = np.float32(HILUM[side]) + rng.normal(0, 2.5, 3).astype(np.float32) + np.float32([anatomy.shift, 0, 0])
     nodes = trunk[None, :]
     ways = np.float32([[side.sign * 0.75, 0.35, -0.3]])
@@ -49,14 +69,14 @@ def tree(anatomy: Anatomy, side: Side, rng: np.random.Generator, *, levels: int,
         groups = _halve(groups)
         nodes, ways = np.repeat(nodes, 2, 0), np.repeat(ways, 2, 0)
         middle = groups.mean(axis=1)
-        reach = 0.50 + 0.25 * level / levels + rng.normal(0, 0.04, (len(nodes), 1)).astype(np.float32)
+        reach = _REACH[min(level, len(_REACH) - 1)] + rng.normal(0, 0.03, (len(nodes), 1)).astype(np.float32)
         stop = nodes + reach * (middle - nodes)
         length = np.linalg.norm(stop - nodes, axis=1, keepdims=True)
         bend = nodes + 0.45 * (stop - nodes) + 0.12 * length * ways + 0.04 * length * rng.normal(0, 1, stop.shape)
         starts.append(nodes)
         bends.append(bend)
         stops.append(stop)
-        child = radius * 0.5 ** (1 / 2.9)
+        child = radius * 0.5 ** (1 / 3.6)
         jitter = rng.uniform(0.8, 1.2, len(nodes))
         thick.append(np.stack([np.full(len(nodes), radius * 0.9), child * jitter], axis=1))
         ways = (stop - bend) / (np.linalg.norm(stop - bend, axis=1, keepdims=True) + 1e-3)
@@ -77,7 +97,7 @@ def central(anatomy: Anatomy, side: Side, step: float, *, wide: float = 1.0) -> 
             (-50 + 0.5 * d, 160, -34),
         ]
     else:
-        main = [(22 + d, 90, 2), (34 + d, 86, -16), (44 + d, 94, -32), (50 + d, 118, -40), (54 + 0.5 * d, 144, -46)]
+        main = [(22 + d, 90, 2), (34 + d, 86, -16), (44 + d, 94, -32), (52 + d, 116, -40), (60 + 0.5 * d, 136, -46)]
     upper = [(s * 36 + d, 100, -18), (s * 46 + d, 84, -20), (s * 54 + d, 66, -22)]
     thick = wide * np.interp(np.linspace(0, 1, 24), [0, 0.5, 1], [10.0, 8.0, 4.2]).astype(np.float32)
     return join(
@@ -97,30 +117,17 @@ def central(anatomy: Anatomy, side: Side, step: float, *, wide: float = 1.0) -> 
 def airways(anatomy: Anatomy, step: float) -> Cloud:
     """Trachea and main bronchi: air where there is soft tissue."""
     d = anatomy.shift
-    trachea = smooth_path([(0, -90, -14), (0, -50, -17), (-1 + 0.4 * d, 20, -26), (d, 74, -36)], 30)
+    trachea = smooth_path([(0, -110, -14), (0, -50, -17), (-1 + 0.4 * d, 20, -26), (d, 74, -36)], 30)
     right = smooth_path([(d, 72, -36), (-16 + d, 90, -36), (-34 + d, 108, -36)], 12)
     left = smooth_path([(d, 72, -36), (22 + d, 94, -38), (42 + d, 110, -40)], 14)
+    width = np.clip(np.linspace(0.2, 2.2, 30), 0, 1)
     return join(
         [
-            tube(trachea, radius=7.4, flat=8.4, step=step, core=-0.85, wall=-0.85),
+            tube(trachea, radius=7.0 * width, flat=8.2 * width, step=step, core=-0.75, wall=-0.75),
             tube(right, radius=np.linspace(7.4, 5.6, 12), step=step, core=-0.8, wall=-0.8),
             tube(left, radius=np.linspace(6.6, 5.0, 14), step=step, core=-0.8, wall=-0.8),
         ]
     )
-
-
-def _lung_points(anatomy: Anatomy, side: Side, count: int, rng: np.random.Generator) -> F32:
-    low, high = np.float32([2, 2, -105]), np.float32([150, 290, 95])
-    kept: list[F32] = []
-    have = 0
-    while have < count:
-        points = (low + rng.random((count * 3, 3), dtype=np.float32) * (high - low)) * np.float32([side.sign, 1, 1])
-        good = points[in_lung(points, anatomy, side)]
-        kept.append(good)
-        have += len(good)
-        if not len(good):
-            break
-    return np.concatenate(kept)[:count] if have >= count else np.resize(np.concatenate(kept), (count, 3))
 
 
 def _halve(groups: F32) -> F32:
@@ -142,15 +149,19 @@ def _curves(a: F32, b: F32, c: F32, radius: F32, step: float) -> Cloud:
     serial = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
     t = ((serial + 0.5) / count[which]).astype(np.float32)
     r = radius[which, 0] + t * (radius[which, 1] - radius[which, 0])
-    turn = serial * 2.399963
-    rho = np.sqrt(np.mod(serial * 0.7548777, 1.0)) * r
-    t1 = t[:, None]
-    points = (1 - t1) ** 2 * a[which] + 2 * t1 * (1 - t1) * b[which] + t1**2 * c[which]
-    way = c - a
-    first = cross(way, np.broadcast_to(np.float32([0.3, 0.4, 0.85]), way.shape))
-    first /= np.linalg.norm(first, axis=1, keepdims=True) + 1e-6
-    second = cross(way, first)
-    second /= np.linalg.norm(second, axis=1, keepdims=True) + 1e-6
-    points += (rho * np.cos(turn))[:, None] * first[which] + (rho * np.sin(turn))[:, None] * second[which]
+    # The curve as a polynomial in t, gathered once: a + t (2 (b - a) + t (a - 2 b + c)).
+    curve = np.concatenate([a, 2 * (b - a), a - 2 * b + c], axis=1)[which]
+    t = t[:, None]
+    points = curve[:, :3] + t * (curve[:, 3:6] + t * curve[:, 6:])
+    points += r[:, None] * _ball()[serial % len(_ball())]
     mass = np.pi * r**2 * (length[which] / count[which]) * 0.74
     return Cloud(points.astype(np.float32), mass.astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def _ball() -> F32:
+    """(4096, 3) points strewn through the unit ball."""
+    rng = np.random.default_rng(2)
+    points = rng.standard_normal((4096, 3), dtype=np.float32)
+    points *= rng.random((4096, 1), dtype=np.float32) ** (1 / 3) / np.linalg.norm(points, axis=1, keepdims=True)
+    return points

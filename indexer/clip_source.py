@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from db.errors import MissingExtra, ModelUnavailable
+from db.errors import ModelUnavailable
 from indexer.model_folder import CONFIG, FACTS, TOKENIZER, WEIGHTS, ModelFacts, read_facts, read_json, sha256
 
 # open_clip's own order of preference, safetensors first.
@@ -153,7 +153,7 @@ def architectures() -> dict[str, Path]:
     """open_clip's architectures by name, with the file that describes each."""
     spec = find_spec("open_clip")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra("An open_clip model", extra="all")
+        raise ModelUnavailable("open_clip is not installed", fix="Install it with: pip install open-clip-torch")
     return {path.stem: path for path in Path(spec.submodule_search_locations[0], "model_configs").glob("*.json")}
 
 

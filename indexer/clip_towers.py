@@ -26,7 +26,7 @@ from indexer.clip_source import ClipSource, hub_folder
 from indexer.model_folder import CONFIG, fingerprint
 from indexer.preprocess import Preprocess
 from indexer.radiograph import Radiograph
-from indexer.towers import Vectors, prepare, unit_rows
+from indexer.towers import Vectors, no_patches, prepare, unit_rows
 
 _TEXTS_AT_ONCE = 64
 _ALIKE = 0.999
@@ -41,6 +41,10 @@ class ClipTowers:
 
     def __init__(self, source: ClipSource, *, device: str | None = None) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ModelUnavailable(
+                "torch finds no GPU here", where=source.name, fix="Leave the device out, or give cpu."
+            )
         self.source = source
         self.preprocess = _preprocess(source)
         self.model = _load(source, self.device)
@@ -94,10 +98,7 @@ class ClipTowers:
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """Always raises ModelUnavailable: the patches of these towers do not lie in the joint space."""
-        raise ModelUnavailable(
-            f"model {self.space.model} has no patch vectors",
-            fix="Heat maps need a model whose patches lie in the joint space, such as filmroom-mini.",
-        )
+        raise no_patches(self.space.model)
 
     @torch.inference_mode()
     def _encode_text(self, tokens: torch.Tensor) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ from indexer.model_folder import (
 )
 from indexer.onnx_towers import OnnxTowers
 from indexer.radiograph import Radiograph
-from indexer.towers import Towers, Vectors
+from indexer.towers import Towers, Vectors, no_patches
 
 if TYPE_CHECKING:
     from indexer.clip_towers import ClipTowers
@@ -82,8 +82,8 @@ class ClipModelTowers:
         return towers.embed_texts(texts)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """Raises ModelUnavailable: these towers have no patches in the joint space."""
-        return self._graphs.patch_vectors(film)
+        """Always raises ModelUnavailable: the patches of these towers do not lie in the joint space."""
+        raise no_patches(self.space.model)
 
     @cached_property
     def _clip(self) -> ClipTowers:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from db.errors import ModelUnavailable
 from indexer.model_folder import FACTS, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, ModelFacts, read_facts
 from indexer.radiograph import Radiograph
-from indexer.towers import Vectors, prepare, unit_rows
+from indexer.towers import Vectors, no_patches, prepare, unit_rows
 
 _TEXTS_AT_ONCE = 64
 
@@ -80,10 +80,7 @@ class OnnxTowers:
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """(h, w, D), unit rows. Raises ModelUnavailable where the graph has no patches."""
         if "patches" not in {output.name for output in self._image.get_outputs()}:
-            raise ModelUnavailable(
-                f"model {self.space.model} has no patch vectors",
-                fix="Heat maps need a model whose patches lie in the joint space, such as filmroom-mini.",
-            )
+            raise no_patches(self.space.model)
         (found,) = self._image.run(["patches"], {"pixels": prepare([film], self.preprocess)})
         return unit_rows(found[0])
 
@@ -124,6 +121,12 @@ class OnnxTowers:
         if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             onnxruntime.preload_dlls()
             providers.insert(0, "CUDAExecutionProvider")
+        elif device == "cuda":
+            raise ModelUnavailable(
+                "this ONNX Runtime cannot use a GPU",
+                where=self.space.model,
+                fix="Install onnxruntime-gpu in its place.",
+            )
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as fault:  # ONNX Runtime's errors have no common parent but Exception

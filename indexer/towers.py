@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from db.errors import ModelUnavailable
 from db.records import Space
 from indexer.preprocess import Preprocess
 from indexer.radiograph import Radiograph
@@ -62,3 +63,11 @@ def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
     with np.errstate(invalid="ignore", divide="ignore"):
         rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows
+
+
+def no_patches(model: str) -> ModelUnavailable:
+    """The error of a model whose patches do not lie in the joint space."""
+    return ModelUnavailable(
+        f"model {model} has no patch vectors",
+        fix="Heat maps need a model whose patches lie in the joint space, such as filmroom-mini.",
+    )

@@ -165,3 +165,13 @@ def test_the_description_reads_back_as_written_and_a_fingerprint_knows_every_par
     assert first != model_folder.fingerprint_folder(folder, replace(facts.preprocess, size=33))
     (folder / "tokenizer.json").write_text("{}")
     assert first != model_folder.fingerprint_folder(folder, facts.preprocess)
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_one_clear_line(tiny: Path) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has a GPU")
+    with pytest.raises(ModelUnavailable, match="cannot use a GPU"):
+        OnnxTowers(tiny, device="cuda").embed_images(films(1))
+    assert OnnxTowers(tiny, device="cuda").embed_texts(["edema"]).shape == (1, 16)  # a text never needs one

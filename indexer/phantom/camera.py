@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 from indexer.phantom.spec import Phantom, View
 
 F32 = NDArray[np.float32]
+
+
+def f32(values: object) -> F32:
+    """Anything as a float32 array."""
+    return np.asarray(values, np.float32)
+
+
 _CENTRE_Y = 120.0
 
 
@@ -37,11 +44,11 @@ class Camera:
 
     def magnification(self, w: F32 | float) -> F32:
         """How much larger than in the middle plane a thing at depth w appears."""
-        return np.asarray(self.distance / (self.distance - self.source * np.asarray(w, np.float32)), np.float32)
+        return f32(self.distance / (self.distance - self.source * f32(w)))
 
     def turn(self, points: F32) -> F32:
         """(..., 3) body points to (u, v, w) before the perspective, v relative to the central ray."""
-        return (points - np.float32([0, _CENTRE_Y, 0])) @ self.rotation.T
+        return f32((points - f32([0, _CENTRE_Y, 0])) @ self.rotation.T)
 
     def project(self, points: F32) -> tuple[F32, F32]:
         """(N, 3) body points to pixel columns and rows (float)."""
@@ -91,12 +98,12 @@ def camera(phantom: Phantom, size: int) -> Camera:
     cos, sin = np.cos(yaw), np.sin(yaw)
     about_y = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
     about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
-    scale = np.float32([phantom.body.width, phantom.body.height, phantom.body.depth])
+    scale = f32([phantom.body.width, phantom.body.height, phantom.body.depth])
     return Camera(
         rows=round(height / pixel),
         columns=round(width / pixel),
         pixel=pixel,
-        rotation=np.float32(about_x @ about_y) * scale,
+        rotation=f32(about_x @ about_y) * scale,
         scale=scale,
         yaw=float(yaw),
         distance=1000.0 if source == 1 and view.frontal else 1650.0,

@@ -16,7 +16,7 @@ from indexer.phantom.pleura import fill, pleural_lines
 from indexer.phantom.solids import Ellipsoid, Span, overlap
 from indexer.phantom.spec import Kind, Phantom, Side
 from indexer.phantom.splat import Cloud, join, splat
-from indexer.phantom.vessels import airways, central, lung_points, tree
+from indexer.phantom.vessels import airways, central, lung_points, trees
 
 _SOLID_MM = 1.5
 _CLOUD_MM = 0.62
@@ -126,14 +126,12 @@ def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camer
     congested = max((0.14 + 0.12 * f.severity.level for f in phantom.of(Kind.EDEMA) if f.severity), default=0.0)
     pruned = 0.22 if phantom.of(Kind.EMPHYSEMA) else 0.0
     wide = 1 + congested - pruned
+    ends = {side: lung_points(anatomy, side, rng, 3072) for side in LUNGS}
+    arteries = trees(anatomy, {s: p[:2048] for s, p in ends.items()}, rng, root=4.5 * wide, step=1.3 * step)
+    veins = trees(anatomy, {s: p[2048:] for s, p in ends.items()}, rng, root=3.9 * wide, step=1.3 * step)
     for side in LUNGS:
-        targets = lung_points(anatomy, side, rng, 3072)
-        vessels = [
-            central(anatomy, side, step, wide=wide),
-            tree(anatomy, side, targets[:2048], rng, root=4.5 * wide, step=1.3 * step),
-            tree(anatomy, side, targets[2048:], rng, root=3.9 * wide, step=1.3 * step),
-        ]
-        parts.append(_seen(join(vessels), lungs[side], coarse))
+        vessels = join([central(anatomy, side, step, wide=wide), arteries[side], veins[side]])
+        parts.append(_seen(vessels, lungs[side], coarse))
     parts += bands(phantom, anatomy, step) + pleural_lines(phantom, anatomy, step)
     return splat(join(parts), view)
 

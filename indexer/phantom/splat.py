@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.phantom.camera import F32, Camera
+from indexer.phantom.camera import F32, Camera, f32
 
+# Beyond the soft tissue that bone replaces, in water's attenuation at about 70 keV.
+CORTEX, MARROW = 2.2, 0.48
 _GOLDEN = np.pi * (3 - np.sqrt(5))
 
 
@@ -41,6 +43,12 @@ def splat(cloud: Cloud, camera: Camera) -> F32:
     return _soften(_soften(image.T).T)
 
 
+def evenly(count: int) -> F32:
+    """(count, 3) in the unit cube, more even than chance (a Kronecker sequence on the plastic number)."""
+    steps = np.array([0.8191725134, 0.6710436067, 0.5497004779])
+    return f32(np.mod((np.arange(count)[:, None] + 0.5) * steps, 1.0))
+
+
 def _soften(image: F32) -> F32:
     """Quarter, half, quarter down the rows: the finest grain of the sampling goes, as in any detector."""
     out = image.copy()
@@ -53,7 +61,7 @@ def tube(path: F32, *, radius: F32 | float, step: float, flat: F32 | float | Non
     """One tube: see `tubes`."""
     path = np.asarray(path, np.float32)
     if across is None:
-        across = np.cross(np.gradient(path, axis=0), np.float32([0.21, 0.35, 0.91]))
+        across = np.cross(np.gradient(path, axis=0), f32([0.21, 0.35, 0.91]))
     flat = radius if flat is None else flat
     one, two = (np.broadcast_to(np.asarray(r, np.float32), path.shape[:1])[None] for r in (radius, flat))
     return tubes(
@@ -116,8 +124,8 @@ def tubes(
     return Cloud(points.reshape(-1, 3), mass.reshape(-1).astype(np.float32))
 
 
-def smooth_path(knots: list[tuple[float, float, float]], count: int = 48) -> F32:
-    """(count, 3) points on a Catmull-Rom curve through the knots."""
+def smooth_path(knots: object, count: int = 48) -> F32:
+    """(count, 3) points on a Catmull-Rom curve through the knots (K, 3)."""
     k = np.asarray(knots, float)
     k = np.concatenate([2 * k[:1] - k[1:2], k, 2 * k[-1:] - k[-2:-1]])
     t = np.linspace(0, len(k) - 3 - 1e-6, count)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.phantom.anatomy import Anatomy
-from indexer.phantom.camera import F32
+from indexer.phantom.camera import F32, f32
 from indexer.phantom.solids import Column, Ellipsoid
 from indexer.phantom.spec import Side
 from indexer.phantom.splat import Cloud, join, smooth_path, tube
@@ -52,37 +52,43 @@ def lung_points(anatomy: Anatomy, side: Side, rng: np.random.Generator, count: i
     return np.resize(kept if len(kept) else points[:1], (count, 3))
 
 
-def tree(anatomy: Anatomy, side: Side, targets: F32, rng: np.random.Generator, *, root: float, step: float) -> Cloud:
-    """One arterial or venous tree of a lung with a trunk of `root` mm radius.
+def trees(
+    anatomy: Anatomy, targets: dict[Side, F32], rng: np.random.Generator, *, root: float, step: float
+) -> dict[Side, Cloud]:
+    """The arterial or venous trees of both lungs, with trunks of `root` mm radius.
 
-    `targets` (2**n, 3) are points in the lung; they are halved along their longest direction again and again; a branch runs to each half's
-    middle, so the twigs fill the lung and none crosses the pleura. Radii follow Murray's law.
+    `targets` (2**n, 3) are points in each lung. They are halved across their longest direction again and again, and a
+    branch runs towards each half's middle, so that the twigs fill the lung and none crosses the pleura. Radii follow
+    a gentle Murray's law.
     """
-    levels = len(targets).bit_length() - 1
-    trunk = np.float32(HILUM[side]) + rng.normal(0, 2.5, 3).astype(np.float32) + np.float32([anatomy.shift, 0, 0])
-    nodes = trunk[None, :]
-    ways = np.float32([[side.sign * 0.75, 0.35, -0.3]])
-    groups = targets[None]
-    starts, bends, stops, thick = [], [], [], []
+    sides = tuple(targets)
+    groups = np.stack([targets[side] for side in sides])
+    levels = groups.shape[1].bit_length() - 1
+    nodes = f32([HILUM[side] for side in sides]) + f32([anatomy.shift, 0, 0]) + f32(rng.normal(0, 2.5, (len(sides), 3)))
+    ways = f32([(side.sign * 0.75, 0.35, -0.3) for side in sides])
+    parts: list[tuple[F32, F32, F32, F32]] = []
     radius = root
     for level in range(levels):
         groups = _halve(groups)
         nodes, ways = np.repeat(nodes, 2, 0), np.repeat(ways, 2, 0)
-        middle = groups.mean(axis=1)
-        reach = _REACH[min(level, len(_REACH) - 1)] + rng.normal(0, 0.03, (len(nodes), 1)).astype(np.float32)
-        stop = nodes + reach * (middle - nodes)
-        length = np.linalg.norm(stop - nodes, axis=1, keepdims=True)
-        bend = nodes + 0.45 * (stop - nodes) + 0.12 * length * ways + 0.04 * length * rng.normal(0, 1, stop.shape)
-        starts.append(nodes)
-        bends.append(bend)
-        stops.append(stop)
+        reach = _REACH[min(level, len(_REACH) - 1)] + rng.normal(0, 0.03, (len(nodes), 1))
+        way = f32(reach * (groups.mean(axis=1) - nodes))
+        stop = nodes + way
+        length = np.sqrt((way * way).sum(axis=1, keepdims=True))
+        bend = nodes + 0.45 * way + length * (0.12 * ways + 0.04 * f32(rng.standard_normal(stop.shape)))
         child = radius * 0.5 ** (1 / 3.6)
-        jitter = rng.uniform(0.8, 1.2, len(nodes))
-        thick.append(np.stack([np.full(len(nodes), radius * 0.9), child * jitter], axis=1))
-        ways = (stop - bend) / (np.linalg.norm(stop - bend, axis=1, keepdims=True) + 1e-3)
-        nodes, radius = stop.astype(np.float32), child
-    a, b, c = (np.concatenate(v).astype(np.float32) for v in (starts, bends, stops))
-    return _curves(a, b, c, np.concatenate(thick).astype(np.float32), step)
+        thick = np.stack([np.full(len(nodes), radius * 0.9), child * rng.uniform(0.8, 1.2, len(nodes))], axis=1)
+        parts.append((nodes, bend, stop, f32(thick)))
+        last = stop - bend
+        ways = last / (np.sqrt((last * last).sum(axis=1, keepdims=True)) + np.float32(1e-3))
+        nodes, radius = stop, child
+    out = {}
+    for number, side in enumerate(sides):
+        # Branches of one lung stay together: halving keeps the order of the groups.
+        mine = [tuple(v.reshape(len(sides), -1, v.shape[1])[number] for v in part) for part in parts]
+        a, b, c, r = (np.concatenate([part[i] for part in mine]) for i in range(4))
+        out[side] = _curves(a, b, c, r, step)
+    return out
 
 
 def central(anatomy: Anatomy, side: Side, step: float, *, wide: float = 1.0) -> Cloud:

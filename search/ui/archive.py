@@ -41,8 +41,8 @@ def show() -> None:
         archive: Archive | None = Archive.open(folder)
     except NotFound:
         archive = None
-        st.write("There is no archive yet. Index a folder of films to make one here:")
-    st.code(str(folder), language=None)
+        st.write("There is no archive yet. Index a folder of films, and it is made here:")
+        st.code(str(folder), language=None)
     _index(archive, folder)
     if archive is None:
         return
@@ -167,7 +167,11 @@ def _bars(title: str, counts: Sequence[tuple[str, int]], *, ordered: bool) -> No
         .mark_bar(height={"band": 0.7})
         .encode(
             x=alt.X("Films:Q", axis=alt.Axis(title=None, tickCount=3)),
-            y=alt.Y(f"{title}:N", sort=None if ordered else "-x", axis=alt.Axis(title=None, labelLimit=140)),
+            y=alt.Y(
+                f"{title}:N",
+                sort=None if ordered else "-x",
+                axis=alt.Axis(title=None, labelLimit=140, labelOverlap=False),
+            ),
             tooltip=[alt.Tooltip(f"{title}:N"), alt.Tooltip("Films:Q")],
         )
         .properties(height=alt.Step(18), title=title)

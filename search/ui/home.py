@@ -23,22 +23,21 @@ from search.ui.wall import SEARCHING, wall_of_hits
 
 SORTS = {"match": "Best match", "newest": "Newest first", "oldest": "Oldest first", "age": "By age"}
 GENERAL_EXAMPLES = ("pleural effusion", "enlarged heart", "pneumothorax", "normal chest film")
+NORMAL = ("no finding", "normal")
 UPLOADS = ("dcm", "dicom", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 
 
 def show() -> None:
     archive = frame.archive()
     searcher = frame.searcher(frame.archive_folder())
-    _take_orders()
+    _restore()
     st.text_input(
         "Search the archive",
         key="q",
-        bind="query-params",
         type="search",
         label_visibility="collapsed",
         placeholder="Say what the film shows: small left pleural effusion view:PA age:60..",
         max_chars=MAX_CHARACTERS,
-        on_change=_new_query,
     )
     try:
         parse(st.session_state.q or "")
@@ -47,48 +46,64 @@ def show() -> None:
         _help()
         return
     _controls(archive)
-    asked = asking.read(st.query_params.to_dict() | {"q": st.session_state.q or ""})
+    asked = _asked()
     chosen = memory(asked.query, listed=not asked.query)
     if chosen:
-        _order(query=chosen)
+        _order(Asked(chosen))
     if not asked.query and not asked.like and not st.session_state.get("upload"):
         _examples(archive)
     _answer(archive, searcher, asked)
 
 
-# A widget's value can only be set before the widget is made, so what changes the query waits for the next run.
-def _order(**changes: object) -> None:
-    st.session_state["orders"] = changes
+# The address and the widgets say the same. The address wins where it is new (a link, the browser's back button, an
+# order of this page); otherwise the widgets do. A widget's value can only be set before it is made, so what a click
+# on a film changes waits as an order for the next run.
+def _restore() -> None:
+    order: Asked | None = st.session_state.pop("order", None)
+    if order is not None:
+        st.query_params.from_dict(order.parameters())
+    address = st.query_params.to_dict()
+    if address == st.session_state.get("address") and "q" in st.session_state:
+        return
+    asked = asking.read(address)
+    st.session_state.q = asked.query
+    st.session_state.study = asked.per_study
+    st.session_state.hybrid = asked.hybrid
+    st.session_state.sort = asked.sort if asked.sort in SORTS else "match"
+    st.session_state.address = address
+
+
+def _order(asked: Asked) -> None:
+    st.session_state["order"] = asked
     st.rerun()
 
 
-def _take_orders() -> None:
-    orders = st.session_state.pop("orders", {})
-    if "query" in orders:
-        st.session_state.q = orders["query"]
-    _set_votes(orders.get("like"), orders.get("unlike"))
+def _asked() -> Asked:
+    """What the widgets say, and the votes and length of the address as long as they are of the same question."""
+    before = asking.read(st.query_params.to_dict())
+    now = dataclasses.replace(
+        before,
+        query=st.session_state.q or "",
+        per_study=st.session_state.study,
+        hybrid=st.session_state.hybrid,
+        sort=st.session_state.sort,
+    )
+    if now.query != before.query:
+        now = dataclasses.replace(now, shown=PAGE)
+        words, old = without_filter(now.query), _words(before.query)
+        if old and words != old:
+            now = dataclasses.replace(now, like=(), unlike=())
+    if now != before:
+        st.query_params.from_dict(now.parameters())
+    st.session_state.address = st.query_params.to_dict()
+    return now
 
 
-def _set_votes(like: tuple[int, ...] | None, unlike: tuple[int, ...] | None) -> None:
-    for name, ids in (("like", like), ("unlike", unlike)):
-        if ids is None:
-            continue
-        if ids:
-            st.query_params[name] = ",".join(map(str, ids))
-        else:
-            st.query_params.pop(name, None)
-
-
-def _new_query() -> None:
-    """Other words are another question: votes on the old one's films go. Other filters keep them."""
+def _words(query: str) -> str:
     try:
-        words = without_filter(st.session_state.q or "")
+        return without_filter(query)
     except BadInput:
-        return
-    if st.session_state.get("words") and words != st.session_state.words:
-        _set_votes((), ())
-    st.session_state.words = words
-    st.query_params.pop("n", None)
+        return ""
 
 
 def _controls(archive: Archive) -> None:
@@ -106,18 +121,16 @@ def _controls(archive: Archive) -> None:
             _saved(archive)
         with st.popover("Help", icon=":material/help:", key="help"):
             _help()
-        st.toggle("One per study", key="study", bind="query-params")
+        st.toggle("One per study", key="study")
         st.toggle(
             "With report words",
             key="hybrid",
-            bind="query-params",
             help="Fuses the ranking of the films with that of their reports' words.",
         )
         st.selectbox(
             "Order",
             list(SORTS),
             key="sort",
-            bind="query-params",
             format_func=SORTS.__getitem__,
             label_visibility="collapsed",
             width=150,
@@ -128,7 +141,7 @@ def _saved(archive: Archive) -> None:
     for one in kept.saved_searches(archive.catalog):
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
-                _order(query=one.query, like=(), unlike=())
+                _order(Asked(one.query))
             if st.button("", key=f"unsave-{one.name}", icon=":material/close:", type="tertiary", help="Remove"):
                 kept.remove_search(archive.catalog, one.name)
                 st.rerun()
@@ -149,7 +162,7 @@ def _help() -> None:
 
 def _examples(archive: Archive) -> None:
     labels = narrow.facet(archive.catalog, str(archive.catalog.path), "label", archive.catalog.changes())
-    found = [name for name, _ in labels if name not in ("no finding", "normal")][:5]
+    found = [name for name, _ in labels if name not in NORMAL][:5]
     examples = found or list(GENERAL_EXAMPLES)
     if found:
         examples.append(f"{found[0]} -{found[1]}" if len(found) > 1 and found[1].isalpha() else f"no {found[0]}")
@@ -161,7 +174,6 @@ def _examples(archive: Archive) -> None:
 
 def _ask(query: str) -> None:
     st.session_state.q = query
-    st.session_state.words = query
 
 
 @st.fragment
@@ -191,8 +203,7 @@ def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
     if len(hits) < min(results.total, MOST_SHOWN):
         with st.container(horizontal=True, horizontal_alignment="center"):
             if st.button("Show more", key="more"):
-                st.query_params["n"] = str(asked.shown + PAGE * 2)
-                st.rerun()
+                _order(dataclasses.replace(asked, shown=asked.shown + 2 * PAGE))
     if done:
         _do(*done, asked=asked, picks=picks)
 
@@ -235,7 +246,7 @@ def _feedback(asked: Asked) -> None:
                 query_params={"film": str(film_id), **asked.parameters()},
             )
         if st.button("Clear votes", key="clear-votes", type="tertiary"):
-            _order(like=(), unlike=())
+            _order(dataclasses.replace(asked, like=(), unlike=()))
 
 
 def _summary(results: Results, asked: Asked) -> str:
@@ -273,8 +284,6 @@ def _do(act: Act, film_id: int, *, asked: Asked, picks: set[int]) -> None:
         picks.symmetric_difference_update({film_id})
         st.rerun()
     if act is Act.LIKE:
-        asked = dataclasses.replace(asked, query="", like=(), unlike=())
-        like, unlike = asking.voted(asked, film_id, 1)
-        _order(query="", like=like, unlike=unlike)
+        _order(Asked(like=(film_id,), per_study=asked.per_study))
     like, unlike = asking.voted(asked, film_id, 1 if act is Act.UP else -1)
-    _order(like=like, unlike=unlike)
+    _order(dataclasses.replace(asked, like=like, unlike=unlike))

@@ -23,6 +23,7 @@ from search.ui.wall import wall_of_hits
 from search.zeroshot import Prompts, prompts_for, truth_of, zero_shot
 
 AROUND = 12
+NORMAL = ("no finding", "normal")
 FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "pneumonia", "atelectasis")
 
 
@@ -31,7 +32,7 @@ def show() -> None:
     searcher = frame.searcher(frame.archive_folder())
     st.title("Zero-shot")
     st.write("How much nearer a film is to prompts that say a finding than to prompts that deny it. No training.")
-    known = [one.value for one in db_films.facets(archive.catalog, "label")][:30]
+    known = [one.value for one in db_films.facets(archive.catalog, "label") if one.value not in NORMAL][:30]
     finding = st.selectbox(
         "Finding", list(dict.fromkeys([*known, *FINDINGS])), key="finding", bind="query-params", accept_new_options=True
     )

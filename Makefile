@@ -8,17 +8,17 @@ UV     := $(shell command -v uv 2>/dev/null)
 
 export FILMROOM_ARCHIVE ?= $(DEMO)/archive
 
-.PHONY: demo install test lint format serve bench screenshots clean
+.PHONY: demo install docs test lint format serve bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/filmroom demo $(DEMO)/films
+	$(BIN)/filmroom demo $(DEMO)
 	$(BIN)/filmroom index $(DEMO)/films
-	$(BIN)/filmroom label $(DEMO)/films/labels.csv
-	$(BIN)/filmroom report $(DEMO)/films/reports.csv
+	$(BIN)/filmroom label $(DEMO)/labels.csv
+	$(BIN)/filmroom report $(DEMO)/reports.csv
 	$(BIN)/filmroom search "large left pleural effusion" -k 5
 	$(BIN)/filmroom search "pacemaker view:PA" -k 5
 	$(BIN)/filmroom search "cardiomegaly without pleural effusion" -k 5
-	$(BIN)/filmroom evaluate --queries $(DEMO)/films/queries.tsv --qrels $(DEMO)/films/qrels.txt
+	$(BIN)/filmroom evaluate --queries $(DEMO)/queries.tsv --qrels $(DEMO)/qrels.txt
 	@echo
 	@echo "Now open the reading room:  make serve    (then http://localhost:8501)"
 
@@ -26,6 +26,9 @@ serve: $(VENV)/.installed
 	$(BIN)/filmroom serve
 
 install: $(VENV)/.installed
+
+docs: $(VENV)/.tested-with
+	$(BIN)/python docs/make_commands.py
 
 test: $(VENV)/.tested-with
 	$(BIN)/python -m pytest

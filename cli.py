@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from db.errors import BadInput, FilmroomError
+from search import measure_commands
+from search.options import (
+    ArchiveOption,
+    JsonOption,
+    ModelOption,
+    SourceOption,
+    WeightsOption,
+    archive_folder,
+    open_archive,
+    print_json,
+)
 
 app = typer.Typer(
     name="filmroom",
@@ -24,22 +34,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models that can be searched with.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
-
-ArchiveOption = Annotated[
-    Path | None,
-    typer.Option("--archive", envvar="FILMROOM_ARCHIVE", metavar="DIR", help="The archive; default: your data folder."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", metavar="NAME", help="A model's name or folder, or an open_clip architecture."),
-]
-WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE", help="The checkpoint of an open_clip architecture.")
-]
-SourceOption = Annotated[
-    str | None, typer.Option("--source", metavar="NAME", help="Where they come from; default: the file's name.")
-]
+measure_commands.register(app)
 
 
 def main() -> None:
@@ -97,11 +92,11 @@ def index(
     if model and Path(model).is_dir():
         # Later searches name no folder: the archive must find its model again.
         add_model(model)
-    kept = _archive(archive, create=True)
+    kept = open_archive(archive, create=True)
     with terminal.index_progress(quiet=as_json) as on_progress:
         done = run(kept, paths, towers, options=options, on_progress=on_progress)
     if as_json:
-        _print_json(asdict(done.counts) | {"seconds": round(done.seconds, 3)})
+        print_json(asdict(done.counts) | {"seconds": round(done.seconds, 3)})
     else:
         terminal.print_summary(done, kept.folder)
     if done.stopped:
@@ -128,13 +123,13 @@ def search(
 
     if not query.strip() and not like:
         raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
-    searcher = Searcher.open(_folder(archive), model, weights=weights)
+    searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
     found = searcher.search(
         query, like=named, unlike=unlike or [], k=k, offset=offset, per_study=per_study, hybrid=hybrid
     )
     if as_json:
-        _print_json(terminal.results_json(found))
+        print_json(terminal.results_json(found))
     else:
         terminal.print_results(found)
 
@@ -150,7 +145,9 @@ def label(
     from search import terminal
     from search.importing import import_labels
 
-    terminal.print_imported(import_labels(_archive(archive).catalog, table, source=source), "labels", as_json=as_json)
+    terminal.print_imported(
+        import_labels(open_archive(archive).catalog, table, source=source), "labels", as_json=as_json
+    )
 
 
 @app.command()
@@ -164,45 +161,9 @@ def report(
     from search import terminal
     from search.importing import import_reports
 
-    terminal.print_imported(import_reports(_archive(archive).catalog, table, source=source), "reports", as_json=as_json)
-
-
-@app.command()
-def evaluate(
-    queries: Annotated[Path, typer.Option(metavar="FILE", help="qid TAB query [TAB group], or JSON lines.")],
-    qrels: Annotated[Path, typer.Option(metavar="FILE", help="TREC judgements: qid 0 film grade.")],
-    archive: ArchiveOption = None,
-    model: ModelOption = None,
-    weights: WeightsOption = None,
-    measure: Annotated[
-        list[str] | None, typer.Option(help="nDCG@5, P@5, AP, RR, R@10, Judged@5 ...; may be repeated.")
-    ] = None,
-    gain: Annotated[str, typer.Option(help="What a grade is worth in nDCG: linear or exponential.")] = "linear",
-    judged_only: Annotated[bool, typer.Option("--judged-only", help="Rank judged films only.")] = False,
-    run: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the ranking as a TREC run.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure the ranking over a query set: nDCG and its relatives."""
-    from search import terminal
-    from search.evaluate import MEASURES, Gain
-    from search.measuring import evaluate_files
-    from search.searcher import Searcher
-
-    if gain not in tuple(Gain):
-        raise BadInput("not a gain", where=gain, fix="Use linear or exponential.")
-    done = evaluate_files(
-        Searcher.open(_folder(archive), model, weights=weights),
-        queries,
-        qrels,
-        measures=measure or MEASURES,
-        gain=Gain(gain),
-        judged_only=judged_only,
-        run=run,
+    terminal.print_imported(
+        import_reports(open_archive(archive).catalog, table, source=source), "reports", as_json=as_json
     )
-    if as_json:
-        _print_json(done.to_json())
-    else:
-        terminal.print_evaluation(done)
 
 
 @app.command()
@@ -210,9 +171,9 @@ def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """What is in the archive, and what the last runs did."""
     from search import overview, terminal
 
-    found = overview.status(_archive(archive))
+    found = overview.status(open_archive(archive))
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
     else:
         terminal.print_status(found)
 
@@ -227,11 +188,11 @@ def rejected(
     from db import runs
     from search import terminal
 
-    files = runs.rejected(_archive(archive).catalog)
+    files = runs.rejected(open_archive(archive).catalog)
     if csv is not None:
         terminal.write_rejected(csv, files)
     elif as_json:
-        _print_json([asdict(one) for one in files])
+        print_json([asdict(one) for one in files])
     else:
         terminal.print_rejected(files)
 
@@ -246,10 +207,10 @@ def doctor(
     from db import doctor as examiner
     from search import terminal
 
-    kept = _archive(archive)
+    kept = open_archive(archive)
     found = examiner.repair(kept) if repair else examiner.examine(kept)
     if as_json:
-        _print_json(asdict(found) | {"healthy": found.healthy})
+        print_json(asdict(found) | {"healthy": found.healthy})
     else:
         terminal.print_examination(found)
     if not found.healthy:
@@ -268,10 +229,10 @@ def models_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> N
     """State, licence, size, and films embedded."""
     from search import overview, terminal
 
-    folder = _folder(archive)
-    found = overview.models(_archive(archive) if (folder / "catalog.sqlite").is_file() else None)
+    folder = archive_folder(archive)
+    found = overview.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None)
     if as_json:
-        _print_json([asdict(one) for one in found])
+        print_json([asdict(one) for one in found])
     else:
         terminal.print_models(found)
 
@@ -289,7 +250,7 @@ def models_add(
 
     card = registry.add_model(place, name=name, weights=weights, prompt=prompt)
     if as_json:
-        _print_json(asdict(card))
+        print_json(asdict(card))
     else:
         typer.echo(f"{card.name} is ready. Embed an archive with it: filmroom index FOLDER --model {card.name}")
 
@@ -304,8 +265,8 @@ def models_remove(
     """Forget an added model, or delete a model's vectors from the archive."""
     from search import overview
 
-    said = overview.remove_model(name, _archive(archive) if vectors else None)
-    _print_json({"model": name, "removed": said}) if as_json else typer.echo(said)
+    said = overview.remove_model(name, open_archive(archive) if vectors else None)
+    print_json({"model": name, "removed": said}) if as_json else typer.echo(said)
 
 
 @app.command()
@@ -323,7 +284,7 @@ def demo(
     with terminal.demo_progress(films, quiet=as_json) as on_progress:
         done = write_demo(folder, films=films, seed=seed, progress=on_progress)
     if as_json:
-        _print_json(asdict(done))
+        print_json(asdict(done))
     else:
         terminal.print_demo(folder, done)
 
@@ -343,26 +304,9 @@ def serve(
         typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
     typer.echo(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
     try:
-        sys.exit(subprocess.call(command(_folder(archive), host, port)))  # noqa: S603
+        sys.exit(subprocess.call(command(archive_folder(archive), host, port)))  # noqa: S603
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _folder(archive: Path | None) -> Path:
-    from db.archive import default_folder
-
-    return archive or default_folder()
-
-
-def _archive(archive: Path | None, *, create: bool = False) -> Any:
-    from db.archive import Archive
-
-    folder = _folder(archive)
-    return Archive.create(folder) if create else Archive.open(folder)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def _fail(message: str) -> NoReturn:

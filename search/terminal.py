@@ -164,7 +164,7 @@ def print_evaluation(done: Measured) -> None:
     table.add_column("query", no_wrap=True)
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
     for name in found.measures:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for qid, values in found.queries.items():
         row = [f"{values[name]:.3f}" for name in found.measures]
         table.add_row(Text(qid), Text(found.texts[qid], style="dim"), *row)

@@ -1,0 +1,72 @@
+"""The documentation is what the program is: its commands, its options, its files."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _module(path: Path):  # type: ignore[no-untyped-def]
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_commands_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    made = _module(ROOT / "docs" / "make_commands.py").commands_page()
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == made, "run: make docs"
+
+
+def test_every_field_of_the_query_language_is_documented() -> None:
+    from search.query import FIELDS
+
+    page = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
+    assert [name for name in FIELDS if f"`{name}:" not in page and f"{name}:" not in page] == []
+
+
+def test_every_reason_for_rejection_is_documented() -> None:
+    from indexer.refusals import Refusal
+
+    page = (ROOT / "docs" / "indexing.md").read_text(encoding="utf-8")
+    assert [one.value[0] for one in Refusal if one.value[0] not in page] == []
+
+
+def test_every_kept_tag_is_documented() -> None:
+    from db.records import Tags
+
+    page = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+    assert [name for name in Tags.__dataclass_fields__ if f"`{name}`" not in page] == []
+
+
+def test_what_the_readme_names_is_there() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\]\(((?!https?:)[^)#]+)\)|src=\"([^\"]+)\"", readme))
+    paths = {path for pair in named for path in pair if path}
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    targets = set(re.findall(r"`?make ([a-z]+)`?", readme))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+def test_no_tracked_file_names_one_machine() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout.split(b"\0")
+    if not any(listed):
+        pytest.skip("not a git checkout")
+    places = re.compile(rb"(?<![\w./-])/(?:root|home/\w+)/")
+    found = []
+    for name in listed:
+        path = ROOT / name.decode()
+        if name and path.is_file() and path.suffix in {".py", ".md", ".toml", ".yml"} and places.search(path.read_bytes()):
+            found.append(name.decode())
+    assert found == []

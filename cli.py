@@ -278,7 +278,6 @@ def demo(
 ) -> None:
     """Write a synthetic archive: chest phantoms as DICOM, with labels, reports, queries and judgements."""
     from indexer.demo import write_demo
-
     from search import terminal
 
     with terminal.demo_progress(films, quiet=as_json) as on_progress:

@@ -38,6 +38,13 @@ class Gain(StrEnum):
     EXPONENTIAL = "exponential"
 
 
+def read_gain(name: str) -> Gain:
+    """Raises BadInput for another word."""
+    if name not in tuple(Gain):
+        raise BadInput("not a gain", where=name, fix="Use linear or exponential.")
+    return Gain(name)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """`queries` qid -> measure -> value, over the queries that have a relevant film; `run` what was ranked, by the
@@ -60,6 +67,7 @@ class Evaluation:
     unasked: tuple[str, ...]
     gain: Gain = Gain.LINEAR
     judged_only: bool = False
+    per_study: bool = False
     depth: int = DEPTH
     ties: str = TIES
 
@@ -72,6 +80,7 @@ class Evaluation:
             "groups": {
                 group: {name: interval.value for name, interval in values.items()}
                 | {"queries": next(iter(values.values())).n}
+                | {"interval": {name: [interval.low, interval.high] for name, interval in values.items()}}
                 for group, values in self.groups.items()
             },
             "baselines": self.baselines,
@@ -87,6 +96,7 @@ class Evaluation:
             "gain": self.gain.value,
             "ties": self.ties,
             "judged_only": self.judged_only,
+            "per_study": self.per_study,
             "depth": self.depth,
             "interval": "95 %, bootstrap over queries",
         }

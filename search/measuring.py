@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from db import films
-from search.evaluate import MEASURES, Evaluation, Gain, evaluate
+from db.records import Film
+from search.contamination import Contamination, contamination
+from search.evaluate import DEPTH, MEASURES, Evaluation, Gain, evaluate
+from search.report_page import Page, write_report
 from search.searcher import Searcher
 from search.trec import Qrels, Question, document_name, read_qrels, read_queries, resolve, write_run
 
 
 @dataclass(frozen=True)
 class Measured:
-    """An evaluation, the model it is of, and the judged names that match no film or several."""
+    """An evaluation, the model it is of, the judged names that match no film or several, and whether the model has
+    seen the public set that the films are of, where one was named."""
 
     evaluation: Evaluation
     model: str
     missing: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    films: int
+    seen: Contamination | None = None
 
     def to_json(self) -> dict[str, Any]:
         return self.evaluation.to_json() | {
             "model": self.model,
+            "films": self.films,
             "missing": list(self.missing),
             "ambiguous": list(self.ambiguous),
+            "contamination": self.seen.to_json() if self.seen else None,
         }
 
 
@@ -40,14 +48,30 @@ def evaluate_files(
     measures: Sequence[str] = MEASURES,
     gain: Gain = Gain.LINEAR,
     judged_only: bool = False,
+    per_study: bool = False,
+    public_set: str | None = None,
     run: Path | None = None,
+    report: Path | None = None,
 ) -> Measured:
-    """Reads, asks, measures, and writes the ranking to `run` where given. Raises BadInput."""
+    """Reads, asks and measures; writes the ranking to `run` and a page to `report` where given.
+
+    `public_set` names the set that the films are of (see search.contamination). Raises BadInput.
+    """
+    seen = contamination(searcher.model, public_set) if public_set else None
     done = evaluate_questions(
-        searcher, read_queries(queries), read_qrels(qrels), measures=measures, gain=gain, judged_only=judged_only
+        searcher,
+        read_queries(queries),
+        read_qrels(qrels),
+        measures=measures,
+        gain=gain,
+        judged_only=judged_only,
+        per_study=per_study,
     )
+    done = replace(done, seen=seen)
     if run is not None:
         write_run(run, done.evaluation.run, tag=done.model)
+    if report is not None:
+        write_report(report, done.evaluation, _page(searcher, done, queries=queries, qrels=qrels))
     return done
 
 
@@ -59,24 +83,76 @@ def evaluate_questions(
     measures: Sequence[str] = MEASURES,
     gain: Gain = Gain.LINEAR,
     judged_only: bool = False,
+    per_study: bool = False,
 ) -> Measured:
-    """The evaluation of a searcher over judgements that are matched to its films by name."""
+    """The evaluation of a searcher over judgements that are matched to its films by name.
+
+    With `per_study` the films of a study are one document, which has the rank of its best film and the highest grade
+    of its films; its first film names it.
+    """
     everyone = list(films.everyone(searcher.catalog))
     placed = resolve(qrels, everyone)
+    stands_for = _firsts(everyone) if per_study else {film.id: film.id for film in everyone}
+    grades = {qid: _collapsed(part, stands_for) for qid, part in placed.grades.items()}
     names = {film.id: placed.names.get(film.id) or document_name(film) for film in everyone}
 
     def rank(text: str, k: int | None, within: set[int] | None) -> list[tuple[int, float]]:
-        allowed = None if within is None else np.array(sorted(within), np.int64)
-        return searcher.rank(text, k=k, within=allowed)
+        wanted = None if within is None else [film for film, first in stands_for.items() if first in within]
+        allowed = None if wanted is None else np.array(sorted(wanted), np.int64)
+        ranked = searcher.rank(text, k=None if per_study else k, within=allowed)
+        best: dict[int, float] = {}
+        for film, score in ranked:
+            best.setdefault(stands_for[film], score)
+        return list(best.items())[:k]
 
     evaluation = evaluate(
         rank,
         questions,
-        placed.grades,
-        films=[film.id for film in everyone],
+        grades,
+        films=sorted(set(stands_for.values())),
         measures=measures,
         gain=gain,
         judged_only=judged_only,
+        depth=DEPTH,
         name=names.__getitem__,
     )
-    return Measured(evaluation, searcher.model, placed.missing, placed.ambiguous)
+    evaluation = replace(evaluation, per_study=per_study)
+    return Measured(evaluation, searcher.model, placed.missing, placed.ambiguous, len(everyone))
+
+
+def _firsts(everyone: Sequence[Film]) -> dict[int, int]:
+    """Film id -> the first film of its study; films without a study stand for themselves."""
+    first: dict[str, int] = {}
+    for film in everyone:
+        if film.tags.study_uid:
+            first.setdefault(film.tags.study_uid, film.id)
+    return {film.id: first.get(film.tags.study_uid or "", film.id) for film in everyone}
+
+
+def _collapsed(grades: Mapping[int, int], stands_for: Mapping[int, int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for film, grade in grades.items():
+        first = stands_for[film]
+        found[first] = max(grade, found.get(first, 0))
+    return found
+
+
+def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> Page:
+    space = searcher.held.space
+    notes = [
+        f"Archive: {done.films:,} films",
+        f"Queries: {queries.name}; judgements: {qrels.name}",
+        f"Space: {space.fingerprint[:12]}, {space.vectors} x {space.dim}",
+    ]
+    notes += [
+        f"{len(names):,} judged names {said}"
+        for names, said in ((done.missing, "match no film"), (done.ambiguous, "match several films"))
+        if names
+    ]
+    return Page(
+        title="How well the search ranks",
+        model=done.model,
+        warning=str(done.seen) if done.seen else "",
+        notes=notes,
+        thumbnail=lambda film: films.thumbnails(searcher.catalog, [film]).get(film),
+    )

@@ -107,7 +107,9 @@ def _facts(evaluation: Evaluation, page: Page) -> list[str]:
         f"Queries: {len(evaluation.queries)}"
         + (f"; {len(evaluation.unjudged)} without a relevant film left out" if evaluation.unjudged else ""),
         f"Measured with {settings['tool']}; gain {settings['gain']}; ties: {settings['ties']}",
-        "Ranked: " + ("judged films only" if evaluation.judged_only else f"all films, to depth {evaluation.depth:,}"),
+        "Ranked: "
+        + ("judged films only" if evaluation.judged_only else f"all films, to depth {evaluation.depth:,}")
+        + ("; the films of a study are one document" if evaluation.per_study else ""),
         f"Intervals: {settings['interval']}",
     ]
 

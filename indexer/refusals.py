@@ -15,7 +15,11 @@ class Refusal(Enum):
     LINK_OUT = ("a link that leads out of the folder", Stage.OPEN, "Index the folder it leads to by its name")
     LINK_BROKEN = ("a link that leads nowhere", Stage.OPEN, "Mend or remove the link")
     EMPTY = ("empty file", Stage.OPEN, "Copy it again from where it came")
-    TOO_LARGE = ("file larger than the limit", Stage.OPEN, "If it is a real film, index again with a higher --max-megabytes")
+    TOO_LARGE = (
+        "file larger than the limit",
+        Stage.OPEN,
+        "If it is real, index with a higher --max-megabytes",
+    )
     UNKNOWN = ("not an image", Stage.OPEN, "DICOM, PNG, JPEG, TIFF, BMP and WebP are read")
     DAMAGED = ("damaged or incomplete header", Stage.OPEN, "Copy it again from where it came")
     NO_PIXELS = ("a DICOM object without an image", Stage.OPEN, "Reports, plans and the like need no indexing")
@@ -25,7 +29,11 @@ class Refusal(Enum):
         Stage.OPEN,
         "Index again with --any-modality if it should be searched all the same",
     )
-    TOO_MANY_PIXELS = ("more pixels than the limit", Stage.OPEN, "If it is a real film, index again with a higher --max-megapixels")
+    TOO_MANY_PIXELS = (
+        "more pixels than the limit",
+        Stage.OPEN,
+        "If it is real, index with a higher --max-megapixels",
+    )
     TOO_MANY_FRAMES = ("more frames than the limit", Stage.OPEN, "Runs of fluoroscopy are not indexed as films")
     TRUNCATED = ("truncated or damaged pixels", Stage.DECODE, "Copy it again from where it came")
     NO_DECODER = (
@@ -33,11 +41,15 @@ class Refusal(Enum):
         Stage.DECODE,
         "For 12-bit JPEG: pip install pylibjpeg-libjpeg (GPLv3); else convert it to another transfer syntax",
     )
-    TOO_SLOW = ("took longer than the limit", Stage.DECODE, "If it is a real film, index again with a higher --max-seconds")
+    TOO_SLOW = (
+        "took longer than the limit",
+        Stage.DECODE,
+        "If it is real, index with a higher --max-seconds",
+    )
     TOO_MUCH_MEMORY = (
         "needs more memory than the limit",
         Stage.DECODE,
-        "If it is a real film, index again with a higher --max-memory",
+        "If it is real, index with a higher --max-memory",
     )
     CRASHED = ("crashed its decoder", Stage.DECODE, "The file is likely damaged; the run went on without it")
     NO_GREY_SCALE = ("pixel values that cannot be shown", Stage.WINDOW, "Check its rescale and window values")

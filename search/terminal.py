@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from indexer.demo import DemoSummary
     from indexer.pipeline import Summary
     from search.importing import Imported
-    from search.measuring import Measured
     from search.overview import ModelStatus, Status
     from search.searcher import Results
 
@@ -156,34 +155,6 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
         if names:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             console.print(Text(f"{len(names):,} {said}: {shown}"))
-
-
-def print_evaluation(done: Measured) -> None:
-    found = done.evaluation
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("query", no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-    for name in found.measures:
-        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    for qid, values in found.queries.items():
-        row = [f"{values[name]:.3f}" for name in found.measures]
-        table.add_row(Text(qid), Text(found.texts[qid], style="dim"), *row)
-    table.add_section()
-    for group, intervals in found.groups.items():
-        row = [f"{intervals[name].value:.3f}" for name in found.measures]
-        table.add_row(Text(group), Text("group mean", style="dim"), *row)
-    means = [f"{found.mean[name].value:.3f}" for name in found.measures]
-    table.add_row("mean", f"{len(found.queries)} queries", *means, style="bold")
-    for bound, said in (("low", "95 % interval from"), ("high", "to")):
-        table.add_row("", said, *[f"{getattr(found.mean[name], bound):.3f}" for name in found.measures], style="dim")
-    for baseline, values in found.baselines.items():
-        table.add_row(baseline, "baseline", *[f"{values[name]:.3f}" for name in found.measures], style="dim")
-    console.print(table)
-    settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.settings().items())
-    console.print(Text(f"{done.model}. {settings}. {NOTICE}", style="dim"))
-    for names, said in ((done.missing, "match no film"), (done.ambiguous, "match several films")):
-        if names:
-            console.print(Text(f"{len(names):,} judged names {said}: {', '.join(names[:5])}"))
 
 
 def print_status(found: Status) -> None:

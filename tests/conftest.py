@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
 
@@ -58,3 +59,8 @@ def real_data() -> Path:
     if not (found / "cxr-real" / "images" / "dev").is_dir():
         pytest.skip(f"no real films at {found}: set FILMROOM_TEST_DATA to the folder that holds cxr-real")
     return found
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(tmp_path / "archive", monkeypatch, capfd)

@@ -24,12 +24,24 @@ def heat_map(towers: Towers, film: Radiograph, query: NDArray[np.float32]) -> ND
 
 
 def over_film(similarity: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Patch similarities (h, w) of the padded square, as a map over the (height, width) film inside it."""
-    low, high = float(np.median(similarity)), float(similarity.max())
-    scaled = np.clip((similarity - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    """Patch similarities (h, w) of the padded square, as a map over the (height, width) film inside it.
+
+    What the tower makes of the padding sets no scale: only the film's own patches do.
+    """
     long = max(height, width)
+    rows, columns = (_inside(count, side / long) for count, side in zip(similarity.shape, (height, width), strict=True))
+    own = similarity[rows, columns]
+    low, high = float(np.median(own)), float(own.max())
+    scaled = np.clip((similarity - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
     square = Image.fromarray(scaled).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     tall, wide = (max(1, round(SIDE * side / long)) for side in (height, width))
     top, left = (SIDE - tall) // 2, (SIDE - wide) // 2
-    inside = square.crop((left, top, left + wide, top + tall))
-    return np.clip(np.asarray(inside, np.float32), 0, 1)
+    found = square.crop((left, top, left + wide, top + tall))
+    return np.clip(np.asarray(found, np.float32), 0, 1)
+
+
+def _inside(patches: int, share: float) -> slice:
+    """The patches of one axis whose middle lies on the film, which takes the middle `share` of the square."""
+    margin = (1 - share) / 2
+    first = int(np.ceil(patches * margin - 0.5))
+    return slice(first, max(first + 1, patches - first))

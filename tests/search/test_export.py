@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from db.errors import BadInput
+from db.records import Film, Label, State, Tags
+from search import export
+from search.searcher import Hit
+
+
+def film(root: Path, name: str, film_id: int = 1, **tags: object) -> Film:
+    return Film(film_id, str(root), name, 0, State.PRESENT, 1, Tags(rows=4, columns=3, **tags), (Label("effusion"),))  # type: ignore[arg-type]
+
+
+def picture(path: Path) -> None:
+    grey = np.linspace(0, 65535, 12).astype(np.uint16).reshape(4, 3)
+    Image.fromarray(grey).save(path)
+
+
+def test_a_table_has_a_row_a_film_and_says_the_score(tmp_path: Path) -> None:
+    ranked = Hit(1, film(tmp_path, "a,b.png", view="PA", age=70), 0.25, 99.5)
+    bare = film(tmp_path, "odd-\udcff.png", 2)
+    rows = list(csv.DictReader(io.StringIO(export.as_csv([ranked, bare]).decode())))
+    assert [row["path"] for row in rows] == ["a,b.png", "odd-\\udcff.png"]
+    assert (rows[0]["rank"], rows[0]["score"], rows[0]["percentile"]) == ("1", "0.25", "99.5")
+    assert (rows[1]["rank"], rows[1]["score"]) == ("", "")
+    assert rows[0]["labels"] == "effusion"
+
+
+def test_parquet_holds_what_the_table_holds(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    data = export.as_parquet([Hit(1, film(tmp_path, "a.png", view="PA"), 0.25, 99.5), film(tmp_path, "b.png", 2)])
+    table = parquet.read_table(io.BytesIO(data)).to_pylist()
+    assert [(row["id"], row["score"], row["view"]) for row in table] == [(1, 0.25, "PA"), (2, None, None)]
+    assert export.as_parquet([])
+
+
+def test_copies_keep_the_files_and_say_what_is_missing(tmp_path: Path) -> None:
+    source, target = tmp_path / "films", tmp_path / "out"
+    source.mkdir()
+    picture(source / "a.png")
+    done = export.copy_films([film(source, "a.png"), film(source, "gone.png", 2)], target)
+    assert done.files == 1
+    assert done.failed == ((2, "the file is not where it was indexed"),)
+    assert (target / "0000001-a.png").read_bytes() == (source / "a.png").read_bytes()
+    assert [row["file"] for row in csv.DictReader((target / "films.csv").open())] == ["0000001-a.png"]
+
+
+def test_a_folder_that_holds_something_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(BadInput, match="not empty"):
+        export.copy_films([], tmp_path)
+
+
+@pytest.mark.slow
+def test_deidentified_copies_name_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("dicomanonymizer")
+    from pydicom import dcmread
+    from pydicom.data import get_testdata_file
+
+    source, target = tmp_path / "ward" / "DOE^JANE", tmp_path / "out"
+    source.mkdir(parents=True)
+    original = dcmread(str(get_testdata_file("CT_small.dcm")))
+    original.PatientName, original.InstitutionName = "DOE^JANE", "St. Elsewhere"
+    original.save_as(source / "DOE.dcm")
+    picture(source / "DOE.png")
+    films = [film(source, "DOE.dcm", study_uid="1.2"), film(source, "DOE.png", 2, patient_key="k")]
+    done = export.copy_films(films, target, deidentify=True)
+    assert (done.files, done.failed) == (2, ())
+    written = {path.name: path.read_bytes() for path in target.iterdir()}
+    assert set(written) == {"0000001.dcm", "0000002.png", "films.csv"}
+    for data in written.values():
+        assert b"DOE" not in data
+        assert b"Elsewhere" not in data
+    found = dcmread(target / "0000001.dcm")
+    assert found.PatientIdentityRemoved == "YES"
+    assert "dicom-anonymizer" in found.DeidentificationMethod
+    header = written["films.csv"].decode().splitlines()[0]
+    assert "path" not in header
+    assert "uid" not in header
+    pixels = np.asarray(Image.open(target / "0000002.png"))
+    assert pixels.dtype == np.uint16 or pixels.max() > 255

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from search.projection import MOST, Method, project, sample
+
+
+def clusters() -> np.ndarray:
+    random = np.random.default_rng(0)
+    middle = np.repeat(np.eye(16, dtype=np.float32)[:3], 20, axis=0)
+    found = middle + 0.05 * random.normal(size=middle.shape).astype(np.float32)
+    return (found / np.linalg.norm(found, axis=1, keepdims=True))[:, None, :]
+
+
+@pytest.mark.parametrize("method", [Method.PCA, pytest.param(Method.UMAP, marks=pytest.mark.slow)])
+def test_groups_stay_groups(method: Method) -> None:
+    flat = project(clusters(), method)
+    assert flat.shape == (60, 2)
+    assert np.abs(flat).max() == pytest.approx(1)
+    groups = flat.reshape(3, 20, 2)
+    within = np.linalg.norm(groups - groups.mean(axis=1, keepdims=True), axis=2).max()
+    between = min(np.linalg.norm(a - b) for i, a in enumerate(groups.mean(axis=1)) for b in groups.mean(axis=1)[:i])
+    assert within < between
+    if method is Method.PCA:
+        assert np.array_equal(flat, project(clusters(), method))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_films_are_a_map_too(count: int) -> None:
+    assert np.isfinite(project(clusters()[:count])).all()
+
+
+def test_a_large_archive_is_thinned_evenly() -> None:
+    ids = sample(np.arange(3 * MOST))
+    assert len(ids) == MOST
+    assert (ids[0], ids[-1]) == (0, 3 * MOST - 1)
+    assert len(sample(np.arange(5))) == 5

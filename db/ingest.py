@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, and_, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from db.catalog import Catalog, touch_generation
@@ -40,6 +40,33 @@ class Result:
     sha256: str | None
     films: Sequence[NewFilm] = ()
     rejected: Rejected | None = None
+
+
+# Building a statement costs more than running it: these are built once.
+_ADD_FILM = insert(film).returning(film.c.id)
+_ADD_VECTOR = insert(embedding)
+_DROP_VECTOR = delete(embedding).where(
+    embedding.c.film_id == bindparam("of_film"), embedding.c.space_id == bindparam("of_space")
+)
+_thumbnail = upsert(thumbnail)
+_PUT_THUMBNAIL = _thumbnail.on_conflict_do_update(index_elements=["film_id"], set_={"webp": _thumbnail.excluded.webp})
+_file = upsert(file)
+_PUT_FILE = _file.on_conflict_do_update(
+    index_elements=["root_id", "path"],
+    set_={
+        name: _file.excluded[name]
+        for name in (
+            "size", "mtime_ns", "sha256", "outcome", "listed", "duplicate_of", "stage", "reason", "remedy", "tried_at"
+        )
+    },
+).returning(file.c.id)  # fmt: skip
+_FILMS_OF_FILE = select(film.c.id).where(film.c.file_id == bindparam("of_file"))
+_FILM_BY_IDENTITY = (
+    select(film, file.c.path, file.c.listed, file.c.sha256, root.c.path.label("root"))
+    .join(file, file.c.id == film.c.file_id)
+    .join(root, root.c.id == file.c.root_id)
+    .where(film.c.identity == bindparam("wanted"))
+)
 
 
 def identity(tags: Tags, sha256: str, frame: int) -> str:
@@ -127,7 +154,7 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
     kept: set[int] = set()
     twin: Row[Any] | None = None
     for new in result.films:
-        old = connection.execute(_film_by_identity(new.identity)).first()
+        old = connection.execute(_FILM_BY_IDENTITY, {"wanted": new.identity}).first()
         if old is None:
             values = _film_values(new) | {
                 "file_id": file_id,
@@ -153,27 +180,16 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
     return Outcome.INDEXED
 
 
-def _film_by_identity(wanted: str) -> Any:
-    return (
-        select(film, file.c.path, file.c.listed, file.c.sha256, root.c.path.label("root"))
-        .join(file, file.c.id == film.c.file_id)
-        .join(root, root.c.id == file.c.root_id)
-        .where(film.c.identity == wanted)
-    )
-
-
 def _film_values(new: NewFilm) -> dict[str, Any]:
-    return asdict(new.tags) | {"frame": new.frame, "state": State.PRESENT.value}
+    return vars(new.tags) | {"frame": new.frame, "state": State.PRESENT.value}
 
 
 def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: NewFilm) -> None:
-    picture = upsert(thumbnail).values(film_id=film_id, webp=new.thumbnail)
-    connection.execute(picture.on_conflict_do_update(index_elements=["film_id"], set_={"webp": new.thumbnail}))
-    here = and_(embedding.c.film_id == film_id, embedding.c.space_id == space_id)
-    if connection.execute(delete(embedding).where(here)).rowcount:
+    connection.execute(_PUT_THUMBNAIL, {"film_id": film_id, "webp": new.thumbnail})
+    if connection.execute(_DROP_VECTOR, {"of_film": film_id, "of_space": space_id}).rowcount:
         touch_generation(connection, {space_id})
     blob = new.vectors.astype(np.float16).tobytes()
-    connection.execute(insert(embedding).values(film_id=film_id, space_id=space_id, vectors=blob))
+    connection.execute(_ADD_VECTOR, {"film_id": film_id, "space_id": space_id, "vectors": blob})
 
 
 def _drop_vectors(connection: Connection, film_id: int) -> set[int]:
@@ -192,6 +208,8 @@ def _put_file(
     why: Rejected | None = None,
 ) -> int:
     values: dict[str, Any] = {
+        "root_id": scope.root_id,
+        "path": seen.path,
         "size": seen.size,
         "mtime_ns": seen.mtime_ns,
         "sha256": sha256,
@@ -203,16 +221,14 @@ def _put_file(
         "remedy": why.remedy if why else None,
         "tried_at": int(time.time()),
     }
-    statement = upsert(file).values(root_id=scope.root_id, path=seen.path, **values)
-    statement = statement.on_conflict_do_update(index_elements=["root_id", "path"], set_=values)
-    return int(connection.execute(statement.returning(file.c.id)).scalar_one())
+    return int(connection.execute(_PUT_FILE, values).scalar_one())
 
 
 def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> None:
     """Films that this file held before and holds no more: out of the search, their judgements kept."""
-    connection.execute(
-        update(film).where(film.c.file_id == file_id, film.c.id.not_in(keep)).values(state=State.REPLACED.value)
-    )
+    others = [row.id for row in connection.execute(_FILMS_OF_FILE, {"of_file": file_id}) if row.id not in keep]
+    if others:
+        connection.execute(update(film).where(film.c.id.in_(others)).values(state=State.REPLACED.value))
 
 
 def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: str) -> None:

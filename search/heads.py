@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -108,11 +109,12 @@ def fit_head(
     return Head(name, kind, space, mean, scale, tuple(_unflatten(found.x, sizes)))
 
 
-def save_head(head: Head, path: Path) -> None:
-    """JSON, written aside and renamed; weights with nine digits (float32 exact)."""
+def save_head(head: Head, path: Path, *, about: Mapping[str, object] | None = None) -> None:
+    """JSON, written aside and renamed; weights with nine digits (float32 exact). `about` is kept beside them."""
     content = {
         "format": _FORMAT,
         "name": head.name,
+        "about": dict(about or {}),
         "kind": head.kind.value,
         "space": {
             "model": head.space.model,

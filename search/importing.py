@@ -51,23 +51,36 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) ->
     A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells say nothing. `source`
     names where the labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
+    found, _, imported = read_labels(catalog, path, source=source)
+    put_labels(catalog, found)
+    return imported
+
+
+def read_labels(
+    catalog: Catalog, path: Path, *, source: str | None = None
+) -> tuple[list[tuple[int, Label]], dict[int, str], Imported]:
+    """The labels of a table by film, and the patients where a column names them, without keeping anything."""
     table = read_table(path)
     named = table.need(*_FILM)
+    patient = table.column("patient", "patient_id", "subject_id")
     column = table.column(*_LABEL)
     value = table.column("value", "score", "probability")
-    findings = [name for name in table.columns if name and name != named] if column is None else []
+    findings = [name for name in table.columns if name and name not in {named, patient}] if column is None else []
     if column is None and not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
     names = FilmNames(films.everyone(catalog))
     found: list[tuple[int, Label]] = []
+    patients: dict[int, str] = {}
     tally = _Tally()
     for row in table:
         for film_id in tally.find(names, row.get(named)):
             said = _wide(row, findings) if column is None else _long(row, column, value)
             found += [(film_id, Label(name, score, source or path.name)) for name, score in said]
+            if row.get(patient):
+                patients[film_id] = row.get(patient)
     if not tally.rows:
         raise BadInput("there are no rows", where=path)
-    return tally.imported({film_id for film_id, _ in found}, put_labels(catalog, found))
+    return found, patients, tally.imported({film_id for film_id, _ in found}, len(found))
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:

@@ -90,14 +90,21 @@ def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedT
 
 
 def truth_of(prompts: Prompts, labels: Mapping[str, Mapping[int, float]], films: Sequence[int]) -> NDArray[np.float64]:
-    """(N,) 1 present, 0 absent, NaN unknown, from label name -> film -> value.
+    """`known_truth` of the labels that a finding may have."""
+    return known_truth(prompts.labels, labels, films)
+
+
+def known_truth(
+    names: Sequence[str], labels: Mapping[str, Mapping[int, float]], films: Sequence[int]
+) -> NDArray[np.float64]:
+    """(N,) 1 present, 0 absent, NaN unknown, from label name -> film -> value; `names` in lower case mean the same.
 
     A film that is labelled with other findings but not with this one counts as absent, unless an archive states
     absences of this finding (value 0), as CheXpert does: then only what is stated counts.
     """
     stated: dict[int, float] = {}
     for name, values in labels.items():
-        if name.lower() in prompts.labels:
+        if name.lower() in names:
             for film, value in values.items():
                 stated[film] = max(value, stated.get(film, 0.0))
     if not stated:

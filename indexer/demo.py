@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,25 +16,26 @@ import numpy as np
 
 from db.errors import BadInput
 from indexer.phantom.dicom import Identity, Syntax, Voi, write_dicom
-from indexer.phantom.judge import qrels, read_queries, write_qrels
+from indexer.phantom.judge import grade, qrels, read_queries, write_qrels
 from indexer.phantom.render import render
 from indexer.phantom.sampling import compatible, sample, sample_body, sample_finding
-from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side, View
+from indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, Side, View
 from indexer.phantom.words import SYNTHETIC, report
 
 PICTURES = 6
-_SIZES = (768, 832, 896, 960, 1024)
+_SIZES = (720, 768, 832, 896, 1024)
 # Shares of the transfer syntaxes; the uncompressed ones are few because they are large.
 _SYNTAXES = (
     *(Syntax.JPEG_LS,) * 7, *(Syntax.JPEG_LOSSLESS,) * 4, *(Syntax.RLE,) * 2, *(Syntax.DEFLATED,) * 2,
     Syntax.JPEG_2000, Syntax.EXPLICIT, Syntax.IMPLICIT,
 )  # fmt: skip
+_GOOD_ANSWERS = 6
 _VOIS = (Voi.WINDOW, Voi.WINDOW, Voi.WINDOWS, Voi.LUT, Voi.NONE)
 _README = """SYNTHETIC DEMO ARCHIVE - no patient was ever filmed for it
 
-Every film in this folder is a computed phantom: simple three-dimensional anatomy, projected by X-ray attenuation, with
-findings that are known because they were put there. Names, ages, dates and numbers are made up. Research use only, not for
-diagnosis.
+Every film in this folder is a computed phantom: simple three-dimensional anatomy, projected by X-ray attenuation,
+with findings that are known because they were put there. Names, ages, dates and numbers are made up. Research use
+only, not for diagnosis.
 
 films/       {films} DICOM films and {pictures} pictures (16-bit PNG, JPEG)
 labels.csv   film,label,value: 1 where a finding is present, 0 where it is not
@@ -85,7 +87,7 @@ def write_demo(
 ) -> DemoSummary:
     """Write the archive into `folder` (made if missing; must be empty or hold an older demo's files of the same names).
 
-    `progress` is called with the number of files written so far. Raises BadInput when the folder has other things in it.
+    `progress` is called with the number of files written so far. Raises BadInput when other things are in the folder.
     """
     began = time.monotonic()
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "qrels.txt").exists())):
@@ -137,7 +139,7 @@ def plan_demo(films: int, *, seed: int) -> tuple[DemoFilm, ...]:
             year = int(rng.integers(2012, 2024))
         left_of_patient -= 1
         study += 1
-        findings = cases[study % len(cases)]
+        findings = cases[(study - 1) % len(cases)]
         icu = any(f.kind.device and f.kind not in (Kind.PACEMAKER, Kind.STERNOTOMY) for f in findings)
         shares = [0.05, 0.4, 0.55] if icu else [0.7, 0.18, 0.12]
         frontal = (View.PA, View.AP, View.AP_SUPINE)[int(rng.choice(3, p=shares))]
@@ -187,7 +189,7 @@ def _pictures(last: DemoFilm, cases: list[tuple[Finding, ...]], rng: np.random.G
 
 
 def _cases(films: int, rng: np.random.Generator) -> list[tuple[Finding, ...]]:
-    """What the studies show: all that the queries ask for, again and again, a third of them with something beside it."""
+    """What the studies show: all that the queries ask for, again and again, some with something else beside it."""
     both = (Side.LEFT, Side.RIGHT)
     wanted: list[Finding] = []
 
@@ -198,41 +200,56 @@ def _cases(films: int, rng: np.random.Generator) -> list[tuple[Finding, ...]]:
         severities: tuple[Severity | None, ...] = (None,),
         places: tuple[Place | None, ...] = (None,),
     ) -> None:
-        for side in sides:
-            for severity in severities:
-                for place in places:
-                    wanted.append(sample_finding(kind, rng, side=side, severity=severity, place=place))
+        wanted.extend(
+            sample_finding(kind, rng, side=side, severity=severity, place=place)
+            for side, severity, place in product(sides, severities, places)
+        )
 
     every = tuple(Severity)
     ends = (Severity.SMALL, Severity.LARGE)
     lobes = (Place.UPPER, Place.LOWER)
-    add(Kind.EFFUSION, sides=both, severities=every)
-    add(Kind.EFFUSION, sides=(Side.BILATERAL,), severities=every)
+    add(Kind.EFFUSION, sides=(*both, Side.BILATERAL), severities=every)
     add(Kind.EFFUSION, sides=both, severities=ends)
     add(Kind.PNEUMOTHORAX, sides=both, severities=every)
-    add(Kind.CARDIOMEGALY, severities=every + ends)
-    add(Kind.CONSOLIDATION, sides=both, places=lobes, severities=(Severity.MODERATE, Severity.LARGE))
-    add(Kind.CONSOLIDATION, sides=(Side.RIGHT,), places=(Place.MIDDLE,), severities=every)
-    add(Kind.EDEMA, severities=every + ends)
-    add(Kind.ATELECTASIS, sides=both, severities=every[:2])
-    add(Kind.ATELECTASIS, sides=both, severities=(Severity.LARGE,), places=lobes)
-    add(Kind.NODULE, sides=both, places=lobes)
-    add(Kind.MASS, sides=both, places=lobes)
-    add(Kind.RIB_FRACTURE, sides=both, severities=ends)
+    add(Kind.PNEUMOTHORAX, sides=both, severities=ends)
+    add(Kind.CARDIOMEGALY, severities=(*ends, *ends, *every))
+    add(Kind.CONSOLIDATION, sides=(Side.RIGHT,), places=(*lobes, Place.MIDDLE), severities=every)
+    add(Kind.CONSOLIDATION, sides=(Side.LEFT,), places=lobes, severities=ends)
+    add(Kind.EDEMA, severities=(*ends, *ends, *every))
+    add(Kind.ATELECTASIS, sides=both, severities=(Severity.SMALL, Severity.MODERATE))
+    add(Kind.ATELECTASIS, sides=both, severities=(Severity.LARGE,), places=lobes[1:])
+    add(Kind.NODULE, sides=both, places=(Place.UPPER, Place.UPPER, Place.LOWER))
+    add(Kind.MASS, sides=both, places=(Place.UPPER, Place.LOWER, Place.LOWER))
+    add(Kind.RIB_FRACTURE, sides=both, severities=(Severity.MODERATE, Severity.LARGE))
     add(Kind.HERNIA, severities=every)
     add(Kind.EMPHYSEMA, severities=every)
     add(Kind.VIRAL, severities=every)
-    add(Kind.PLEURAL_THICKENING, sides=both, places=(Place.APICAL, Place.PERIPHERAL))
-    add(Kind.ENDOTRACHEAL_TUBE, places=(Place.TRACHEA, Place.RIGHT_MAIN_BRONCHUS, Place.RIGHT_MAIN_BRONCHUS))
-    add(Kind.NASOGASTRIC_TUBE, places=(Place.STOMACH, Place.STOMACH, Place.OESOPHAGUS))
-    add(Kind.CENTRAL_LINE, sides=both, places=(Place.SVC,))
-    add(Kind.CHEST_TUBE, sides=both)
-    add(Kind.PACEMAKER, sides=(Side.LEFT, Side.LEFT, Side.RIGHT))
-    add(Kind.STERNOTOMY, sides=(None, None))
-    cases: list[tuple[Finding, ...]] = [(finding,) for finding in wanted] + [()] * (len(wanted) // 6)
-    out = [cases[i] for i in rng.permutation(len(cases))]
-    out *= 1 + films // len(out)
-    return [_joined(case, rng) if case and rng.random() < 0.33 else case for case in out]
+    add(Kind.PLEURAL_THICKENING, sides=both, places=(Place.APICAL, Place.APICAL, Place.PERIPHERAL))
+    add(Kind.ENDOTRACHEAL_TUBE, places=(Place.TRACHEA,) * 2 + (Place.RIGHT_MAIN_BRONCHUS,) * 4)
+    add(Kind.NASOGASTRIC_TUBE, places=(Place.STOMACH,) * 4 + (Place.OESOPHAGUS,))
+    add(Kind.CENTRAL_LINE, sides=both, places=(Place.SVC, Place.RIGHT_ATRIUM))
+    add(Kind.CHEST_TUBE, sides=both, places=(Place.APICAL, Place.BASAL))
+    add(Kind.PACEMAKER, sides=(Side.LEFT,) * 4 + (Side.RIGHT,))
+    add(Kind.STERNOTOMY, sides=(None,) * 3)
+    cases: list[tuple[Finding, ...]] = [(finding,) for finding in wanted] + [()] * (len(wanted) // 8)
+    # About one study in seven has a second film, so this many studies there will be.
+    order = _by_need(cases, round(films * 0.84), rng)
+    return [_joined(cases[i], rng) if cases[i] and rng.random() < 0.4 else cases[i] for i in order]
+
+
+def _by_need(cases: list[tuple[Finding, ...]], count: int, rng: np.random.Generator) -> list[int]:
+    """Which case comes when: next is always what helps the queries with the fewest good answers."""
+    alone = [Phantom(0, Body(0), findings=case) for case in cases]
+    answers = np.array([[grade(phantom, query.want) == 2 for query in read_queries()] for phantom in alone])
+    have, used = np.zeros(answers.shape[1]), np.zeros(len(cases))
+    order = []
+    for _ in range(count):
+        gain = answers @ np.maximum(_GOOD_ANSWERS - have, 0.05) + rng.uniform(0, 0.5, len(cases))
+        best = int(np.argmax(gain / (1 + used) ** 2))
+        have += answers[best]
+        used[best] += 1
+        order.append(best)
+    return [order[i] for i in rng.permutation(count)]
 
 
 def _joined(case: tuple[Finding, ...], rng: np.random.Generator) -> tuple[Finding, ...]:

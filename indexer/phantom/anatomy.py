@@ -1,16 +1,17 @@
 """The solid anatomy of one phantom: outlines, lungs' envelope, diaphragm, heart and great vessels, in millimetres.
 
-Sizes follow an adult of 175 cm in deep inspiration (cardiothoracic ratio about 0.45, 10 posterior ribs above the right dome);
-the body's own width, height and depth are applied by the camera.
+Sizes follow an adult of 175 cm in deep inspiration (cardiothoracic ratio about 0.45, 10 posterior ribs above the
+right dome); the body's own width, height and depth are applied by the camera.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.phantom.camera import F32
+from indexer.phantom.camera import F32, f32
 from indexer.phantom.solids import Column, Ellipsoid, ellipsoid
 from indexer.phantom.spec import Kind, Phantom, Place, Severity, Sex, Side, View
 
@@ -19,8 +20,8 @@ LUNGS = (Side.RIGHT, Side.LEFT)
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Solids in body coordinates. `chest` is the inner surface of the rib cage; a lung is what of `chest` and of its `half`
-    lies above its `dome` and outside `inner` (heart, vessels, mediastinum, spine)."""
+    """Solids in body coordinates. `chest` is the inner surface of the rib cage; a lung is what of `chest` and of its
+    `half` lies above its `dome` and outside `inner` (heart, vessels, mediastinum, spine)."""
 
     skin: Column
     muscle: Column
@@ -36,7 +37,7 @@ class Anatomy:
     shift: float
 
 
-def column(rows: list[tuple[float, ...]], *, power: float = 0.5) -> Column:
+def column(rows: Sequence[tuple[float, ...]], *, power: float = 0.5) -> Column:
     """Rows of (y, a, b, cx, cz), joined by a smooth monotone-enough curve sampled every 2 mm."""
     table = np.asarray(rows, float)
     y = np.linspace(table[0, 0], table[-1, 0], int((table[-1, 0] - table[0, 0]) / 2) + 1)
@@ -130,7 +131,7 @@ def _half(sign: int, chest: Column, rng: np.random.Generator) -> Column:
     wide = (1 - lower) * 37 + lower * (0.56 - 0.09 * base) * a_chest
     deep = (1 - lower) * 42 + lower * 1.16 * b_chest
     back = (1 - lower) * -42 + lower * cz
-    return Column(y, *(np.asarray(v, np.float32) for v in (wide * dome, deep * dome, sign * centre, back)))
+    return Column(y, f32(wide * dome), f32(deep * dome), f32(sign * centre), f32(back))
 
 
 def _dome_tops(phantom: Phantom, emphysema: float, rng: np.random.Generator) -> dict[Side, float]:
@@ -160,8 +161,9 @@ def _outline(phantom: Phantom) -> tuple[Column, Column]:
     raised = 18 if phantom.view in (View.AP, View.AP_SUPINE) else 0
     rows = [
         (-190, 62, 62, 0, -36), (-110 - raised, 57, 58, 0, -36), (-76 - raised, 62, 58, 0, -38),
-        (-54 - raised, 84, 62, 0, -40), (-36 - raised, 118 * shoulder, 70, 0, -42), (-16 - raised, 156 * shoulder, 77, 0, -42),
-        (8, 176 * (shoulder + lateral * 0.1), 84, 0, -40), (40, 177 * (shoulder + lateral * 0.1), 92, 0, -35), (80, 168 - 14 * lateral, 100, 0, -28),
+        (-54 - raised, 84, 62, 0, -40), (-36 - raised, 118 * shoulder, 70, 0, -42),
+        (-16 - raised, 156 * shoulder, 77, 0, -42), (8, 176 * (shoulder + lateral * 0.1), 84, 0, -40),
+        (40, 177 * (shoulder + lateral * 0.1), 92, 0, -35), (80, 168 - 14 * lateral, 100, 0, -28),
         (130, 165, 108, 0, -18), (200, 164 * waist, 112, 0, -9), (270, 160 * waist, 110, 0, -3), (340, 160, 110, 0, 0),
         (420, 164, 112, 0, 0),
     ]  # fmt: skip
@@ -223,11 +225,11 @@ def _breasts(phantom: Phantom, rng: np.random.Generator) -> tuple[Ellipsoid, ...
 
 
 def _mediastinum(shift: float) -> tuple[Column | Ellipsoid, ...]:
-    """What lies between the lungs besides the heart: the vessels of the inlet, gullet and fat; and the spine with its muscles."""
+    """What lies between the lungs besides the heart: inlet vessels, gullet, fat; and the spine in its muscles."""
     between = [
         (-60, 30, 34, 0, -40), (-10, 36, 38, 0, -36), (14, 32, 44, 0.1 * shift, -32), (45, 27, 50, 0.4 * shift, -24),
-        (75, 25, 54, 0.8 * shift, -18), (110, 20, 54, shift, -16), (160, 15, 58, shift, -8), (240, 14, 60, 0.6 * shift, -4),
-        (300, 14, 60, 0, 0),
+        (75, 25, 54, 0.8 * shift, -18), (110, 20, 54, shift, -16), (160, 15, 58, shift, -8),
+        (240, 14, 60, 0.6 * shift, -4), (300, 14, 60, 0, 0),
     ]  # fmt: skip
     spine = [
         (-60, 26, 30, 0, -62), (0, 28, 30, 0, -68), (40, 27, 30, 0, -78), (110, 27, 34, 0, -86), (200, 29, 34, 0, -82),
@@ -256,7 +258,7 @@ def _heart(
     ) -> Ellipsoid:
         made = ellipsoid((0, 0, 0), (a, b, c), along=along)
         at = (centre[0] + (x - 10) * wide, centre[1] + (y - 156) * tall, centre[2] + (z - 22) * deep)
-        return Ellipsoid(at, made.axes * np.float32([wide, tall, deep]))
+        return Ellipsoid(at, made.axes * f32([wide, tall, deep]))
 
     old = body.aorta
     axis = (0.70, 0.58 - 0.25 * flat, 0.38)

@@ -25,8 +25,8 @@ def skeleton(phantom: Phantom, anatomy: Anatomy, *, step: float) -> Cloud:
 
 
 def rib_paths(anatomy: Anatomy, lift: F32, *, count: int = 56) -> tuple[F32, F32]:
-    """(24, count, 3) midlines of the ribs from the spine to their front ends, right 1..12 then left 1..12, and their outward
-    normals. `lift` (24,) mm raises the angle of each rib."""
+    """(24, count, 3) midlines of the ribs from the spine to their front ends, right 1..12 then left 1..12, and their
+    outward normals. `lift` (24,) mm raises the angle of each rib."""
     number = np.tile(np.arange(1, 13), 2)[:, None]
     sign = np.repeat([-1.0, 1.0], 12)[:, None]
     end, top, drop = (np.tile(v, 2)[:, None] for v in (_RIB_END, RIB_Y, _RIB_DROP))
@@ -131,9 +131,9 @@ def _spine(phantom: Phantom, step: float) -> Cloud:
     unit = _unit_vertebra(round(step, 2))
     scale = np.stack([half, 0.40 * pitch, 0.8 * half], axis=1)
     middle = np.stack([bend * np.sin((y + 60) / 90), y, spine_axis(y)], axis=1) + rng.uniform(-0.5, 0.5, (len(y), 3))
-    points = middle[:, None, :] + unit.points[None] * scale[:, None, :]
+    points = f32(middle.T)[:, :, None] + unit.points[:, None, :] * scale.T[:, :, None]
     mass = unit.mass[None] * scale.prod(axis=1)[:, None]
-    return Cloud(f32(points.reshape(-1, 3)), f32(mass.reshape(-1)))
+    return Cloud(f32(points.reshape(3, -1)), f32(mass.reshape(-1)))
 
 
 @lru_cache(maxsize=8)
@@ -142,7 +142,7 @@ def _unit_vertebra(step: float) -> Cloud:
     body's half-width, half-height and half-depth; mass in units of their product."""
     rng = np.random.default_rng(3)
     grain = step / 7.0
-    count = int(1500 * (0.5 / step) ** 2) + 300
+    count = int(2600 * (0.5 / step) ** 2) + 300
     even = evenly(count)
     rho, angle, level = np.sqrt(even[:, 0]), 2 * np.pi * even[:, 1], 2 * even[:, 2] - 1
     plate = rng.random(count) < 0.30
@@ -150,17 +150,15 @@ def _unit_vertebra(step: float) -> Cloud:
     rim = (~plate) & (rng.random(count) < 0.35)
     rho = np.where(rim, 0.9 + 0.1 * rho, rho)
     waist = 1 - 0.12 * (1 - level**2)
-    body = np.stack([rho * np.cos(angle) * waist, level, rho * np.sin(angle) * waist], axis=1)
-    parts = [Cloud(body.astype(np.float32), np.full(count, 0.20 * 2 * np.pi / count, np.float32))]
+    body = f32([rho * np.cos(angle) * waist, level, rho * np.sin(angle) * waist])
+    parts = [Cloud(body, np.full(count, 0.20 * 2 * np.pi / count, np.float32))]
     back = smooth_path([(0, 1.3, -2.6), (0, 2.1, -3.2), (0, 3.0, -3.9)], 6)
     parts.append(tube(back, radius=0.15, flat=0.34, step=grain, core=0.3, wall=0.9))
     for sign in (-1, 1):
         ring = np.linspace(0, 2 * np.pi, 14, dtype=np.float32)
         oval = f32([sign * 0.72, -0.3, -1.3]) + np.stack([0.24 * np.cos(ring), 0.62 * np.sin(ring), 0 * ring], axis=1)
         outward = np.stack([np.cos(ring), np.sin(ring), 0 * ring], axis=1).astype(np.float32)
-        parts.append(
-            tube(oval.astype(np.float32), radius=0.09, flat=0.35, across=outward, step=grain, core=0.8, wall=0.8)
-        )
+        parts.append(tube(f32(oval), radius=0.09, flat=0.35, across=outward, step=grain, core=0.42, wall=0.42))
         side = smooth_path([(sign * 0.85, -0.3, -1.7), (sign * 1.4, -0.4, -2.1), (sign * 1.95, -0.55, -2.5)], 8)
         parts.append(tube(side, radius=0.24, flat=0.42, step=grain, core=0.2, wall=0.55))
         lamina = smooth_path([(sign * 0.75, 0.2, -1.8), (sign * 0.4, 0.8, -2.3), (sign * 0.1, 1.3, -2.6)], 6)

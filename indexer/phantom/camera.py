@@ -1,23 +1,25 @@
 """From the body to the film: rotation, then a point source and a flat detector.
 
 Body axes, in millimetres: x to the patient's left, y towards the feet (0 at the lung apices), z to the front.
-Film axes: u to the image's right, v down, w along the ray. On frontal films u follows x, so the patient's right is on the
-image's left.
+Film axes: u to the image's right, v down, w along the ray. On frontal films u follows x, so the patient's right is
+on the image's left.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.phantom.spec import Phantom, View
 
-F32 = NDArray[np.float32]
+# Arrays of reals: float32 wherever they are large; numpy's own functions may give float64 in between.
+F32 = NDArray[np.floating[Any]]
 
 
-def f32(values: object) -> F32:
+def f32(values: object) -> NDArray[np.float32]:
     """Anything as a float32 array."""
     return np.asarray(values, np.float32)
 
@@ -50,13 +52,15 @@ class Camera:
         """(..., 3) body points to (u, v, w) before the perspective, v relative to the central ray."""
         return f32((points - f32([0, _CENTRE_Y, 0])) @ self.rotation.T)
 
-    def project(self, points: F32) -> tuple[F32, F32]:
-        """(N, 3) body points to pixel columns and rows (float)."""
-        turned = self.turn(points)
-        scale = self.magnification(turned[:, 2]) / np.float32(self.pixel)
-        columns = turned[:, 0] * scale - np.float32(self.u0 / self.pixel)
-        rows = turned[:, 1] * scale - np.float32(self.v0 / self.pixel)
-        return columns, rows
+    def project(self, points: F32) -> tuple[F32, F32, F32]:
+        """Pixel columns and rows (float) and depth w of body points (3, N)."""
+        u, v, w = self.rotation @ (points - f32([[0], [_CENTRE_Y], [0]]))
+        scale = self.magnification(w) / np.float32(self.pixel)
+        u *= scale
+        v *= scale
+        u -= np.float32(self.u0 / self.pixel)
+        v -= np.float32(self.v0 / self.pixel)
+        return u, v, w
 
     @property
     def u(self) -> F32:
@@ -71,7 +75,7 @@ class Camera:
     @property
     def y(self) -> F32:
         """(rows,) body heights that the rows show in the middle plane."""
-        return self.v / self.scale[1] + np.float32(_CENTRE_Y)
+        return f32(self.v / self.scale[1] + np.float32(_CENTRE_Y))
 
     def coarser(self, pixel: float) -> Camera:
         """The same view on pixels of at least `pixel` mm."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from indexer.phantom.anatomy import Anatomy
+from indexer.phantom.camera import f32
 from indexer.phantom.spec import Finding, Kind, Phantom, Place, Side
 from indexer.phantom.splat import Cloud, smooth_path, tube
 
-Knots = list[tuple[float, float, float]]
+Point = tuple[float, float, float]
+Knots = list[Point]
 
 
 def devices(phantom: Phantom, anatomy: Anatomy, *, step: float) -> list[Cloud]:
@@ -23,8 +25,8 @@ def devices(phantom: Phantom, anatomy: Anatomy, *, step: float) -> list[Cloud]:
     return out
 
 
-def _line(knots: Knots, *, radius: float, density: float, step: float, hollow: bool = False) -> Cloud:
-    path = smooth_path(knots, 12 * len(knots))
+def _line(knots: object, *, radius: float, density: float, step: float, hollow: bool = False) -> Cloud:
+    path = smooth_path(knots, 12 * len(f32(knots)))
     return tube(path, radius=radius, step=min(step, 0.6), core=0.0 if hollow else density, wall=density, wall_from=0.7)
 
 
@@ -39,7 +41,7 @@ def _endotracheal(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, 
         end = [(0.2 * d, tip - 40, -20), (0.4 * d + rng.uniform(-2, 2), tip, -27)]
     knots = start + end
     stripe: Knots = [(x + 3.6, y, z + 2) for x, y, z in knots]
-    cuff = [k for k in knots if k[1] > -60][0]
+    cuff = next(k for k in knots if k[1] > -60)
     return [
         _line(knots, radius=5.0, density=2.6, step=step, hollow=True),
         _line(stripe, radius=0.95, density=16.0, step=step),
@@ -60,7 +62,7 @@ def _nasogastric(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, s
         ]
     else:
         knots += [(11 + d, 165 + rng.uniform(-14, 10), -42)]
-    tip: Knots = knots[-1:] + [tuple(np.add(knots[-1], np.subtract(knots[-1], knots[-2]) * 0.12))]
+    tip: Knots = [*knots[-1:], tuple(np.add(knots[-1], np.subtract(knots[-1], knots[-2]) * 0.12))]
     return [
         _line(knots, radius=2.6, density=3.2, step=step, hollow=True),
         _line([(x + 1.2, y, z) for x, y, z in knots], radius=0.85, density=16.0, step=step),
@@ -87,7 +89,7 @@ def _chest_tube(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, st
         s = side.sign
         entry = rng.uniform(140, 175)
         if finding.place is Place.BASAL:
-            ends = [(s * 100, 208, -56), (s * 62, 206, -74)]
+            ends: Knots = [(s * 100, 208, -56), (s * 62, 206, -74)]
         else:
             ends = [(s * 112, 92, 10), (s * 88, 48, -14), (s * 62, 24 + rng.uniform(-4, 8), -28)]
         knots: Knots = [(s * 196, entry + 44, 30), (s * 160, entry + 16, 26), (s * 138, entry - 8, 14), *ends]
@@ -112,7 +114,7 @@ def _pacemaker(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, ste
         ],
         axis=1,
     ).astype(np.float32)
-    fill = [ring * np.float32(f) + np.float32([x0, y0, z0]) * np.float32(1 - f) for f in (0.82, 0.6, 0.38, 0.15)]
+    fill = [ring * np.float32(f) + f32([x0, y0, z0]) * np.float32(1 - f) for f in (0.82, 0.6, 0.38, 0.15)]
     inner = 6.5
     clouds = [tube(ring, radius=2.2, flat=3.2, step=step, core=6, wall=9)]
     clouds += [tube(r, radius=2.6, flat=inner, step=step, core=4.2 + 1.6 * i, wall=4.2) for i, r in enumerate(fill)]
@@ -159,19 +161,19 @@ def _monitor(anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cl
     """Electrodes and cables on the skin: not a finding, but on most bedside films."""
     out = []
     for x, y in ((-120, 18), (118, 24), (-134, 176), (120, 196))[: int(rng.integers(2, 5))]:
-        spot = np.float32([x + rng.uniform(-14, 14), y + rng.uniform(-14, 14), 78])
+        spot = f32([x + rng.uniform(-14, 14), y + rng.uniform(-14, 14), 78])
         angle = np.linspace(0, 2 * np.pi, 24)
         ring = spot + np.stack([5 * np.cos(angle), 5 * np.sin(angle), 0 * angle], axis=1)
         out.append(tube(ring.astype(np.float32), radius=1.1, step=step, core=3, wall=3))
-        out.append(_line([tuple(spot), tuple(spot + np.float32([0.5, 1.5, 2]))], radius=2.6, density=5, step=step))
-        away = np.sign(x) * np.float32([1, 0, 0])
+        out.append(_line([tuple(spot), tuple(spot + f32([0.5, 1.5, 2]))], radius=2.6, density=5, step=step))
+        away = np.sign(x) * f32([1, 0, 0])
         knots = [
             spot,
-            spot + away * 14 + np.float32([0, 22, 4]),
-            spot + away * rng.uniform(20, 60) + np.float32([0, rng.uniform(-70, 60), 6]),
-            np.float32([np.sign(x) * 230, y + rng.uniform(-90, 40), 60]),
+            spot + away * 14 + f32([0, 22, 4]),
+            spot + away * rng.uniform(20, 60) + f32([0, rng.uniform(-70, 60), 6]),
+            f32([np.sign(x) * 230, y + rng.uniform(-90, 40), 60]),
         ]
-        out.append(_line([tuple(float(v) for v in k) for k in knots], radius=0.9, density=5.0, step=step))
+        out.append(_line(knots, radius=0.9, density=5.0, step=step))
     return out
 
 

@@ -44,8 +44,8 @@ class Syntax(Enum):
 
 
 class Voi(Enum):
-    """How the file says which stored values to show (PS3.3 C.11.2): not at all, one window, several (the first is meant), or
-    a table."""
+    """How the file says which stored values to show (PS3.3 C.11.2): not at all, one window, several (the first is
+    meant), or a table."""
 
     NONE = "none"
     WINDOW = "window"
@@ -70,8 +70,8 @@ def write_dicom(
 ) -> NDArray[np.uint16]:  # fmt: skip
     """Write a film and return its stored values, uint16 (H, W).
 
-    `bits` is 12 to 16. `digital`: a DX image, else CR. Shown as the file says, the film is `render(phantom, size)` to within a
-    stored step.
+    `bits` is 12 to 16. `digital`: a DX image, else CR. Shown as the file says, the film is `render(phantom, size)` to
+    within a stored step.
     """
     stored, low, high = _stored(render(phantom, size), bits, voi)
     if monochrome1:
@@ -182,7 +182,7 @@ def _compress(data: FileDataset, syntax: Syntax) -> None:
 
 
 def _jpeg_lossless(data: FileDataset) -> bytes:
-    """The frame as JPEG Lossless, selection value 1, encapsulated. pydicom has no encoder for it; gdcm works on files."""
+    """The frame as encapsulated JPEG Lossless, selection value 1, which pydicom cannot write and gdcm can."""
     import gdcm
 
     with TemporaryDirectory() as folder:

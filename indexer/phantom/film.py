@@ -1,4 +1,4 @@
-"""From the water that each ray has crossed to a film: beam, scatter, quanta, detector, processing, collimation, marker."""
+"""From the water that each ray has crossed to a film: beam, scatter, quanta, processing, tone, collimation, marker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from indexer.phantom.camera import F32
+from indexer.phantom.camera import F32, f32
 from indexer.phantom.spec import Phantom, Side, View
 
 _MU = 0.0178  # per mm of water: about 120 kVp, hardened by the patient
@@ -32,7 +32,7 @@ def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator)
     shown = _tone(seen, phantom)
     shutter = _shutter(phantom, shape)
     shown = shown * shutter
-    return np.clip(np.maximum(shown, lead * 0.97), 0, 1).astype(np.float32)
+    return f32(np.clip(np.maximum(shown, lead * 0.97), 0, 1))
 
 
 def lowpass(image: F32, sigma: float) -> F32:

@@ -1,4 +1,4 @@
-"""Graded judgements from specifications: 2 for the finding with all that the query asks of it, 1 for the finding, 0 without.
+"""Graded judgements from specifications: 2 for the finding with all that a query asks of it, 1 for the finding, else 0.
 
 What a query wants is written as conditions joined by ";":
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from indexer.phantom.anatomy import Anatomy
-from indexer.phantom.camera import F32
+from indexer.phantom.camera import F32, f32
 from indexer.phantom.opacities import in_lobe
 from indexer.phantom.solids import Ellipsoid, ellipsoid
 from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side
@@ -49,13 +49,13 @@ def _lesion(finding: Finding, side: Side, anatomy: Anatomy, rng: np.random.Gener
 
 def _spot(place: Place, side: Side, anatomy: Anatomy, radius: float, rng: np.random.Generator) -> F32:
     """A point of the lobe, clear of the heart and not at the very edge where it would be half hidden."""
-    box, low = np.float32([110, 230, 130]), np.float32([22, 14, -75])
-    points = (rng.random((4000, 3), dtype=np.float32) * box + low) * np.float32([side.sign, 1, 1])
+    box, low = f32([110, 230, 130]), f32([22, 14, -75])
+    points = (rng.random((4000, 3), dtype=np.float32) * box + low) * f32([side.sign, 1, 1])
     points = in_lobe(points[in_lung(points, anatomy, side, margin=0.86)], place, side)
     clear = points[(np.abs(points[:, 0]) > 46 + 0.4 * radius) & (points[:, 1] < anatomy.dome_top[side] - 0.7 * radius)]
     points = clear if len(clear) else points
     if not len(points):
-        return np.float32([side.sign * 75, 110, -10])
+        return f32([side.sign * 75, 110, -10])
     return np.asarray(points[rng.integers(0, len(points))])
 
 
@@ -88,7 +88,7 @@ def bands(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Cloud]:
                         (side.sign * (x0 + f * long), y + f * long * tilt + 3 * np.sin(3 * f), z)
                         for f in (0, 0.35, 0.7, 1)
                     ]
-                    across = np.repeat(np.float32([[0, 1, 0.12]]), 20, 0)
+                    across = np.repeat(f32([[0, 1, 0.12]]), 20, 0)
                     thick = (1.1 + rng.uniform(0, 0.8)) * np.sin(np.linspace(0.25, np.pi - 0.25, 20)).astype(np.float32)
                     out.append(
                         tube(
@@ -108,11 +108,11 @@ def _septa(anatomy: Anatomy, side: Side, count: int, rng: np.random.Generator, s
         angle = rng.uniform(-0.5, 0.5)
         x, z = side.sign * a * np.cos(angle), cz + b * np.sin(angle)
         inward = rng.uniform(12, 22)
-        line = np.float32([[x * 0.985, y, z], [x - side.sign * inward, y + rng.uniform(-3, 3), z]])
-        out.append(tube(line, radius=0.55, flat=5.0, across=np.float32([[0, 1, 0]] * 2), step=step, core=0.7, wall=0.7))
+        line = f32([[x * 0.985, y, z], [x - side.sign * inward, y + rng.uniform(-3, 3), z]])
+        out.append(tube(line, radius=0.55, flat=5.0, across=f32([[0, 1, 0]] * 2), step=step, core=0.7, wall=0.7))
     return out
 
 
 def _at(anatomy: Anatomy, y: float) -> tuple[float, float, float, float]:
-    a, b, cx, cz = anatomy.chest.at(np.float32([y]))
+    a, b, cx, cz = anatomy.chest.at(f32([y]))
     return float(a[0]), float(b[0]), float(cx[0]), float(cz[0])

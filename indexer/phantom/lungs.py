@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from indexer.phantom.anatomy import Anatomy
-from indexer.phantom.camera import F32, Camera
+from indexer.phantom.camera import F32, Camera, f32
 from indexer.phantom.solids import Span
 from indexer.phantom.spec import Side
 
@@ -19,8 +19,8 @@ class Lung:
     """Voxels of the film's grid within `rows` and `columns`, in slabs of `thick` mm from
     the depth `near` on.
 
-    `air` (D, h, w): share of the voxel that lies in the pleural cavity, 0..1. `density` (D, h, w): attenuation of what is
-    there, relative to water. x, y, z: body coordinates of the voxels, (D, 1, w), (1, h, 1) and (D, 1, w).
+    `air` (D, h, w): share of the voxel that lies in the pleural cavity, 0..1. `density` (D, h, w): attenuation of
+    what is there, relative to water. x, y, z: body coordinates of the voxels, (D, 1, w), (1, h, 1) and (D, 1, w).
     """
 
     side: Side
@@ -44,7 +44,7 @@ class Lung:
 
     def removed(self) -> F32:
         """(h, w) mm of water that a ray meets less than in a solid body."""
-        return np.einsum("dhw,dhw->hw", self.air, 1 - self.density) * np.float32(self.thick)
+        return f32(np.einsum("dhw,dhw->hw", self.air, 1 - self.density) * self.thick)
 
 
 def lung(anatomy: Anatomy, side: Side, camera: Camera, *, density: float) -> Lung:

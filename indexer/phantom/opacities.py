@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from indexer.phantom.anatomy import Anatomy
-from indexer.phantom.camera import F32
+from indexer.phantom.camera import F32, f32
 from indexer.phantom.lungs import Lung
 from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side
 from indexer.phantom.vessels import HILUM, lung_points
@@ -94,12 +94,12 @@ def _consolidation(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.rando
 
 def _edema(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Generator) -> F32:
     level = finding.severity.level if finding.severity else 0.5
-    hilum = np.float32(HILUM[lung.side]) + np.float32([lung.side.sign * 14, 12, 0])
+    hilum = f32(HILUM[lung.side]) + f32([lung.side.sign * 14, 12, 0])
     wing = blobs(
         lung,
-        np.stack([hilum, hilum + np.float32([lung.side.sign * 14, 42, -6])]),
-        np.float32([42, 46]),
-        np.float32([1, 0.9]),
+        np.stack([hilum, hilum + f32([lung.side.sign * 14, 42, -6])]),
+        f32([42, 46]),
+        f32([1, 0.9]),
     )
     points = lung_points(anatomy, lung.side, rng)
     patches = _texture(lung, rng, points, size=12, count=60)

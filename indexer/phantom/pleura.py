@@ -76,10 +76,10 @@ class Edge:
 
 
 def lung_edge(finding: Finding, anatomy: Anatomy, y: F32) -> Edge:
-    """Where the visceral pleura stands in a pneumothorax, at the heights y (N,). Above the lung's apex inner = outer."""
+    """Where the visceral pleura stands in a pneumothorax, at the heights y (N,); inner = outer above the apex."""
     level = finding.severity.level if finding.severity else 0.5
     high = 0.06 + 1.2 / (1 + (y / 120) ** 2)
-    a, _, cx, _ = anatomy.chest.at(y)
+    a, _, _cx, _ = anatomy.chest.at(y)
     reach = np.maximum(a, 1) * (1 - (0.13 + 0.16 * level + 0.26 * level**3) * high)
     apex = 17 + 22 * level + 28 * level**2
     dome = np.sqrt(np.clip(1 - (np.clip(apex + 40 - y, 0, 40) / 40) ** 2, 0, 1))

@@ -90,7 +90,8 @@ def _parenchyma(phantom: Phantom, view: Camera) -> F32:
 
 
 def _union(group: tuple[Ellipsoid, ...], view: Camera) -> F32:
-    """(H, W) mm of water that a lesion adds (a little calcium makes up for the air that it replaces); its parts overlap and melt into one."""
+    """(H, W) mm of water that a lesion adds; its parts melt into one. A little calcium makes up for the air that it
+    replaces."""
     total = np.zeros((view.rows, view.columns), np.float32)
     for part in group:
         span = part.span(view)
@@ -138,8 +139,7 @@ def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camer
 
 def _seen(vessels: Cloud, lung: Lung, view: Camera) -> Cloud:
     """Vessels show only against air: none in consolidated lung, in fluid, or where a pneumothorax has no lung."""
-    depth = view.turn(vessels.points)[:, 2]
-    column, row = view.project(vessels.points)
+    column, row, depth = view.project(vessels.points)
     slab = ((depth - lung.near) / lung.thick).astype(np.int32)
     index = (
         np.clip(slab, 0, lung.air.shape[0] - 1),

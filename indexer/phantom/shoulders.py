@@ -89,8 +89,9 @@ def _plate(inner: F32, tip: F32, socket: F32, flip: F32, step: float) -> Cloud:
     r1, r2 = np.sqrt(even[:, :1]), even[:, 1:2]
     out = (1 - r1) * socket + r1 * (1 - r2) * inner + r1 * r2 * tip
     out[:, 2:] -= 40 * r1 * (1 - r1) + 24 * r2 * (1 - r2) + 2 * even[:, 2:]
+    out += np.random.default_rng(8).normal(0, 1.2, out.shape).astype(np.float32)
     area = 0.5 * float(np.linalg.norm(np.cross(inner - socket, tip - socket)))
-    return Cloud(out * flip, np.full(len(out), area * 1.7 / len(out), np.float32))
+    return Cloud(f32((out * flip).T), np.full(len(out), area * 1.7 / len(out), np.float32))
 
 
 def _arms(phantom: Phantom, step: float) -> Cloud:

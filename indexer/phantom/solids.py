@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.phantom.camera import F32, Camera
+from indexer.phantom.camera import F32, Camera, f32
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Ellipsoid:
 
     def span(self, camera: Camera) -> Span | None:
         """None when it lies outside the film."""
-        centre = camera.turn(np.float32([self.centre]))[0]
+        centre = camera.turn(f32([self.centre]))[0]
         scale = float(camera.magnification(centre[2]))
         half = self.axes @ camera.rotation.T
         form = np.linalg.inv(half.T @ half)
@@ -63,7 +63,7 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Column:
-    """An upright solid whose cross-section at height `y` is an ellipse with half-axes `a` (x) and `b` (z) around (`cx`, `cz`).
+    """An upright solid. At height `y` its section is an ellipse with half-axes `a` (x), `b` (z) around (`cx`, `cz`).
 
     `power` 0.5 is the true ellipse along the ray; less makes the cross-section boxier, as trunks are.
     """
@@ -76,7 +76,7 @@ class Column:
     power: float = 0.5
 
     def at(self, y: F32) -> tuple[F32, F32, F32, F32]:
-        """(a, b, cx, cz) at the heights y; nothing (a = b = 0) beyond both ends. The rows of the table are evenly spaced."""
+        """(a, b, cx, cz) at the heights y; a = b = 0 beyond both ends. The rows of the table are evenly spaced."""
         place = ((y - self.y[0]) * ((len(self.y) - 1) / (self.y[-1] - self.y[0]))).astype(np.float32)
         low = np.clip(place, 0, len(self.y) - 2).astype(np.int32)
         rest = np.clip(place - low.astype(np.float32), 0, 1)
@@ -112,19 +112,19 @@ class Column:
 
 
 def ellipsoid(
-    centre: tuple[float, float, float], half: tuple[float, float, float], *, along: tuple[float, float, float] | None = None,
-    standing: bool = False,
+    centre: tuple[float, float, float], half: tuple[float, float, float], *,
+    along: tuple[float, float, float] | None = None, standing: bool = False,
 ) -> Ellipsoid:  # fmt: skip
     """An ellipsoid with half-axes `half` mm; `along` turns its first axis into that direction."""
     if along is None:
-        return Ellipsoid(centre, np.diag(np.float32(half)), standing)
+        return Ellipsoid(centre, np.diag(f32(half)), standing)
     first = np.asarray(along, float)
     first = first / np.linalg.norm(first)
     helper = np.array([0.0, 0.0, 1.0]) if abs(first[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
     second = np.cross(helper, first)
     second /= np.linalg.norm(second)
     third = np.cross(first, second)
-    return Ellipsoid(centre, np.float32(np.array([first, second, third]) * np.array(half)[:, None]), standing)
+    return Ellipsoid(centre, f32(np.array([first, second, third]) * np.array(half)[:, None]), standing)
 
 
 def overlap(one: Span, other: Span, shape: tuple[int, int]) -> F32:

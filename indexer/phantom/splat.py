@@ -1,7 +1,7 @@
 """Thin and detailed things (bones, vessels, tubes) as clouds of mass points, summed into the pixels they project to.
 
-Summing the mass of a solid over the pixels is the line integral through it, with the perspective, the foreshortening and
-the overlaps of a real projection: a vessel seen end-on becomes a dense dot, a rib that turns away a bright edge.
+Summing the mass of a solid over the pixels is the line integral through it, with the perspective, the foreshortening
+and the overlaps of a real projection: a vessel seen end-on becomes a dense dot, a rib that turns away a bright edge.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GOLDEN = np.pi * (3 - np.sqrt(5))
 
 @dataclass(frozen=True)
 class Cloud:
-    """`points` (N, 3) mm and `mass` (N,): mm^3 of water that the point attenuates like, beyond what it replaces."""
+    """`points` (3, N) mm and `mass` (N,): mm^3 of water that the point attenuates like, beyond what it replaces."""
 
     points: F32
     mass: F32
@@ -29,13 +29,13 @@ class Cloud:
 def join(clouds: Iterable[Cloud]) -> Cloud:
     parts = list(clouds)
     if not parts:
-        return Cloud(np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
-    return Cloud(np.concatenate([c.points for c in parts]), np.concatenate([c.mass for c in parts]))
+        return Cloud(np.zeros((3, 0), np.float32), np.zeros(0, np.float32))
+    return Cloud(np.concatenate([c.points for c in parts], axis=1), np.concatenate([c.mass for c in parts]))
 
 
 def splat(cloud: Cloud, camera: Camera) -> F32:
     """(rows, columns) mm of water along each ray."""
-    column, row = camera.project(cloud.points)
+    column, row, _ = camera.project(cloud.points)
     inside = (column >= 0) & (row >= 0) & (column < camera.columns) & (row < camera.rows)
     cell = row.astype(np.int32) * camera.columns + column.astype(np.int32)
     total = np.bincount(np.where(inside, cell, 0), weights=cloud.mass * inside, minlength=camera.rows * camera.columns)
@@ -74,7 +74,7 @@ def tubes(
 ) -> Cloud:
     """Tubes along `paths` (T, K, 3), sampled about every `step` mm.
 
-    `radius` (T, K) is the half-thickness in the direction `across` (T, K, 3), `flat` (T, K) that in the third direction.
+    `radius` (T, K) is the half-thickness in the direction `across` (T, K, 3), `flat` (T, K) that in the third one.
     Density, relative to water, is `core` inside and `wall` beyond the fraction `wall_from` of the radius.
     """
     number, knots, _ = paths.shape
@@ -113,15 +113,15 @@ def tubes(
     slide = (rng.random((count, dots), dtype=np.float32) - np.float32(0.5)) * np.float32(at[:, -1].mean() / count)
     one = ra[..., None] * (rho * np.cos(angle)).astype(np.float32)
     two = rb[..., None] * (rho * np.sin(angle)).astype(np.float32)
-    points = np.empty((number, count, dots, 3), np.float32)
+    points = np.empty((3, number, count, dots), np.float32)
     for axis in range(3):
-        points[..., axis] = (
-            middle[..., axis, None] + one * first[..., axis, None] + two * second[..., axis, None]
-            + slide * tangent[..., axis, None]
-        )  # fmt: skip
+        np.multiply(one, first[..., axis, None], out=points[axis])
+        points[axis] += two * second[..., axis, None]
+        points[axis] += slide * tangent[..., axis, None]
+        points[axis] += middle[..., axis, None]
     volume = np.pi * ra * rb * (at[:, -1:] / count) / dots
     mass = volume[..., None] * np.where(rho > wall_from, wall, core).astype(np.float32)
-    return Cloud(points.reshape(-1, 3), mass.reshape(-1).astype(np.float32))
+    return Cloud(points.reshape(3, -1), mass.reshape(-1).astype(np.float32))
 
 
 def smooth_path(knots: object, count: int = 48) -> F32:
@@ -133,7 +133,7 @@ def smooth_path(knots: object, count: int = 48) -> F32:
     f = (t - i)[:, None]
     p0, p1, p2, p3 = k[i], k[i + 1], k[i + 2], k[i + 3]
     curve = p1 + 0.5 * f * (p2 - p0 + f * (2 * p0 - 5 * p1 + 4 * p2 - p3 + f * (3 * (p1 - p2) + p3 - p0)))
-    return curve.astype(np.float32)
+    return f32(curve)
 
 
 def cross(a: F32, b: F32) -> F32:

@@ -156,18 +156,19 @@ def _curves(a: F32, b: F32, c: F32, radius: F32, step: float) -> Cloud:
     t = ((serial + 0.5) / count[which]).astype(np.float32)
     r = radius[which, 0] + t * (radius[which, 1] - radius[which, 0])
     # The curve as a polynomial in t, gathered once: a + t (2 (b - a) + t (a - 2 b + c)).
-    curve = np.concatenate([a, 2 * (b - a), a - 2 * b + c], axis=1)[which]
-    t = t[:, None]
-    points = curve[:, :3] + t * (curve[:, 3:6] + t * curve[:, 6:])
-    points += r[:, None] * _ball()[serial % len(_ball())]
+    curve = np.concatenate([a, 2 * (b - a), a - 2 * b + c], axis=1).T[:, which]
+    points = curve[6:] * t
+    points += curve[3:6]
+    points *= t
+    points += curve[:3]
+    points += r * _ball()[:, serial % _ball().shape[1]]
     mass = np.pi * r**2 * (length[which] / count[which]) * 0.74
-    return Cloud(points.astype(np.float32), mass.astype(np.float32))
+    return Cloud(f32(points), f32(mass))
 
 
 @lru_cache(maxsize=1)
 def _ball() -> F32:
-    """(4096, 3) points strewn through the unit ball."""
+    """(3, 4096) points strewn through the unit ball."""
     rng = np.random.default_rng(2)
-    points = rng.standard_normal((4096, 3), dtype=np.float32)
-    points *= rng.random((4096, 1), dtype=np.float32) ** (1 / 3) / np.linalg.norm(points, axis=1, keepdims=True)
-    return points
+    points = rng.standard_normal((3, 4096), dtype=np.float32)
+    return f32(points * rng.random(4096, dtype=np.float32) ** (1 / 3) / np.linalg.norm(points, axis=0))

@@ -34,7 +34,6 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models that can be searched with.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
-measure_commands.register(app)
 
 
 def main() -> None:
@@ -312,6 +311,8 @@ def _fail(message: str) -> NoReturn:
     typer.echo(f"filmroom: {message}", err=True)
     sys.exit(1)
 
+
+measure_commands.register(app)
 
 if __name__ == "__main__":
     main()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from search.terminal import NOTICE, console
 
 if TYPE_CHECKING:
+    from search.comparing import Compared
+    from search.grounding import Grounding
     from search.measuring import Measured
+    from search.probes import Probed, SavedProbe
+    from search.qrels_making import MadeQrels
+    from search.screening import Screening
+    from search.statistics import Interval
 
 
 def print_evaluation(done: Measured) -> None:
@@ -41,11 +50,154 @@ def print_evaluation(done: Measured) -> None:
         console.print(Text(f"{len(found.unjudged):,} queries have no relevant film here and are left out."))
 
 
+def print_comparison(done: Compared) -> None:
+    found = done.comparison
+    console.print(Text(f"A: {done.a}\nB: {done.b}"))
+    first = found.measures[0].measure
+    table = _table("query", "", f"{first}, B - A")
+    for qid, changes in found.queries.items():
+        table.add_row(Text(qid), Text(done.texts.get(qid, ""), style="dim"), f"{changes[first]:+.3f}")
+    console.print(table)
+    console.print()
+    table = _table("measure", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "better", "worse", words=(0,))
+    for one in found.measures:
+        interval = f"{one.difference.low:+.3f} to {one.difference.high:+.3f}"
+        change = f"{one.difference.value:+.3f}"
+        p = (f"{one.p:.4f}", f"{one.p_holm:.4f}")
+        table.add_row(
+            one.measure, f"{one.a:.3f}", f"{one.b:.3f}", change, interval, *p, str(one.better), str(one.worse)
+        )
+    console.print(table)
+    left = len(found.only_a) + len(found.only_b)
+    said = f", {left} that only one of them has left out" if left else ""
+    console.print(Text(f"{found.n} queries of both{said}. Gain {done.gain.value}. {found.test}. {NOTICE}", style="dim"))
+
+
+def print_made(done: MadeQrels, out: Path) -> None:
+    groups = ", ".join(f"{name} {count}" for name, count in done.groups.items())
+    grades = ", ".join(f"grade {grade} {count:,}" for grade, count in done.grades.items())
+    console.print(Text(f"{out}: {done.judgements:,} judgements of {done.documents:,} films ({grades})."))
+    console.print(Text(f"{done.queries:,} queries ({groups})."))
+    for names, said in (
+        (done.unread, "queries name no finding that the films are judged by"),
+        (done.unjudged, "queries have no film that shows what they ask"),
+    ):
+        if names:
+            console.print(Text(f"{len(names):,} {said}: {_some(names)}"))
+
+
+def print_screening(done: Screening) -> None:
+    table = _table("finding", "selected", "with", "without", "AUC", "95 % interval", "sens.", "spec.", words=(0,))
+    for one in done.findings:
+        row = one.measured
+        rates = (f"{rate:.2f}" if rate is not None and row.auc else "" for rate in (one.sensitivity, one.specificity))
+        counts = (f"{one.selected:,}", f"{row.positives:,}", f"{row.negatives:,}")
+        table.add_row(Text(row.finding), *counts, *_interval(row.auc), *rates)
+    if done.mean is not None:
+        table.add_section()
+        table.add_row("mean", "", "", "", f"{done.mean:.3f}", "", "", "", style="bold")
+    console.print(table)
+    among = f" that pass {done.where}" if done.where else ""
+    console.print(
+        Text(
+            f"{done.model}. {len(done.film_ids):,} films{among}; selected: score at least {done.threshold:g} "
+            f"(similarity to prompts that say it minus to prompts that deny it). Intervals over patients. {NOTICE}",
+            style="dim",
+        )
+    )
+    if done.mean is None:
+        console.print("No AUC: no finding is labelled both present and absent here (filmroom label).")
+
+
+@contextmanager
+def learning(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr that names the finding."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet, transient=True) as bar:
+        task = bar.add_task("Learning", total=None)
+        yield lambda name: bar.update(task, description=f"Learning {name}", advance=1)
+
+
+def print_probed(done: Probed) -> None:
+    for report in done.reports:
+        console.print(Text(report.name, style="bold"))
+        table = _table("films", "head", "AUC", "95 % interval", words=(1,))
+        for point in report.curve:
+            table.add_row(f"{point.films:,}", point.kind.value, *_interval(point.auc))
+        console.print(table)
+        bins = ", ".join(f"{one.said:.2f}: {one.observed:.2f} ({one.films:,})" for one in report.calibration)
+        console.print(Text(f"Calibration, said: observed (films): {bins}. Brier {report.brier:.3f}.", style="dim"))
+        console.print(
+            Text(
+                f"Learned from up to {report.train_films:,} films ({report.train_positives:,} with it); held out "
+                f"{report.test_films:,} ({report.test_positives:,} with it) of {report.test_patients:,} patients.",
+                style="dim",
+            )
+        )
+    for name, why in done.left_out.items():
+        console.print(Text(f"{name}: left out. {why}"))
+    if done.alone:
+        console.print(f"{done.alone:,} labelled films have no patient key: each counts as a patient of its own.")
+    console.print(Text(f"{done.model}. {NOTICE}", style="dim"))
+    _print_unplaced(done.missing, done.ambiguous, "labelled names")
+
+
+def print_saved(found: Sequence[SavedProbe]) -> None:
+    if not found:
+        console.print("No probe is kept. Learn one: filmroom probe --label NAME --save NAME")
+        return
+    table = _table("probe", "finding", "model", "films", "AUC", words=(0, 1, 2))
+    for one in found:
+        auc = "" if one.auc is None else f"{one.auc:.3f}"
+        table.add_row(one.name, Text(one.finding), Text(one.model), f"{one.films:,}", auc)
+    console.print(table)
+
+
+def print_grounding(done: Grounding) -> None:
+    columns = (
+        "finding",
+        "n",
+        "pointing",
+        "95 % interval",
+        "random",
+        "centre",
+        "fixed point",
+        "energy",
+        "95 % interval",
+    )
+    table = _table(*columns, words=(0,))
+    for one in done.rows:
+        blind = (f"{value:.3f}" for value in (one.random, one.centre, one.fixed))
+        style = "bold" if one is done.rows[0] else ""
+        table.add_row(Text(one.name), str(one.n), *_interval(one.pointing), *blind, *_interval(one.energy), style=style)
+    console.print(table)
+    console.print(
+        Text(
+            f"{done.model}. Pointing: the map's highest point lies in a box. Energy: the map's share in the boxes; "
+            "an even map has what random has. Fixed point: for each finding the best one, chosen on these boxes. "
+            f"{NOTICE}",
+            style="dim",
+        )
+    )
+    _print_unplaced(done.missing, done.ambiguous, "films with boxes")
+    if done.unread:
+        console.print(Text(f"{len(done.unread):,} films could not be read: {_some(done.unread)}"))
+
+
+def _interval(found: Interval | None) -> tuple[str, str]:
+    return ("", "") if found is None else (f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
 def _print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str) -> None:
     for names, said in ((missing, "match no film"), (ambiguous, "match several films")):
         if names:
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            console.print(Text(f"{len(names):,} {what} {said}: {shown}"))
+            console.print(Text(f"{len(names):,} {what} {said}: {_some(names)}"))
 
 
 def _table(*columns: str, words: Iterable[int] = (0, 1)) -> Table:

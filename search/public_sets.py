@@ -18,6 +18,8 @@ _VIEWS = {
     "PA": "view PA",
     "AP": "view AP",
     "AP_HORIZONTAL": "view AP SUPINE",
+    "AP SUPINE": "view AP SUPINE",
+    "AP ERECT": "view AP ERECT",
     "L": "view LATERAL",
     "LL": "view LATERAL",
     "LATERAL": "view LATERAL",
@@ -50,7 +52,7 @@ def read_nih(entries: Path, *, boxes: Path | None = None, adjudicated: Path | No
         found = [Statement(idea_of(label)) for label in row.get(labels).split("|") if label]
         boxed = {one.idea for one in placed.get(image, ())}
         found = [*placed.get(image, ()), *(one for one in found if one.idea not in boxed)]
-        documents.append(Document(image, _decided(found, judged.get(image, {})) + _view(row.get(view))))
+        documents.append(Document(image, _decided(found, judged.get(image, {})) + view_statements(row.get(view))))
     return documents
 
 
@@ -73,7 +75,7 @@ def read_chexpert(path: Path) -> list[Document]:
             number = float(value)
             statements.append(Statement(idea_of(column), present=number != 0.0, certain=number >= 0.0))
         documents.append(
-            Document(row.get(name), (*statements, *_view(row.get(projection) or row.get(side))), closed=False)
+            Document(row.get(name), (*statements, *view_statements(row.get(projection) or row.get(side))), closed=False)
         )
     return documents
 
@@ -115,7 +117,7 @@ def read_padchest(path: Path) -> list[Document]:
                 for finding in findings
                 if finding not in {"unchanged", "exclude"}
             ]
-        documents.append(Document(row.get(name), (*dict.fromkeys(statements), *_view(row.get(view)))))
+        documents.append(Document(row.get(name), (*dict.fromkeys(statements), *view_statements(row.get(view)))))
     return documents
 
 
@@ -132,7 +134,7 @@ def read_open_i(path: Path, *, projections: Path | None = None) -> list[Document
         coded = tuple(one for term in mesh for one in _mesh(term))
         denied = tuple(one for one in read_report(text) if not one.present)
         pictures = films.get(report) or [(image, "") for image in images] or [(report, "")]
-        documents += [Document(image, (*coded, *denied, *_view(view))) for image, view in pictures]
+        documents += [Document(image, (*coded, *denied, *view_statements(view))) for image, view in pictures]
     return documents
 
 
@@ -192,7 +194,8 @@ def _value(row: Row, column: str | None) -> float:
     return number
 
 
-def _view(name: str) -> tuple[Statement, ...]:
+def view_statements(name: str) -> tuple[Statement, ...]:
+    """What a view position says of a film; nothing where it is not known."""
     idea = _VIEWS.get(name.strip().upper())
     return (Statement(idea),) if idea else ()
 

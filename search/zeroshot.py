@@ -55,6 +55,13 @@ def prompt_sets() -> tuple[str, ...]:
     return tuple(_file()["sets"])
 
 
+def check_set(name: str) -> str:
+    """Raises BadInput for a set of findings that does not ship."""
+    if name.lower() not in prompt_sets():
+        raise BadInput("There is no set of findings of this name", where=name, fix=f"Known: {', '.join(prompt_sets())}")
+    return name
+
+
 def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
     """Prompts of the findings named, in order; a set's name stands for its findings.
 

@@ -1,0 +1,103 @@
+"""The commands of probes: learn, list, apply, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from db.errors import BadInput
+from search.options import (
+    ArchiveOption,
+    JsonOption,
+    ModelOption,
+    WeightsOption,
+    archive_folder,
+    open_archive,
+    print_json,
+)
+
+probe_app = typer.Typer(help="Learn a finding from labelled films, on the stored vectors.", invoke_without_command=True)
+NameArgument = Annotated[str, typer.Argument(help="The probe's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the program."""
+    app.add_typer(probe_app, name="probe")
+
+
+@probe_app.callback()
+def probe(
+    context: typer.Context,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV: film,label[,value], or film and a column a finding.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The finding, of the table or the archive; may be repeated."),
+    ] = None,
+    save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep it: probe:NAME>0.8 then filters.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots: .html, or .md.")] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learning curve, AUC and calibration of a head on the stored vectors, split by patient. No image is read."""
+    if context.invoked_subcommand is not None:
+        return
+    from search import measure_terminal, probe_page, probes
+    from search.searcher import Searcher
+
+    if labels is None and not label:
+        raise BadInput("there is nothing to learn", fix="Give --labels FILE, or --label NAME of the archive's labels.")
+    if save is not None:
+        probes.check_name(save)
+    searcher = Searcher.open(archive_folder(archive), model, weights=weights)
+    known = probes.labels_of_table(searcher.archive, labels) if labels else probes.labels_of_archive(searcher.archive)
+    with measure_terminal.learning(quiet=as_json) as on_fit:
+        done = probes.learn(searcher, known, label or (), on_fit=on_fit)
+    applied = probes.keep(searcher, save, done) if save is not None else None
+    if report is not None:
+        probe_page.write_page(report, done)
+    if as_json:
+        print_json(done.to_json() | {"saved": save, "applied": applied})
+    else:
+        measure_terminal.print_probed(done)
+        if save is not None:
+            typer.echo(f'Kept as {save}, applied to {applied:,} films. Try: filmroom search "probe:{save}>0.8"')
+
+
+@probe_app.command("list")
+def probe_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """The probes that are kept."""
+    from search import measure_terminal, probes
+
+    kept = open_archive(archive)
+    if as_json:
+        print_json(probes.saved_json(kept))
+    else:
+        measure_terminal.print_saved(probes.saved(kept))
+
+
+@probe_app.command("apply")
+def probe_apply(
+    name: NameArgument, archive: ArchiveOption = None, model: ModelOption = None, as_json: JsonOption = False
+) -> None:
+    """Score the films that came since a probe was kept."""
+    from search import probes
+    from search.searcher import Searcher
+
+    count = probes.apply(Searcher.open(archive_folder(archive), model), name)
+    print_json({"probe": name, "films": count}) if as_json else typer.echo(f"{name} is applied to {count:,} films.")
+
+
+@probe_app.command("remove")
+def probe_remove(name: NameArgument, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """Delete a probe and what it said of films."""
+    from search import probes
+
+    count = probes.remove(open_archive(archive), name)
+    said = f"{name} is deleted, with its probabilities of {count:,} films."
+    print_json({"probe": name, "films": count}) if as_json else typer.echo(said)

@@ -1,4 +1,4 @@
-"""The films of an archive as training films: pixels decoded once, facts from labels and views, sentences from reports."""
+"""An archive's films for training: pixels decoded once, facts from labels and views, sentences from reports."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ def small(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     if scale < 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return np.rint(np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.rint(np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+    return grey
 
 
 def _read(path: Path) -> NDArray[np.uint8]:

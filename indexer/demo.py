@@ -23,11 +23,11 @@ from indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, 
 from indexer.phantom.words import SYNTHETIC, report
 
 PICTURES = 6
-_SIZES = (720, 768, 832, 896, 1024)
+_SIZES = (768, 832, 832, 896, 1024)
 # Shares of the transfer syntaxes; the uncompressed ones are few because they are large.
 _SYNTAXES = (
-    *(Syntax.JPEG_LS,) * 7, *(Syntax.JPEG_LOSSLESS,) * 4, *(Syntax.RLE,) * 2, *(Syntax.DEFLATED,) * 2,
-    Syntax.JPEG_2000, Syntax.EXPLICIT, Syntax.IMPLICIT,
+    *(Syntax.JPEG_LS,) * 11, *(Syntax.JPEG_LOSSLESS,) * 7, *(Syntax.RLE,) * 2, Syntax.DEFLATED, Syntax.JPEG_2000,
+    Syntax.EXPLICIT, Syntax.IMPLICIT,
 )  # fmt: skip
 _GOOD_ANSWERS = 6
 _VOIS = (Voi.WINDOW, Voi.WINDOW, Voi.WINDOWS, Voi.LUT, Voi.NONE)
@@ -155,10 +155,10 @@ def plan_demo(films: int, *, seed: int) -> tuple[DemoFilm, ...]:
                     phantom=phantom,
                     identity=Identity(patient, study, number, date, body.age),
                     size=int(rng.choice(_SIZES)),
-                    syntax=_SYNTAXES[len(plan) * 5 % len(_SYNTAXES)],
+                    syntax=_SYNTAXES[len(plan) * 7 % len(_SYNTAXES)],
                     voi=_VOIS[len(plan) % len(_VOIS)],
                     monochrome1=bool(rng.random() < 0.25),
-                    bits=int(rng.choice([12, 12, 12, 14, 16])) if len(plan) % 7 else 16,
+                    bits=int(rng.choice([12, 14, 16], p=[0.86, 0.08, 0.06])),
                     digital=bool(rng.random() < 0.65),
                 )
             )

@@ -172,7 +172,7 @@ def _header(phantom: Phantom, path: Path, who: Identity, *, digital: bool) -> Fi
 
 def _compress(data: FileDataset, syntax: Syntax) -> None:
     if syntax in (Syntax.RLE, Syntax.JPEG_LS, Syntax.JPEG_2000):
-        plugin = {Syntax.RLE: "pydicom", Syntax.JPEG_LS: "pyjpegls", Syntax.JPEG_2000: "pylibjpeg"}[syntax]
+        plugin = {Syntax.RLE: "gdcm", Syntax.JPEG_LS: "pyjpegls", Syntax.JPEG_2000: "pylibjpeg"}[syntax]
         data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data.compress(syntax.value, encoding_plugin=plugin, generate_instance_uid=False)
     elif syntax is Syntax.JPEG_LOSSLESS:

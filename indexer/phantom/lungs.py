@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from indexer.phantom.anatomy import Anatomy
+from indexer.phantom.anatomy import LUNGS, Anatomy
 from indexer.phantom.camera import F32, Camera, f32
 from indexer.phantom.solids import Span
 from indexer.phantom.spec import Side
 
-SLAB_MM = 10.0
+SLAB_MM = 11.0
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,17 @@ class Lung:
         return f32(np.einsum("dhw,dhw->hw", self.air, 1 - self.density) * self.thick)
 
 
-def lung(anatomy: Anatomy, side: Side, camera: Camera, *, density: float) -> Lung:
-    """The healthy lung of one side on the film's grid; `density` is about 0.25 in deep inspiration."""
-    chest, half = anatomy.chest.span(camera), anatomy.half[side].span(camera)
+def lungs(anatomy: Anatomy, camera: Camera, *, density: float) -> dict[Side, Lung]:
+    """Both healthy lungs on the film's grid; `density` is about 0.25 in deep inspiration."""
+    chest = anatomy.chest.span(camera)
+    inner = [solid.span(camera) for solid in anatomy.inner]
+    return {side: _lung(anatomy, side, chest, inner, camera, density) for side in LUNGS}
+
+
+def _lung(
+    anatomy: Anatomy, side: Side, chest: Span, inner: Sequence[Span | None], camera: Camera, density: float
+) -> Lung:
+    half = anatomy.half[side].span(camera)
     enter, leave = np.maximum(chest.enter, half.enter), np.minimum(chest.leave, half.leave)
     # The chest and the lung's half are magnified by their own depths: where one is missing there is no lung.
     there = (leave > enter) & (chest.length > 0) & (half.length > 0)
@@ -61,8 +70,8 @@ def lung(anatomy: Anatomy, side: Side, camera: Camera, *, density: float) -> Lun
     edges = np.linspace(near, far, slabs + 1, dtype=np.float32)
     thick = float(edges[1] - edges[0])
     air = _share(enter, leave, edges[:-1], thick)
-    for solid in (anatomy.dome[side], *anatomy.inner):
-        _carve(air, solid.span(camera), rows, columns, edges)
+    for span in (anatomy.dome[side].span(camera), *inner):
+        _carve(air, span, rows, columns, edges)
     x, y, z = _grid(camera, rows, columns, (edges[:-1] + edges[1:]) / 2)
     return Lung(side, rows, columns, near, thick, air, np.full(air.shape, density, np.float32), x, y, z)
 

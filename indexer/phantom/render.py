@@ -10,7 +10,7 @@ from indexer.phantom.camera import F32, Camera, camera
 from indexer.phantom.devices import devices
 from indexer.phantom.film import enlarge, expose
 from indexer.phantom.lesions import bands, hernia, round_lesions
-from indexer.phantom.lungs import Lung, lung
+from indexer.phantom.lungs import Lung, lungs
 from indexer.phantom.opacities import paint
 from indexer.phantom.pleura import fill, pleural_lines
 from indexer.phantom.solids import Ellipsoid, Span, overlap
@@ -32,19 +32,20 @@ def render(phantom: Phantom, size: int = 384) -> F32:
     anatomy = build(phantom)
     coarse = view.coarser(_SOLID_MM)
     shape = (view.rows, view.columns)
-    lungs = {side: _diseased(phantom, anatomy, side, coarse) for side in LUNGS}
-    water = enlarge(_solid_water(phantom, anatomy, coarse, lungs), shape)
-    water = water + enlarge(_cloud_water(phantom, anatomy, view.coarser(_CLOUD_MM), coarse, lungs), shape)
+    both = _diseased(phantom, anatomy, coarse)
+    water = enlarge(_solid_water(phantom, anatomy, coarse, both), shape)
+    water = water + enlarge(_cloud_water(phantom, anatomy, view.coarser(_CLOUD_MM), coarse, both), shape)
     rng = np.random.default_rng([phantom.seed, 97])
     return expose(np.maximum(water, 0), phantom, view.pixel, rng)
 
 
-def _diseased(phantom: Phantom, anatomy: Anatomy, side: Side, view: Camera) -> Lung:
+def _diseased(phantom: Phantom, anatomy: Anatomy, view: Camera) -> dict[Side, Lung]:
     breath = _HEALTHY + 0.07 * (0.7 - phantom.technique.inspiration)
-    return fill(paint(lung(anatomy, side, view, density=breath), phantom, anatomy), phantom, anatomy)
+    healthy = lungs(anatomy, view, density=breath)
+    return {side: fill(paint(one, phantom, anatomy), phantom, anatomy) for side, one in healthy.items()}
 
 
-def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, lungs: dict[Side, Lung]) -> F32:
+def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, both: dict[Side, Lung]) -> F32:
     shape = (view.rows, view.columns)
     skin, muscle = anatomy.skin.span(view), anatomy.muscle.span(view)
     water = 0.90 * skin.length + 0.12 * muscle.length
@@ -63,7 +64,7 @@ def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, lungs: dict[S
             water[span.rows, span.columns] -= 0.9 * span.length
     water *= 1 + 0.02 * _mottle(phantom, shape)
     grain = _parenchyma(phantom, view)
-    for one in lungs.values():
+    for one in both.values():
         here = (one.rows, one.columns)
         water[here] -= one.removed() * (1 + grain[here])
     for group in round_lesions(phantom, anatomy):
@@ -120,19 +121,23 @@ def _mottle(phantom: Phantom, shape: tuple[int, int]) -> F32:
     return 0.6 * coarse + 0.35 * fine
 
 
-def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camera, lungs: dict[Side, Lung]) -> F32:
+def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camera, both: dict[Side, Lung]) -> F32:
     step = 0.8 * view.pixel
-    parts = [skeleton(phantom, anatomy, step=1.2 * step), airways(anatomy, step), *devices(phantom, anatomy, step=step)]
+    parts = [
+        skeleton(phantom, anatomy, step=1.3 * step),
+        airways(anatomy, 1.6 * step),
+        *devices(phantom, anatomy, step=step),
+    ]
     rng = np.random.default_rng([phantom.body.seed, 53])
     congested = max((0.14 + 0.12 * f.severity.level for f in phantom.of(Kind.EDEMA) if f.severity), default=0.0)
     pruned = 0.22 if phantom.of(Kind.EMPHYSEMA) else 0.0
     wide = 1 + congested - pruned
-    ends = {side: lung_points(anatomy, side, rng, 3072) for side in LUNGS}
-    arteries = trees(anatomy, {s: p[:2048] for s, p in ends.items()}, rng, root=4.5 * wide, step=1.3 * step)
-    veins = trees(anatomy, {s: p[2048:] for s, p in ends.items()}, rng, root=3.9 * wide, step=1.3 * step)
+    ends = {side: lung_points(anatomy, side, rng, 1536) for side in LUNGS}
+    arteries = trees(anatomy, {s: p[:1024] for s, p in ends.items()}, rng, root=4.5 * wide, step=1.3 * step)
+    veins = trees(anatomy, {s: p[1024:] for s, p in ends.items()}, rng, root=3.9 * wide, step=1.3 * step)
     for side in LUNGS:
-        vessels = join([central(anatomy, side, step, wide=wide), arteries[side], veins[side]])
-        parts.append(_seen(vessels, lungs[side], coarse))
+        vessels = join([central(anatomy, side, 1.4 * step, wide=wide), arteries[side], veins[side]])
+        parts.append(_seen(vessels, both[side], coarse))
     parts += bands(phantom, anatomy, step) + pleural_lines(phantom, anatomy, step)
     return splat(join(parts), view)
 

@@ -83,7 +83,8 @@ def tubes(
     mean = float(np.sqrt(radius.mean() * flat.mean()))
     apart = max(step, min(mean / 4, 3 * step))
     count = max(2, int(at[:, -1].mean() / apart) + 1)
-    dots = int(np.clip(np.pi * mean**2 * apart / (1.3 * step) ** 3, 3, 640))
+    # About as many points fall on each pixel whatever its size.
+    dots = int(np.clip(np.pi * mean**2 * apart / (2.3 * step**2), 3, 640))
     # Where each sample lies among the knots: s grows evenly along each tube.
     share = (np.arange(count, dtype=np.float32) + 0.5) / count
     knot = np.stack([np.interp(share * length[-1], length, np.arange(knots)) for length in at])

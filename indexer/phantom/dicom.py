@@ -71,7 +71,7 @@ def write_dicom(
     """Write a film and return its stored values, uint16 (H, W).
 
     `bits` is 12 to 16. `digital`: a DX image, else CR. Shown as the file says, the film is `render(phantom, size)` to
-    within a stored step.
+    within a stored step (without a VOI the viewer chooses).
     """
     stored, low, high = _stored(render(phantom, size), bits, voi)
     if monochrome1:

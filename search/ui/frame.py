@@ -89,8 +89,7 @@ def with_words(show: Callable[[], None]) -> None:
 
 def require_sign_in() -> None:
     """Where the settings have an `[auth]` table, nothing is shown to anybody who has not signed in (OIDC)."""
-    st.secrets.load_if_toml_exists()
-    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets or st.user.is_logged_in:
+    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets or st.user.get("is_logged_in", False):
         return
     st.title("Filmroom")
     st.write("This archive is open to those who sign in.")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from db import annotations as kept
 from db.archive import Archive
-from db.errors import BadInput
+from db.errors import BadInput, FilmroomError
 from search.query import FIELDS, MAX_CHARACTERS, parse, without_filter
 from search.searcher import Hit, Results, Searcher
 from search.ui import asked as asking
@@ -225,7 +225,7 @@ def _search(searcher: Searcher, asked: Asked) -> Results | None:
                 per_study=asked.per_study,
                 hybrid=asked.hybrid and bool(parse(asked.query).concepts),
             )
-        except BadInput as fault:
+        except FilmroomError as fault:
             st.warning(plain(str(fault)))
             return None
 

@@ -92,7 +92,7 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
                 st.write(plain(findings(film)))
     if film is not None:
         with large:
-            picture.plain_viewer(archive, film, key="judge-viewer")
+            picture.plain_viewer(archive, film, key="judge-viewer", focus=True)
 
 
 def _grade(archive: Archive, given: Judgement) -> None:

@@ -24,7 +24,9 @@ def pixels(film: Film) -> NDArray[np.uint16] | str:
         return str(fault)
 
 
-def plain_viewer(archive: Archive, film: Film, *, key: str, attention: Attention | None = None) -> None:
+def plain_viewer(
+    archive: Archive, film: Film, *, key: str, attention: Attention | None = None, focus: bool = False
+) -> None:
     """The film large; its thumbnail, and the reason, where the original cannot be shown."""
     preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
     found = pixels(film)
@@ -39,4 +41,5 @@ def plain_viewer(archive: Archive, film: Film, *, key: str, attention: Attention
         preview=preview,
         note="The original cannot be shown" if missing else "",
         attention=attention,
+        focus=focus,
     )

@@ -133,11 +133,12 @@ def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected:
     if not present.any() or present.all():
         return ". No AUC: the archive has no labels that say both present and absent."
     area = auc_interval(scores[known], present)
+    span = "" if np.isnan(area.low) else f" ({area.low:.3f} to {area.high:.3f})"
     above = np.arange(len(scores))[known] < selected
     sensitivity = float(above[present].mean())
     specificity = float((~above[~present]).mean())
     return (
-        f". AUC **{area.value:.3f}** ({area.low:.3f} to {area.high:.3f}) over {films(int(known.sum()))} with labels, "
+        f". AUC **{area.value:.3f}**{span} over {films(int(known.sum()))} with labels, "
         f"{number(int(present.sum()))} of them positive; "
         f"here sensitivity {sensitivity:.2f}, specificity {specificity:.2f}"
     )

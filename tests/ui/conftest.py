@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,9 @@ def make_archive(place: Path) -> Path:
     pipeline.index(archive, [source], registry.load_towers("tiny"))
     found = films.films(archive.catalog, films.select_ids(archive.catalog, Filter()).tolist())
     odd = [film for film in found if int(film.path[5:8]) % 2]
+    even = [film for film in found if film not in odd]
     annotations.put_labels(archive.catalog, [(film.id, Label("effusion")) for film in odd])
+    annotations.put_labels(archive.catalog, [(film.id, Label("no finding")) for film in even])
     annotations.put_labels(archive.catalog, [(film.id, Label("<b>bold</b> [x](y)")) for film in odd[:1]])
     said = "Small left pleural effusion. <script>alert(1)</script>"
     reports = [annotations.Report(said, film_id=film.id) for film in odd]
@@ -118,20 +121,22 @@ def make_archive(place: Path) -> Path:
     return archive.folder
 
 
-def stored_films(folder: Path) -> list[int]:
-    """The ids of the films of an archive, by the number in their name."""
-    from db import films
-    from db.archive import Archive
-
-    return [film_id for film_id, path, _ in sorted(films.names(Archive.open(folder).catalog), key=lambda n: n[1])]
-
-
 @pytest.fixture(scope="session")
-def archive_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place = tmp_path_factory.mktemp("reading-room")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(place / "config"))
         yield make_archive(place)
+
+
+@pytest.fixture
+def numbered(archive_folder: Path) -> list[int]:
+    """The ids of the films by the number in their name."""
+    from db import films
+    from db.archive import Archive
+
+    everyone = films.everyone(Archive.open(archive_folder).catalog)
+    return [film.id for film in sorted(everyone, key=lambda film: film.path)]
 
 
 if __name__ == "__main__":  # an archive by hand: python tests/ui/conftest.py FOLDER

@@ -42,6 +42,7 @@ class Viewer {
     if (isNew) {
       Object.assign(this, { film: null, small: null, heat: null, heatUrl: null, view: freshView(), lit: -1 });
       this.paper.width = 0;
+      if (data.focus) this.canvas.focus({ preventScroll: true });
     }
     this.listBoxes(data.boxes ?? []);
     this.showState();

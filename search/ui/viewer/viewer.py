@@ -57,17 +57,19 @@ def viewer(
     note: str = "",
     attention: Attention | None = None,
     regions: tuple[Region, ...] = (),
+    focus: bool = False,
 ) -> bool:
     """Show a film; returns whether the reader asks for the attention map.
 
     `film` is the film's identity: another one resets the view. `pixels` is uint16 (H, W), 0 black to 65535 white;
-    where it is None the WebP `preview` stands in and `note` says why.
+    where it is None the WebP `preview` stands in and `note` says why. With `focus` each new film takes the keyboard.
     """
     attention = attention or Attention(why_not="The attention map needs a query.")
     data: dict[str, Any] = {
         "film": film,
         "alt": alt,
         "note": note,
+        "focus": focus,
         "waiting": pixels is None and not note,
         "preview": media.url(preview, "image/webp", slot=f"{key}-preview") if preview else None,
         "attention": attention.on,

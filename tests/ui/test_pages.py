@@ -1,0 +1,256 @@
+"""The pages' logic, without a browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from db import annotations
+from db.archive import Archive
+from db.films import films
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+NOTICE = "Research use only, not for diagnosis"
+PAGES = ("home", "film", "collections", "zeroshot", "evaluate", "judge", "atlas", "archive")
+HOSTILE = ("<script>alert(1)</script>", "![x](http://evil.example/x.png)", ":red[x] $x$ `y`", "{}[]()")
+
+
+def page(
+    archive: Path, name: str = "home", monkeypatch: pytest.MonkeyPatch | None = None, **parameters: str
+) -> AppTest:
+    """A page of the application, run once."""
+    if monkeypatch is not None:
+        monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive)])
+    import search.ui.frame as frame
+
+    frame.archive_folder.cache_clear()
+    frame._archive.clear()
+    frame.searcher.clear()
+    test = AppTest.from_file(str(APP), default_timeout=60)
+    for key, value in parameters.items():
+        test.query_params[key] = value
+    if name != "home":
+        from streamlit.util import calc_hash
+
+        test._page_hash = calc_hash(name)
+    return test.run()
+
+
+def components(test: AppTest, name: str) -> list[dict[str, Any]]:
+    """What the page handed to its own components of this name."""
+    found = []
+
+    def look(node: Any) -> None:
+        proto = getattr(node, "proto", None)
+        if getattr(proto, "component_name", "") == f"filmroom.{name}":
+            found.append(json.loads(proto.json))
+        for child in getattr(node, "children", {}).values():
+            look(child)
+
+    look(test._tree)
+    return found
+
+
+def shown(test: AppTest) -> list[int]:
+    return [int(item["id"]) for item in components(test, "grid")[0]["items"]]
+
+
+def said(test: AppTest) -> str:
+    kinds = ("markdown", "caption", "title", "subheader", "warning", "error", "info", "success", "text")
+    return "\n".join(str(one.value) for kind in kinds for one in getattr(test, kind))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_and_says_what_it_is_not_for(
+    archive_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, name, monkeypatch)
+    assert not test.exception
+    assert not test.error
+    assert NOTICE in "".join(str(block.proto.body) for block in test.get("html"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_an_archive_every_page_says_how_to_make_one(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(tmp_path / "none", name, monkeypatch)
+    assert not test.exception
+    assert "There is no archive yet" in said(test)
+
+
+def test_a_query_ranks_and_an_address_restores_it(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "home", monkeypatch)
+    test.text_input(key="q").set_value("effusion left").run()
+    first = shown(test)
+    assert len(first) == 24
+    assert test.query_params["q"] == "effusion left"
+    again = page(archive_folder, "home", monkeypatch, q="effusion left")
+    assert again.text_input(key="q").value == "effusion left"
+    assert shown(again) == first
+
+
+def test_filters_are_written_into_the_query_and_read_from_it(
+    archive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "home", monkeypatch, q="mass label:effusion")
+    assert test.multiselect(key="narrow-labels").value == ["effusion"]
+    assert len(shown(test)) == 18
+    test.multiselect(key="narrow-not_labels").select("effusion").run()
+    assert "-label:effusion" in test.text_input(key="q").value
+    assert "No film passes" in said(test)
+
+
+@pytest.mark.parametrize("query", [*HOSTILE, "", "x" * 10_000, 'view:"', "nosuchfield:1", "age:80..10", "\x00\x1b[31m"])
+def test_no_query_breaks_the_page(archive_folder: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    test = page(archive_folder, "home", monkeypatch, q=query)
+    assert not test.exception
+    assert test.text_input(key="q").value is not None
+    assert "<script>" not in said(test)
+
+
+def test_votes_stand_in_the_address_and_can_be_cleared(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = shown(page(archive_folder, "home", monkeypatch, q="effusion"))
+    test = page(archive_folder, "home", monkeypatch, q="effusion", like=str(plain[3]), unlike=str(plain[0]))
+    assert plain[0] not in shown(test)
+    assert "1 film for and 1 film against" in said(test)
+    test.button(key="clear-votes").click().run()
+    assert shown(test) == plain
+    assert "like" not in test.query_params
+
+
+def test_other_words_drop_the_votes_and_other_filters_keep_them(
+    archive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "home", monkeypatch, q="effusion", like="3")
+    test.text_input(key="q").set_value("effusion label:effusion").run()
+    assert test.query_params.get("like") == "3"
+    test.text_input(key="q").set_value("pneumothorax").run()
+    assert "like" not in test.query_params
+
+
+def test_addresses_that_make_no_sense_are_read_as_usual(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "home", monkeypatch, n="9" * 30, like="a,-1,,9" + "9" * 40, sort="odd", study="maybe")
+    assert not test.exception
+    assert len(shown(test)) == 24
+
+
+def test_a_saved_search_comes_back(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "home", monkeypatch, q="edema label:effusion")
+    test.text_input(key="save-as").set_value("<b>mine</b>").run()
+    next(button for button in test.button if button.label == "Save").click().run()
+    test = page(archive_folder, "home", monkeypatch)
+    test.button(key="saved-<b>mine</b>").click().run()
+    assert test.text_input(key="q").value == "edema label:effusion"
+    assert "<b>" not in test.button(key="saved-<b>mine</b>").label.replace("\\<", "")
+    test.button(key="unsave-<b>mine</b>").click().run()
+    assert not annotations.saved_searches(Archive.open(archive_folder).catalog)
+
+
+def test_a_film_shows_its_pixels_facts_report_and_relatives(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "film", monkeypatch, film=str(numbered[1]), q="effusion")
+    viewer = components(test, "viewer")[0]
+    assert (viewer["height"], viewer["width"]) == (400, 340)
+    assert viewer["pixels"]
+    assert viewer["can_attend"]
+    assert viewer["attention"] is False
+    sheets = components(test, "sheet")
+    facts = dict(map(tuple, sheets[0]["facts"]))
+    assert facts["Size"] == "340 by 400 pixels"
+    pieces = sheets[-1]["paragraphs"][0]
+    assert ["effusion", True] in pieces
+    assert "".join(text for text, _ in pieces) == "Small left pleural effusion. <script>alert(1)</script>"
+    nearest = components(test, "grid")[-1]["items"]
+    assert len(nearest) == 12
+    assert str(numbered[1]) not in {item["id"] for item in nearest}
+
+
+@pytest.mark.parametrize("named", ["", "abc", "-1", "9" * 16, "<b>"])
+def test_a_film_that_is_not_there_is_one_line(
+    archive_folder: Path, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "film", monkeypatch, film=named)
+    assert not test.exception
+    assert "No film is named" in said(test) or "no film has this id" in said(test)
+
+
+def test_a_film_whose_file_is_gone_falls_back_to_its_thumbnail(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = films(Archive.open(archive_folder).catalog, [numbered[2]])[0]
+    path = Path(one.root) / one.path
+    aside = path.rename(path.with_suffix(".aside"))
+    try:
+        test = page(archive_folder, "film", monkeypatch, film=str(numbered[2]))
+    finally:
+        aside.rename(path)
+    viewer = components(test, "viewer")[0]
+    assert "pixels" not in viewer
+    assert viewer["preview"]
+    assert "Only the thumbnail can be shown" in said(test)
+
+
+def test_judging_counts_undoes_and_writes_qrels(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Archive.open(archive_folder).catalog
+    test = page(archive_folder, "judge", monkeypatch, judged="effusion")
+    test.text_input(key="judge").set_value("ab").run()
+    for grade in (3, 0, 1):
+        test.button(key=f"grade-{grade}").click().run()
+    assert [one.grade for one in annotations.judgements(catalog, "effusion")] == [3, 0, 1]
+    test.button(key="undo").click().run()
+    assert [one.grade for one in annotations.judgements(catalog, "effusion")] == [3, 0]
+    test = page(archive_folder, "evaluate", monkeypatch, set="Judgements made here")
+    assert not test.warning
+    assert any(metric.label == "nDCG@5" for metric in test.metric)
+    for one in annotations.judgements(catalog):
+        annotations.unjudge(catalog, one)
+
+
+def test_zero_shot_counts_what_its_threshold_selects(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "zeroshot", monkeypatch, finding="effusion")
+    slider = test.slider(key="cut-effusion")
+    slider.set_value(slider.min).run()
+    assert "**36** of 36 films" in said(test)
+    assert "AUC **" in said(test)
+
+
+def test_a_collection_can_be_made_shown_and_deleted(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Archive.open(archive_folder).catalog
+    annotations.collect(catalog, "<i>cohort</i>", numbered[:3])
+    test = page(archive_folder, "collections", monkeypatch)
+    assert shown(test) == numbered[:3]
+    next(button for button in test.button if button.label.startswith("Delete")).click().run()
+    assert not annotations.collections(catalog)
+
+
+def test_the_archive_page_names_what_was_rejected(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "archive", monkeypatch)
+    tables = [table.value for table in test.dataframe]
+    assert any("broken.dcm" in table.to_string() for table in tables)
+    next(button for button in test.button if button.label == "Examine").click().run()
+    assert "All agrees" in said(test)
+
+
+def test_with_auth_nothing_is_shown_before_signing_in(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PAGES:
+        monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive_folder)])
+        from streamlit.util import calc_hash
+
+        test = AppTest.from_file(str(APP), default_timeout=60)
+        test.secrets["auth"] = {"redirect_uri": "http://localhost/oauth2callback", "cookie_secret": "x"}
+        if name != "home":
+            test._page_hash = calc_hash(name)
+        test.run()
+        assert [button.label for button in test.button] == ["Sign in"]
+        assert not components(test, "grid")
+        assert not test.dataframe

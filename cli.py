@@ -269,6 +269,53 @@ def models_remove(
 
 
 @app.command()
+def adapt(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the model.")],
+    archive: ArchiveOption = None,
+    base: Annotated[str, typer.Option(metavar="NAME", help="The model to begin with.")] = "filmroom-mini",
+    weights: WeightsOption = None,
+    only: Annotated[
+        str, typer.Option(metavar="QUERY", help='Which films: fields, such as "view:PA year:2019..".')
+    ] = "",
+    epochs: Annotated[int, typer.Option(min=1, help="At most; it stops when nDCG@5 does not get better.")] = 20,
+    loss: Annotated[str, typer.Option(help="siglip or clip.")] = "siglip",
+    held: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients to validate on.")] = 0.15,
+    train_text: Annotated[bool, typer.Option("--train-text", help="Train the text tower too.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the split, the order and the augmentation.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU where there is one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model on the films of an archive with their labels and reports. Run it again to go on after a kill."""
+    from indexer.adapt.archive import training_films
+    from indexer.adapt.run import adapt as run
+    from indexer.adapt.train import Loss, Options
+    from indexer.clip_towers import usable_device
+    from indexer.registry import checkpoint
+    from search import terminal
+    from search.query import parse
+
+    if loss not in tuple(Loss):
+        raise BadInput("not a loss", where=loss, fix="Use siglip or clip.")
+    source = checkpoint(base, weights=weights)
+    kept = open_archive(archive)
+    options = Options(
+        epochs=epochs,
+        loss=Loss(loss),
+        held=held,
+        train_text=train_text,
+        seed=seed,
+        device=usable_device(device),
+    )
+    with terminal.adapt_progress(quiet=as_json) as (on_films, on_progress):
+        films = training_films(kept, out / "work", where=parse(only).filter, progress=on_films)
+        facts = run(films, source, out, options=options, progress=on_progress)
+    if as_json:
+        print_json({"model": facts.name, "folder": str(out), "films": len(films), "fingerprint": facts.fingerprint})
+    else:
+        terminal.print_adapted(facts.name, out, len(films))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to write the films.")],
     films: Annotated[int, typer.Option(min=120, max=5000, help="How many films.")] = 160,

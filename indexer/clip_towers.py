@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import HFTokenizer
 
-from db.errors import ModelUnavailable
+from db.errors import BadInput, ModelUnavailable
 from db.records import Space
 from indexer.clip_source import ClipSource, hub_folder
 from indexer.model_folder import CONFIG, fingerprint
@@ -32,6 +32,15 @@ _TEXTS_AT_ONCE = 64
 _ALIKE = 0.999
 
 
+def usable_device(asked: str | None) -> str:
+    """The device asked for, else a GPU where torch finds one. Raises BadInput where it does not."""
+    if asked not in (None, "cpu", "cuda"):
+        raise BadInput("not a device", where=asked, fix="Give cpu or cuda, or leave it out.")
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise BadInput("torch finds no GPU here", where=asked, fix="Leave the device out, or give cpu.")
+    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 class ClipTowers:
     """An open_clip model in this process, on the GPU where torch finds one.
 
@@ -40,11 +49,7 @@ class ClipTowers:
     """
 
     def __init__(self, source: ClipSource, *, device: str | None = None) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ModelUnavailable(
-                "torch finds no GPU here", where=source.name, fix="Leave the device out, or give cpu."
-            )
+        self.device = torch.device(usable_device(device))
         self.source = source
         self.preprocess = _preprocess(source)
         self.model = _load(source, self.device)

@@ -88,6 +88,15 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
     )
 
 
+def checkpoint(name: str, *, weights: Path | None = None) -> clip_source.ClipSource:
+    """The open_clip checkpoint of a model, to train from. Raises NotFound, ModelUnavailable."""
+    if weights is not None:
+        if name not in clip_source.architectures():
+            raise NotFound("this is no architecture of open_clip", where=name, fix=_near(name))
+        return clip_source.from_architecture(name, weights)
+    return _here(describe(name))
+
+
 def list_models() -> list[ModelCard]:
     """Every model known by name: bundled, known, then added."""
     return [_ready(card) for card in _known().values()]
@@ -162,6 +171,10 @@ def _load(card: ModelCard, device: str | None) -> Towers:
         if card.origin is Origin.ADDED:
             facts = replace(facts, name=card.name, prompt=card.prompt)
         return OnnxTowers(folder, device=device, facts=facts)
+    return export.towers(_here(card), device=device)
+
+
+def _here(card: ModelCard) -> clip_source.ClipSource:
     source = _source(card)
     if source is None:
         size = f" ({card.size_mb} MB, licence {card.licence})" if card.size_mb else ""
@@ -170,7 +183,7 @@ def _load(card: ModelCard, device: str | None) -> Towers:
             where=card.name,
             fix=f"Download it: filmroom models add {card.name if card.origin is Origin.KNOWN else card.load}",
         )
-    return export.towers(source, device=device)
+    return source
 
 
 def _source(card: ModelCard) -> clip_source.ClipSource | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,12 +102,13 @@ def print_screening(done: Screening) -> None:
     console.print(
         Text(
             f"{done.model}. {len(done.film_ids):,} films{among}; selected: score at least {done.threshold:g} "
-            f"(similarity to prompts that say it minus to prompts that deny it). Intervals over patients. {NOTICE}",
+            f"(similarity to prompts that say it minus to prompts that deny it). Intervals over "
+            f"patients; mean and interval need five films with and five without the finding. {NOTICE}",
             style="dim",
         )
     )
     if done.mean is None:
-        console.print("No AUC: no finding is labelled both present and absent here (filmroom label).")
+        console.print("No mean AUC: too few films are labelled with and without a finding (filmroom label).")
 
 
 @contextmanager
@@ -115,7 +117,9 @@ def learning(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet, transient=True) as bar:
+    screen = Console(stderr=True, highlight=False)
+    # What is no screen would keep an empty line of it.
+    with Progress(*columns, console=screen, disable=quiet or not screen.is_terminal, transient=True) as bar:
         task = bar.add_task("Learning", total=None)
         yield lambda name: bar.update(task, description=f"Learning {name}", advance=1)
 
@@ -187,7 +191,9 @@ def print_grounding(done: Grounding) -> None:
 
 
 def _interval(found: Interval | None) -> tuple[str, str]:
-    return ("", "") if found is None else (f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}")
+    if found is None:
+        return "", ""
+    return f"{found.value:.3f}", "too few films" if math.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -121,9 +121,10 @@ def evaluate_questions(
 
 
 def _firsts(everyone: Sequence[Film]) -> dict[int, int]:
-    """Film id -> the first film of its study; films without a study stand for themselves."""
+    """Film id -> the first film of its study by path (ids depend on which file was decoded first); films without a
+    study stand for themselves."""
     first: dict[str, int] = {}
-    for film in everyone:
+    for film in sorted(everyone, key=lambda film: (film.path, film.frame)):
         if film.tags.study_uid:
             first.setdefault(film.tags.study_uid, film.id)
     return {film.id: first.get(film.tags.study_uid or "", film.id) for film in everyone}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,5 +45,13 @@ def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
 
 
 def print_json(value: object) -> None:
-    """One line; what JSON does not know is printed as text."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+    """One line; what is not a number is null, and what JSON does not know is printed as text."""
+    typer.echo(json.dumps(_plain(value), ensure_ascii=False, default=str))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

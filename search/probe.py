@@ -23,7 +23,7 @@ _DRAWS = 5
 _TEST = 0.3
 _BINS = 10
 _CROSS_VALIDATED = 2_000
-_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+_PENALTIES = {Kind.LINEAR: (1e-3, 1e-2, 1e-1, 1.0), Kind.MLP: (1e-4, 1e-3, 1e-2, 1e-1)}
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -106,7 +106,7 @@ def probe(
             scores = []
             for draw in range(_DRAWS if size < len(train) else 1):
                 chosen = _draw(train, target, size=size, seed=seed + 1000 * draw)
-                strength = _penalty(data[chosen], target[chosen], keys[chosen], name=name, space=space)
+                strength = _penalty(data[chosen], target[chosen], keys[chosen], name=name, space=space, kind=kind)
                 head = fit_head(
                     data[chosen], target[chosen], name=name, space=space, kind=kind, penalty=strength, seed=draw
                 )
@@ -168,8 +168,16 @@ def _draw(train: Ints, truth: NDArray[np.bool_], *, size: int, seed: int) -> Int
     return chosen
 
 
-def _penalty(data: Floats, truth: NDArray[np.bool_], patients: NDArray[Any], *, name: str, space: Space) -> float:
-    """The penalty with the best cross-validated log loss of the linear head, folds by patient; 0.1 for few films."""
+def _penalty(
+    data: Floats,
+    truth: NDArray[np.bool_],
+    patients: NDArray[Any],
+    *,
+    name: str,
+    space: Space,
+    kind: Kind = Kind.LINEAR,
+) -> float:
+    """The penalty with the best cross-validated log loss, folds by patient; the middle one for few films."""
     rng = np.random.default_rng(0)
     some = rng.permutation(len(data))[:_CROSS_VALIDATED]
     data, truth = data[some], truth[some]
@@ -177,17 +185,17 @@ def _penalty(data: Floats, truth: NDArray[np.bool_], patients: NDArray[Any], *, 
     folds = rng.permutation(len(unique))[inverse] % 3
     usable = all(0 < truth[folds != fold].sum() < (folds != fold).sum() for fold in range(3))
     if len(data) < 40 or not usable:
-        return 0.1
+        return _PENALTIES[kind][2]
     losses = []
-    for strength in _PENALTIES:
+    for strength in _PENALTIES[kind]:
         said = np.empty(len(data))
         for fold in range(3):
             inside = folds != fold
-            head = fit_head(data[inside], truth[inside], name=name, space=space, penalty=strength)
+            head = fit_head(data[inside], truth[inside], name=name, space=space, kind=kind, penalty=strength)
             said[~inside] = head.probabilities(data[~inside])
         said = np.clip(said, 1e-6, 1 - 1e-6)
         losses.append(-np.mean(np.where(truth, np.log(said), np.log(1 - said))))
-    return _PENALTIES[int(np.argmin(losses))]
+    return _PENALTIES[kind][int(np.argmin(losses))]
 
 
 def _curve_auc(scores: Sequence[Floats], truth: NDArray[np.bool_], patients: NDArray[Any]) -> Interval:

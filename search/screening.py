@@ -37,7 +37,7 @@ class ScreenedFinding:
 
 @dataclass(frozen=True)
 class Screening:
-    """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is over the findings with an AUC."""
+    """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is that of a ZeroShotTable."""
 
     model: str
     where: str

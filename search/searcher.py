@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db import films, fulltext, spaces
+from db.annotations import label_values
 from db.archive import Archive
 from db.errors import BadInput, ModelUnavailable, NotFound
 from db.records import Film, Filter
@@ -30,7 +31,8 @@ FUSED = 200
 
 @dataclass(frozen=True)
 class Hit:
-    """One film of an answer. `score` is a cosine (a fused score with `hybrid`), None where only a filter was asked;
+    """One film of an answer. `score` is a cosine (a fused score with `hybrid`, a probe's probability where that is all
+    that was asked), None where only a filter was asked;
     `percentile` says how many per cent of the archive's films score below it for the same query."""
 
     rank: int
@@ -104,7 +106,7 @@ class Searcher:
         vector = self._vector(asked, like, unlike)
         wanted = offset + k
         if vector is None:
-            ranked = [(int(film_id), math.nan) for film_id in self._unranked(within)]
+            ranked = self._unranked(within, asked.filter)
         elif hybrid:
             ranked = self._fused(asked, vector, wanted if not per_study else total, within)
         else:
@@ -168,8 +170,13 @@ class Searcher:
         allowed = films.select_ids(self.catalog, where)
         return np.setdiff1d(allowed, named) if named else allowed
 
-    def _unranked(self, within: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        return films.select_ids(self.catalog, Filter()) if within is None else within
+    def _unranked(self, within: NDArray[np.int64] | None, where: Filter) -> list[tuple[int, float]]:
+        """Without words: by id, or by the probability of the first probe that the filter names."""
+        ids = films.select_ids(self.catalog, Filter()) if within is None else within
+        if not where.scores:
+            return [(film_id, math.nan) for film_id in ids.tolist()]
+        said = label_values(self.catalog, sources=["probe"]).get(where.scores[0].name.lower(), {})
+        return sorted(((film_id, said[film_id]) for film_id in ids.tolist()), key=lambda pair: (-pair[1], pair[0]))
 
     def _ranked(self, vector: NDArray[np.float32], k: int, within: NDArray[np.int64] | None) -> list[tuple[int, float]]:
         found = self.index.search(vector[None], k, within)

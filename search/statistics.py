@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 SAMPLES = 2_000
+FEWEST = 5
+"""Films of each class that an interval of an AUC needs."""
 _SEED = 20240229
 
 
@@ -99,10 +101,11 @@ def auc_interval(
     seed: int = _SEED,
 ) -> Interval:
     """AUC with a bootstrap interval over films, or over `groups` (patients) where given, so that films of one
-    patient stay together. Resamples with only one class are drawn again."""
+    patient stay together. With fewer than FEWEST films of a class the interval is NaN: resampling so few says nothing.
+    """
     values, positive = np.asarray(scores, dtype=np.float64), np.asarray(truth, dtype=bool)
     value = auc(values, positive)
-    if np.isnan(value):
+    if min(positive.sum(), (~positive).sum()) < FEWEST:
         return Interval(value, float("nan"), float("nan"), int(positive.size))
     keys = np.arange(positive.size) if groups is None else np.asarray(groups)
     members = _members(keys)

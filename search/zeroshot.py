@@ -41,7 +41,7 @@ class ZeroShotRow:
 
 @dataclass(frozen=True)
 class ZeroShotTable:
-    """`mean` is over the findings that have an AUC."""
+    """`mean` is over the findings whose AUC has an interval: at least five films with and five without them."""
 
     rows: tuple[ZeroShotRow, ...]
     mean: float | None
@@ -138,7 +138,7 @@ def zero_shot_table(
         both = present.any() and not present.all()
         interval = auc_interval(values[known], present, groups=patients) if both else None
         rows.append(ZeroShotRow(finding, int(present.sum()), int((~present).sum()), interval))
-    measured = [row.auc.value for row in rows if row.auc]
+    measured = [row.auc.value for row in rows if row.auc and not np.isnan(row.auc.low)]
     return ZeroShotTable(tuple(rows), float(np.mean(measured)) if measured else None)
 
 

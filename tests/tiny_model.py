@@ -19,10 +19,12 @@ from indexer.preprocess import Preprocess
 SIZE, DIM, WORDS = 32, 16, 512
 
 
-def make_model(folder: Path, *, name: str = "tiny", seed: int = 0, has_text: bool = True) -> Path:
+def make_model(
+    folder: Path, *, name: str = "tiny", seed: int = 0, has_text: bool = True, has_patches: bool = False
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    _image_graph(folder / IMAGE_GRAPH, rng)
+    _image_graph(folder / IMAGE_GRAPH, rng, has_patches=has_patches)
     if has_text:
         _text_graph(folder / TEXT_GRAPH, rng)
         vocabulary = {"[UNK]": 0, **{chr(letter): at + 1 for at, letter in enumerate(range(32, 127))}}
@@ -40,7 +42,7 @@ def make_model(folder: Path, *, name: str = "tiny", seed: int = 0, has_text: boo
     return folder
 
 
-def _image_graph(path: Path, rng: np.random.Generator) -> None:
+def _image_graph(path: Path, rng: np.random.Generator, *, has_patches: bool) -> None:
     weights = rng.normal(size=(64, DIM)).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["pixels"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
@@ -48,12 +50,22 @@ def _image_graph(path: Path, rng: np.random.Generator) -> None:
         helper.make_node("MatMul", ["flat", "weights"], ["raw"]),
         helper.make_node("LpNormalization", ["raw"], ["embedding"], axis=1, p=2),
     ]
+    outputs = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", DIM])]
+    constants = [numpy_helper.from_array(weights, "weights")]
+    if has_patches:
+        filters = rng.normal(size=(DIM, 1, 4, 4)).astype(np.float32)
+        constants.append(numpy_helper.from_array(filters, "filters"))
+        nodes += [
+            helper.make_node("Conv", ["pixels", "filters"], ["maps"], strides=[4, 4]),
+            helper.make_node("Transpose", ["maps"], ["patches"], perm=[0, 2, 3, 1]),
+        ]
+        outputs.append(helper.make_tensor_value_info("patches", TensorProto.FLOAT, ["n", 8, 8, DIM]))
     graph = helper.make_graph(
         nodes,
         "image",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 1, SIZE, SIZE])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", DIM])],
-        [numpy_helper.from_array(weights, "weights")],
+        outputs,
+        constants,
     )
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
 

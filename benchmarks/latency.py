@@ -1,6 +1,6 @@
 """Latency of the vector search against raw FAISS, on made vectors of several archive sizes and filters.
 
-    python benchmarks/search.py [--sizes 1000 10000 100000] [--dim 256]
+    python benchmarks/latency.py [--sizes 1000 10000 100000] [--dim 256]
 
 Prints one table; the ratio is our search over FAISS's own on the same vectors in the same run.
 """

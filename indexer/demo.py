@@ -23,7 +23,7 @@ from indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, 
 from indexer.phantom.words import SYNTHETIC, report
 
 PICTURES = 6
-_SIZES = (768, 832, 832, 896, 1024)
+_SIZES = (768, 768, 832, 896, 1024)
 # Shares of the transfer syntaxes; the uncompressed ones are few because they are large.
 _SYNTAXES = (
     *(Syntax.JPEG_LS,) * 11, *(Syntax.JPEG_LOSSLESS,) * 7, *(Syntax.RLE,) * 2, Syntax.DEFLATED, Syntax.JPEG_2000,

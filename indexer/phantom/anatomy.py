@@ -228,15 +228,15 @@ def _mediastinum(shift: float) -> tuple[Column | Ellipsoid, ...]:
     """What lies between the lungs besides the heart: inlet vessels, gullet, fat; and the spine in its muscles."""
     between = [
         (-60, 30, 34, 0, -40), (-10, 36, 38, 0, -36), (14, 32, 44, 0.1 * shift, -32), (45, 27, 50, 0.4 * shift, -24),
-        (75, 25, 54, 0.8 * shift, -18), (110, 20, 54, shift, -16), (160, 15, 58, shift, -8),
-        (240, 14, 60, 0.6 * shift, -4), (300, 14, 60, 0, 0),
+        (75, 25, 54, 0.8 * shift, -18), (110, 23, 54, shift, -16), (160, 22, 58, shift, -8),
+        (240, 23, 60, 0.6 * shift, -4), (300, 24, 60, 0, 0),
     ]  # fmt: skip
     spine = [
         (-60, 26, 30, 0, -62), (0, 28, 30, 0, -68), (40, 27, 30, 0, -78), (110, 27, 34, 0, -86), (200, 29, 34, 0, -82),
         (300, 30, 34, 0, -76),
     ]  # fmt: skip
     # Soft at their sides: tissue thins out there, and no sharp line runs down a real film.
-    return column(between, power=0.62), column(spine, power=1.0)
+    return column(between, power=0.9), column(spine, power=1.0)
 
 
 def _heart(

@@ -141,7 +141,7 @@ def _unit_vertebra(step: float) -> Cloud:
     """A waisted body with dense end plates, two pedicles, transverse processes and a spinous process, in units of the
     body's half-width, half-height and half-depth; mass in units of their product."""
     rng = np.random.default_rng(3)
-    grain = step / 7.0
+    grain = step / 22.0
     count = int(2600 * (0.5 / step) ** 2) + 300
     even = evenly(count)
     rho, angle, level = np.sqrt(even[:, 0]), 2 * np.pi * even[:, 1], 2 * even[:, 2] - 1

@@ -103,5 +103,5 @@ def _arms(phantom: Phantom, step: float) -> Cloud:
     paths = _both(shaft)
     across = np.zeros_like(paths) + f32([0, 0.1, 1])
     return tubes(
-        paths, radius=radius, flat=radius, across=across, step=1.7 * step, core=0.22, wall=0.75, wall_from=0.78
+        paths, radius=radius, flat=radius, across=across, step=1.25 * step, core=0.22, wall=0.75, wall_from=0.78
     )

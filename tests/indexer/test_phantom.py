@@ -26,6 +26,7 @@ from indexer.phantom import (
     sample_body,
     sample_finding,
 )  # fmt: skip
+from indexer.phantom.camera import camera
 
 SIZE = 192
 SQUARE = Technique(field_width=380, field_height=380, shift_y=15)
@@ -155,15 +156,15 @@ def test_fluid_lies_flat_when_standing_and_behind_when_lying() -> None:
     assert lying[upper].sum() / lying.sum() > 1.5 * standing[upper].sum() / standing.sum()
 
 
-def test_bedside_hearts_look_larger() -> None:
-    def width(view: View) -> int:
-        row = film(view=view)[int(0.55 * SIZE)]
-        middle = SIZE // 2
-        bright = row > 0.5 * (row[middle] + np.percentile(row[SIZE // 5 : -SIZE // 5], 10))
-        left = middle - int(np.argmin(bright[:middle][::-1]))
-        return int(np.argmin(bright[middle:])) + middle - left
+def test_what_is_far_from_the_detector_is_magnified() -> None:
+    """The heart lies in front: it looks larger on AP films, whose source is in front."""
+    front = np.float32([[-60, 60], [150, 150], [50, 50]])
 
-    assert width(View.AP) > width(View.PA)
+    def width(view: View) -> float:
+        columns, _, _ = camera(Phantom(1, Body(1), view, SQUARE), SIZE).project(front)
+        return float(columns[1] - columns[0])
+
+    assert width(View.AP) > 1.05 * width(View.PA) > 0
 
 
 def test_describe_and_report_say_what_is_there_and_what_is_not() -> None:

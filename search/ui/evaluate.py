@@ -187,11 +187,15 @@ def _groups(measured: Measured, measure: str) -> None:
         ]
     ).sort_values("mean", ascending=False)
     base = alt.Chart(table).encode(y=alt.Y("Group:N", sort=None, title=None))
-    bars = base.mark_bar(opacity=0.6).encode(
+    bars = base.mark_bar(opacity=0.6, height=12).encode(
         x=alt.X("mean:Q", scale=alt.Scale(domain=[0, 1]), title=f"mean {measure}, 95 %")
     )
-    ends = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    st.altair_chart(alt.layer(bars, ends), width="stretch", alt=f"Mean {measure} by kind of query, with intervals")
+    ends = base.mark_rule(strokeWidth=2, color="#e5a561").encode(x="low:Q", x2="high:Q")
+    st.altair_chart(
+        alt.layer(bars, ends, height=alt.Step(22)),
+        width="stretch",
+        alt=f"Mean {measure} by kind of query, with intervals",
+    )
 
 
 def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, text: str, *, judged_only: bool) -> None:

@@ -14,7 +14,7 @@ from db import annotations as kept
 from db import films
 from db.archive import Archive
 from db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
-from db.records import Film
+from db.records import Film, Label
 from search.heatmap import heat_map
 from search.originals import radiograph
 from search.query import Query, parse
@@ -147,7 +147,10 @@ def _words(archive: Archive, film: Film, asked: Asked) -> None:
         ("Patient key", tags.patient_key),
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
-    labels = [(one.name, f"{one.value:g} ({one.source})" if one.value != 1 else one.source) for one in film.labels]
+    labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]
+    absent = ", ".join(one.name for one in film.labels if one.value == 0)
+    if absent:
+        labels.append(("Absent", absent))
     known = _concepts(asked.query)
     words = [*(known.positive if known else ()), *(known.filter.phrases if known else ())]
     sheet(key="facts", facts=[(name, str(value)) for name, value in facts if value not in (None, "")])
@@ -160,6 +163,10 @@ def _words(archive: Archive, film: Film, asked: Asked) -> None:
         sheet(key="reports", texts=reports, words=words)
     _marks(archive, film)
     _link_out(film)
+
+
+def _present(film: Film) -> list[Label]:
+    return [one for one in film.labels if one.value > 0]
 
 
 def _marks(archive: Archive, film: Film) -> None:

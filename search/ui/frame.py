@@ -132,7 +132,7 @@ def no_archive() -> None:
         st.switch_page(pages()["archive"])
 
 
-@st.cache_resource(show_spinner="Loading the model")
+@st.cache_resource(show_spinner=False)
 def searcher(folder: Path, model: str | None = None) -> Searcher:
     """One for all sessions: the model is loaded once."""
     from search.searcher import Searcher

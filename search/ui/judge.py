@@ -76,7 +76,7 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
             st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
             for grade, meaning in GRADES.items():
                 st.button(
-                    f"{grade}: {meaning}",
+                    meaning,
                     key=f"grade-{grade}",
                     shortcut=str(grade),
                     width="stretch",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import sys
+import threading
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
@@ -36,8 +38,27 @@ def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501) -> l
     flags = [f"--{name}={value}" for name, value in options.items()]
     if is_loopback(host):
         flags += [f"--server.allowedHosts={name}" for name in dict.fromkeys((*LOCAL_NAMES, host))]
-    program = [sys.executable, "-m", "streamlit", "run", str(HOME / "app.py"), *flags]
-    return [*program, "--", "--archive", str(archive)]
+    start = f"import sys; sys.path.insert(0, {str(HOME)!r}); from search.ui.launch import main; main()"
+    # -P: the folder it is started in must not lend us its modules.
+    return [sys.executable, "-P", "-c", start, "run", str(HOME / "app.py"), *flags, "--", "--archive", str(archive)]
+
+
+def main() -> None:
+    """Streamlit's own command line, with the model loading beside it: the first visitor need not wait for both."""
+    archive = Path(sys.argv[sys.argv.index("--archive") + 1])
+    threading.Thread(target=_warm, args=(archive,), daemon=True).start()
+    from streamlit.web.cli import main as streamlit
+
+    streamlit(prog_name="streamlit")
+
+
+def _warm(archive: Path) -> None:
+    from db.errors import FilmroomError
+    from search.ui import frame, home  # noqa: F401 (the first page, so that its imports are done)
+
+    # What is wrong with the archive or its model, the pages say.
+    with contextlib.suppress(FilmroomError):
+        frame.searcher(archive).search("chest film", k=1)
 
 
 def is_loopback(host: str) -> bool:

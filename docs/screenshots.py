@@ -1,0 +1,141 @@
+"""Pictures of every page, dark, 1440 pixels wide, on the synthetic demo archive: python docs/screenshots.py ARCHIVE.
+
+The archive is one that `filmroom demo` and `filmroom index` made, with its labels and reports. Needs playwright and a
+Chromium. Pictures go to docs/images/, or with --out FOLDER elsewhere; --width and --light take other ones to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from search.ui.launch import command  # noqa: E402
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+QUERY = "large left pleural effusion"
+
+
+def attend(page: Any) -> None:
+    page.locator("[data-act=attention]").click()
+    page.locator(".warn").wait_for(state="visible")
+
+
+def name_judge(page: Any) -> None:
+    box = page.get_by_role("textbox", name="Judge")
+    box.fill("demo")
+    box.press("Enter")
+    page.wait_for_selector("[data-act=invert]:enabled")
+
+
+def open_first(page: Any) -> None:
+    page.locator(".grid .frame").first.click()
+    page.wait_for_selector("[data-act=invert]:enabled")
+    settle(page)
+    attend(page)
+
+
+def drag_region(page: Any) -> None:
+    page.wait_for_timeout(1500)
+    area = page.locator("canvas.marks, .vega-embed canvas, .vega-embed svg").first.bounding_box()
+    page.mouse.move(area["x"] + area["width"] * 0.55, area["y"] + area["height"] * 0.35)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] * 0.85, area["y"] + area["height"] * 0.75, steps=8)
+    page.mouse.up()
+    page.locator(".grid .frame").first.wait_for()
+
+
+def nothing(page: Any) -> None:
+    pass
+
+
+PAGES: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
+    ("search", f"/?q={QUERY.replace(' ', '+')}", nothing),
+    ("start", "/", nothing),
+    ("film", f"/?q={QUERY.replace(' ', '+')}", open_first),
+    ("zero-shot", "/zeroshot?finding=pleural+effusion", nothing),
+    ("evaluate", "/evaluate", nothing),
+    ("judge", f"/judge?judged={QUERY.replace(' ', '+')}", name_judge),
+    ("map", "/atlas", drag_region),
+    ("collections", "/collections", nothing),
+    ("archive", "/archive", nothing),
+)
+
+
+def settle(page: Any) -> None:
+    page.wait_for_timeout(500)
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=120_000)
+    page.wait_for_timeout(500)
+
+
+def served(archive: Path) -> tuple[subprocess.Popen[bytes], str]:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    process = subprocess.Popen(command(archive, port=port), stdout=subprocess.DEVNULL)  # noqa: S603 (our own command)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health"):  # noqa: S310
+                return process, url
+        except OSError:
+            time.sleep(0.5)
+    process.kill()
+    raise SystemExit("The application did not start.")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("archive", type=Path)
+    options.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    options.add_argument("--width", type=int, default=1440)
+    options.add_argument("--light", action="store_true")
+    asked = options.parse_args()
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    asked.out.mkdir(parents=True, exist_ok=True)
+    process, url = served(asked.archive)
+    try:
+        with sync_playwright() as driver:
+            program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+            browser = driver.chromium.launch(
+                executable_path=program, args=["--headless", "--no-sandbox", "--disable-gpu"]
+            )
+            context = browser.new_context(
+                viewport={"width": asked.width, "height": 900}, color_scheme="light" if asked.light else "dark"
+            )
+            for name, address, act in PAGES:
+                page = context.new_page()
+                page.set_default_timeout(120_000)
+                page.goto(url + address)
+                settle(page)
+                act(page)
+                settle(page)
+                page.wait_for_timeout(1000)
+                place = asked.out / f"{name}.png"
+                page.screenshot(path=place)
+                # Grey films and a few colours: a palette says the same in a third of the bytes.
+                Image.open(place).convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT).save(
+                    place, optimize=True
+                )
+                page.close()
+                print(name)
+            browser.close()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+if __name__ == "__main__":
+    main()

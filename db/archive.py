@@ -88,8 +88,15 @@ class Archive:
 
     def writer(self) -> str | None:
         """Who holds the writer's lock, in words; None when nobody does."""
+        from filelock import FileLock, Timeout
+
         try:
             found = json.loads((self.folder / "writer.json").read_text())
+            # A writer that was killed leaves its note behind, but no lock.
+            with FileLock(self.folder / "writer.lock", timeout=0):
+                return None
+        except Timeout:
+            pass
         except (OSError, ValueError):
             return None
         minutes = max(0, int(time.time()) - int(found["since"])) // 60

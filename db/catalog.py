@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ class Catalog:
 
         Raises ArchiveDamaged where the file is no catalog.
         """
+        with suppress(FileExistsError, OSError):
+            # Made here first, so that the file is its owner's alone whatever the folder allows.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
         catalog = cls(path, connect(path))
         with catalog._speaking():
             _ensure_schema(catalog)
@@ -89,6 +93,9 @@ def connect(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("filmroom_write", False)
+        if connection.get_execution_options().get("filmroom_migrate", False):
+            # Recreating a table would otherwise delete what points to it.
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
@@ -115,8 +122,9 @@ def _ensure_schema(catalog: Catalog) -> None:
                 connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
                 connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{schema.HEAD}')")  # noqa: S608
         return
-    from db.migrate import upgrade
+    from db.migrate import check_known, upgrade
 
+    check_known(catalog, revision)
     backup(catalog.path, catalog.path.with_suffix(f".before-{schema.HEAD}.sqlite"))
     upgrade(catalog)
 
@@ -143,6 +151,7 @@ def backup(source: Path, target: Path) -> None:
 
 
 def set_meta(catalog: Catalog, key: str, value: str) -> None:
+    """Keeps a setting of the archive."""
     with catalog.write() as connection:
         statement = insert(schema.meta).values(key=key, value=value)
         connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))

@@ -23,6 +23,9 @@ from sqlalchemy import (
 from db.records import Filter, Range, State
 from db.schema import collection, collection_film, file, film, label, report, tag
 
+LATERALS = {"LATERAL": ("LATERAL", "LL", "RL")}
+"""A lateral may say which side was nearest to the detector."""
+
 _fts = table("report_fts", column("rowid"), column("report_fts"))
 
 
@@ -58,12 +61,16 @@ def conditions(where: Filter) -> list[ColumnElement[bool]]:
     if where.tags:
         found.append(exists().where(tag.c.film_id == film.c.id, tag.c.name.in_([t.lower() for t in where.tags])))
     if where.collections:
-        names = [name.lower() for name in where.collections]
+        # SQLite folds the case of ASCII letters only.
+        names = [*where.collections, *(name.lower() for name in where.collections)]
         joined = collection_film.join(collection, collection.c.id == collection_film.c.collection_id)
         found.append(
             exists()
             .select_from(joined)
-            .where(collection_film.c.film_id == film.c.id, func.lower(collection.c.name).in_(names))
+            .where(
+                collection_film.c.film_id == film.c.id,
+                or_(collection.c.name.in_(names), func.lower(collection.c.name).in_(names)),
+            )
         )
     if where.paths:
         wanted = [cast(file.c.path, String).contains(part, autoescape=True) for part in where.paths]
@@ -85,9 +92,8 @@ def conditions(where: Filter) -> list[ColumnElement[bool]]:
 
 
 def _view_any(views: Sequence[str]) -> ColumnElement[bool]:
-    # "AP" is also "AP SUPINE" and "AP ERECT": the projection, with or without the position.
-    upper = [view.upper() for view in views]
-    return or_(*[or_(film.c.view == view, film.c.view.startswith(view + " ", autoescape=True)) for view in upper])
+    wanted = {one for view in views for one in LATERALS.get(view.upper(), (view.upper(),))}
+    return film.c.view.in_(sorted(wanted))
 
 
 def _between(col: ColumnElement[Any], span: Range) -> list[ColumnElement[bool]]:

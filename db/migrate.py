@@ -7,7 +7,6 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 
 from db.catalog import Catalog
 from db.errors import ArchiveDamaged
@@ -19,19 +18,23 @@ def config() -> Config:
     return found
 
 
+def check_known(catalog: Catalog, revision: str) -> None:
+    """Raises ArchiveDamaged for a catalog from a newer Filmroom, before anything is copied or changed."""
+    if revision not in {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}:
+        raise ArchiveDamaged(
+            "was written by a newer version of Filmroom", where=catalog.path, fix="Install that version or a later one."
+        )
+
+
 def upgrade(catalog: Catalog) -> None:
-    """Runs the missing migrations in one transaction. Raises ArchiveDamaged for a catalog from a newer Filmroom."""
+    """Runs the missing migrations in one transaction."""
     settings = config()
-    with catalog.write() as connection:
+    migrating = catalog.engine.execution_options(filmroom_write=True, filmroom_migrate=True)
+    with migrating.begin() as connection:
         settings.attributes["connection"] = connection
-        try:
-            command.upgrade(settings, "head")
-        except CommandError as error:
-            raise ArchiveDamaged(
-                "was written by a newer version of Filmroom",
-                where=catalog.path,
-                fix="Install that version or a later one.",
-            ) from error
+        command.upgrade(settings, "head")
+    # Connections that were opened for this have their foreign keys off.
+    catalog.engine.dispose()
 
 
 def head() -> str | None:

@@ -129,6 +129,8 @@ space = Table(
     # Rises whenever a vector of the space is replaced or deleted, so that a cached index knows to look again.
     Column("generation", Integer, nullable=False, default=0),
     UniqueConstraint("model", "fingerprint"),
+    # An id that came back would hand one model's open index the vectors of another.
+    sqlite_autoincrement=True,
 )
 
 embedding = Table(
@@ -259,5 +261,11 @@ FTS_STATEMENTS = (
     "INSERT INTO report_fts(rowid, text) VALUES (new.id, new.text); END",
 )
 
-for _statement in FTS_STATEMENTS:
+STATE_STATEMENTS = (
+    "INSERT INTO meta(key, value) VALUES ('film_states', '0')",
+    "CREATE TRIGGER film_state AFTER UPDATE OF state ON film WHEN old.state IS NOT new.state BEGIN "
+    "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'film_states'; END",
+)
+
+for _statement in (*FTS_STATEMENTS, *STATE_STATEMENTS):
     event.listen(metadata, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -11,8 +11,9 @@ from sqlalchemy import delete, func, select
 
 from db.catalog import Catalog
 from db.chunks import chunked
+from db.errors import ArchiveDamaged, NotFound
 from db.records import Space, State
-from db.schema import embedding, film, space
+from db.schema import embedding, film, meta, space
 
 BLOCK = 20_000
 """Vectors read from the catalog at a time."""
@@ -47,16 +48,25 @@ def spaces(catalog: Catalog) -> list[StoredSpace]:
     ]
 
 
-def generation(catalog: Catalog, space_id: int) -> int:
-    with catalog.read() as connection:
-        return int(connection.scalar(select(space.c.generation).where(space.c.id == space_id)) or 0)
+@dataclass(frozen=True)
+class Stamp:
+    """What a cached index depends on: while it is equal, nothing that can be searched has changed."""
+
+    generation: int
+    mark: int
+    film_states: int
 
 
-def last_mark(catalog: Catalog, space_id: int) -> int:
-    """The highest embedding id of a space: the watermark of an index that holds all of it."""
+def stamp(catalog: Catalog, space_id: int) -> Stamp:
+    """Raises NotFound where the space has been removed."""
+    states = select(meta.c.value).where(meta.c.key == "film_states").scalar_subquery()
+    last = select(func.max(embedding.c.id)).where(embedding.c.space_id == space_id).scalar_subquery()
+    statement = select(space.c.generation, last.label("mark"), states.label("states")).where(space.c.id == space_id)
     with catalog.read() as connection:
-        found = connection.scalar(select(func.max(embedding.c.id)).where(embedding.c.space_id == space_id))
-    return int(found or 0)
+        row = connection.execute(statement).first()
+    if row is None:
+        raise NotFound("the vectors of this model were removed from the archive", fix="Open the archive again.")
+    return Stamp(row.generation, row.mark or 0, int(row.states or 0))
 
 
 def remove(catalog: Catalog, space_id: int) -> int:
@@ -90,6 +100,12 @@ def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Bl
         if not rows:
             return
         shape = (len(rows), held.space.vectors, held.space.dim)
+        if any(len(row[2]) != 2 * shape[1] * shape[2] for row in rows):
+            raise ArchiveDamaged(
+                "stored vectors have the wrong length",
+                where=held.space.model,
+                fix="`filmroom doctor` counts them; index again with this model.",
+            )
         yield Block(
             np.fromiter((row[0] for row in rows), np.int64, len(rows)),
             np.fromiter((row[1] for row in rows), np.int64, len(rows)),

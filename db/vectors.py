@@ -43,7 +43,8 @@ class VectorIndex:
         self._folder = folder
         self._lock = threading.Lock()
         self._gpu = gpu
-        self._changes = -1
+        self._stamp: spaces.Stamp | None = None
+        self._sampled = -1
         self._generation = 0
         self._mark = 0
         self._index = _new_index(held.space.dim, gpu=gpu)
@@ -76,22 +77,21 @@ class VectorIndex:
 
     def refresh(self) -> None:
         """Takes in what was committed since. Costs one small query when nothing was."""
-        changes = self._catalog.changes()
-        if changes == self._changes:
-            return
         with self._lock:
-            generation = spaces.generation(self._catalog, self._held.id)
+            stamp = spaces.stamp(self._catalog, self._held.id)
+            if stamp == self._stamp:
+                return
             for block in spaces.vectors_since(self._catalog, self._held, self._mark):
                 self._append(block)
-            if generation != self._generation:
+            if stamp.generation != self._generation:
                 self._live = np.isin(self._ids[0], spaces.live_ids(self._catalog, self._held.id), assume_unique=True)
-                self._generation = generation
-            present = ~np.isin(self._ids[1], films.gone_ids(self._catalog))
-            self._alive = self._live & present
+                self._generation = stamp.generation
+            gone = films.gone_ids(self._catalog)
+            self._alive = self._live & ~np.isin(self._ids[1], gone) if gone.size else self._live.copy()
             live_rows = np.flatnonzero(self._live)
             self._by_film = live_rows[np.argsort(self._ids[1][live_rows], kind="stable")]
             self._take_sample()
-            self._changes = changes
+            self._stamp = stamp
 
     def save(self) -> None:
         """Writes the snapshot. A rebuild without the dead rows comes first when they are many. Raises FilmroomError."""
@@ -101,7 +101,7 @@ class VectorIndex:
                 self._ids, self._live = np.empty((2, 0), np.int64), np.empty(0, np.bool_)
                 for block in spaces.vectors_since(self._catalog, self._held, 0):
                     self._append(block)
-                self._changes = -1
+                self._stamp = None
             found = snapshot.Snapshot(self._on_cpu(), self._ids, self._generation, self._mark)
             try:
                 snapshot.save(self._folder, self._held, found)
@@ -148,6 +148,13 @@ class VectorIndex:
         below = np.searchsorted(everyone, scores - 1e-6, side="left")
         return (100.0 * below / max(1, everyone.size - 1)).clip(0.0, 100.0).astype(np.float32)
 
+    def holds(self, film_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these films a search can find."""
+        with self._lock:
+            rows = self._rows_of(film_ids)
+            found: NDArray[np.bool_] = (rows >= 0) & self._alive[rows] if self._alive.size else rows >= 0
+            return found
+
     def centre(self) -> NDArray[np.float32]:
         """The mean vector (D,) of the archive's films: what they have in common whatever they show."""
         dim = self._held.space.dim
@@ -161,10 +168,10 @@ class VectorIndex:
 
     def _adopt(self, found: snapshot.Snapshot) -> None:
         self._index = _to_gpu(found.index) if self._gpu else found.index
-        self._ids, self._generation, self._mark = found.ids, found.generation, found.mark
+        self._ids, self._mark = found.ids, found.mark
         self._live = np.ones(found.ids.shape[1], np.bool_)
-        if found.generation != spaces.generation(self._catalog, self._held.id):
-            self._generation = -1
+        # A snapshot holds the vectors of replaced films too: which rows live is always asked of the catalog.
+        self._generation = -1
 
     def _append(self, block: spaces.Block) -> None:
         rows = block.vectors.reshape(-1, self._held.space.dim).astype(np.float32)
@@ -206,7 +213,8 @@ class VectorIndex:
         self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         scores = self._best_of(queries, rows)
-        best = np.argpartition(-scores, k - 1, axis=1)[:, :k] if k < rows.size else np.argsort(-scores, axis=1)
+        # Rows ascend with film ids as a rule, and a stable sort keeps that order among equal scores on every page.
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return rows[best], np.take_along_axis(scores, best, axis=1)
 
     def _best_of(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -237,7 +245,11 @@ class VectorIndex:
     def _take_sample(self) -> None:
         rows = np.flatnonzero(self._alive)
         if rows.size > SAMPLE:
+            # A hundredth more or fewer films moves no percentile that is shown.
+            if abs(rows.size - self._sampled) < 0.01 * rows.size:
+                return
             rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE, replace=False))
+        self._sampled = int(self._alive.sum())
         self._sample = self._reconstruct(rows)
 
     def _on_cpu(self) -> Any:

@@ -35,14 +35,27 @@ def test_migrations_make_the_same_tables_as_a_new_catalog(tmp_path: Path, catalo
     assert migrate.head() == schema.HEAD
 
 
-def test_an_older_catalog_is_backed_up_before_it_is_migrated(tmp_path: Path) -> None:
-    old = tmp_path / "catalog.sqlite"
-    with sqlite3.connect(old) as connection:
+def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    newer = tmp_path / "catalog.sqlite"
+    with sqlite3.connect(newer) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-        connection.execute("INSERT INTO alembic_version VALUES ('0000')")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
     with pytest.raises(ArchiveDamaged, match="newer version"):
-        Catalog.open(old)
-    assert (tmp_path / "catalog.before-0001.sqlite").is_file()
+        Catalog.open(newer)
+    assert list(tmp_path.glob("*before*")) == []
+
+
+def test_an_older_catalog_is_backed_up_and_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Catalog.open(tmp_path / "catalog.sqlite")
+    with old.write() as connection:
+        connection.execute(insert(schema.root).values(path="/films"))
+    old.close()
+    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(migrate, "check_known", lambda catalog, revision: None)
+    with Catalog.open(old.path).read() as connection:
+        assert connection.scalar(select(schema.root.c.path)) == "/films"
+    with Catalog.open(tmp_path / "catalog.before-0002.sqlite").read() as connection:
+        assert connection.scalar(select(schema.root.c.path)) == "/films"
 
 
 def test_a_file_that_is_no_catalog_is_refused_in_one_line(tmp_path: Path) -> None:

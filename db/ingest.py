@@ -3,7 +3,6 @@ or not at all."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from db.catalog import Catalog, touch_generation
 from db.errors import BadInput, Rejected
-from db.listing import Outcome, Scope, Seen, repoint
+from db.listing import Outcome, Scope, Seen, drop_unused, is_there, repoint
 from db.records import Space, State, Tags
 from db.schema import embedding, file, film, root, space, thumbnail
 
@@ -61,8 +60,9 @@ _PUT_FILE = _file.on_conflict_do_update(
     },
 ).returning(file.c.id)  # fmt: skip
 _FILMS_OF_FILE = select(film.c.id).where(film.c.file_id == bindparam("of_file"))
+_FILE_BY_PATH = select(file).where(file.c.root_id == bindparam("of_root"), file.c.path == bindparam("at_path"))
 _FILM_BY_IDENTITY = (
-    select(film, file.c.path, file.c.listed, file.c.sha256, root.c.path.label("root"))
+    select(film, file.c.path, file.c.size, file.c.mtime_ns, file.c.listed, file.c.sha256, root.c.path.label("root"))
     .join(file, file.c.id == film.c.file_id)
     .join(root, root.c.id == file.c.root_id)
     .where(film.c.identity == bindparam("wanted"))
@@ -121,11 +121,12 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     known = connection.execute(statement).first()
     if known is None:
         return None
+    there = _there(known)
     file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED)
     if file_id == known.id:
         return Outcome.INDEXED
     _replace_others(connection, file_id, keep=set())
-    if not _there(known):
+    if not there:
         repoint(connection, old_file=known.id, new_file=file_id)
         return Outcome.INDEXED
     _mark_duplicate(connection, file_id, known.film_id, "same content")
@@ -139,7 +140,11 @@ def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Resu
 
 
 def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -> Outcome:
+    before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.seen.path}).first()
     if result.rejected is not None:
+        if before is not None and before.outcome == Outcome.INDEXED.value and _same(before, result.seen):
+            # Nothing about the file has changed: what is known of it stays, whatever stood in the way this time.
+            return Outcome.REJECTED
         file_id = _put_file(
             connection,
             scope,
@@ -162,11 +167,14 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
                 "added_at": int(time.time()),
             }
             film_id = int(connection.execute(insert(film).values(**values).returning(film.c.id)).scalar_one())
-        elif old.file_id == file_id or old.state == State.REPLACED.value or not _there(old):
+        elif old.file_id == file_id or old.state != State.PRESENT.value or not _there(old):
             film_id = old.id
             connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))
-            if old.sha256 != result.sha256:
+            content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
+            if content != result.sha256:
                 touch_generation(connection, _drop_vectors(connection, film_id))
+            if old.file_id != file_id:
+                drop_unused(connection, old.file_id)
         else:
             twin = old
             continue
@@ -237,4 +245,8 @@ def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: 
 
 
 def _there(row: Row[Any]) -> bool:
-    return bool(row.listed) and os.path.lexists(os.path.join(row.root, row.path))
+    return bool(row.listed) and is_there(row.root, row.path, size=row.size, mtime_ns=row.mtime_ns)
+
+
+def _same(row: Row[Any], seen: Seen) -> bool:
+    return (row.size, row.mtime_ns) == (seen.size, seen.mtime_ns)

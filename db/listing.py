@@ -84,8 +84,17 @@ _seen = Table(
     prefixes=["TEMPORARY"],
 )
 
-_CREATE = CreateTable(_seen, if_not_exists=True)
-_DROP = DropTable(_seen)
+_orphan = Table("orphan", MetaData(), Column("id", Integer, primary_key=True), prefixes=["TEMPORARY"])
+_copy = file.alias("copy")
+
+
+def is_there(root_path: str, path: str, *, size: int, mtime_ns: int) -> bool:
+    """Whether a known file still lies at its place as it was: a path that holds something else is not it."""
+    try:
+        found = os.stat(os.path.join(root_path, path))
+    except (OSError, ValueError):
+        return False
+    return (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
 
 
 def open_scope(catalog: Catalog, folder: Path) -> Scope:
@@ -119,22 +128,26 @@ def compare(
     space_id: int,
     retry: bool = False,
     unreadable: Sequence[str] = (),
+    passing: Sequence[str] = (),
 ) -> Comparison:
     """Compares a complete listing of the scope with the catalog and notes which files are listed.
 
     Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
     `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
-    `seen` is exhausted. With `retry`, files that were rejected before are tried again.
+    `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose reason is one of
+    `passing` always are.
     """
     with catalog.read() as connection:
-        connection.execute(_CREATE)
-        connection.execute(delete(_seen))
+        for table in (_seen, _orphan):
+            connection.execute(CreateTable(table))
         for some in chunked(seen):
             connection.execute(
                 insert(_seen).prefix_with("OR REPLACE"),
                 [{"path": one.path, "size": one.size, "mtime_ns": one.mtime_ns} for one in some],
             )
-        kind = _kind(space_id, retry=retry)
+        for some in chunked(_orphaned_duplicates(connection, scope)):
+            connection.execute(insert(_orphan), [{"id": file_id} for file_id in some])
+        kind = _kind(space_id, retry=retry, passing=passing)
         joined = _seen.outerjoin(file, and_(file.c.root_id == scope.root_id, file.c.path == _seen.c.path))
         counts = {
             str(row[0]): int(row[1])
@@ -153,7 +166,8 @@ def compare(
             (listed, list(connection.scalars(select(file.c.id).where(in_scope, condition))))
             for listed, condition in changed
         ]
-        connection.execute(_DROP)
+        for table in (_seen, _orphan):
+            connection.execute(DropTable(table))
     _note(catalog, differing)
     return Comparison(
         listed=sum(counts.values()),
@@ -202,23 +216,49 @@ def repoint(connection: Connection, *, old_file: int, new_file: int) -> None:
     connection.execute(
         update(file).where(file.c.id == new_file).values(outcome=Outcome.INDEXED.value, duplicate_of=None, reason=None)
     )
+    drop_unused(connection, old_file)
+
+
+def drop_unused(connection: Connection, file_id: int) -> None:
+    """A file that no film belongs to any more, because it moved, leaves no row."""
     still_used = exists().where(film.c.file_id == file.c.id)
-    connection.execute(delete(file).where(file.c.id == old_file, ~still_used))
+    connection.execute(delete(file).where(file.c.id == file_id, ~still_used))
 
 
-def _kind(space_id: int, *, retry: bool) -> ColumnElement[str]:
+def _orphaned_duplicates(connection: Connection, scope: Scope) -> list[int]:
+    """Copies in the scope whose original is no longer at its place: one of them is the film now."""
+    statement = (
+        select(_copy.c.id, root.c.path.label("root"), file.c.path, file.c.size, file.c.mtime_ns, film.c.state)
+        .select_from(_copy)
+        .join(film, film.c.id == _copy.c.duplicate_of)
+        .join(file, file.c.id == film.c.file_id)
+        .join(root, root.c.id == file.c.root_id)
+        .where(_copy.c.root_id == scope.root_id, _copy.c.outcome == Outcome.DUPLICATE.value)
+    )
+    return [
+        row.id
+        for row in connection.execute(statement)
+        if row.state != State.PRESENT.value or not is_there(row.root, row.path, size=row.size, mtime_ns=row.mtime_ns)
+    ]
+
+
+def _kind(space_id: int, *, retry: bool, passing: Sequence[str]) -> ColumnElement[str]:
     lacking = exists().where(
         film.c.file_id == file.c.id,
         film.c.state != State.REPLACED.value,
         ~exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id),
     )
+    filmless = ~exists().where(film.c.file_id == file.c.id, film.c.state != State.REPLACED.value)
     rejected = file.c.outcome == Outcome.REJECTED.value
+    again = true() if retry else file.c.reason.in_(passing)
     return case(
         (file.c.id.is_(None), "work"),
         (or_(file.c.size != _seen.c.size, file.c.mtime_ns != _seen.c.mtime_ns), "work"),
-        (rejected, "work" if retry else Outcome.REJECTED.value),
+        (and_(rejected, again), "work"),
+        (rejected, Outcome.REJECTED.value),
+        (exists().where(_orphan.c.id == file.c.id), "work"),
         (file.c.outcome == Outcome.DUPLICATE.value, Outcome.DUPLICATE.value),
-        (lacking, "work"),
+        (or_(filmless, lacking), "work"),
         else_="unchanged",
     )
 
@@ -242,7 +282,16 @@ def _note(catalog: Catalog, differing: Sequence[tuple[bool, Sequence[int]]]) -> 
 
 
 def _stand_in(connection: Connection, file_id: int) -> int | None:
+    """A listed copy of the same content; one of other content under the same UID is decoded in a run of its own."""
     of_this_file = select(film.c.id).where(film.c.file_id == file_id)
-    statement = select(file.c.id).where(file.c.duplicate_of.in_(of_this_file), file.c.listed).order_by(file.c.id)
-    found = connection.execute(statement.limit(1)).first()
-    return None if found is None else int(found.id)
+    content = select(file.c.sha256).where(file.c.id == file_id).scalar_subquery()
+    statement = (
+        select(_copy, root.c.path.label("root"))
+        .join(root, root.c.id == _copy.c.root_id)
+        .where(_copy.c.duplicate_of.in_(of_this_file), _copy.c.listed, _copy.c.sha256 == content)
+        .order_by(_copy.c.id)
+    )
+    for row in connection.execute(statement):
+        if is_there(row.root, row.path, size=row.size, mtime_ns=row.mtime_ns):
+            return int(row.id)
+    return None

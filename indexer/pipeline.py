@@ -18,8 +18,9 @@ import numpy as np
 
 from db import ingest, listing, runs, snapshot, spaces
 from db.archive import Archive
+from db.catalog import get_meta, set_meta
 from db.chunks import chunked
-from db.errors import FilmroomError, NotFound, Rejected
+from db.errors import BadInput, FilmroomError, NotFound, Rejected
 from db.listing import Outcome, Scope, Seen
 from db.runs import Counts, RunState
 from db.vectors import VectorIndex
@@ -32,6 +33,9 @@ from indexer.workers import Processed, process
 
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
+
+PASSING = (Refusal.UNREADABLE.value[0],)
+"""Reasons that may be gone by the next run without the file having changed."""
 
 HASHED_TOGETHER = 64
 """Files whose content is looked up in one transaction before any of them is decoded."""
@@ -76,6 +80,7 @@ def index(
             raise NotFound(
                 "there is nothing to index here", where=path, fix="Check the path, and that its disk is there."
             )
+    _settle_uids(archive, hashed=options.hash_uids)
     started = time.monotonic()
     with archive.writing(f"indexing {', '.join(str(path) for path in paths)}"):
         run = _Run(archive, towers, options, on_progress, runs.start(archive.catalog, paths, towers.space.model))
@@ -93,6 +98,20 @@ def index(
         return run.summary(started)
 
 
+def _settle_uids(archive: Archive, *, hashed: bool) -> None:
+    """UIDs are kept or hashed for a whole archive: one film under two identities would be two films."""
+    kept = get_meta(archive.catalog, "hash_uids")
+    wanted = "yes" if hashed else "no"
+    if kept is None:
+        set_meta(archive.catalog, "hash_uids", wanted)
+    elif kept != wanted:
+        raise BadInput(
+            "this archive keeps hashes of the UIDs" if kept == "yes" else "this archive keeps the UIDs as they are",
+            where=archive.folder,
+            fix="Add --hash-uids." if kept == "yes" else "Leave --hash-uids out, or name a new --archive.",
+        )
+
+
 class _Run:
     """The state of one run: its counts so far, and what every step of it needs."""
 
@@ -106,10 +125,12 @@ class _Run:
         self._on_progress = on_progress
         self._id = run_id
         self._counts = Counts()
+        self._scopes: list[Scope] = []
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
     def take(self, path: Path) -> None:
         scope = listing.open_scope(self._catalog, path)
+        self._scopes.append(scope)
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
         compared = listing.compare(
@@ -119,6 +140,7 @@ class _Run:
             space_id=self._space_id,
             retry=self._options.retry,
             unreadable=unreadable,
+            passing=PASSING,
         )
         self._count(
             listed=compared.listed,
@@ -132,17 +154,22 @@ class _Run:
 
     def save_index(self) -> None:
         held = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
-        mark = spaces.last_mark(self._catalog, held.id)
-        generation = spaces.generation(self._catalog, held.id)
+        stamp = spaces.stamp(self._catalog, held.id)
         # An earlier run may have been killed between its last commit and its snapshot.
-        if mark and not snapshot.is_current(self._archive.vectors, held, generation=generation, mark=mark):
+        current = snapshot.is_current(self._archive.vectors, held, generation=stamp.generation, mark=stamp.mark)
+        if stamp.mark and not current:
             VectorIndex.open(self._catalog, held, self._archive.vectors, gpu=False).save()
 
     def end(self, state: RunState, message: str | None = None) -> None:
         runs.end(self._catalog, self._id, state, self._counts, message)
 
     def summary(self, started: float, *, stopped: bool = False) -> Summary:
-        reasons = Counter(one.reason for one in runs.rejected(self._catalog))
+        reasons = Counter(
+            one.reason
+            for one in runs.rejected(self._catalog)
+            for scope in self._scopes
+            if one.root == str(scope.root) and f"{one.path}/".startswith(f"{scope.prefix}/" if scope.prefix else "")
+        )
         return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped)
 
     def _reject(self, scope: Scope, work: Sequence[Seen], failed: dict[str, Rejected]) -> None:

@@ -19,13 +19,15 @@ from db import films as catalog_films
 from db import runs, spaces
 from db.archive import Archive
 from db.doctor import examine
-from db.errors import ArchiveBusy, NotFound
+from db.errors import ArchiveBusy, BadInput, NotFound
 from db.records import State
 from db.runs import Counts, RunState
-from db.schema import embedding, film
+from db.schema import embedding, film, space
+from indexer.limits import Limits
 from indexer.pipeline import Options, Summary, index
 from indexer.registry import load_towers
 from tests.conftest import write_film
+from tests.indexer import dicom_files
 from tests.tiny_model import make_model
 
 Films = Callable[..., Path]
@@ -50,6 +52,18 @@ def content(archive: Archive) -> dict[str, bytes]:
         select(film.c.identity, embedding.c.vectors)
         .join(embedding, embedding.c.film_id == film.c.id)
         .where(film.c.state == State.PRESENT.value)
+    )
+    with archive.catalog.read() as connection:
+        return {row.identity: row.vectors for row in connection.execute(statement)}
+
+
+def content_of(archive: Archive, model: str) -> dict[str, bytes]:
+    """As `content`, of one model."""
+    statement = (
+        select(film.c.identity, embedding.c.vectors)
+        .join(embedding, embedding.c.film_id == film.c.id)
+        .join(space, space.c.id == embedding.c.space_id)
+        .where(film.c.state == State.PRESENT.value, space.c.model == model)
     )
     with archive.catalog.read() as connection:
         return {row.identity: row.vectors for row in connection.execute(statement)}
@@ -183,6 +197,115 @@ def test_a_file_that_holds_another_picture_is_another_film(archive: Archive, tin
     assert len(content(archive)) == 2
 
 
+def _dicom(path: Path, top: int, uid: str = "1.2.3") -> None:
+    path.write_bytes(dicom_files.dicom(dicom_files.ramp(64, 64, top=top), SOPInstanceUID=uid))
+
+
+def test_files_that_change_places_are_all_still_there(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(3)
+    run(archive, tiny, folder)
+    before = content(archive)
+    first, second, aside = folder / "film-000.png", folder / "film-001.png", folder / "aside"
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+    run(archive, tiny, folder)
+    assert content(archive) == before
+    assert run(archive, tiny, folder).counts == Counts(listed=3, unchanged=3)
+
+
+def test_a_moved_film_and_a_new_one_in_its_place(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(1)
+    run(archive, tiny, folder)
+    (folder / "film-000.png").rename(folder / "moved.png")
+    write_film(folder / "film-000.png", 90)
+    run(archive, tiny, folder)
+    assert len(content(archive)) == 2
+    assert run(archive, tiny, folder).counts == Counts(listed=2, unchanged=2)
+
+
+def test_a_copy_becomes_the_film_when_its_original_is_overwritten(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(1)
+    shutil.copy(folder / "film-000.png", folder / "copy.png")
+    run(archive, tiny, folder)
+    before = content(archive)
+    original = next(one.path for one in catalog_films.everyone(archive.catalog))
+    write_film(folder / original, 91)
+    run(archive, tiny, folder)
+    assert content(archive).items() > before.items()
+    assert len(content(archive)) == 2
+
+
+def test_a_copied_archive_lives_on_when_the_old_disk_is_gone(
+    archive: Archive, tiny: Path, films: Films, tmp_path: Path
+) -> None:
+    old, new = films(3), tmp_path / "new"
+    run(archive, tiny, old)
+    shutil.copytree(old, new)
+    run(archive, tiny, new)
+    shutil.rmtree(old)
+    assert run(archive, tiny, new).counts == Counts(listed=3, unchanged=3)
+    assert {one.root for one in catalog_films.everyone(archive.catalog)} == {str(new)}
+    assert embedded(archive) == 3
+
+
+def test_a_film_rewritten_in_place_has_one_vector_in_every_space(
+    archive: Archive, tiny: Path, films: Films, tmp_path: Path
+) -> None:
+    folder = films(8)
+    _dicom(folder / "a.dcm", 4095)
+    other = make_model(tmp_path / "other", name="other", seed=1)
+    run(archive, tiny, folder)
+    run(archive, other, folder)
+    before = content_of(archive, "other")
+    _dicom(folder / "a.dcm", 900)
+    assert run(archive, tiny, folder).counts == Counts(listed=9, indexed=1, unchanged=8)
+    assert run(archive, other, folder).counts == Counts(listed=9, indexed=1, unchanged=8)
+    after = content_of(archive, "other")
+    assert {name for name in after if after[name] != before[name]} == {"uid:1.2.3#0"}
+
+
+def test_what_stands_in_the_way_of_a_second_model_takes_nothing_from_the_first(
+    archive: Archive, tiny: Path, films: Films, tmp_path: Path
+) -> None:
+    folder = films(3)
+    run(archive, tiny, folder)
+    other = make_model(tmp_path / "other", name="other", seed=1)
+    small = Limits(max_pixels=10)
+    done = index(archive, [folder], load_towers(str(other)), options=Options(small, workers=1))
+    assert done.counts == Counts(listed=3, rejected=3)
+    assert len(content(archive)) == 3
+    assert run(archive, tiny, folder).counts == Counts(listed=3, unchanged=3)
+    assert run(archive, other, folder).counts == Counts(listed=3, indexed=3)
+
+
+def test_other_content_under_the_same_uid_never_inherits_a_vector(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(1)
+    _dicom(folder / "a.dcm", 4095)
+    run(archive, tiny, folder)
+    _dicom(folder / "b.dcm", 700)
+    assert run(archive, tiny, folder).counts.duplicate == 1
+    before = content(archive)["uid:1.2.3#0"]
+    (folder / "a.dcm").unlink()
+    run(archive, tiny, folder)
+    run(archive, tiny, folder)
+    assert content(archive)["uid:1.2.3#0"] != before
+
+
+def test_uids_are_hashed_for_a_whole_archive_or_not_at_all(archive: Archive, tiny: Path, films: Films) -> None:
+    folder = films(1)
+    run(archive, tiny, folder, hash_uids=True)
+    with pytest.raises(BadInput, match="Add --hash-uids"):
+        run(archive, tiny, folder)
+
+
+def test_the_reasons_are_of_this_run(archive: Archive, tiny: Path, films: Films) -> None:
+    bad = films(1, "bad")
+    (bad / "x.png").write_bytes(b"no picture")
+    assert run(archive, tiny, bad).reasons == {"not an image": 1}
+    assert run(archive, tiny, films(2, "good")).reasons == {}
+
+
 def test_a_part_of_a_folder_and_the_folder_above_are_one_archive(archive: Archive, tiny: Path, films: Films) -> None:
     folder = films(2)
     write_film(folder / "ward" / "x.png", 60)
@@ -235,6 +358,7 @@ COMMAND = """
 import sys
 from pathlib import Path
 from db.archive import Archive
+from indexer.limits import Limits
 from indexer.pipeline import Options, index
 from indexer.registry import load_towers
 if __name__ == "__main__":

@@ -67,10 +67,12 @@ def index(
     retry: Annotated[bool, typer.Option("--retry", help="Try again what was rejected before.")] = False,
     any_modality: Annotated[bool, typer.Option("--any-modality", help="Also CT, MR, colour captures.")] = False,
     hash_uids: Annotated[bool, typer.Option("--hash-uids", help="Keep keyed hashes of the UIDs.")] = False,
-    max_megapixels: Annotated[float, typer.Option(min=0.01, help="Pixels of a file, all frames, in millions.")] = 100,
-    max_megabytes: Annotated[float, typer.Option(min=0.01, help="Size of a file.")] = 512,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.01, max=1e5, help="Pixels of a file, all frames, in millions.")
+    ] = 100,
+    max_megabytes: Annotated[float, typer.Option(min=0.01, max=1e6, help="Size of a file.")] = 512,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Time to decode a file.")] = 5,
-    max_memory: Annotated[float, typer.Option(min=64, help="Memory of a decoder, in megabytes.")] = 2048,
+    max_memory: Annotated[float, typer.Option(min=64, max=1e6, help="Memory of a decoder, in megabytes.")] = 2048,
     as_json: JsonOption = False,
 ) -> None:
     """Index folders or files: new films are embedded, known ones left alone."""
@@ -120,7 +122,7 @@ def search(
     from search import terminal
     from search.searcher import Searcher
 
-    if not query.strip() and not like:
+    if not query.strip() and not like and not unlike:
         raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]

@@ -145,8 +145,8 @@ def compare(
                 insert(_seen).prefix_with("OR REPLACE"),
                 [{"path": one.path, "size": one.size, "mtime_ns": one.mtime_ns} for one in some],
             )
-        for some in chunked(_orphaned_duplicates(connection, scope)):
-            connection.execute(insert(_orphan), [{"id": file_id} for file_id in some])
+        for ids in chunked(_orphaned_duplicates(connection, scope)):
+            connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
         kind = _kind(space_id, retry=retry, passing=passing)
         joined = _seen.outerjoin(file, and_(file.c.root_id == scope.root_id, file.c.path == _seen.c.path))
         counts = {

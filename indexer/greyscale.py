@@ -21,6 +21,7 @@ READ_FOR_GREYSCALE = (
     "PhotometricInterpretation", "PresentationLUTShape", "ModalityLUTSequence", "RescaleSlope",
     "RescaleIntercept", "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "PixelPaddingValue", "PixelPaddingRangeLimit",
 )  # fmt: skip
 _FRAME_FACTS = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
@@ -59,14 +60,28 @@ def _shades(values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inver
     modality = apply_modality_lut(values, facts) if facts.get("RescaleSlope") != 0 else values
     if not np.isfinite(modality).all():
         raise Refusal.NO_GREY_SCALE.error()
+    padding = _padding(values, facts)
     for grey in _by_voi(modality, facts):
         # A window beside all of the data would show nothing: then it is not a window for this film.
         if np.isfinite(grey).all() and (grey.min() < grey.max() or len(values) == 1):
             break
     else:
-        grey = _by_spread(modality, np.bincount(places.ravel(), minlength=len(values)))
+        counts = np.bincount(places.ravel(), minlength=len(values))
+        grey = _by_spread(modality, np.where(padding, 0, counts))
     grey = np.clip(grey, 0.0, 1.0)
-    return (1.0 - grey if inverted else grey).astype(np.float32)
+    shades = 1.0 - grey if inverted else grey
+    return np.where(padding, 0.0, shades).astype(np.float32)
+
+
+def _padding(values: NDArray[Any], facts: Dataset) -> NDArray[np.bool_]:
+    """Which stored values are no picture (PS3.3 C.7.5.1.1.2): shown black, and no part of the film's spread."""
+    first = facts.get("PixelPaddingValue")
+    if not isinstance(first, int):
+        return np.zeros(len(values), np.bool_)
+    last = facts.get("PixelPaddingRangeLimit")
+    low, high = sorted((first, last if isinstance(last, int) else first))
+    padding: NDArray[np.bool_] = (values >= low) & (values <= high)
+    return padding if not padding.all() else ~padding
 
 
 def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64]]:

@@ -56,7 +56,13 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[Listed |
         raise NotFound("there is nothing to index here", where=root, fix="Check the path, and that its disk is there")
     top = os.path.realpath(root)
     if not os.path.isdir(top):
-        yield _look(os.path.dirname(top), os.path.basename(top))
+        # Named by the person, so that a link is followed wherever it leads, under its own name.
+        folder, name = os.path.split(os.path.abspath(root))
+        facts = os.stat(top)
+        if stat.S_ISREG(facts.st_mode):
+            yield Listed(folder, name, facts.st_size, facts.st_mtime_ns)
+        else:
+            yield _fail(folder, name, Refusal.NOT_A_FILE)
         return
     left_out = {os.path.realpath(path) for path in skip}
     waiting = [""]

@@ -31,7 +31,8 @@ _LABEL = ("label", "labels", "finding", "findings", "finding labels")
 _REPORT = ("report", "text", "report_text")
 _PARTS = ("indication", "findings", "impression")
 _YES = {"1", "1.0", "yes", "y", "true", "positive", "present"}
-_NO = {"0", "0.0", "no", "n", "false", "negative", "absent", "-1", "-1.0"}
+_NO = {"0", "0.0", "no", "n", "false", "negative", "absent"}
+_UNCERTAIN = {"-1", "-1.0", "uncertain"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Imported:
 def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
     """Reads labels: columns `film` and `label` (several joined with | or ;), and optionally `value` (0 to 1, yes, no).
 
-    A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells say nothing. `source`
+    A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells and -1 (uncertain) say nothing. `source`
     names where the labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
     found, _, imported = read_labels(catalog, path, source=source)
@@ -153,13 +154,15 @@ def _by_study(everyone: Iterable[Film]) -> dict[str, list[int]]:
 
 
 def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:
+    if value and row.get(value).lower() in _UNCERTAIN:
+        return []
     score = _score(row, value) if value and row.get(value) else 1.0
     names = row.get(column).replace(";", "|").split("|")
     return [(name.strip(), score) for name in names if name.strip()]
 
 
 def _wide(row: Row, findings: list[str]) -> list[tuple[str, float]]:
-    return [(name, _score(row, name)) for name in findings if row.get(name)]
+    return [(name, _score(row, name)) for name in findings if row.get(name).lower() not in _UNCERTAIN | {""}]
 
 
 def _score(row: Row, column: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def evaluate_questions(
     placed = resolve(qrels, everyone)
     stands_for = _firsts(everyone) if per_study else {film.id: film.id for film in everyone}
     grades = {qid: _collapsed(part, stands_for) for qid, part in placed.grades.items()}
-    names = {film.id: placed.names.get(film.id) or document_name(film) for film in everyone}
+    names = _document_names(everyone, placed.names)
 
     def rank(text: str, k: int | None, within: set[int] | None) -> list[tuple[int, float]]:
         wanted = None if within is None else [film for film, first in stands_for.items() if first in within]
@@ -157,3 +158,10 @@ def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> 
         notes=notes,
         thumbnail=lambda film: films.thumbnails(searcher.catalog, [film]).get(film),
     )
+
+
+def _document_names(everyone: Sequence[Film], judged: Mapping[int, str]) -> dict[int, str]:
+    """What a run calls each film; films that would share a name carry their id as well."""
+    names = {film.id: judged.get(film.id) or document_name(film) for film in everyone}
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
+    return {film_id: f"{name}~{film_id}" if name in shared else name for film_id, name in names.items()}

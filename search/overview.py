@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -50,7 +51,7 @@ def status(archive: Archive) -> Status:
     with catalog.read() as connection:
         labelled = connection.scalar(select(func.count(label.c.film_id.distinct())))
         reports = connection.scalar(select(func.count()).select_from(report))
-    size = sum(path.stat().st_size for path in archive.folder.rglob("*") if path.is_file())
+    size = sum(map(_size, archive.folder.rglob("*")))
     return Status(
         archive=str(archive.folder),
         megabytes=round(size / 2**20, 1),
@@ -76,6 +77,13 @@ def status(archive: Archive) -> Status:
         writer=archive.writer(),
         runs=tuple(runs.runs(catalog, 5)),
     )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0  # a run replaced the snapshot meanwhile
 
 
 @dataclass(frozen=True)

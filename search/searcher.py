@@ -102,8 +102,12 @@ class Searcher:
         asked = parse(query) if isinstance(query, str) else query
         self.index.refresh()
         within = self._within(asked.filter, like, unlike)
-        total = len(self.index) if within is None else within.size
         vector = self._vector(asked, like, unlike)
+        if vector is not None:
+            within = self._searchable(within)
+            total = len(self.index) if within is None else within.size
+        else:
+            total = films.count(self.catalog) if within is None else within.size
         wanted = offset + k
         if vector is None:
             ranked = self._unranked(within, asked.filter)
@@ -170,6 +174,10 @@ class Searcher:
         allowed = films.select_ids(self.catalog, where)
         return np.setdiff1d(allowed, named) if named else allowed
 
+    def _searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        """Those of the films that have a vector of this model: no others can be ranked."""
+        return within if within is None else within[self.index.holds(within)]
+
     def _unranked(self, within: NDArray[np.int64] | None, where: Filter) -> list[tuple[int, float]]:
         """Without words: by id, or by the probability of the first probe that the filter names."""
         ids = films.select_ids(self.catalog, Filter()) if within is None else within
@@ -188,6 +196,8 @@ class Searcher:
         depth = max(k, FUSED)
         by_films = [film_id for film_id, _ in self._ranked(vector, depth, within)]
         by_words = fulltext.rank(self.catalog, " ".join(asked.positive), depth, asked.filter)
+        known = self._searchable(np.array(by_words, np.int64))
+        by_words = [] if known is None else known.tolist()
         if within is not None:
             allowed = set(within.tolist())
             by_words = [film_id for film_id in by_words if film_id in allowed]
@@ -214,7 +224,11 @@ class Searcher:
                     kept.append((film_id, score))
             if vector is None or hybrid or len(kept) >= wanted or len(ranked) >= total:
                 return kept
-            ranked = self._ranked(vector, min(total, 4 * len(ranked)), within)
+            deeper = self._ranked(vector, min(total, 4 * len(ranked)), within)
+            # A film may have gone since they were counted.
+            if len(deeper) <= len(ranked):
+                return kept
+            ranked = deeper
 
     def _hits(
         self, ranked: Sequence[tuple[int, float]], vector: NDArray[np.float32] | None, offset: int

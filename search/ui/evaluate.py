@@ -188,7 +188,7 @@ def _groups(measured: Measured, measure: str) -> None:
     ).sort_values("mean", ascending=False)
     base = alt.Chart(table).encode(y=alt.Y("Group:N", sort=None, title=None))
     bars = base.mark_bar(opacity=0.6, height=12).encode(
-        x=alt.X("mean:Q", scale=alt.Scale(domain=[0, 1]), title=f"mean {measure}, 95 %")
+        x=alt.X("mean:Q", scale=alt.Scale(domain=[0, 1]), title=f"mean {measure}, 95 %", axis=alt.Axis(tickCount=6))
     )
     ends = base.mark_rule(strokeWidth=2, color="#e5a561").encode(x="low:Q", x2="high:Q")
     st.altair_chart(

@@ -49,8 +49,9 @@ class Imported:
 def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
     """Reads labels: columns `film` and `label` (several joined with | or ;), and optionally `value` (0 to 1, yes, no).
 
-    A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells and -1 (uncertain) say nothing. `source`
-    names where the labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
+    A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells and -1 (uncertain) say
+    nothing. `source` names where the labels come from, the file's name by default. Raises BadInput with file and
+    line, keeping nothing.
     """
     found, _, imported = read_labels(catalog, path, source=source)
     put_labels(catalog, found)

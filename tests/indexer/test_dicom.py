@@ -331,3 +331,12 @@ def test_agrees_with_highdicom(name: str) -> None:
     highdicom = pytest.importorskip("highdicom", reason="an independent greyscale pipeline to compare with")
     theirs = highdicom.imread(shipped(name)).get_frame(1, apply_voi_transform=None, dtype=np.float32)
     np.testing.assert_allclose(decode(shipped(name), any_modality=True)[0].pixels, theirs, atol=1e-6)
+
+
+def test_padding_is_black_and_no_part_of_the_spread(tmp_path: Path) -> None:
+    pixels = ramp(64, 64, top=900)
+    pixels[:, :8] = 65535
+    path = write(pixels, tmp_path, PixelPaddingValue=65535, BitsStored=16, HighBit=15)
+    (film,) = decode(path)
+    assert film.pixels[:, :8].max() == 0
+    assert film.pixels[:, 8:].std() > 0.2

@@ -105,7 +105,7 @@ def fit_head(
                 error = (error @ weights.T) * (1 - below**2)
         return value, np.concatenate(gradients)
 
-    found = minimize(loss, _flatten(start), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    found = minimize(loss, _flatten(start), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-6})
     return Head(name, kind, space, mean, scale, tuple(_unflatten(found.x, sizes)))
 
 

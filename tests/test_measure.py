@@ -32,6 +32,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another model."""
+    return make_model(tmp_path_factory.mktemp("models") / "other", name="other", seed=3)
+
+
 @pytest.fixture
 def indexed(terminal: Terminal, tiny: Path, shared: Path) -> Terminal:
     if (shared / "archive").is_dir():
@@ -122,9 +128,8 @@ def test_a_probe_of_the_archives_labels(indexed: Terminal, tmp_path: Path) -> No
     assert f"{COUNT} labelled films have no patient key" in out
 
 
-def test_a_probe_belongs_to_its_model(indexed: Terminal, shared: Path, tmp_path: Path) -> None:
+def test_a_probe_belongs_to_its_model(indexed: Terminal, shared: Path, other: Path, tmp_path: Path) -> None:
     indexed("probe", "--labels", labels(tmp_path / "l.csv"), "--save", "e")
-    other = make_model(tmp_path / "other", name="other", seed=3)
     indexed("index", shared / "films", "--model", other)
     assert "was made with tiny, not with other" in said(indexed, "probe", "apply", "e", "--model", other)
 
@@ -162,8 +167,8 @@ def test_runs_are_compared(indexed: Terminal, tmp_path: Path) -> None:
     assert "p (Holm)" in indexed(*command)
 
 
-def test_models_are_compared_on_the_same_queries(indexed: Terminal, shared: Path, tmp_path: Path) -> None:
-    indexed("index", shared / "films", "--model", make_model(tmp_path / "other", name="other", seed=3))
+def test_models_are_compared_on_the_same_queries(indexed: Terminal, shared: Path, other: Path, tmp_path: Path) -> None:
+    indexed("index", shared / "films", "--model", other)
     (tmp_path / "q.tsv").write_text("a\tedema\nb\tmass\n")
     (tmp_path / "qrels").write_text("a 0 film-001 2\nb 0 film-002 1\n")
     files = ("--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels", "--measure", "AP")

@@ -321,8 +321,8 @@ def test_a_folder_is_indexed_from_the_page_across_a_reload(tab: Any, tmp_path: P
         tab.get_by_role("button", name="Index", exact=True).click()
         tab.get_by_text("Starting").or_(tab.get_by_text("Last run")).first.wait_for()
         tab.reload()
-        tab.get_by_text("36 indexed, 1 rejected").wait_for()
-        tab.get_by_text("What is in it").wait_for()
+        tab.get_by_text("36 indexed, 1 rejected").first.wait_for()
+        tab.get_by_text("What is in it").first.wait_for()
         tab.goto(room.url)
         tab.wait_for_selector(".grid .frame >> nth=20")
     finally:

@@ -228,7 +228,7 @@ def test_a_collection_can_be_made_shown_and_deleted(
     catalog = Archive.open(archive_folder).catalog
     annotations.collect(catalog, "<i>cohort</i>", numbered[:3])
     test = page(archive_folder, "collections", monkeypatch)
-    assert shown(test) == numbered[:3]
+    assert sorted(shown(test)) == sorted(numbered[:3])
     next(button for button in test.button if button.label.startswith("Delete")).click().run()
     assert not annotations.collections(catalog)
 

@@ -93,8 +93,8 @@ def _head(searcher: Searcher, rows: Sequence[dict[str, str]]) -> list[str]:
         + "), none of a patient of a training film. The films of NIH ChestX-ray14 were drawn from two classes, so that "
         "every abnormal one is also labelled pneumonia; its labels were mined from reports. The other two sources are "
         "labelled with the disease alone, look different, and were never trained on. Few films show most findings: "
-        "read the intervals first. All intervals are 95 %. These films were also looked at while the model was made, so "
-        "that the figures may be kind to it.",
+        "read the intervals first. All intervals are 95 %. These films were also looked at while the model was made, "
+        "so that the figures may be kind to it.",
         "",
     ]
 

@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +14,12 @@ import pytest
 from search.trec import read_qrels, read_queries
 from tests.conftest import write_film
 from tests.indexer import dicom_files
+from tests.measure_helpers import COUNT, as_json, labels, said
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
 Films = Callable[..., Path]
 ROOT = Path(__file__).resolve().parents[1]
-COUNT = 30
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +46,6 @@ def indexed(terminal: Terminal, tiny: Path, shared: Path) -> Terminal:
         assert terminal.code == 0, terminal.err
         shutil.copytree(terminal.archive, shared / "archive")
     return terminal
-
-
-def labels(path: Path, *, finding: str = "edema", patient: bool = False) -> Path:
-    """Every second film has the finding."""
-    with path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["film", "label", "value", *(["patient"] if patient else [])])
-        for number in range(COUNT):
-            extra = [f"p{number // 2 if number < 4 else number}"] if patient else []
-            table.writerow([f"film-{number:03}", finding, number % 2, *extra])
-    return path
-
-
-def said(terminal: Terminal, *command: object) -> str:
-    """The one line of a command that must fail."""
-    out = terminal(*command)
-    assert terminal.code == 1, out
-    assert out == ""
-    assert len(terminal.err.splitlines()) == 1, terminal.err
-    return terminal.err
-
-
-def as_json(terminal: Terminal, *command: object) -> Any:
-    found = terminal.json(*command)
-    assert terminal.code == 0, terminal.err
-    return found
 
 
 def test_zeroshot_counts_and_measures(indexed: Terminal, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ ALIASES = {
     "nasogastric tube": "nasogastric",
     "chest drain": "chest tube",
     "nodule or mass": "mass",
+    "central venous line": "line",
+    "sternotomy wires": "sternotomy",
 }
 PARENTS = {
     "covid-19": ("viral pneumonia", "pneumonia"),

@@ -16,7 +16,9 @@ F32 = NDArray[np.float32]
 _MARKS = ("L", "R", "AP", "PA", "PORTABLE", "SUPINE", "ERECT", "12", "kV 85", "<-", "A", "x")
 
 
-def augment(picture: NDArray[np.uint8], size: int, rng: np.random.Generator, *, strength: float = 1.0) -> NDArray[np.uint16]:
+def augment(
+    picture: NDArray[np.uint8], size: int, rng: np.random.Generator, *, strength: float = 1.0
+) -> NDArray[np.uint16]:
     """(H, W) uint8 film, not padded -> (size, size) uint16 padded square, changed at random.
 
     `strength` 0 leaves all but the padding and the size alone; 1 is meant for training.
@@ -27,7 +29,7 @@ def augment(picture: NDArray[np.uint8], size: int, rng: np.random.Generator, *, 
     image = _place(image, size, rng, strength)
     if strength and rng.random() < 0.15 * strength:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2)))
-    value = np.asarray(image, np.float32) / 255
+    value: F32 = np.asarray(image, np.float32) / np.float32(255)
     value = _tone(value, rng, strength)
     if strength and rng.random() < 0.3 * strength:
         value = value + rng.normal(0, rng.uniform(0.005, 0.03), value.shape).astype(np.float32)
@@ -44,7 +46,7 @@ def _collimate(image: Image.Image, rng: np.random.Generator, strength: float) ->
         image = image.crop((int(left), int(top), int(width - right), int(height - bottom)))
     if rng.random() < 0.25 * strength:
         edges = rng.uniform(0, 0.08, 4) * max(image.size)
-        shade = int(rng.choice([0, 0, 0, 255, rng.integers(0, 256)]))
+        shade = int(rng.choice((0, 0, 0, 255, int(rng.integers(0, 256)))))
         grown = Image.new("L", (int(image.width + edges[0] + edges[1]), int(image.height + edges[2] + edges[3])), shade)
         grown.paste(image, (int(edges[0]), int(edges[2])))
         image = grown
@@ -77,7 +79,9 @@ def _place(image: Image.Image, size: int, rng: np.random.Generator, strength: fl
     side = max(image.size)
     scale = size / side * zoom
     if scale < 0.8:  # the affine sampling below does not average: shrink first
-        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BICUBIC)
+        image = image.resize(
+            (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BICUBIC
+        )
         scale = 1.0
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     a, b, d, e = cos / stretch, sin / stretch, -sin * stretch, cos * stretch

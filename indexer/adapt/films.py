@@ -17,9 +17,10 @@ Truth = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrainingFilm:
-    """One film. `read` gives its presentation pixels (H, W) uint8, not padded; films of one `patient` stay together.
+    """One film. `read` gives its presentation pixels (H, W) uint8, not padded; films of a `patient` stay together.
 
-    `facts` come from labels, `sentences` from a report; either may be empty. `group` names where it comes from.
+    `facts` come from labels, `sentences` from a report; either may be empty. `group` says where it comes from,
+    `weight` how much it counts beside films of other groups.
     """
 
     key: str
@@ -28,6 +29,7 @@ class TrainingFilm:
     facts: Facts = field(default_factory=Facts)
     sentences: tuple[str, ...] = ()
     group: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,23 @@ def truths(films: Sequence[TrainingFilm], said: Sequence[Statement], likeness: N
     return table
 
 
-def balance(table: Truth) -> NDArray[np.float32]:
-    """(films, statements) weights: yes and no of a statement weigh the same in all, rare statements less, unknown 0."""
+def balance(table: Truth, films: Sequence[TrainingFilm]) -> NDArray[np.float32]:
+    """(films, statements) weights: within a group, yes and no of a statement weigh the same in all, rare statements
+    less, unknown 0. So that where a film comes from never tells what it shows."""
     weights = np.zeros_like(table)
-    for column in range(table.shape[1]):
-        yes, no = table[:, column] == 1, table[:, column] == 0
-        count = int(yes.sum())
-        size = (min(max(count, 4), 60) / 60) ** 0.5
-        if count:
-            weights[yes, column] = 0.5 * size / count
-        if no.any():
-            weights[no, column] = (0.5 if count else 0.15) * size / int(no.sum())
-    return weights * np.float32(len(table))
+    groups = [film.group for film in films]
+    for group in sorted(set(groups)):
+        rows = np.array([g == group for g in groups])
+        for column in range(table.shape[1]):
+            yes, no = rows & (table[:, column] == 1), rows & (table[:, column] == 0)
+            count = int(yes.sum())
+            size = (min(max(count, 4), 60) / 60) ** 0.5
+            if count:
+                weights[yes, column] = 0.5 * size / count
+            if no.any():
+                weights[no, column] = (0.5 if count else 0.15) * size / int(no.sum())
+    counted = np.array([film.weight for film in films], np.float32)
+    return weights * counted[:, None] * np.float32(len(table))
 
 
 def split(films: Sequence[TrainingFilm], *, share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -2,8 +2,8 @@
 
 The target of a phrase is a unit vector of two parts. The first is the sum of the codes of the ideas in it (fixed
 random directions; a denied idea counts negative), so that paraphrases meet, and sides, sizes and denials part. The
-second is the sentence encoder's vector, reduced: it carries what the lexicon does not name. For text outside the lexicon
-the first part is what a linear map reads off the encoder's vector.
+second is the sentence encoder's vector, reduced: it carries what the lexicon does not name. For text outside the
+lexicon the first part is what a linear map reads off the encoder's vector.
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ from indexer.adapt.corpus import Meaning, phrases
 F32 = NDArray[np.float32]
 CODE = 160
 _SEMANTIC = 0.45
-_CONTEXTS = ("{}", "{}", "{} lung", "{} on chest x-ray", "{} patient", "{} opacity", "chest {}", "{} heart", "{} pleura", "no {}")
+_CONTEXTS = (
+    "{}",
+    "{}",
+    "{} lung",
+    "{} on chest x-ray",
+    "{} patient",
+    "{} opacity",
+    "chest {}",
+    "{} heart",
+    "{} pleura",
+    "no {}",
+)
 
 
 def codes(meanings: Sequence[Meaning]) -> F32:
@@ -41,14 +52,15 @@ def codes(meanings: Sequence[Meaning]) -> F32:
 
 
 def _unit(rows: F32) -> F32:
-    return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)).astype(np.float32)
+    unit: F32 = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)).astype(np.float32)
+    return unit
 
 
 class Teacher:
     """A frozen sentence encoder (MiniLM), unpacked from its package into `cache`."""
 
     def __init__(self, cache: Path, device: str = "cpu") -> None:
-        import all_minilm_l6_v2
+        import all_minilm_l6_v2  # type: ignore[import-untyped]
         from transformers import AutoModel, AutoTokenizer
 
         if not (cache / "config.json").is_file():
@@ -125,7 +137,9 @@ def build_tokenizer(teacher: Teacher, texts: Sequence[str], *, size: int) -> Any
     ranked = sorted(used, key=lambda piece: -used[piece])
     plain = [p for p in usual if p.removeprefix("##").isascii() and p.removeprefix("##").isalnum()]
     pieces = list(dict.fromkeys([*single, *ranked, *plain]))
-    pieces = [p for p in pieces if not p.startswith("[")][: size - 4]
+    pieces = [p for p in pieces if p not in teacher.tokenizer.all_special_tokens and not p.startswith("[unused")][
+        : size - 4
+    ]
     numbers = {piece: n for n, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", *pieces, "[SEP]"])}
     tokenizer = Tokenizer(models.WordPiece(vocab=numbers, unk_token="[UNK]"))  # noqa: S106
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -196,7 +210,7 @@ def teach(
         wanted = goal[picked]
         loss = (1 - (said * wanted).sum(-1)).mean() + 4 * ((said @ said.T) - (wanted @ wanted.T)).square().mean()
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(side, 1.0)
         optimiser.step()
         schedule.step()
@@ -211,7 +225,7 @@ def _batches(lengths: torch.Tensor, known: int, batch: int, choose: torch.Genera
     outside = torch.randint(known, len(lengths), (16 * batch - len(inside),), generator=choose)
     picked = torch.cat([inside, outside])
     picked = picked[lengths[picked].argsort(stable=True)]
-    chunks = picked.split(batch)
+    chunks = torch.split(picked, batch)
     return [chunks[n] for n in torch.randperm(len(chunks), generator=choose).tolist()]
 
 
@@ -222,4 +236,5 @@ def encode(model: Any, rows: torch.Tensor) -> torch.Tensor:
     x = model.token_embedding(rows) + model.positional_embedding[:length]
     mask = model.attn_mask[:length, :length]
     x = model.ln_final(model.transformer(x, attn_mask=mask))
-    return x[torch.arange(len(rows)), rows.argmax(dim=-1)] @ model.text_projection
+    found: torch.Tensor = x[torch.arange(len(rows)), rows.argmax(dim=-1)] @ model.text_projection
+    return found

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from indexer.adapt.augment import augment
@@ -41,7 +41,7 @@ class Maps:
         self.films, self.lower, self.preprocess = films, lower, preprocess
         self.views, self.seed, self.device, self.strength = views, seed, device, strength
         self._folder = folder
-        self._kept: NDArray[np.float16] | None = None
+        self._kept: np.memmap[Any, np.dtype[np.float16]] | None = None
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Compute what is not kept yet."""
@@ -52,7 +52,7 @@ class Maps:
         path, marks = self._folder / "maps.npy", self._folder / "maps.done"
         wanted = (self.views, len(self.films), *shape)
         if path.is_file() and np.load(path, mmap_mode="r").shape == wanted:
-            self._kept = np.load(path, mmap_mode="r+")
+            self._kept = np.lib.format.open_memmap(path, "r+")
         else:
             marks.unlink(missing_ok=True)
             self._kept = np.lib.format.open_memmap(path, "w+", np.float16, wanted)

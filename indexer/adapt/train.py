@@ -25,6 +25,7 @@ from db.errors import BadInput
 from indexer.adapt.films import Statement, TrainingFilm, balance, split, statements, truths
 from indexer.adapt.losses import sigmoid_loss, softmax_loss
 from indexer.adapt.maps import Maps
+from indexer.adapt.probe import fit_head
 from indexer.adapt.ranking import mean_ndcg
 from indexer.adapt.split_tower import quiet_norms, split_tower
 from indexer.preprocess import Preprocess
@@ -47,7 +48,8 @@ class Options:
     `frozen`: stages of the image tower that stay as they are (0: all are trained; only EfficientNets are split).
     `views`: changed copies kept of each film. `ways`: ways of saying a statement. `held`: share of the patients for
     validation. `patience`: epochs without a better nDCG@5 before it stops (0: never). `pull`: how strongly weights are
-    drawn back to where they began. `train_text`: train the text tower too.
+    drawn back to where they began. `train_text`: train the text tower too. `probe`: begin with a
+    linear head found on the features as they are (needs frozen stages and a head with a bias).
     """
 
     epochs: int = 20
@@ -65,7 +67,8 @@ class Options:
     train_text: bool = False
     strength: float = 1.0
     average: float = 0.98
-    dropout: float = 0.2
+    dropout: float = 0.5
+    probe: bool = False
     seed: int = 0
     device: str = "cpu"
 
@@ -126,7 +129,7 @@ def train(
         )
     texts = _Texts(model, tokenize, said, options)
     table = truths(films, said, texts.likeness)
-    weights = torch.from_numpy(balance(table[learn])).to(options.device)
+    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn])).to(options.device)
     truth = torch.from_numpy(table).to(options.device)
     lower, upper = split_tower(model.visual, options.frozen)
     maps = Maps(
@@ -136,6 +139,12 @@ def train(
     maps.fill(lambda done, total: tell(Progress("maps", done, total)))
     if hasattr(getattr(model.visual, "head", None), "drop"):
         model.visual.head.drop.p = options.dropout
+    if options.probe and lower is not None and not (work / "checkpoint.pt").is_file():
+        plain = [n for n, s in enumerate(said) if not (s.claim and s.claim.absent)]
+        fit_head(
+            model, upper, maps, learn, texts=texts.middles(plain), truth=truth[learn][:, plain].nan_to_num(0.0),
+            weights=weights[:, plain],
+        )  # fmt: skip
     run = _Run(model, upper, options, steps=options.epochs * math.ceil(len(learn) / options.batch))
     state = run.resume(work / "checkpoint.pt")
     while state.epoch < options.epochs:
@@ -174,7 +183,8 @@ def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
         return None
     from copy import deepcopy
 
-    return deepcopy(lower).eval().to(device=device, dtype=torch.bfloat16, memory_format=torch.channels_last)
+    made: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
+    return made.to(memory_format=torch.channels_last)
 
 
 class _Texts:
@@ -196,8 +206,13 @@ class _Texts:
         found = self.model.encode_text(tokens.to(self.options.device))
         return functional.normalize(found.float(), dim=-1)
 
+    def middles(self, columns: Sequence[int]) -> torch.Tensor:
+        """(len(columns), D) unit rows: each statement's wordings together."""
+        rows = [self.vectors[self.starts[c] : self.starts[c + 1]].mean(0) for c in columns]
+        return functional.normalize(torch.stack(rows), dim=-1)
+
     def draw(self, rng: random.Random, rows: Sequence[int]) -> tuple[list[int], torch.Tensor]:
-        """Statement numbers and one wording of each as a vector: all claims (at most 192), up to 64 report sentences."""
+        """Statements and one wording of each as a vector: all claims (at most 192), up to 64 report sentences."""
         claims = list(range(self.claims))
         if len(claims) > 192:
             claims = sorted(rng.sample(claims, 192))
@@ -243,7 +258,7 @@ class _Run:
 
     def step(self, inputs: torch.Tensor, texts: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> float:
         """One step of the optimiser; returns the loss."""
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
+        with torch.autocast(self.device, torch.bfloat16):
             found = self.upper(inputs.contiguous(memory_format=torch.channels_last))
         vectors = functional.normalize(found.float(), dim=-1)
         bias = self.model.logit_bias if getattr(self.model, "logit_bias", None) is not None else 0.0
@@ -278,7 +293,7 @@ class _Run:
         ]
         films = torch.cat(parts).cpu().numpy()
         asked = list(range(texts.claims)) or list(range(len(texts.said)))
-        queries = np.stack([_mean(texts.vectors[texts.starts[n] : texts.starts[n + 1]]) for n in asked])
+        queries = texts.middles(asked).cpu().numpy()
         self._put(now)
         return mean_ndcg(films @ queries.T, table[list(rows)][:, asked])
 
@@ -329,8 +344,3 @@ def _plain(options: Options) -> dict[str, Any]:
     """Options as JSON values; where it runs does not matter to what is learnt."""
     said: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
     return said
-
-
-def _mean(rows: torch.Tensor) -> F32:
-    found: F32 = functional.normalize(rows.mean(0), dim=-1).cpu().numpy()
-    return found

@@ -1,0 +1,61 @@
+"""Synthetic films for training: everything about them is known, side, size and place too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.adapt.films import TrainingFilm
+from indexer.captions import PARENTS, VIEWS, Claim, Facts, idea_of, view_idea
+from indexer.phantom import Kind, describe, render, sample
+
+_PLACES = {
+    "upper lobe": "upper", "apical": "upper", "middle lobe": "middle", "lower lobe": "lower", "basal": "lower",
+    "perihilar": "perihilar", "peripheral": "peripheral", "retrocardiac": "retrocardiac", "diffuse": "diffuse",
+}  # fmt: skip
+_HINTS = {
+    "viral pneumonia": ("ground-glass", "opacity", "pneumonia"), "consolidation": ("opacity",),
+    "pacemaker": ("device",),
+    "tube": ("device",), "nasogastric": ("device",), "line": ("device",), "chest tube": ("device",),
+}  # fmt: skip
+_DISEASED = frozenset({"viral pneumonia", "consolidation"})
+
+
+def phantom_film(seed: int, *, size: int = 320) -> TrainingFilm:
+    """The film of one seed. A consolidation may be a pneumonia or not: nothing is said of that."""
+    phantom = sample(seed)
+    claims: list[Claim] = []
+    for found in describe(phantom):
+        idea = idea_of(found.label)
+        if idea is None:
+            continue
+        side = found.side if found.side in ("left", "right", "bilateral") else None
+        claims.append(Claim(idea, side, found.severity or None, _PLACES.get(found.place)))
+        claims += [Claim(hint, side) for hint in _HINTS.get(idea, ())]
+    seen = {claim.idea for claim in claims}
+    looked = {idea for kind in Kind if (idea := idea_of(kind.value))} | {"ground-glass", "device", "no finding"}
+    if not seen:
+        seen.add("no finding")
+        claims.append(Claim("no finding"))
+    if not seen & _DISEASED:
+        looked |= {"pneumonia", "opacity"} - (
+            {"opacity"} if seen & {"mass", "nodule", "edema", "atelectasis"} else set()
+        )
+    view = view_idea(phantom.view.value)
+    shot = {view, *PARENTS.get(view, ())} if view else set()
+    claims += [Claim(idea) for idea in sorted(shot)]
+    sex = ("male", "female") if phantom.body.sex.value == "M" else ("female", "male")
+    absent = frozenset((looked - seen) | ((set(VIEWS) - shot) if shot else set()) | {sex[1]})
+    return TrainingFilm(
+        key=f"phantom-{seed}", patient=f"phantom-{phantom.body.seed}", read=_reader(seed, size),
+        facts=Facts((*claims, Claim(sex[0])), absent), group="phantom", weight=0.3,
+    )  # fmt: skip
+
+
+def _reader(seed: int, size: int) -> Callable[[], NDArray[np.uint8]]:
+    def read() -> NDArray[np.uint8]:
+        return (render(sample(seed), size) * 255 + 0.5).astype(np.uint8)
+
+    return read

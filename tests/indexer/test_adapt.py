@@ -1,0 +1,182 @@
+"""Training on one's own films: what counts as true, the losses, and a run that is cut off and goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from db.errors import BadInput
+from indexer.adapt.augment import augment
+from indexer.adapt.films import TrainingFilm, balance, split, statements, truths
+from indexer.adapt.losses import sigmoid_loss, softmax_loss
+from indexer.adapt.phantoms import phantom_film
+from indexer.adapt.run import adapt
+from indexer.adapt.train import Loss, Options, Progress
+from indexer.captions import Claim, Facts, captions, facts, truth
+from indexer.clip_source import from_folder
+from indexer.onnx_towers import OnnxTowers
+from tests.indexer.clip_folders import vit_folder
+
+LOOKED_FOR = ("effusion", "edema", "mass", "no finding")
+
+
+@pytest.mark.parametrize(
+    ("claim", "answer"),
+    [
+        (Claim("effusion"), True),
+        (Claim("effusion", side="left"), True),
+        (Claim("effusion", side="right"), False),
+        (Claim("effusion", severity="large"), None),
+        (Claim("effusion", absent=True), False),
+        (Claim("edema"), False),
+        (Claim("edema", absent=True), True),
+        (Claim("fracture"), None),
+        (Claim("fracture", absent=True), None),
+    ],
+)
+def test_what_nobody_knows_is_neither_true_nor_false(claim: Claim, answer: bool | None) -> None:
+    film = Facts((Claim("effusion", side="left"),), frozenset({"edema"}))
+    assert truth(claim, film) is answer
+
+
+def test_labels_imply_their_parents_and_what_was_looked_for_is_absent() -> None:
+    known = facts(["COVID-19"], view="AP SUPINE", vocabulary=LOOKED_FOR)
+    ideas = {claim.idea for claim in known.present}
+    assert {"covid-19", "viral pneumonia", "pneumonia", "view AP SUPINE", "view AP"} <= ideas
+    assert {"effusion", "edema", "no finding", "view PA", "view LATERAL"} <= known.absent
+
+
+def test_an_ap_film_may_be_supine() -> None:
+    assert truth(Claim("view AP SUPINE"), facts(["effusion"], view="AP")) is None
+
+
+def test_captions_are_true_of_the_film() -> None:
+    import random
+
+    known = facts(["effusion"], vocabulary=LOOKED_FOR)
+    said = captions(known, random.Random(0), count=40)
+    assert any("effusion" in text for text in said)
+    assert not any(
+        "mass" in text and "no" not in text.split() and "without" not in text for text in said if "mass" in text
+    )
+
+
+def test_films_with_the_same_sentence_are_not_each_others_negatives() -> None:
+    films = [_said("Large mass."), _said("large  mass."), _said("Clear lungs.")]
+    said = statements(films, ways=2, seed=0)
+    table = truths(films, said, np.eye(len(said), dtype=np.float32))
+    assert len(said) == 2
+    assert table[:, 0].tolist() == [1, 1, 0]
+
+
+def test_a_sentence_that_means_nearly_the_same_is_not_held_against_a_film() -> None:
+    films = [_said("Large mass."), _said("Big tumour."), _said("Clear lungs.")]
+    said = statements(films, ways=2, seed=0)
+    alike = np.array([[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]], np.float32)
+    table = truths(films, said, alike)
+    assert np.isnan(table[0, 1])
+    assert np.isnan(table[1, 0])
+    assert table[2].tolist() == [0, 0, 1]
+
+
+def test_within_each_source_yes_and_no_weigh_the_same() -> None:
+    table = np.array([[1], [0], [0], [1], [1], [0], [np.nan]], np.float32)
+    weights = balance(table, [replace(_said("x"), group=group) for group in "aaabbbb"])[:, 0]
+    for rows in (slice(0, 3), slice(3, 7)):
+        yes, no = table[rows, 0] == 1, table[rows, 0] == 0
+        assert weights[rows][yes].sum() == pytest.approx(weights[rows][no].sum())
+    assert weights[6] == 0
+
+
+def test_no_patient_is_on_both_sides() -> None:
+    films = [replace(_said("x"), patient=f"p{n // 3}") for n in range(30)]
+    training, held = split(films, share=0.3, seed=1)
+    assert held
+    assert sorted(training + held) == list(range(30))
+    assert not {films[n].patient for n in training} & {films[n].patient for n in held}
+
+
+def test_with_one_caption_each_the_losses_are_open_clips() -> None:
+    from open_clip.loss import ClipLoss, SigLipLoss
+
+    torch.manual_seed(0)
+    films, texts = (functional.normalize(torch.randn(6, 8), dim=-1) for _ in range(2))
+    scale, bias = torch.tensor(7.0), torch.tensor(-3.0)
+    truth_table, weights = torch.eye(6), torch.ones(6, 6)
+    ours = sigmoid_loss(scale * films @ texts.T + bias, truth_table, weights)
+    assert float(ours) == pytest.approx(float(SigLipLoss()(films, texts, scale, bias)), rel=1e-5)
+    ours = softmax_loss(scale * films @ texts.T, truth_table, weights)
+    assert float(ours) == pytest.approx(float(ClipLoss()(films, texts, scale)), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [sigmoid_loss, softmax_loss])
+def test_unknown_pairs_pull_nowhere(loss: type) -> None:
+    logits = torch.zeros(2, 3, requires_grad=True)
+    table = torch.tensor([[1.0, 0.0, float("nan")], [0.0, 1.0, float("nan")]])
+    loss(logits, table, torch.ones(2, 3)).backward()
+    assert logits.grad is not None
+    assert bool(torch.isfinite(logits.grad).all())
+    assert logits.grad[:, 2].tolist() == [0, 0]
+
+
+def test_augmentation_never_swaps_left_and_right() -> None:
+    film = np.zeros((90, 100), np.uint8)
+    film[:, :40] = 220
+    for seed in range(40):
+        changed = augment(film, 64, np.random.default_rng(seed)).astype(np.float32)
+        assert changed[16:48, 8:24].mean() > changed[16:48, 40:56].mean()
+
+
+def test_without_strength_a_film_is_only_padded_and_resized() -> None:
+    film = np.full((50, 100), 128, np.uint8)
+    changed = augment(film, 100, np.random.default_rng(0), strength=0.0)
+    assert changed[:20].max() == 0
+    assert abs(int(changed[50, 50]) - 128 * 257) < 300
+
+
+class _Killed(BaseException):
+    pass
+
+
+def test_a_run_that_is_cut_off_goes_on_to_the_same_model(tmp_path: Path) -> None:
+    base = from_folder(vit_folder(tmp_path / "base"), name="base")
+    films = [phantom_film(seed, size=64) for seed in range(24)]
+    options = Options(epochs=4, batch=8, frozen=0, ways=2, held=0.25, patience=0, dropout=0.0)
+
+    def kill(progress: Progress) -> None:
+        if progress.stage == "epochs" and progress.done == 2:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        adapt(films, base, tmp_path / "cut", options=options, progress=kill)
+    seen: list[int] = []
+    cut = adapt(
+        films, base, tmp_path / "cut", name="mine", options=options,
+        progress=lambda p: seen.append(p.done) if p.stage == "epochs" else None,
+    )  # fmt: skip
+    whole = adapt(films, base, tmp_path / "whole", name="mine", options=options)
+    assert seen == [3, 4]
+    assert cut.fingerprint == whole.fingerprint
+    assert (tmp_path / "cut" / "training.png").stat().st_size > 1000
+    assert "nDCG@5" in (tmp_path / "cut" / "MODEL_CARD.md").read_text()
+    towers = OnnxTowers(tmp_path / "cut")
+    assert towers.embed_texts(["pleural effusion"]).shape == (1, 24)
+
+    with pytest.raises(BadInput, match="other options"):
+        adapt(films, base, tmp_path / "cut", options=replace(options, loss=Loss.CLIP))
+
+
+def test_films_that_say_nothing_cannot_be_trained_on(tmp_path: Path) -> None:
+    base = from_folder(vit_folder(tmp_path / "base"), name="base")
+    films = [replace(phantom_film(seed), facts=Facts()) for seed in range(4)]
+    with pytest.raises(BadInput, match="too few"):
+        adapt(films, base, tmp_path / "out", options=Options(epochs=1, frozen=0))
+
+
+def _said(sentence: str) -> TrainingFilm:
+    return TrainingFilm("k", "p", lambda: np.zeros((8, 8), np.uint8), sentences=(sentence,))

@@ -113,9 +113,7 @@ def write_facts(
 
     The fingerprint is `fingerprint_folder`'s unless the folder holds graphs exported from weights elsewhere.
     """
-    kept = sorted(
-        p for p in folder.iterdir() if p.is_file() and p.suffix in {".json", ".onnx", ".safetensors"}
-    )
+    kept = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in {".json", ".onnx", ".safetensors"})
     facts = ModelFacts(
         name=name,
         preprocess=preprocess,
@@ -152,9 +150,7 @@ def write_facts(
     return facts
 
 
-def fingerprint(
-    weights: str, *, tokenizer: str | None, model_cfg: Mapping[str, Any], preprocess: Preprocess
-) -> str:
+def fingerprint(weights: str, *, tokenizer: str | None, model_cfg: Mapping[str, Any], preprocess: Preprocess) -> str:
     """The name of a space: SHA-256 over the digests of weights and tokenizer, architecture and preprocessing.
 
     The prompt is left out: it changes what is asked, not the vectors that are kept.
@@ -197,9 +193,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelUnavailable(
-            f"this folder has no {path.name}", where=path.parent, fix=_INCOMPLETE
-        ) from None
+        raise ModelUnavailable(f"this folder has no {path.name}", where=path.parent, fix=_INCOMPLETE) from None
     except (OSError, ValueError):
         raise ModelUnavailable("it cannot be read as JSON", where=path, fix=_INCOMPLETE) from None
     if not isinstance(said, dict):

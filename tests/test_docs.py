@@ -67,6 +67,11 @@ def test_no_tracked_file_names_one_machine() -> None:
     found = []
     for name in listed:
         path = ROOT / name.decode()
-        if name and path.is_file() and path.suffix in {".py", ".md", ".toml", ".yml"} and places.search(path.read_bytes()):
+        if (
+            name
+            and path.is_file()
+            and path.suffix in {".py", ".md", ".toml", ".yml"}
+            and places.search(path.read_bytes())
+        ):
             found.append(name.decode())
     assert found == []

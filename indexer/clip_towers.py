@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import HFTokenizer
 
-from db.errors import BadInput, ModelUnavailable
+from db.errors import BadInput, MissingExtra, ModelUnavailable
 from db.records import Space
 from indexer.clip_source import ClipSource, hub_folder
 from indexer.model_folder import CONFIG, fingerprint
@@ -242,6 +242,8 @@ def _tokenizer(source: ClipSource) -> Any:
             local_files_only=True,
             **kwargs,
         )
+    except ModuleNotFoundError:
+        raise MissingExtra("the text tower of this model", extra="transformers") from None
     except Exception as fault:  # transformers raises what its many loaders raise
         raise ModelUnavailable(
             f"its tokenizer ({name}) is not on this disk or cannot be read ({type(fault).__name__})",

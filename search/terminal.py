@@ -269,7 +269,7 @@ def demo_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]
 
 def print_demo(folder: Path, done: DemoSummary) -> None:
     console.print(Text(f"{done.films} synthetic films in {folder} (phantoms, no patients)."))
-    console.print(Text(f"Next: filmroom index {folder}"))
+    console.print(Text(f"Next: filmroom index {folder / 'films'}"))
 
 
 def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:

@@ -15,9 +15,9 @@ demo: $(VENV)/.installed
 	$(BIN)/filmroom index $(DEMO)/films
 	$(BIN)/filmroom label $(DEMO)/labels.csv
 	$(BIN)/filmroom report $(DEMO)/reports.csv
-	$(BIN)/filmroom search "large left pleural effusion" -k 5
-	$(BIN)/filmroom search "pacemaker view:PA" -k 5
-	$(BIN)/filmroom search "cardiomegaly without pleural effusion" -k 5
+	$(BIN)/filmroom search "pleural effusion view:PA" -k 5
+	$(BIN)/filmroom search "pacemaker" -k 5
+	$(BIN)/filmroom search "emphysema without pneumothorax" -k 5
 	$(BIN)/filmroom evaluate --queries $(DEMO)/queries.tsv --qrels $(DEMO)/qrels.txt
 	@echo
 	@echo "Now open the reading room:  make serve    (then http://localhost:8501)"

@@ -1,10 +1,11 @@
 """How concepts become one vector to rank by.
 
-A film's score is the sum over the concepts: a positive one counts its similarity, cos(film, p); a negated one the
-difference of a pair, cos(film, "no x") - cos(film, x), because a raw "no x" prompt ranks at or below chance. All of
-it is linear in the film's vector f, so that one vector ranks, and one search of the index is enough:
+A film's score is the sum over the concepts: a positive one counts its similarity, cos(film, p); a negated one half the
+difference of a pair, cos(film, "no x") - cos(film, x), because a raw "no x" prompt ranks at or below chance. Half, so
+that what is denied weighs no more than what is asked for. All of it is linear in the film's vector f, so that one
+vector ranks, and one search of the index is enough:
 
-    sum_p f.t(p) + sum_x (f.t("no x") - f.t(x))  =  f.v,   v = sum_p t(p) + sum_x (t("no x") - t(x))
+    sum_p f.t(p) + sum_x (f.t("no x") - f.t(x)) / 2  =  f.v,   v = sum_p t(p) + sum_x (t("no x") - t(x)) / 2
 
 v is scaled to unit length, which changes no order; the score is then the cosine of film and v. A film with several
 vectors is scored by the one nearest to v.
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from db.errors import BadInput
 from search.query import Query
+
+DENIED = 0.5
 
 Vector = NDArray[np.float32]
 EmbedTexts = Callable[[Sequence[str]], Vector]
@@ -38,7 +41,7 @@ def query_vector(query: Query, embed_texts: EmbedTexts, prompt: str = "{}") -> V
         signed[text] = signed.get(text, 0.0) + 1.0
     for words in query.negated:
         for text, sign in zip((prompted(f"no {words}", prompt), prompted(words, prompt)), (1.0, -1.0), strict=True):
-            signed[text] = signed.get(text, 0.0) + sign
+            signed[text] = signed.get(text, 0.0) + DENIED * sign
     signs = np.array(list(signed.values()), dtype=np.float32)
     vectors = np.asarray(embed_texts(list(signed)), dtype=np.float32)
     combined = signs @ vectors

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 from search.ui.launch import command  # noqa: E402
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-QUERY = "large left pleural effusion"
+QUERY = "pleural effusion view:PA"
 
 
 def attend(page: Any) -> None:

@@ -25,8 +25,6 @@ from search.options import (
 
 app = typer.Typer(
     name="filmroom",
-    help="Semantic search for X-ray archives: type a finding, browse the films that match. "
-    "Research use only, not for diagnosis.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,6 +32,24 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models that can be searched with.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"filmroom {version('filmroom')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Semantic search for X-ray archives: type a finding, browse the films that match. Research use only, not for
+    diagnosis."""
 
 
 def main() -> None:
@@ -343,17 +359,21 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
 ) -> None:
     """Open the reading room: a page in the browser, on this machine unless told otherwise."""
-    import subprocess
-
     from search.ui.launch import command, is_loopback
 
     if not is_loopback(host):
         typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
     typer.echo(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
-    try:
-        sys.exit(subprocess.call(command(archive_folder(archive), host, port)))  # noqa: S603
-    except KeyboardInterrupt:
-        sys.exit(130)
+    folder = archive_folder(archive)
+    if not (folder / "catalog.sqlite").is_file():
+        typer.echo(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
+    program = command(folder, host, port)
+    if os.name == "posix":
+        # The server takes the place of this process: what stops one stops the other.
+        os.execv(program[0], program)  # noqa: S606
+    import subprocess
+
+    sys.exit(subprocess.call(program))  # noqa: S603
 
 
 def _fail(message: str) -> NoReturn:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from db import films, fulltext, spaces
 from db.annotations import label_values
 from db.archive import Archive
-from db.errors import BadInput, ModelUnavailable, NotFound
+from db.errors import BadInput, ModelUnavailable, NotFound, Rejected
 from db.records import Film, Filter
 from db.spaces import StoredSpace
 from db.vectors import VectorIndex
@@ -159,7 +159,10 @@ class Searcher:
 
     def _film_vector(self, one: int | Path) -> NDArray[np.float32]:
         if isinstance(one, Path):
-            done = process_file(one, prepare=self.towers.preprocess.shrink)
+            try:
+                done = process_file(one, prepare=self.towers.preprocess.shrink)
+            except Rejected as error:
+                raise BadInput(error.reason, where=one, fix=f"{error.remedy}.") from None
             batch = self.towers.preprocess.normalise(np.stack([done.films[0].prepared]).astype(np.uint16))
             return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
         found = self.index.vectors(np.array([one]))

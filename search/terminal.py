@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from search.overview import ModelStatus, Status
     from search.searcher import Results
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+"""What is redirected to a file or a pipe has no width of its own: wide enough that no column is cut."""
 
 NOTICE = "Research use only, not for diagnosis."
 
@@ -140,6 +142,8 @@ def print_summary(done: Summary, archive: Path) -> None:
     console.print(table)
     rate = f", {counts.indexed / done.seconds:.1f} films a second" if counts.indexed else ""
     console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(str(archive)), sep="")
+    if not counts.listed:
+        console.print("Nothing was found there: no film is added, and none is taken away.")
     if done.stopped:
         console.print("Stopped. What was done is kept: run the same command again to go on.")
     elif counts.rejected:
@@ -264,12 +268,14 @@ def demo_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]
 
     with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
         task = bar.add_task("Drawing phantoms", total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done: bar.update(task, completed=done, total=max(done, total))
 
 
 def print_demo(folder: Path, done: DemoSummary) -> None:
-    console.print(Text(f"{done.films} synthetic films in {folder} (phantoms, no patients)."))
-    console.print(Text(f"Next: filmroom index {folder / 'films'}"))
+    console.print(
+        Text(f"{done.films} synthetic films and {done.pictures} pictures in {folder} (phantoms, no patients).")
+    )
+    console.print(Text(f"Next: filmroom index {folder / 'films'} --archive {folder / 'archive'}"))
 
 
 def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:

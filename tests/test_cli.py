@@ -230,3 +230,8 @@ def test_a_search_with_exported_towers_imports_no_torch(indexed: Terminal, tiny:
 def test_nothing_in_the_archive_can_be_read_by_others(indexed: Terminal) -> None:
     assert indexed.archive.stat().st_mode & 0o077 == 0
     assert Archive.open(indexed.archive).patient_key()
+
+
+def test_the_version_is_said(terminal: Terminal) -> None:
+    assert terminal("--version").startswith("filmroom ")
+    assert terminal.code == 0

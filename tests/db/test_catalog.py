@@ -50,11 +50,11 @@ def test_an_older_catalog_is_backed_up_and_migrated(tmp_path: Path, monkeypatch:
     with old.write() as connection:
         connection.execute(insert(schema.root).values(path="/films"))
     old.close()
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "9999")
     monkeypatch.setattr(migrate, "check_known", lambda catalog, revision: None)
     with Catalog.open(old.path).read() as connection:
         assert connection.scalar(select(schema.root.c.path)) == "/films"
-    with Catalog.open(tmp_path / "catalog.before-0002.sqlite").read() as connection:
+    with Catalog.open(tmp_path / "catalog.before-9999.sqlite").read() as connection:
         assert connection.scalar(select(schema.root.c.path)) == "/films"
 
 

@@ -249,6 +249,56 @@ judgement = Table(
     Column("judged_at", Integer, nullable=False),
 )
 
+# What a model wrote about films, kept apart from what people wrote: sentences, each kept once, and where they are said.
+sentence = Table(
+    "sentence",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("text", Text, nullable=False, unique=True),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), nullable=False),
+    Column("source", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("sentence_id", ForeignKey("sentence.id"), nullable=False, index=True),
+    # JSON: [[x0, y0, x1, y1], ...] in shares of the film's width and height.
+    Column("boxes", Text, nullable=False),
+    UniqueConstraint("film_id", "source", "position"),
+)
+
+# Which films a model was asked about, whether or not it found anything to say.
+described = Table(
+    "described",
+    metadata,
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("described_at", Integer, nullable=False),
+)
+
+sentence_vector = Table(
+    "sentence_vector",
+    metadata,
+    Column("sentence_id", ForeignKey("sentence.id", ondelete="CASCADE"), primary_key=True),
+    Column("space_id", ForeignKey("space.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("vector", LargeBinary, nullable=False),
+)
+
+# The last evaluation of a space with a query set.
+measured = Table(
+    "measured",
+    metadata,
+    Column("space_id", ForeignKey("space.id", ondelete="CASCADE"), primary_key=True),
+    Column("queries", String, primary_key=True),
+    Column("measure", String, primary_key=True),
+    Column("value", Float, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("measured_at", Integer, nullable=False),
+)
+
 # What must not come back: keyed hashes (`db.forget`), so that remembering keeps nothing of the film.
 forgotten = Table("forgotten", metadata, Column("mark", String, primary_key=True))
 
@@ -264,11 +314,22 @@ FTS_STATEMENTS = (
     "INSERT INTO report_fts(rowid, text) VALUES (new.id, new.text); END",
 )
 
+SENTENCE_STATEMENTS = (
+    "CREATE VIRTUAL TABLE sentence_fts USING fts5(text, content='sentence', content_rowid='id', "
+    "tokenize='unicode61 remove_diacritics 2')",
+    "CREATE TRIGGER sentence_fts_insert AFTER INSERT ON sentence BEGIN "
+    "INSERT INTO sentence_fts(rowid, text) VALUES (new.id, new.text); END",
+    "CREATE TRIGGER sentence_fts_delete AFTER DELETE ON sentence BEGIN "
+    "INSERT INTO sentence_fts(sentence_fts, rowid, text) VALUES ('delete', old.id, old.text); END",
+    "CREATE TRIGGER finding_delete AFTER DELETE ON finding BEGIN DELETE FROM sentence WHERE id = old.sentence_id "
+    "AND NOT EXISTS (SELECT 1 FROM finding WHERE sentence_id = old.sentence_id); END",
+)
+
 STATE_STATEMENTS = (
     "INSERT INTO meta(key, value) VALUES ('film_states', '0')",
     "CREATE TRIGGER film_state AFTER UPDATE OF state ON film WHEN old.state IS NOT new.state BEGIN "
     "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'film_states'; END",
 )
 
-for _statement in (*FTS_STATEMENTS, *STATE_STATEMENTS):
+for _statement in (*FTS_STATEMENTS, *SENTENCE_STATEMENTS, *STATE_STATEMENTS):
     event.listen(metadata, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

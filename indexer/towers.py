@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.errors import ModelUnavailable
 from db.records import Space
-from indexer.preprocess import Preprocess
+from indexer.preprocess import Preparing
 from indexer.radiograph import Radiograph
 
 Vectors = NDArray[np.float32]
@@ -20,10 +20,11 @@ class Towers(Protocol):
     """A contrastive model. Loading one tower does not load the other; neither loads before it is used."""
 
     space: Space
-    preprocess: Preprocess
+    @property
+    def preprocess(self) -> Preparing: ...
 
-    def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, C, S, S) from `preprocess.normalise` -> (N, T, D), rows of unit length: the way of bulk indexing.
+    def embed_prepared(self, batch: Any) -> Vectors:
+        """N films from `preprocess.batch` -> (N, T, D), rows of unit length: the way of bulk indexing.
 
         A film that the tower cannot embed comes back as a row that is not finite.
         """
@@ -48,13 +49,9 @@ class Towers(Protocol):
         ...
 
 
-def prepare(batch: Sequence[Radiograph], preprocess: Preprocess) -> NDArray[np.float32]:
-    """Films -> (N, C, S, S) float32, the input of an image tower."""
-    side = preprocess.size
-    grey = np.empty((len(batch), side, side), np.uint16)
-    for row, film in enumerate(batch):
-        grey[row] = preprocess.shrink(film.pixels)
-    return preprocess.normalise(grey)
+def prepare(films: Sequence[Radiograph], preprocess: Preparing) -> Any:
+    """Films -> the input of an image tower."""
+    return preprocess.batch([preprocess.shrink(film.pixels) for film in films])
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> Vectors:

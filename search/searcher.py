@@ -163,7 +163,7 @@ class Searcher:
                 done = process_file(one, prepare=self.towers.preprocess.shrink)
             except Rejected as error:
                 raise BadInput(error.reason, where=one, fix=f"{error.remedy}.") from None
-            batch = self.towers.preprocess.normalise(np.stack([done.films[0].prepared]).astype(np.uint16))
+            batch = self.towers.preprocess.batch([done.films[0].prepared])
             return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
         found = self.index.vectors(np.array([one]))
         if not len(found):

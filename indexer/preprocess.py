@@ -108,7 +108,10 @@ class Preprocess:
 
     def batch(self, shrunk: Sequence[NDArray[np.generic]]) -> NDArray[np.float32]:
         """Squares from `shrink` -> the tower's input (N, C, S, S) float32."""
-        return self.normalise(np.stack(shrunk).astype(np.uint16, copy=False))
+        grey = np.empty((len(shrunk), self.size, self.size), np.uint16)
+        for row, square in enumerate(shrunk):
+            grey[row] = square
+        return self.normalise(grey)
 
     def apply(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """(H, W) in [0, 1] -> (C, S, S) float32, both halves at once."""

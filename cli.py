@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from db.errors import BadInput, FilmroomError
-from search import measure_commands
+from search import care_commands, measure_commands
 from search.options import (
     ArchiveOption,
     JsonOption,
@@ -83,6 +83,7 @@ def index(
     retry: Annotated[bool, typer.Option("--retry", help="Try again what was rejected before.")] = False,
     any_modality: Annotated[bool, typer.Option("--any-modality", help="Also CT, MR, colour captures.")] = False,
     hash_uids: Annotated[bool, typer.Option("--hash-uids", help="Keep keyed hashes of the UIDs.")] = False,
+    bring_back: Annotated[bool, typer.Option("--bring-back", help="Also what was forgotten on request.")] = False,
     max_megapixels: Annotated[
         float, typer.Option(min=0.01, max=1e5, help="Pixels of a file, all frames, in millions.")
     ] = 100,
@@ -104,7 +105,9 @@ def index(
         seconds=max_seconds,
         memory_bytes=int(max_memory * 2**20),
     )
-    options = Options(limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids)
+    options = Options(
+        limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids, bring_back=bring_back
+    )
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
     if model and Path(model).is_dir():
         # Later searches name no folder: the archive must find its model again.
@@ -188,7 +191,7 @@ def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """What is in the archive, and what the last runs did."""
     from search import overview, terminal
 
-    found = overview.status(open_archive(archive))
+    found = overview.status(archive_folder(archive))
     if as_json:
         print_json(asdict(found))
     else:
@@ -381,6 +384,7 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+care_commands.register(app)
 measure_commands.register(app)
 
 if __name__ == "__main__":

@@ -141,6 +141,7 @@ def backup(source: Path, target: Path) -> None:
     """A consistent copy of the catalog, taken while others read and write it."""
     aside = target.with_name(target.name + ".part")
     aside.unlink(missing_ok=True)
+    os.close(os.open(aside, os.O_CREAT | os.O_EXCL, 0o600))
     from_, to = sqlite3.connect(source), sqlite3.connect(aside)
     try:
         from_.backup(to)

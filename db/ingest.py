@@ -15,9 +15,14 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from db.catalog import Catalog, touch_generation
 from db.errors import BadInput, Rejected
-from db.listing import Outcome, Scope, Seen, drop_unused, is_there, repoint
-from db.records import Space, State, Tags
+from db.listing import Scope, Seen, drop_unused, is_there, repoint
+from db.records import Outcome, Space, State, Tags
 from db.schema import embedding, file, film, root, space, thumbnail
+
+SAME_CONTENT = "same content"
+SAME_PICTURE = "same instance UID and picture, other header"
+SAME_UID = "same instance UID, other picture"
+"""Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     if not there:
         repoint(connection, old_file=known.id, new_file=file_id)
         return Outcome.INDEXED
-    _mark_duplicate(connection, file_id, known.film_id, "same content")
+    _mark_duplicate(connection, file_id, known.film_id, SAME_CONTENT)
     return Outcome.DUPLICATE
 
 
@@ -158,6 +163,7 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
     file_id = _put_file(connection, scope, result.seen, sha256=result.sha256, outcome=Outcome.INDEXED)
     kept: set[int] = set()
     twin: Row[Any] | None = None
+    alike = False
     for new in result.films:
         old = connection.execute(_FILM_BY_IDENTITY, {"wanted": new.identity}).first()
         if old is None:
@@ -176,14 +182,14 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
             if old.file_id != file_id:
                 drop_unused(connection, old.file_id)
         else:
-            twin = old
+            twin, alike = old, _looks_the_same(connection, old.id, new)
             continue
         _keep_pictures(connection, film_id, space_id, new)
         kept.add(film_id)
     _replace_others(connection, file_id, keep=kept)
     if twin is not None and not kept:
         same = twin.sha256 == result.sha256
-        _mark_duplicate(connection, file_id, twin.id, "same content" if same else "same instance UID, other content")
+        _mark_duplicate(connection, file_id, twin.id, SAME_CONTENT if same else SAME_PICTURE if alike else SAME_UID)
         return Outcome.DUPLICATE
     return Outcome.INDEXED
 
@@ -198,6 +204,11 @@ def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: New
         touch_generation(connection, {space_id})
     blob = new.vectors.astype(np.float16).tobytes()
     connection.execute(_ADD_VECTOR, {"film_id": film_id, "space_id": space_id, "vectors": blob})
+
+
+def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:
+    """Whether two pictures have one thumbnail."""
+    return connection.scalar(select(thumbnail.c.webp).where(thumbnail.c.film_id == film_id)) == new.thumbnail
 
 
 def _drop_vectors(connection: Connection, film_id: int) -> set[int]:

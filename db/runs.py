@@ -6,54 +6,15 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 
 from db.catalog import Catalog
-from db.listing import Outcome
-from db.schema import file, root, run
-
-
-class RunState(StrEnum):
-    """`running` with a process that is no longer there reads as `broken`: killed, and safe to run again."""
-
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    BROKEN = "broken"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Every listed file is in exactly one of indexed, unchanged, duplicate and rejected."""
-
-    listed: int = 0
-    indexed: int = 0
-    unchanged: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    gone: int = 0
-
-    @property
-    def done(self) -> int:
-        return self.indexed + self.unchanged + self.duplicate + self.rejected
-
-
-@dataclass(frozen=True)
-class Run:
-    id: int
-    paths: tuple[str, ...]
-    model: str
-    pid: int
-    state: RunState
-    started_at: int
-    ended_at: int | None
-    counts: Counts
-    message: str | None
+from db.glance import run_of
+from db.records import Counts, Outcome, Run, RunState
+from db.schema import file, film, root, run
 
 
 def start(catalog: Catalog, paths: Sequence[Path], model: str) -> int:
@@ -83,35 +44,7 @@ def runs(catalog: Catalog, limit: int = 20) -> list[Run]:
     """Newest first."""
     with catalog.read() as connection:
         rows = connection.execute(select(run).order_by(run.c.id.desc()).limit(limit)).all()
-    return [_run(row._mapping) for row in rows]
-
-
-def _run(row: object) -> Run:
-    found = dict(row)  # type: ignore[call-overload]
-    counts = Counts(**{name: found[name] for name in Counts.__dataclass_fields__})
-    one = Run(
-        id=found["id"],
-        paths=tuple(json.loads(found["paths"])),
-        model=found["model"],
-        pid=found["pid"],
-        state=RunState(found["state"]),
-        started_at=found["started_at"],
-        ended_at=found["ended_at"],
-        counts=counts,
-        message=found["message"],
-    )
-    broken = one.state is RunState.RUNNING and not _alive(one.pid)
-    return replace(one, state=RunState.BROKEN) if broken else one
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return [run_of(dict(row._mapping)) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -139,27 +72,33 @@ def rejected(catalog: Catalog, limit: int | None = None) -> list[RejectedFile]:
 
 
 @dataclass(frozen=True)
-class FileCounts:
-    """Files of the archive by outcome, listed ones only; `gone` are no longer listed."""
+class DuplicateFile:
+    """A listed file that is not indexed because film `film` is: `path` and `of_path` are relative to their roots."""
 
-    indexed: int
-    duplicate: int
-    rejected: int
-    gone: int
+    film: int
+    root: str
+    path: str
+    of_root: str
+    of_path: str
+    why: str
 
 
-def file_counts(catalog: Catalog) -> FileCounts:
-    with catalog.read() as connection:
-        rows = connection.execute(
-            select(file.c.outcome, file.c.listed, func.count()).group_by(file.c.outcome, file.c.listed)
-        ).all()
-    here = {row[0]: row[2] for row in rows if row[1]}
-    return FileCounts(
-        indexed=here.get(Outcome.INDEXED.value, 0),
-        duplicate=here.get(Outcome.DUPLICATE.value, 0),
-        rejected=here.get(Outcome.REJECTED.value, 0),
-        gone=sum(row[2] for row in rows if not row[1]),
+def duplicates(catalog: Catalog) -> list[DuplicateFile]:
+    """What differs first: the same instance UID with another picture is a fault of the archive that was indexed."""
+    of_file, of_root = file.alias("of_file"), root.alias("of_root")
+    statement = (
+        select(film.c.id, root.c.path.label("root"), file.c.path, file.c.reason)
+        .add_columns(of_root.c.path.label("of_root"), of_file.c.path.label("of_path"))
+        .join(root, root.c.id == file.c.root_id)
+        .join(film, film.c.id == file.c.duplicate_of)
+        .join(of_file, of_file.c.id == film.c.file_id)
+        .join(of_root, of_root.c.id == of_file.c.root_id)
+        .where(file.c.outcome == Outcome.DUPLICATE.value, file.c.listed)
+        .order_by(file.c.reason.desc(), film.c.id, root.c.path, file.c.path)
     )
+    with catalog.read() as connection:
+        rows = connection.execute(statement).all()
+    return [DuplicateFile(r.id, r.root, r.path, r.of_root, r.of_path, r.reason) for r in rows]
 
 
 def roots(catalog: Catalog) -> list[str]:

@@ -21,12 +21,13 @@ from db.archive import Archive
 from db.catalog import get_meta, set_meta
 from db.chunks import chunked
 from db.errors import BadInput, FilmroomError, NotFound, Rejected
-from db.listing import Outcome, Scope, Seen
-from db.runs import Counts, RunState
+from db.listing import Scope, Seen
+from db.records import Counts, Outcome, RunState
 from db.vectors import VectorIndex
 from indexer.limits import Limits
 from indexer.model_folder import sha256 as hash_file
 from indexer.refusals import Refusal
+from indexer.remembered import turned_away
 from indexer.sources import Failure, Listed, list_folder
 from indexer.towers import Towers
 from indexer.workers import Processed, process
@@ -43,13 +44,14 @@ HASHED_TOGETHER = 64
 
 @dataclass(frozen=True)
 class Options:
-    """How a run treats files. `retry`: try again what was rejected before."""
+    """How a run treats files. `retry`: try again what was rejected before; `bring_back`: take what was forgotten."""
 
     limits: Limits = field(default_factory=Limits)
     workers: int | None = None
     retry: bool = False
     any_modality: bool = False
     hash_uids: bool = False
+    bring_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class _Run:
             space_id=self._space_id,
             retry=self._options.retry,
             unreadable=unreadable,
-            passing=PASSING,
+            passing=(*PASSING, *([Refusal.FORGOTTEN.value[0]] if self._options.bring_back else [])),
         )
         self._count(
             listed=compared.listed,
@@ -190,6 +192,7 @@ class _Run:
             any_modality=self._options.any_modality,
             hash_uids=self._options.hash_uids,
         )
+        decoded = turned_away(decoded, self._archive, bring_back=self._options.bring_back)
         batch: list[Processed] = []
         refused: list[ingest.Result] = []
         with closing(decoded):
@@ -219,8 +222,8 @@ class _Run:
         films = [film for one in batch for film in one.films]
         if not films:
             return []
-        prepared = np.stack([film.prepared for film in films]).astype(np.uint16, copy=False)
-        vectors = iter(self._towers.embed_prepared(self._towers.preprocess.normalise(prepared)))
+        ready = self._towers.preprocess.batch([film.prepared for film in films])
+        vectors = iter(self._towers.embed_prepared(ready))
         results = []
         for one in batch:
             new = [

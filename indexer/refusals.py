@@ -29,6 +29,11 @@ class Refusal(Enum):
         Stage.OPEN,
         "Index again with --any-modality if it should be searched all the same",
     )
+    FORGOTTEN = (
+        "forgotten on request",
+        Stage.OPEN,
+        "Delete the file, or index with --bring-back if it is to be searched again",
+    )
     TOO_MANY_PIXELS = (
         "more pixels than the limit",
         Stage.OPEN,

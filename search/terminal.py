@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from db.errors import BadInput
-from db.records import Film
-from db.runs import Counts, RejectedFile
+from db.records import Counts, Film
 
 if TYPE_CHECKING:
     from db.doctor import Examination
+    from db.runs import DuplicateFile, RejectedFile
     from indexer.demo import DemoSummary
     from indexer.pipeline import Summary
     from search.importing import Imported
@@ -199,6 +200,18 @@ def print_rejected(files: Sequence[RejectedFile]) -> None:
         table.add_row(_path(one.path), one.stage, Text(one.reason), Text(one.remedy))
     console.print(table)
     console.print("Try them again: filmroom index FOLDER --retry")
+
+
+def print_duplicates(files: Sequence[DuplicateFile]) -> None:
+    if not files:
+        console.print("No file is a duplicate.")
+        return
+    table = _table("file", "why", "film", "indexed from", numeric=(2,))
+    for one in files:
+        table.add_row(_path(one.path), one.why, str(one.film), _path(one.of_path))
+    console.print(table)
+    tally = Counter(one.why for one in files)
+    console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
 
 
 def write_rejected(path: Path, files: Sequence[RejectedFile]) -> None:

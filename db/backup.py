@@ -1,0 +1,112 @@
+"""One file that holds an archive: its catalog and its key. Indexes are made again when it is restored."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+import zlib
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from db import catalog, doctor
+from db.archive import Archive
+from db.errors import ArchiveDamaged, BadInput
+
+_CATALOG, _KEY = "catalog.sqlite", "patient.key"
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was written or restored."""
+
+    films: int
+    megabytes: float
+
+
+def backup(archive: Archive, target: Path) -> Copied:
+    """Writes all that cannot be made again into one new file, as of one instant, while others read and write.
+
+    The file holds the archive's key, so it is its owner's alone (mode 0600). Raises BadInput where it cannot be
+    written, ArchiveDamaged where the catalog is not whole.
+    """
+    if target.exists():
+        raise BadInput("there is a file of this name already", where=target, fix="Name a new one.")
+    archive.patient_key()
+    aside = target.with_name(target.name + ".part")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=target.absolute().parent) as folder:
+            copy = Path(folder, _CATALOG)
+            catalog.backup(archive.catalog.path, copy)
+            films = _films(copy)
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                # Stored as they are: thumbnails and vectors do not get smaller.
+                with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
+                    packed.write(copy, _CATALOG)
+                    packed.write(archive.folder / _KEY, _KEY)
+                out.flush()
+                os.fsync(out.fileno())
+        os.replace(aside, target)
+    except (OSError, sqlite3.OperationalError) as error:
+        aside.unlink(missing_ok=True)
+        said = getattr(error, "strerror", None) or error
+        raise BadInput(f"the backup cannot be written ({said})", where=target, fix="Name another place.") from error
+    return Copied(films, _megabytes(target))
+
+
+def restore(source: Path, folder: Path) -> Copied:
+    """Makes an archive of a backup in a folder that is new or empty, and its indexes.
+
+    Raises BadInput where `source` is no backup, is damaged, or there is something in `folder`; nothing is left there
+    then.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput("there is something there already", where=folder, fix="Name a new folder.")
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=folder.absolute().parent) as aside:
+            work = Path(aside, "archive")
+            work.mkdir(mode=0o700)
+            _unpack(source, work)
+            _films(work / _CATALOG)
+            if folder.exists():
+                folder.rmdir()
+            os.replace(work, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ArchiveDamaged) as error:
+        raise BadInput("is no Filmroom backup, or is damaged", where=source, fix="Use another backup.") from error
+    except OSError as error:
+        raise BadInput(f"cannot be restored ({error.strerror or error})", where=source) from error
+    archive = Archive.open(folder)
+    return Copied(doctor.repair(archive).films, _megabytes(source))
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    with zipfile.ZipFile(source) as packed:
+        if sorted(packed.namelist()) != [_CATALOG, _KEY]:
+            raise zipfile.BadZipFile
+        for name in (_CATALOG, _KEY):
+            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with packed.open(name) as data, open(handle, "wb") as out:
+                shutil.copyfileobj(data, out, 1 << 20)  # ends in BadZipFile where a checksum is wrong
+                out.flush()
+                os.fsync(out.fileno())
+
+
+def _films(path: Path) -> int:
+    """The films of a catalog that is whole. Raises ArchiveDamaged."""
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            films = connection.execute("SELECT count(*) FROM film WHERE state = 'present'").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise ArchiveDamaged("the catalog is damaged", where=path, fix="Restore a backup.") from error
+    if said != "ok":
+        raise ArchiveDamaged(f"the catalog is damaged: {said}", where=path, fix="Restore a backup.")
+    return int(films)
+
+
+def _megabytes(path: Path) -> float:
+    return round(path.stat().st_size / 2**20, 1)

@@ -1,0 +1,133 @@
+"""One file holds an archive; what is damaged is never taken for one."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from db.archive import Archive
+from db.backup import backup, restore
+from db.doctor import examine
+from db.errors import BadInput
+from tests.conftest import write_film
+from tests.terminal import Terminal
+
+Films = Callable[..., Path]
+
+
+@pytest.fixture
+def indexed(terminal: Terminal, films: Films, tiny: Path) -> Terminal:
+    terminal("index", films(5), "--model", tiny)
+    assert terminal.code == 0, terminal.err
+    return terminal
+
+
+def test_a_restored_archive_answers_as_the_first_one_did(indexed: Terminal, tmp_path: Path) -> None:
+    before = indexed.json("search", "edema")
+    said = indexed.json("backup", tmp_path / "one.filmroom")
+    assert isinstance(said, dict)
+    assert said["films"] == 5
+    indexed("restore", tmp_path / "one.filmroom", tmp_path / "again")
+    assert indexed.code == 0, indexed.err
+    assert examine(Archive.open(tmp_path / "again")).faults == ()
+    first, second = (path / "patient.key" for path in (indexed.archive, tmp_path / "again"))
+    assert first.read_bytes() == second.read_bytes()
+    after = indexed.json("search", "edema", "--archive", tmp_path / "again")
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert after["hits"] == before["hits"]
+
+
+def test_only_its_owner_may_read_a_backup_and_what_comes_of_it(indexed: Terminal, tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        indexed("backup", tmp_path / "one")
+        indexed("restore", tmp_path / "one", tmp_path / "again")
+    finally:
+        os.umask(old)
+    made = [tmp_path / "one", tmp_path / "again" / "catalog.sqlite", tmp_path / "again" / "patient.key"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+    assert stat.S_IMODE((tmp_path / "again").stat().st_mode) == 0o700
+
+
+def test_a_backup_while_films_are_added_is_of_one_instant(
+    indexed: Terminal, films: Films, tiny: Path, tmp_path: Path
+) -> None:
+    from indexer.pipeline import index
+    from indexer.registry import load_towers
+
+    archive = Archive.open(indexed.archive)
+    for number in range(40):
+        write_film(tmp_path / "more" / f"{number}.png", 500 + number, side=48)
+    writing = threading.Thread(target=index, args=(archive, [tmp_path / "more"], load_towers(str(tiny))))
+    writing.start()
+    made = []
+    while writing.is_alive() or len(made) < 2:
+        made.append(tmp_path / f"{len(made)}.backup")
+        backup(archive, made[-1])
+    writing.join()
+    for one in (made[0], made[len(made) // 2], made[-1]):
+        restored = restore(one, one.with_suffix(".restored"))
+        assert 5 <= restored.films <= 45
+        assert examine(Archive.open(one.with_suffix(".restored"))).faults == ()
+    assert restored.films == 45
+
+
+def test_a_backup_never_writes_over_a_file(indexed: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("dear")
+    indexed("backup", tmp_path / "letter")
+    assert indexed.code == 1
+    assert "a file of this name already" in indexed.err
+    assert (tmp_path / "letter").read_text() == "dear"
+    indexed("backup", tmp_path / "no" / "such" / "folder")
+    assert indexed.code == 1
+    assert "cannot be written" in indexed.err
+
+
+def test_a_folder_that_holds_something_is_left_alone(indexed: Terminal, tmp_path: Path) -> None:
+    indexed("backup", tmp_path / "one")
+    indexed("restore", tmp_path / "one", indexed.archive)
+    assert indexed.code == 1
+    assert "something there already" in indexed.err
+    (tmp_path / "empty").mkdir()
+    indexed("restore", tmp_path / "one", tmp_path / "empty")
+    assert indexed.code == 0, indexed.err
+
+
+def damaged(whole: bytes) -> dict[str, bytes]:
+    half, flipped = len(whole) // 2, bytearray(whole)
+    flipped[half] ^= 0x10
+    return {
+        "empty": b"",
+        "text": b"no backup\n" * 1000,
+        "cut": whole[:half],
+        "cut by a little": whole[:-1],
+        "one bit": bytes(flipped),
+    }
+
+
+def test_a_damaged_backup_is_refused_and_leaves_nothing(indexed: Terminal, tmp_path: Path) -> None:
+    indexed("backup", tmp_path / "one")
+    bad = tmp_path / "bad"
+    before = set(os.listdir(tmp_path)) | {"bad"}
+    for what, data in damaged((tmp_path / "one").read_bytes()).items():
+        bad.write_bytes(data)
+        with pytest.raises(BadInput, match="is no Filmroom backup, or is damaged"):
+            restore(bad, tmp_path / "new")
+        assert set(os.listdir(tmp_path)) == before, what
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/absolute", "catalog.sqlite/../../escaped", "vectors/0.json"])
+def test_a_zip_with_other_names_in_it_is_no_backup(indexed: Terminal, tmp_path: Path, name: str) -> None:
+    indexed("backup", tmp_path / "one")
+    with zipfile.ZipFile(tmp_path / "one", "a") as packed:
+        packed.writestr(name, b"x")
+    with pytest.raises(BadInput, match="is no Filmroom backup"):
+        restore(tmp_path / "one", tmp_path / "deep" / "new")
+    assert not list(tmp_path.rglob("escaped"))

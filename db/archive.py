@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from db.catalog import Catalog
 from db.errors import ArchiveBusy, BadInput, NotFound
+
+if TYPE_CHECKING:
+    from db.catalog import Catalog
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,9 @@ class Archive:
     @classmethod
     def open(cls, folder: Path) -> Archive:
         """An archive that is there. Raises NotFound where it is not."""
-        if not (folder / "catalog.sqlite").is_file():
-            raise NotFound(
-                "there is no archive here",
-                where=folder,
-                fix="Make one with: filmroom index FOLDER (or filmroom demo), or name another with --archive.",
-            )
-        return cls(folder, Catalog.open(folder / "catalog.sqlite"))
+        from db.catalog import Catalog
+
+        return cls(folder, Catalog.open(catalog_file(folder)))
 
     @classmethod
     def create(cls, folder: Path) -> Archive:
@@ -42,6 +40,8 @@ class Archive:
                 where=folder,
                 fix="Name another with --archive.",
             ) from error
+        from db.catalog import Catalog
+
         return cls(folder, Catalog.open(folder / "catalog.sqlite"))
 
     @property
@@ -52,6 +52,8 @@ class Archive:
         """The secret of this archive's patient keys: 32 random bytes, readable by its owner alone."""
         path = self.folder / "patient.key"
         if not path.exists():
+            import secrets
+
             aside = path.with_name(f"patient.key.{os.getpid()}")
             with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
                 out.write(secrets.token_bytes(32))
@@ -88,19 +90,38 @@ class Archive:
 
     def writer(self) -> str | None:
         """Who holds the writer's lock, in words; None when nobody does."""
-        from filelock import FileLock, Timeout
+        return writer(self.folder)
 
-        try:
-            found = json.loads((self.folder / "writer.json").read_text())
-            # A writer that was killed leaves its note behind, but no lock.
-            with FileLock(self.folder / "writer.lock", timeout=0):
-                return None
-        except Timeout:
-            pass
-        except (OSError, ValueError):
+
+def catalog_file(folder: Path) -> Path:
+    """Where the catalog of an archive is. Raises NotFound where there is none."""
+    path = folder / "catalog.sqlite"
+    if not path.is_file():
+        raise NotFound(
+            "there is no archive here",
+            where=folder,
+            fix="Make one with: filmroom index FOLDER (or filmroom demo), or name another with --archive.",
+        )
+    return path
+
+
+def writer(folder: Path) -> str | None:
+    """Who holds the writer's lock of an archive, in words; None when nobody does."""
+    try:
+        found = json.loads((folder / "writer.json").read_text())
+    except (OSError, ValueError):
+        return None
+    from filelock import FileLock, Timeout
+
+    try:
+        # A writer that was killed leaves its note behind, but no lock.
+        with FileLock(folder / "writer.lock", timeout=0):
             return None
+    except Timeout:
         minutes = max(0, int(time.time()) - int(found["since"])) // 60
         return f"process {found['pid']}: {found['doing']}, for {minutes} min"
+    except OSError:
+        return None
 
 
 def default_folder() -> Path:

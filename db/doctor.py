@@ -9,8 +9,7 @@ from sqlalchemy import and_, exists, func, select
 
 from db import films, snapshot, spaces
 from db.archive import Archive
-from db.listing import Outcome
-from db.records import State
+from db.records import Outcome, State
 from db.schema import embedding, file, film, space, thumbnail
 from db.spaces import StoredSpace
 from db.vectors import VectorIndex

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from db.catalog import Catalog
 from db.chunks import chunked
 from db.errors import NotFound
 from db.filters import film_ids, of_film
-from db.records import Film, Filter, Label, State, Tags
+from db.records import Facet, Film, Filter, Label, State, Tags
 from db.schema import file, film, label, report, root, thumbnail
 
 _TAGS = (
@@ -139,12 +138,6 @@ def _others(catalog: Catalog, one: Film, same: ColumnElement[bool]) -> list[Film
     with catalog.read() as connection:
         ids = list(connection.scalars(statement))
     return films(catalog, ids)
-
-
-@dataclass(frozen=True)
-class Facet:
-    value: str
-    count: int
 
 
 def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:

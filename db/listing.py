@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import (
@@ -34,16 +33,8 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from db.catalog import Catalog
 from db.chunks import chunked
-from db.records import State
+from db.records import Outcome, State
 from db.schema import PathText, embedding, file, film, root
-
-
-class Outcome(StrEnum):
-    """The one place where a file ends."""
-
-    INDEXED = "indexed"
-    DUPLICATE = "duplicate"
-    REJECTED = "rejected"
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,15 @@ class Space:
 
 
 @dataclass(frozen=True)
+class StoredSpace:
+    """A space with its id in this catalog, and how many of the present films it holds."""
+
+    id: int
+    space: Space
+    films: int
+
+
+@dataclass(frozen=True)
 class Label:
     """A named finding of a film. `value` is 1.0 for present, 0.0 for absent; sources such as a probe give between."""
 
@@ -122,3 +131,68 @@ class Film:
     tags: Tags
     labels: tuple[Label, ...] = ()
     has_report: bool = False
+
+
+class Outcome(StrEnum):
+    """The one place where a file ends."""
+
+    INDEXED = "indexed"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+
+
+class RunState(StrEnum):
+    """`running` with a process that is no longer there reads as `broken`: killed, and safe to run again."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Every listed file is in exactly one of indexed, unchanged, duplicate and rejected."""
+
+    listed: int = 0
+    indexed: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    gone: int = 0
+
+    @property
+    def done(self) -> int:
+        return self.indexed + self.unchanged + self.duplicate + self.rejected
+
+
+@dataclass(frozen=True)
+class Run:
+    id: int
+    paths: tuple[str, ...]
+    model: str
+    pid: int
+    state: RunState
+    started_at: int
+    ended_at: int | None
+    counts: Counts
+    message: str | None
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """Files of the archive by outcome, listed ones only; `gone` are no longer listed."""
+
+    indexed: int
+    duplicate: int
+    rejected: int
+    gone: int
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A value to filter by, and how many present films have it."""
+
+    value: str
+    count: int

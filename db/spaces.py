@@ -13,19 +13,11 @@ from db.catalog import Catalog
 from db.chunks import chunked
 from db.errors import ArchiveDamaged, NotFound
 from db.records import Space, State
+from db.records import StoredSpace as StoredSpace
 from db.schema import embedding, film, meta, space
 
 BLOCK = 20_000
 """Vectors read from the catalog at a time."""
-
-
-@dataclass(frozen=True)
-class StoredSpace:
-    """A space with its id in this catalog, and how many of the present films it holds."""
-
-    id: int
-    space: Space
-    films: int
 
 
 def spaces(catalog: Catalog) -> list[StoredSpace]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, select
-
-from db import films, runs, snapshot, spaces
-from db.archive import Archive
+from db.archive import Archive, catalog_file, writer
 from db.errors import NotFound
-from db.films import Facet
-from db.runs import FileCounts, Run
-from db.schema import label, report
+from db.glance import glance
+from db.records import Facet, FileCounts, Run
 
 
 @dataclass(frozen=True)
@@ -44,20 +41,23 @@ class Status:
     runs: tuple[Run, ...]
 
 
-def status(archive: Archive) -> Status:
-    """Raises nothing of its own; costs a few counts."""
-    catalog = archive.catalog
-    total = films.count(catalog)
-    with catalog.read() as connection:
-        labelled = connection.scalar(select(func.count(label.c.film_id.distinct())))
-        reports = connection.scalar(select(func.count()).select_from(report))
-    size = sum(map(_size, archive.folder.rglob("*")))
+def status(folder: Path) -> Status:
+    """Costs a few counts, and imports no more than it needs. Raises NotFound where there is no archive, and what
+    opening its catalog raises where that cannot be read."""
+    catalog = catalog_file(folder)
+    try:
+        found = glance(catalog)
+    except sqlite3.Error:
+        # Who opens it says in words what is wrong, or brings an older catalog up to date.
+        Archive.open(folder).catalog.close()
+        found = glance(catalog)
+    size = sum(map(_size, folder.rglob("*")))
     return Status(
-        archive=str(archive.folder),
+        archive=str(folder),
         megabytes=round(size / 2**20, 1),
-        films=total,
-        files=runs.file_counts(catalog),
-        roots=tuple(runs.roots(catalog)),
+        films=found.films,
+        files=found.files,
+        roots=found.roots,
         models=tuple(
             SpaceStatus(
                 one.space.model,
@@ -66,16 +66,16 @@ def status(archive: Archive) -> Status:
                 one.space.vectors,
                 one.space.has_text,
                 one.films,
-                one.films == total,
+                one.films == found.films,
             )
-            for one in spaces.spaces(catalog)
+            for one in found.spaces
         ),
-        views=tuple(films.facets(catalog, "view")),
-        labels=tuple(films.facets(catalog, "label")),
-        labelled=int(labelled or 0),
-        reports=int(reports or 0),
-        writer=archive.writer(),
-        runs=tuple(runs.runs(catalog, 5)),
+        views=found.views,
+        labels=found.labels,
+        labelled=found.labelled,
+        reports=found.reports,
+        writer=writer(folder),
+        runs=found.runs,
     )
 
 
@@ -101,6 +101,7 @@ class ModelStatus:
 
 def models(archive: Archive | None) -> list[ModelStatus]:
     """Every model known here, and those that the archive holds vectors of."""
+    from db import spaces
     from indexer.registry import list_models
 
     held: dict[str, int] = {}
@@ -117,6 +118,7 @@ def models(archive: Archive | None) -> list[ModelStatus]:
 
 def remove_model(name: str, archive: Archive | None) -> str:
     """Deletes the model's vectors from the archive where one is given, else forgets the added model."""
+    from db import snapshot, spaces
     from indexer import registry
 
     if archive is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from db.archive import Archive
 from db.errors import BadInput, NotFound
-from db.runs import Run, RunState
+from db.records import Run, RunState
 
 HOME = Path(__file__).resolve().parents[1]
 

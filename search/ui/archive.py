@@ -16,8 +16,8 @@ from db import films as db_films
 from db.archive import Archive
 from db.doctor import Examination, examine, repair
 from db.errors import FilmroomError, NotFound
-from db.films import Facet
-from db.runs import RejectedFile, Run, RunState, rejected, runs
+from db.records import Facet, Run, RunState
+from db.runs import RejectedFile, rejected, runs
 from search.overview import models, status
 from search.running import last_words, start_index, stop_index
 from search.ui import frame
@@ -134,7 +134,7 @@ def _run_line(archive: Archive, run: Run) -> None:
 
 
 def _contents(archive: Archive) -> None:
-    found = status(archive)
+    found = status(archive.folder)
     st.subheader("What is in it")
     facts = [
         ("Films", number(found.films)),

@@ -20,8 +20,7 @@ from db import runs, spaces
 from db.archive import Archive
 from db.doctor import examine
 from db.errors import ArchiveBusy, BadInput, NotFound
-from db.records import State
-from db.runs import Counts, RunState
+from db.records import Counts, RunState, State
 from db.schema import embedding, film, space
 from indexer.limits import Limits
 from indexer.pipeline import Options, Summary, index

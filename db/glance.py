@@ -1,0 +1,122 @@
+"""What an archive holds, in counts, by SQLite alone.
+
+`filmroom status` answers from here: to import SQLAlchemy takes longer than all of these counts together. The
+statements touch only columns that every catalog has had; tests hold their answers equal to those of `db.films`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from db.records import Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
+
+BUSY_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Glance:
+    """`labelled`: films that have labels. `runs`: the newest first."""
+
+    films: int
+    files: FileCounts
+    roots: tuple[str, ...]
+    spaces: tuple[StoredSpace, ...]
+    views: tuple[Facet, ...]
+    labels: tuple[Facet, ...]
+    labelled: int
+    reports: int
+    runs: tuple[Run, ...]
+
+
+_SPACES = """
+SELECT space.id, space.model, space.fingerprint, space.dim, space.vectors, space.has_text,
+       coalesce(stored.films, 0) - coalesce(absent.films, 0) AS films
+FROM space
+LEFT JOIN (SELECT space_id, count(*) AS films FROM embedding GROUP BY space_id) AS stored ON stored.space_id = space.id
+LEFT JOIN (SELECT space_id, count(*) AS films FROM film JOIN embedding ON embedding.film_id = film.id
+           WHERE film.state IN ('gone', 'replaced') GROUP BY space_id) AS absent ON absent.space_id = space.id
+ORDER BY films DESC, space.id DESC
+"""
+_VIEWS = """
+SELECT view, count(*) FROM film WHERE state = 'present' AND view IS NOT NULL GROUP BY view ORDER BY 2 DESC, 1
+"""
+_LABELS = """
+SELECT label.name, count(DISTINCT label.film_id) FROM label JOIN film ON film.id = label.film_id
+WHERE film.state = 'present' AND label.value >= 0.5 AND label.source != 'probe'
+GROUP BY label.name ORDER BY 2 DESC, 1
+"""
+
+
+def glance(path: Path, *, runs: int = 5) -> Glance:
+    """Reads the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("BEGIN")
+        return Glance(
+            films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
+            files=_file_counts(connection),
+            roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
+            spaces=tuple(
+                StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6])
+                for row in connection.execute(_SPACES)
+            ),
+            views=tuple(Facet(*row) for row in connection.execute(_VIEWS)),
+            labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
+            labelled=_one(connection, "SELECT count(DISTINCT film_id) FROM label"),
+            reports=_one(connection, "SELECT count(*) FROM report"),
+            runs=_runs(connection, runs),
+        )
+
+
+def run_of(found: Mapping[str, Any]) -> Run:
+    """A row of the table of runs. One that says it is running, with a process that is no longer there, is broken."""
+    one = Run(
+        id=found["id"],
+        paths=tuple(json.loads(found["paths"])),
+        model=found["model"],
+        pid=found["pid"],
+        state=RunState(found["state"]),
+        started_at=found["started_at"],
+        ended_at=found["ended_at"],
+        counts=Counts(**{name: found[name] for name in Counts.__dataclass_fields__}),
+        message=found["message"],
+    )
+    broken = one.state is RunState.RUNNING and not _alive(one.pid)
+    return replace(one, state=RunState.BROKEN) if broken else one
+
+
+def _one(connection: sqlite3.Connection, statement: str) -> int:
+    return int(connection.execute(statement).fetchone()[0])
+
+
+def _file_counts(connection: sqlite3.Connection) -> FileCounts:
+    rows = connection.execute("SELECT outcome, listed, count(*) FROM file GROUP BY outcome, listed").fetchall()
+    here = {outcome: count for outcome, listed, count in rows if listed}
+    return FileCounts(
+        indexed=here.get(Outcome.INDEXED.value, 0),
+        duplicate=here.get(Outcome.DUPLICATE.value, 0),
+        rejected=here.get(Outcome.REJECTED.value, 0),
+        gone=sum(count for _, listed, count in rows if not listed),
+    )
+
+
+def _runs(connection: sqlite3.Connection, limit: int) -> tuple[Run, ...]:
+    found = connection.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))
+    names = [column[0] for column in found.description]
+    return tuple(run_of(dict(zip(names, row, strict=True))) for row in found)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

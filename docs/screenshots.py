@@ -78,6 +78,12 @@ def settle(page: Any) -> None:
     page.wait_for_timeout(500)
 
 
+def chromium(driver: Any) -> Any:
+    """The system's Chromium, without a window."""
+    program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    return driver.chromium.launch(executable_path=program, args=["--headless", "--no-sandbox", "--disable-gpu"])
+
+
 def served(archive: Path) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -108,10 +114,7 @@ def main() -> None:
     process, url = served(asked.archive)
     try:
         with sync_playwright() as driver:
-            program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
-            browser = driver.chromium.launch(
-                executable_path=program, args=["--headless", "--no-sandbox", "--disable-gpu"]
-            )
+            browser = chromium(driver)
             context = browser.new_context(
                 viewport={"width": asked.width, "height": 900}, color_scheme="light" if asked.light else "dark"
             )

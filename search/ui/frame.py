@@ -16,14 +16,13 @@ from db.archive import Archive, default_folder
 from db.errors import FilmroomError, NotFound
 from db.spaces import StoredSpace
 from db.spaces import spaces as stored_spaces
-from search.ui.text import plain
+from search.ui.text import NOTICE, plain
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import Page
 
     from search.searcher import Searcher
 
-NOTICE = "Research use only, not for diagnosis"
 ICON = Path(__file__).resolve().parents[2] / "assets" / "style" / "icon.png"
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "style" / "page.css"
 
@@ -70,6 +69,11 @@ def pages() -> dict[str, Page]:
         )
         for name, title, listed in _PAGES
     }
+
+
+def addresses() -> list[str]:
+    """The path of every page."""
+    return ["/" if name == "home" else f"/{name}" for name, _, _ in _PAGES]
 
 
 def _shower(name: str) -> Callable[[], None]:

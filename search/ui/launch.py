@@ -2,54 +2,86 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ipaddress
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 HOME = Path(__file__).resolve().parents[2]
 
+MAX_UPLOAD_MB = 256
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501) -> list[str]:
-    """The Streamlit command that serves `archive` on `host`:`port`.
-
-    Everything is on the command line, because an installed wheel has no `.streamlit` folder beside the place
-    where it is started. A loopback address also checks the Host header, so that no other web page can reach the
-    archive through a name of its own that points here.
-    """
-    options: dict[str, object] = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "server.maxUploadSize": 256,
-        "server.showEmailPrompt": "false",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
-        "client.showErrorDetails": "none",
-        "client.showErrorLinks": "false",
-        "runner.magicEnabled": "false",
-        "logger.level": "warning",
-        "theme.base": HOME / "assets" / "style" / "theme.toml",
-    }
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    if is_loopback(host):
-        flags += [f"--server.allowedHosts={name}" for name in dict.fromkeys((*LOCAL_NAMES, host))]
+    """The command that serves `archive` on `host`:`port`."""
     start = f"import sys; sys.path.insert(0, {str(HOME)!r}); from search.ui.launch import main; main()"
     # -P: the folder it is started in must not lend us its modules.
-    return [sys.executable, "-P", "-c", start, "run", str(HOME / "app.py"), *flags, "--", "--archive", str(archive)]
+    return [sys.executable, "-P", "-c", start, "--host", host, "--port", str(port), "--archive", str(archive)]
+
+
+def settings(host: str, port: int) -> dict[str, Any]:
+    """Streamlit's settings.
+
+    All are given here, because an installed wheel has no `.streamlit` folder beside the place where it is started. A
+    loopback address also checks the Host header, so that no other web page can reach the archive through a name of
+    its own that points here.
+    """
+    chosen: dict[str, Any] = {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": True,
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": MAX_UPLOAD_MB,
+        "server.showEmailPrompt": False,
+        "server.enableAgentApi": False,
+        "browser.gatherUsageStats": False,
+        "client.allowedOrigins": [],
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
+        "runner.magicEnabled": False,
+        "logger.level": "warning",
+        "logger.hideWelcomeMessage": True,
+        "theme.base": str(HOME / "assets" / "style" / "theme.toml"),
+    }
+    if is_loopback(host):
+        chosen["server.allowedHosts"] = list(dict.fromkeys((*LOCAL_NAMES, host)))
+    return chosen
 
 
 def main() -> None:
-    """Streamlit's own command line, with the model loading beside it: the first visitor need not wait for both."""
-    archive = Path(sys.argv[sys.argv.index("--archive") + 1])
-    threading.Thread(target=_warm, args=(archive,), daemon=True).start()
-    from streamlit.web.cli import main as streamlit
+    """Serves the pages, with the model loading beside it: the first visitor need not wait for both."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8501)
+    asked = parser.parse_args()
+    import streamlit as st
+    from starlette.middleware import Middleware
+    from streamlit.file_util import get_static_dir
 
-    streamlit(prog_name="streamlit")
+    from search.ui import door, frame
+
+    # Streamlit takes the first word for the script that was started, and hands the pages the others.
+    sys.argv = [str(HOME / "app.py"), "--archive", str(asked.archive)]
+    outside = Middleware(
+        door.Door,
+        pages=frozenset(frame.addresses()),
+        static=Path(get_static_dir()),
+        icon=frame.ICON,
+    )
+
+    @contextlib.asynccontextmanager
+    async def beside(_: object) -> AsyncIterator[None]:
+        threading.Thread(target=_warm, args=(asked.archive,), daemon=True).start()
+        yield
+
+    st.App(HOME / "app.py", middleware=[outside], lifespan=beside).run(config=settings(asked.host, asked.port))
 
 
 def _warm(archive: Path) -> None:

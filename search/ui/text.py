@@ -6,6 +6,8 @@ import re
 
 from db.records import Film, Tags
 
+NOTICE = "Research use only, not for diagnosis"
+
 # Everything that Streamlit's Markdown reads: emphasis, links, HTML, directives (:red[...]), shortcodes, formulas.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&\"'/@=^])")
 _LINE_BREAKS = re.compile(r"\s+")

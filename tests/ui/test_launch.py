@@ -4,26 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from search.ui.launch import command, is_loopback
+from search.ui.launch import HOME, command, is_loopback, settings
 
 
 def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:
     said = command(Path("/films"))
-    assert "--server.address=127.0.0.1" in said
-    assert "--server.allowedHosts=localhost" in said
+    assert said[said.index("--host") + 1] == "127.0.0.1"
     assert said[-2:] == ["--archive", "/films"]
-    assert "--browser.gatherUsageStats=false" in said
+    chosen = settings("127.0.0.1", 8501)
+    assert "localhost" in chosen["server.allowedHosts"]
+    assert chosen["browser.gatherUsageStats"] is False
 
 
 def test_an_open_address_checks_no_host_names() -> None:
-    assert not any("allowedHosts" in flag for flag in command("/films", "0.0.0.0", 80))
+    assert "server.allowedHosts" not in settings("0.0.0.0", 80)
 
 
 def test_what_it_names_is_there() -> None:
-    said = command("/films")
-    theme = next(flag.split("=", 1)[1] for flag in said if flag.startswith("--theme.base"))
-    assert Path(theme).is_file()
-    assert Path(said[said.index("run") + 1]).is_file()
+    assert Path(settings("127.0.0.1", 8501)["theme.base"]).is_file()
+    assert (HOME / "app.py").is_file()
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import ModelUnavailable
+from indexer.hub import CLIP_WEIGHTS
 from indexer.model_folder import CONFIG, FACTS, TOKENIZER, WEIGHTS, ModelFacts, read_facts, read_json, sha256
 
-# open_clip's own order of preference, safetensors first.
-_WEIGHTS = (
-    WEIGHTS,
-    "open_clip_pytorch_model.safetensors",
-    "open_clip_pytorch_model.bin",
-    "open_clip_pytorch_model.pth",
-    "model.safetensors",
-    "pytorch_model.bin",
-    "pytorch_model.pth",
-    "model.pth",
-)
 _TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")
 
 
@@ -99,56 +89,6 @@ def from_architecture(
     )
 
 
-def hub_snapshot(repository: str) -> Path | None:
-    """The folder where a Hugging Face model was downloaded to, with its weights, or None. Asks no network."""
-    folder = hub_folder(repository)
-    return folder if folder and any((folder / name).is_file() for name in _WEIGHTS) else None
-
-
-def hub_folder(repository: str) -> Path | None:
-    """The newest snapshot of a repository in the Hugging Face cache, or None.
-
-    Reads the cache by its documented layout: huggingface_hub's own function takes half a second to import.
-    """
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    held = Path(HF_HUB_CACHE, f"models--{repository.replace('/', '--')}")
-    try:
-        folder = held / "snapshots" / (held / "refs" / "main").read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return folder if folder.is_dir() else None
-
-
-def fetch(repository: str) -> Path:
-    """Download what open_clip needs of a repository, resuming a broken download, and return its folder.
-
-    Raises ModelUnavailable, which says how to carry the model over from elsewhere, where the network fails.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-
-    try:
-        held = set(HfApi().list_repo_files(repository))
-        weights = [name for name in _WEIGHTS if name in held][:1]
-        if CONFIG not in held or not weights:
-            raise ModelUnavailable("this repository holds no open_clip model", where=f"hf-hub:{repository}")
-        texts = ["*.json", "*.txt", "*.model"]
-        folder = Path(snapshot_download(repository, allow_patterns=[*texts, *weights]))
-        text_cfg = read_json(folder / CONFIG).get("model_cfg", {}).get("text_cfg", {})
-        for other in {text_cfg.get("hf_model_name"), text_cfg.get("hf_tokenizer_name")} - {None, "", repository}:
-            snapshot_download(other, allow_patterns=texts)
-    except ModelUnavailable:
-        raise
-    except Exception as fault:  # the hub, its transport and the disk each have their own errors
-        raise ModelUnavailable(
-            f"it cannot be downloaded ({type(fault).__name__})",
-            where=f"hf-hub:{repository}",
-            fix=f"With a network elsewhere: hf download {repository} --local-dir FOLDER; "
-            "bring the folder here; filmroom models add FOLDER",
-        ) from None
-    return folder
-
-
 def architectures() -> dict[str, Path]:
     """open_clip's architectures by name, with the file that describes each."""
     spec = find_spec("open_clip")
@@ -158,7 +98,7 @@ def architectures() -> dict[str, Path]:
 
 
 def _find_weights(folder: Path) -> Path:
-    for name in _WEIGHTS:
+    for name in CLIP_WEIGHTS:
         if (folder / name).is_file():
             return folder / name
     others = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".pth", ".pt"})

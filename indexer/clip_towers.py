@@ -22,7 +22,8 @@ from open_clip.tokenizer import HFTokenizer
 
 from db.errors import BadInput, MissingExtra, ModelUnavailable
 from db.records import Space
-from indexer.clip_source import ClipSource, hub_folder
+from indexer.clip_source import ClipSource
+from indexer.hub import hub_folder
 from indexer.model_folder import CONFIG, fingerprint
 from indexer.preprocess import Preprocess
 from indexer.radiograph import Radiograph

@@ -28,16 +28,16 @@ from PIL import Image
 from db.errors import ModelUnavailable
 from db.records import Space
 from indexer import elixr_text, saved_model
-from indexer.clip_source import hub_folder
 from indexer.digests import digest_of
+from indexer.folder_kinds import ELIXR_PARTS
+from indexer.hub import BERT, VOCABULARY, hub_folder
 from indexer.radiograph import Radiograph
 from indexer.towers import Vectors, no_patches, prepare, unit_rows
 from indexer.workers import usable_cpus
 
-IMAGE_MODEL, TEXT_MODEL = "elixr-c-v2-pooled", "pax-elixr-b-text"
+IMAGE_MODEL, TEXT_MODEL = ELIXR_PARTS
 DIM, VECTORS = 128, 32
 _MAPS = (1, 8, 8, 1376)
-_BERT = "google-bert/bert-base-uncased"
 _MOST_WORKERS = 4
 
 
@@ -155,12 +155,16 @@ class _Model:
 
     @cached_property
     def _maps(self) -> saved_model.Signature:
-        return saved_model.load(self._folder / IMAGE_MODEL, needs=["input_example"], gives=["feature_maps_0"])
+        folder = self._folder / IMAGE_MODEL
+        loaded = saved_model.load(folder)
+        return saved_model.signature(loaded, folder, needs=["input_example"], gives=["feature_maps_0"])
 
     @cached_property
     def _joined(self) -> saved_model.Signature:
-        return saved_model.load(
-            self._folder / TEXT_MODEL,
+        folder = self._folder / TEXT_MODEL
+        return saved_model.signature(
+            saved_model.load(folder),
+            folder,
             needs=["image_feature", "ids", "paddings"],
             gives=["all_contrastive_img_emb", "contrastive_txt_emb"],
         )
@@ -168,14 +172,14 @@ class _Model:
 
 def vocabulary_of(folder: Path) -> Path:
     """BERT's vocabulary: in the model's folder, or where the Hugging Face cache has it. Raises ModelUnavailable."""
-    cached = hub_folder(_BERT)
-    for path in (folder / elixr_text.VOCABULARY, *([cached / elixr_text.VOCABULARY] if cached else [])):
+    cached = hub_folder(BERT)
+    for path in (folder / VOCABULARY, *([cached / VOCABULARY] if cached else [])):
         if path.is_file():
             return path
     raise ModelUnavailable(
-        f"the model's text vocabulary is missing ({elixr_text.VOCABULARY})",
+        f"the model's text vocabulary is missing ({VOCABULARY})",
         where=folder,
-        fix=f"Put {elixr_text.VOCABULARY} of {_BERT} there.",
+        fix=f"Put {VOCABULARY} of {BERT} there.",
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.errors import ModelUnavailable
+from indexer.hub import BERT, VOCABULARY
 
 LENGTH = 128
-VOCABULARY = "vocab.txt"
 _SPECIAL = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102}
 
 
@@ -47,4 +47,4 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDA
 
 
 def _fix() -> str:
-    return f"Put {VOCABULARY} of google-bert/bert-base-uncased (30,522 lines) into the model's folder."
+    return f"Put {VOCABULARY} of {BERT} (30,522 lines) into the model's folder."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from db.errors import ModelUnavailable
 from indexer.model_folder import FACTS, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, ModelFacts, read_facts
 from indexer.radiograph import Radiograph
-from indexer.towers import Vectors, no_patches, prepare, unit_rows
+from indexer.towers import Vectors, no_patches, no_text, prepare, unit_rows
 
 _TEXTS_AT_ONCE = 64
 
@@ -58,10 +58,7 @@ class OnnxTowers:
         Raises ModelUnavailable where the model has no text tower.
         """
         if not self.space.has_text:
-            raise ModelUnavailable(
-                f"model {self.space.model} has no text tower",
-                fix="It finds similar films (--like); for words take another model, such as filmroom-mini.",
-            )
+            raise no_text(self.space.model)
         found = np.empty((len(texts), self.space.dim), np.float32)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             tokens = self.tokenize(texts[start : start + _TEXTS_AT_ONCE])

@@ -6,19 +6,24 @@ import contextlib
 import json
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 from db.errors import BadInput, ModelUnavailable, NotFound
-from db.records import Space
-from indexer import clip_source, export
-from indexer.model_folder import CONFIG, FACTS, IMAGE_GRAPH, read_facts
+from db.records import Space, Tags
+from indexer import clip_source, export, hub
+from indexer.folder_kinds import Kind, kind_of
+from indexer.imported_towers import ImportedTowers, is_imported
+from indexer.model_folder import FACTS, IMAGE_GRAPH, read_facts
 from indexer.onnx_towers import OnnxTowers
+from indexer.radiograph import Radiograph
 from indexer.towers import Towers
 
 DEFAULT_MODEL = "filmroom-mini"
@@ -71,6 +76,8 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
 
     Raises ModelUnavailable where neither is there, or where the model of this name has changed since.
     """
+    if is_imported(space):
+        return ImportedTowers(space, lambda: load_towers(space.model, device=device))
     known = _known()
     if space.model in known:
         towers = load_towers(space.model, device=device)
@@ -94,7 +101,11 @@ def checkpoint(name: str, *, weights: Path | None = None) -> clip_source.ClipSou
         if name not in clip_source.architectures():
             raise NotFound("this is no architecture of open_clip", where=name, fix=_near(name))
         return clip_source.from_architecture(name, weights)
-    return _here(describe(name))
+    card = describe(name)
+    folder = _folder(card)
+    if folder is not None and folder.is_dir() and (kind := kind_of(folder)) is not Kind.OPEN_CLIP:
+        raise BadInput(f"this model is of another kind ({kind})", where=name, fix="Train from one of open_clip.")
+    return _here(card)
 
 
 def list_models() -> list[ModelCard]:
@@ -121,11 +132,19 @@ def describe(name: str) -> ModelCard:
 
 
 def add_model(
-    place: str, *, name: str | None = None, weights: Path | None = None, prompt: str | None = None
+    place: str,
+    *,
+    name: str | None = None,
+    weights: Path | None = None,
+    prompt: str | None = None,
+    on_offer: Callable[[hub.Offer], None] = lambda offer: None,
 ) -> ModelCard:
     """Register a folder, hf-hub:REPOSITORY (downloaded now), a known name (likewise) or an architecture with weights.
 
-    `name` is what it will be called; by default its own. Raises BadInput where the name is taken.
+    `name` is what it will be called; by default its own. A folder may take the name of a model that is known and not
+    on this disk: it is that model, fetched by other means. A model that Filmroom exports later is only looked at; one
+    of another kind embeds a film and a text now. `on_offer` hears of a download before it begins. Raises BadInput
+    where the name is taken, ModelUnavailable where the model cannot be used.
     """
     if weights is not None:
         if place not in clip_source.architectures():
@@ -135,16 +154,20 @@ def add_model(
     else:
         card = describe(place)
         if card.load.startswith(_HUB):
-            clip_source.fetch(card.load.removeprefix(_HUB))
+            hub.fetch(card.load.removeprefix(_HUB), on_offer=on_offer)
         card = replace(card, ready=True)
         if card.origin is not Origin.ADDED:
+            _try(card)
             return card
     card = replace(card, name=name or card.name, prompt=prompt or card.prompt)
     if "{}" not in card.prompt:
         raise BadInput("a prompt needs {} where the text goes", where=card.prompt)
     taken = _known().get(card.name)
-    if taken is not None and (taken.origin is not Origin.ADDED or taken.load != card.load):
+    if taken is not None and taken.origin is Origin.KNOWN and not _ready(taken).ready:
+        card = replace(card, licence=taken.licence, notes=taken.notes)
+    elif taken is not None and (taken.origin is not Origin.ADDED or taken.load != card.load):
         raise BadInput("this name is taken by another model", where=card.name, fix="Give one with --name.")
+    _try(card)
     said = {"load": card.load, "licence": card.licence, "prompt": card.prompt, "notes": card.notes}
     _write_added({**_added(), card.name: said | ({"weights": card.weights} if card.weights else {})})
     return card
@@ -158,20 +181,56 @@ def remove_model(name: str) -> ModelCard:
         raise BadInput(f"this model is {card.origin}, not added", where=name, fix="Only added models are removed.")
     _write_added({other: said for other, said in added.items() if other != card.name})
     with contextlib.suppress(ModelUnavailable):  # its files are gone, or it never needed an export
-        source = _source(card)
-        if source is not None:
-            export.forget(source)
+        folder = _folder(card)
+        if folder is None or kind_of(folder) is Kind.OPEN_CLIP:
+            source = _source(card)
+            if source is not None:
+                export.forget(source)
     return card
 
 
 def _load(card: ModelCard, device: str | None) -> Towers:
     folder = _folder(card)
+    kind = kind_of(folder) if folder is not None and folder.is_dir() else Kind.OPEN_CLIP
+    if folder is not None and kind is not Kind.OPEN_CLIP:
+        return _adapter(card, folder, kind, device)
     if folder is not None and (folder / FACTS).is_file() and (folder / IMAGE_GRAPH).is_file():
         facts = read_facts(folder)
         if card.origin is Origin.ADDED:
             facts = replace(facts, name=card.name, prompt=card.prompt)
         return OnnxTowers(folder, device=device, facts=facts)
     return export.towers(_here(card), device=device)
+
+
+def _adapter(card: ModelCard, folder: Path, kind: Kind, device: str | None) -> Towers:
+    if kind is Kind.ELIXR:
+        from indexer.elixr import ElixrTowers
+
+        return ElixrTowers(folder, name=card.name, prompt=card.prompt)
+    if kind is Kind.TRANSFORMERS:
+        from indexer.hf_towers import HfTowers
+
+        return HfTowers(folder, name=card.name, prompt=card.prompt, device=device)
+    from indexer.image_towers import SavedModelTowers
+
+    return SavedModelTowers(folder, name=card.name)
+
+
+def _try(card: ModelCard) -> None:
+    """One film and one text through a model that is not open_clip's, before anything is embedded with it."""
+    folder = _folder(card)
+    if folder is None or kind_of(folder) is Kind.OPEN_CLIP:
+        return
+    towers = _load(card, None)
+    space = towers.space
+    ramp = np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32), (80, 64))
+    found = [towers.embed_images([Radiograph(ramp, Tags())])[0]]
+    if space.has_text:
+        found.append(towers.embed_texts(["pleural effusion"]))
+    if found[0].shape != (space.vectors, space.dim) or not all(np.isfinite(rows).all() for rows in found):
+        raise ModelUnavailable(
+            f"it gives {found[0].shape} where {(space.vectors, space.dim)} finite numbers were expected", where=folder
+        )
 
 
 def _here(card: ModelCard) -> clip_source.ClipSource:
@@ -202,7 +261,7 @@ def _folder(card: ModelCard) -> Path | None:
     if card.load.startswith("assets:"):
         return _ASSETS / card.load.removeprefix("assets:")
     if card.load.startswith(_HUB):
-        return clip_source.hub_snapshot(card.load.removeprefix(_HUB))
+        return hub.hub_snapshot(card.load.removeprefix(_HUB))
     return Path(card.load)
 
 
@@ -212,12 +271,7 @@ def _folder_card(folder: Path) -> ModelCard:
         facts = read_facts(folder)
         said = {"licence": facts.licence, "prompt": facts.prompt, "notes": facts.notes}
         return _ready(_card(facts.name, {"load": str(folder), **said}, Origin.ADDED))
-    if not (folder / CONFIG).is_file():
-        raise ModelUnavailable(
-            f"this folder is not a model: it has neither {FACTS} nor {CONFIG}",
-            where=folder,
-            fix="Give the folder that open_clip's save_pretrained or `hf download` made.",
-        )
+    kind_of(folder)
     return _ready(_card(folder.name, {"load": str(folder)}, Origin.ADDED))
 
 

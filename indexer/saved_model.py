@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,11 +25,11 @@ _REACHING = frozenset({
 
 @dataclass(frozen=True)
 class Signature:
-    """A callable signature of a loaded SavedModel. `shapes` gives each input's, None where a side is free."""
+    """A callable signature of a loaded SavedModel, which must live as long. `shapes` are those of its inputs."""
 
+    loaded: Any
     call: Any
     shapes: Mapping[str, tuple[int | None, ...] | None]
-    outputs: frozenset[str]
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -55,7 +56,8 @@ def tensorflow() -> Any:
     """The package, told to be quiet. Raises MissingExtra."""
     check_installed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    with _hushed():
+        import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
     for device in tf.config.list_physical_devices("GPU"):
@@ -67,11 +69,10 @@ def tensorflow() -> Any:
     return tf
 
 
-def load(folder: Path, *, needs: Sequence[str] = (), gives: Sequence[str] = ()) -> Signature:
-    """The `serving_default` signature of the model in `folder`, with these inputs and outputs.
+def load(folder: Path) -> Any:
+    """The object that the SavedModel in `folder` restores.
 
-    Raises ModelUnavailable for a folder that is no SavedModel, whose program reaches outside, or whose signature is
-    another; MissingExtra without TensorFlow.
+    Raises ModelUnavailable for a folder that is no SavedModel, or whose program reaches outside; MissingExtra.
     """
     model_files(folder)
     tf = tensorflow()
@@ -80,10 +81,10 @@ def load(folder: Path, *, needs: Sequence[str] = (), gives: Sequence[str] = ()) 
         # It registers operations that text models may use.
         import tensorflow_text  # noqa: F401
     try:
-        loaded = tf.saved_model.load(str(folder))
+        with _hushed():
+            return tf.saved_model.load(str(folder))
     except Exception as fault:  # TensorFlow raises what its many readers raise
-        said = str(fault)
-        if "not registered" in said:
+        if "not registered" in str(fault):
             raise ModelUnavailable(
                 "it uses operations that this TensorFlow does not have",
                 where=folder,
@@ -92,21 +93,41 @@ def load(folder: Path, *, needs: Sequence[str] = (), gives: Sequence[str] = ()) 
         raise ModelUnavailable(
             f"it cannot be loaded ({type(fault).__name__})", where=folder, fix="Fetch the model again."
         ) from None
+
+
+def signature(loaded: Any, folder: Path, *, needs: Sequence[str] = (), gives: Sequence[str] = ()) -> Signature:
+    """The `serving_default` signature of what `load` gave. Raises ModelUnavailable where it is another."""
     call = loaded.signatures.get("serving_default")
     if call is None:
         raise ModelUnavailable("this SavedModel has no signature serving_default", where=folder)
     specs = call.structured_input_signature[1]
-    outputs = frozenset(call.structured_outputs)
-    for names, have, kind in ((needs, frozenset(specs), "input"), (gives, outputs, "output")):
-        for name in names:
-            if name not in have:
-                raise ModelUnavailable(
-                    f"this is another model: its signature has no {kind} {name} (it has {', '.join(sorted(have))})",
-                    where=folder,
-                )
-    # The loaded object must live as long as its functions.
-    call.filmroom_keeps = loaded
-    return Signature(call, {name: _shape(spec) for name, spec in specs.items()}, outputs)
+    for names, have, kind in ((needs, specs, "input"), (gives, call.structured_outputs, "output")):
+        missing = [name for name in names if name not in have]
+        if missing:
+            raise ModelUnavailable(
+                f"this is another model: its signature has no {kind} {missing[0]} (it has {', '.join(sorted(have))})",
+                where=folder,
+            )
+    return Signature(loaded, call, {name: shape_of(spec) for name, spec in specs.items()})
+
+
+def shape_of(spec: Any) -> tuple[int | None, ...] | None:
+    """The shape of an input; None where even the number of its sides is free."""
+    return None if spec.shape.rank is None else tuple(spec.shape.as_list())
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Its libraries write notices to the process's stderr before any setting of theirs can stop them."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _look_over(folder: Path) -> None:
@@ -127,10 +148,6 @@ def _look_over(folder: Path) -> None:
             f"this model's program reads or writes files or runs Python ({', '.join(reaching)}); it was not loaded",
             where=folder,
         )
-
-
-def _shape(spec: Any) -> tuple[int | None, ...] | None:
-    return None if spec.shape.rank is None else tuple(spec.shape.as_list())
 
 
 def _missing(folder: Path, name: str) -> ModelUnavailable:

@@ -20,6 +20,7 @@ class Towers(Protocol):
     """A contrastive model. Loading one tower does not load the other; neither loads before it is used."""
 
     space: Space
+
     @property
     def preprocess(self) -> Preparing: ...
 
@@ -60,6 +61,14 @@ def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
     with np.errstate(invalid="ignore", divide="ignore"):
         rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows
+
+
+def no_text(model: str, *, others: Sequence[str] = ("filmroom-mini",)) -> ModelUnavailable:
+    """The error of a model that has an image tower alone; `others` are models that read words."""
+    return ModelUnavailable(
+        f"model {model} has no text tower",
+        fix=f"It finds similar films (--like) and serves probes. For words use --model {' or '.join(others)}.",
+    )
 
 
 def no_patches(model: str) -> ModelUnavailable:

@@ -12,7 +12,7 @@ import pytest
 
 from db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
 from indexer import registry
-from indexer.clip_source import hub_snapshot
+from indexer.hub import hub_snapshot
 from indexer.registry import Origin
 from tests.indexer.clip_folders import VIT
 from tests.tiny_model import make_model
@@ -95,7 +95,7 @@ def test_without_a_network_it_says_how_to_carry_the_model_over(name: str, monkey
     def unreachable(*_args: object, **_kwargs: object) -> list[str]:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", unreachable)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
     with pytest.raises(ModelUnavailable) as fault:
         registry.add_model(name)
     said = str(fault.value)

@@ -104,14 +104,19 @@ def facts(labels: Iterable[str], *, view: str | None = None, vocabulary: Iterabl
     """Facts of a labelled film.
 
     `vocabulary` is what the film was looked at for: an idea of it that is not among the labels is absent. Labels
-    imply their parents (covid-19 is a viral pneumonia). A film with no findings lacks every finding.
+    imply their parents (covid-19 is a viral pneumonia). A film with no findings lacks every finding; of tubes and
+    other devices that says nothing.
     """
     ideas = [idea for idea in map(idea_of, labels) if idea]
     seen = {parent for idea in ideas for parent in (idea, *PARENTS.get(idea, ()))}
     looked = {idea for idea in map(idea_of, vocabulary) if idea}
     absent = looked - seen
     if "no finding" in seen:
-        absent |= {idea for idea, term in TERMS.items() if term.sided or term.placed or "pneumonia" in term.meaning}
+        absent |= {
+            idea
+            for idea, term in TERMS.items()
+            if (term.sided or term.placed or "pneumonia" in term.meaning) and "device" not in term.meaning
+        }
         absent |= {"ards", "edema", "effusion", "cardiomegaly", "interstitial"}
     elif seen:
         absent.add("no finding")

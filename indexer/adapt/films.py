@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.captions import Claim, Facts, phrase, truth
+from indexer.captions import VIEWS, Claim, Facts, phrase, truth
 from indexer.lexicon import TERMS
 
 Truth = NDArray[np.float32]
+# Nobody writes "no male patient", and "no no abnormality" lies beside what it denies.
+_NEVER_DENIED = frozenset({"no finding", "male", "female", "child", "elderly", *VIEWS})
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def statements(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[S
     finer |= {Claim(c.idea, severity=c.severity) for c in known if c.severity}
     finer |= {Claim(c.idea, place=c.place) for c in known if c.place}
     finer |= {Claim(c.idea, side=c.side, severity=c.severity) for c in known if c.side and c.severity}
-    denied = {Claim(c.idea, absent=True) for c in plain if c.idea in TERMS}
+    denied = {Claim(c.idea, absent=True) for c in plain if c.idea in TERMS and c.idea not in _NEVER_DENIED}
     order = sorted(plain | finer | denied, key=repr)
     made = []
     for claim in order:

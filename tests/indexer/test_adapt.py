@@ -55,6 +55,19 @@ def test_an_ap_film_may_be_supine() -> None:
     assert truth(Claim("view AP SUPINE"), facts(["effusion"], view="AP")) is None
 
 
+def test_a_film_with_no_findings_may_hold_tubes() -> None:
+    known = facts(["no finding"], view="AP", vocabulary=LOOKED_FOR)
+    assert truth(Claim("pneumothorax"), known) is False
+    assert truth(Claim("line"), known) is None and truth(Claim("pacemaker"), known) is None
+
+
+def test_only_findings_are_denied() -> None:
+    asked = [s.claim for s in statements([phantom_film(seed) for seed in range(60)], ways=1, seed=0) if s.claim]
+    denied = {claim.idea for claim in asked if claim.absent}
+    assert {"effusion", "pacemaker"} <= denied
+    assert not denied & {"no finding", "male", "female", "frontal", "view PA", "view LATERAL"}
+
+
 def test_captions_are_true_of_the_film() -> None:
     import random
 

@@ -6,4 +6,4 @@ if __name__ == "__main__":  # the processes that decode films import their paren
     from search.ui import frame
 
     frame.dress()
-    st.navigation(list(frame.pages().values()), position="top").run()
+    st.navigation(frame.menu(), position="top").run()

@@ -164,7 +164,10 @@ def signed_in(scope: Scope) -> bool:
     from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
     from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-    if not get_secrets_auth_section():
+    from search.ui.frame import admitted
+
+    settings = get_secrets_auth_section()
+    if not settings:
         return True
     cookies = HTTPConnection(scope).cookies
 
@@ -172,4 +175,4 @@ def signed_in(scope: Scope) -> bool:
         return decode_signed_value(get_cookie_secret(), name, cookies.get(name, "").encode("latin-1", "replace"))
 
     found = get_cookie_with_chunks(one, USER_COOKIE_NAME)
-    return found is not None and json.loads(found).get("is_logged_in") is True
+    return found is not None and admitted(json.loads(found), settings)

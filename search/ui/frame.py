@@ -6,7 +6,7 @@ import argparse
 import functools
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ _PAGES = (
     ("atlas", "Map", True),
     ("archive", "Archive", True),
 )
+_LEAVE = "leave"
 
 
 def dress() -> None:
@@ -71,9 +72,15 @@ def pages() -> dict[str, Page]:
     }
 
 
+def menu() -> list[Page]:
+    """The pages, and the way out for who has signed in."""
+    leave = [st.Page(st.logout, title="Sign out", url_path=_LEAVE)] if st.user.get("is_logged_in", False) else []
+    return [*pages().values(), *leave]
+
+
 def addresses() -> list[str]:
     """The path of every page."""
-    return ["/" if name == "home" else f"/{name}" for name, _, _ in _PAGES]
+    return ["/", f"/{_LEAVE}", *(f"/{name}" for name, _, _ in _PAGES if name != "home")]
 
 
 def _shower(name: str) -> Callable[[], None]:
@@ -93,13 +100,29 @@ def with_words(show: Callable[[], None]) -> None:
 
 def require_sign_in() -> None:
     """Where the settings have an `[auth]` table, nothing is shown to anybody who has not signed in (OIDC)."""
-    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets or st.user.get("is_logged_in", False):
+    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets:
+        return
+    if admitted(st.user.to_dict(), st.secrets["auth"]):
         return
     st.title("Filmroom")
     st.write("This archive is open to those who sign in.")
     if st.button("Sign in", type="primary"):
         st.login()
     st.stop()
+
+
+def admitted(claims: Mapping[str, object], settings: Mapping[str, object]) -> bool:
+    """True for the claims of somebody who signed in, in a token that was made for this application.
+
+    Authlib takes a token for somebody else where its `azp` names us; here the audience itself must (OpenID Connect
+    Core 3.1.3.7, 3).
+    """
+    if claims.get("is_logged_in") is not True:
+        return False
+    named = settings.get(str(claims.get("provider", "")))
+    client = (named if isinstance(named, Mapping) else settings).get("client_id")
+    audience = claims.get("aud")
+    return client is not None and client in (audience if isinstance(audience, list) else [audience])
 
 
 @functools.cache

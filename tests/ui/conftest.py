@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests.ui.room import CHROMIUM, FLAGS, PATIENCE, Room, local, ours
 
 SIDE, PATCH, DIM = 96, 16, 32
 FILMS = 36
@@ -137,6 +140,39 @@ def numbered(archive_folder: Path) -> list[int]:
 
     everyone = films.everyone(Archive.open(archive_folder).catalog)
     return [film.id for film in sorted(everyone, key=lambda film: film.path)]
+
+
+@pytest.fixture(scope="session")
+def room(archive_folder: Path) -> Iterator[Room]:
+    """The archive, served."""
+    served = Room(archive_folder)
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    """A page of its own session; it fails the test on a script's error, a request that fails or leaves the machine."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda line: faults.append(f"{line.text} {line.location}") if ours(line) else None)
+    page.on("dialog", lambda dialog: faults.append(f"dialog {dialog.message}"))
+    page.on("request", lambda asked: None if local(asked.url) else faults.append(f"left the machine: {asked.url}"))
+    yield page
+    context.close()
+    assert not faults
 
 
 if __name__ == "__main__":  # an archive by hand: python tests/ui/conftest.py FOLDER

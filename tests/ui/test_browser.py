@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,94 +10,9 @@ import pytest
 
 from db import annotations
 from db.archive import Archive
-from search.ui.launch import command
+from tests.ui.room import PATIENCE, Room, film_ids, needs_chromium, settle
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 30_000
-"""Milliseconds."""
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-class Room:
-    """A reading room that is served, and how to stop it."""
-
-    def __init__(self, archive: Path) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self.archive = archive
-        self.process = subprocess.Popen(command(archive, port=port), stdout=subprocess.DEVNULL, cwd=archive.parent)
-        for _ in range(240):
-            try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health") as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                time.sleep(0.25)
-        raise AssertionError("the application did not start")
-
-    def close(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-
-
-@pytest.fixture(scope="module")
-def room(archive_folder: Path) -> Iterator[Room]:
-    served = Room(archive_folder)
-    yield served
-    served.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """A page of its own session, which fails the test on a script error or a request that leaves the machine."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("dialog", lambda dialog: faults.append(f"dialog {dialog.message}"))
-    page.on("request", lambda asked: None if local(asked.url) else faults.append(f"left the machine: {asked.url}"))
-    yield page
-    context.close()
-    assert not faults
-
-
-def local(url: str) -> bool:
-    return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
-
-
-def settle(page: Any) -> None:
-    page.wait_for_timeout(300)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+pytestmark = needs_chromium
 
 
 def search(page: Any, query: str) -> None:
@@ -111,10 +20,6 @@ def search(page: Any, query: str) -> None:
     box.fill(query)
     box.press("Enter")
     settle(page)
-
-
-def film_ids(page: Any) -> list[str]:
-    return [link.get_attribute("data-id") for link in page.locator(".grid .frame").all()]
 
 
 def open_film(page: Any, room: Room, film: int, query: str = "") -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from db.catalog import Catalog
-from db.chunks import chunked
+from db.chunks import chunked, ids_of
 from db.errors import NotFound
 from db.filters import film_ids, of_film
 from db.records import Facet, Film, Filter, Label, State, Tags
@@ -27,16 +27,14 @@ _TAGS = (
 def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
     """The ids, ascending, of the films that are present and pass the filter."""
     with catalog.read() as connection:
-        return _ids(connection, film_ids(where).order_by(film.c.id))
+        return ids_of(connection, film_ids(where))
 
 
 def gone_ids(catalog: Catalog) -> NDArray[np.int64]:
     with catalog.read() as connection:
-        return _ids(connection, select(film.c.id).where(film.c.state != State.PRESENT.value))
-
-
-def _ids(connection: Connection, statement: Any) -> NDArray[np.int64]:
-    return np.fromiter((row[0] for row in connection.execute(statement)), dtype=np.int64)
+        # Named, not "other than present": a condition that an index answers.
+        absent = film.c.state.in_([State.GONE.value, State.REPLACED.value])
+        return ids_of(connection, select(film.c.id).where(absent))
 
 
 def films(catalog: Catalog, ids: Sequence[int]) -> list[Film]:

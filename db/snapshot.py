@@ -11,14 +11,14 @@ import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from db.spaces import StoredSpace
+from db import approximate
+from db.records import StoredSpace
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -33,35 +33,31 @@ class Manifest:
     generation: int
     mark: int
     rows: int
-    index_file: str
+    rows_file: str
     ids_file: str
-    index_crc: int
+    rows_crc: int
     ids_crc: int
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`ids` is int64 (2, N): embedding ids and film ids of the N films, in the order of the index."""
+    """`rows` is float16 (N, T, D), the vectors of N films; `ids` int64 (2, N), their embedding ids, ascending, and
+    film ids; `live` (N,) is False for vectors that were replaced before the catalog's `generation`."""
 
-    index: Any
+    rows: NDArray[np.float16]
     ids: NDArray[np.int64]
+    live: NDArray[np.bool_]
     generation: int
     mark: int
 
 
 def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
     """Writes aside, flushes, renames; then removes what is no longer named. Raises OSError."""
-    import faiss
-
     folder.mkdir(exist_ok=True)
     stem = f"{held.id}-{snapshot.mark}-{os.getpid()}"
-    index_path, ids_path = folder / f"{stem}.faiss", folder / f"{stem}.npy"
-    try:
-        faiss.write_index(snapshot.index, str(index_path))
-    except RuntimeError as error:
-        index_path.unlink(missing_ok=True)
-        raise OSError(f"the index could not be written: {index_path.name}") from error
-    np.save(ids_path, snapshot.ids)
+    rows_path, ids_path = folder / f"{stem}.rows.npy", folder / f"{stem}.ids.npy"
+    np.save(rows_path, snapshot.rows)
+    np.save(ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))
     manifest = Manifest(
         version=VERSION,
         model=held.space.model,
@@ -71,9 +67,9 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
         generation=snapshot.generation,
         mark=snapshot.mark,
         rows=snapshot.ids.shape[1],
-        index_file=index_path.name,
+        rows_file=rows_path.name,
         ids_file=ids_path.name,
-        index_crc=_checksum(index_path, flush=True),
+        rows_crc=_checksum(rows_path, flush=True),
         ids_crc=_checksum(ids_path, flush=True),
     )
     aside = folder / f"{stem}.json.part"
@@ -82,7 +78,7 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
         out.flush()
         os.fsync(out.fileno())
     os.replace(aside, folder / f"{held.id}.json")
-    keep = {index_path.name, ids_path.name, f"{held.id}.json"}
+    keep = {rows_path.name, ids_path.name, f"{held.id}.json"}
     for old in folder.glob(f"{held.id}-*"):
         if old.name not in keep:
             old.unlink(missing_ok=True)
@@ -90,23 +86,22 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
 
 def load(folder: Path, held: StoredSpace) -> Snapshot | None:
     """The snapshot of a space, or None where there is none that can be trusted: the caller rebuilds."""
-    import faiss
-
     try:
         manifest = Manifest(**json.loads((folder / f"{held.id}.json").read_text()))
         claims = (manifest.version, manifest.model, manifest.fingerprint, manifest.dim, manifest.vectors)
         if claims != (VERSION, held.space.model, held.space.fingerprint, held.space.dim, held.space.vectors):
             return None
-        index_path, ids_path = folder / manifest.index_file, folder / manifest.ids_file
-        if (_checksum(index_path), _checksum(ids_path)) != (manifest.index_crc, manifest.ids_crc):
+        rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
+        if (_checksum(rows_path), _checksum(ids_path)) != (manifest.rows_crc, manifest.ids_crc):
             return None
         ids = np.load(ids_path, allow_pickle=False)
-        index = faiss.read_index(str(index_path))
-    except (OSError, ValueError, TypeError, RuntimeError):
+        rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, TypeError):
         return None
-    if ids.shape != (2, manifest.rows) or index.ntotal != manifest.rows * manifest.vectors or index.d != manifest.dim:
+    shape = (manifest.rows, manifest.vectors, manifest.dim)
+    if ids.shape != (3, manifest.rows) or rows.shape != shape or rows.dtype != np.float16:
         return None
-    return Snapshot(index, ids, manifest.generation, manifest.mark)
+    return Snapshot(rows, ids[:2], ids[2] != 0, manifest.generation, manifest.mark)
 
 
 def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -> bool:
@@ -121,6 +116,8 @@ def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -
 
 
 def remove(folder: Path, space_id: int) -> None:
+    """Deletes everything that is derived from the vectors of a space."""
+    approximate.remove(folder, space_id)
     (folder / f"{space_id}.json").unlink(missing_ok=True)
     for path in folder.glob(f"{space_id}-*"):
         path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 
 from db.catalog import Catalog
-from db.chunks import chunked
+from db.chunks import chunked, ids_of
 from db.errors import ArchiveDamaged, NotFound
 from db.records import Space, State
 from db.records import StoredSpace as StoredSpace
@@ -22,18 +22,24 @@ BLOCK = 20_000
 
 def spaces(catalog: Catalog) -> list[StoredSpace]:
     """All spaces, the most complete first, the newest first among equals."""
-    held = (
+    stored = select(embedding.c.space_id, func.count().label("films")).group_by(embedding.c.space_id).subquery()
+    # Counted over those that are absent, which are few: a count over all would read every film's row.
+    absent = (
         select(embedding.c.space_id, func.count().label("films"))
         .join(film, film.c.id == embedding.c.film_id)
-        .where(film.c.state == State.PRESENT.value)
+        .where(film.c.state.in_([State.GONE.value, State.REPLACED.value]))
         .group_by(embedding.c.space_id)
         .subquery()
     )
-    statement = select(space, func.coalesce(held.c.films, 0).label("films")).outerjoin(
-        held, held.c.space_id == space.c.id
+    present = (func.coalesce(stored.c.films, 0) - func.coalesce(absent.c.films, 0)).label("films")
+    statement = (
+        select(space, present)
+        .outerjoin(stored, stored.c.space_id == space.c.id)
+        .outerjoin(absent, absent.c.space_id == space.c.id)
+        .order_by(present.desc(), space.c.id.desc())
     )
     with catalog.read() as connection:
-        rows = connection.execute(statement.order_by(func.coalesce(held.c.films, 0).desc(), space.c.id.desc())).all()
+        rows = connection.execute(statement).all()
     return [
         StoredSpace(row.id, Space(row.model, row.fingerprint, row.dim, row.vectors, row.has_text), row.films)
         for row in rows
@@ -108,9 +114,8 @@ def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Bl
 
 def live_ids(catalog: Catalog, space_id: int) -> NDArray[np.int64]:
     """The ids of all vectors of a space, ascending."""
-    statement = select(embedding.c.id).where(embedding.c.space_id == space_id).order_by(embedding.c.id)
     with catalog.read() as connection:
-        return np.fromiter((row[0] for row in connection.execute(statement)), np.int64)
+        return ids_of(connection, select(embedding.c.id).where(embedding.c.space_id == space_id))
 
 
 def vectors_of(catalog: Catalog, held: StoredSpace, film_ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
-from db import ingest, listing, snapshot, spaces
+from db import approximate, ingest, listing, rows, snapshot, spaces, vectors
 from db.archive import Archive
 from db.listing import Seen
 from db.records import Space, State, Tags
-from db.schema import film
-from db.vectors import VectorIndex, gpu_works
+from db.rows import gpu_works
+from db.schema import embedding, film
+from db.vectors import VectorIndex
 
 DIM = 16
 
@@ -31,14 +35,14 @@ class Bench:
     space_id: int
     vectors: NDArray[np.float32]
 
-    def add(self, vectors: NDArray[np.float32], *, start: int = 0) -> None:
+    def add(self, given: NDArray[np.float32], *, start: int = 0) -> None:
         results = [
             ingest.Result(
                 Seen(f"{start + at}.png", 1, 1),
                 f"{start + at:064}",
-                films=[ingest.NewFilm(f"sha256:{start + at}#0", 0, Tags(rows=1, columns=1), b"", rows)],
+                films=[ingest.NewFilm(f"sha256:{start + at}#0", 0, Tags(rows=1, columns=1), b"", one)],
             )
-            for at, rows in enumerate(vectors)
+            for at, one in enumerate(given)
         ]
         ingest.commit(self.archive.catalog, self.scope, self.space_id, results)
 
@@ -61,29 +65,151 @@ def make_bench(folder: Path, count: int, per_film: int = 1) -> Bench:
     films.mkdir(exist_ok=True)
     scope = listing.open_scope(archive.catalog, films)
     space_id = ingest.ensure_space(archive.catalog, Space("m", "f" * 64, DIM, per_film))
-    vectors = unit(np.random.default_rng(3), count, per_film, DIM)
-    bench = Bench(archive, scope, space_id, vectors.astype(np.float16).astype(np.float32))
+    made = unit(np.random.default_rng(3), count, per_film, DIM)
+    bench = Bench(archive, scope, space_id, made.astype(np.float16).astype(np.float32))
     bench.add(bench.vectors)
     return bench
 
 
-def best(vectors: NDArray[np.float32], query: NDArray[np.float32], allowed: list[int]) -> list[int]:
-    scores = (vectors @ query).max(axis=1)
+def best(held: NDArray[np.float32], query: NDArray[np.float32], allowed: list[int]) -> list[int]:
+    scores = (held @ query).max(axis=1)
     return [at + 1 for at in sorted(allowed, key=lambda at: (-scores[at], at))]
+
+
+class FakeGpu(faiss.IndexFlatIP):
+    """FAISS's GPU index as far as we use it: it knows no filter."""
+
+    def __init__(self, _resources: object, dim: int, _settings: object) -> None:
+        super().__init__(dim)
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Any:
+        return super().search(queries, k)
+
+
+@pytest.fixture(params=["few", "many", "gpu"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every kind of rows; the GPU is a fake that takes the same calls."""
+    if request.param != "few":
+        monkeypatch.setattr(rows, "FEW", 0)
+    if request.param == "gpu":
+        monkeypatch.setattr(faiss, "GpuIndexFlatIP", FakeGpu, raising=False)
+        monkeypatch.setattr(faiss, "GpuIndexFlatConfig", SimpleNamespace, raising=False)
+        monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+        monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    return str(request.param)
 
 
 @pytest.mark.parametrize("per_film", [1, 4])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1])
-def test_a_search_is_exact_within_any_filter(tmp_path: Path, per_film: int, share: float) -> None:
+@pytest.mark.parametrize("asked", [6, 40])
+def test_a_search_is_exact_within_any_filter(
+    tmp_path: Path, kind: str, per_film: int, share: float, asked: int
+) -> None:
     bench = make_bench(tmp_path, 100, per_film)
     rng = np.random.default_rng(5)
     allowed = np.sort(rng.choice(100, int(100 * share), replace=False))
-    queries = unit(rng, 6, DIM)
-    found = bench.open().search(queries, 10, None if share == 1.0 else allowed + 1)
+    queries = unit(rng, asked, DIM)
+    index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors)
+    assert index.device == ("GPU" if kind == "gpu" else "CPU")
+    found = index.search(queries, 10, None if share == 1.0 else allowed + 1)
     for row, query in enumerate(queries):
         expected = best(bench.vectors, query, allowed.tolist())[:10]
         assert found.film_ids[row].tolist() == expected
         assert np.allclose(found.scores[row], (bench.vectors[np.array(expected) - 1] @ query).max(axis=1), atol=2e-3)
+
+
+def test_a_snapshot_of_any_kind_serves_any_other(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = make_bench(tmp_path, 60, 2)
+    VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors).save()
+    for few in (0, 10_000):
+        monkeypatch.setattr(rows, "FEW", few)
+        index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors)
+        assert np.array_equal(index.vectors(np.arange(1, 61)), bench.vectors)
+
+
+def test_few_rows_become_many_as_they_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "FEW", 30 * DIM)
+    bench = make_bench(tmp_path, 20)
+    index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors, gpu=False)
+    more = unit(np.random.default_rng(8), 20, 1, DIM)
+    bench.add(more, start=20)
+    index.refresh()
+    assert len(index) == 40
+    assert index.search(more[19], 1).film_ids[0, 0] == 40
+    assert index.search(bench.vectors[0], 1).film_ids[0, 0] == 1
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Vectors in groups, as those of films are."""
+    bench = make_bench(tmp_path_factory.mktemp("crowd"), 1)
+    rng = np.random.default_rng(0)
+    centres = unit(rng, 60, DIM)
+    near = centres[rng.integers(0, 60, 3000)] + 0.15 * rng.normal(size=(3000, DIM)).astype(np.float32)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    facts = {"frame": 0, "state": "present", "rows": 1, "columns": 1, "added_at": 0, "file_id": 1}
+    blobs = [row.astype(np.float16).tobytes() for row in near]
+    with bench.archive.catalog.write() as connection:
+        connection.execute(insert(film), [{"id": at, "identity": str(at), **facts} for at in range(2, 3002)])
+        rows_of_table = [{"space_id": 1, "film_id": at + 2, "vectors": blob} for at, blob in enumerate(blobs)]
+        connection.execute(insert(embedding), rows_of_table)
+    bench.open().save()
+    return bench
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which every archive is large and every exact scan slow."""
+    monkeypatch.setattr(vectors, "LARGE", 0)
+    monkeypatch.setattr(vectors, "SLOW_MS", 0.0)
+    monkeypatch.setattr(approximate, "_exact_ms", lambda *_: 1e6)
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: Bench) -> None:
+    approximate.remove(crowd.archive.vectors, crowd.space_id)
+    index = crowd.open()
+    assert index.approximation is None
+    queries = index.vectors(np.arange(100, 200))[:, 0]
+    exact = index.search(queries, 10)
+    builder = index.keep_fast()
+    assert builder is not None
+    assert np.array_equal(index.search(queries, 10).film_ids, exact.film_ids), "the exact rows serve meanwhile"
+    builder.join()
+    assert index.keep_fast() is None, "it is not built twice"
+    for one in (index, crowd.open()):
+        facts = one.approximation
+        assert facts is not None
+        assert facts.recall >= approximate.RECALL
+        found = one.search(queries, 10)
+        assert np.mean([np.isin(*pair).mean() for pair in zip(exact.film_ids, found.film_ids, strict=True)]) >= 0.99
+        assert np.allclose(found.scores[:, 0], 1.0, atol=2e-3), "what is found is scored exactly"
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_first_look_follows_films_that_come_and_go(crowd: Bench) -> None:
+    index = crowd.open()
+    if (builder := index.keep_fast()) is not None:
+        builder.join()
+    assert index.approximation is not None
+    newest = unit(np.random.default_rng(77), 1, 1, DIM)
+    start = len(index)
+    crowd.add(newest, start=start)
+    index.refresh()
+    assert index.search(newest[0], 3).film_ids[0, 0] == start + 1
+    with crowd.archive.catalog.write() as connection:
+        connection.execute(update(film).where(film.c.id == start + 1).values(state=State.GONE.value))
+    index.refresh()
+    found = index.search(newest[0], 3)
+    assert start + 1 not in found.film_ids
+    half = np.arange(1, start, 2)
+    within = index.search(newest[0], 5, half)
+    assert np.isin(within.film_ids, half).all()
+    assert within.film_ids.shape == (1, 5)
+    assert snapshot.load(crowd.archive.vectors, crowd.held) is not None
+    snapshot.remove(crowd.archive.vectors, crowd.space_id)
+    assert approximate.load(crowd.archive.vectors, crowd.held) is None, "no vector outlives the snapshot"
+    crowd.open().save()
 
 
 def test_as_many_come_back_as_there_are(tmp_path: Path) -> None:
@@ -138,7 +264,7 @@ def test_whatever_happens_to_the_snapshot_the_answer_is_right(tmp_path: Path, fa
     bench = make_bench(tmp_path, 40)
     bench.open().save()
     manifest = bench.archive.vectors / f"{bench.space_id}.json"
-    (data,) = bench.archive.vectors.glob("*.faiss")
+    (data,) = bench.archive.vectors.glob("*.rows.npy")
     match fault:
         case "missing":
             data.unlink()
@@ -169,7 +295,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 @settings(max_examples=50, deadline=None)
 @given(at=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_no_damaged_byte_is_ever_trusted(saved: Bench, at: int, flip: int) -> None:
-    files = sorted(path for path in saved.archive.vectors.iterdir() if path.suffix in (".faiss", ".npy"))
+    files = sorted(path for path in saved.archive.vectors.iterdir() if path.suffix == ".npy")
     path = files[at % len(files)]
     whole = path.read_bytes()
     damaged = bytearray(whole)

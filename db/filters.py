@@ -79,6 +79,8 @@ def conditions(where: Filter) -> list[ColumnElement[bool]]:
     found += [~has_phrase(phrase) for phrase in where.not_phrases]
     if where.has_report is not None:
         found.append(_has_report() if where.has_report else ~_has_report())
+    if where.burned_in is not None:
+        found.append(func.coalesce(film.c.burned_in, False).is_(where.burned_in))
     for score in where.scores:
         found.append(
             exists().where(

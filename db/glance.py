@@ -21,17 +21,35 @@ BUSY_SECONDS = 15
 
 
 @dataclass(frozen=True)
+class FirstLook:
+    """What was built for fast answers from many films (`db.approximate`), and what it was measured to do: `recall` (@10)
+    of the exact ranking, milliseconds a query."""
+
+    fingerprint: str
+    mark: int
+    rows: int
+    lists: int
+    probes: int
+    recall: float
+    exact_ms: float
+    approximate_ms: float
+    crc: int = 0
+
+
+@dataclass(frozen=True)
 class Glance:
-    """`labelled`: films that have labels. `runs`: the newest first."""
+    """`labelled`: films that have labels; `burned_in`: that may have words in their pixels. `runs`: the newest first."""
 
     films: int
     files: FileCounts
     roots: tuple[str, ...]
     spaces: tuple[StoredSpace, ...]
+    looks: dict[int, FirstLook]
     views: tuple[Facet, ...]
     labels: tuple[Facet, ...]
     labelled: int
     reports: int
+    burned_in: int
     runs: tuple[Run, ...]
 
 
@@ -58,20 +76,34 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
     """Reads the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
         connection.execute("BEGIN")
+        spaces = tuple(
+            StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6])
+            for row in connection.execute(_SPACES)
+        )
+        folder = path.with_name("vectors")
+        looks = {one.id: look for one in spaces if (look := first_look(folder, one)) is not None}
         return Glance(
             films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
             files=_file_counts(connection),
             roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
-            spaces=tuple(
-                StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6])
-                for row in connection.execute(_SPACES)
-            ),
+            spaces=spaces,
+            looks=looks,
             views=tuple(Facet(*row) for row in connection.execute(_VIEWS)),
             labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
             labelled=_one(connection, "SELECT count(DISTINCT film_id) FROM label"),
             reports=_one(connection, "SELECT count(*) FROM report"),
+            burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
             runs=_runs(connection, runs),
         )
+
+
+def first_look(folder: Path, held: StoredSpace) -> FirstLook | None:
+    """What is said of the space's approximate first look, where one was built for these weights."""
+    try:
+        found = FirstLook(**json.loads((folder / f"lists-{held.id}.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found.fingerprint == held.space.fingerprint else None
 
 
 def run_of(found: Mapping[str, Any]) -> Run:

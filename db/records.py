@@ -103,6 +103,7 @@ class Filter:
     phrases: tuple[str, ...] = ()
     not_phrases: tuple[str, ...] = ()
     has_report: bool | None = None
+    burned_in: bool | None = None
     scores: tuple[ScoreFilter, ...] = ()
 
     def __bool__(self) -> bool:

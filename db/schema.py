@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -114,6 +115,7 @@ film = Table(
     Column("patient_key", String, index=True),
     Column("burned_in", Boolean),
     Column("added_at", Integer, nullable=False),
+    Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
     sqlite_autoincrement=True,
 )
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from db.errors import Rejected
 from db.records import Tags
+from indexer.burned_in import looks_written
 from indexer.decode import decode_bytes, read_file
 from indexer.limits import Limits
 from indexer.pool import run
@@ -121,9 +122,11 @@ def _process_file(
         try:
             ready = prepare(film.pixels)
             small = thumbnail(film.pixels)
+            written = looks_written(film.pixels)
         except MemoryError:
             raise
         except Exception:
             raise Refusal.NOT_PREPARED.error() from None
-        prepared.append(PreparedFilm(film.frame, film.tags, ready, small))
+        tags = replace(film.tags, burned_in=True) if written else film.tags
+        prepared.append(PreparedFilm(film.frame, tags, ready, small))
     return Processed(listed, digest, tuple(prepared))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from db.archive import Archive, catalog_file, writer
 from db.errors import NotFound
-from db.glance import glance
+from db.glance import FirstLook, glance
 from db.records import Facet, FileCounts, Run
 
 
 @dataclass(frozen=True)
 class SpaceStatus:
-    """One model's vectors in the archive. `complete`: every present film has them."""
+    """One model's vectors in the archive. `complete`: every present film has them. `first_look`: how a process that
+    stays answers fast from many films; None while every answer is exact."""
 
     model: str
     fingerprint: str
@@ -23,6 +24,7 @@ class SpaceStatus:
     has_text: bool
     films: int
     complete: bool
+    first_look: FirstLook | None
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Status:
     labels: tuple[Facet, ...]
     labelled: int
     reports: int
+    burned_in: int
     writer: str | None
     runs: tuple[Run, ...]
 
@@ -67,6 +70,7 @@ def status(folder: Path) -> Status:
                 one.space.has_text,
                 one.films,
                 one.films == found.films,
+                found.looks.get(one.id),
             )
             for one in found.spaces
         ),
@@ -74,6 +78,7 @@ def status(folder: Path) -> Status:
         labels=found.labels,
         labelled=found.labelled,
         reports=found.reports,
+        burned_in=found.burned_in,
         writer=writer(folder),
         runs=found.runs,
     )

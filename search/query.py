@@ -97,6 +97,7 @@ _LISTS = (
 )
 _RANGES = (_Field("age", "age:60..80", "age"), _Field("year", "year:2019..", "year"))
 _HAS = _Field("has", "has:report", "has_report", "has_report")
+_THINGS = {"report": "has_report", "burned-in": "burned_in"}
 _PROBE = _Field("probe", "probe:NAME>0.8", "scores")
 _FIELDS = {known.name: known for known in (*_LISTS, *_RANGES, _HAS, _PROBE)}
 FIELDS: dict[str, str] = {known.name: known.example for known in _FIELDS.values()}
@@ -153,8 +154,9 @@ def to_text(query: Query) -> str:
         span: Range = getattr(wanted, known.attribute)
         if span != Range():
             parts.append(f"{known.name}:{_bounds(span)}")
-    if wanted.has_report is not None:
-        parts.append("has:report" if wanted.has_report else "-has:report")
+    for thing, attribute in _THINGS.items():
+        if (have := getattr(wanted, attribute)) is not None:
+            parts.append(f"{'' if have else '-'}has:{thing}")
     for score in wanted.scores:
         name = _plain(score.name)
         low = [f"probe:{name}>{score.low!r}"] if score.low > 0.0 or score.high == 1.0 else []
@@ -218,9 +220,10 @@ def _filtered(wanted: Filter, token: dict[str, str]) -> Filter:
         able = ", ".join(f"-{other.name}:" for other in _FIELDS.values() if other.excluded)
         raise BadInput(f"{name}: cannot be excluded", where=_shown(f"-{name}:{value}"), fix=f"These can: {able}")
     if known is _HAS:
-        if value.lower() != "report":
-            raise BadInput("Only has:report is known", where=_shown(f"has:{value}"))
-        return replace(wanted, has_report=not minus)
+        if value.lower() not in _THINGS:
+            said = " and ".join(f"has:{thing}" for thing in _THINGS)
+            raise BadInput(f"Only {said} are known", where=_shown(f"has:{value}"))
+        return replace(wanted, **{_THINGS[value.lower()]: not minus})  # type: ignore[arg-type]
     if known is _PROBE:
         return replace(wanted, scores=_scores(wanted.scores, value))
     if known in _RANGES:

@@ -172,11 +172,19 @@ def print_status(found: Status) -> None:
     for one in found.models:
         part = "" if one.complete else f" of {found.films:,} films; index again to complete it"
         console.print(Text(f"Model {one.model}: {one.films:,} films{part} ({one.vectors} x {one.dim})"))
+        if (look := one.first_look) is not None:
+            console.print(
+                f"  First look into {look.probes} of {look.lists} lists: recall@10 {look.recall:.3f} of the exact "
+                f"ranking, {look.approximate_ms:.1f} ms instead of {look.exact_ms:.0f} ms."
+            )
     for root in found.roots:
         console.print(Text(f"Folder {root}"))
     _print_facets("Views", found.views)
     _print_facets("Labels", found.labels)
     console.print(f"{found.labelled:,} films have labels, {found.reports:,} reports.")
+    if found.burned_in:
+        said = f"{found.burned_in:,} films may have words burned into their pixels. See them: filmroom search"
+        console.print(f"{said} has:burned-in")
     if found.writer:
         console.print(Text(f"Writing now: {found.writer}"))
     for run in found.runs:

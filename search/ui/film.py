@@ -145,6 +145,7 @@ def _words(archive: Archive, film: Film, asked: Asked) -> None:
         ("Study", tags.study_uid),
         ("Instance", tags.instance_uid),
         ("Patient key", tags.patient_key),
+        ("Burned-in text", "likely" if tags.burned_in else None),
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
     labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]

@@ -110,7 +110,7 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     found = db_films.films(archive.catalog, ids)
     burned = sum(one.tags.burned_in is True for one in found)
     if deidentify and burned:
-        st.warning(f"{films(burned)} of these say that there are words burned into their pixels.")
+        st.warning(f"{films(burned)} of these may have words burned into their pixels.")
     if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
         try:
             with st.spinner("Copying"):

@@ -1,4 +1,4 @@
-"""What was forgotten on request is remembered as keyed hashes."""
+"""What was forgotten on request is remembered as keyed hashes; films with words in their pixels are counted at once."""
 
 from alembic import op
 
@@ -13,3 +13,4 @@ def upgrade() -> None:
     mark VARCHAR NOT NULL, 
     PRIMARY KEY (mark)
 )""")
+    op.execute("CREATE INDEX ix_film_burned_in ON film (burned_in) WHERE burned_in")

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from db.glance import FirstLook, first_look
 from db.records import StoredSpace
 from db.rows import ManyRows, best
 
@@ -33,27 +34,12 @@ _PER_LIST = 40  # vectors a list to learn the lists from; FAISS warns below 39
 _DEEPER = 8  # candidates looked at, for each hit that is asked for
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What was built, and what it was measured to do: `recall` (@10) of the exact ranking, milliseconds a query."""
-
-    fingerprint: str
-    mark: int
-    rows: int
-    lists: int
-    probes: int
-    recall: float
-    exact_ms: float
-    approximate_ms: float
-    crc: int = 0
-
-
 @dataclass
 class Approximate:
     """Vectors are known by number: `embedding id * T + t`."""
 
     index: Any
-    facts: Facts
+    facts: FirstLook
     mark: int
 
     def add(self, numbers: NDArray[np.int64], rows: NDArray[np.float32], mark: int) -> None:
@@ -99,7 +85,7 @@ def build(
             flat[start * per_film : (start + ids.size) * per_film].astype(np.float32), numbers(ids, per_film)
         )
     mark = int(embedding_ids[-1])
-    facts = Facts(held.space.fingerprint, mark, len(flat), lists, 1, 0.0, 0.0, 0.0)
+    facts = FirstLook(held.space.fingerprint, mark, len(flat), lists, 1, 0.0, 0.0, 0.0)
     return _measured(Approximate(index, facts, mark), stored, embedding_ids, np.flatnonzero(alive))
 
 
@@ -219,10 +205,10 @@ def save(folder: Path, space_id: int, built: Approximate) -> None:
 
 def load(folder: Path, held: StoredSpace) -> Approximate | None:
     """What was saved for the space, or None where there is nothing that can be trusted."""
-    path, said = _paths(folder, held.id)
+    path, _ = _paths(folder, held.id)
     try:
-        facts = Facts(**json.loads(said.read_text()))
-        if facts.fingerprint != held.space.fingerprint or _checksum(path) != facts.crc:
+        facts = first_look(folder, held)
+        if facts is None or _checksum(path) != facts.crc:
             return None
         import faiss
 

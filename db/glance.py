@@ -22,8 +22,8 @@ BUSY_SECONDS = 15
 
 @dataclass(frozen=True)
 class FirstLook:
-    """What was built for fast answers from many films (`db.approximate`), and what it was measured to do: `recall` (@10)
-    of the exact ranking, milliseconds a query."""
+    """What was built for fast answers from many films (`db.approximate`), and what it was measured to do: the share
+    `recall` of the exact ten best that it finds, and milliseconds a query."""
 
     fingerprint: str
     mark: int
@@ -38,7 +38,8 @@ class FirstLook:
 
 @dataclass(frozen=True)
 class Glance:
-    """`labelled`: films that have labels; `burned_in`: that may have words in their pixels. `runs`: the newest first."""
+    """`looks`: the approximate first look by space id, where one was built. `labelled`: films that have labels;
+    `burned_in`: that may have words in their pixels. `runs`: the newest first."""
 
     films: int
     files: FileCounts

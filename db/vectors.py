@@ -23,6 +23,7 @@ from db import approximate, films, snapshot, spaces
 from db.approximate import Approximate
 from db.catalog import Catalog
 from db.errors import FilmroomError
+from db.glance import FirstLook
 from db.rows import FewRows, Rows, are_few, rows_for
 from db.spaces import StoredSpace
 
@@ -96,7 +97,7 @@ class VectorIndex:
         return self._rows.device
 
     @property
-    def approximation(self) -> approximate.Facts | None:
+    def approximation(self) -> FirstLook | None:
         """What is known of the approximate first look; None while every answer is exact."""
         held = self._approximate
         return None if held is None else held.facts

@@ -20,7 +20,6 @@ from db.spaces import StoredSpace
 from db.vectors import VectorIndex
 from indexer.registry import load_space, load_towers
 from indexer.towers import Towers
-from indexer.workers import process_file
 from search.concepts import query_vector, unit
 from search.fusion import reciprocal_rank_fusion
 from search.query import Query, parse
@@ -59,23 +58,29 @@ class Results:
 class Searcher:
     """One archive through one model. Towers and index load at the first need and are shared by all threads."""
 
-    def __init__(self, archive: Archive, held: StoredSpace, towers: Towers, index: VectorIndex) -> None:
+    def __init__(
+        self, archive: Archive, held: StoredSpace, towers: Towers, index: VectorIndex, *, stays: bool = False
+    ) -> None:
         self.archive = archive
         self.catalog = archive.catalog
         self.held = held
         self.towers = towers
         self.index = index
+        self._stays = stays
 
     @classmethod
-    def open(cls, folder: Path, model: str | None = None, *, weights: Path | None = None) -> Searcher:
-        """Opens an archive with the named model, or with the one that holds most of its films.
+    def open(
+        cls, folder: Path, model: str | None = None, *, weights: Path | None = None, stays: bool = False
+    ) -> Searcher:
+        """Opens an archive with the named model, or with the one that holds most of its films. A process that `stays`
+        spends time in the background on making a large archive answer fast.
 
         Raises NotFound where there is no archive or nothing is indexed with the model, ModelUnavailable where it
         cannot be loaded.
         """
         archive = Archive.open(folder)
         held, towers = _choose(archive, model, weights)
-        return cls(archive, held, towers, VectorIndex.open(archive.catalog, held, archive.vectors))
+        return cls(archive, held, towers, VectorIndex.open(archive.catalog, held, archive.vectors), stays=stays)
 
     @property
     def model(self) -> str:
@@ -101,6 +106,8 @@ class Searcher:
         started = time.perf_counter()
         asked = parse(query) if isinstance(query, str) else query
         self.index.refresh()
+        if self._stays:
+            self.index.keep_fast()
         within = self._within(asked.filter, like, unlike)
         vector = self._vector(asked, like, unlike)
         if vector is not None:
@@ -159,6 +166,8 @@ class Searcher:
 
     def _film_vector(self, one: int | Path) -> NDArray[np.float32]:
         if isinstance(one, Path):
+            from indexer.workers import process_file  # brings the decoders with it
+
             try:
                 done = process_file(one, prepare=self.towers.preprocess.shrink)
             except Rejected as error:

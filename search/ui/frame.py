@@ -164,7 +164,7 @@ def searcher(folder: Path, model: str | None = None) -> Searcher:
     """One for all sessions: the model is loaded once."""
     from search.searcher import Searcher
 
-    return Searcher.open(folder, model)
+    return Searcher.open(folder, model, stays=True)
 
 
 def spaces(archive: Archive) -> list[StoredSpace]:

@@ -17,6 +17,7 @@ from sqlalchemy import insert, update
 
 from db import approximate, ingest, listing, rows, snapshot, spaces, vectors
 from db.archive import Archive
+from db.glance import glance
 from db.listing import Seen
 from db.records import Space, State, Tags
 from db.rows import gpu_works
@@ -181,6 +182,7 @@ def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: 
         facts = one.approximation
         assert facts is not None
         assert facts.recall >= approximate.RECALL
+        assert glance(crowd.archive.catalog.path).looks[crowd.space_id].recall == facts.recall
         found = one.search(queries, 10)
         assert np.mean([np.isin(*pair).mean() for pair in zip(exact.film_ids, found.film_ids, strict=True)]) >= 0.99
         assert np.allclose(found.scores[:, 0], 1.0, atol=2e-3), "what is found is scored exactly"

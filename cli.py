@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from db.errors import BadInput, FilmroomError
-from search import care_commands, measure_commands
+from search import care_commands, finding_commands, measure_commands, model_commands
 from search.options import (
     ArchiveOption,
     JsonOption,
@@ -30,8 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-models_app = typer.Typer(help="The models that can be searched with.", invoke_without_command=True)
-app.add_typer(models_app, name="models")
 
 
 def _print_version(asked: bool) -> None:
@@ -171,22 +169,6 @@ def label(
 
 
 @app.command()
-def report(
-    table: Annotated[Path, typer.Argument(help="CSV or JSON lines: film (or study), and report.")],
-    archive: ArchiveOption = None,
-    source: SourceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give films or studies their reports from a table."""
-    from search import terminal
-    from search.importing import import_reports
-
-    terminal.print_imported(
-        import_reports(open_archive(archive).catalog, table, source=source), "reports", as_json=as_json
-    )
-
-
-@app.command()
 def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """What is in the archive, and what the last runs did."""
     from search import overview, terminal
@@ -235,58 +217,6 @@ def doctor(
         terminal.print_examination(found)
     if not found.healthy:
         sys.exit(1)
-
-
-@models_app.callback()
-def models(context: typer.Context, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """The models that can be searched with, and what this archive holds of them."""
-    if context.invoked_subcommand is None:
-        models_list(archive, as_json)
-
-
-@models_app.command("list")
-def models_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """State, licence, size, and films embedded."""
-    from search import overview, terminal
-
-    folder = archive_folder(archive)
-    found = overview.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None)
-    if as_json:
-        print_json([asdict(one) for one in found])
-    else:
-        terminal.print_models(found)
-
-
-@models_app.command("add")
-def models_add(
-    place: Annotated[str, typer.Argument(help="A folder, hf-hub:OWNER/NAME, or an architecture with --weights.")],
-    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
-    weights: WeightsOption = None,
-    prompt: Annotated[str | None, typer.Option(help="Its prompt, with {} for the words.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a model known; one from a hub is downloaded now."""
-    from indexer import registry
-
-    card = registry.add_model(place, name=name, weights=weights, prompt=prompt)
-    if as_json:
-        print_json(asdict(card))
-    else:
-        typer.echo(f"{card.name} is ready. Embed an archive with it: filmroom index FOLDER --model {card.name}")
-
-
-@models_app.command("remove")
-def models_remove(
-    name: Annotated[str, typer.Argument(help="The model's name.")],
-    archive: ArchiveOption = None,
-    vectors: Annotated[bool, typer.Option("--vectors", help="Delete its vectors from the archive.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Forget an added model, or delete a model's vectors from the archive."""
-    from search import overview
-
-    said = overview.remove_model(name, open_archive(archive) if vectors else None)
-    print_json({"model": name, "removed": said}) if as_json else typer.echo(said)
 
 
 @app.command()
@@ -384,6 +314,8 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+finding_commands.register(app)
+model_commands.register(app)
 care_commands.register(app)
 measure_commands.register(app)
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from db.records import Filter, Range, State
-from db.schema import collection, collection_film, file, film, label, report, tag
+from db.schema import collection, collection_film, file, film, finding, label, report, tag
 
 LATERALS = {"LATERAL": ("LATERAL", "LL", "RL")}
 """A lateral may say which side was nearest to the detector."""
@@ -77,6 +77,8 @@ def conditions(where: Filter) -> list[ColumnElement[bool]]:
         found.append(exists().where(file.c.id == film.c.file_id, or_(*wanted)))
     found += [has_phrase(phrase) for phrase in where.phrases]
     found += [~has_phrase(phrase) for phrase in where.not_phrases]
+    if where.findings:
+        found.append(or_(*[_has_finding(phrase) for phrase in where.findings]))
     if where.has_report is not None:
         found.append(_has_report() if where.has_report else ~_has_report())
     if where.burned_in is not None:
@@ -139,6 +141,13 @@ def has_phrase(phrase: str) -> ColumnElement[bool]:
         film.c.id.in_(select(report.c.film_id).where(hit, report.c.film_id.is_not(None))),
         _study().in_(select(report.c.study_uid).where(hit, report.c.film_id.is_(None))),
     )
+
+
+def _has_finding(phrase: str) -> ColumnElement[bool]:
+    """Films about which a model wrote a sentence with these words in this order."""
+    fts = table("sentence_fts", column("rowid"), column("sentence_fts"))
+    matching = select(fts.c.rowid).where(column("sentence_fts").op("MATCH")(literal(fts_phrase(phrase))))
+    return film.c.id.in_(select(finding.c.film_id).where(finding.c.sentence_id.in_(matching)))
 
 
 def _study() -> ColumnElement[str]:

@@ -102,6 +102,7 @@ class Filter:
     paths: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     not_phrases: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
     has_report: bool | None = None
     burned_in: bool | None = None
     scores: tuple[ScoreFilter, ...] = ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from db import films
+from db import films, measured
+from db.errors import FilmroomError
 from db.records import Film
 from search.contamination import Contamination, contamination
 from search.evaluate import DEPTH, MEASURES, Evaluation, Gain, evaluate
@@ -69,6 +71,16 @@ def evaluate_files(
         per_study=per_study,
     )
     done = replace(done, seen=seen)
+    if not per_study and not judged_only and gain is Gain.LINEAR:
+        with suppress(FilmroomError):  # an archive that may only be read can be measured all the same
+            means = done.evaluation.mean
+            measured.keep(
+                searcher.catalog,
+                searcher.held.id,
+                queries=queries.name,
+                means={name: one.value for name, one in means.items()},
+                count=len(done.evaluation.queries),
+            )
     if run is not None:
         write_run(run, done.evaluation.run, tag=done.model)
     if report is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from db.archive import Archive, catalog_file, writer
 from db.errors import NotFound
@@ -93,7 +94,9 @@ def _size(path: Path) -> int:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """A model by name. `films`: how many of the archive's films are embedded with it."""
+    """A model by name. `films`: how many of the archive's films are embedded with it; `films_a_second` and `ndcg`
+    (nDCG@5 with the query set `ndcg_queries`) as last measured on this archive; `in_use`: it answers where none is
+    named."""
 
     name: str
     origin: str
@@ -102,23 +105,57 @@ class ModelStatus:
     size_mb: int | None
     films: int
     notes: str
+    in_use: bool = False
+    films_a_second: float | None = None
+    ndcg: float | None = None
+    ndcg_queries: str | None = None
 
 
 def models(archive: Archive | None) -> list[ModelStatus]:
     """Every model known here, and those that the archive holds vectors of."""
-    from db import spaces
     from indexer.registry import list_models
 
-    held: dict[str, int] = {}
-    for one in spaces.spaces(archive.catalog) if archive else []:
-        held[one.space.model] = held.get(one.space.model, 0) + one.films
-    found = [
-        ModelStatus(
-            card.name, card.origin.value, card.ready, card.licence, card.size_mb, held.pop(card.name, 0), card.notes
-        )
-        for card in list_models()
+    held = _measured(archive) if archive else {}
+    found = []
+    for card in list_models():
+        here = held.pop(card.name, None)
+        said = ModelStatus(card.name, card.origin.value, card.ready, card.licence, card.size_mb, 0, card.notes)
+        found.append(replace(said, **here) if here else said)
+    # Vectors without a model here: imported, or of a model that was forgotten.
+    return found + [
+        replace(ModelStatus(name, "archive", False, "unknown", None, 0, ""), **here) for name, here in held.items()
     ]
-    return found + [ModelStatus(name, "archive", False, "unknown", None, count, "") for name, count in held.items()]
+
+
+def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
+    """What the archive knows of its models, by name."""
+    from db import measured, spaces
+    from search.choosing import in_use
+
+    fast = measured.films_a_second(archive.catalog)
+    good = measured.latest(archive.catalog, measure="nDCG@5")
+    stored = spaces.spaces(archive.catalog)
+    used = in_use(archive).id if any(one.films for one in stored) else None
+    found: dict[str, dict[str, Any]] = {}
+    for one in stored:
+        said = found.setdefault(one.space.model, {"films": 0, "films_a_second": fast.get(one.space.model)})
+        said["films"] += one.films
+        said["in_use"] = said.get("in_use", False) or one.id == used
+        if one.id in good and "ndcg" not in said:
+            said |= {"ndcg": good[one.id].value, "ndcg_queries": good[one.id].queries}
+    return found
+
+
+def use_model(archive: Archive, name: str) -> str:
+    """Lets a model answer where none is named. Raises NotFound."""
+    from db import films
+    from search.choosing import use
+
+    kept = use(archive, name)
+    total = films.count(archive.catalog)
+    part = "" if kept.films == total else f" It holds {kept.films:,} of {total:,} films so far."
+    words = "" if kept.space.has_text else " It has no text tower: it finds similar films only."
+    return f"{name} answers from now on.{part}{words}"
 
 
 def remove_model(name: str, archive: Archive | None) -> str:

@@ -94,6 +94,7 @@ _LISTS = (
     _Field("patient", "patient:3fa1", "patients", "not_patients"),
     _Field("path", "path:2019/ward", "paths"),
     _Field("report", 'report:"exact words"', "phrases", "not_phrases"),
+    _Field("finding", 'finding:"left effusion"', "findings"),
 )
 _RANGES = (_Field("age", "age:60..80", "age"), _Field("year", "year:2019..", "year"))
 _HAS = _Field("has", "has:report", "has_report", "has_report")

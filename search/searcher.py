@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from db import films, fulltext, spaces
+from db import films, fulltext
 from db.annotations import label_values
 from db.archive import Archive
-from db.errors import BadInput, ModelUnavailable, NotFound, Rejected
+from db.errors import BadInput, NotFound, Rejected
 from db.records import Film, Filter
 from db.spaces import StoredSpace
 from db.vectors import VectorIndex
-from indexer.registry import load_space, load_towers
-from indexer.towers import Towers
+from indexer.towers import Towers, no_text
+from search.choosing import choose, with_text
 from search.concepts import query_vector, unit
 from search.fusion import reciprocal_rank_fusion
 from search.query import Query, parse
@@ -79,7 +79,7 @@ class Searcher:
         cannot be loaded.
         """
         archive = Archive.open(folder)
-        held, towers = _choose(archive, model, weights)
+        held, towers = choose(archive, model, weights)
         return cls(archive, held, towers, VectorIndex.open(archive.catalog, held, archive.vectors), stays=stays)
 
     @property
@@ -148,6 +148,8 @@ class Searcher:
         return self._vector(parse(query) if isinstance(query, str) else query, (), ())
 
     def _vector(self, asked: Query, like: Sequence[int | Path], unlike: Sequence[int]) -> NDArray[np.float32] | None:
+        if asked.concepts and not self.held.space.has_text:
+            raise no_text(self.model, others=with_text(self.archive) or ["filmroom-mini"])
         words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
         if not like and not unlike:
             return words
@@ -260,27 +262,3 @@ class Searcher:
 
 LIKE, UNLIKE = 0.75, 0.25
 """Rocchio's weights of relevant and irrelevant examples against the words (Salton and Buckley, 1990)."""
-
-
-def _choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[StoredSpace, Towers]:
-    held = [one for one in spaces.spaces(archive.catalog) if one.films]
-    if not held:
-        raise NotFound("no film is indexed yet", where=archive.folder, fix="Run: filmroom index FOLDER")
-    if model is None:
-        return held[0], load_space(held[0].space)
-    towers = load_towers(model, weights=weights)
-    for one in held:
-        if one.space.fingerprint == towers.space.fingerprint:
-            return one, towers
-    if any(one.space.model == towers.space.model for one in held):
-        raise ModelUnavailable(
-            "the model has changed since the films were indexed with it",
-            where=towers.space.model,
-            fix="Run `filmroom index` on the same folders again: the films are embedded anew, nothing else is lost.",
-        )
-    names = ", ".join(dict.fromkeys(one.space.model for one in held))
-    raise NotFound(
-        "no film of this archive is indexed with this model",
-        where=towers.space.model,
-        fix=f"Run `filmroom index FOLDER --model {model}`, or search with one that is: {names}.",
-    )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from indexer.demo import DemoSummary
     from indexer.pipeline import Summary
     from search.importing import Imported
-    from search.overview import ModelStatus, Status
+    from search.overview import Status
     from search.searcher import Results
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
@@ -79,7 +79,7 @@ def print_results(found: Results) -> None:
             "" if hit.percentile is None else f"{hit.percentile:.1f}",
             Text(hit.film.tags.view or ""),
             Text(", ".join(label_names(hit.film))),
-            _path(hit.film.path),
+            path_text(hit.film.path),
         )
     console.print(table)
     console.print(
@@ -205,7 +205,7 @@ def print_rejected(files: Sequence[RejectedFile]) -> None:
         return
     table = _table("file", "stage", "reason", "what to do")
     for one in files:
-        table.add_row(_path(one.path), one.stage, Text(one.reason), Text(one.remedy))
+        table.add_row(path_text(one.path), one.stage, Text(one.reason), Text(one.remedy))
     console.print(table)
     console.print("Try them again: filmroom index FOLDER --retry")
 
@@ -216,7 +216,7 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
         return
     table = _table("file", "why", "film", "indexed from", numeric=(2,))
     for one in files:
-        table.add_row(_path(one.path), one.why, str(one.film), _path(one.of_path))
+        table.add_row(path_text(one.path), one.why, str(one.film), path_text(one.of_path))
     console.print(table)
     tally = Counter(one.why for one in files)
     console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
@@ -245,15 +245,6 @@ def print_examination(found: Examination) -> None:
         console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
     if found.healthy:
         console.print(f"{found.films:,} films: catalog, vectors and index agree.")
-
-
-def print_models(found: Sequence[ModelStatus]) -> None:
-    table = _table("model", "state", "films here", "licence", "MB", "", numeric=(2, 4))
-    for one in found:
-        state = one.origin if one.ready else "not on this disk"
-        size = "" if one.size_mb is None else f"{one.size_mb:,}"
-        table.add_row(Text(one.name), state, f"{one.films:,}", Text(one.licence), size, Text(one.notes, style="dim"))
-    console.print(table)
 
 
 @contextmanager
@@ -306,7 +297,8 @@ def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:
     return table
 
 
-def _path(path: str) -> Text:
+def path_text(path: str) -> Text:
+    """A file's name as it may be printed."""
     return Text(_printable(path))
 
 

@@ -43,6 +43,11 @@ class Hit:
     def id(self) -> int:
         return self.film.id
 
+    @property
+    def standing(self) -> str:
+        """The percentile with one decimal, rounded down (99.96 is not 100); empty where there is none."""
+        return "" if self.percentile is None else f"{math.floor(self.percentile * 10) / 10:.1f}"
+
 
 @dataclass(frozen=True)
 class Results:

@@ -76,7 +76,7 @@ def print_results(found: Results) -> None:
             str(hit.rank),
             str(hit.id),
             "" if hit.score is None else f"{hit.score:.3f}",
-            "" if hit.percentile is None else f"{hit.percentile:.1f}",
+            hit.standing,
             Text(hit.film.tags.view or ""),
             Text(", ".join(label_names(hit.film))),
             path_text(hit.film.path),
@@ -278,7 +278,11 @@ def print_adapted(name: str, out: Path, count: int) -> None:
 def demo_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+    log = Console(stderr=True, highlight=False)
+    if not quiet and not log.is_terminal:  # a bar draws nothing in a log: a line for each quarter
+        yield lambda done: log.print(f"Drawing phantoms: {done} of {total}") if done % max(1, total // 4) == 0 else None
+        return
+    with Progress(console=log, disable=quiet) as bar:
         task = bar.add_task("Drawing phantoms", total=total)
         yield lambda done: bar.update(task, completed=done, total=max(done, total))
 

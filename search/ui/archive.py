@@ -162,20 +162,18 @@ def _contents(archive: Archive) -> None:
 
 def _bars(title: str, counts: Sequence[tuple[str, int]], *, ordered: bool) -> None:
     table = pd.DataFrame(counts, columns=[title, "Films"])
-    chart = (
-        alt.Chart(table)
-        .mark_bar(height={"band": 0.7})
-        .encode(
-            x=alt.X("Films:Q", axis=alt.Axis(title=None, tickCount=3)),
-            y=alt.Y(
-                f"{title}:N",
-                sort=None if ordered else "-x",
-                axis=alt.Axis(title=None, labelLimit=140, labelOverlap=False),
-            ),
-            tooltip=[alt.Tooltip(f"{title}:N"), alt.Tooltip("Films:Q")],
-        )
-        .properties(height=alt.Step(18), title=title)
+    most = max(count for _, count in counts)
+    rows = alt.Chart(table).encode(
+        x=alt.X("Films:Q", axis=None, scale=alt.Scale(domain=[0, most * 1.15])),
+        y=alt.Y(
+            f"{title}:N",
+            sort=None if ordered else "-x",
+            axis=alt.Axis(title=None, labelLimit=140, labelOverlap=False, labelFlush=False),
+        ),
     )
+    numbers = rows.mark_text(align="left", dx=5).encode(text=alt.Text("Films:Q", format=","))
+    bars = rows.mark_bar(height={"band": 0.7})
+    chart = alt.layer(bars, numbers).properties(height=alt.Step(18), title=title)
     st.altair_chart(
         chart, width="stretch", alt=f"Films by {title.lower()}: " + ", ".join(f"{v} {c}" for v, c in counts)
     )

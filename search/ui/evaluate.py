@@ -150,7 +150,7 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
             x=alt.X(
                 "Query:N", sort=None, axis=alt.Axis(labels=len(table) <= 40, labelAngle=-50, labelLimit=150, title=None)
             ),
-            y=alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), title=str(measure)),
+            y=alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), title=str(measure), axis=alt.Axis(labelFlush=False)),
             color=alt.Color("Group:N", legend=alt.Legend(orient="top", title=None)),
             opacity=alt.condition(picked, alt.value(1.0), alt.value(0.55)),
             tooltip=["Query", "Group", alt.Tooltip("value:Q", format=".3f", title=str(measure))],
@@ -186,9 +186,14 @@ def _groups(measured: Measured, measure: str) -> None:
             for group, one in means.items()
         ]
     ).sort_values("mean", ascending=False)
-    base = alt.Chart(table).encode(y=alt.Y("Group:N", sort=None, title=None))
+    base = alt.Chart(table).encode(y=alt.Y("Group:N", sort=None, title=None, axis=alt.Axis(labelFlush=False)))
     bars = base.mark_bar(opacity=0.6, height=12).encode(
-        x=alt.X("mean:Q", scale=alt.Scale(domain=[0, 1]), title=f"mean {measure}, 95 %", axis=alt.Axis(tickCount=6))
+        x=alt.X(
+            "mean:Q",
+            scale=alt.Scale(domain=[0, 1]),
+            title=f"mean {measure}, 95 %",
+            axis=alt.Axis(tickCount=6, labelBound=False),
+        )
     )
     ends = base.mark_rule(strokeWidth=2, color="#e5a561").encode(x="low:Q", x2="high:Q")
     st.altair_chart(

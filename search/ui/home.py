@@ -107,7 +107,7 @@ def _words(query: str) -> str:
 
 
 def _controls(archive: Archive) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         with st.popover("Filters", icon=":material/tune:", key="filters"):
             narrow.narrow(archive.catalog)
         with st.popover("By film", icon=":material/image_search:", key="by-film"):
@@ -166,7 +166,7 @@ def _examples(archive: Archive) -> None:
     examples = found or list(GENERAL_EXAMPLES)
     if found:
         examples.append(f"{found[0]} -{found[1]}" if len(found) > 1 and found[1].isalpha() else f"no {found[0]}")
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="examples"):
         st.caption("Try", width="content")
         for at, example in enumerate(examples):
             st.button(plain(example), key=f"example-{at}", on_click=_ask, args=(example,), type="tertiary")
@@ -188,7 +188,7 @@ def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
         return
     picks: set[int] = st.session_state.setdefault("picks", set())
     hits = _sorted(results.hits, asked.sort)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="head"):
         st.caption(_summary(results, asked), width="stretch")
         keep.keep(archive, searcher, results, picks=frozenset(picks), asked=asked)
     done = wall_of_hits(

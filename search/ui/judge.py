@@ -44,14 +44,15 @@ def show() -> None:
 def _asked(archive: Archive) -> tuple[str, str, int, list[str]]:
     models = [one.space.model for one in frame.spaces(archive)]
     person = str(st.user.get("email", "") or "") if st.user.get("is_logged_in") else ""
-    left, middle, right, last = st.columns([4, 2, 2, 1])
+    left, middle, right = st.columns([5, 2, 1], vertical_alignment="bottom")
     query = left.text_input("Query", key="judged", bind="query-params", placeholder="small left pleural effusion")
     if person:
         middle.text_input("Judge", person, disabled=True)
     else:
         person = middle.text_input("Judge", key="judge", placeholder="your initials", persist_state="session") or ""
-    names = right.multiselect("Models", models, default=models[:3], key="judge-models")
-    depth = last.number_input("Depth", 5, 100, DEPTH, key="judge-depth", help="Films of each model in the pool")
+    with right.popover("Pool", width="stretch"):
+        names = st.multiselect("Models", models, default=models[:3], key="judge-models")
+        depth = st.number_input("Depth", 5, 100, DEPTH, key="judge-depth", help="Films of each model in the pool")
     return (query or "").strip(), person.strip(), int(depth), names
 
 
@@ -67,22 +68,24 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
     left = [film_id for film_id in ids if film_id not in given]
     st.progress(len(done) / max(1, len(ids)), text=f"{len(done)} of {len(ids)} judged")
     film = next(iter(db_films.films(archive.catalog, left[:1])), None)
-    large, side = st.columns([2, 1], gap="medium")
+    with st.container(key="judging"):
+        large, side = st.columns([2, 1], gap="medium")
     with side:
         st.subheader(plain(query))
         if film is None:
             st.success("The pool is judged. Its judgements are below, and on the Evaluate page.")
         else:
             st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
-            for grade, meaning in GRADES.items():
-                st.button(
-                    meaning,
-                    key=f"grade-{grade}",
-                    shortcut=str(grade),
-                    width="stretch",
-                    on_click=_grade,
-                    args=(archive, Judgement(query, film.id, judge, grade)),
-                )
+            with st.container(key="grades"):
+                for grade, meaning in GRADES.items():
+                    st.button(
+                        meaning,
+                        key=f"grade-{grade}",
+                        shortcut=str(grade),
+                        width="stretch",
+                        on_click=_grade,
+                        args=(archive, Judgement(query, film.id, judge, grade)),
+                    )
         st.button(
             "Undo", key="undo", shortcut="Backspace", disabled=not given, on_click=_undo, args=(archive, query, judge),
             type="tertiary",

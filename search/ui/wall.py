@@ -43,7 +43,7 @@ def wall_of_hits(
                 labels=findings(hit.film),
                 thumbnail=thumbnails.get(hit.id),
                 bar=None if hit.percentile is None else (hit.percentile - 50) / 50,
-                score=percentile(hit.percentile),
+                score=_standing(hit),
                 score_says=_score_says(hit),
                 vote=votes.get(hit.id, 0),
                 picked=hit.id in picked,
@@ -70,17 +70,16 @@ def wall_of_films(
     return wall_of_hits(catalog, hits, key=key, title=title, tools=tools, picked=picked, small=small, asked=asked)
 
 
-def percentile(value: float | None) -> str:
-    """Ninety-nine point nine is not a hundred: rounded down."""
-    return "" if value is None else f"{int(value * 10) / 10:.1f} %"
+def _standing(hit: Hit) -> str:
+    return f"{hit.standing} %" if hit.standing else ""
 
 
 def _score_says(hit: Hit) -> str:
     if hit.score is None or hit.percentile is None:
         return ""
-    return f"Score {hit.score:.3f}; {percentile(hit.percentile)} of the archive scores lower"
+    return f"Score {hit.score:.3f}; {_standing(hit)} of the archive scores lower"
 
 
 def _alt(hit: Hit) -> str:
     words = spoken(hit.film)
-    return words if hit.percentile is None else f"Hit {hit.rank}. {words}; percentile {percentile(hit.percentile)}"
+    return words if hit.percentile is None else f"Hit {hit.rank}. {words}; percentile {_standing(hit)}"

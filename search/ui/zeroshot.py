@@ -162,10 +162,14 @@ def _histogram(scores: NDArray[np.float32], truth: NDArray[np.float64], cut: flo
         .encode(
             x=alt.X("from:Q", title="Score", bin="binned"),
             x2="to:Q",
-            y=alt.Y("Films:Q", stack=True),
+            y=alt.Y("Films:Q", stack=True, axis=alt.Axis(labelFlush=False, tickMinStep=1)),
             color=alt.Color("Label:N", sort=list(kinds), legend=alt.Legend(orient="top", title=None)),
             order=alt.Order("Label:N"),
         )
     )
-    rule = alt.Chart(pd.DataFrame({"cut": [cut]})).mark_rule(strokeWidth=2, color="#e5a561").encode(x="cut:Q")
+    rule = (
+        alt.Chart(pd.DataFrame({"cut": [cut]}))
+        .mark_rule(strokeWidth=2, strokeDash=[5, 4], color="#8a929a")
+        .encode(x="cut:Q")
+    )
     return alt.layer(bars, rule, height=220)

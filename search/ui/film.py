@@ -11,7 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from db import annotations as kept
-from db import films
+from db import films, findings
 from db.archive import Archive
 from db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
 from db.records import Film, Label
@@ -24,7 +24,8 @@ from search.ui import frame, keep, picture
 from search.ui.asked import Asked
 from search.ui.grid.grid import Act
 from search.ui.sheet.sheet import sheet
-from search.ui.viewer.viewer import Attention
+from search.ui.text import plain
+from search.ui.viewer.viewer import Attention, Region
 from search.ui.wall import wall_of_films, wall_of_hits
 
 NEAREST = 12
@@ -107,7 +108,8 @@ def _picture(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> 
     wanted = bool(st.session_state.get("viewer", {}).get("attention", False))
     missing = isinstance(picture.pixels(film), str)
     attention = _attention(searcher, film, asked, wanted=wanted, missing=missing)
-    picture.plain_viewer(archive, film, key="viewer", attention=attention)
+    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
+    picture.plain_viewer(archive, film, key="viewer", attention=attention, regions=regions)
 
 
 def _attention(searcher: Searcher, film: Film, asked: Asked, *, wanted: bool, missing: bool) -> Attention:
@@ -162,8 +164,19 @@ def _words(archive: Archive, film: Film, asked: Asked) -> None:
     if reports:
         st.markdown("###### Report")
         sheet(key="reports", texts=reports, words=words)
+    for source, said in _written(archive, film).items():
+        st.markdown(f"###### Written by {plain(source)}, a model")
+        sheet(key=f"written-{source}", texts=said, words=words)
     _marks(archive, film)
     _link_out(film)
+
+
+def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
+    """What models wrote about the film, by model."""
+    found: dict[str, list[str]] = {}
+    for one in findings.of_film(archive.catalog, film.id):
+        found.setdefault(one.source, []).append(one.text)
+    return found
 
 
 def _present(film: Film) -> list[Label]:

@@ -12,7 +12,7 @@ from db.errors import FilmroomError
 from db.records import Film
 from search.originals import original
 from search.ui.text import plain, spoken
-from search.ui.viewer.viewer import Attention, viewer
+from search.ui.viewer.viewer import Attention, Region, viewer
 
 
 @st.cache_data(show_spinner=False, max_entries=12)
@@ -25,7 +25,13 @@ def pixels(film: Film) -> NDArray[np.uint16] | str:
 
 
 def plain_viewer(
-    archive: Archive, film: Film, *, key: str, attention: Attention | None = None, focus: bool = False
+    archive: Archive,
+    film: Film,
+    *,
+    key: str,
+    attention: Attention | None = None,
+    regions: tuple[Region, ...] = (),
+    focus: bool = False,
 ) -> None:
     """The film large; its thumbnail, and the reason, where the original cannot be shown."""
     preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
@@ -41,5 +47,6 @@ def plain_viewer(
         preview=preview,
         note="The original cannot be shown" if missing else "",
         attention=attention,
+        regions=regions,
         focus=focus,
     )

@@ -9,10 +9,11 @@ Object.assign(Viewer.prototype, {
     const { data } = this;
     const waiting = !this.film && !!(data.pixels || data.waiting);
     if (waiting || this.film || data.note) this.find(".notice").textContent = this.film || this.paper.width ? "" : waiting ? "Loading the film" : data.note ?? "";
-    this.root.querySelectorAll("[data-tool]").forEach((b) => b.setAttribute("aria-checked", String(b.dataset.tool === this.tool)));
+    this.root.querySelectorAll("button[data-tool]").forEach((b) => b.setAttribute("aria-checked", String(b.dataset.tool === this.tool)));
     this.canvas.dataset.tool = this.tool;
     this.find("[data-act=preset]").value = this.view.preset;
     this.find("[data-act=invert]").setAttribute("aria-pressed", String(this.view.invert));
+    this.find("[data-act=regions]").setAttribute("aria-pressed", String(!this.view.bare));
     const attention = this.find("[data-act=attention]");
     const on = Boolean(data.attention);
     attention.setAttribute("aria-pressed", String(on));
@@ -58,6 +59,10 @@ Object.assign(Viewer.prototype, {
       this.view = freshView();
       this.develop(false);
     }
+    if (name === "regions" && this.data.regions?.length) {
+      view.bare = !view.bare;
+      this.light(-1);
+    }
     if (name === "full") {
       if (document.fullscreenElement) document.exitFullscreen();
       else this.find(".viewer").requestFullscreen?.().catch(() => {});
@@ -67,10 +72,15 @@ Object.assign(Viewer.prototype, {
     this.draw();
   },
 
-  listBoxes(boxes) {
-    const list = this.find(".boxes");
-    list.hidden = boxes.length === 0;
-    list.replaceChildren(...boxes.map(({ text }, at) => {
+  regionsOn() {
+    return Boolean(this.data?.regions?.length) && !this.view.bare;
+  },
+
+  listRegions(regions) {
+    const list = this.find(".regions");
+    list.hidden = regions.length === 0;
+    this.find(".group.marks").hidden = regions.length === 0;
+    list.replaceChildren(...regions.map(({ text }, at) => {
       const item = document.createElement("li");
       const button = document.createElement("button");
       button.type = "button";
@@ -87,7 +97,7 @@ Object.assign(Viewer.prototype, {
     const tip = this.find(".tip");
     tip.hidden = at < 0 || px === undefined;
     if (!tip.hidden) {
-      tip.textContent = this.data.boxes[at].text;
+      tip.textContent = this.data.regions[at].text;
       tip.style.left = `${Math.min(px + 14, this.canvas.clientWidth - 180)}px`;
       tip.style.top = `${py + 14}px`;
     }
@@ -96,12 +106,17 @@ Object.assign(Viewer.prototype, {
 
   hover(px, py) {
     this.at = { x: px, y: py };
-    const boxes = this.data?.boxes ?? [];
-    if (!boxes.length) return this.readOut();
+    if (!this.regionsOn()) return this.readOut();
     const { width, height } = this.size();
     const { x, y } = this.toFilm(px, py);
-    const inside = ({ box }) => x / width >= box[0] && x / width <= box[2] && y / height >= box[1] && y / height <= box[3];
-    return this.light(boxes.findIndex(inside), px, py);
+    const [u, v] = [x / width, y / height];
+    // Of boxes one within another the smallest is meant.
+    let [best, smallest] = [-1, Infinity];
+    this.data.regions.forEach(({ boxes }, at) => boxes.forEach(([x0, y0, x1, y1]) => {
+      const area = (x1 - x0) * (y1 - y0);
+      if (u >= x0 && u <= x1 && v >= y0 && v <= y1 && area < smallest) [best, smallest] = [at, area];
+    }));
+    return this.light(best, px, py);
   },
 
   listen() {
@@ -137,7 +152,7 @@ Object.assign(Viewer.prototype, {
     };
     this.canvas.onpointerleave = () => {
       this.at = null;
-      if (this.data?.boxes?.length) this.light(-1);
+      if (this.data?.regions?.length) this.light(-1);
     };
     this.canvas.oncontextmenu = (event) => event.preventDefault();
     this.canvas.ondblclick = () => this.act("fit");
@@ -147,7 +162,7 @@ Object.assign(Viewer.prototype, {
       this.zoomTo(this.view.zoom * Math.exp(-event.deltaY / (event.ctrlKey ? 120 : 500)), x, y);
     }, { passive: false });
     this.canvas.onkeydown = (event) => this.key(event);
-    this.root.querySelectorAll("[data-tool]").forEach((button) => {
+    this.root.querySelectorAll("button[data-tool]").forEach((button) => {
       button.onclick = () => {
         this.tool = button.dataset.tool;
         this.showState();

@@ -4,11 +4,12 @@ const viewers = new WeakMap();
 
 const KEYS = {
   "+": "in", "=": "in", "-": "out", f: "fit", o: "one", i: "invert", r: "rotate", home: "reset", enter: "full", h: "attention",
+  x: "regions",
 };
 const PRESET_KEYS = { s: "stored", a: "auto", d: "dark", b: "bright" };
 
 function freshView() {
-  return { window: { centre: 0.5, width: 1 }, preset: "stored", invert: false, turn: 0, zoom: 1, x: 0, y: 0 };
+  return { window: { centre: 0.5, width: 1 }, preset: "stored", invert: false, turn: 0, zoom: 1, x: 0, y: 0, bare: false };
 }
 
 class Viewer {
@@ -32,7 +33,7 @@ class Viewer {
     this.watcher.disconnect();
   }
 
-  // What Python says: a new film resets the view, anything else (attention, boxes) keeps it.
+  // What Python says: a new film resets the view, anything else (attention, regions) keeps it.
   async update(data, send) {
     this.send = send;
     const isNew = this.data?.film !== data.film;
@@ -44,7 +45,7 @@ class Viewer {
       this.paper.width = 0;
       if (data.focus) this.canvas.focus({ preventScroll: true });
     }
-    this.listBoxes(data.boxes ?? []);
+    this.listRegions(data.regions ?? []);
     this.showState();
     if (!hadPixels) await this.load(data);
     await this.loadHeat(data);
@@ -166,13 +167,18 @@ class Viewer {
       ctx.drawImage(this.heat, -width / 2, -height / 2, width, height);
       ctx.globalAlpha = 1;
     }
-    (this.data.boxes ?? []).forEach(({ box }, at) => {
-      ctx.lineWidth = ((at === this.lit ? 3 : 1.5) * ratio) / scale;
-      ctx.strokeStyle = at === this.lit ? "#ffd27a" : "#8cc4e4";
-      ctx.strokeRect(
-        (box[0] - 0.5) * width, (box[1] - 0.5) * height, (box[2] - box[0]) * width, (box[3] - box[1]) * height,
-      );
-    });
+    if (this.regionsOn()) {
+      const lit = this.lit;
+      this.data.regions.forEach(({ boxes }, at) => {
+        ctx.lineWidth = ((at === lit ? 3 : 1.5) * ratio) / scale;
+        ctx.strokeStyle = at === lit ? "#ffd27a" : "#8cc4e4";
+        ctx.globalAlpha = lit < 0 || at === lit ? 1 : 0.35;
+        for (const [x0, y0, x1, y1] of boxes) {
+          ctx.strokeRect((x0 - 0.5) * width, (y0 - 0.5) * height, (x1 - x0) * width, (y1 - y0) * height);
+        }
+      });
+      ctx.globalAlpha = 1;
+    }
     this.readOut();
   }
 

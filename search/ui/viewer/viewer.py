@@ -32,10 +32,10 @@ _component = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Region:
-    """A marked rectangle (x0, y0, x1, y1), each in [0, 1] of the film, and its sentence."""
+    """A sentence, and the rectangles (x0, y0, x1, y1), each in [0, 1] of the film, that it is about."""
 
-    box: tuple[float, float, float, float]
     text: str
+    boxes: tuple[tuple[float, float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def viewer(
         "attention": attention.on,
         "can_attend": attention.why_not is None,
         "why_not": attention.why_not,
-        "boxes": [asdict(region) for region in regions],
+        "regions": [asdict(region) for region in regions],
     }
     if pixels is not None:
         grey = reduced(pixels)

@@ -23,7 +23,7 @@ from PIL import Image
 from db.records import Tags
 from indexer.adapt.ranking import ndcg
 from indexer.onnx_towers import OnnxTowers
-from indexer.phantom import render, sample
+from indexer.phantom import Phantom, render, sample
 from indexer.phantom.judge import grade, read_queries
 from indexer.radiograph import Radiograph
 from search.concepts import query_vector
@@ -31,7 +31,7 @@ from search.query import parse
 from search.statistics import auc_interval, bootstrap_mean
 
 F32 = NDArray[np.float32]
-_FIRST_PHANTOM = 900000
+FIRST_PHANTOM = 900000
 _FINDINGS = ("edema", "effusion", "pneumonia", "atelectasis", "infiltration", "consolidation", "cardiomegaly",
              "mass", "nodule", "pleural thickening")  # fmt: skip
 
@@ -140,13 +140,18 @@ def print_zero_shot(towers: OnnxTowers, films: F32, dev: Dev) -> None:
         print(f"| {finding} | {truth.sum()} | {cells[0]} | {cells[1]} |")
 
 
-def print_phantoms(towers: OnnxTowers, count: int) -> None:
-    phantoms = [sample(_FIRST_PHANTOM + n) for n in range(count)]
+def phantom_vectors(towers: OnnxTowers, phantoms: list[Phantom]) -> F32:
+    """(phantoms, D)."""
     parts = [
         towers.embed_images([Radiograph(render(p, 384), Tags()) for p in phantoms[n : n + 16]])[:, 0]
-        for n in range(0, count, 16)
+        for n in range(0, len(phantoms), 16)
     ]
-    films, queries = np.concatenate(parts), read_queries()
+    return np.concatenate(parts)
+
+
+def print_phantoms(towers: OnnxTowers, count: int) -> None:
+    phantoms = [sample(FIRST_PHANTOM + n) for n in range(count)]
+    films, queries = phantom_vectors(towers, phantoms), read_queries()
     scores = text_scores(towers, films, [query.text for query in queries])
     groups: dict[str, dict[str, float]] = defaultdict(dict)
     for row, query in zip(scores, queries, strict=True):

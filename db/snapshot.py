@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from db import approximate
 from db.records import StoredSpace
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
     )
     aside = folder / f"{stem}.json.part"
     with aside.open("w") as out:
-        json.dump(asdict(manifest), out)
+        claims = asdict(manifest)
+        json.dump(claims | {"crc": _crc(claims)}, out)
         out.flush()
         os.fsync(out.fileno())
     os.replace(aside, folder / f"{held.id}.json")
@@ -87,7 +88,7 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
 def load(folder: Path, held: StoredSpace) -> Snapshot | None:
     """The snapshot of a space, or None where there is none that can be trusted: the caller rebuilds."""
     try:
-        manifest = Manifest(**json.loads((folder / f"{held.id}.json").read_text()))
+        manifest = _manifest(folder, held)
         claims = (manifest.version, manifest.model, manifest.fingerprint, manifest.dim, manifest.vectors)
         if claims != (VERSION, held.space.model, held.space.fingerprint, held.space.dim, held.space.vectors):
             return None
@@ -96,7 +97,7 @@ def load(folder: Path, held: StoredSpace) -> Snapshot | None:
             return None
         ids = np.load(ids_path, allow_pickle=False)
         rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
     shape = (manifest.rows, manifest.vectors, manifest.dim)
     if ids.shape != (3, manifest.rows) or rows.shape != shape or rows.dtype != np.float16:
@@ -107,10 +108,8 @@ def load(folder: Path, held: StoredSpace) -> Snapshot | None:
 def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -> bool:
     """Whether the manifest names all that the catalog holds. Looks at no data: `load` does."""
     try:
-        said = json.loads((folder / f"{held.id}.json").read_text())
-        return bool(
-            (said["fingerprint"], said["generation"], said["mark"]) == (held.space.fingerprint, generation, mark)
-        )
+        said = _manifest(folder, held)
+        return (said.fingerprint, said.generation, said.mark) == (held.space.fingerprint, generation, mark)
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
@@ -121,6 +120,18 @@ def remove(folder: Path, space_id: int) -> None:
     (folder / f"{space_id}.json").unlink(missing_ok=True)
     for path in folder.glob(f"{space_id}-*"):
         path.unlink(missing_ok=True)
+
+
+def _manifest(folder: Path, held: StoredSpace) -> Manifest:
+    """Raises OSError, ValueError, LookupError or TypeError where it is not what was written."""
+    claims = json.loads((folder / f"{held.id}.json").read_text())
+    if claims.pop("crc") != _crc(claims):
+        raise ValueError
+    return Manifest(**claims)
+
+
+def _crc(claims: dict[str, object]) -> int:
+    return zlib.crc32(json.dumps(claims, sort_keys=True).encode())
 
 
 def _checksum(path: Path, *, flush: bool = False) -> int:

@@ -1,0 +1,119 @@
+"""For those who see little contrast, hear the page or have only keys: WCAG 2.2 A and AA by axe-core, and the keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db import annotations
+from db.archive import Archive
+from tests.ui.room import Room, film_ids, needs_chromium, settle
+
+pytestmark = needs_chromium
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+BRUSH = "g[class*=region_brush]"
+"""Vega's empty frame of a region to come: no name can be given to it, and the chart around it has one."""
+
+
+@pytest.fixture(scope="module")
+def addresses(archive_folder: Path, room: Room) -> dict[str, str]:
+    """Every page with something on it."""
+    catalog = Archive.open(archive_folder).catalog
+    from db import films
+
+    film = next(one.id for one in films.everyone(catalog) if one.path == "film-001.png")
+    annotations.collect(catalog, "kept", [film])
+    annotations.judge(catalog, annotations.Judgement("effusion", film, "ab", 2))
+    return {
+        "search": "/?q=effusion",
+        "film": f"/film?film={film}&q=effusion",
+        "collections": "/collections",
+        "zeroshot": "/zeroshot?finding=effusion",
+        "evaluate": "/evaluate",
+        "judge": "/judge?judged=effusion",
+        "atlas": "/atlas",
+        "archive": "/archive",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_page_keeps_wcag_aa(tab: Any, room: Room, addresses: dict[str, str], scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python").Axe()
+    tab.emulate_media(color_scheme=scheme)
+    found: list[str] = []
+    for name, address in addresses.items():
+        tab.goto(room.url + address)
+        tab.wait_for_selector(".stMainBlockContainer")
+        settle(tab)
+        options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+        faults = axe.run(tab, context={"exclude": [BRUSH]}, options=options).response["violations"]
+        found += [f"{name}: {fault['id']}: {node['html'][:200]}" for fault in faults for node in fault["nodes"]]
+    assert not found, "\n".join(found)
+
+
+def pressed_until(page: Any, key: str, reached: str, *, most: int = 60) -> None:
+    """Presses a key until the element in focus, in whatever shadow it lives, answers to `reached`."""
+    inner = "(() => { let at = document.activeElement; while (at?.shadowRoot?.activeElement)"
+    inner += f" at = at.shadowRoot.activeElement; return Boolean(at?.matches({reached!r})); }})()"
+    for _ in range(most):
+        page.keyboard.press(key)
+        if page.evaluate(inner):
+            return
+    raise AssertionError(f"{key} never reaches {reached}")
+
+
+def test_a_whole_visit_with_the_keyboard_alone(tab: Any, room: Room) -> None:
+    tab.goto(room.url)
+    tab.wait_for_selector(".grid .frame")
+    settle(tab)
+    tab.keyboard.press("/")
+    tab.keyboard.type("effusion")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**q=effusion")
+    settle(tab)
+    pressed_until(tab, "Tab", ".frame")
+    tab.keyboard.press("ArrowRight")
+    second = film_ids(tab)[1]
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"**film={second}*")
+    tab.wait_for_selector("[data-act=invert]:enabled")
+    settle(tab)
+    pressed_until(tab, "Tab", "canvas")
+    tab.keyboard.press("i")
+    assert tab.locator("[data-act=invert]").get_attribute("aria-pressed") == "true"
+    tab.keyboard.press("h")
+    tab.locator(".warn").wait_for(state="visible")
+    tab.keyboard.press("Shift+Tab")
+    pressed_until(tab, "Tab", "summary")
+    tab.keyboard.press("Enter")
+    tab.get_by_role("button", name="Keep tags and note").wait_for()
+    tab.keyboard.press("Escape")
+    pressed_until(tab, "Shift+Tab", "[data-testid=stTopNavLink][href$=archive]")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/archive")
+    settle(tab)
+    pressed_until(tab, "Tab", "input[aria-label^='Folder or file']")
+
+
+@pytest.mark.parametrize(
+    ("name", "reached"),
+    [
+        ("collections", ".frame"),
+        ("zeroshot", "[role=slider], input[type=range]"),
+        ("evaluate", "[role=radio]"),
+        ("judge", "input[aria-label=Judge]"),
+        ("atlas", "input[aria-label=Projection]"),
+        ("archive", "[data-testid=stBaseButton-secondary]"),
+    ],
+)
+def test_the_parts_of_every_page_are_reached_with_tab(
+    tab: Any, room: Room, addresses: dict[str, str], name: str, reached: str
+) -> None:
+    tab.goto(room.url + addresses[name])
+    tab.wait_for_selector(".stMainBlockContainer")
+    settle(tab)
+    pressed_until(tab, "Tab", reached)
+    ring = "getComputedStyle(document.activeElement.shadowRoot?.activeElement ?? document.activeElement)"
+    assert tab.evaluate(f"{ring}.outlineStyle !== 'none' || {ring}.boxShadow !== 'none' || {ring}.borderColor !== ''")

@@ -69,7 +69,7 @@ def film_vectors(towers: OnnxTowers, data: Path, dev: Dev) -> F32:
         batch = []
         for row in dev.rows[start : start + 16]:
             with Image.open(data / "images" / "dev" / f"{row['image_id']}.jpg") as picture:
-                batch.append(Radiograph(np.asarray(picture.convert("L"), np.float32) / 255, Tags()))
+                batch.append(Radiograph(np.asarray(picture.convert("L"), np.float32) / np.float32(255), Tags()))
         parts.append(towers.embed_images(batch)[:, 0])
     return np.concatenate(parts)
 
@@ -174,7 +174,7 @@ def print_probe(data: Path, dev: Dev) -> None:
     start_image_tower(visual)
 
     def features(pictures: list[NDArray[np.uint8]]) -> F32:
-        batch = np.stack([PREPROCESS.apply(p.astype(np.float32) / 255) for p in pictures])
+        batch = np.stack([PREPROCESS.apply(p.astype(np.float32) / np.float32(255)) for p in pictures])
         with torch.inference_mode():
             return np.asarray(visual.trunk(torch.from_numpy(batch)), np.float32)
 

@@ -37,8 +37,10 @@ NIH = (
 )  # fmt: skip
 PREPROCESS = Preprocess(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), Resize.BICUBIC)
 OPTIONS = Options(
-    epochs=12, frozen=16, views=6, held=0.0, dropout=0.5, probe=True, rate=5e-5, tower_rate=3e-4, patience=0
+    epochs=14, frozen=16, views=2, held=0.0, dropout=0.5, probe=True, rate=5e-5, tower_rate=3e-4, patience=0
 )
+# Each real film stands three times in an epoch, always changed in another way: there are ten phantoms to one of them.
+REPEATS, FIRST_PHANTOM = 3, 200000
 
 
 def config(vocabulary: int) -> dict[str, Any]:
@@ -144,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "filmroom-bundled")
-    parser.add_argument("--phantoms", type=int, default=640)
+    parser.add_argument("--phantoms", type=int, default=5780)
     parser.add_argument("--phrases", type=int, default=30000)
     parser.add_argument("--words", type=int, default=14000)
     parser.add_argument("--text-steps", type=int, default=800)
@@ -162,7 +164,8 @@ def main(arguments: list[str] | None = None) -> int:
     model = open_clip.CLIP(**model_cfg)
     model.load_state_dict(torch.load(given.work / "text.pt", weights_only=True), strict=False)
     start_image_tower(model.visual)
-    films = nih_films(given.data) + [phantom_film(100000 + seed) for seed in range(given.phantoms)]
+    real = nih_films(given.data)
+    films = real * REPEATS + [phantom_film(FIRST_PHANTOM + seed) for seed in range(given.phantoms)]
     done = train(
         model, lambda texts: tokens(tokenizer, texts, CONTEXT), films, PREPROCESS, work=given.work / "image",
         options=replace(OPTIONS, device=given.device), progress=_tell,
@@ -170,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     write_model(
         done.model.cpu(), given.out, base=given.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
         context_length=CONTEXT, licence="Apache-2.0",
-        notes=f"Trained on {len(films) - given.phantoms} NIH ChestX-ray14 films (NIH Clinical Center) and "
+        notes=f"Trained on {len(real)} NIH ChestX-ray14 films (NIH Clinical Center) and "
         f"{given.phantoms} synthetic phantoms. Research use only, not for diagnosis.",
     )  # fmt: skip
     draw_history(done.history, given.work / "training.png")

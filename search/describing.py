@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 from db import films, findings
 from db.archive import Archive
-from db.errors import ArchiveBusy, FilmroomError
+from db.chunks import chunked
+from db.errors import ArchiveBusy
 from db.filters import LATERALS
 from db.records import Film
-from indexer.cxrreportgen import SOURCE, BadAnswer, Endpoint, Sent, as_sent, ask
-from search.originals import original
+from indexer.cxrreportgen import SOURCE, BadAnswer, Endpoint, as_sent, ask
+from search.originals import originals
 
 _LATERAL = {"LAT", *LATERALS, *(view for views in LATERALS.values() for view in views)}
 _FRONTAL = ("AP", "PA", "FRONTAL")
+_DECODED_TOGETHER = 16
 _CHEST = ("CHEST", "THORAX", "LUNG", "RIB")
 
 
@@ -93,25 +95,27 @@ def describe(
     made = sentences = boxes = 0
     failed: list[tuple[int, str]] = []
     with _alone(archive):
-        for call in calls:
-            try:
-                frontal = _sent(call.frontal)
-            except FilmroomError as fault:
-                failed.append((call.frontal.id, fault.what))
+        for some in chunked(calls, _DECODED_TOGETHER):
+            pixels = originals([film for call in some for film in (call.frontal, call.lateral) if film])
+            for call in some:
+                frontal = pixels[call.frontal.id]
+                # The lateral helps where it can be read; without it the frontal is described alone.
+                side = pixels[call.lateral.id] if call.lateral else "there is none"
+                if isinstance(frontal, str):
+                    failed.append((call.frontal.id, frontal))
+                    on_call()
+                    continue
+                try:
+                    found = ask(to, as_sent(frontal), None if isinstance(side, str) else as_sent(side))
+                except BadAnswer as fault:
+                    failed.append((call.frontal.id, fault.what))
+                else:
+                    seen = [call.frontal.id, *([call.lateral.id] if call.lateral and not isinstance(side, str) else [])]
+                    findings.put(archive.catalog, seen, found, source=SOURCE)
+                    sentences += len(found)
+                    boxes += sum(len(one.boxes) for one in found)
+                made += 1
                 on_call()
-                continue
-            side = _sent_if_there(call.lateral)
-            try:
-                found = ask(to, frontal, side)
-            except BadAnswer as fault:
-                failed.append((call.frontal.id, fault.what))
-            else:
-                seen = [call.frontal.id, *([call.lateral.id] if call.lateral and side else [])]
-                findings.put(archive.catalog, seen, found, source=SOURCE)
-                sentences += len(found)
-                boxes += sum(len(one.boxes) for one in found)
-            made += 1
-            on_call()
     return Described(made, sentences, boxes, tuple(failed))
 
 
@@ -140,17 +144,3 @@ def _why_not(film: Film) -> str | None:
 
 def _is_lateral(film: Film) -> bool:
     return (film.tags.view or "").upper() in _LATERAL
-
-
-def _sent(film: Film) -> Sent:
-    return as_sent(original(film))
-
-
-def _sent_if_there(film: Film | None) -> Sent | None:
-    """The lateral helps where it can be read; without it the frontal is described alone."""
-    if film is None:
-        return None
-    try:
-        return _sent(film)
-    except FilmroomError:
-        return None

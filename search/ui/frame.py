@@ -163,11 +163,11 @@ def searcher(folder: Path, model: str | None = None) -> Searcher:
     """One for all sessions: the model is loaded once, and another where `filmroom models use` has named another."""
     from search.choosing import chosen
 
-    return _searcher(folder, model, None if model else chosen(Archive.open(folder)))
+    return _searcher(folder, model, None if model else chosen(_archive(folder)))
 
 
 @st.cache_resource(show_spinner=False)
-def _searcher(folder: Path, model: str | None, _in_use: str | None) -> Searcher:
+def _searcher(folder: Path, model: str | None, in_use: str | None) -> Searcher:
     from search.searcher import Searcher
 
     return Searcher.open(folder, model, stays=True)

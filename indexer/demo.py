@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from multiprocessing import get_context
@@ -96,7 +97,7 @@ def write_demo(
     folder.mkdir(parents=True, exist_ok=True)
     size = 0
     workers = max(1, min(os.cpu_count() or 1, 8))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(write_film, film, folder) for film in plan]
         for done, job in enumerate(as_completed(jobs), 1):
             size += job.result()
@@ -120,6 +121,22 @@ def write_demo(
         megabytes=round(size / 1e6, 1),
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that start meanwhile do their linear algebra in one thread: there is one for every processor."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def plan_demo(films: int, *, seed: int) -> tuple[DemoFilm, ...]:

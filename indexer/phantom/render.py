@@ -139,7 +139,7 @@ def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camer
         vessels = join([central(anatomy, side, 1.4 * step, wide=wide), arteries[side], veins[side]])
         parts.append(_seen(vessels, both[side], coarse))
     parts += bands(phantom, anatomy, step) + pleural_lines(phantom, anatomy, step)
-    return splat(join(parts), view)
+    return splat(parts, view)
 
 
 def _seen(vessels: Cloud, lung: Lung, view: Camera) -> Cloud:

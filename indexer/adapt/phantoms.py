@@ -16,33 +16,33 @@ _PLACES = {
     "perihilar": "perihilar", "peripheral": "peripheral", "retrocardiac": "retrocardiac", "diffuse": "diffuse",
 }  # fmt: skip
 _HINTS = {
-    "viral pneumonia": ("ground-glass", "opacity", "pneumonia"), "consolidation": ("opacity",),
-    "pacemaker": ("device",),
-    "tube": ("device",), "nasogastric": ("device",), "line": ("device",), "chest tube": ("device",),
+    "ground-glass": ("opacity",), "consolidation": ("opacity",), "pacemaker": ("device",), "tube": ("device",),
+    "nasogastric": ("device",), "line": ("device",), "chest tube": ("device",),
 }  # fmt: skip
-_DISEASED = frozenset({"viral pneumonia", "consolidation"})
+# A phantom shows a pattern, never its cause: whether it is a pneumonia, nobody can say.
+_PATTERNS = {"viral pneumonia": "ground-glass"}
+_MAY_BE_OPACITY = frozenset({"mass", "nodule", "edema", "atelectasis"})
 
 
 def phantom_film(seed: int, *, size: int = 320) -> TrainingFilm:
-    """The film of one seed. A consolidation may be a pneumonia or not: nothing is said of that."""
+    """The film of one seed."""
     phantom = sample(seed)
     claims: list[Claim] = []
     for found in describe(phantom):
         idea = idea_of(found.label)
         if idea is None:
             continue
+        idea = _PATTERNS.get(idea, idea)
         side = found.side if found.side in ("left", "right", "bilateral") else None
         claims.append(Claim(idea, side, found.severity or None, _PLACES.get(found.place)))
         claims += [Claim(hint, side) for hint in _HINTS.get(idea, ())]
     seen = {claim.idea for claim in claims}
-    looked = {idea for kind in Kind if (idea := idea_of(kind.value))} | {"ground-glass", "device", "no finding"}
+    looked = {_PATTERNS.get(idea, idea) for kind in Kind if (idea := idea_of(kind.value))} | {"device", "no finding"}
     if not seen:
         seen.add("no finding")
         claims.append(Claim("no finding"))
-    if not seen & _DISEASED:
-        looked |= {"pneumonia", "opacity"} - (
-            {"opacity"} if seen & {"mass", "nodule", "edema", "atelectasis"} else set()
-        )
+    if not seen & _MAY_BE_OPACITY:
+        looked.add("opacity")
     view = view_idea(phantom.view.value)
     shot = {view, *PARENTS.get(view, ())} if view else set()
     claims += [Claim(idea) for idea in sorted(shot)]

@@ -128,6 +128,20 @@ def test_a_snapshot_of_any_kind_serves_any_other(tmp_path: Path, kind: str, monk
         assert np.array_equal(index.vectors(np.arange(1, 61)), bench.vectors)
 
 
+@pytest.mark.parametrize(("large", "late", "current"), [(10**6, 1, False), (0, 1, True), (0, 2, False)])
+def test_only_the_snapshot_of_a_large_archive_may_lag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int, late: int, current: bool
+) -> None:
+    monkeypatch.setattr(snapshot, "LARGE", large)
+    bench = make_bench(tmp_path, 60)
+    bench.open().save()
+    bench.add(unit(np.random.default_rng(8), late, 1, DIM), start=60)
+    stamp = spaces.stamp(bench.archive.catalog, bench.space_id)
+    folder = bench.archive.vectors
+    assert snapshot.is_current(folder, bench.held, generation=stamp.generation, mark=stamp.mark) is current
+    assert len(bench.open()) == 60 + late
+
+
 def test_few_rows_become_many_as_they_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "FEW", 30 * DIM)
     bench = make_bench(tmp_path, 20)

@@ -20,6 +20,9 @@ from db.records import StoredSpace
 
 VERSION = 3
 
+LARGE = 50_000
+"""Films from which a snapshot may lag behind the catalog."""
+
 
 @dataclass(frozen=True)
 class Manifest:

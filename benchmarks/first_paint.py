@@ -28,7 +28,7 @@ const look = () => {
   const images = hosts.flatMap((host) => [...host.shadowRoot.querySelectorAll('.frame img')]);
   const shown = images.filter((image) => image.getBoundingClientRect().top < innerHeight);
   if (shown.length && shown.every((image) => image.complete && image.naturalWidth)) seen.films = performance.now();
-  else requestAnimationFrame(look);
+  else setTimeout(look, 15);
 };
 look();
 """

@@ -1,0 +1,123 @@
+"""A query on the search page in a real Chromium, on an archive of made vectors: python benchmarks/page_query.py
+
+Every film has a vector in the bundled model's space and a thumbnail of its own, and each query is new to the server.
+Two times a query: what the search took (tower, vectors, catalog: the figure that the page shows), and what a reader
+waits, from Enter until the new films stand with their thumbnails. Needs playwright and a Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import insert, update
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.latency import made_archive  # noqa: E402
+from db import schema  # noqa: E402
+from docs.screenshots import chromium, served  # noqa: E402
+from indexer import registry  # noqa: E402
+
+FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "nodule", "hiatal hernia", "pacemaker")
+WORDS = tuple(f"{size} {finding}" for size in ("small", "large", "no", "left") for finding in FINDINGS)
+
+# From the key's press to the new films on the wall, all in view with their thumbnails.
+WATCH = """() => {
+  const hosts = () => [...document.querySelectorAll('[data-testid="stMain"] *')].filter((one) => one.shadowRoot);
+  const frames = () => hosts().flatMap((host) => [...host.shadowRoot.querySelectorAll('.frame')]);
+  const wall = () => frames().map((one) => one.dataset.id).join();
+  const before = wall();
+  const shown = (one) => {
+    const image = one.querySelector('img');
+    return one.getBoundingClientRect().top > innerHeight || (image?.complete && image.naturalWidth > 0);
+  };
+  window.waited = null;
+  addEventListener('keydown', () => {
+    const start = performance.now();
+    const look = () => {
+      if (wall() !== before && frames().length && frames().every(shown)) window.waited = performance.now() - start;
+      else setTimeout(look, 15);
+    };
+    look();
+  }, { once: true, capture: true });
+}"""
+
+
+def furnished(folder: Path, films: int) -> Path:
+    """An archive of `films` made films with thumbnails, in the space of the bundled model."""
+    space = registry.load_towers().space
+    archive = made_archive(folder, films, space.dim)
+    thumbnails = [thumbnail(seed) for seed in range(24)]
+    with archive.catalog.write() as connection:
+        connection.execute(
+            update(schema.space).values(model=space.model, fingerprint=space.fingerprint, has_text=space.has_text)
+        )
+        connection.execute(
+            insert(schema.thumbnail),
+            # Bytes after a picture's end are not read: each film has an address of its own.
+            [{"film_id": i, "webp": thumbnails[i % 24] + i.to_bytes(8)} for i in range(1, films + 1)],
+        )
+    return archive.folder
+
+
+def thumbnail(seed: int) -> bytes:
+    """Grey clouds as WebP, of the size and weight of a film's thumbnail."""
+    clouds = np.random.default_rng(seed).integers(0, 256, (40, 40), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(clouds).resize((256, 256), Image.Resampling.BICUBIC).save(out, "WEBP", quality=80)
+    return out.getvalue()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--films", type=int, default=10_000)
+    asked = options.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder:
+        process, url = served(furnished(Path(folder) / "archive", asked.films))
+        try:
+            with sync_playwright() as driver:
+                browser = chromium(driver)
+                page = browser.new_page(viewport={"width": 1440, "height": 900})
+                page.goto(url)
+                page.wait_for_selector(".grid .frame img", timeout=120_000)
+                page.wait_for_timeout(3000)
+                waits, searches = [], []
+                for words in WORDS:
+                    box = page.locator('input[type="search"]')
+                    box.fill(words)
+                    page.evaluate(WATCH)
+                    box.press("Enter")
+                    page.wait_for_function("window.waited", timeout=60_000)
+                    waits.append(float(page.evaluate("window.waited")))
+                    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+                    searches.append(took(page))
+                browser.close()
+        finally:
+            process.terminate()
+            process.wait(20)
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, {asked.films:,} films, {len(WORDS)} new queries, ms")
+    for name, values in (("search", searches), ("to the films on the page", waits)):
+        print(f"{name}: median {statistics.median(values):.0f}, worst {max(values):.0f}")
+
+
+def took(page: Any) -> float:
+    """The milliseconds that the page says."""
+    said = page.locator(".st-key-head [data-testid=stCaptionContainer]").first.inner_text()
+    return float(said.rsplit("·", 1)[1].split()[0])
+
+
+if __name__ == "__main__":
+    main()

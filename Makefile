@@ -6,9 +6,11 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 UV     := $(shell command -v uv 2>/dev/null)
 
+ADD    := $(if $(UV),uv pip install -q -p $(BIN)/python,$(BIN)/python -m pip install -q)
+
 export FILMROOM_ARCHIVE ?= $(DEMO)/archive
 
-.PHONY: demo install docs test lint format serve bench clean
+.PHONY: demo install docs test lint format serve bench fuzz audit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/filmroom demo $(DEMO)
@@ -42,6 +44,17 @@ format: $(VENV)/.tested-with
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Minutes of inputs that nobody thought of: coverage-guided for the decoder, properties for queries and tables.
+fuzz: $(VENV)/.tested-with
+	$(ADD) atheris
+	$(BIN)/python tests/fuzz_decoder.py .fuzz -max_total_time=$(or $(SECONDS),300) -timeout=10 -rss_limit_mb=3000 -max_len=20000
+	$(BIN)/python -m pytest -q tests/search/test_any_text.py --hypothesis-profile=fuzz
+
+# Known vulnerabilities in what is installed. Asks the advisory service of PyPI, and fails where it does not answer.
+audit: $(VENV)/.tested-with
+	$(ADD) pip-audit
+	$(BIN)/python -m pip_audit --strict --progress-spinner off
+
 bench: $(VENV)/.tested-with
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
@@ -70,4 +83,4 @@ endif
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
+
+settings.register_profile("fuzz", max_examples=5000, deadline=None)  # make fuzz
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -314,15 +314,30 @@ class VectorIndex:
     def _scanned(self, queries: NDArray[np.float32], rows: NDArray[np.int64] | None, k: int) -> Ranked:
         count = self._held.space.vectors
         everything = self._alive.all() if rows is None else rows.size == self._alive.size
-        keep = None
-        if not everything:
-            mask = self._alive if rows is None else np.zeros(self._alive.size, np.bool_)
-            if rows is not None:
-                mask[rows] = True
-            keep = np.repeat(mask, count)
+        mask = self._alive
+        if rows is not None and not everything:
+            mask = np.zeros(self._alive.size, np.bool_)
+            mask[rows] = True
+        keep = None if everything else np.repeat(mask, count)
+        if keep is not None and mask.mean() >= GATHER_BELOW:
+            ranked = self._from_all(queries, mask, k)
+            if ranked is not None:
+                return ranked
         # The best k * T rows hold at least k films, and each film's best row comes first.
         scores, found = self._rows.scan(queries, min(k * count, len(self._rows)), keep)
         return self._ranked(found // count, scores, k)
+
+    def _from_all(self, queries: NDArray[np.float32], mask: NDArray[np.bool_], k: int) -> Ranked | None:
+        """A scan of all rows, which FAISS does on all processors, for so many that k should pass the mask; None where
+        they do not. What lies above the last row found is all there is, so that the k are exact."""
+        count = self._held.space.vectors
+        deep = int(1.5 * k / mask.mean()) + 16
+        scores, found = self._rows.scan(queries, min(deep * count, len(self._rows)), None)
+        rows = np.where(found >= 0, found // count, -1)
+        passing = (rows >= 0) & mask[rows]
+        if min(np.unique(row[held]).size for row, held in zip(rows, passing, strict=True)) < k:
+            return None
+        return self._ranked(np.where(passing, rows, -1), scores, k)
 
     def _gathered(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Ranked:
         scores = self._best_of(queries, rows)

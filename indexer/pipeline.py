@@ -18,7 +18,7 @@ import numpy as np
 
 from db import ingest, listing, runs, snapshot, spaces
 from db.archive import Archive
-from db.catalog import get_meta, set_meta
+from db.catalog import get_meta, learn_sizes, set_meta
 from db.chunks import chunked
 from db.errors import BadInput, FilmroomError, NotFound, Rejected
 from db.listing import Scope, Seen
@@ -90,6 +90,7 @@ def index(
             for path in paths:
                 run.take(path)
             run.save_index()
+            learn_sizes(archive.catalog)
         except KeyboardInterrupt:
             run.end(RunState.STOPPED)
             return run.summary(started, stopped=True)

@@ -193,9 +193,9 @@ def _stored(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
         try:
             stored, facts = decoder.as_array(header, index=frame, decoding_plugin=plug_in)
             return stored, str(facts["photometric_interpretation"])
-        except MemoryError:
+        except (MemoryError, KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:
+        except BaseException as error:  # a decoder in Rust panics with what is no Exception
             last = error
     # A sound stream that no plug-in knows is told from a damaged one by what the standard allows it to be.
     twelve_bit = syntax == "1.2.840.10008.1.2.4.51" and _number(header, "BitsStored") > 8

@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(include=["indexer", "pydicom", "PIL"]):
     import numpy as np
 
+    import indexer.dicom  # (imported late otherwise, and not followed)
+    import indexer.pictures  # noqa: F401
     from db.errors import Rejected
     from indexer.burned_in import looks_written
     from indexer.decode import decode_bytes

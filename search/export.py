@@ -23,13 +23,14 @@ _DICOM_AT, _DICOM = 128, b"DICM"
 
 @dataclass(frozen=True)
 class Exported:
-    """One film as a row; `rank`, `score` and `percentile` are empty where no query ranked it."""
+    """One film as a row; `rank`, `score` and `percentile` are empty where no query ranked it, and `path` where it was
+    not asked for."""
 
     rank: int | None
     score: float | None
     percentile: float | None
     id: int
-    path: str
+    path: str | None
     frame: int
     study_uid: str | None
     series_uid: str | None
@@ -43,11 +44,12 @@ class Exported:
     labels: str
 
 
-def rows(hits: Iterable[Hit | Film]) -> list[Exported]:
-    return [_row(hit) for hit in hits]
+def rows(hits: Iterable[Hit | Film], *, paths: bool = False) -> list[Exported]:
+    """Paths are left out unless asked for: names of folders and files can be names of patients."""
+    return [_row(hit, paths=paths) for hit in hits]
 
 
-def _row(hit: Hit | Film) -> Exported:
+def _row(hit: Hit | Film, *, paths: bool) -> Exported:
     film, ranked = (hit.film, hit) if isinstance(hit, Hit) else (hit, None)
     tags = film.tags
     return Exported(
@@ -55,7 +57,7 @@ def _row(hit: Hit | Film) -> Exported:
         score=ranked.score if ranked else None,
         percentile=ranked.percentile if ranked else None,
         id=film.id,
-        path=film.path.encode("utf-8", "backslashreplace").decode(),
+        path=film.path.encode("utf-8", "backslashreplace").decode() if paths else None,
         frame=film.frame,
         study_uid=tags.study_uid,
         series_uid=tags.series_uid,
@@ -70,16 +72,16 @@ def _row(hit: Hit | Film) -> Exported:
     )
 
 
-def as_csv(hits: Iterable[Hit | Film]) -> bytes:
+def as_csv(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
     """UTF-8 with a header line."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(Exported.__dataclass_fields__))
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows(hits))
+    writer.writerows(asdict(row) for row in rows(hits, paths=paths))
     return out.getvalue().encode()
 
 
-def as_parquet(hits: Iterable[Hit | Film]) -> bytes:
+def as_parquet(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
     """Parquet with the columns of the CSV. Raises MissingExtra without pyarrow."""
     try:
         import pyarrow
@@ -90,7 +92,7 @@ def as_parquet(hits: Iterable[Hit | Film]) -> bytes:
     fields = Exported.__dataclass_fields__
     schema = pyarrow.schema([(name, kinds[str(field.type).split(" ")[0]]) for name, field in fields.items()])
     out = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows(hits)], schema=schema), out)
+    parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows(hits, paths=paths)], schema=schema), out)
     return out.getvalue()
 
 
@@ -154,7 +156,7 @@ def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentifie
         writer = csv.DictWriter(out, names, extrasaction="ignore")
         writer.writeheader()
         for name, film in written:
-            writer.writerow({"file": name, **asdict(_row(film))})
+            writer.writerow({"file": name, **asdict(_row(film, paths=not deidentified))})
 
 
 def _is_dicom(path: Path) -> bool:

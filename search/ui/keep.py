@@ -16,6 +16,7 @@ from db.records import Film
 from search import export
 from search.searcher import Hit, Results, Searcher
 from search.trec import document_name, write_run
+from search.ui import frame
 from search.ui.asked import Asked
 from search.ui.text import films, plain
 
@@ -65,7 +66,8 @@ def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
 
 def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
     """CSV, Parquet and TREC run of a list; each is made when it is asked for."""
-    st.download_button("CSV", lambda: export.as_csv(hits()), f"{name}.csv", "text/csv", key=f"csv-{key}")
+    paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
+    st.download_button("CSV", lambda: export.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}")
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -73,22 +75,24 @@ def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, 
     else:
         st.download_button(
             "Parquet",
-            lambda: export.as_parquet(hits()),
+            lambda: export.as_parquet(hits(), paths=paths),
             f"{name}.parquet",
             "application/vnd.apache.parquet",
             key=f"parquet-{key}",
         )
-    st.download_button("TREC run", lambda: _run(hits(), tag), f"{name}.run", "text/plain", key=f"run-{key}")
+    st.download_button(
+        "TREC run", lambda: _run(hits(), tag, paths=paths), f"{name}.run", "text/plain", key=f"run-{key}"
+    )
 
 
-def _run(hits: Sequence[Hit | Film], tag: str) -> bytes:
+def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
+    """Films by their UID and frame, or by their path as judgements do; by their id where neither is to be had."""
     total = len(hits)
-    ranked = [
-        (document_name(hit.film), total - at if hit.score is None else hit.score)
-        if isinstance(hit, Hit)
-        else (document_name(hit), float(total - at))
-        for at, hit in enumerate(hits)
-    ]
+    ranked = []
+    for at, hit in enumerate(hits):
+        film, score = (hit.film, hit.score) if isinstance(hit, Hit) else (hit, None)
+        unnamed = f"{film.tags.instance_uid}#{film.frame}" if film.tags.instance_uid else str(film.id)
+        ranked.append((document_name(film) if paths else unnamed, float(total - at) if score is None else score))
     with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
         path = Path(folder) / "run"
         write_run(path, {"1": ranked}, tag=tag)
@@ -97,6 +101,9 @@ def _run(hits: Sequence[Hit | Film], tag: str) -> bytes:
 
 def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     """A folder of copied files on the machine that serves this page."""
+    if not frame.may_name_folders():
+        st.caption("Files are copied on the serving machine, or after a sign-in.")
+        return
     folder = st.text_input(
         "Copy the files into this folder",
         key=f"copy-folder-{key}",

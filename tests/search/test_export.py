@@ -26,11 +26,12 @@ def picture(path: Path) -> None:
 def test_a_table_has_a_row_a_film_and_says_the_score(tmp_path: Path) -> None:
     ranked = Hit(1, film(tmp_path, "a,b.png", view="PA", age=70), 0.25, 99.5)
     bare = film(tmp_path, "odd-\udcff.png", 2)
-    rows = list(csv.DictReader(io.StringIO(export.as_csv([ranked, bare]).decode())))
+    rows = list(csv.DictReader(io.StringIO(export.as_csv([ranked, bare], paths=True).decode())))
     assert [row["path"] for row in rows] == ["a,b.png", "odd-\\udcff.png"]
     assert (rows[0]["rank"], rows[0]["score"], rows[0]["percentile"]) == ("1", "0.25", "99.5")
     assert (rows[1]["rank"], rows[1]["score"]) == ("", "")
     assert rows[0]["labels"] == "effusion"
+    assert "a,b" not in export.as_csv([ranked, bare]).decode(), "names of files, unless asked for"
 
 
 def test_parquet_holds_what_the_table_holds(tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ def show() -> None:
 
 def _index(archive: Archive | None, folder: Path) -> None:
     st.subheader("Index a folder")
+    if not frame.may_name_folders():
+        st.caption("On the serving machine: filmroom index FOLDER. From here only after a sign-in.")
+        _progress(folder)
+        return
     ready = [one.name for one in models(archive) if one.ready]
     with st.form("index", border=False):
         place, model, go = st.columns([5, 2, 1], vertical_alignment="bottom")

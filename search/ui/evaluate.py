@@ -231,7 +231,7 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
     st.subheader("Compare")
     others = [name for name in models if name != measured.model]
     left, right = st.columns(2)
-    other = left.selectbox("With another model", others, index=None, key="other", disabled=not others)
+    other = left.selectbox("With another model", others, index=None, key="other") if others else None
     run = right.file_uploader("Or with a TREC run", key="run-file")
     try:
         if run is not None:

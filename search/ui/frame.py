@@ -16,6 +16,7 @@ from db.archive import Archive, default_folder
 from db.errors import FilmroomError, NotFound
 from db.spaces import StoredSpace
 from db.spaces import spaces as stored_spaces
+from search.ui.launch import is_loopback
 from search.ui.text import NOTICE, plain
 
 if TYPE_CHECKING:
@@ -123,6 +124,12 @@ def admitted(claims: Mapping[str, object], settings: Mapping[str, object]) -> bo
     client = (named if isinstance(named, Mapping) else settings).get("client_id")
     audience = claims.get("aud")
     return client is not None and client in (audience if isinstance(audience, list) else [audience])
+
+
+def may_name_folders() -> bool:
+    """Whether this visitor may name folders of the serving machine, to read films from and to copy them to: who sits at
+    it, or has signed in."""
+    return is_loopback(str(st.get_option("server.address") or "")) or st.user.get("is_logged_in") is True
 
 
 @functools.cache

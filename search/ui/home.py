@@ -142,7 +142,7 @@ def _saved(archive: Archive) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
                 _order(Asked(one.query))
-            if st.button("", key=f"unsave-{one.name}", icon=":material/close:", type="tertiary", help="Remove"):
+            if st.button("Remove", key=f"unsave-{one.name}", type="tertiary"):
                 kept.remove_search(archive.catalog, one.name)
                 st.rerun()
     name = st.text_input("Save this search as", key="save-as", max_chars=80)

@@ -1,4 +1,4 @@
-"""For those who see little contrast, hear the page or have only keys: WCAG 2.2 A and AA by axe-core, and the keyboard."""
+"""For those who see little contrast, hear the page or have only keys: WCAG 2.2 AA by axe-core, and the keyboard."""
 
 from __future__ import annotations
 

@@ -1,0 +1,250 @@
+"""A reader's day in a real Chromium: links, filters, thumbs, saved searches, cohorts and their way out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from tests.indexer import dicom_files
+from tests.ui.conftest import drawn_film
+from tests.ui.room import Room, film_ids, needs_chromium, settle
+
+pytestmark = needs_chromium
+VIEWER = "https://viewer.example/v?StudyInstanceUIDs={study}&SeriesInstanceUIDs={series}"
+
+
+@pytest.fixture(scope="module")
+def ward(archive_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """DICOM films of three studies of one patient, the last of which breaks once it is indexed; with a DICOM viewer."""
+    from db.archive import Archive
+    from indexer import pipeline, registry
+
+    place = tmp_path_factory.mktemp("ward")
+    (place / "films").mkdir()
+    for number in range(6):
+        study = f"1.2.3.{number // 2}"
+        header = {
+            "StudyInstanceUID": study,
+            "SeriesInstanceUID": f"{study}.1",
+            "SOPInstanceUID": f"{study}.1.{number}",
+            "PatientName": "Doe^Jane",
+            "PatientID": "4711",
+        }
+        (place / "films" / f"{number}.dcm").write_bytes(dicom_files.dicom(drawn_film(number), **header))
+    archive = Archive.create(place / "archive")
+    pipeline.index(archive, [place / "films"], registry.load_towers("tiny"))
+    (place / "films" / "5.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 500)
+    served = Room(archive.folder, env={**os.environ, "FILMROOM_VIEWER_URL": VIEWER})
+    yield served
+    served.close()
+
+
+def test_a_link_brings_back_query_filter_votes_and_film(tab: Any, room: Room, numbered: list[int]) -> None:
+    link = f"/?q=edema+label%3Aeffusion&like={numbered[1]}&unlike={numbered[3]}&sort=age"
+    tab.goto(room.url + link)
+    tab.wait_for_selector(".grid .bar")
+    settle(tab)
+    assert tab.locator('input[type="search"]').input_value() == "edema label:effusion"
+    assert tab.get_by_text("1 film for and 1 film against").is_visible()
+    found = film_ids(tab)
+    assert str(numbered[1]) not in found
+    tab.locator(".grid .frame").first.click()
+    tab.wait_for_selector("[data-act=invert]:enabled")
+    deep = tab.url
+    tab.goto("about:blank")
+    tab.goto(deep)
+    tab.wait_for_selector("[data-act=invert]:enabled")
+    assert tab.get_by_role("heading", name=f"Film {found[0]}").is_visible()
+    tab.get_by_text("Results").click()
+    tab.wait_for_selector(".grid .bar")
+    settle(tab)
+    assert film_ids(tab) == found
+
+
+def test_filters_are_chosen_and_stand_in_the_box(tab: Any, room: Room) -> None:
+    tab.goto(f"{room.url}/?q=mass")
+    tab.wait_for_selector(".grid .bar")
+    tab.get_by_role("button", name="Filters").click()
+    labels = tab.get_by_role("combobox", name="Labels, any of")
+    labels.fill("effusion")
+    labels.press("Enter")
+    tab.wait_for_url("**label*")
+    settle(tab)
+    assert tab.locator('input[type="search"]').input_value() == "mass label:effusion"
+    assert tab.get_by_text("The best 18 of 18 films").is_visible()
+
+
+def test_several_thumbs_rank_again_and_are_cleared(tab: Any, room: Room) -> None:
+    tab.goto(f"{room.url}/?q=effusion")
+    tab.wait_for_selector(".grid .bar")
+    settle(tab)
+    plain = film_ids(tab)
+    for at, key in ((0, "u"), (2, "u"), (5, "d")):
+        wanted = film_ids(tab)[at]
+        tab.locator(".grid .frame").nth(at).focus()
+        tab.keyboard.press(key)
+        tab.wait_for_url(f"**{wanted}*")
+        settle(tab)
+    assert tab.get_by_text("2 films for and 1 film against").is_visible()
+    assert film_ids(tab) != plain
+    tab.get_by_role("button", name="Clear votes").click()
+    tab.wait_for_url(lambda url: "like" not in url)
+    settle(tab)
+    assert film_ids(tab) == plain
+
+
+def test_a_search_is_saved_for_everybody_and_forgotten(browser: Any, tab: Any, room: Room) -> None:
+    tab.goto(f"{room.url}/?q=large+effusion")
+    tab.wait_for_selector(".grid .bar")
+    tab.get_by_role("button", name="Saved").click()
+    name = tab.get_by_role("textbox", name="Save this search as")
+    name.fill("for the paper")
+    name.press("Enter")
+    tab.get_by_role("button", name="Save", exact=True).click()
+    settle(tab)
+    other = browser.new_context().new_page()
+    other.goto(room.url)
+    other.wait_for_selector(".grid .frame")
+    other.get_by_role("button", name="Saved").click()
+    other.get_by_role("button", name="for the paper").click()
+    other.wait_for_url("**q=large+effusion")
+    other.get_by_role("button", name="Saved").click()
+    other.get_by_role("button", name="Remove").click()
+    other.get_by_role("button", name="for the paper").wait_for(state="detached")
+    other.context.close()
+
+
+def test_one_film_a_study(tab: Any, ward: Room) -> None:
+    tab.goto(f"{ward.url}/?q=effusion")
+    tab.wait_for_selector(".grid .bar")
+    settle(tab)
+    assert len(film_ids(tab)) == 6
+    tab.get_by_text("One per study").click()
+    tab.wait_for_url("**study=true")
+    settle(tab)
+    assert len(film_ids(tab)) == 3
+
+
+def test_a_study_opens_in_a_dicom_viewer_and_shows_its_other_films(tab: Any, ward: Room) -> None:
+    tab.goto(f"{ward.url}/film?film=1")
+    tab.wait_for_selector("[data-act=invert]:enabled")
+    settle(tab)
+    link = tab.get_by_role("link", name="Open in the DICOM viewer")
+    study = tab.get_by_text("1.2.3.", exact=False).first.inner_text()
+    assert link.get_attribute("href") == VIEWER.format(study=study, series=f"{study}.1")
+    assert tab.get_by_text("Of the same study").is_visible()
+    assert tab.get_by_text("Of the same patient").is_visible()
+    assert "Doe" not in tab.content()
+
+
+def test_a_film_that_can_no_longer_be_decoded_keeps_its_thumbnail_and_says_why(tab: Any, ward: Room) -> None:
+    tab.goto(f"{ward.url}/?q=effusion")
+    tab.wait_for_selector(".grid .bar")
+    broken = next(one for one in film_ids(tab) if path_of(ward, int(one)) == "5.dcm")
+    tab.goto(f"{ward.url}/film?film={broken}")
+    tab.get_by_text("Only the thumbnail can be shown").wait_for()
+    settle(tab)
+    assert tab.locator("[data-act=invert]").is_disabled()
+    assert "Traceback" not in tab.content()
+
+
+def path_of(room: Room, film: int) -> str:
+    from db import films
+    from db.archive import Archive
+
+    return films.get(Archive.open(room.archive).catalog, film).path
+
+
+def test_a_cohort_is_picked_collected_and_leaves_without_names(tab: Any, ward: Room, tmp_path: Path) -> None:
+    tab.goto(f"{ward.url}/?q=effusion")
+    tab.wait_for_selector(".grid .bar")
+    settle(tab)
+    sound = [at for at, one in enumerate(film_ids(tab)) if path_of(ward, int(one)) != "5.dcm"][:2]
+    for count, at in enumerate(sound, 1):
+        tab.locator(".grid .frame").nth(at).focus()
+        tab.keyboard.press("x")
+        tab.get_by_text(f"{count} film{'s' * (count > 1)} picked").wait_for()
+    tab.get_by_role("button", name="Collect").click()
+    name = tab.get_by_role("textbox", name="Its name")
+    name.fill("cohort")
+    name.press("Enter")
+    tab.get_by_role("button", name="Put 2 films into it").click()
+    tab.get_by_text("2 films added to cohort").wait_for()
+    tab.goto(f"{ward.url}/collections")
+    tab.wait_for_selector(".grid .frame")
+    tab.get_by_role("button", name="Export").click()
+    for label, check in (("CSV", csv_rows), ("Parquet", parquet_rows), ("TREC run", run_rows)):
+        with tab.expect_download() as coming:
+            tab.get_by_role("button", name=label).click()
+        assert check(Path(coming.value.path()).read_bytes()) == 2
+    folder = tab.get_by_role("textbox", name="Copy the files into this folder")
+    folder.fill(str(tmp_path / "out"))
+    folder.press("Enter")
+    tab.get_by_text("De-identify").click()
+    settle(tab)
+    tab.get_by_role("button", name="Copy 2 films").click()
+    tab.get_by_text("2 files copied").wait_for()
+    copied = sorted((tmp_path / "out").glob("*.dcm"))
+    assert len(copied) == 2
+    for path in copied:
+        film = pydicom.dcmread(path)
+        assert film.PatientIdentityRemoved == "YES"
+        assert b"Doe" not in path.read_bytes()
+        assert str(film.get("PatientID", "")) != "4711"
+
+
+def csv_rows(data: bytes) -> int:
+    return len(list(csv.DictReader(io.StringIO(data.decode()))))
+
+
+def parquet_rows(data: bytes) -> int:
+    from pyarrow import parquet
+
+    return int(parquet.read_table(io.BytesIO(data)).num_rows)
+
+
+def run_rows(data: bytes) -> int:
+    return len(data.decode().splitlines())
+
+
+def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive_folder: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    (tmp_path / "films").mkdir()
+    for number in range(500):
+        Image.fromarray(random.integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "films" / f"{number}.png")
+    (tmp_path / "films" / "text.dcm").write_text("no film")
+    room = Room(tmp_path / "archive")
+    try:
+        tab.goto(f"{room.url}/archive")
+        start(tab, tmp_path / "films")
+        tab.get_by_role("button", name="Stop").click()
+        tab.get_by_text("stopped: run it again to go on").wait_for()
+        settle(tab)
+        start(tab, tmp_path / "films")
+        tab.get_by_text("1 rejected").last.wait_for()
+        tab.get_by_text("unchanged").first.wait_for()
+        settle(tab)
+        with tab.expect_download() as coming:
+            tab.get_by_role("button", name="All 1 as CSV").click()
+        (line,) = csv.DictReader(io.StringIO(Path(coming.value.path()).read_text()))
+        assert line["path"] == "text.dcm"
+        assert line["remedy"]
+    finally:
+        room.close()
+
+
+def start(page: Any, folder: Path) -> None:
+    page.get_by_label("Folder or file").fill(str(folder))
+    page.get_by_label("Folder or file").press("Tab")
+    page.locator("[data-testid=stSelectbox] input").first.fill("tiny")
+    page.locator("[data-testid=stSelectbox] input").first.press("Enter")
+    page.get_by_role("button", name="Index", exact=True).click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import pkgutil
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from search.originals import original
 from search.searcher import Hit
 
 _DICOM_AT, _DICOM = 128, b"DICM"
+_TRAILING_PADDING = 0xFFFCFFFC
 
 
 @dataclass(frozen=True)
@@ -167,18 +169,36 @@ def _is_dicom(path: Path) -> bool:
 def _anonymizer() -> Any:
     try:
         from dicomanonymizer import anonymize_dataset
+        from dicomanonymizer import dicom_anonymization_databases as tables
+        from dicomanonymizer.simpledicomanonymizer import initialize_actions
     except ImportError:
         raise MissingExtra("De-identified copies", extra="deidentify") from None
     import pydicom
+    from pydicom.dataset import FileMetaDataset
+
+    # Its usual table E.1-1 is that of 2023; later ones name more.
+    newest = max(one.name for one in pkgutil.iter_modules(tables.__path__))
+
+    def remove(dataset: pydicom.Dataset) -> None:
+        anonymize_dataset(dataset, delete_private_tags=True, base_rules_gen=lambda: initialize_actions(newest))
+        # What stays in sequences that stay.
+        for element in dataset:
+            for item in element.value if element.VR == "SQ" else ():
+                remove(item)
 
     def anonymize(source: Path, target: Path) -> None:
         try:
             dataset = pydicom.dcmread(source)
-            anonymize_dataset(dataset, delete_private_tags=True)
-            # dicom-anonymizer leaves these to its caller (PS3.15 E.1.1, point 6).
+            syntax = dataset.file_meta.TransferSyntaxUID
+            remove(dataset)
+            # dicom-anonymizer leaves these to its caller (PS3.15 E.1.1, point 6), and does not look at these places.
             dataset.PatientIdentityRemoved = "YES"
             dataset.DeidentificationMethod = "PS3.15 Basic Profile, dicom-anonymizer"
-            dataset.save_as(target)
+            dataset.preamble = bytes(128)
+            dataset.file_meta = FileMetaDataset()
+            dataset.file_meta.TransferSyntaxUID = syntax
+            dataset.pop(_TRAILING_PADDING, None)
+            dataset.save_as(target, enforce_file_format=True)
         except OSError:
             raise
         except Exception as fault:

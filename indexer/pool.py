@@ -247,6 +247,7 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
 
 def _be_quiet() -> None:
     """Decoders written in C print what they find in a file; nothing of a file may get into a log."""
+    os.environ["RUST_BACKTRACE"] = "0"  # a decoder in Rust that panics spends seconds on one
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

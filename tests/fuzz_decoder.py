@@ -9,11 +9,13 @@ such an input is tried again there before it is called a bug.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import atheris
 
+os.environ["RUST_BACKTRACE"] = "0"  # as in a worker
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 

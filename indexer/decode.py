@@ -65,8 +65,13 @@ def decode_bytes(
     key: bytes | None = None,
     any_modality: bool = False,
     hash_uids: bool = False,
+    side: int | None = None,
 ) -> list[Radiograph]:
-    """As `decode`, of a file that has been read. Time and memory are not limited here but in a worker."""
+    """As `decode`, of a file that has been read. Time and memory are not limited here but in a worker.
+
+    Where no more than `side` pixels a side are needed, a picture that can be decoded at a half, a quarter or an eighth
+    of its size is; its tags still tell its own size.
+    """
     if not data:
         raise Refusal.EMPTY.error()
     try:
@@ -74,7 +79,7 @@ def decode_bytes(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if data[_PART_10] != b"DICM" and is_picture(data):
-                return read_picture(data, limits)
+                return read_picture(data, limits, side=side)
             if data[_PART_10] == b"DICM" or data.startswith(_BARE_STARTS):
                 from indexer.dicom import read_dicom  # pydicom is slow to import, and pictures do without
 

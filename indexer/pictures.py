@@ -24,12 +24,13 @@ def is_picture(data: bytes) -> bool:
     return data.startswith(_STARTS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
-def read_picture(data: bytes, limits: Limits) -> list[Radiograph]:
+def read_picture(data: bytes, limits: Limits, *, side: int | None = None) -> list[Radiograph]:
     """The films of a picture file: one, or one a page of a TIFF. Raises Rejected.
 
     Pictures of 8 bits are taken as they are (0 black, 255 white); deeper ones say nothing of how they are to be
     shown, so their darkest value becomes black and their brightest white, whatever part of the range they use.
     Orientation by EXIF is applied; colour becomes luminance; transparency lies upon black. Pictures carry no tags.
+    A JPEG that is more than twice `side` both ways is decoded smaller; its tags still tell its own size.
     """
     try:
         picture = Image.open(io.BytesIO(data), formats=_FORMATS)
@@ -53,13 +54,16 @@ def read_picture(data: bytes, limits: Limits) -> list[Radiograph]:
             limits.check_pixels(picture.height, picture.width)
             if total > limits.max_pixels:
                 raise Refusal.TOO_MANY_PIXELS.error()
+            width, height = picture.size
+            if side is not None:
+                picture.draft("L", (side, side))  # of JPEG alone: fewer coefficients of each block are transformed
             try:
                 pixels = _grey(picture)
             except MemoryError:
                 raise
             except Exception:
                 raise Refusal.TRUNCATED.error() from None
-            rows, columns = pixels.shape
+            rows, columns = (width, height) if _lies(picture) else (height, width)
             films.append(Radiograph(pixels, Tags(rows=rows, columns=columns), page))
     if not films:
         raise Refusal.DAMAGED.error()
@@ -88,11 +92,19 @@ def _grey(picture: Image.Image) -> NDArray[np.float32]:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
+    return ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
+
+
+def _lies(picture: Image.Image) -> bool:
+    """Whether its rows become columns when it is set upright."""
+    return _orientation(picture) in (5, 6, 7, 8)
+
+
+def _orientation(picture: Image.Image) -> int:
     try:
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF data says nothing of the pixels
-        return picture
-    return ImageOps.exif_transpose(picture) if turned else picture
+        return 1
 
 
 def stretch(values: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ from db.records import Counts, Outcome, RunState
 from db.vectors import VectorIndex
 from indexer.limits import Limits
 from indexer.model_folder import sha256 as hash_file
+from indexer.preprocess import Preprocess
 from indexer.refusals import Refusal
 from indexer.remembered import turned_away
 from indexer.sources import Failure, Listed, list_folder
@@ -192,6 +193,8 @@ class _Run:
             key=self._archive.patient_key(),
             any_modality=self._options.any_modality,
             hash_uids=self._options.hash_uids,
+            # Twice the tower's input: what a JPEG decoder then leaves out, resampling would.
+            side=2 * self._towers.preprocess.size if isinstance(self._towers.preprocess, Preprocess) else None,
         )
         decoded = turned_away(decoded, self._archive, bring_back=self._options.bring_back)
         batch: list[Processed] = []

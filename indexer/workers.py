@@ -61,6 +61,7 @@ def process(
     key: bytes | None = None,
     any_modality: bool = False,
     hash_uids: bool = False,
+    side: int | None = None,
     ahead: int | None = None,
 ) -> Generator[Processed | Failure, None, None]:
     """Decode and prepare files in `workers` processes (one a CPU), and yield each as it is done, in any order.
@@ -70,6 +71,8 @@ def process(
     `ahead` items (four a worker, at least 32) are taken and not yet yielded, which bounds memory; decoding goes
     on while the caller works on what it got. `items` is read in the caller's thread. Closing the generator, and
     any exception in the caller's loop that ends it, stops the workers at once.
+
+    `side`: pixels a side that `prepare` has use for; a JPEG of more is decoded smaller.
 
     Raises FilmroomError where workers cannot be started at all.
     """
@@ -81,6 +84,7 @@ def process(
         key=key,
         any_modality=any_modality,
         hash_uids=hash_uids,
+        side=None if side is None else max(side, 2 * THUMBNAIL_SIDE),
     )
     for listed, result in run(items, work, limits=limits, workers=count, ahead=ahead or max(32, 4 * count)):
         yield Failure(listed, result) if isinstance(result, Rejected) else result
@@ -114,12 +118,19 @@ def thumbnail(pixels: NDArray[np.float32]) -> bytes:
 
 
 def _process_file(
-    listed: Listed, *, prepare: Prepare, limits: Limits, key: bytes | None, any_modality: bool, hash_uids: bool
+    listed: Listed,
+    *,
+    prepare: Prepare,
+    limits: Limits,
+    key: bytes | None,
+    any_modality: bool,
+    hash_uids: bool,
+    side: int | None,
 ) -> Processed:
     """The work on one file, read once, so that the hash is of the bytes that were decoded. Raises Rejected."""
     data = read_file(listed.location, limits)
     digest = hashlib.sha256(data).hexdigest()
-    films = decode_bytes(data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids)
+    films = decode_bytes(data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side)
     prepared = []
     for film in films:
         try:

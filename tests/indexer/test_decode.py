@@ -105,6 +105,20 @@ def test_orientation(orientation: int, turned: np.ndarray) -> None:
     assert (film.tags.rows, film.tags.columns) == turned.shape
 
 
+@pytest.mark.parametrize(("orientation", "shape"), [(1, (1600, 1200)), (6, (1200, 1600))])
+def test_a_large_jpeg_is_decoded_no_larger_than_needed(orientation: int, shape: tuple[int, int]) -> None:
+    large = np.asarray(Image.fromarray(GREY8).resize((1200, 1600), Image.Resampling.BICUBIC))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(large, "JPEG", quality=95, exif=exif.tobytes())
+    (whole,), (less,) = decode_bytes(data), decode_bytes(data, side=512)
+    assert whole.pixels.shape == shape
+    assert less.pixels.shape == tuple(side // 2 for side in shape)
+    assert less.tags == whole.tags, "its tags tell its own size"
+    means = whole.pixels.reshape(shape[0] // 2, 2, shape[1] // 2, 2).mean(axis=(1, 3))
+    assert np.abs(less.pixels - means).mean() < 0.01
+
+
 def test_pages_of_a_tiff_are_films() -> None:
     first, second = Image.fromarray(GREY8), Image.fromarray(GREY8[::-1, :16])
     out = io.BytesIO()

@@ -1,0 +1,52 @@
+"""How long a command takes from a cold process: the best and the median of several, wall clock and processor time.
+
+    python benchmarks/cold_start.py ARCHIVE [--times 7]
+
+`ARCHIVE` is any archive, such as the demo's. Python itself, and the largest imports alone, are there to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from made import machine
+
+PROGRAM = [sys.executable, "-c", "import cli; cli.main()"]
+IMPORTS = ("typer", "numpy", "sqlalchemy", "onnxruntime", "faiss", "streamlit", "torch")
+
+
+def spent(command: list[str]) -> tuple[float, float]:
+    before, started = os.times(), time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    wall, after = time.perf_counter() - started, os.times()
+    return wall, after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("archive", type=Path)
+    options.add_argument("--times", type=int, default=7)
+    asked = options.parse_args()
+    here = ["--archive", str(asked.archive)]
+    commands = {
+        "python": [sys.executable, "-c", "pass"],
+        "filmroom --help": [*PROGRAM, "--help"],
+        "filmroom status": [*PROGRAM, "status", *here],
+        "filmroom search": [*PROGRAM, "search", "pleural effusion", *here],
+        **{f"import {name}": [sys.executable, "-c", f"import {name}"] for name in IMPORTS},
+    }
+    print(machine())
+    print("                      wall s: best  median   processor s: best")
+    for name, command in commands.items():
+        spent(command)  # once, so that what is compiled and read is in the caches
+        walls, cpus = zip(*(spent(command) for _ in range(asked.times)), strict=True)
+        print(f"{name:<22} {min(walls):>11.2f} {sorted(walls)[len(walls) // 2]:>7.2f} {min(cpus):>19.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What is thrown at an archive and what is lost: hostile files, faults, and many users at once.
+
+    python benchmarks/trust.py [--seconds 60] [--films 12]
+
+Prints a Markdown table; exits with 1 where a file ended in a wrong place, a search was wrong, or anything was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from indexer.sources import Failure, Listed, list_folder  # noqa: E402
+from indexer.workers import process  # noqa: E402
+from tests import faults  # noqa: E402
+from tests.indexer.deeds import halve  # noqa: E402
+from tests.indexer.dicom_files import LOSSLESS, dicom, ramp  # noqa: E402
+from tests.indexer.hostile_files import BOMBS, DICOM, INDEXED, PICTURES, Hostile, make, saved  # noqa: E402
+
+
+def files(folder: Path) -> tuple[Counter[str], int, float]:
+    """Outcomes of hostile and damaged files, how many ended in a wrong place, and the longest any took, in seconds."""
+    known: dict[str, Hostile] = {}
+    for name, group in (("bombs", BOMBS), ("dicom", DICOM), ("pictures", PICTURES)):
+        make(folder / name, group)
+        known |= {f"{name}/{one}": group[one] for one in group}
+    damaged(folder / "damaged")
+    outcomes: Counter[str] = Counter()
+    wrong, slowest = 0, 0.0
+    items = [one for one in list_folder(folder) if isinstance(one, Listed)]
+    began = time.perf_counter()
+    for one in process(items, prepare=halve, workers=1, ahead=1):
+        slowest, began = max(slowest, time.perf_counter() - began), time.perf_counter()
+        place = one.error.reason if isinstance(one, Failure) else INDEXED
+        outcomes[place] += 1
+        wrong += one.listed.path in known and place not in known[one.listed.path][1]
+    return outcomes, wrong + len(items) - outcomes.total(), slowest
+
+
+def damaged(folder: Path) -> None:
+    """Films of every syntax and kind with a byte changed, or cut off, at a hundred places each."""
+    import numpy as np
+
+    folder.mkdir()
+    grey = np.random.default_rng(1).integers(0, 256, (64, 64)).astype(np.uint8)
+    whole = {name: dicom(ramp(), syntax=syntax) for name, syntax in LOSSLESS.items() if name != "JPEG lossless"}
+    whole |= {form: saved(grey, form) for form in ("PNG", "JPEG", "TIFF", "BMP", "WEBP")}
+    luck = np.random.default_rng(2)
+    for name, data in whole.items():
+        for number in range(100):
+            torn = bytearray(data)
+            at = int(luck.integers(len(data)))
+            torn[at] = int(luck.integers(256))
+            (folder / f"{name} {number}").write_bytes(bytes(torn[:at] if number % 2 else torn))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=60, help="of two indexers and ten searchers at once")
+    parser.add_argument("--films", type=int, default=12)
+    said = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="filmroom-trust-") as place:
+        folder = Path(place)
+        (folder / "files").mkdir()
+        outcomes, wrong, slowest = files(folder / "files")
+        done = {
+            name: faults.run(name, folder / name, said.seconds if name == "storm" else None, films=said.films)
+            for name in faults.TRIALS
+        }
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    storm = done["storm"]
+    rows = [
+        ("hostile and damaged files", f"{outcomes.total():,}"),
+        *((f"- {place}", f"{count:,}") for place, count in outcomes.most_common()),
+        ("files in a wrong place", f"{wrong:,}"),
+        ("longest that a file took, s", f"{slowest:.1f}"),
+        ("most memory of any process, GB", f"{memory:.2f}"),
+        ("kills at a commit, flush or rename", f"{done['kills']['kills']:,}"),
+        ("kills at random", f"{done['chance']['kills'] + storm['kills']:,}"),
+        ("runs whose writes failed", f"{done['writes']['faults']:,}"),
+        ("runs that filled a small disk", done["disk"].get("full", "not allowed here")),
+        (f"searches in {said.seconds} s beside two indexers, ten at once", f"{storm['searches']:,}"),
+        ("searches that said why not", f"{storm.get('searches that said why not', 0):,}"),
+        ("wrong answers", f"{storm['wrong answers']:,}"),
+        ("films lost", f"{sum(one.get('lost', 0) for one in done.values()):,}"),
+    ]
+    print("| what | how many |\n| --- | --- |")
+    for what, count in rows:
+        print(f"| {what} | {count} |")
+    lost = sum(one.get("lost", 0) + one.get("said nothing", 0) for one in done.values())
+    return 1 if wrong or lost or storm["wrong answers"] or storm["faults"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -59,8 +59,13 @@ def nothing(page: Any) -> None:
     pass
 
 
+def once_more(page: Any) -> None:
+    """So that the time it says is that of a server that has been asked before."""
+    page.reload()
+
+
 PAGES: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
-    ("search", f"/?q={QUERY.replace(' ', '+')}", nothing),
+    ("search", f"/?q={QUERY.replace(' ', '+')}", once_more),
     ("start", "/", nothing),
     ("film", f"/?q={QUERY.replace(' ', '+')}", open_first),
     ("zero-shot", "/zeroshot?finding=pleural+effusion", nothing),
@@ -72,9 +77,16 @@ PAGES: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
 )
 
 
+PICTURES = """() => [...document.querySelectorAll('[data-testid="stMain"] *')].filter((one) => one.shadowRoot)
+  .flatMap((one) => [...one.shadowRoot.querySelectorAll('.frame img')])
+  .every((one) => one.getBoundingClientRect().top > innerHeight || one.naturalWidth)"""
+
+
 def settle(page: Any) -> None:
+    """Waits until the page's run is over and its films are drawn."""
     page.wait_for_timeout(500)
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=120_000)
+    page.wait_for_function(PICTURES)
     page.wait_for_timeout(500)
 
 

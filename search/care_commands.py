@@ -72,16 +72,28 @@ def forget(
     if ids and not yes:
         if as_json:
             raise BadInput("nobody can be asked", where="--json", fix="Add --yes.")
-        typer.confirm(f"Delete {len(ids):,} films from {kept.folder} for good?", abort=True)
+        typer.confirm(f"Delete {_films(len(ids))} from {kept.folder} for good?", abort=True)
     done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
     if as_json:
         print_json(asdict(done))
         return
-    typer.echo(f"{done.films:,} films and {done.reports:,} reports are forgotten.")
-    if done.films:
-        after = "turned away" if done.remembered else "taken again"
-        typer.echo(f"Their own files are where they were; the next index run that meets them: {after}.")
-        typer.echo("Backups, exports and models trained before still hold what they held.")
+    if not done.films:
+        typer.echo("No film was named. What earlier deletions left is overwritten.")
+        return
+    typer.echo(f"{_films(done.films)} and their {done.reports:,} reports are forgotten.")
+    typer.echo(
+        "Their own files are where they were. "
+        + (
+            "An index run turns them away, unless it is given --bring-back."
+            if done.remembered
+            else "The next index run takes them again."
+        )
+    )
+    typer.echo("Backups, exports and models trained before still hold what they held.")
+
+
+def _films(count: int) -> str:
+    return "1 film" if count == 1 else f"{count:,} films"
 
 
 def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:

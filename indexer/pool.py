@@ -76,13 +76,15 @@ def run(
     under_way, more = 1, True
     try:
         _offer(feed, first)
-        while under_way:
+        while under_way or more:
             while more and under_way < ahead:
                 try:
                     _offer(feed, next(source))
                     under_way += 1
                 except StopIteration:
                     more = False
+            if not under_way:
+                return
             answer = outbox.get()
             if isinstance(answer, FilmroomError):
                 raise answer

@@ -80,7 +80,7 @@ def forget(
     if not done.films:
         typer.echo("No film was named. What earlier deletions left is overwritten.")
         return
-    typer.echo(f"{_films(done.films)} and their {done.reports:,} reports are forgotten.")
+    typer.echo(f"{_films(done.films)} and {done.reports:,} reports are forgotten.")
     typer.echo(
         "Their own files are where they were. "
         + (

@@ -112,6 +112,10 @@ def test_workers_that_cannot_start_are_an_error_and_no_loop() -> None:
         list(run(["x"], EndsBeforeItStarts(), limits=FAST, workers=2, ahead=4))
 
 
+def test_one_item_at_a_time_is_all_items() -> None:
+    assert ran(["a", "b", "c"], workers=1, ahead=1) == {"a": "a!", "b": "b!", "c": "c!"}
+
+
 def test_no_items_start_nothing() -> None:
     assert list(run([], act, limits=FAST, workers=2, ahead=4)) == []
 

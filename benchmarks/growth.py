@@ -30,6 +30,7 @@ from indexer.sources import list_folder
 from search.overview import status
 
 SPACE = Space("made", "0" * 64, 256)
+SMALL = Preprocess(32, (0.5,), (0.5,))
 ADDED = 200
 
 
@@ -38,7 +39,7 @@ class NoTower:
     """Gives each film a vector of its first pixels: next to no work."""
 
     space: Space = SPACE
-    preprocess: Preprocess = Preprocess(32, (0.5,), (0.5,))
+    preprocess: Preprocess = SMALL
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = batch.reshape(len(batch), 1, -1)[:, :, : self.space.dim]
@@ -65,6 +66,8 @@ def grown(size: int) -> dict[str, float]:
         archive = made_archive(folder / "archive", size, SPACE)
         (held,) = spaces.spaces(archive.catalog)
         VectorIndex.open(archive.catalog, held, archive.vectors).save()
+        with archive.catalog.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         catalog = archive.catalog.path.stat().st_size / size
         opened = seconds(lambda: VectorIndex.open(archive.catalog, held, archive.vectors))
         found = VectorIndex.open(archive.catalog, held, archive.vectors)

@@ -46,7 +46,7 @@ def write(seed: int, *, folder: Path, side: int, form: str) -> None:
 
 
 def decoded(folder: Path, towers: Any) -> tuple[float, list[Any]]:
-    listed = [one for one in list_folder(folder)]
+    listed = list(list_folder(folder))
     started = time.perf_counter()
     done = list(process(listed, prepare=towers.preprocess.shrink, side=2 * towers.preprocess.size))  # type: ignore[arg-type]
     return len(done) / (time.perf_counter() - started), [film.prepared for one in done for film in one.films]  # type: ignore[union-attr]

@@ -286,8 +286,9 @@ class VectorIndex:
     def _rows_within(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows, ascending, of those of the films that a search can find."""
         rows = self._rows_of(film_ids)
-        rows = rows[rows >= 0]
-        return np.unique(rows[self._alive[rows]])
+        named = np.zeros(self._alive.size, np.bool_)
+        named[rows[rows >= 0]] = True
+        return np.flatnonzero(named & self._alive)
 
     def _near(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> Ranked | None:
         """The exact order of what the first look names; None where it names fewer than k films."""

@@ -37,10 +37,9 @@ NIH = (
 )  # fmt: skip
 PREPROCESS = Preprocess(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), Resize.BICUBIC)
 OPTIONS = Options(
-    epochs=14, frozen=16, views=2, held=0.0, dropout=0.5, probe=True, rate=5e-5, tower_rate=3e-4, patience=0
+    epochs=10, frozen=16, views=6, held=0.0, dropout=0.5, probe=True, rate=5e-5, tower_rate=3e-4, patience=0
 )
-# Each real film stands three times in an epoch, always changed in another way: there are ten phantoms to one of them.
-REPEATS, FIRST_PHANTOM = 3, 200000
+FIRST_PHANTOM = 200000
 
 
 def config(vocabulary: int) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     model.load_state_dict(torch.load(given.work / "text.pt", weights_only=True), strict=False)
     start_image_tower(model.visual)
     real = nih_films(given.data)
-    films = real * REPEATS + [phantom_film(FIRST_PHANTOM + seed) for seed in range(given.phantoms)]
+    films = real + [phantom_film(FIRST_PHANTOM + seed) for seed in range(given.phantoms)]
     done = train(
         model, lambda texts: tokens(tokenizer, texts, CONTEXT), films, PREPROCESS, work=given.work / "image",
         options=replace(OPTIONS, device=given.device), progress=_tell,

@@ -302,7 +302,15 @@ def _card(name: str, said: dict[str, Any], origin: Origin) -> ModelCard:
 
 def _ready(card: ModelCard) -> ModelCard:
     place = Path(card.weights) if card.weights else _folder(card)
-    return replace(card, ready=place is not None and place.exists())
+    if place is None or not place.exists():
+        return replace(card, ready=False)
+    return replace(card, ready=True, size_mb=card.size_mb or _megabytes(place))
+
+
+def _megabytes(place: Path) -> int:
+    """What a model's files take on this disk, at least 1."""
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return max(1, round(sum(path.stat().st_size for path in files) / 1e6))
 
 
 def _near(name: str) -> str:

@@ -29,7 +29,7 @@ def page(
 
     frame.archive_folder.cache_clear()
     frame._archive.clear()
-    frame.searcher.clear()
+    frame._searcher.clear()
     test = AppTest.from_file(str(APP), default_timeout=60)
     for key, value in parameters.items():
         test.query_params[key] = value

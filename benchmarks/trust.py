@@ -8,7 +8,6 @@ Prints a Markdown table; exits with 1 where a file ended in a wrong place, a sea
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -24,10 +23,11 @@ from tests import faults  # noqa: E402
 from tests.indexer.deeds import halve  # noqa: E402
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp  # noqa: E402
 from tests.indexer.hostile_files import BOMBS, DICOM, INDEXED, PICTURES, Hostile, make, saved  # noqa: E402
+from tests.memory import watched  # noqa: E402
 
 
 def files(folder: Path) -> tuple[Counter[str], int, float]:
-    """Outcomes of hostile and damaged files, how many ended in a wrong place, and the longest any took, in seconds."""
+    """Outcomes of hostile and damaged files, how many ended in a wrong place, and the longest wait for one (s)."""
     known: dict[str, Hostile] = {}
     for name, group in (("bombs", BOMBS), ("dicom", DICOM), ("pictures", PICTURES)):
         make(folder / name, group)
@@ -41,7 +41,9 @@ def files(folder: Path) -> tuple[Counter[str], int, float]:
         slowest, began = max(slowest, time.perf_counter() - began), time.perf_counter()
         place = one.error.reason if isinstance(one, Failure) else INDEXED
         outcomes[place] += 1
-        wrong += one.listed.path in known and place not in known[one.listed.path][1]
+        if one.listed.path in known and place not in known[one.listed.path][1]:
+            print(f"{one.listed.path}: {place}", file=sys.stderr)
+            wrong += 1
     return outcomes, wrong + len(items) - outcomes.total(), slowest
 
 
@@ -70,19 +72,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="filmroom-trust-") as place:
         folder = Path(place)
         (folder / "files").mkdir()
-        outcomes, wrong, slowest = files(folder / "files")
+        with watched() as peak:
+            outcomes, wrong, slowest = files(folder / "files")
         done = {
             name: faults.run(name, folder / name, said.seconds if name == "storm" else None, films=said.films)
             for name in faults.TRIALS
         }
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     storm = done["storm"]
     rows = [
         ("hostile and damaged files", f"{outcomes.total():,}"),
         *((f"- {place}", f"{count:,}") for place, count in outcomes.most_common()),
         ("files in a wrong place", f"{wrong:,}"),
-        ("longest that a file took, s", f"{slowest:.1f}"),
-        ("most memory of any process, GB", f"{memory:.2f}"),
+        ("longest wait for a file, with the start of a new worker after it, s", f"{slowest:.1f}"),
+        ("most memory of a decoding process, GB", f"{peak[0] / 2**30:.2f}"),
         ("kills at a commit, flush or rename", f"{done['kills']['kills']:,}"),
         ("kills at random", f"{done['chance']['kills'] + storm['kills']:,}"),
         ("runs whose writes failed", f"{done['writes']['faults']:,}"),

@@ -203,16 +203,16 @@ BOMBS: dict[str, Hostile] = {
        for name in ("JPEG", "JPEG-LS", "JPEG lossless", "JPEG 2000")},
     **{f"{name} stream of 65,500 px": (_of(lying_stream, name, folder=True), ANY_FAULT)
        for name in ("JPEG", "JPEG-LS", "JPEG lossless", "JPEG 2000")},
-    "deflated 1.5 GB": (_of(deflated_bomb), (LARGE,)),
+    "deflated 1.5 GB": (_of(deflated_bomb), (LARGE, SLOW)),
     "JPEG of 6,000 scans": (_of(many_scans, 6000), (SLOW, TRUNCATED, INDEXED)),
     "1-bit PNG of 13,000 px": (_of(png, 13_000, 13_000, bits=1, rows=zlib.compress(bytes(1626 * 13_000))), (PIXELS,)),
     "1-bit PNG of 9,900 px": (_of(png, 9_900, 9_900, bits=1, rows=zlib.compress(bytes(1239 * 9_900))),
                               (INDEXED, SLOW)),
     "PNG that unpacks to 1.5 GB": (_of(png, 64, 64, bits=8, rows=b"\x78\x9c" + zeros(1500 << 20)),
-                                   (TRUNCATED, INDEXED)),
-    "PNG with a text of 100 MB": (_of(texts, 100 << 20), (INDEXED, TRUNCATED, DAMAGED)),
+                                   (TRUNCATED, INDEXED, SLOW)),
+    "PNG with a text of 100 MB": (_of(texts, 100 << 20), (INDEXED, TRUNCATED, DAMAGED, SLOW)),
     "sparse file of 1 TB": (_sparse(1 << 40), (LARGE,)),
-    "sparse file of 500 MB": (_sparse(500 << 20), (UNKNOWN,)),
+    "sparse file of 500 MB": (_sparse(500 << 20), (UNKNOWN, SLOW)),
     "TIFF that never ends": (_of(endless_tiff), (INDEXED, DAMAGED, "more frames than the limit")),
 }  # fmt: skip
 DICOM: dict[str, Hostile] = {

@@ -65,6 +65,10 @@ else
 	$(PYTHON) -m venv $(VENV)
 endif
 
+# What a query and the page import, as byte code: some systems are told to write none, and would compile at every start.
+COMPILE = $(BIN)/python -m compileall -q app.py cli.py assets db indexer search && \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import alembic, streamlit.web.bootstrap, search.searcher, search.terminal, indexer.workers, indexer.dicom, faiss, onnxruntime, tokenizers"
+
 # An editable install: the checkout is the program.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 ifdef UV
@@ -72,6 +76,7 @@ ifdef UV
 else
 	$(BIN)/python -m pip install -q -e .
 endif
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.tested-with: pyproject.toml | $(BIN)/python

@@ -1,8 +1,9 @@
 """How long a command takes from a cold process: the best and the median of several, wall clock and processor time.
 
-    python benchmarks/cold_start.py ARCHIVE [--times 7]
+    python benchmarks/cold_start.py [ARCHIVE] [--times 7]
 
-`ARCHIVE` is any archive, such as the demo's. Python itself, and the largest imports alone, are there to compare with.
+`ARCHIVE` is any archive; default: `FILMROOM_ARCHIVE`, or the demo's. Python itself, and the largest imports alone, are
+there to compare with.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ def spent(command: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("archive", type=Path)
+    named = Path(os.environ.get("FILMROOM_ARCHIVE", "demo/archive"))
+    options.add_argument("archive", type=Path, nargs="?", default=named)
     options.add_argument("--times", type=int, default=7)
     asked = options.parse_args()
+    if not asked.archive.is_dir():
+        print(f"there is no archive at {asked.archive}: make demo")
+        return
     here = ["--archive", str(asked.archive)]
     commands = {
         "python": [sys.executable, "-c", "pass"],

@@ -25,7 +25,8 @@ from made import machine
 from PIL import Image
 
 from db.archive import Archive
-from indexer.phantom import Syntax, render, sample, write_dicom
+from indexer.phantom import render, sample
+from indexer.phantom.dicom import Syntax, write_dicom
 from indexer.pipeline import BATCH, index
 from indexer.registry import load_towers
 from indexer.sources import list_folder

@@ -1,0 +1,101 @@
+"""The same films with the same weights through clip-retrieval's inference and rclip, and through `filmroom index`.
+
+    python -m venv peers && peers/bin/pip install clip-retrieval rclip
+    python benchmarks/peers.py --peers peers [--films 128] [--side 512]
+
+The model is ViT-B/32 with random weights, made here once for all (speed does not depend on them); the films are
+phantoms as JPEG. Each program is run as a person runs it, as a process, once on a few films to warm the caches and then
+on all; a program that does not run says why. rclip chooses its own model (also a ViT-B/32) and may want to download it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from indexing import write
+from made import machine
+
+ARCHITECTURE = "ViT-B-32"
+
+
+def checkpoint(path: Path) -> Path:
+    import open_clip
+    import torch
+
+    torch.manual_seed(0)
+    torch.save(open_clip.create_model(ARCHITECTURE).state_dict(), path)
+    return path
+
+
+def run(name: str, command: list[str], films: int, **environment: str) -> None:
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+    spent = time.perf_counter() - started
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        print(f"{name:<16} does not run here: {said[-1][:100] if said else done.returncode}", flush=True)
+    else:
+        print(f"{name:<16} {spent:>7.1f} s {films / spent:>7.2f} films a second", flush=True)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--peers", type=Path, help="a virtual environment that has both")
+    options.add_argument("--films", type=int, default=128)
+    options.add_argument("--side", type=int, default=512)
+    asked = options.parse_args()
+    if asked.peers is None:
+        print("name an environment that has both: --peers DIR")
+        return
+    print(f"{machine()}; {asked.films} JPEG films of {asked.side} px, {ARCHITECTURE}, whole processes")
+    with tempfile.TemporaryDirectory() as place:
+        there = Path(place)
+        films = there / "films"
+        films.mkdir()
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            list(pool.map(partial(write, folder=films, side=asked.side, form="jpeg"), range(asked.films)))
+        weights = checkpoint(there / "random.pt")
+        program = [sys.executable, "-c", "import cli; cli.main()", "index"]
+        model = ["--model", ARCHITECTURE, "--weights", str(weights)]
+        home = {"XDG_CACHE_HOME": str(there / "cache"), "PYTHONPATH": str(Path(__file__).parents[1])}
+        few = there / "few"
+        few.mkdir()
+        for path in sorted(films.iterdir())[:4]:
+            shutil.copy(path, few)
+        for folder, count in ((few, 4), (films, asked.films)):
+            print("to warm up:" if folder is few else "all films:")
+            archive = ["--archive", str(there / f"archive-{folder.name}")]
+            run("filmroom", [*program, str(folder), *archive, *model], count, **home)
+            output = str(there / f"vectors-{folder.name}")
+            run(
+                "clip-retrieval",
+                [
+                    str(asked.peers / "bin" / "clip-retrieval"), "inference", "--input_dataset", str(folder),
+                    "--output_folder", output, "--clip_model", f"open_clip:{ARCHITECTURE}/{weights}",
+                    "--enable_text", "False", "--enable_wandb", "False", "--use_jit", "False", "--batch_size", "32",
+                    "--num_prepro_workers", "2", "--output_partition_count", "1",
+                ],
+                count,
+            )  # fmt: skip
+            copy = shutil.copytree(folder, there / f"rclip-{folder.name}")
+            with_its_own = {"RCLIP_DATADIR": str(there / "rclip")}
+            run(
+                "rclip",
+                ["sh", "-c", f"cd {copy} && {asked.peers.absolute()}/bin/rclip -n chest"],
+                count,
+                **with_its_own,
+            )
+
+
+if __name__ == "__main__":
+    main()

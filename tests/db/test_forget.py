@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from db import annotations as say
 from db import films as catalog_films
+from db import findings, spaces
 from db import forget as forgetting
-from db import spaces
 from db.archive import Archive
 from db.doctor import examine
 from db.errors import ArchiveBusy, NotFound
@@ -64,6 +64,7 @@ def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("Anna", "Berta"):
         for one in of(archive, name):
             say.put_labels(archive.catalog, [(one.id, Label(f"finding of {name}".lower()))])
+            findings.put(archive.catalog, [one.id], [findings.Finding(f"machinesays{name} opacity")], source="model")
             say.set_note(archive.catalog, one.id, f"note upon {name}")
             say.set_tags(archive.catalog, one.id, [f"tag-{name}"])
             say.collect(archive.catalog, "everyone", [one.id])
@@ -105,7 +106,16 @@ def traces(archive: Archive, name: str) -> dict[str, bytes]:
             f"{one.id} thumbnail": catalog_films.thumbnails(archive.catalog, [one.id])[one.id][40:400],
             f"{one.id} vector": spaces.vectors_of(archive.catalog, held, [one.id])[one.id].astype(np.float16).tobytes(),
         }
-    words = ("Musterfrau/{}", "finding of {}", "note upon {}", "tag-{}", "judge-{}", "filmreport{}", "studyreport{}")
+    words = (
+        "Musterfrau/{}",
+        "finding of {}",
+        "note upon {}",
+        "tag-{}",
+        "judge-{}",
+        "filmreport{}",
+        "studyreport{}",
+        "machinesays{}",
+    )
     found |= {word: word.format(name).encode() for word in words}
     return found
 

@@ -42,7 +42,9 @@ def latest(catalog: Catalog, *, measure: str) -> dict[int, Measured]:
     statement = select(*counted).where(measured.c.measure == measure).order_by(measured.c.measured_at)
     with catalog.read() as connection:
         rows = connection.execute(statement).all()
-    return {row.space_id: Measured(row.queries, row.measure, row.value, row.queries_count, row.measured_at) for row in rows}
+    return {
+        row.space_id: Measured(row.queries, row.measure, row.value, row.queries_count, row.measured_at) for row in rows
+    }
 
 
 def films_a_second(catalog: Catalog) -> dict[str, float]:

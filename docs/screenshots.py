@@ -77,17 +77,19 @@ PAGES: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
 )
 
 
-PICTURES = """() => [...document.querySelectorAll('[data-testid="stMain"] *')].filter((one) => one.shadowRoot)
+PICTURES = """() => Promise.all([...document.querySelectorAll('[data-testid="stMain"] *')]
+  .filter((one) => one.shadowRoot)
   .flatMap((one) => [...one.shadowRoot.querySelectorAll('.frame img')])
-  .every((one) => one.getBoundingClientRect().top > innerHeight || one.naturalWidth)"""
+  .filter((one) => one.getBoundingClientRect().top < innerHeight)
+  .map((one) => one.decode().catch(() => null)))"""
 
 
 def settle(page: Any) -> None:
     """Waits until the page's run is over and its films are drawn."""
     page.wait_for_timeout(500)
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=120_000)
-    page.wait_for_function(PICTURES)
-    page.wait_for_timeout(500)
+    page.evaluate(PICTURES)
+    page.wait_for_timeout(1000)
 
 
 def chromium(driver: Any) -> Any:

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.latency import made_archive  # noqa: E402
+from benchmarks.made import made_archive  # noqa: E402
 from db import schema  # noqa: E402
 from docs.screenshots import chromium, served  # noqa: E402
 from indexer import registry  # noqa: E402
@@ -56,13 +56,10 @@ WATCH = """() => {
 
 def furnished(folder: Path, films: int) -> Path:
     """An archive of `films` made films with thumbnails, in the space of the bundled model."""
-    space = registry.load_towers().space
-    archive = made_archive(folder, films, space.dim)
+    archive = made_archive(folder, films, registry.load_towers().space)
     thumbnails = [thumbnail(seed) for seed in range(24)]
     with archive.catalog.write() as connection:
-        connection.execute(
-            update(schema.space).values(model=space.model, fingerprint=space.fingerprint, has_text=space.has_text)
-        )
+        connection.execute(delete(schema.thumbnail))
         connection.execute(
             insert(schema.thumbnail),
             # Bytes after a picture's end are not read: each film has an address of its own.

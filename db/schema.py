@@ -34,6 +34,15 @@ HEAD = "0003"
 """The Alembic revision these tables stand for; a test holds them equal to the migrations."""
 
 
+def stored_path(path: str) -> str | bytes:
+    """A file name as the database keeps it: bytes where it is not valid UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
 class PathText(TypeDecorator[str]):
     """A file name. Names that are not valid UTF-8 are stored as the bytes they are and come back the same."""
 
@@ -41,13 +50,7 @@ class PathText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            return os.fsencode(value)
-        return value
+        return None if value is None else stored_path(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         return os.fsdecode(value) if isinstance(value, bytes) else value

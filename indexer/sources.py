@@ -83,7 +83,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[Listed |
                 if (seen := _follow(top, path)) is not None:
                     yield seen
             elif not entry.is_dir(follow_symlinks=False):
-                yield _look(top, path)
+                yield _look(top, path, entry.path)
             elif entry.path not in left_out:
                 folders.append(path)
         waiting.extend(reversed(folders))
@@ -98,12 +98,12 @@ def _follow(top: str, path: str) -> Listed | Failure | None:
         return None
     if not os.path.exists(target):
         return _fail(top, path, Refusal.LINK_BROKEN)
-    return _look(top, path)
+    return _look(top, path, target)
 
 
-def _look(top: str, path: str) -> Listed | Failure:
+def _look(top: str, path: str, where: str) -> Listed | Failure:
     try:
-        facts = os.stat(os.path.join(top, path))
+        facts = os.stat(where)
     except OSError:
         return _fail(top, path, Refusal.UNREADABLE)
     if not stat.S_ISREG(facts.st_mode):

@@ -115,7 +115,8 @@ def test_sentences_are_found_by_words_by_meaning_and_as_a_field(
     assert (meant[0]["sentence"], meant[0]["score"]) == ("No pneumothorax.", pytest.approx(1.0, abs=1e-3))
     field = terminal.json("search", 'finding:"pleural effusion"')
     assert isinstance(field, dict)
-    assert [hit["path"] for hit in field["hits"]] == ["film-000.png"]
+    # Of films decoded side by side, either may be the first.
+    assert [hit["path"] for hit in field["hits"]] == [meant[0]["path"]]
     # What a model wrote is no report, and no truth to measure or train with.
     report = terminal.json("search", "has:report effusion")
     assert isinstance(report, dict)

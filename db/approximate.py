@@ -221,7 +221,8 @@ def load(folder: Path, held: StoredSpace) -> Approximate | None:
 
 
 def remove(folder: Path, space_id: int) -> None:
-    for path in _paths(folder, space_id):
+    # With what a process that was ended while it wrote has left.
+    for path in folder.glob(f"lists-{space_id}.*"):
         path.unlink(missing_ok=True)
 
 

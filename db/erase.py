@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,5 +87,10 @@ def _drop_mentions(connection: Connection, rows: Sequence[Row[Any]], places: set
         for some in chunked(named):
             left = set(connection.scalars(select(column).where(column.in_(some))))
             for value in set(some) - left:
+                # Alone, not within a longer one: UIDs are numbered on.
+                alone = re.compile(rf"(?<![\w.]){re.escape(value)}(?!\.?\w)")
                 for kept in (saved_search, judgement):
-                    connection.execute(delete(kept).where(kept.c.query.contains(value, autoescape=True)))
+                    holding = select(kept.c.query).where(kept.c.query.contains(value, autoescape=True)).distinct()
+                    said = [query for query in connection.scalars(holding) if alone.search(query)]
+                    for those in chunked(said):
+                        connection.execute(delete(kept).where(kept.c.query.in_(those)))

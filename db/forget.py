@@ -78,10 +78,8 @@ def forget(
     reads for so long that the log cannot be emptied (then all is deleted, and to be called again without films).
     """
     with archive.writing("forgetting films"):
-        held = spaces.spaces(archive.catalog)
         # First, as they can be made again: whatever ends this process, no vector outlives its film.
-        for one in held:
-            snapshot.remove(archive.vectors, one.id)
+        snapshot.remove_all(archive.vectors)
         with archive.catalog.write() as connection:
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
             rows = rows_of(connection, film_ids)
@@ -89,8 +87,10 @@ def forget(
                 for mark in _marks(archive.patient_key(), [row.identity for row in rows], patients):
                     connection.execute(upsert(forgotten).values(mark=mark).on_conflict_do_nothing())
             files, reports = erase(connection, rows)
-        for older in archive.folder.glob("catalog.before-*.sqlite"):
-            older.unlink()
+        # And once more: a reading room may have written lists before it could know.
+        snapshot.remove_all(archive.vectors)
+        for older in archive.folder.glob("catalog.before-*"):
+            older.unlink(missing_ok=True)
         _scrub(archive.catalog.path)
         for one in spaces.spaces(archive.catalog):
             VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()

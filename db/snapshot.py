@@ -128,6 +128,13 @@ def remove(folder: Path, space_id: int) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_all(folder: Path) -> None:
+    """Deletes everything that is derived from vectors, those of spaces that are no more too."""
+    for path in folder.glob("*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
 def _manifest(folder: Path, held: StoredSpace) -> Manifest:
     """Raises OSError, ValueError, LookupError or TypeError where it is not what was written."""
     claims = json.loads((folder / f"{held.id}.json").read_text())

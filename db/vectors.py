@@ -252,20 +252,29 @@ class VectorIndex:
 
     def _build(self) -> None:
         try:
+            self._tried = len(self)
             found = snapshot.load(self._folder, self._held) if self._scan_ms() >= SLOW_MS else None
             if found is None:
                 return
             # From the snapshot, which stays as it is: no lock is held, and what came since is caught up with.
-            self._tried = len(found.live)
             built = approximate.build(self._held, found.rows, found.ids[0], found.live)
             if built is not None:
                 with suppress(OSError):  # a full disk: it is built again at the next start
                     approximate.save(self._folder, self._held.id, built)
+                if self._outdated(found.generation):
+                    # Films may have been forgotten meanwhile: none of their vectors is left on the disk.
+                    approximate.remove(self._folder, self._held.id)
                 with self._lock:
                     self._approximate = built
                     self._catch_up()
         finally:
             self._building.release()
+
+    def _outdated(self, generation: int) -> bool:
+        try:
+            return spaces.stamp(self._catalog, self._held.id).generation != generation
+        except FilmroomError:
+            return True
 
     def _scan_ms(self) -> float:
         spent = []

@@ -303,3 +303,33 @@ def test_forgetting_beside_searches(told: Terminal) -> None:
     looking.join()
     assert faults == []
     assert examine(archive).faults == ()
+
+
+def test_what_a_killed_builder_left_goes_too(told: Terminal) -> None:
+    archive = Archive.open(told.archive)
+    anna = traces(archive, "Anna")
+    (one,) = spaces.spaces(archive.catalog)
+    vector = anna[f"{of(archive, 'Anna')[0].id} vector"]
+    archive.vectors.mkdir(exist_ok=True)
+    for name in (
+        f"vectors/lists-{one.id}.faiss.4711.part",
+        "vectors/99-7-4711.rows.npy",
+        "catalog.before-0003.sqlite.part",
+    ):
+        (told.archive / name).write_bytes(vector)
+    archive.catalog.close()
+    told("forget", "--patient", anna["patient"].decode(), "--yes")
+    assert told.code == 0, told.err
+    assert holding(told.archive, anna) == set()
+
+
+def test_searches_that_name_others_are_kept(told: Terminal) -> None:
+    """UIDs are often numbered on: one is the beginning of another."""
+    archive = Archive.open(told.archive)
+    anna = of(archive, "Anna")
+    uid = anna[0].tags.study_uid
+    for query in (f"study:{uid}", f'opacity "{uid}"', f"study:{uid}4", f"study:{uid}.99", f"study:9{uid}"):
+        say.save_search(archive.catalog, query, query)
+    forgetting.forget(archive, [one.id for one in anna])
+    left = {one.query for one in say.saved_searches(archive.catalog) if str(uid) in one.query}
+    assert left == {f"study:{uid}4", f"study:{uid}.99", f"study:9{uid}"}

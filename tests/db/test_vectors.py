@@ -17,6 +17,7 @@ from sqlalchemy import insert, update
 
 from db import approximate, ingest, listing, rows, snapshot, spaces, vectors
 from db.archive import Archive
+from db.catalog import touch_generation
 from db.glance import glance
 from db.listing import Seen
 from db.records import Space, State, Tags
@@ -200,6 +201,39 @@ def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: 
         found = one.search(queries, 10)
         assert np.mean([np.isin(*pair).mean() for pair in zip(exact.film_ids, found.film_ids, strict=True)]) >= 0.99
         assert np.allclose(found.scores[:, 0], 1.0, atol=2e-3), "what is found is scored exactly"
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_fast_archive_is_timed_once(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "SLOW_MS", 1e9)
+    approximate.remove(crowd.archive.vectors, crowd.space_id)
+    index = crowd.open()
+    builder = index.keep_fast()
+    assert builder is not None
+    builder.join()
+    assert index.approximation is None
+    assert index.keep_fast() is None, "every search would time it again"
+
+
+@pytest.mark.usefixtures("slow")
+def test_lists_that_outlive_a_vector_are_not_kept(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A film may be forgotten while they are made of a snapshot that still holds it."""
+    save = approximate.save
+
+    def late(folder: Path, space_id: int, built: approximate.Approximate) -> None:
+        with crowd.archive.catalog.write() as connection:
+            touch_generation(connection, {space_id})
+        save(folder, space_id, built)
+
+    monkeypatch.setattr(approximate, "save", late)
+    approximate.remove(crowd.archive.vectors, crowd.space_id)
+    index = crowd.open()
+    index.save()
+    builder = index.keep_fast()
+    assert builder is not None
+    builder.join()
+    assert index.approximation is not None
+    assert not list(crowd.archive.vectors.glob("lists-*"))
 
 
 @pytest.mark.usefixtures("slow")

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import zipfile
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,8 @@ def backup(archive: Archive, target: Path) -> Copied:
                 os.fsync(out.fileno())
         os.replace(aside, target)
     except (OSError, sqlite3.OperationalError) as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be none
+            aside.unlink()
         said = getattr(error, "strerror", None) or error
         raise BadInput(f"the backup cannot be written ({said})", where=target, fix="Name another place.") from error
     return Copied(films, _megabytes(target))

@@ -14,6 +14,9 @@ FEW = 8_000_000
 """Numbers (rows times dimension) up to which numpy is as fast as FAISS: 31,000 films of 256. To import FAISS takes
 longer than to scan them."""
 
+GPU_DEEP = 2048
+"""FAISS finds no more than so many rows at once on a GPU."""
+
 TOGETHER = 16
 """Queries from which one matrix product over unpacked blocks is faster than a scan for each."""
 
@@ -152,10 +155,10 @@ class GpuRows:
     def scan(
         self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        if keep is None:
+        if keep is None and k <= GPU_DEEP:
             found: tuple[NDArray[np.float32], NDArray[np.int64]] = self._index.search(queries, k)
             return found
-        rows = np.flatnonzero(keep)
+        rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
         scores, at = best(queries @ self.take(rows).T, k)
         return scores, np.where(at >= 0, rows[at], -1)
 

@@ -86,10 +86,14 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
     earlier = export.find(space.fingerprint, device=device)
     if earlier is not None:
         return earlier
+    if space.model in known:
+        raise ModelUnavailable(
+            "this model has changed since the archive was embedded",
+            where=space.model,
+            fix=f"Run `filmroom index FOLDER --model {space.model}` on the same folders: nothing else is lost.",
+        )
     raise ModelUnavailable(
-        "this model has changed since the archive was embedded"
-        if space.model in known
-        else "the archive was embedded with a model that is not known here",
+        "the archive was embedded with a model that is not known here",
         where=space.model,
         fix="Make it known: filmroom models add FOLDER; or index the archive again with another model.",
     )

@@ -95,6 +95,8 @@ def test_a_folder_that_holds_something_is_left_alone(indexed: Terminal, tmp_path
     indexed("restore", tmp_path / "one", indexed.archive)
     assert indexed.code == 1
     assert "something there already" in indexed.err
+    indexed("backup", tmp_path / "one" / "two")
+    assert "the backup cannot be written" in indexed.err
     (tmp_path / "empty").mkdir()
     indexed("restore", tmp_path / "one", tmp_path / "empty")
     assert indexed.code == 0, indexed.err

@@ -85,6 +85,8 @@ class FakeGpu(faiss.IndexFlatIP):
         super().__init__(dim)
 
     def search(self, queries: NDArray[np.float32], k: int) -> Any:
+        if k > rows.GPU_DEEP:
+            raise RuntimeError("GPU index only supports min/max-K selection up to 2048")
         return super().search(queries, k)
 
 
@@ -99,6 +101,19 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
         monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
     return str(request.param)
+
+
+@pytest.mark.parametrize("per_film", [1, 4])
+@pytest.mark.usefixtures("kind")
+def test_all_films_can_be_ranked(tmp_path: Path, per_film: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "GPU_DEEP", 32)
+    bench = make_bench(tmp_path, 50, per_film)
+    index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors)
+    query = unit(np.random.default_rng(6), 1, DIM)
+    for k, within in ((50, None), (16, np.arange(1, 41))):
+        found = index.search(query, k, within)
+        scores = (bench.vectors @ query[0]).max(axis=1)[: 50 if within is None else 40]
+        assert np.allclose(found.scores[0], np.sort(scores)[::-1][:k], atol=2e-3)
 
 
 @pytest.mark.parametrize("per_film", [1, 4])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from db.catalog import Catalog
@@ -231,8 +231,8 @@ def unjudge(catalog: Catalog, given: Judgement) -> None:
 
 
 def judgements(catalog: Catalog, query: str | None = None) -> list[Judgement]:
-    """Oldest first."""
-    statement = select(judgement).order_by(judgement.c.judged_at, judgement.c.query, judgement.c.film_id)
+    """Oldest first; within a second as they were given, since the last one is what Undo takes back."""
+    statement = select(judgement).order_by(judgement.c.judged_at, literal_column("judgement.rowid"))
     if query is not None:
         statement = statement.where(judgement.c.query == query)
     with catalog.read() as connection:

@@ -141,7 +141,7 @@ def test_status_and_models_count_the_same_films(indexed: Terminal) -> None:
 
 def test_doctor_finds_a_torn_index_and_repairs_it(indexed: Terminal) -> None:
     assert "agree" in indexed("doctor")
-    (torn,) = (indexed.archive / "vectors").glob("*.faiss")
+    (torn,) = (indexed.archive / "vectors").glob("*.rows.npy")
     torn.write_bytes(torn.read_bytes()[:50])
     assert "missing or damaged" in indexed("doctor")
     assert indexed.code == 1

@@ -177,6 +177,7 @@ def test_ten_films_are_judged_by_keys(tab: Any, room: Room) -> None:
         tab.wait_for_selector("[data-act=invert]:enabled")
         tab.keyboard.press(str(done % 4))
         tab.get_by_text(f"{done} of 20 judged").wait_for()
+        settle(tab)
     assert [one.grade for one in annotations.judgements(catalog, "large effusion")] == [n % 4 for n in range(1, 11)]
     for one in annotations.judgements(catalog):
         annotations.unjudge(catalog, one)

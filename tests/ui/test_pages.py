@@ -199,18 +199,30 @@ def test_a_film_whose_file_is_gone_falls_back_to_its_thumbnail(
 def test_judging_counts_undoes_and_writes_qrels(
     archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catalog = Archive.open(archive_folder).catalog
-    test = page(archive_folder, "judge", monkeypatch, judged="effusion")
+    catalog, query = Archive.open(archive_folder).catalog, "effusion on one side"
+    test = page(archive_folder, "judge", monkeypatch, judged=query)
     test.text_input(key="judge").set_value("ab").run()
     for grade in (3, 0, 1):
         test.button(key=f"grade-{grade}").click().run()
-    assert [one.grade for one in annotations.judgements(catalog, "effusion")] == [3, 0, 1]
+    assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0, 1]
     test.button(key="undo").click().run()
-    assert [one.grade for one in annotations.judgements(catalog, "effusion")] == [3, 0]
+    assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0]
     test = page(archive_folder, "evaluate", monkeypatch, set="Judgements made here")
     assert not test.warning
     assert any(metric.label == "nDCG@5" for metric in test.metric)
     for one in annotations.judgements(catalog):
+        annotations.unjudge(catalog, one)
+
+
+def test_grades_of_one_second_stand_in_the_order_in_which_they_were_given(
+    archive_folder: Path, numbered: list[int]
+) -> None:
+    catalog, query = Archive.open(archive_folder).catalog, "in one second"
+    for film in sorted(numbered[:6], reverse=True):
+        annotations.judge(catalog, annotations.Judgement(query, film, "ab", 1))
+    given = annotations.judgements(catalog, query)
+    assert [one.film_id for one in given] == sorted(numbered[:6], reverse=True)
+    for one in given:
         annotations.unjudge(catalog, one)
 
 
@@ -230,7 +242,7 @@ def test_a_collection_can_be_made_shown_and_deleted(
     test = page(archive_folder, "collections", monkeypatch)
     assert sorted(shown(test)) == sorted(numbered[:3])
     next(button for button in test.button if button.label.startswith("Delete")).click().run()
-    assert not annotations.collections(catalog)
+    assert "<i>cohort</i>" not in [one.name for one in annotations.collections(catalog)]
 
 
 def test_the_archive_page_names_what_was_rejected(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

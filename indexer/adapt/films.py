@@ -88,21 +88,29 @@ def truths(films: Sequence[TrainingFilm], said: Sequence[Statement], likeness: N
     return table
 
 
-def balance(table: Truth, films: Sequence[TrainingFilm]) -> NDArray[np.float32]:
+def balance(table: Truth, films: Sequence[TrainingFilm], said: Sequence[Statement]) -> NDArray[np.float32]:
     """(films, statements) weights: within a group, yes and no of a statement weigh the same in all, rare statements
-    less, unknown 0. So that where a film comes from never tells what it shows."""
+    less, unknown 0. So that where a film comes from never tells what it shows.
+
+    The films that deny a side, size or place count half for the finding with another one, and half for no such finding:
+    the second are many and easy, and would leave a large effusion the best answer to "small effusion".
+    """
     weights = np.zeros_like(table)
     groups = [film.group for film in films]
+    columns = {statement.claim: n for n, statement in enumerate(said) if statement.claim}
+    bare = [columns.get(Claim(s.claim.idea)) if s.claim and not s.claim.absent else None for s in said]
     for group in sorted(set(groups)):
         rows = np.array([g == group for g in groups])
-        for column in range(table.shape[1]):
+        for column, finding in enumerate(bare):
             yes, no = rows & (table[:, column] == 1), rows & (table[:, column] == 0)
             count = int(yes.sum())
             size = (min(max(count, 4), 60) / 60) ** 0.5
             if count:
                 weights[yes, column] = 0.5 * size / count
-            if no.any():
-                weights[no, column] = (0.5 if count else 0.15) * size / int(no.sum())
+            other = no & (table[:, finding] == 1) if finding is not None else np.zeros_like(no)
+            kinds = [kind for kind in (other, no & ~other) if kind.any()]
+            for kind in kinds:
+                weights[kind, column] = (0.5 if count else 0.15) * size / len(kinds) / int(kind.sum())
     counted = np.array([film.weight for film in films], np.float32)
     return weights * counted[:, None] * np.float32(len(table))
 

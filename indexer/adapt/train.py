@@ -129,7 +129,7 @@ def train(
         )
     texts = _Texts(model, tokenize, said, options)
     table = truths(films, said, texts.likeness)
-    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn])).to(options.device)
+    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], said)).to(options.device)
     truth = torch.from_numpy(table).to(options.device)
     lower, upper = split_tower(model.visual, options.frozen)
     maps = Maps(

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from db.errors import BadInput
 from indexer.adapt.augment import augment
-from indexer.adapt.films import TrainingFilm, balance, split, statements, truths
+from indexer.adapt.films import Statement, TrainingFilm, balance, split, statements, truths
 from indexer.adapt.losses import sigmoid_loss, softmax_loss
 from indexer.adapt.phantoms import phantom_film
 from indexer.adapt.run import adapt
@@ -100,11 +100,24 @@ def test_a_sentence_that_means_nearly_the_same_is_not_held_against_a_film() -> N
 
 def test_within_each_source_yes_and_no_weigh_the_same() -> None:
     table = np.array([[1], [0], [0], [1], [1], [0], [np.nan]], np.float32)
-    weights = balance(table, [replace(_said("x"), group=group) for group in "aaabbbb"])[:, 0]
+    films = [replace(_said("x"), group=group) for group in "aaabbbb"]
+    weights = balance(table, films, [Statement(("mass",), Claim("mass"))])[:, 0]
     for rows in (slice(0, 3), slice(3, 7)):
         yes, no = table[rows, 0] == 1, table[rows, 0] == 0
         assert weights[rows][yes].sum() == pytest.approx(weights[rows][no].sum())
     assert weights[6] == 0
+
+
+def test_the_other_size_of_a_finding_weighs_as_much_against_a_size_as_its_absence() -> None:
+    sizes = ["small", "large", *[None] * 6]
+    known = [
+        Facts((Claim("effusion", severity=size),)) if size else Facts((), frozenset({"effusion"})) for size in sizes
+    ]
+    films = [replace(_said("x"), facts=one, sentences=()) for one in known]
+    said = [Statement((str(n),), Claim("effusion", severity=size)) for n, size in enumerate((None, "small"))]
+    weights = balance(truths(films, said, None), films, said)[:, 1]
+    assert weights[1] == pytest.approx(weights[2:].sum())
+    assert weights[0] == pytest.approx(weights[1:].sum())
 
 
 def test_no_patient_is_on_both_sides() -> None:

@@ -157,7 +157,7 @@ def test_workers_end_with_their_parent(end: signal.Signals, tmp_path: Path) -> N
     while len(pids.read_text().split()) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     parent.send_signal(end)
-    parent.communicate(timeout=10)
+    parent.communicate(timeout=60)
     workers = {int(pid) for pid in pids.read_text().split()}
     deadline = time.monotonic() + 10  # a worker that is busy notices its time-out, 1.5 s and 2 s of grace
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:

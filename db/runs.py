@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, update
 
 from db.catalog import Catalog
 from db.glance import run_of
+from db.nameless import is_nameless
 from db.records import Counts, Outcome, Run, RunState
 from db.schema import file, film, root, run
 
@@ -57,6 +58,11 @@ class RejectedFile:
     reason: str
     remedy: str
     tried_at: int
+
+    @property
+    def forgotten(self) -> bool:
+        """Turned away on request; its path is not kept."""
+        return is_nameless(self.path)
 
 
 def rejected(catalog: Catalog, limit: int | None = None) -> list[RejectedFile]:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from db import ingest, listing, runs, snapshot, spaces
+from db import ingest, listing, nameless, runs, snapshot, spaces
 from db.archive import Archive
 from db.catalog import get_meta, learn_sizes, set_meta
 from db.chunks import chunked
 from db.errors import BadInput, FilmroomError, NotFound, Rejected
 from db.listing import Scope, Seen
+from db.nameless import Places
 from db.records import Counts, Outcome, RunState
 from db.vectors import VectorIndex
 from indexer.limits import Limits
@@ -63,6 +64,11 @@ class Summary:
     reasons: dict[str, int]
     seconds: float
     stopped: bool = False
+
+    @property
+    def fruitless(self) -> bool:
+        """Whether there were files, and every one was turned away."""
+        return 0 < self.counts.listed == self.counts.rejected
 
 
 OnProgress = Callable[[Counts], None]
@@ -130,6 +136,7 @@ class _Run:
         self._id = run_id
         self._counts = Counts()
         self._scopes: list[Scope] = []
+        self._forgotten: set[tuple[str, str]] = set()
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
     def take(self, path: Path) -> None:
@@ -137,10 +144,12 @@ class _Run:
         self._scopes.append(scope)
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
+        self._places = nameless.places(self._catalog, self._archive.patient_key(), scope)
+        shown: dict[str, str] = {}
         compared = listing.compare(
             self._catalog,
             scope,
-            _listed(scope, path, self._archive.folder, failed, unreadable),
+            _as_stored(_listed(scope, path, self._archive.folder, failed, unreadable), self._places, shown),
             space_id=self._space_id,
             retry=self._options.retry,
             unreadable=unreadable,
@@ -152,8 +161,12 @@ class _Run:
             duplicate=compared.duplicate,
             rejected=compared.rejected,
         )
-        self._reject(scope, [seen for seen in compared.work if seen.path in failed], failed)
-        self._embed(scope, [seen for seen in compared.work if seen.path not in failed])
+        again = {seen.path for seen in compared.work} & shown.keys()
+        nameless.drop(self._catalog, scope, again)
+        self._forgotten |= {(str(scope.root), stored) for stored in shown.keys() - again}
+        work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
+        self._reject(scope, [seen for seen in work if seen.path in failed], failed)
+        self._embed(scope, [seen for seen in work if seen.path not in failed])
         self._count(gone=listing.finish(self._catalog, scope))
 
     def save_index(self) -> None:
@@ -172,9 +185,14 @@ class _Run:
             one.reason
             for one in runs.rejected(self._catalog)
             for scope in self._scopes
-            if one.root == str(scope.root) and f"{one.path}/".startswith(f"{scope.prefix}/" if scope.prefix else "")
+            if one.root == str(scope.root) and self._is_within(scope, one)
         )
         return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped)
+
+    def _is_within(self, scope: Scope, one: runs.RejectedFile) -> bool:
+        if one.forgotten:
+            return (one.root, one.path) in self._forgotten
+        return f"{one.path}/".startswith(f"{scope.prefix}/" if scope.prefix else "")
 
     def _reject(self, scope: Scope, work: Sequence[Seen], failed: dict[str, Rejected]) -> None:
         results = [ingest.Result(seen, None, rejected=failed[seen.path]) for seen in work]
@@ -250,10 +268,19 @@ class _Run:
     def _commit(self, scope: Scope, results: Sequence[ingest.Result]) -> None:
         if not results:
             return
+        results = [self._nameless(scope, one) for one in results]
         tally = Counter(ingest.commit(self._catalog, scope, self._space_id, results))
         self._count(
             indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
         )
+
+    def _nameless(self, scope: Scope, result: ingest.Result) -> ingest.Result:
+        """What was forgotten on request leaves no path: it may hold a name."""
+        if result.rejected is None or result.rejected.reason != Refusal.FORGOTTEN.value[0]:
+            return result
+        stored = self._places.digest(result.seen.path)
+        self._forgotten.add((str(scope.root), stored))
+        return replace(result, seen=replace(result.seen, path=stored))
 
     def _count(self, **more: int) -> None:
         if any(more.values()):
@@ -278,6 +305,15 @@ def _listed(
             if os.path.isdir(scope.root / seen.path):
                 unreadable.append(seen.path)
         yield seen
+
+
+def _as_stored(listed: Iterable[Seen], places: Places, shown: dict[str, str]) -> Iterator[Seen]:
+    """Files of forgotten films stand in the catalog by a digest; `shown` tells their paths by it."""
+    for seen in listed:
+        stored = places.known(seen.path)
+        if stored is not None:
+            shown[stored] = seen.path
+        yield seen if stored is None else replace(seen, path=stored)
 
 
 def _hash(scope: Scope, seen: Seen) -> str | None:

@@ -168,6 +168,41 @@ def test_what_was_forgotten_stays_away_until_it_is_asked_for(
     assert (again["unchanged"], again["duplicate"]) == (3, 5)
 
 
+def test_a_path_that_holds_a_name_does_not_come_back_with_the_next_run(
+    told: Terminal, made: Path, tiny: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(made / "films", tmp_path / "archive of films")
+    model = ("--model", tiny, "--workers", 1)
+    key = str(of(Archive.open(told.archive), "Anna")[0].tags.patient_key)
+    told("forget", "--patient", key, "--yes")
+    for _ in range(2):
+        said = told("index", folder, *model)
+        assert "forgotten on request 3" in " ".join(said.split())
+    assert holding(told.archive, {"Anna": b"Anna"}) == set()
+    assert told.json("status")["files"]["rejected"] == 3  # type: ignore[index, call-overload]
+    (shown,) = {one["path"][:11] for one in told.json("rejected")}  # type: ignore[attr-defined]
+    assert shown == "(forgotten)"
+    assert told.json("index", folder / "Anna-Musterfrau", *model)["rejected"] == 2  # type: ignore[index, call-overload]
+    assert "forgotten on request" in told("index", folder / "Anna-Musterfrau", *model)
+    # What lies at such a place is told by itself again as soon as it is another file.
+    shutil.copy(folder / "Berta-Musterfrau" / "Berta-0.dcm", folder / "Anna-Musterfrau" / "Anna-0.dcm")
+    (folder / "Anna-Musterfrau" / "Anna-1.dcm").unlink()
+    for outcome in ("duplicate", "duplicate"):
+        counts = told.json("index", folder, *model)
+        assert isinstance(counts, dict)
+        assert (counts["listed"], counts["rejected"]) == (6, 1)
+        assert counts[outcome] == 5
+    assert len(told.json("rejected")) == 1  # type: ignore[arg-type]
+    # A folder above takes this one in; the digest is still of the same file.
+    (tmp_path / "archive of films" / "z" / "empty.dcm").touch()
+    counts = told.json("index", tmp_path / "archive of films" / "..", *model)
+    assert isinstance(counts, dict)
+    assert told.json("index", folder, *model)["rejected"] == 2  # type: ignore[index, call-overload]
+    assert examine(Archive.open(told.archive)).faults == ()
+    told("index", folder, *model, "--bring-back")
+    assert {one["reason"] for one in told.json("rejected")} == {"empty file"}  # type: ignore[attr-defined]
+
+
 def test_one_film_goes_and_the_others_of_its_study_keep_their_report(told: Terminal, tiny: Path) -> None:
     archive = Archive.open(told.archive)
     first, second = of(archive, "Anna")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from db.errors import BadInput, FilmroomError
 from search import care_commands, finding_commands, measure_commands, model_commands
@@ -119,9 +121,27 @@ def index(
         terminal.print_summary(done, kept.folder)
     if done.stopped:
         sys.exit(130)
+    if done.fruitless:
+        raise terminal.refusal(done, kept.folder)
 
 
-@app.command()
+class _Search(TyperCommand):
+    """A query may begin with a minus, as options do."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        begins = (one for one in args if one[:1] == "-" and one[1:2].isalpha() and (len(one) > 2 or not one.isascii()))
+        query = None if "--" in args else next(begins, None)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # The parser's errors are of another class in every version of typer; all have a message.
+            said = getattr(error, "message", None)
+            if query is not None and said:
+                ctx.fail(f"{said}\nA query that begins with - goes behind --: filmroom search -- {shlex.quote(query)}")
+            raise
+
+
+@app.command(cls=_Search)
 def search(
     query: Annotated[str, typer.Argument(help='Words, fields and "exact report words".')] = "",
     archive: ArchiveOption = None,
@@ -149,7 +169,7 @@ def search(
     if as_json:
         print_json(terminal.results_json(found))
     else:
-        terminal.print_results(found)
+        terminal.print_results(found, searcher.archive.folder)
 
 
 @app.command()
@@ -164,7 +184,7 @@ def label(
     from search.importing import import_labels
 
     terminal.print_imported(
-        import_labels(open_archive(archive).catalog, table, source=source), "labels", as_json=as_json
+        import_labels(open_archive(archive).catalog, table, source=source), "label", as_json=as_json
     )
 
 
@@ -190,13 +210,14 @@ def rejected(
     from db import runs
     from search import terminal
 
-    files = runs.rejected(open_archive(archive).catalog)
+    kept = open_archive(archive)
+    files = runs.rejected(kept.catalog)
     if csv is not None:
         terminal.write_rejected(csv, files)
     elif as_json:
         print_json([asdict(one) for one in files])
     else:
-        terminal.print_rejected(files)
+        terminal.print_rejected(files, kept.folder)
 
 
 @app.command()

@@ -30,7 +30,7 @@ def rows_of(connection: Connection, film_ids: Sequence[int]) -> list[Row[Any]]:
     missing = sorted(set(film_ids) - {row.id for row in found})
     if missing:
         said = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        raise NotFound("there is no such film", where=f"film {said}", fix="`filmroom search` prints the ids of films.")
+        raise NotFound("there is no such film", where=f"film {said}", fix="A search shows the ids of films.")
     return found
 
 

@@ -62,6 +62,11 @@ def put(catalog: Catalog, film_ids: Sequence[int], findings: Sequence[Finding], 
             connection.execute(done.on_conflict_do_nothing())
 
 
+def any_written(catalog: Catalog) -> bool:
+    with catalog.read() as connection:
+        return connection.scalar(select(finding.c.id).limit(1)) is not None
+
+
 def described_ids(catalog: Catalog, *, source: str) -> frozenset[int]:
     """The films that `source` was asked about."""
     with catalog.read() as connection:

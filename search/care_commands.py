@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from db.errors import BadInput
-from search.options import ArchiveOption, JsonOption, open_archive, print_json
+from search.counting import counted
+from search.options import ArchiveOption, JsonOption, open_archive, print_json, typed
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +30,9 @@ def backup(
     if as_json:
         print_json(asdict(done))
     else:
-        typer.echo(f"{done.films:,} films in {file}, {done.megabytes:,.1f} MB. Keep it as you keep the archive.")
+        typer.echo(
+            f"{counted(done.films, 'film')} in {file}, {done.megabytes:,.1f} MB. Keep it as you keep the archive."
+        )
 
 
 def restore(
@@ -44,7 +47,7 @@ def restore(
     if as_json:
         print_json(asdict(done))
     else:
-        typer.echo(f"{done.films:,} films restored. Search them: filmroom search WORDS --archive {folder}")
+        typer.echo(f"{counted(done.films, 'film')} restored. Search them: {typed('search WORDS', folder)}")
 
 
 def forget(
@@ -72,7 +75,7 @@ def forget(
     if ids and not yes:
         if as_json:
             raise BadInput("nobody can be asked", where="--json", fix="Add --yes.")
-        typer.confirm(f"Delete {_films(len(ids))} from {kept.folder} for good?", abort=True)
+        typer.confirm(f"Delete {counted(len(ids), 'film')} from {kept.folder} for good?", abort=True)
     done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
     if as_json:
         print_json(asdict(done))
@@ -80,7 +83,7 @@ def forget(
     if not done.films:
         typer.echo("No film was named. What earlier deletions left is overwritten.")
         return
-    typer.echo(f"{_films(done.films)} and {done.reports:,} reports are forgotten.")
+    typer.echo(f"{counted(done.films, 'film')} and {counted(done.reports, 'report')} are forgotten.")
     typer.echo(
         "Their own files are where they were. "
         + (
@@ -90,10 +93,6 @@ def forget(
         )
     )
     typer.echo("Backups, exports and models trained before still hold what they held.")
-
-
-def _films(count: int) -> str:
-    return "1 film" if count == 1 else f"{count:,} films"
 
 
 def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:

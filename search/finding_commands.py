@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.errors import BadInput
+from search.counting import counted
 from search.options import (
     ArchiveOption,
     JsonOption,
@@ -61,7 +62,7 @@ def report(
         from search.importing import import_reports
 
         terminal.print_imported(
-            import_reports(open_archive(archive).catalog, table, source=source), "reports", as_json=as_json
+            import_reports(open_archive(archive).catalog, table, source=source), "report", as_json=as_json
         )
         return
     if writer != CXRREPORTGEN:
@@ -93,20 +94,21 @@ def _describe(
     if as_json:
         print_json(asdict(done) | {"left_out": planned.left_out, "done_before": planned.done})
     elif planned.calls:
-        typer.echo(f"{done.calls:,} calls: {done.sentences:,} sentences, {done.boxes:,} boxes.")
+        wrote = f"{counted(done.sentences, 'sentence')}, {counted(done.boxes, 'box', 'boxes')}"
+        typer.echo(f"{counted(done.calls, 'call')}: {wrote}.")
         for film_id, why in done.failed[:10]:
             typer.echo(f"film {film_id}: {why}", err=True)
     if done.failed:
         if not as_json:
-            typer.echo(f"{len(done.failed):,} films have no findings. Run it again to try them again.", err=True)
+            typer.echo(f"Without findings: {counted(len(done.failed), 'film')}. Run it again to try again.", err=True)
         sys.exit(1)
 
 
 def _cost(planned: Plan, url: str) -> str:
-    said = f"{len(planned.calls):,} calls to {url}"
+    said = f"{counted(len(planned.calls), 'call')} to {url}"
     if planned.laterals:
         said += f", {planned.laterals:,} of them with the lateral of the study"
-    said += f". {planned.done:,} films were described before."
+    said += f". Described before: {counted(planned.done, 'film')}."
     out = ", ".join(f"{count:,} {why}" for why, count in planned.left_out.items())
     return f"{said} Left out: {out}." if out else said
 
@@ -131,7 +133,7 @@ def findings(
         if as_json:
             print_json(asdict(done))
         else:
-            typer.echo(f"{done.files:,} documents in {sr}. They name the patient as the films do.")
+            typer.echo(f"{counted(done.files, 'document')} in {sr}. They name the patient as the films do.")
             for film_id, why in done.failed[:10]:
                 typer.echo(f"film {film_id}: {why}", err=True)
         if done.failed and not done.files:
@@ -141,7 +143,7 @@ def findings(
     else:
         from search import model_terminal
 
-        model_terminal.print_findings(found)
+        model_terminal.print_findings(found, any_written=bool(found) or _any(archive))
 
 
 def _found(query: str, archive: Path | None, model: str | None, *, words: bool, k: int, every: bool) -> list[Said]:
@@ -155,6 +157,12 @@ def _found(query: str, archive: Path | None, model: str | None, *, words: bool, 
     from search.searcher import Searcher
 
     return sentences.by_meaning(Searcher.open(archive_folder(archive), model), query, k)
+
+
+def _any(archive: Path | None) -> bool:
+    from db.findings import any_written
+
+    return any_written(open_archive(archive).catalog)
 
 
 def _as_json(found: list[Said]) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.terminal import NOTICE, console
+from search.counting import counted
+from search.terminal import NOTICE, console, print_unplaced, some
 
 if TYPE_CHECKING:
     from search.comparing import Compared
@@ -36,9 +37,9 @@ def print_evaluation(done: Measured) -> None:
     table.add_section()
     for group, intervals in found.groups.items():
         row = [f"{intervals[name].value:.3f}" for name in found.measures]
-        table.add_row(Text(group), Text(f"mean of {intervals[found.measures[0]].n} queries", style="dim"), *row)
+        table.add_row(Text(group), Text(f"mean of {_queries(intervals[found.measures[0]].n)}", style="dim"), *row)
     means = [f"{found.mean[name].value:.3f}" for name in found.measures]
-    table.add_row("mean", f"{len(found.queries)} queries", *means, style="bold")
+    table.add_row("mean", _queries(len(found.queries)), *means, style="bold")
     for bound, said in (("low", "95 % interval from"), ("high", "to")):
         table.add_row("", said, *[f"{getattr(found.mean[name], bound):.3f}" for name in found.measures], style="dim")
     for baseline, values in found.baselines.items():
@@ -46,9 +47,9 @@ def print_evaluation(done: Measured) -> None:
     console.print(table)
     settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.settings().items())
     console.print(Text(f"{done.model}. {settings}. {NOTICE}", style="dim"))
-    _print_unplaced(done.missing, done.ambiguous, "judged names")
+    print_unplaced(done.missing, done.ambiguous, "judged name")
     if found.unjudged:
-        console.print(Text(f"{len(found.unjudged):,} queries have no relevant film here and are left out."))
+        console.print(Text(f"Left out, as no film here is relevant to it: {_queries(len(found.unjudged))}."))
 
 
 def print_comparison(done: Compared) -> None:
@@ -71,20 +72,23 @@ def print_comparison(done: Compared) -> None:
     console.print(table)
     left = len(found.only_a) + len(found.only_b)
     said = f", {left} that only one of them has left out" if left else ""
-    console.print(Text(f"{found.n} queries of both{said}. Gain {done.gain.value}. {found.test}. {NOTICE}", style="dim"))
+    console.print(
+        Text(f"{_queries(found.n)} of both{said}. Gain {done.gain.value}. {found.test}. {NOTICE}", style="dim")
+    )
 
 
 def print_made(done: MadeQrels, out: Path) -> None:
     groups = ", ".join(f"{name} {count}" for name, count in done.groups.items())
     grades = ", ".join(f"grade {grade} {count:,}" for grade, count in done.grades.items())
-    console.print(Text(f"{out}: {done.judgements:,} judgements of {done.documents:,} films ({grades})."))
-    console.print(Text(f"{done.queries:,} queries ({groups})."))
+    judged = counted(done.judgements, "judgement")
+    console.print(Text(f"{out}: {judged} of {counted(done.documents, 'film')} ({grades})."))
+    console.print(Text(f"{_queries(done.queries)} ({groups})."))
     for names, said in (
-        (done.unread, "queries name no finding that the films are judged by"),
-        (done.unjudged, "queries have no film that shows what they ask"),
+        (done.unread, "without a finding that the films are judged by"),
+        (done.unjudged, "without a film that shows what is asked"),
     ):
         if names:
-            console.print(Text(f"{len(names):,} {said}: {_some(names)}"))
+            console.print(Text(f"{_queries(len(names))} {said}: {some(names)}"))
 
 
 def print_screening(done: Screening) -> None:
@@ -101,7 +105,7 @@ def print_screening(done: Screening) -> None:
     among = f" that pass {done.where}" if done.where else ""
     console.print(
         Text(
-            f"{done.model}. {len(done.film_ids):,} films{among}; selected: score at least {done.threshold:g} "
+            f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; selected: score at least {done.threshold:g} "
             f"(similarity to prompts that say it minus to prompts that deny it). Intervals over "
             f"patients; mean and interval need five films with and five without the finding. {NOTICE}",
             style="dim",
@@ -135,17 +139,20 @@ def print_probed(done: Probed) -> None:
         console.print(Text(f"Calibration, said: observed (films): {bins}. Brier {report.brier:.3f}.", style="dim"))
         console.print(
             Text(
-                f"Learned from up to {report.train_films:,} films ({report.train_positives:,} with it); held out "
-                f"{report.test_films:,} ({report.test_positives:,} with it) of {report.test_patients:,} patients.",
+                f"Learned from up to {counted(report.train_films, 'film')} ({report.train_positives:,} with it); "
+                f"held out {report.test_films:,} ({report.test_positives:,} with it) of "
+                f"{counted(report.test_patients, 'patient')}.",
                 style="dim",
             )
         )
     for name, why in done.left_out.items():
         console.print(Text(f"{name}: left out. {why}"))
     if done.alone:
-        console.print(f"{done.alone:,} labelled films have no patient key: each counts as a patient of its own.")
+        console.print(
+            f"Labelled, without a patient key: {counted(done.alone, 'film')}, each counted as a patient of its own."
+        )
     console.print(Text(f"{done.model}. {NOTICE}", style="dim"))
-    _print_unplaced(done.missing, done.ambiguous, "labelled names")
+    print_unplaced(done.missing, done.ambiguous, "labelled name")
 
 
 def print_saved(found: Sequence[SavedProbe]) -> None:
@@ -185,9 +192,9 @@ def print_grounding(done: Grounding) -> None:
             style="dim",
         )
     )
-    _print_unplaced(done.missing, done.ambiguous, "films with boxes")
+    print_unplaced(done.missing, done.ambiguous, "film with boxes", "films with boxes")
     if done.unread:
-        console.print(Text(f"{len(done.unread):,} films could not be read: {_some(done.unread)}"))
+        console.print(Text(f"{counted(len(done.unread), 'film')} could not be read: {some(done.unread)}"))
 
 
 def _interval(found: Interval | None) -> tuple[str, str]:
@@ -196,14 +203,8 @@ def _interval(found: Interval | None) -> tuple[str, str]:
     return f"{found.value:.3f}", "too few films" if math.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def _print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str) -> None:
-    for names, said in ((missing, "match no film"), (ambiguous, "match several films")):
-        if names:
-            console.print(Text(f"{len(names):,} {what} {said}: {_some(names)}"))
+def _queries(count: int) -> str:
+    return counted(count, "query", "queries")
 
 
 def _table(*columns: str, words: Iterable[int] = (0, 1)) -> Table:

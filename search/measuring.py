@@ -15,6 +15,7 @@ from db import films, measured
 from db.errors import FilmroomError
 from db.records import Film
 from search.contamination import Contamination, contamination
+from search.counting import counted
 from search.evaluate import DEPTH, MEASURES, Evaluation, Gain, evaluate
 from search.report_page import Page, write_report
 from search.searcher import Searcher
@@ -154,13 +155,13 @@ def _collapsed(grades: Mapping[int, int], stands_for: Mapping[int, int]) -> dict
 def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> Page:
     space = searcher.held.space
     notes = [
-        f"Archive: {done.films:,} films",
+        f"Archive: {counted(done.films, 'film')}",
         f"Queries: {queries.name}; judgements: {qrels.name}",
         f"Space: {space.fingerprint[:12]}, {space.vectors} x {space.dim}",
     ]
     notes += [
-        f"{len(names):,} judged names {said}"
-        for names, said in ((done.missing, "match no film"), (done.ambiguous, "match several films"))
+        f"{counted(len(names), 'judged name')} {said}"
+        for names, said in ((done.missing, "matched no film"), (done.ambiguous, "matched several films"))
         if names
     ]
     return Page(

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.terminal import console, path_text
+from search.counting import counted
+from search.terminal import console, path_text, print_unplaced
 
 if TYPE_CHECKING:
     from search.import_vectors import ImportedVectors
@@ -49,9 +50,13 @@ def print_models(found: Sequence[ModelStatus]) -> None:
         console.print(Text(f"nDCG@5 as last measured on this archive, with {sets}.", style="dim"))
 
 
-def print_findings(found: Sequence[Said]) -> None:
+def print_findings(found: Sequence[Said], *, any_written: bool) -> None:
     if not found:
-        console.print("No sentence says so. What has been written: filmroom findings")
+        console.print(
+            "No sentence says so. All of them: filmroom findings"
+            if any_written
+            else "No model has described these films. One may: filmroom report --from cxrreportgen --endpoint URL"
+        )
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, right in (("film", True), ("score", True), ("boxes", True), ("sentence", False), ("file", False)):
@@ -65,11 +70,8 @@ def print_findings(found: Sequence[Said]) -> None:
 
 
 def print_imported_vectors(done: ImportedVectors) -> None:
-    console.print(f"{done.films:,} films have {done.vectors} x {done.dim} vectors of {done.model} now.")
-    for names, said in ((done.missing, "match no film"), (done.ambiguous, "match several films")):
-        if names:
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            console.print(Text(f"{len(names):,} names {said}: {shown}"))
+    console.print(Text(f"{counted(done.films, 'film')} with {done.vectors} x {done.dim} vectors of {done.model} now."))
+    print_unplaced(done.missing, done.ambiguous, "name")
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +44,12 @@ def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
 
     folder = archive_folder(archive)
     return Archive.create(folder) if create else Archive.open(folder)
+
+
+def typed(command: str, folder: Path) -> str:
+    """`filmroom COMMAND` as it is to be typed for the archive in `folder`, which has a name unless it is the usual."""
+    usual = os.path.abspath(archive_folder(None)) == os.path.abspath(folder)
+    return f"filmroom {command}" + ("" if usual else f" --archive {shlex.quote(str(folder))}")
 
 
 def print_json(value: object) -> None:

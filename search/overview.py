@@ -11,6 +11,7 @@ from db.archive import Archive, catalog_file, writer
 from db.errors import NotFound
 from db.glance import FirstLook, glance
 from db.records import Facet, FileCounts, Run
+from search.counting import counted
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def use_model(archive: Archive, name: str) -> str:
 
     kept = use(archive, name)
     total = films.count(archive.catalog)
-    part = "" if kept.films == total else f" It holds {kept.films:,} of {total:,} films so far."
+    part = "" if kept.films == total else f" It holds {kept.films:,} of {counted(total, 'film')} so far."
     words = "" if kept.space.has_text else " It has no text tower: it finds similar films only."
     return f"{name} answers from now on.{part}{words}"
 

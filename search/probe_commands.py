@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from db.errors import BadInput
+from search.counting import counted
 from search.options import (
     ArchiveOption,
     JsonOption,
@@ -66,7 +67,9 @@ def probe(
     else:
         measure_terminal.print_probed(done)
         if save is not None:
-            typer.echo(f'Kept as {save}, applied to {applied:,} films. Try: filmroom search "probe:{save}>0.8"')
+            typer.echo(
+                f'Kept as {save}, applied to {counted(applied or 0, "film")}. Try: filmroom search "probe:{save}>0.8"'
+            )
 
 
 @probe_app.command("list")
@@ -90,7 +93,9 @@ def probe_apply(
     from search.searcher import Searcher
 
     count = probes.apply(Searcher.open(archive_folder(archive), model), name)
-    print_json({"probe": name, "films": count}) if as_json else typer.echo(f"{name} is applied to {count:,} films.")
+    print_json({"probe": name, "films": count}) if as_json else typer.echo(
+        f"{name} is applied to {counted(count, 'film')}."
+    )
 
 
 @probe_app.command("remove")
@@ -99,5 +104,5 @@ def probe_remove(name: NameArgument, archive: ArchiveOption = None, as_json: Jso
     from search import probes
 
     count = probes.remove(open_archive(archive), name)
-    said = f"{name} is deleted, with its probabilities of {count:,} films."
+    said = f"{name} is deleted, with its probabilities of {counted(count, 'film')}."
     print_json({"probe": name, "films": count}) if as_json else typer.echo(said)

@@ -6,6 +6,7 @@ import math
 from html import escape
 from pathlib import Path
 
+from search.counting import counted
 from search.heads import Kind
 from search.page import NOTICE, Table, html_page, html_table, is_markdown, markdown_table, markdown_text
 from search.probe import CurvePoint, ProbeReport
@@ -22,7 +23,7 @@ def write_page(path: Path, found: Probed) -> None:
         f"Model: {found.model}",
         "Heads are fitted on stored vectors; training and held-out films share no patient",
         "AUC: mean of the draws, 95 % interval by bootstrap over held-out patients and draws",
-        *([f"{found.alone:,} films have no patient key: each counts as a patient"] if found.alone else []),
+        *([f"Without a patient key: {counted(found.alone, 'film')}, each counted as a patient"] if found.alone else []),
         *(f"{name}: left out. {why}" for name, why in found.left_out.items()),
     ]
     if is_markdown(path):
@@ -72,7 +73,7 @@ def _curve(report: ProbeReport) -> str:
         colour = _COLOURS[kind]
         marks.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for point in points:
-            said = f"{kind.value}, {point.films:,} films: {point.auc}"
+            said = f"{kind.value}, {counted(point.films, 'film')}: {point.auc}"
             marks.append(
                 f'<line x1="{x(point):.1f}" x2="{x(point):.1f}" y1="{_y(point.auc.low):.1f}" '
                 f'y2="{_y(point.auc.high):.1f}" stroke="{colour}" opacity=".5"/>'
@@ -96,7 +97,7 @@ def _calibration(report: ProbeReport) -> str:
     ]
     most = max(one.films for one in report.calibration)
     for one in report.calibration:
-        said = f"{one.films:,} films: said {one.said:.2f}, observed {one.observed:.2f}"
+        said = f"{counted(one.films, 'film')}: said {one.said:.2f}, observed {one.observed:.2f}"
         radius = 3 + 7 * math.sqrt(one.films / most)
         marks.append(
             f'<circle cx="{_LEFT + _WIDE * one.said:.1f}" cy="{_y(one.observed):.1f}" r="{radius:.1f}" '

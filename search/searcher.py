@@ -19,6 +19,7 @@ from db.records import Film, Filter
 from db.spaces import StoredSpace
 from db.vectors import VectorIndex
 from indexer.towers import Towers, no_text
+from search.advice import advice
 from search.choosing import choose, with_text
 from search.concepts import query_vector, unit
 from search.fusion import reciprocal_rank_fusion
@@ -51,13 +52,17 @@ class Hit:
 
 @dataclass(frozen=True)
 class Results:
-    """An answer. `total` counts the films that pass the filter, of which the hits are the best."""
+    """An answer. `total` counts the films that pass the filter, of which the hits are the best. `ranked_by` and
+    `denied` are what the query was understood to ask for and against; `advice`: what to ask where no film passes."""
 
     query: str
     model: str
     took_ms: float
     hits: tuple[Hit, ...]
     total: int
+    ranked_by: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 class Searcher:
@@ -113,8 +118,8 @@ class Searcher:
         self.index.refresh()
         if self._stays:
             self.index.keep_fast()
-        within = self._within(asked.filter, like, unlike)
         vector = self._vector(asked, like, unlike)
+        within = self._within(asked.filter, like, unlike)
         if vector is not None:
             within = self._searchable(within)
             total = len(self.index) if within is None else within.size
@@ -132,7 +137,16 @@ class Searcher:
         ranked = ranked[offset:wanted]
         hits = self._hits(ranked, vector, offset)
         text = query if isinstance(query, str) else query.text
-        return Results(text, self.model, 1000 * (time.perf_counter() - started), hits, total)
+        return Results(
+            text,
+            self.model,
+            1000 * (time.perf_counter() - started),
+            hits,
+            total,
+            ranked_by=asked.positive,
+            denied=asked.negated,
+            advice=() if total else advice(self.catalog, asked.filter),
+        )
 
     def rank(
         self, query: str | Query, *, k: int | None = None, within: NDArray[np.int64] | None = None
@@ -181,9 +195,11 @@ class Searcher:
                 raise BadInput(error.reason, where=one, fix=f"{error.remedy}.") from None
             batch = self.towers.preprocess.batch([done.films[0].prepared])
             return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
-        found = self.index.vectors(np.array([one]))
-        if not len(found):
-            raise NotFound("no film with this id has a vector of this model", where=one, fix="Run `filmroom index`.")
+        if one.bit_length() >= 64 or not len(found := self.index.vectors(np.array([one]))):
+            films.get(self.catalog, one)
+            raise NotFound(
+                f"this film has no vector of {self.model}", where=one, fix="Index its folder with this model."
+            )
         return unit(found[0].mean(axis=0))
 
     def _within(self, where: Filter, like: Sequence[int | Path], unlike: Sequence[int]) -> NDArray[np.int64] | None:

@@ -21,6 +21,8 @@ from rich.text import Text
 
 from db.errors import BadInput
 from db.records import Counts, Film
+from search.counting import counted
+from search.options import typed
 
 if TYPE_CHECKING:
     from db.doctor import Examination
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 """What is redirected to a file or a pipe has no width of its own: wide enough that no column is cut."""
+
+_FEW = 20
 
 NOTICE = "Research use only, not for diagnosis."
 
@@ -66,10 +70,17 @@ def label_names(film: Film) -> list[str]:
     return list(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5 and one.source != "probe"))
 
 
-def print_results(found: Results) -> None:
+def print_results(found: Results, archive: Path) -> None:
     if not found.hits:
-        console.print("No film passes these filters. Loosen one of them, or see what there is: filmroom status")
+        for said in found.advice:
+            console.print(Text(said))
+        _print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
         return
+    if found.denied:
+        against = f"gainst: {', '.join(found.denied)}."
+        console.print(
+            Text(f"Ranked by: {', '.join(found.ranked_by)}; a{against}" if found.ranked_by else f"Ranked a{against}")
+        )
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
     for hit in found.hits:
         table.add_row(
@@ -83,7 +94,8 @@ def print_results(found: Results) -> None:
         )
     console.print(table)
     console.print(
-        f"{len(found.hits)} of {found.total:,} films, {found.model}, {found.took_ms:.0f} ms. {NOTICE}", style="dim"
+        f"{len(found.hits)} of {counted(found.total, 'film')}, {found.model}, {found.took_ms:.0f} ms. {NOTICE}",
+        style="dim",
     )
 
 
@@ -119,7 +131,8 @@ def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
         if known != counts.listed:
             began, start = time.monotonic(), counts.done
         rate = (counts.done - start) / max(1e-3, time.monotonic() - began)
-        said = f"{rate:.1f}/s" if counts.done > start else ""
+        # A few files say more of how long it took to begin than of how fast it goes.
+        said = f"{rate:.1f} files/s" if counts.done >= start + _FEW else ""
         bar.update(task, total=counts.listed, completed=counts.done, rate=said)
 
     try:
@@ -147,31 +160,61 @@ def print_summary(done: Summary, archive: Path) -> None:
         console.print("Nothing was found there: no film is added, and none is taken away.")
     if done.stopped:
         console.print("Stopped. What was done is kept: run the same command again to go on.")
-    elif counts.rejected:
-        console.print("What to do about rejected files: filmroom rejected")
+    elif counts.rejected and not done.fruitless:
+        _print_command("What to do about rejected files:", "rejected", archive)
+
+
+def refusal(done: Summary, archive: Path) -> BadInput:
+    """Why a run that was to index files has indexed none."""
+    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in done.reasons.items())
+    if done.counts.listed == 1:
+        return BadInput(
+            f"the one file listed was rejected ({', '.join(done.reasons)})", fix=f"See it: {typed('rejected', archive)}"
+        )
+    return BadInput(
+        f"all {done.counts.listed:,} files listed were rejected: {reasons}",
+        fix=f"See them: {typed('rejected', archive)}",
+    )
+
+
+def _print_command(said: str, command: str, archive: Path) -> None:
+    """What to type next, on a line that is never broken: it can be copied."""
+    console.print(Text(f"{said} {typed(command, archive)}"), soft_wrap=True)
 
 
 def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     if as_json:
         console.print_json(json.dumps(asdict(done)), indent=None)
         return
-    console.print(f"{done.rows:,} rows: {done.added:,} {what} for {done.films:,} films.")
-    for names, said in ((done.missing, "match no film"), (done.ambiguous, "match several films")):
+    console.print(
+        f"{counted(done.rows, 'row')}: {counted(done.added, what)} for {counted(done.films, 'film')}.",
+    )
+    print_unplaced(done.missing, done.ambiguous, "name")
+
+
+def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:
+    """The first of the names that could not be given to one film."""
+    for names, said in ((missing, "matched no film"), (ambiguous, "matched several films")):
         if names:
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            console.print(Text(f"{len(names):,} {said}: {shown}"))
+            console.print(Text(f"{counted(len(names), what, many)} {said}: {some(names)}"))
+
+
+def some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def print_status(found: Status) -> None:
     console.print(Text(found.archive, style="bold"))
     files = found.files
     console.print(
-        f"{found.films:,} films, {found.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
+        f"{counted(found.films, 'film')}, {found.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
         f"{files.duplicate:,} duplicate, {files.rejected:,} rejected, {files.gone:,} gone."
     )
     for one in found.models:
-        part = "" if one.complete else f" of {found.films:,} films; index again to complete it"
-        console.print(Text(f"Model {one.model}: {one.films:,} films{part} ({one.vectors} x {one.dim})"))
+        held = counted(one.films, "film")
+        if not one.complete:
+            held = f"{one.films:,} of {counted(found.films, 'film')}; index again to complete it"
+        console.print(Text(f"Model {one.model}: {held} ({one.vectors} x {one.dim})"))
         if (look := one.first_look) is not None:
             console.print(
                 f"  First look into {look.probes} of {look.lists} lists: recall@10 {look.recall:.3f} of the exact "
@@ -181,10 +224,10 @@ def print_status(found: Status) -> None:
         console.print(Text(f"Folder {root}"))
     _print_facets("Views", found.views)
     _print_facets("Labels", found.labels)
-    console.print(f"{found.labelled:,} films have labels, {found.reports:,} reports.")
+    console.print(f"Labels on {counted(found.labelled, 'film')}, {counted(found.reports, 'report')}.")
     if found.burned_in:
-        said = f"{found.burned_in:,} films may have words burned into their pixels. See them: filmroom search"
-        console.print(f"{said} has:burned-in")
+        said = f"Perhaps with words burned into their pixels: {counted(found.burned_in, 'film')}. See them:"
+        _print_command(said, "search has:burned-in", Path(found.archive))
     if found.writer:
         console.print(Text(f"Writing now: {found.writer}"))
     for run in found.runs:
@@ -199,7 +242,7 @@ def _print_facets(name: str, found: Sequence[Any]) -> None:
         console.print(Text(f"{name}: {shown}"))
 
 
-def print_rejected(files: Sequence[RejectedFile]) -> None:
+def print_rejected(files: Sequence[RejectedFile], archive: Path) -> None:
     if not files:
         console.print("No file is rejected.")
         return
@@ -207,7 +250,11 @@ def print_rejected(files: Sequence[RejectedFile]) -> None:
     for one in files:
         table.add_row(path_text(one.path), one.stage, Text(one.reason), Text(one.remedy))
     console.print(table)
-    console.print("Try them again: filmroom index FOLDER --retry")
+    forgotten = sum(one.forgotten for one in files)
+    if forgotten < len(files):
+        _print_command("Try them again:", "index FOLDER --retry", archive)
+    if forgotten:
+        _print_command("Take what was forgotten on request:", "index FOLDER --bring-back", archive)
 
 
 def print_duplicates(files: Sequence[DuplicateFile]) -> None:
@@ -240,11 +287,11 @@ def write_rejected(path: Path, files: Sequence[RejectedFile]) -> None:
 
 def print_examination(found: Examination) -> None:
     for one in found.spaces:
-        console.print(Text(f"{one.space.model}: {one.films:,} of {found.films:,} films"))
+        console.print(Text(f"{one.space.model}: {one.films:,} of {counted(found.films, 'film')}"))
     for fault in found.faults:
         console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
     if found.healthy:
-        console.print(f"{found.films:,} films: catalog, vectors and index agree.")
+        console.print(f"{counted(found.films, 'film')}: catalog, vectors and index agree.")
 
 
 @contextmanager
@@ -270,7 +317,7 @@ def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None],
 
 
 def print_adapted(name: str, out: Path, count: int) -> None:
-    console.print(Text(f"{name}: trained on {count:,} films, in {out}. Its figures: {out / 'MODEL_CARD.md'}"))
+    console.print(Text(f"{name}: trained on {counted(count, 'film')}, in {out}. Its figures: {out / 'MODEL_CARD.md'}"))
     console.print(Text(f"Next: filmroom index FOLDER --model {out}"))
 
 

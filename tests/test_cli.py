@@ -183,7 +183,7 @@ def test_a_fault_is_one_line_with_the_next_step(
 def test_faults_within_an_archive(indexed: Terminal, tmp_path: Path) -> None:
     for command, said in (
         (["search", "colour:red"], "colour"),
-        (["search", "edema", "--like", "999"], "no film with this id"),
+        (["search", "edema", "--like", "999"], "no film has this id"),
         (["search", "edema", "--like", str(tmp_path / "missing.dcm")], "cannot be read"),
         (["label", str(tmp_path / "none.csv")], "none.csv"),
         (["evaluate", "--queries", "x", "--qrels", "y", "--gain", "huge"], "not a gain"),

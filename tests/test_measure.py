@@ -98,7 +98,7 @@ def test_a_probe_of_the_archives_labels(indexed: Terminal, tmp_path: Path) -> No
     out = indexed("probe", "--label", "Edema")
     assert indexed.code == 0, indexed.err
     assert "Calibration" in out
-    assert f"{COUNT} labelled films have no patient key" in out
+    assert f"Labelled, without a patient key: {COUNT} films" in out
 
 
 def test_a_probe_belongs_to_its_model(indexed: Terminal, shared: Path, other: Path, tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_film_must_be_named_once(indexed: Terminal, tmp_path: Path, films: Fil
     found = as_json(indexed, "evaluate", *files)
     assert (found["missing"], found["ambiguous"]) == (["nobody"], ["same"])
     out = indexed("evaluate", *files)
-    assert "1 judged names match no film: nobody" in out
-    assert "1 judged names match several films: same" in out
+    assert "1 judged name matched no film: nobody" in out
+    assert "1 judged name matched several films: same" in out
 
 
 def test_runs_are_compared(indexed: Terminal, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_qrels_of_a_set_in_any_encoding(indexed: Terminal, tmp_path: Path, encod
     made = as_json(indexed, *command)
     assert (made["queries"], made["unread"], made["unjudged"]) == (1, ["x"], ["n"])
     assert sum(read_qrels(tmp_path / "qrels")["e"].values()) == 12
-    assert "name no finding" in indexed(*command)
+    assert "without a finding that the films are judged by: x" in indexed(*command)
 
 
 def test_heat_maps_are_compared_with_boxes(indexed: Terminal, shared: Path, tmp_path: Path) -> None:

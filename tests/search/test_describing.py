@@ -60,7 +60,7 @@ def test_a_study_is_one_call_and_its_findings_are_kept_in_the_films_own_shares(
     terminal("index", study, "--model", tiny)
     said = json.loads(_describe(terminal, server, "--yes", "--json").splitlines()[-1])
     assert terminal.code == 0, terminal.err
-    assert "1 calls to" in terminal.err
+    assert "1 call to" in terminal.err
     assert "1 of them with the lateral of the study" in terminal.err
     assert (said["calls"], said["sentences"], said["boxes"], said["failed"]) == (1, 3, 3, [])
     assert said["left_out"] == {
@@ -80,7 +80,7 @@ def test_a_study_is_one_call_and_its_findings_are_kept_in_the_films_own_shares(
     assert kept[2]["boxes"] == []
     _describe(terminal, server, "--yes")
     assert "0 calls to" in terminal.err
-    assert "2 films were described before" in terminal.err
+    assert "Described before: 2 films" in terminal.err
     assert server.calls == 1
 
 
@@ -97,7 +97,7 @@ def test_films_are_sent_only_when_told_to_and_the_limit_holds_and_is_resumed(
     assert server.calls == 2
     _describe(terminal, server, "--yes")
     assert server.calls == 5
-    assert "2 films were described before" in terminal.err
+    assert "Described before: 2 films" in terminal.err
 
 
 def test_sentences_are_found_by_words_by_meaning_and_as_a_field(
@@ -200,7 +200,7 @@ def test_an_endpoint_that_stays_down_ends_the_run_and_what_was_done_is_kept(
     assert isinstance(kept, list)
     assert len(kept) == 3, "one film's, whole"
     _describe(terminal, server, "--yes")
-    assert "1 films were described before" in terminal.err
+    assert "Described before: 1 film." in terminal.err
 
 
 def test_an_endpoint_that_does_not_answer_in_time_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

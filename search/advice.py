@@ -1,0 +1,41 @@
+"""What to ask instead, where a filter names what no film of the archive has."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from db.catalog import Catalog
+from db.films import facets
+from db.filters import LATERALS
+from db.records import Filter
+
+_FACETS = (
+    ("view", "view", "views"),
+    ("modality", "modality", "modalities"),
+    ("body", "body_part", "body_parts"),
+    ("sex", "sex", "sexes"),
+    ("label", "label", "labels"),
+)
+_SHOWN = 12
+
+
+def advice(catalog: Catalog, where: Filter) -> tuple[str, ...]:
+    """A sentence for each value of the filter that no film has, with those that are nearest to it, else those that
+    there are. A few counts over the archive: for answers without a film."""
+    said = []
+    for field, facet, attribute in _FACETS:
+        wanted = getattr(where, attribute)
+        known = [one.value for one in facets(catalog, facet)] if wanted else []
+        lower = {value.lower(): value for value in known}
+        for value in wanted:
+            if any(one.lower() in lower for one in LATERALS.get(value.upper(), (value,))):
+                continue
+            near = get_close_matches(value.lower(), lower, n=3, cutoff=0.7)
+            if near:
+                more = f"Did you mean {' or '.join(lower[one] for one in near)}?"
+            else:
+                more = (
+                    f"There are: {', '.join(known[:_SHOWN])}{', ...' if len(known) > _SHOWN else '.'}" if known else ""
+                )
+            said.append(f"No film has {field}:{value}. {more}".rstrip())
+    return tuple(said)

@@ -1,0 +1,165 @@
+"""What the terminal advises can be done as it stands, and what it counts is said in English."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from db.archive import Archive
+from db.films import everyone
+from tests.conftest import write_film
+from tests.indexer import dicom_files
+from tests.terminal import Terminal
+
+Films = Callable[..., Path]
+
+
+@pytest.fixture
+def indexed(terminal: Terminal, films: Films, tiny: Path) -> Terminal:
+    terminal("index", films(3), "--model", tiny)
+    assert terminal.code == 0, terminal.err
+    return terminal
+
+
+def test_a_hint_names_the_archive_where_one_was_named(
+    terminal: Terminal, films: Films, tiny: Path, tmp_path: Path
+) -> None:
+    folder = films(1)
+    (folder / "empty.dcm").touch()
+    there = tmp_path / "an archive"
+    assert f"filmroom rejected --archive '{there}'\n" in terminal("index", folder, "--model", tiny, "--archive", there)
+    assert f"--retry --archive '{there}'\n" in terminal("rejected", "--archive", there)
+    assert f"filmroom status --archive '{there}'\n" in terminal("search", "tag:none", "--archive", there)
+    assert "filmroom rejected\n" in terminal("index", folder, "--model", tiny), "the usual one needs no name"
+
+
+def test_what_was_forgotten_is_brought_back_by_its_own_option(
+    indexed: Terminal, films: Films, tiny: Path, tmp_path: Path
+) -> None:
+    (one, *_) = everyone(Archive.open(indexed.archive).catalog)
+    indexed("forget", one.id, "--yes")
+    indexed("index", tmp_path / "films", "--model", tiny)
+    said = indexed("rejected")
+    assert "--bring-back" in said.splitlines()[-1]
+    assert "--retry" not in said
+    (tmp_path / "films" / "empty.dcm").touch()
+    indexed("index", tmp_path / "films", "--model", tiny)
+    said = indexed("rejected")
+    assert "filmroom index FOLDER --retry\n" in said
+    assert "filmroom index FOLDER --bring-back\n" in said
+
+
+def test_a_film_that_is_not_there_is_said_so_in_words_for_any_door(indexed: Terminal) -> None:
+    for option in ("--like", "--unlike"):
+        for number in ("99999", "9" * 30):
+            indexed("search", option, number)
+            assert indexed.code != 0
+            assert "film" in indexed.err
+            assert "`" not in indexed.err, "an index run would bring no such film"
+            assert "unexpected fault" not in indexed.err
+    indexed("search", "--like", "99999")
+    assert indexed.err == "filmroom: 99999: no film has this id. A search shows the ids of films.\n"
+
+
+def test_findings_that_nobody_wrote(indexed: Terminal) -> None:
+    for query in ((), ("effusion", "--words")):
+        said = indexed("findings", *query)
+        assert "--from cxrreportgen" in said
+        assert "filmroom findings" not in said
+
+
+def test_a_query_says_how_it_was_understood_where_it_denies(indexed: Terminal) -> None:
+    said = indexed("search", "effusion -k")
+    assert "Ranked by: effusion; against: k." in " ".join(said.split())
+    assert "Ranked against: pleural effusion." in " ".join(indexed("search", "no pleural effusion").split())
+    assert "Ranked" not in indexed("search", "effusion")
+
+
+@pytest.mark.parametrize("query", ["-effusion", "-effusion -edema", "-kyphosis", "-é"])
+def test_a_query_that_begins_with_a_minus(indexed: Terminal, query: str) -> None:
+    assert "Ranked against" in indexed("search", "--", query)
+    indexed("search", query)
+    assert indexed.code == 2
+    assert f"filmroom search -- {shlex.quote(query)}\n" in indexed.err
+
+
+def test_an_option_that_is_misspelt_is_no_query(indexed: Terminal) -> None:
+    indexed("search", "effusion", "--per-studdy")
+    assert indexed.code == 2
+    assert "--per-study" in indexed.err
+    assert "filmroom search -- " not in indexed.err
+
+
+def test_one_is_one(terminal: Terminal, tiny: Path, tmp_path: Path) -> None:
+    write_film(tmp_path / "films" / "one.png", 1)
+    terminal("index", tmp_path / "films", "--model", tiny)
+    (tmp_path / "labels.csv").write_text("film,label\none,edema\nnobody,edema\n")
+    (tmp_path / "reports.csv").write_text("film,report\none,Edema.\n")
+    (tmp_path / "q.tsv").write_text("a\tedema\nb\tnothing\n")
+    (tmp_path / "qrels").write_text("a 0 one 1\na 0 lost 1\nb 0 one 0\n")
+    said = terminal("label", tmp_path / "labels.csv") + terminal("report", tmp_path / "reports.csv")
+    for command in (
+        ("status",),
+        ("search", "edema"),
+        ("search", "label:edema"),
+        ("doctor",),
+        ("evaluate", "--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels"),
+        ("backup", tmp_path / "file"),
+        ("restore", tmp_path / "file", tmp_path / "restored"),
+        ("models", "use", "tiny"),
+        ("models", "remove", "tiny", "--vectors"),
+        ("forget", 1, "--yes"),
+    ):
+        said += terminal(*command)
+        assert terminal.code == 0, (command, terminal.err)
+    wrong = [line for line in said.splitlines() if any(f" {word}" in f" {line}" for word in _WRONG)]
+    assert not wrong
+
+
+_WRONG = [f"1 {word}" for word in ("films", "reports", "queries", "names", "judged names", "labels", "rows", "vectors")]
+
+
+def test_a_film_that_none_passes_is_told_what_there_is(terminal: Terminal, tiny: Path, tmp_path: Path) -> None:
+    for name, view in (("a", "AP"), ("b", "PA")):
+        film = dicom_files.dicom(dicom_files.ramp(64, 64), ViewPosition=view, SOPInstanceUID=f"1.2.{ord(name)}")
+        (tmp_path / "films").mkdir(exist_ok=True)
+        (tmp_path / "films" / f"{name}.dcm").write_bytes(film)
+    terminal("index", tmp_path / "films", "--model", tiny, "--workers", 1)
+    terminal("label", _table(tmp_path / "labels.csv", "film,label\na,pleural effusion\nb,edema\n"))
+    said = " ".join(terminal("search", "edema view:XYZ").split())
+    assert "No film has view:XYZ. There are: AP, PA." in said
+    assert 'No film has label:efusion. Did you mean label:"pleural effusion"?' not in said
+    said = " ".join(terminal("search", "label:edemma").split())
+    assert "No film has label:edemma. Did you mean edema?" in said
+    said = " ".join(terminal("search", "view:AP label:edema").split())
+    assert "No film passes" in said
+    assert "No film has" not in said, "each is there, but not together"
+
+
+def _table(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+def test_a_run_that_could_index_nothing_fails(terminal: Terminal, films: Films, tiny: Path, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("not a film")
+    for _ in range(2):
+        terminal("index", note, "--model", tiny)
+        assert terminal.code == 1
+        (line,) = [line for line in terminal.err.splitlines() if line.startswith("filmroom: ")]
+        assert line == "filmroom: the one file listed was rejected (not an image). See it: filmroom rejected"
+    assert terminal.json("index", note, "--model", tiny)["rejected"] == 1  # type: ignore[index, call-overload]
+    assert terminal.code == 1
+    folder = films(1)
+    (folder / "note.txt").write_text("not a film")
+    terminal("index", folder, "--model", tiny)
+    assert terminal.code == 0
+    terminal("index", folder, "--model", tiny)
+    assert terminal.code == 0, "a run that has nothing to do has not failed"
+    (tmp_path / "nothing").mkdir()
+    terminal("index", tmp_path / "nothing", "--model", tiny)
+    assert terminal.code == 0

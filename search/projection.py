@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ProcessPoolExecutor
 from enum import StrEnum
+from importlib.util import find_spec
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +36,10 @@ def project(vectors: NDArray[np.float32], method: Method = Method.PCA) -> NDArra
     pooled = vectors.mean(axis=1)
     pooled = pooled - pooled.mean(axis=0)
     if method is Method.UMAP and len(pooled) > 15:
-        try:
-            from umap import UMAP
-        except ImportError:
-            raise MissingExtra("The UMAP map", extra="map") from None
-        flat = UMAP(n_components=2, metric="cosine", random_state=0, n_jobs=1).fit_transform(pooled)
+        if find_spec("umap") is None:
+            raise MissingExtra("The UMAP map", extra="map")
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            flat = alone.submit(_umap, pooled).result()
     else:
         _, _, axes = np.linalg.svd(pooled.T @ pooled / max(1, len(pooled)), hermitian=True)
         flat = pooled @ axes[:2].T
@@ -44,3 +47,13 @@ def project(vectors: NDArray[np.float32], method: Method = Method.PCA) -> NDArra
         flat = flat * np.where(flat[np.abs(flat).argmax(axis=0), [0, 1]] < 0, -1, 1)
     flat = flat - flat.mean(axis=0)
     return np.asarray(flat / max(float(np.abs(flat).max(initial=0)), 1e-6), np.float32)
+
+
+def _umap(pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In a process of its own: its compiler and TensorFlow's, which it loads where it finds one, end a process that
+    has both."""
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    from umap import UMAP
+
+    flat: NDArray[np.float32] = UMAP(n_components=2, metric="cosine", random_state=0, n_jobs=1).fit_transform(pooled)
+    return flat

@@ -17,6 +17,7 @@ from db.records import Tags
 from indexer import elixr_text, registry, saved_model
 from indexer.elixr import AsPng, ElixrTowers
 from indexer.image_towers import SavedModelTowers
+from indexer.preprocess import Preprocess, Resize
 from indexer.radiograph import Radiograph
 from tests.indexer.saved_models import elixr_folder, reaching_folder, remedis_folder, tensorflow, vocabulary
 
@@ -124,6 +125,17 @@ def test_remedis_takes_448_pixels_in_zero_to_one_and_reads_no_words(remedis: Pat
     np.testing.assert_allclose(towers.embed_images([film])[0, 0], wanted / np.linalg.norm(wanted), atol=1e-5)
     with pytest.raises(ModelUnavailable, match="has no text tower"):
         towers.embed_texts(["effusion"])
+
+
+@pytest.mark.parametrize("side", [448, 64])
+def test_medsiglips_resize_is_tensorflows(side: int) -> None:
+    tf = tensorflow()
+    film = _film(97, 131, seed=3).pixels
+    square = np.zeros((131, 131, 1), np.float32)
+    square[17:114, :, 0] = film  # zeros above and below, as its makers' server pads
+    wanted = tf.image.resize(square, [side, side], method="bilinear", antialias=False).numpy()[..., 0]
+    found = Preprocess(side, (0.5,) * 3, (0.5,) * 3, Resize.SAMPLED).apply(film)
+    np.testing.assert_allclose(found, np.broadcast_to((wanted - 0.5) / 0.5, (3, side, side)), atol=1e-4)
 
 
 def test_a_model_without_a_signature_is_called_itself(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ def clusters() -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", [Method.PCA, pytest.param(Method.UMAP, marks=pytest.mark.slow)])
-def test_groups_stay_groups(method: Method) -> None:
+def test_groups_stay_groups(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_OPT", "0")  # half a minute of compiling is for more films than these
     flat = project(clusters(), method)
     assert flat.shape == (60, 2)
     assert np.abs(flat).max() == pytest.approx(1)

@@ -26,7 +26,7 @@ def records(path: Path, content: bytes) -> list[dict[str, str]]:
         ("semicolon.csv", b'film;label\nf1;"edema"\n\nf2;\xc3\xb6dem\n'),
         ("tab.tsv", b"film\tlabel\nf1\tedema\nf2\t\xc3\xb6dem"),
         ("utf16.csv", "film,label\nf1,edema\nf2,ödem\n".encode("utf-16")),
-        ("packed.csv.gz", gzip.compress(b"film,label\nf1,edema\nf2,\xc3\xb6dem\n")),
+        ("packed.csv.gz", gzip.compress(b"film,label\nf1,edema\nf2,\xc3\xb6dem\n", mtime=0)),
         ("lines.jsonl", b'{"film": "f1", "label": "edema"}\n\n{"film": "f2", "label": "\xc3\xb6dem"}\n'),
     ],
 )

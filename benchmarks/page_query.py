@@ -69,8 +69,8 @@ def furnished(folder: Path, films: int) -> Path:
 
 
 def thumbnail(seed: int) -> bytes:
-    """Grey clouds as WebP, of the size and weight of a film's thumbnail."""
-    clouds = np.random.default_rng(seed).integers(0, 256, (40, 40), np.uint8)
+    """Grey clouds as WebP, of the size and weight (4 to 5 KB) of a film's thumbnail."""
+    clouds = np.random.default_rng(seed).integers(0, 256, (20, 20), np.uint8)
     out = io.BytesIO()
     Image.fromarray(clouds).resize((256, 256), Image.Resampling.BICUBIC).save(out, "WEBP", quality=80)
     return out.getvalue()

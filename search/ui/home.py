@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -45,7 +46,7 @@ def show() -> None:
         st.warning(plain(str(fault)))
         _help()
         return
-    _controls(archive)
+    fill = _controls(archive)
     asked = _asked()
     chosen = memory(asked.query, listed=not asked.query)
     if chosen:
@@ -53,6 +54,7 @@ def show() -> None:
     if not asked.query and not asked.like and not st.session_state.get("upload"):
         _examples(archive)
     _answer(archive, searcher, asked)
+    fill()
 
 
 # The address and the widgets say the same. The address wins where it is new (a link, the browser's back button, an
@@ -106,10 +108,10 @@ def _words(query: str) -> str:
         return ""
 
 
-def _controls(archive: Archive) -> None:
+def _controls(archive: Archive) -> Callable[[], None]:
+    """The line of controls. What it returns fills those that are closed: nobody waits for them, so the films go first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
-        with st.popover("Filters", icon=":material/tune:", key="filters"):
-            narrow.narrow(archive.catalog)
+        filters = st.popover("Filters", icon=":material/tune:", key="filters")
         with st.popover("By film", icon=":material/image_search:", key="by-film"):
             st.file_uploader(
                 "Find films like this one",
@@ -117,8 +119,7 @@ def _controls(archive: Archive) -> None:
                 key="upload",
                 help="DICOM or picture. It is decoded under the same limits as the archive's files and not kept.",
             )
-        with st.popover("Saved", icon=":material/bookmark:", key="saved"):
-            _saved(archive)
+        saved = st.popover("Saved", icon=":material/bookmark:", key="saved")
         with st.popover("Help", icon=":material/help:", key="help"):
             _help()
         st.toggle("One per study", key="study")
@@ -135,6 +136,14 @@ def _controls(archive: Archive) -> None:
             label_visibility="collapsed",
             width=150,
         )
+
+    def fill() -> None:
+        with filters:
+            narrow.narrow(archive.catalog)
+        with saved:
+            _saved(archive)
+
+    return fill
 
 
 def _saved(archive: Archive) -> None:
@@ -188,9 +197,8 @@ def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
         return
     picks: set[int] = st.session_state.setdefault("picks", set())
     hits = _sorted(results.hits, asked.sort)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="head"):
-        st.caption(_summary(results, asked), width="stretch")
-        keep.keep(archive, searcher, results, picks=frozenset(picks), asked=asked)
+    head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="head")
+    head.caption(_summary(results, asked), width="stretch")
     done = wall_of_hits(
         archive.catalog,
         hits,
@@ -200,6 +208,8 @@ def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
         tools=SEARCHING,
         picked=frozenset(picks),
     )
+    with head:
+        keep.keep(archive, searcher, results, picks=frozenset(picks), asked=asked)
     if len(hits) < min(results.total, MOST_SHOWN):
         with st.container(horizontal=True, horizontal_alignment="center"):
             if st.button("Show more", key="more"):

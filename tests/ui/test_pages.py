@@ -94,6 +94,14 @@ def test_a_query_ranks_and_an_address_restores_it(archive_folder: Path, monkeypa
     assert shown(again) == first
 
 
+def test_the_first_thumbnails_come_with_the_wall_and_the_others_when_they_are_looked_at(
+    archive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "home", monkeypatch, q="effusion", n="48")
+    at_once = [item["src"].startswith("data:image/webp;base64,") for item in components(test, "grid")[0]["items"]]
+    assert at_once == [True] * 24 + [False] * 12
+
+
 def test_filters_are_written_into_the_query_and_read_from_it(
     archive_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ function cell(item, tools, act) {
   link.setAttribute("aria-label", item.alt);
   if (item.src) {
     const image = make("img");
-    image.loading = "lazy";
+    if (!item.src.startsWith("data:")) image.loading = "lazy";
     image.decoding = "async";
     image.alt = "";
     image.src = item.src;

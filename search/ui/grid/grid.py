@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,10 @@ import streamlit as st
 from search.ui import media
 
 HERE = Path(__file__).parent
+
+AT_ONCE = 24
+"""Thumbnails that come with the wall itself: asked for one by one they cost more than the search. The others are
+fetched when they come into view."""
 
 _component = st.components.v2.component(
     "filmroom.grid",
@@ -68,9 +73,11 @@ def grid(
 ) -> tuple[Act, int] | None:
     """Show films; returns what was done to which film in this run, if anything."""
     items: list[dict[str, Any]] = []
-    for cell in cells:
+    for at, cell in enumerate(cells):
         src = None
-        if cell.thumbnail:
+        if cell.thumbnail and at < AT_ONCE:
+            src = "data:image/webp;base64," + base64.b64encode(cell.thumbnail).decode()
+        elif cell.thumbnail:
             src = media.url(cell.thumbnail, "image/webp", slot=f"{key}-{cell.id}")
         items.append(
             {

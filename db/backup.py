@@ -61,8 +61,8 @@ def backup(archive: Archive, target: Path) -> Copied:
 def restore(source: Path, folder: Path) -> Copied:
     """Makes an archive of a backup in a folder that is new or empty, and its indexes.
 
-    Raises BadInput where `source` is no backup, is damaged, or there is something in `folder`; nothing is left there
-    then.
+    Raises BadInput where `source` is no backup, is damaged or of a newer version, or there is something in `folder`;
+    nothing is left there then.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("there is something there already", where=folder, fix="Name a new folder.")
@@ -73,15 +73,26 @@ def restore(source: Path, folder: Path) -> Copied:
             work.mkdir(mode=0o700)
             _unpack(source, work)
             _films(work / _CATALOG)
+            copied = _made_whole(work, source)
             if folder.exists():
                 folder.rmdir()
             os.replace(work, folder)
+            return copied
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ArchiveDamaged) as error:
         raise BadInput("is no Filmroom backup, or is damaged", where=source, fix="Use another backup.") from error
     except OSError as error:
         raise BadInput(f"cannot be restored ({error.strerror or error})", where=source) from error
-    archive = Archive.open(folder)
-    return Copied(doctor.repair(archive).films, _megabytes(source))
+
+
+def _made_whole(folder: Path, source: Path) -> Copied:
+    """Brings an older catalog up to date and makes the indexes. Raises BadInput for one of a newer version."""
+    try:
+        archive = Archive.open(folder)
+    except ArchiveDamaged as error:
+        raise BadInput(error.what, where=source, fix=error.fix) from error
+    films = doctor.repair(archive).films
+    archive.catalog.close()
+    return Copied(films, _megabytes(source))
 
 
 def _unpack(source: Path, folder: Path) -> None:

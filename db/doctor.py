@@ -26,9 +26,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Examination:
+    """`notes` say what will be mended by itself."""
+
     films: int
     spaces: tuple[StoredSpace, ...]
     faults: tuple[Fault, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -39,9 +42,17 @@ def examine(archive: Archive) -> Examination:
     """Compares catalog, vectors and FAISS; changes nothing."""
     held = spaces.spaces(archive.catalog)
     faults = _catalog_faults(archive)
+    notes = []
     for one in held:
-        faults += _vector_faults(archive, one) + _index_faults(archive, one)
-    return Examination(films.count(archive.catalog), tuple(held), tuple(faults))
+        faults += _vector_faults(archive, one)
+        if one.films and snapshot.is_of_another_version(archive.vectors, one):
+            notes.append(
+                f"The index of {one.space.model} is of another version of Filmroom: the next index run makes it anew, "
+                "and until then it is read from the catalog"
+            )
+        else:
+            faults += _index_faults(archive, one)
+    return Examination(films.count(archive.catalog), tuple(held), tuple(faults), tuple(notes))
 
 
 def repair(archive: Archive) -> Examination:

@@ -108,13 +108,22 @@ def load(folder: Path, held: StoredSpace) -> Snapshot | None:
     return Snapshot(rows, ids[:2], ids[2] != 0, manifest.generation, manifest.mark)
 
 
+def is_of_another_version(folder: Path, held: StoredSpace) -> bool:
+    """Whether another version of this program wrote it. It is not damaged, and of no use here."""
+    try:
+        claims = json.loads((folder / f"{held.id}.json").read_text())
+        return bool(claims.pop("crc") == _crc(claims) and claims["version"] != VERSION)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
 def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -> bool:
     """Whether the manifest names all that the catalog holds; of a large archive, all but a fiftieth: to read that from
     the catalog takes less time than to write a large snapshot anew. Looks at no data: `load` does."""
     try:
         said = _manifest(folder, held)
         late = 0 if said.rows < LARGE else said.rows // 50
-        same = (said.fingerprint, said.generation) == (held.space.fingerprint, generation)
+        same = (said.version, said.fingerprint, said.generation) == (VERSION, held.space.fingerprint, generation)
         return same and 0 <= mark - said.mark <= late
     except (OSError, ValueError, LookupError, TypeError):
         return False

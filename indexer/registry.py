@@ -88,7 +88,7 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
         return earlier
     if space.model in known:
         raise ModelUnavailable(
-            "this model has changed since the archive was embedded",
+            "the films are embedded with earlier weights of this model",
             where=space.model,
             fix=f"Run `filmroom index FOLDER --model {space.model}` on the same folders: nothing else is lost.",
         )

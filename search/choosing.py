@@ -24,7 +24,14 @@ def choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[S
     held = _held(archive)
     if model is None:
         kept = _default(archive, held)
-        return kept, load_space(kept.space)
+        try:
+            return kept, load_space(kept.space)
+        except ModelUnavailable as error:
+            newer = _newer(kept, held)
+            if not newer:
+                raise
+            said = f"{error.what}; newer ones hold {newer[0].films:,} of {kept.films:,} so far"
+            raise ModelUnavailable(said, where=error.where, fix=error.fix) from None
     imported = next((one for one in held if one.space.model == model and is_imported(one.space)), None)
     try:
         towers = load_towers(model, weights=weights)
@@ -39,9 +46,9 @@ def choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[S
         return imported, load_space(imported.space)
     if any(one.space.model == towers.space.model for one in held):
         raise ModelUnavailable(
-            "the model has changed since the films were indexed with it",
+            "the films are embedded with earlier weights of this model",
             where=towers.space.model,
-            fix="Run `filmroom index` on the same folders again: the films are embedded anew, nothing else is lost.",
+            fix=f"Run `filmroom index FOLDER --model {model}` on the same folders: nothing else is lost.",
         )
     names = ", ".join(dict.fromkeys(one.space.model for one in held))
     raise NotFound(
@@ -89,8 +96,17 @@ def _held(archive: Archive) -> list[StoredSpace]:
 
 
 def _default(archive: Archive, held: list[StoredSpace]) -> StoredSpace:
-    """The one that was chosen; else of the fullest spaces the newest that reads words."""
+    """The one that was chosen; else of the fullest spaces the newest that reads words. Where the model has got other
+    weights since, those, as soon as they hold as many films."""
     wanted = chosen(archive)
-    kept = next((one for one in held if one.space.fingerprint == wanted), None)
     words = next((one for one in held if one.space.has_text), held[0])
-    return kept or words
+    kept = next((one for one in held if one.space.fingerprint == wanted), words)
+    return next((one for one in _newer(kept, held) if one.films >= kept.films), kept)
+
+
+def _newer(kept: StoredSpace, held: list[StoredSpace]) -> list[StoredSpace]:
+    """The spaces of the same model with later weights, the newest first."""
+    if is_imported(kept.space):
+        return []
+    found = [one for one in held if one.space.model == kept.space.model and one.id > kept.id]
+    return sorted((one for one in found if not is_imported(one.space)), key=lambda one: one.id, reverse=True)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from db.archive import Archive, catalog_file, writer
-from db.errors import NotFound
+from db.errors import BadInput, NotFound
 from db.glance import FirstLook, glance
-from db.records import Facet, FileCounts, Run
+from db.records import Facet, FileCounts, Run, Space, StoredSpace
 from search.counting import counted
+
+_WEIGHTS_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class SpaceStatus:
-    """One model's vectors in the archive. `complete`: every present film has them. `first_look`: how a process that
+    """One model's vectors in the archive. `label`: its name, with the beginning of the fingerprint where the archive
+    holds vectors of several weights of it. `complete`: every present film has them. `first_look`: how a process that
     stays answers fast from many films; None while every answer is exact."""
 
     model: str
@@ -27,6 +31,7 @@ class SpaceStatus:
     films: int
     complete: bool
     first_look: FirstLook | None
+    label: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def status(folder: Path) -> Status:
                 one.films,
                 one.films == found.films,
                 found.looks.get(one.id),
+                label(one.space, [other.space for other in found.spaces]),
             )
             for one in found.spaces
         ),
@@ -140,7 +146,8 @@ def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for one in stored:
         said = found.setdefault(one.space.model, {"films": 0, "films_a_second": fast.get(one.space.model)})
-        said["films"] += one.films
+        # Of several weights of one model only one set answers.
+        said["films"] = max(said["films"], one.films)
         said["in_use"] = said.get("in_use", False) or one.id == used
         if one.id in good and "ndcg" not in said:
             said |= {"ndcg": good[one.id].value, "ndcg_queries": good[one.id].queries}
@@ -166,11 +173,36 @@ def remove_model(name: str, archive: Archive | None) -> str:
 
     if archive is None:
         return f"{registry.remove_model(name).name} is forgotten; its files stay."
-    mine = [one for one in spaces.spaces(archive.catalog) if one.space.model == name]
+    held = spaces.spaces(archive.catalog)
+    model, _, weights = name.rpartition("@") if not any(one.space.model == name for one in held) else (name, "", "")
+    mine = [one for one in held if one.space.model == model and one.space.fingerprint.startswith(weights)]
     if not mine:
         raise NotFound("the archive holds no vectors of this model", where=name, fix="`filmroom models` lists them.")
+    if len(mine) > 1:
+        raise BadInput(
+            "the archive holds vectors of several weights of this model",
+            where=name,
+            fix=f"Name the ones to delete: {_versions(archive, mine)}.",
+        )
+    (one,) = mine
     with archive.writing(f"removing the vectors of {name}"):
-        deleted = sum(spaces.remove(archive.catalog, one.id) for one in mine)
-        for one in mine:
-            snapshot.remove(archive.vectors, one.id)
-    return f"{deleted} vectors of {name} are deleted."
+        deleted = spaces.remove(archive.catalog, one.id)
+        snapshot.remove(archive.vectors, one.id)
+    return f"Deleted: {counted(deleted, 'vector')} of {name}."
+
+
+def _versions(archive: Archive, held: Sequence[StoredSpace]) -> str:
+    from search.choosing import in_use
+
+    used = in_use(archive).id if any(one.films for one in held) else None
+    return ", ".join(
+        f"{label(one.space, [other.space for other in held])} "
+        f"({counted(one.films, 'film')}{', in use' if one.id == used else ''})"
+        for one in held
+    )
+
+
+def label(space: Space, among: Sequence[Space]) -> str:
+    """The model's name, with the beginning of its fingerprint where there are others of the name."""
+    alone = sum(other.model == space.model for other in among) == 1
+    return space.model if alone else f"{space.model}@{space.fingerprint[:_WEIGHTS_SHOWN]}"

@@ -214,7 +214,7 @@ def print_status(found: Status) -> None:
         held = counted(one.films, "film")
         if not one.complete:
             held = f"{one.films:,} of {counted(found.films, 'film')}; index again to complete it"
-        console.print(Text(f"Model {one.model}: {held} ({one.vectors} x {one.dim})"))
+        console.print(Text(f"Model {one.label}: {held} ({one.vectors} x {one.dim})"))
         if (look := one.first_look) is not None:
             console.print(
                 f"  First look into {look.probes} of {look.lists} lists: recall@10 {look.recall:.3f} of the exact "
@@ -288,6 +288,8 @@ def write_rejected(path: Path, files: Sequence[RejectedFile]) -> None:
 def print_examination(found: Examination) -> None:
     for one in found.spaces:
         console.print(Text(f"{one.space.model}: {one.films:,} of {counted(found.films, 'film')}"))
+    for note in found.notes:
+        console.print(f"{note}.")
     for fault in found.faults:
         console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
     if found.healthy:

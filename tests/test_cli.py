@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from db import snapshot
 from db.archive import Archive
 from tests.terminal import Terminal
 
@@ -153,6 +156,27 @@ def test_doctor_finds_a_torn_index_and_repairs_it(indexed: Terminal) -> None:
     assert isinstance(before, dict)
     assert isinstance(after, dict)
     assert before["hits"] == after["hits"]
+
+
+def test_an_index_of_another_version_is_not_called_damaged(indexed: Terminal, films: Films, tiny: Path) -> None:
+    (manifest,) = (indexed.archive / "vectors").glob("*.json")
+    claims = {"version": 2, "rows": 6, "file": "as it was in that version"}
+    manifest.write_text(json.dumps(claims | {"crc": zlib.crc32(json.dumps(claims, sort_keys=True).encode())}))
+    said = " ".join(indexed("doctor").split())
+    assert indexed.code == 0, "nothing is lost, and nothing is wrong"
+    assert "The index of tiny is of another version of Filmroom: the next index run makes it anew" in said
+    assert "amaged" not in said
+    assert indexed.json("search", "edema")["total"] == 6  # type: ignore[index, call-overload]
+    indexed("index", films(6), "--model", tiny)
+    assert json.loads(manifest.read_text())["version"] == snapshot.VERSION
+    same = json.loads(manifest.read_text()) | {"version": 2}
+    same["crc"] = zlib.crc32(json.dumps({k: v for k, v in same.items() if k != "crc"}, sort_keys=True).encode())
+    manifest.write_text(json.dumps(same))
+    indexed("index", films(6), "--model", tiny)
+    assert json.loads(manifest.read_text())["version"] == snapshot.VERSION, "also where no field is another"
+    manifest.write_text("{}")
+    assert "missing or damaged" in indexed("doctor")
+    assert indexed.code == 1
 
 
 @pytest.mark.parametrize(

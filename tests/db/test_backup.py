@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import threading
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,26 @@ def test_a_restored_archive_answers_as_the_first_one_did(indexed: Terminal, tmp_
     assert isinstance(before, dict)
     assert isinstance(after, dict)
     assert after["hits"] == before["hits"]
+
+
+def test_a_backup_of_a_newer_version_leaves_nothing_behind(indexed: Terminal, tmp_path: Path) -> None:
+    indexed("backup", tmp_path / "one")
+    with zipfile.ZipFile(tmp_path / "one") as packed:
+        packed.extractall(tmp_path / "inside")
+    with closing(sqlite3.connect(tmp_path / "inside" / "catalog.sqlite")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer = tmp_path / "newer"
+    with zipfile.ZipFile(newer, "w") as packed:
+        for name in ("catalog.sqlite", "patient.key"):
+            packed.write(tmp_path / "inside" / name, name)
+    (tmp_path / "empty").mkdir()
+    before = set(tmp_path.iterdir())
+    for folder in (tmp_path / "again", tmp_path / "empty"):
+        indexed("restore", newer, folder)
+        assert indexed.code == 1
+        assert f"{newer}: was written by a newer version of Filmroom" in indexed.err
+    assert set(tmp_path.iterdir()) == before
+    assert list((tmp_path / "empty").iterdir()) == []
 
 
 def test_only_its_owner_may_read_a_backup_and_what_comes_of_it(indexed: Terminal, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.searcher import Searcher
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
@@ -94,10 +95,60 @@ def test_both_are_compared_on_the_same_queries_and_one_is_removed(
     assert listed["ndcg_queries"] == "queries.tsv"
     assert _listed(terminal)["second"]["ndcg"] is None
     terminal("models", "use", "second")
-    assert "6 vectors of second are deleted" in terminal("models", "remove", "second", "--vectors")
+    assert "Deleted: 6 vectors of second" in terminal("models", "remove", "second", "--vectors")
     assert _model(terminal) == "tiny"
     assert terminal("doctor")
     assert terminal.code == 0
+
+
+def test_a_model_that_was_replaced_is_never_searched_by_its_old_vectors(
+    terminal: Terminal, films: Films, tmp_path: Path
+) -> None:
+    """As the bundled one is by an upgrade: its name stays, its weights do not."""
+    folder = films(4)
+    model = make_model(tmp_path / "mine", name="mine", seed=1)
+    terminal("index", folder, "--model", model)
+    terminal("models", "use", "mine")
+    before = terminal.json("search", "effusion")
+    make_model(tmp_path / "mine", name="mine", seed=2)
+    for more in ((), ("--model", "mine")):
+        terminal("search", "effusion", *more)
+        assert terminal.code == 1
+        assert "the films are embedded with earlier weights of this model" in terminal.err
+        assert "filmroom index" in terminal.err
+    terminal("index", folder / "film-000.png", "--model", model)
+    terminal("search", "effusion")
+    assert "newer ones hold 1 of 4 so far" in terminal.err
+    terminal("index", folder, "--model", model)
+    after = terminal.json("search", "effusion")
+    assert terminal.code == 0, terminal.err
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert [hit["score"] for hit in after["hits"]] != [hit["score"] for hit in before["hits"]]
+    assert after == after | {"total": 4, "model": "mine"}
+
+
+def test_of_two_spaces_of_one_name_the_one_that_is_meant_goes(terminal: Terminal, films: Films, tmp_path: Path) -> None:
+    folder = films(4)
+    for seed in (1, 2):
+        model = make_model(tmp_path / "mine", name="mine", seed=seed)
+        terminal("index", folder, "--model", model)
+    old, new = sorted(terminal.json("status")["models"], key=lambda one: one["fingerprint"] != _present(terminal))[::-1]  # type: ignore[index, call-overload]
+    status = " ".join(terminal("status").split())
+    for one in (old, new):
+        assert f"mine@{one['fingerprint'][:8]}" in status
+    terminal("models", "remove", "mine", "--vectors")
+    assert terminal.code == 1
+    assert f"mine@{old['fingerprint'][:8]} (4 films)" in terminal.err
+    assert f"mine@{new['fingerprint'][:8]} (4 films, in use)" in terminal.err
+    said = terminal("models", "remove", f"mine@{old['fingerprint'][:8]}", "--vectors")
+    assert said == f"Deleted: 4 vectors of mine@{old['fingerprint'][:8]}.\n"
+    assert terminal.json("search", "effusion")["total"] == 4  # type: ignore[index, call-overload]
+    assert terminal("models", "remove", "mine", "--vectors") == "Deleted: 4 vectors of mine.\n"
+
+
+def _present(terminal: Terminal) -> str:
+    return Searcher.open(terminal.archive).held.space.fingerprint
 
 
 def test_films_a_second_are_those_of_the_runs(terminal: Terminal, films: Films, tiny: Path) -> None:

@@ -11,16 +11,8 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from indexer.lexicon import (
-    ABSENT,
-    CARRIERS,
-    PLACE_TAILS,
-    PLACES,
-    SEVERITIES,
-    SIDE_TAILS,
-    SIDES,
-    TERMS,
-)
+from indexer.lexicon import TERMS
+from indexer.qualifiers import ABSENT, CARRIERS, PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 
 ALIASES = {
     "pleural effusion": "effusion",

@@ -1,6 +1,6 @@
 """What a text says of a film: findings with side, severity and place; present, denied, or only suspected.
 
-The words are the lexicon's (indexer/lexicon.py). A label that it lacks is an idea of its own name.
+The words are the lexicon's (indexer/lexicon.py, qualifiers.py). A label that it lacks is an idea of its own name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from indexer.captions import PARENTS
-from indexer.lexicon import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES, TERMS
+from indexer.lexicon import TERMS
+from indexer.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 from search.negation import split_negations
 from search.query import parse
 

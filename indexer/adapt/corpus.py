@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from indexer.captions import Claim, phrase
-from indexer.lexicon import PLACES, SEVERITIES, SIDES, TERMS
+from indexer.lexicon import TERMS
+from indexer.qualifiers import PLACES, SEVERITIES, SIDES
 
 Meaning = dict[str, float]
 

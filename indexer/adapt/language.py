@@ -37,12 +37,21 @@ _CONTEXTS = (
 )
 
 
+# Two ends of one axis. With directions of their own a larger shadow would be the better answer to "small", too.
+_OPPOSITES = {"right": "left", "large": "small", "lower": "upper", "peripheral": "perihilar", "focal": "diffuse"}
+
+
 def codes(meanings: Sequence[Meaning]) -> F32:
-    """(N, CODE) unit rows: weighted sums of fixed random unit directions, one an idea, seeded by its name."""
+    """(N, CODE) unit rows: weighted sums of fixed random unit directions, one an idea, seeded by its name.
+
+    Left and right, small and large point in opposite directions: what names neither lies between.
+    """
     made: dict[str, F32] = {}
     rows = np.zeros((len(meanings), CODE), np.float32)
     for row, weights in zip(rows, meanings, strict=True):
-        for idea, weight in weights.items():
+        for name, given in weights.items():
+            of, at, quality = name.rpartition("@")
+            idea, weight = (of + at + _OPPOSITES[quality], -given) if quality in _OPPOSITES else (name, given)
             if idea not in made:
                 seed = np.frombuffer(idea.encode(), np.uint8).astype(np.uint32)
                 direction = np.random.default_rng(seed).standard_normal(CODE).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,69 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
-from db import approximate, ingest, listing, rows, snapshot, spaces, vectors
-from db.archive import Archive
-from db.catalog import touch_generation
-from db.glance import glance
-from db.listing import Seen
-from db.records import Space, State, Tags
+from db import rows, snapshot, spaces
+from db.records import State
 from db.rows import gpu_works
-from db.schema import embedding, film
+from db.schema import film
 from db.vectors import VectorIndex
-
-DIM = 16
-
-
-@dataclass
-class Bench:
-    """An archive of films with known vectors; film n has id n + 1."""
-
-    archive: Archive
-    scope: listing.Scope
-    space_id: int
-    vectors: NDArray[np.float32]
-
-    def add(self, given: NDArray[np.float32], *, start: int = 0) -> None:
-        results = [
-            ingest.Result(
-                Seen(f"{start + at}.png", 1, 1),
-                f"{start + at:064}",
-                films=[ingest.NewFilm(f"sha256:{start + at}#0", 0, Tags(rows=1, columns=1), b"", one)],
-            )
-            for at, one in enumerate(given)
-        ]
-        ingest.commit(self.archive.catalog, self.scope, self.space_id, results)
-
-    def open(self) -> VectorIndex:
-        return VectorIndex.open(self.archive.catalog, self.held, self.archive.vectors, gpu=False)
-
-    @property
-    def held(self) -> spaces.StoredSpace:
-        return next(one for one in spaces.spaces(self.archive.catalog) if one.id == self.space_id)
-
-
-def unit(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
-    rows = rng.normal(size=shape).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
-
-
-def make_bench(folder: Path, count: int, per_film: int = 1) -> Bench:
-    archive = Archive.create(folder)
-    films = folder / "films"
-    films.mkdir(exist_ok=True)
-    scope = listing.open_scope(archive.catalog, films)
-    space_id = ingest.ensure_space(archive.catalog, Space("m", "f" * 64, DIM, per_film))
-    made = unit(np.random.default_rng(3), count, per_film, DIM)
-    bench = Bench(archive, scope, space_id, made.astype(np.float16).astype(np.float32))
-    bench.add(bench.vectors)
-    return bench
-
-
-def best(held: NDArray[np.float32], query: NDArray[np.float32], allowed: list[int]) -> list[int]:
-    scores = (held @ query).max(axis=1)
-    return [at + 1 for at in sorted(allowed, key=lambda at: (-scores[at], at))]
+from tests.db.vector_bench import DIM, Bench, best, make_bench, unit
 
 
 class FakeGpu(faiss.IndexFlatIP):
@@ -168,113 +112,6 @@ def test_few_rows_become_many_as_they_grow(tmp_path: Path, monkeypatch: pytest.M
     assert len(index) == 40
     assert index.search(more[19], 1).film_ids[0, 0] == 40
     assert index.search(bench.vectors[0], 1).film_ids[0, 0] == 1
-
-
-@pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """Vectors in groups, as those of films are."""
-    bench = make_bench(tmp_path_factory.mktemp("crowd"), 1)
-    rng = np.random.default_rng(0)
-    centres = unit(rng, 60, DIM)
-    near = centres[rng.integers(0, 60, 3000)] + 0.15 * rng.normal(size=(3000, DIM)).astype(np.float32)
-    near /= np.linalg.norm(near, axis=1, keepdims=True)
-    facts = {"frame": 0, "state": "present", "rows": 1, "columns": 1, "added_at": 0, "file_id": 1}
-    blobs = [row.astype(np.float16).tobytes() for row in near]
-    with bench.archive.catalog.write() as connection:
-        connection.execute(insert(film), [{"id": at, "identity": str(at), **facts} for at in range(2, 3002)])
-        rows_of_table = [{"space_id": 1, "film_id": at + 2, "vectors": blob} for at, blob in enumerate(blobs)]
-        connection.execute(insert(embedding), rows_of_table)
-    bench.open().save()
-    return bench
-
-
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which every archive is large and every exact scan slow."""
-    monkeypatch.setattr(vectors, "LARGE", 0)
-    monkeypatch.setattr(vectors, "SLOW_MS", 0.0)
-    monkeypatch.setattr(approximate, "_exact_ms", lambda *_: 1e6)
-
-
-@pytest.mark.usefixtures("slow")
-def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: Bench) -> None:
-    approximate.remove(crowd.archive.vectors, crowd.space_id)
-    index = crowd.open()
-    assert index.approximation is None
-    queries = index.vectors(np.arange(100, 200))[:, 0]
-    exact = index.search(queries, 10)
-    builder = index.keep_fast()
-    assert builder is not None
-    assert np.array_equal(index.search(queries, 10).film_ids, exact.film_ids), "the exact rows serve meanwhile"
-    builder.join()
-    assert index.keep_fast() is None, "it is not built twice"
-    for one in (index, crowd.open()):
-        facts = one.approximation
-        assert facts is not None
-        assert facts.recall >= approximate.RECALL
-        assert glance(crowd.archive.catalog.path).looks[crowd.space_id].recall == facts.recall
-        found = one.search(queries, 10)
-        assert np.mean([np.isin(*pair).mean() for pair in zip(exact.film_ids, found.film_ids, strict=True)]) >= 0.99
-        assert np.allclose(found.scores[:, 0], 1.0, atol=2e-3), "what is found is scored exactly"
-
-
-@pytest.mark.usefixtures("slow")
-def test_a_fast_archive_is_timed_once(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "SLOW_MS", 1e9)
-    approximate.remove(crowd.archive.vectors, crowd.space_id)
-    index = crowd.open()
-    builder = index.keep_fast()
-    assert builder is not None
-    builder.join()
-    assert index.approximation is None
-    assert index.keep_fast() is None, "every search would time it again"
-
-
-@pytest.mark.usefixtures("slow")
-def test_lists_that_outlive_a_vector_are_not_kept(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A film may be forgotten while they are made of a snapshot that still holds it."""
-    save = approximate.save
-
-    def late(folder: Path, space_id: int, built: approximate.Approximate) -> None:
-        with crowd.archive.catalog.write() as connection:
-            touch_generation(connection, {space_id})
-        save(folder, space_id, built)
-
-    monkeypatch.setattr(approximate, "save", late)
-    approximate.remove(crowd.archive.vectors, crowd.space_id)
-    index = crowd.open()
-    index.save()
-    builder = index.keep_fast()
-    assert builder is not None
-    builder.join()
-    assert index.approximation is not None
-    assert not list(crowd.archive.vectors.glob("lists-*"))
-
-
-@pytest.mark.usefixtures("slow")
-def test_the_first_look_follows_films_that_come_and_go(crowd: Bench) -> None:
-    index = crowd.open()
-    if (builder := index.keep_fast()) is not None:
-        builder.join()
-    assert index.approximation is not None
-    newest = unit(np.random.default_rng(77), 1, 1, DIM)
-    start = len(index)
-    crowd.add(newest, start=start)
-    index.refresh()
-    assert index.search(newest[0], 3).film_ids[0, 0] == start + 1
-    with crowd.archive.catalog.write() as connection:
-        connection.execute(update(film).where(film.c.id == start + 1).values(state=State.GONE.value))
-    index.refresh()
-    found = index.search(newest[0], 3)
-    assert start + 1 not in found.film_ids
-    half = np.arange(1, start, 2)
-    within = index.search(newest[0], 5, half)
-    assert np.isin(within.film_ids, half).all()
-    assert within.film_ids.shape == (1, 5)
-    assert snapshot.load(crowd.archive.vectors, crowd.held) is not None
-    snapshot.remove(crowd.archive.vectors, crowd.space_id)
-    assert approximate.load(crowd.archive.vectors, crowd.held) is None, "no vector outlives the snapshot"
-    crowd.open().save()
 
 
 def test_as_many_come_back_as_there_are(tmp_path: Path) -> None:

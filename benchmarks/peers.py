@@ -17,24 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-from indexing import write
-from made import machine
+from indexing import films_in
+from made import checkpoint, machine
 
 ARCHITECTURE = "ViT-B-32"
-
-
-def checkpoint(path: Path) -> Path:
-    import open_clip
-    import torch
-
-    torch.manual_seed(0)
-    torch.save(open_clip.create_model(ARCHITECTURE).state_dict(), path)
-    return path
 
 
 def run(name: str, command: list[str], films: int, **environment: str) -> None:
@@ -60,11 +48,8 @@ def main() -> None:
     print(f"{machine()}; {asked.films} JPEG films of {asked.side} px, {ARCHITECTURE}, whole processes")
     with tempfile.TemporaryDirectory() as place:
         there = Path(place)
-        films = there / "films"
-        films.mkdir()
-        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            list(pool.map(partial(write, folder=films, side=asked.side, form="jpeg"), range(asked.films)))
-        weights = checkpoint(there / "random.pt")
+        films = films_in(there / "films", form="jpeg", side=asked.side, count=asked.films)
+        weights = checkpoint(ARCHITECTURE, there / "random.pt")
         program = [sys.executable, "-c", "import cli; cli.main()", "index"]
         model = ["--model", ARCHITECTURE, "--weights", str(weights)]
         home = {"XDG_CACHE_HOME": str(there / "cache"), "PYTHONPATH": str(Path(__file__).parents[1])}

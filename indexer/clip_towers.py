@@ -27,9 +27,8 @@ from indexer.hub import hub_folder
 from indexer.model_folder import CONFIG, fingerprint
 from indexer.preprocess import Preprocess
 from indexer.radiograph import Radiograph
-from indexer.towers import Vectors, no_patches, prepare, unit_rows
+from indexer.towers import Vectors, no_patches, prepare, texts_in_batches, unit_rows
 
-_TEXTS_AT_ONCE = 64
 _ALIKE = 0.999
 
 
@@ -91,11 +90,9 @@ class ClipTowers:
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """(N, D), rows of unit length; texts longer than the tower's context are cut."""
-        found = np.empty((len(texts), self.space.dim), np.float32)
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            tokens = self.tokenize(texts[start : start + _TEXTS_AT_ONCE])
-            found[start : start + len(tokens)] = unit_rows(self._halving(self._encode_text, tokens))
-        return found
+        return texts_in_batches(
+            texts, self.space.dim, lambda some: self._halving(self._encode_text, self.tokenize(some))
+        )
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
         """Token ids (N, L) int64 of the texts within the model's prompt."""

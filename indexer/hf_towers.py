@@ -19,7 +19,7 @@ from indexer.folder_kinds import TRANSFORMERS_TYPES
 from indexer.model_folder import fingerprint, read_json, sha256
 from indexer.preprocess import Preprocess, Resize
 from indexer.radiograph import Radiograph
-from indexer.towers import Vectors, no_patches, no_text, prepare, unit_rows
+from indexer.towers import Vectors, no_patches, no_text, prepare, texts_in_batches, unit_rows
 
 PROCESSOR = "preprocessor_config.json"
 SIGLIP, DINOV2 = TRANSFORMERS_TYPES
@@ -28,7 +28,6 @@ _SPIECE, _TOKENIZER = "spiece.model", "tokenizer.json"
 _WEIGHTS, _SHARDS = "model.safetensors", "model.safetensors.index.json"
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _KERNELS = {1: Resize.LANCZOS, 2: Resize.BILINEAR, 3: Resize.BICUBIC, 4: Resize.BOX}
-_TEXTS_AT_ONCE = 64
 
 
 class HfTowers:
@@ -77,14 +76,14 @@ class HfTowers:
         """
         if not self.space.has_text:
             raise no_text(self.space.model)
+        return texts_in_batches(texts, self.space.dim, self._embed_some)
+
+    def _embed_some(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch
 
-        found = np.empty((len(texts), self.space.dim), np.float32)
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            tokens = self.tokenize(texts[start : start + _TEXTS_AT_ONCE])
-            with torch.inference_mode():
-                said = self._model.text_model(input_ids=torch.from_numpy(tokens).to(self._device))
-            found[start : start + len(tokens)] = unit_rows(said.pooler_output.float().cpu().numpy())
+        with torch.inference_mode():
+            said = self._model.text_model(input_ids=torch.from_numpy(self.tokenize(texts)).to(self._device))
+            found: NDArray[np.float32] = said.pooler_output.float().cpu().numpy()
         return found
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:

@@ -15,9 +15,7 @@ from db.errors import ModelUnavailable
 from indexer.model_folder import FACTS, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, ModelFacts, read_facts
 from indexer.openvino_towers import quicker
 from indexer.radiograph import Radiograph
-from indexer.towers import Vectors, no_patches, no_text, prepare, unit_rows
-
-_TEXTS_AT_ONCE = 64
+from indexer.towers import Vectors, no_patches, no_text, prepare, texts_in_batches, unit_rows
 
 _MANY = 128
 """Films after which it pays to look for a faster way to embed the rest."""
@@ -71,13 +69,11 @@ class OnnxTowers:
         """
         if not self.space.has_text:
             raise no_text(self.space.model)
-        found = np.empty((len(texts), self.space.dim), np.float32)
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            tokens = self.tokenize(texts[start : start + _TEXTS_AT_ONCE])
-            (rows,) = self._text.run(["embedding"], {"tokens": tokens})
-            shape = (len(tokens), self.space.dim)
-            found[start : start + len(tokens)] = unit_rows(_shaped(rows, shape, self.folder / TEXT_GRAPH))
-        return found
+        return texts_in_batches(texts, self.space.dim, self._embed_some)
+
+    def _embed_some(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        (rows,) = self._text.run(["embedding"], {"tokens": self.tokenize(texts)})
+        return _shaped(rows, (len(texts), self.space.dim), self.folder / TEXT_GRAPH)
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Token ids (N, L) of the texts within the model's prompt."""

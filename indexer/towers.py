@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,8 @@ from indexer.preprocess import Preparing
 from indexer.radiograph import Radiograph
 
 Vectors = NDArray[np.float32]
+
+_TEXTS_AT_ONCE = 64
 
 
 class Towers(Protocol):
@@ -61,6 +63,12 @@ def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
     with np.errstate(invalid="ignore", divide="ignore"):
         rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows
+
+
+def texts_in_batches(texts: Sequence[str], dim: int, embed: Callable[[Sequence[str]], NDArray[np.floating]]) -> Vectors:
+    """(N, D), rows of unit length, of what `embed` makes of some texts at a time."""
+    found = [unit_rows(embed(texts[at : at + _TEXTS_AT_ONCE])) for at in range(0, len(texts), _TEXTS_AT_ONCE)]
+    return np.concatenate([np.empty((0, dim), np.float32), *found])
 
 
 def no_text(model: str, *, others: Sequence[str] = ("filmroom-mini",)) -> ModelUnavailable:

@@ -17,11 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from made import machine, made_archive
-
-from db import spaces
-from db.vectors import VectorIndex
-from indexer.registry import load_towers
+from made import kept_archive, machine
 
 PROGRAM = [sys.executable, "-c", "import cli; cli.main()"]
 KEEPING = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # byte code, wherever the first call finds none
@@ -45,10 +41,7 @@ def main() -> None:
         measure(asked.archive, asked.times)
         return
     with tempfile.TemporaryDirectory() as place:
-        archive = made_archive(Path(place) / "archive", asked.films, load_towers().space)
-        (held,) = spaces.spaces(archive.catalog)
-        VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False).save()
-        measure(archive.folder, asked.times)
+        measure(kept_archive(Path(place), asked.films, 256, 1).folder, asked.times)
 
 
 def measure(archive: Path, times: int) -> None:

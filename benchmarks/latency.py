@@ -19,11 +19,10 @@ from typing import Any
 
 import faiss
 import numpy as np
-from made import machine, made_archive, made_queries, median_ms
+from made import kept_archive, machine, made_queries, median_ms
 
 from db import films, spaces
-from db.archive import Archive
-from db.records import Filter, Range, Space
+from db.records import Filter, Range
 from db.vectors import VectorIndex
 from indexer.registry import load_towers
 from search.query import parse
@@ -62,17 +61,8 @@ def agreement(index: VectorIndex, queries: Any) -> float:
     return float(np.mean([np.isin(*pair).mean() for pair in zip(exact, found, strict=True)]))
 
 
-def archive_in(folder: Path, size: int, dim: int, per_film: int) -> Archive:
-    if folder.exists():
-        return Archive.open(folder)
-    archive = made_archive(folder, size, Space("made", "0" * 64, dim, per_film))
-    (held,) = spaces.spaces(archive.catalog)
-    VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False).save()
-    return archive
-
-
 def measure(folder: Path, size: int, dim: int, per_film: int) -> None:
-    archive = archive_in(folder, size, dim, per_film)
+    archive = kept_archive(folder, size, dim, per_film)
     (held,) = spaces.spaces(archive.catalog)
     started = time.perf_counter()
     index = VectorIndex.open(archive.catalog, held, archive.vectors)
@@ -132,8 +122,7 @@ def main() -> None:
     print("    films open s      raw    exact  ratio     ours     50 %+SQL     5 %+SQL   0.1 %        page  batch s")
     for size in asked.sizes:
         with tempfile.TemporaryDirectory() as place:
-            named = f"{size}-films-{asked.per_film}x{asked.dim}"
-            measure((asked.folder or Path(place)) / named, size, asked.dim, asked.per_film)
+            measure(asked.folder or Path(place), size, asked.dim, asked.per_film)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert
 
-from db import schema
+from db import schema, spaces
 from db.archive import Archive
 from db.records import Space
+from db.vectors import VectorIndex
 
 BLOCK = 20_000
 
@@ -83,6 +84,22 @@ def made_archive(
             )
             if thumbnail:
                 cursor.executemany("INSERT INTO thumbnail VALUES (?, ?)", [(i, thumbnail) for i in ids])
+    return archive
+
+
+def kept_archive(folder: Path, count: int, dim: int, per_film: int) -> Archive:
+    """One of `count` films with its snapshot, below `folder`; the one that is there already where there is one. In the
+    space of the bundled model, where that has vectors of this kind."""
+    from indexer.registry import load_towers
+
+    place = folder / f"{count}-films-{per_film}x{dim}"
+    if place.exists():
+        return Archive.open(place)
+    own = load_towers().space
+    space = own if (own.dim, own.vectors) == (dim, per_film) else Space("made", "0" * 64, dim, per_film)
+    archive = made_archive(place, count, space)
+    (held,) = spaces.spaces(archive.catalog)
+    VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False).save()
     return archive
 
 

@@ -1,6 +1,6 @@
 """The same films with the same weights through clip-retrieval's inference and rclip, and through `filmroom index`.
 
-    python -m venv peers && peers/bin/pip install clip-retrieval rclip
+    python -m venv peers && peers/bin/pip install clip-retrieval rclip 'setuptools<81'
     python benchmarks/peers.py --peers peers [--films 128] [--side 512]
 
 The model is ViT-B/32 with random weights, made here once for all (speed does not depend on them); the films are

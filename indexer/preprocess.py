@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from db.errors import ModelUnavailable
 
@@ -92,6 +91,8 @@ class Preprocess:
         if self.resize is Resize.SAMPLED:
             square = _sampled(square, self.size)
         elif side != self.size:
+            from PIL import Image  # a query needs none of it
+
             kernel, edge = Image.Resampling[self.resize.name], side / block
             picture = Image.fromarray(square).resize((self.size, self.size), kernel, (0, 0, edge, edge))
             square = np.asarray(picture)

@@ -13,10 +13,7 @@ from db.catalog import Catalog
 from db.chunks import chunked
 from db.errors import BadInput, NotFound
 from db.records import Label
-from db.schema import collection, collection_film, judgement, label, note, recent_search, report, saved_search, tag
-
-RECENT = 50
-"""Searches that are remembered."""
+from db.schema import collection, collection_film, judgement, label, note, report, saved_search, tag
 
 
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
@@ -185,21 +182,6 @@ def saved_searches(catalog: Catalog) -> list[SavedSearch]:
 def remove_search(catalog: Catalog, name: str) -> None:
     with catalog.write() as connection:
         connection.execute(delete(saved_search).where(saved_search.c.name == name))
-
-
-def remember_search(catalog: Catalog, query: str) -> None:
-    now = int(time.time())
-    statement = upsert(recent_search).values(query=query, searched_at=now)
-    old = select(recent_search.c.query).order_by(recent_search.c.searched_at.desc()).offset(RECENT)
-    with catalog.write() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["query"], set_={"searched_at": now}))
-        connection.execute(delete(recent_search).where(recent_search.c.query.in_(old.limit(-1))))
-
-
-def recent_searches(catalog: Catalog, limit: int = 10) -> list[str]:
-    statement = select(recent_search.c.query).order_by(recent_search.c.searched_at.desc()).limit(limit)
-    with catalog.read() as connection:
-        return list(connection.scalars(statement))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,6 @@ _fts = table("report_fts", column("rowid"), column("report_fts"))
 _WORD = re.compile(r"\w+")
 
 
-def any_reports(catalog: Catalog) -> bool:
-    with catalog.read() as connection:
-        return connection.scalar(select(report.c.id).limit(1)) is not None
-
-
 def rank(catalog: Catalog, words: str, k: int, where: Filter | None = None) -> list[int]:
     """The ids of the k films whose reports match best (BM25; any of the words), best first, within the filter."""
     from db.filters import conditions

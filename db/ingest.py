@@ -172,7 +172,7 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
                 "identity": new.identity,
                 "added_at": int(time.time()),
             }
-            film_id = int(connection.execute(insert(film).values(**values).returning(film.c.id)).scalar_one())
+            film_id = int(connection.execute(_ADD_FILM, values).scalar_one())
         elif old.file_id == file_id or old.state != State.PRESENT.value or not _there(old):
             film_id = old.id
             connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))

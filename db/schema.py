@@ -237,6 +237,7 @@ saved_search = Table(
     Column("created_at", Integer, nullable=False),
 )
 
+# Nothing is written here any more: what is searched for is not kept. Archives of earlier days may hold some.
 recent_search = Table(
     "recent_search",
     metadata,

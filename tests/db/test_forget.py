@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from db import annotations as say
 from db import films as catalog_films
@@ -20,7 +20,7 @@ from db.archive import Archive
 from db.doctor import examine
 from db.errors import ArchiveBusy, NotFound
 from db.records import Film, Label
-from db.schema import film, root, run
+from db.schema import film, recent_search, root, run
 from db.vectors import VectorIndex
 from indexer.pipeline import Options, index
 from indexer.registry import add_model, load_towers
@@ -73,7 +73,8 @@ def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         study = say.Report(f"studyreport{name} unremarkable", study_uid=one.tags.study_uid)
         say.put_reports(archive.catalog, [study], source="x")
         say.save_search(archive.catalog, f"all of {one.tags.patient_key}", f"patient:{one.tags.patient_key}")
-        say.remember_search(archive.catalog, f"path:{name}-Musterfrau")
+        with archive.catalog.write() as connection:
+            connection.execute(insert(recent_search).values(query=f"path:{name}-Musterfrau", searched_at=1))
     archive.catalog.close()
     return place
 

@@ -146,9 +146,9 @@ def add_model(
     """Register a folder, hf-hub:REPOSITORY (downloaded now), a known name (likewise) or an architecture with weights.
 
     `name` is what it will be called; by default its own. A folder may take the name of a model that is known and not
-    on this disk: it is that model, fetched by other means. A model that Filmroom exports later is only looked at; one
-    of another kind embeds a film and a text now. `on_offer` hears of a download before it begins. Raises BadInput
-    where the name is taken, ModelUnavailable where the model cannot be used.
+    on this disk: it is that model, fetched by other means. A folder or checkpoint of open_clip's kind is loaded and
+    exported now; one of another kind embeds a film and a text. `on_offer` hears of a download before it begins.
+    Raises BadInput where the name is taken, ModelUnavailable where the model cannot be used.
     """
     if weights is not None:
         if place not in clip_source.architectures():
@@ -221,11 +221,15 @@ def _adapter(card: ModelCard, folder: Path, kind: Kind, device: str | None) -> T
 
 
 def _try(card: ModelCard) -> None:
-    """One film and one text through a model that is not open_clip's, before anything is embedded with it."""
+    """Loads a model of one's own now, and puts one film and one text through one that is not open_clip's. What a hub
+    has was compared with its checksums."""
     folder = _folder(card)
-    if folder is None or kind_of(folder) is Kind.OPEN_CLIP:
+    is_clip = folder is None or kind_of(folder) is Kind.OPEN_CLIP
+    if is_clip and card.load.startswith(_HUB):
         return
     towers = _load(card, None)
+    if is_clip:
+        return
     space = towers.space
     ramp = np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32), (80, 64))
     found = [towers.embed_images([Radiograph(ramp, Tags())])[0]]

@@ -350,6 +350,9 @@ def test_a_wrong_checkpoint_is_one_clear_line_and_runs_nothing(spoil: Any, vit: 
     with pytest.raises(ModelUnavailable, match=CHECKPOINTS[spoil]) as fault:
         registry.load_towers(str(folder), device="cpu")
     assert "\n" not in str(fault.value)
+    with pytest.raises(ModelUnavailable, match=CHECKPOINTS[spoil]):
+        registry.add_model(str(folder), name="wrong")
+    assert "wrong" not in {card.name for card in registry.list_models()}, "it is told when it is added, not later"
     assert not (folder / "exploded").exists()
 
 

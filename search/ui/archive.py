@@ -212,8 +212,10 @@ def _rejected(archive: Archive) -> None:
         {"File": _printable(one.path), "Stage": one.stage, "Reason": one.reason, "Remedy": one.remedy} for one in found
     ]
     st.dataframe(pd.DataFrame(shown[:_REJECTED_SHOWN]), hide_index=True, alt="Rejected files with reason and remedy")
+    if any("--" in one.remedy for one in found):
+        st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
     st.download_button(
-        f"All {number(len(found))} as CSV",
+        "As CSV" if len(found) == 1 else f"All {number(len(found))} as CSV",
         lambda: _as_csv(found),
         "rejected.csv",
         "text/csv",

@@ -83,7 +83,7 @@ def _map(
     else:
         table["Kind"] = _kinds(found, colour)
         order = [kind for kind in table["Kind"].value_counts().index if kind != "other"] + ["other"]
-        shade = alt.Color("Kind:N", sort=order, title=None, legend=alt.Legend(orient="top", columns=6))
+        shade = alt.Color("Kind:N", sort=order, title=None, legend=alt.Legend(orient="top", columns=3, labelLimit=90))
     brush = alt.selection_interval(name="region")
     chart = (
         alt.Chart(table)

@@ -23,12 +23,12 @@ from search.searcher import Hit, Searcher
 from search.trec import Qrels, Question, read_qrels, read_queries, read_run, resolve
 from search.ui import frame
 from search.ui.grid.grid import Act, Mark
-from search.ui.text import plain
+from search.ui.text import counted, films, plain
 from search.ui.wall import wall_of_hits
 
 MINE = "Judgements made here"
 UPLOADED = "Files from my computer"
-SHOWN = 15
+SHOWN = 16
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,15 @@ def _mean(measured: Measured) -> None:
             st.metric(name, f"{mean.value:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", delta_color="off",
                       delta_arrow="off", width="content")  # fmt: skip
     base = ", ".join(f"{plain(name)} {values[found.measures[0]]:.3f}" for name, values in found.baselines.items())
+    queries = counted(len(found.queries), "query", "queries")
     st.caption(
-        f"{len(found.queries)} queries, {plain(measured.model)}; 95 % intervals over queries. "
+        f"{queries}, {plain(measured.model)}; means with their 95 % intervals, bootstrapped over the queries. "
         f"{found.measures[0]} of rankings that ignore the films: {base}."
     )
     if measured.missing:
-        names = ", ".join(measured.missing[:5])
-        st.caption(plain(f"{len(measured.missing)} judged names match no film here: {names} ..."))
+        names = ", ".join(measured.missing[:5]) + (" ..." if len(measured.missing) > 5 else "")
+        match = "judged name matches" if len(measured.missing) == 1 else "judged names match"
+        st.caption(plain(f"{len(measured.missing)} {match} no film here: {names}"))
 
 
 @st.fragment
@@ -151,15 +153,26 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
                 "Query:N", sort=None, axis=alt.Axis(labels=len(table) <= 40, labelAngle=-50, labelLimit=150, title=None)
             ),
             y=alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), title=str(measure), axis=alt.Axis(labelFlush=False)),
-            color=alt.Color("Group:N", legend=alt.Legend(orient="top", title=None)),
+            color=alt.Color("Group:N", legend=alt.Legend(orient="top", title=None, columns=3, labelLimit=90)),
             opacity=alt.condition(picked, alt.value(1.0), alt.value(0.55)),
             tooltip=["Query", "Group", alt.Tooltip("value:Q", format=".3f", title=str(measure))],
         )
         .add_params(picked)
-        .properties(height=300)
     )
+    mean = found.mean[str(measure)]
+    over_all = alt.Chart(pd.DataFrame([{"mean": mean.value, "low": mean.low, "high": mean.high}]))
+    band = over_all.mark_rect(opacity=0.22, color="#9aa2ab").encode(y="low:Q", y2="high:Q")
+    line = over_all.mark_rule(strokeDash=[5, 4], strokeWidth=2, color="#8a929a").encode(y="mean:Q")
     chosen = st.altair_chart(
-        chart, width="stretch", on_select="rerun", key="bars", alt=f"{measure} of each query, best first"
+        alt.layer(band, chart, line, height=300),
+        width="stretch",
+        on_select="rerun",
+        key="bars",
+        alt=f"{measure} of each query, best first; their mean {mean.value:.3f}, {mean.low:.3f} to {mean.high:.3f}",
+    )
+    st.caption(
+        "A bar is one query, which has a value and no interval. The dashed line is the mean over all, "
+        "the band its 95 % interval."
     )
     _groups(measured, str(measure))
     ordered = table["qid"].tolist()
@@ -218,7 +231,7 @@ def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, text: st
         for film_id, grade in grades.items()
     }
     relevant = sum(grade > 0 for grade in grades.values())
-    st.caption(f"{relevant} relevant of {len(grades)} judged films. Films without a mark were not judged.")
+    st.caption(f"{relevant} relevant of {films(len(grades))} judged. Films without a mark were not judged.")
     done = wall_of_hits(
         archive.catalog, hits, key="wall-behind", title="Ranked films of the query", marks=marks, small=True
     )
@@ -232,7 +245,7 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
     others = [name for name in models if name != measured.model]
     left, right = st.columns(2)
     other = left.selectbox("With another model", others, index=None, key="other") if others else None
-    run = right.file_uploader("Or with a TREC run", key="run-file")
+    run = (right if others else left).file_uploader("Or with a TREC run" if others else "With a TREC run", key="run-file")
     try:
         if run is not None:
             with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
@@ -263,4 +276,5 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
         ]
     )
     st.dataframe(table, hide_index=True, alt="Differences by measure with a paired test")
-    st.caption(plain(f"{found.n} queries of both; {found.test}. A positive difference says that the other is better."))
+    queries = counted(found.n, "query", "queries")
+    st.caption(plain(f"{queries} of both; {found.test}. A positive difference says that the other is better."))

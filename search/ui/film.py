@@ -24,11 +24,11 @@ from search.ui import frame, keep, picture
 from search.ui.asked import Asked
 from search.ui.grid.grid import Act
 from search.ui.sheet.sheet import sheet
-from search.ui.text import plain
+from search.ui.text import NORMAL, plain
 from search.ui.viewer.viewer import Attention, Region
 from search.ui.wall import wall_of_films, wall_of_hits
 
-NEAREST = 12
+NEAREST = 16
 VIEWER_LINK = "FILMROOM_VIEWER_URL"
 """Setting: the address of a DICOM viewer, with {study}, {series} and {instance} where the UIDs go."""
 
@@ -39,10 +39,14 @@ def show() -> None:
     asked = asking.read(st.query_params.to_dict())
     said = st.query_params.get("film", "")
     if not said.isdecimal() or len(said) > 17:
-        st.subheader("No film is named")
-        st.page_link(frame.pages()["home"], label="Search for one")
+        _no_film("No film is named", "The address of this page names a film that the search has found.", asked)
         return
-    film = films.get(archive.catalog, int(said))
+    film = next(iter(films.films(archive.catalog, [int(said)])), None)
+    if film is None:
+        _no_film(
+            f"There is no film {int(said)}", "It was forgotten on request, or it never was in this archive.", asked
+        )
+        return
     before, after = _neighbours(searcher, asked, film.id)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
@@ -60,6 +64,18 @@ def show() -> None:
     with words:
         _words(archive, film, asked)
     _relatives(archive, searcher, film, asked)
+
+
+def _no_film(what: str, why: str, asked: Asked) -> None:
+    st.subheader(what)
+    st.write(why)
+    known = bool(asked.query or asked.like)
+    st.page_link(
+        frame.pages()["home"],
+        label="Back to the results" if known else "To the search",
+        icon=":material/search:",
+        query_params=asked.parameters(),
+    )
 
 
 def _go(film_id: int, asked: Asked) -> None:
@@ -151,7 +167,7 @@ def _words(archive: Archive, film: Film, asked: Asked) -> None:
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
     labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]
-    absent = ", ".join(one.name for one in film.labels if one.value == 0)
+    absent = ", ".join(one.name for one in film.labels if one.value == 0 and one.name.lower() not in NORMAL)
     if absent:
         labels.append(("Absent", absent))
     known = _concepts(asked.query)

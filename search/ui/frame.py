@@ -49,7 +49,10 @@ def dress() -> None:
         layout="wide",
         menu_items={"About": f"Filmroom: semantic search for X-ray archives. {NOTICE}."},
     )
-    st.html(f"<style>{_style()}</style><p class='filmroom-notice' role='note'>{NOTICE}</p>")
+    st.html(
+        f"<style>{_style()}</style><p class='filmroom-name'>Filmroom</p>"
+        f"<p class='filmroom-notice' role='note'>{NOTICE}</p>"
+    )
     require_sign_in()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +20,14 @@ from search.ui import frame, keep, narrow
 from search.ui.asked import MOST_SHOWN, PAGE, Asked
 from search.ui.grid.grid import Act
 from search.ui.memory.memory import memory
-from search.ui.text import films, number, plain
+from search.ui.text import NORMAL, counted, films, number, plain
 from search.ui.wall import SEARCHING, wall_of_hits
 
 SORTS = {"match": "Best match", "newest": "Newest first", "oldest": "Oldest first", "age": "By age"}
 GENERAL_EXAMPLES = ("pleural effusion", "enlarged heart", "pneumothorax", "normal chest film")
-NORMAL = ("no finding", "normal")
+SIDED = re.compile(
+    r"\b(left|right|both|bilateral(ly)?|unilateral|tiny|small|minimal|mild|moderate|large|massive|severe)\b", re.I
+)
 UPLOADS = ("dcm", "dicom", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 
 
@@ -48,13 +51,15 @@ def show() -> None:
         return
     fill = _controls(archive)
     asked = _asked()
-    chosen = memory(asked.query, listed=not asked.query)
+    chosen = None if asked.query else memory("", listed=True)
     if chosen:
         _order(Asked(chosen))
     if not asked.query and not asked.like and not st.session_state.get("upload"):
         _examples(archive)
     _answer(archive, searcher, asked)
     fill()
+    if asked.query:
+        memory(asked.query, listed=False)  # shows nothing: no room above the films for it
 
 
 # The address and the widgets say the same. The address wins where it is new (a link, the browser's back button, an
@@ -109,7 +114,7 @@ def _words(query: str) -> str:
 
 
 def _controls(archive: Archive) -> Callable[[], None]:
-    """The line of controls. What it returns fills those that are closed: nobody waits for them, so the films go first."""
+    """The line of controls. What it returns fills those that are closed: nobody waits for them, the films go first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         filters = st.popover("Filters", icon=":material/tune:", key="filters")
         with st.popover("By film", icon=":material/image_search:", key="by-film"):
@@ -199,6 +204,8 @@ def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
     hits = _sorted(results.hits, asked.sort)
     head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="head")
     head.caption(_summary(results, asked), width="stretch")
+    if any(SIDED.search(concept.text) for concept in parse(asked.query).concepts):
+        st.caption("Side and size are the model's guess: check the film.")
     done = wall_of_hits(
         archive.catalog,
         hits,
@@ -262,7 +269,7 @@ def _feedback(asked: Asked) -> None:
 def _summary(results: Results, asked: Asked) -> str:
     shown = f"the best {number(len(results.hits))} of {films(results.total)}"
     if asked.per_study:
-        shown = f"the best film of each of {number(len(results.hits))} studies"
+        shown = f"the best film of each of {counted(len(results.hits), 'study', 'studies')}"
     if results.hits[0].score is None:
         shown = f"{number(len(results.hits))} of {films(results.total)}"
     return f"{shown[0].upper()}{shown[1:]} · {plain(results.model)} · {results.took_ms:.0f} ms"

@@ -17,7 +17,7 @@ from search.judging import DEPTH, agreements, pool, to_qrels
 from search.query import parse
 from search.searcher import Searcher
 from search.ui import frame, picture
-from search.ui.text import facts, findings, number, plain
+from search.ui.text import counted, facts, films, findings, plain
 
 GRADES = {0: "No match", 1: "Related", 2: "A match", 3: "Exactly this"}
 
@@ -117,13 +117,14 @@ def _overview(archive: Archive) -> None:
     if not given:
         return
     st.subheader("Judgements")
-    queries = {one.query for one in given}
-    judges = {one.judge for one in given}
-    st.write(f"{number(len(given))} grades, {number(len(queries))} queries, {number(len(judges))} judges.")
+    grades = counted(len(given), "grade")
+    queries = counted(len({one.query for one in given}), "query", "queries")
+    judges = counted(len({one.judge for one in given}), "judge")
+    st.write(f"{grades}, {queries}, {judges}.")
     for one in agreements(given):
         kappa = "undefined" if one.kappa is None else f"{one.kappa:.2f}"
         st.caption(
-            plain(f"{one.a} and {one.b}: {one.films} films in common, {100 * one.equal:.0f} % equal, ")
+            plain(f"{one.a} and {one.b}: {films(one.films)} in common, {100 * one.equal:.0f} % equal, ")
             + f"weighted kappa {kappa}"
         )
     with st.container(horizontal=True):

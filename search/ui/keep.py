@@ -18,7 +18,7 @@ from search.searcher import Hit, Results, Searcher
 from search.trec import document_name, write_run
 from search.ui import frame
 from search.ui.asked import Asked
-from search.ui.text import films, plain
+from search.ui.text import counted, films, plain
 
 NEW = "A new collection"
 ALL_HITS = 10_000
@@ -125,6 +125,6 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return
-        st.success(f"{done.files} files copied, with films\\.csv beside them.")
+        st.success(f"{counted(done.files, 'file')} copied, with films\\.csv beside them.")
         for film_id, reason in done.failed[:20]:
             st.warning(f"Film {film_id}: {plain(reason)}")

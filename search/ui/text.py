@@ -7,6 +7,8 @@ import re
 from db.records import Film, Tags
 
 NOTICE = "Research use only, not for diagnosis"
+NORMAL = ("no finding", "normal")
+"""Labels that say that there is nothing: no finding to look for, and nothing of which a film can lack."""
 
 # Everything that Streamlit's Markdown reads: emphasis, links, HTML, directives (:red[...]), shortcodes, formulas.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&\"'/@=^])")
@@ -41,5 +43,10 @@ def number(count: int) -> str:
     return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """`1 film`, `2 000 films`; `many` where it is not `one` with an s."""
+    return f"1 {one}" if count == 1 else f"{number(count)} {many or one + 's'}"
+
+
 def films(count: int) -> str:
-    return "1 film" if count == 1 else f"{number(count)} films"
+    return counted(count, "film")

@@ -18,12 +18,11 @@ from search.searcher import Hit, Searcher
 from search.statistics import auc_interval
 from search.ui import frame, keep
 from search.ui.grid.grid import Act
-from search.ui.text import films, number, plain
+from search.ui.text import NORMAL, films, number, plain
 from search.ui.wall import wall_of_hits
 from search.zeroshot import Prompts, prompts_for, truth_of, zero_shot
 
-AROUND = 12
-NORMAL = ("no finding", "normal")
+AROUND = 16
 FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "pneumonia", "atelectasis")
 
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.ui.room import CHROMIUM, FLAGS, PATIENCE, Room, local, ours
+from tests.ui.room import CHROMIUM, FLAGS, LISTEN, PATIENCE, Room, local, ours
 
 SIDE, PATCH, DIM = 96, 16, 32
 FILMS = 36
@@ -163,6 +163,7 @@ def browser() -> Iterator[Any]:
 def tab(browser: Any) -> Iterator[Any]:
     """A page of its own session; it fails the test on a script's error, a request that fails or leaves the machine."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    context.add_init_script(LISTEN)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     faults: list[str] = []

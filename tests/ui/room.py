@@ -77,10 +77,32 @@ def local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
 
 
+READY = (
+    "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+    " [data-testid=stElementContainer]"
+)
+# A run that was asked for is not under way, for the page, before the server has answered.
+LISTEN = """
+window.asked = window.answered = 0;
+window.WebSocket = class extends WebSocket {
+  constructor(...all) {
+    super(...all);
+    this.addEventListener("message", () => { window.answered = performance.now(); });
+  }
+  send(data) {
+    window.asked = performance.now();
+    super.send(data);
+  }
+};
+"""
+
+
 def settle(page: Any) -> None:
-    """Waits until the page's run is over."""
-    page.wait_for_timeout(300)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    """Waits until what the page has asked for is answered and its run is over."""
+    page.wait_for_timeout(50)
+    page.wait_for_function("!(window.asked > window.answered)")
+    page.wait_for_timeout(50)
+    page.wait_for_selector(READY, state="attached")
 
 
 def film_ids(page: Any) -> list[str]:

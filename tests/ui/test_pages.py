@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from db import annotations
 from db.archive import Archive
 from db.films import films
+from db.records import Label
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 NOTICE = "Research use only, not for diagnosis"
@@ -28,8 +29,6 @@ def page(
     import search.ui.frame as frame
 
     frame.archive_folder.cache_clear()
-    frame._archive.clear()
-    frame._searcher.clear()
     test = AppTest.from_file(str(APP), default_timeout=60)
     for key, value in parameters.items():
         test.query_params[key] = value
@@ -175,7 +174,7 @@ def test_a_film_shows_its_pixels_facts_report_and_relatives(
     assert ["effusion", True] in pieces
     assert "".join(text for text, _ in pieces) == "Small left pleural effusion. <script>alert(1)</script>"
     nearest = components(test, "grid")[-1]["items"]
-    assert len(nearest) == 12
+    assert len(nearest) == 16
     assert str(numbered[1]) not in {item["id"] for item in nearest}
 
 
@@ -185,7 +184,30 @@ def test_a_film_that_is_not_there_is_one_line(
 ) -> None:
     test = page(archive_folder, "film", monkeypatch, film=named)
     assert not test.exception
-    assert "No film is named" in said(test) or "no film has this id" in said(test)
+    assert "No film is named" in said(test) or "There is no film 9999" in said(test)
+    assert "`" not in said(test), "no advice for a terminal"
+    assert test.get("page_link")
+
+
+def test_what_an_absent_label_denies_is_a_finding(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Archive.open(archive_folder).catalog
+    for name in ("No Finding", "mass"):
+        annotations.put_labels(catalog, [(numbered[5], Label(name, 0.0, "radiologist"))])
+    test = page(archive_folder, "film", monkeypatch, film=str(numbered[5]))
+    labels = dict(map(tuple, components(test, "sheet")[1]["facts"]))
+    assert labels["Absent"] == "mass"
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [("left effusion", True), ("Small effusion", True), ("effusion", False), ("effusion view:PA", False), ("", False)],
+)
+def test_a_query_for_a_side_or_a_size_says_that_the_model_guesses(
+    archive_folder: Path, query: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ("Side and size are the model's guess" in said(page(archive_folder, "home", monkeypatch, q=query))) is told
 
 
 def test_a_film_whose_file_is_gone_falls_back_to_its_thumbnail(
@@ -213,11 +235,14 @@ def test_judging_counts_undoes_and_writes_qrels(
     for grade in (3, 0, 1):
         test.button(key=f"grade-{grade}").click().run()
     assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0, 1]
+    assert "3 grades, 1 query, 1 judge." in said(test)
     test.button(key="undo").click().run()
     assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0]
     test = page(archive_folder, "evaluate", monkeypatch, set="Judgements made here")
     assert not test.warning
     assert any(metric.label == "nDCG@5" for metric in test.metric)
+    assert "1 query, tiny" in said(test)
+    assert "the band its 95 % interval" in said(test)
     for one in annotations.judgements(catalog):
         annotations.unjudge(catalog, one)
 
@@ -257,6 +282,7 @@ def test_the_archive_page_names_what_was_rejected(archive_folder: Path, monkeypa
     test = page(archive_folder, "archive", monkeypatch)
     tables = [table.value for table in test.dataframe]
     assert any("broken.dcm" in table.to_string() for table in tables)
+    assert "As CSV" in [one.proto.label for one in test.get("download_button")]
     next(button for button in test.button if button.label == "Examine").click().run()
     assert "All agrees" in said(test)
 

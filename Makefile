@@ -10,7 +10,7 @@ ADD    := $(if $(UV),uv pip install -q -p $(BIN)/python,$(BIN)/python -m pip ins
 
 export FILMROOM_ARCHIVE ?= $(DEMO)/archive
 
-.PHONY: demo install docs test lint format serve bench fuzz audit clean
+.PHONY: demo install docs test quick lint format serve bench fuzz audit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/filmroom demo $(DEMO)
@@ -32,8 +32,15 @@ install: $(VENV)/.installed
 docs: $(VENV)/.tested-with
 	$(BIN)/python docs/make_commands.py
 
+# Byte code is kept whatever the system says: without it every process that a test starts compiles all that it imports.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.tested-with
 	$(BIN)/python -m pytest
+
+# Without what takes long and what needs a browser.
+quick: export PYTHONDONTWRITEBYTECODE =
+quick: $(VENV)/.tested-with
+	$(BIN)/python -m pytest -m "not slow and not browser"
 
 lint: $(VENV)/.tested-with
 	$(BIN)/ruff check .

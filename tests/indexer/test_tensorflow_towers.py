@@ -21,6 +21,8 @@ from indexer.preprocess import Preprocess, Resize
 from indexer.radiograph import Radiograph
 from tests.indexer.saved_models import elixr_folder, reaching_folder, remedis_folder, tensorflow, vocabulary
 
+pytestmark = pytest.mark.slow  # TensorFlow takes a quarter of a minute to import
+
 
 @pytest.fixture(scope="module")
 def elixr(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -98,7 +100,6 @@ def test_the_darkest_pixel_becomes_black_and_the_brightest_white() -> None:
         assert (int(grey.min()), int(grey.max())) == ends
 
 
-@pytest.mark.slow
 def test_several_films_run_in_several_processes_and_come_back_in_order(elixr: Path) -> None:
     towers = ElixrTowers(elixr)
     films = [_film(seed=seed, height=30 + seed) for seed in range(5)]

@@ -21,6 +21,7 @@ _HINTS = {
 }  # fmt: skip
 # A phantom shows a pattern, never its cause: whether it is a pneumonia, nobody can say.
 _PATTERNS = {"viral pneumonia": "ground-glass"}
+_LYING_OR_NOT = {"view AP SUPINE", "view AP ERECT"}
 _MAY_BE_OPACITY = frozenset({"mass", "nodule", "edema", "atelectasis"})
 
 
@@ -43,11 +44,13 @@ def phantom_film(seed: int, *, size: int = 320) -> TrainingFilm:
         claims.append(Claim("no finding"))
     if not seen & _MAY_BE_OPACITY:
         looked.add("opacity")
-    view = view_idea(phantom.view.value)
+    # How a phantom is drawn lying is not how a patient lies: of an AP film it says no more than that.
+    view = view_idea("AP" if phantom.view.value.startswith("AP") else phantom.view.value)
     shot = {view, *PARENTS.get(view, ())} if view else set()
+    other = set() if view is None else set(VIEWS) - shot - (_LYING_OR_NOT if view == "view AP" else set())
     claims += [Claim(idea) for idea in sorted(shot)]
     sex = ("male", "female") if phantom.body.sex.value == "M" else ("female", "male")
-    absent = frozenset((looked - seen) | ((set(VIEWS) - shot) if shot else set()) | {sex[1]})
+    absent = frozenset((looked - seen) | other | {sex[1]})
     return TrainingFilm(
         key=f"phantom-{seed}", patient=f"phantom-{phantom.body.seed}", read=_reader(seed, size),
         facts=Facts((*claims, Claim(sex[0])), absent), group="phantom", weight=0.4,

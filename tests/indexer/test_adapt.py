@@ -20,6 +20,7 @@ from indexer.adapt.train import Loss, Options, Progress
 from indexer.captions import Claim, Facts, captions, facts, truth
 from indexer.clip_source import from_folder
 from indexer.onnx_towers import OnnxTowers
+from indexer.phantom import View, sample
 from tests.indexer.clip_folders import vit_folder
 
 LOOKED_FOR = ("effusion", "edema", "mass", "no finding")
@@ -67,6 +68,13 @@ def test_only_findings_are_denied() -> None:
     denied = {claim.idea for claim in asked if claim.absent}
     assert {"effusion", "pacemaker"} <= denied
     assert not denied & {"no finding", "male", "female", "frontal", "view PA", "view LATERAL"}
+
+
+def test_a_phantom_says_nothing_of_lying() -> None:
+    lying = next(seed for seed in range(200) if sample(seed).view is View.AP_SUPINE)
+    said = phantom_film(lying).facts
+    assert truth(Claim("view AP"), said) is True
+    assert truth(Claim("view AP SUPINE"), said) is None
 
 
 def test_captions_are_true_of_the_film() -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import insert
 
 from db import schema, spaces
 from db.archive import Archive
+from db.catalog import learn_sizes
 from db.records import Space
 from db.vectors import VectorIndex
 
@@ -84,6 +85,7 @@ def made_archive(
             )
             if thumbnail:
                 cursor.executemany("INSERT INTO thumbnail VALUES (?, ?)", [(i, thumbnail) for i in ids])
+    learn_sizes(archive.catalog)  # as a run does at its end
     return archive
 
 

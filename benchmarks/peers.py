@@ -3,9 +3,10 @@
     python -m venv peers && peers/bin/pip install clip-retrieval rclip 'setuptools<81'
     python benchmarks/peers.py --peers peers [--films 128] [--side 512]
 
-The model is ViT-B/32 with random weights, made here once for all (speed does not depend on them); the films are
-phantoms as JPEG. Each program is run as a person runs it, as a process, once on a few films to warm the caches and then
-on all; a program that does not run says why. rclip chooses its own model (also a ViT-B/32) and may want to download it.
+The model is ViT-B/32 at 256 pixels, which rclip is made for, with random weights, made here once for all (speed does
+not depend on them): as a checkpoint for Filmroom and clip-retrieval, as graphs for rclip. The films are phantoms as
+JPEG, 16 different ones and copies that count as others. Each program is run as a person runs it, as a process, once on
+a few films to warm the caches and then on all; a program that does not run says why.
 """
 
 from __future__ import annotations
@@ -22,7 +23,30 @@ from pathlib import Path
 from indexing import films_in
 from made import checkpoint, machine
 
-ARCHITECTURE = "ViT-B-32"
+ARCHITECTURE = "ViT-B-32-256"
+
+
+def graphs_for_rclip(weights: Path, folder: Path) -> Path:
+    """What rclip looks for in its data folder, of the same weights."""
+    import open_clip
+    import torch
+
+    model = open_clip.create_model(ARCHITECTURE, pretrained=str(weights)).eval()
+    model.forward = model.encode_text
+    there = folder / "ViT-B-32-256-datacomp_s34b_b86k"
+    there.mkdir(parents=True)
+    for name, tower, given in (
+        ("visual", model.visual, torch.zeros(1, 3, 256, 256)),
+        ("textual", model, torch.zeros(1, 77, dtype=torch.int64)),
+    ):
+        torch.onnx.export(
+            tower, (given,), str(there / f"{name}.onnx"), input_names=["input"], output_names=["output"],
+            dynamic_axes={"input": {0: "n"}, "output": {0: "n"}}, dynamo=False,
+        )  # fmt: skip
+    words = folder / "tokenizer" / "bpe_simple_vocab_16e6.txt.gz"
+    words.parent.mkdir()
+    shutil.copy(Path(open_clip.__file__).with_name(words.name), words)
+    return folder
 
 
 def run(name: str, command: list[str], films: int, **environment: str) -> None:
@@ -50,6 +74,7 @@ def main() -> None:
         there = Path(place)
         films = films_in(there / "films", form="jpeg", side=asked.side, count=asked.films)
         weights = checkpoint(ARCHITECTURE, there / "random.pt")
+        rclip = graphs_for_rclip(weights, there / "rclip")
         program = [sys.executable, "-c", "import cli; cli.main()", "index"]
         model = ["--model", ARCHITECTURE, "--weights", str(weights)]
         home = {"XDG_CACHE_HOME": str(there / "cache"), "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -65,7 +90,7 @@ def main() -> None:
             run(
                 "clip-retrieval",
                 [
-                    str(asked.peers / "bin" / "clip-retrieval"), "inference", "--input_dataset", str(folder),
+                    str(asked.peers.absolute() / "bin" / "clip-retrieval"), "inference", "--input_dataset", str(folder),
                     "--output_folder", output, "--clip_model", f"open_clip:{ARCHITECTURE}/{weights}",
                     "--enable_text", "False", "--enable_wandb", "False", "--use_jit", "False", "--batch_size", "32",
                     "--num_prepro_workers", "2", "--output_partition_count", "1",
@@ -73,12 +98,12 @@ def main() -> None:
                 count,
             )  # fmt: skip
             copy = shutil.copytree(folder, there / f"rclip-{folder.name}")
-            with_its_own = {"RCLIP_DATADIR": str(there / "rclip")}
             run(
                 "rclip",
-                ["sh", "-c", f"cd {copy} && {asked.peers.absolute()}/bin/rclip -n chest"],
+                ["sh", "-c", f"cd {copy} && {asked.peers.absolute()}/bin/rclip chest"],
                 count,
-                **with_its_own,
+                RCLIP_DATADIR=str(rclip),
+                HF_HUB_OFFLINE="1",
             )
 
 

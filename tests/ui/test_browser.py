@@ -245,4 +245,20 @@ def test_nothing_is_wider_than_the_window(tab: Any, room: Room, numbered: list[i
         settle(tab)
         assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
         assert tab.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
-        assert tab.get_by_text("Research use only, not for diagnosis").first.is_visible()
+        notice = tab.locator(".filmroom-notice")
+        assert notice.is_visible()
+        assert notice.bounding_box()["y"] > 850, "below, where Streamlit puts nothing"
+        if address == film:
+            assert tab.get_by_role("button", name="Zoom in").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280, 1440, 2560])
+def test_the_films_of_an_answer_fill_whole_rows(tab: Any, room: Room, width: int) -> None:
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto(f"{room.url}/?q=effusion")
+    tab.wait_for_selector(".grid .bar")
+    tops = tab.locator(".grid .frame").evaluate_all(
+        "all => all.map(one => Math.round(one.getBoundingClientRect().top))"
+    )
+    assert len(tops) == 24
+    assert tops.count(max(tops)) == tops.count(min(tops))

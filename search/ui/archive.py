@@ -215,7 +215,7 @@ def _rejected(archive: Archive) -> None:
     if any("--" in one.remedy for one in found):
         st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
     st.download_button(
-        "As CSV" if len(found) == 1 else f"All {number(len(found))} as CSV",
+        "All as CSV",
         lambda: _as_csv(found),
         "rejected.csv",
         "text/csv",

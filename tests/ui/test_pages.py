@@ -282,7 +282,7 @@ def test_the_archive_page_names_what_was_rejected(archive_folder: Path, monkeypa
     test = page(archive_folder, "archive", monkeypatch)
     tables = [table.value for table in test.dataframe]
     assert any("broken.dcm" in table.to_string() for table in tables)
-    assert "As CSV" in [one.proto.label for one in test.get("download_button")]
+    assert "All as CSV" in [one.proto.label for one in test.get("download_button")]
     next(button for button in test.button if button.label == "Examine").click().run()
     assert "All agrees" in said(test)
 

@@ -250,7 +250,7 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
         tab.get_by_text("tiny, done:").wait_for()
         settle(tab)
         with tab.expect_download() as coming:
-            tab.get_by_role("button", name="As CSV").click()
+            tab.get_by_role("button", name="All as CSV").click()
         (line,) = csv.DictReader(io.StringIO(Path(coming.value.path()).read_text()))
         assert line["path"] == "text.dcm"
         assert line["remedy"]

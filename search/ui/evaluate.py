@@ -245,7 +245,9 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
     others = [name for name in models if name != measured.model]
     left, right = st.columns(2)
     other = left.selectbox("With another model", others, index=None, key="other") if others else None
-    run = (right if others else left).file_uploader("Or with a TREC run" if others else "With a TREC run", key="run-file")
+    run = (right if others else left).file_uploader(
+        "Or with a TREC run" if others else "With a TREC run", key="run-file"
+    )
     try:
         if run is not None:
             with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:

@@ -33,6 +33,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from db.catalog import Catalog
 from db.chunks import chunked
+from db.nameless import is_nameless
 from db.records import Outcome, State
 from db.schema import PathText, embedding, file, film, root, stored_path
 
@@ -105,7 +106,8 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
                 prefix = below.relative_to(top).as_posix() + "/"
                 inside = select(file.c.id, file.c.path).where(file.c.root_id == below_id)
                 for row in connection.execute(inside).all():
-                    moved = {"root_id": root_id, "path": prefix + row.path}
+                    # A digest is of the whole path: in any root it is the same, and the prefix can hold a name.
+                    moved = {"root_id": root_id, "path": row.path if is_nameless(row.path) else prefix + row.path}
                     connection.execute(update(file).where(file.c.id == row.id).values(**moved))
                 connection.execute(delete(root).where(root.c.id == below_id))
     return Scope(root_id, top, "" if folder == top else folder.name)

@@ -5,27 +5,32 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select, update
 
 from db.catalog import Catalog
 from db.chunks import chunked
-from db.listing import Scope
-from db.schema import file
+from db.schema import file, film
+
+if TYPE_CHECKING:
+    from db.listing import Scope
 
 _MARK = "(forgotten) "
+_NAMELESS = re.compile(re.escape(_MARK) + "[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Places:
-    """The forgotten files of one root: by their digest, what stands in the catalog in place of their path."""
+    """The forgotten files of one root, by what stands in the catalog in place of their paths."""
 
     key: bytes
     root: Path
-    stored: dict[str, str]
+    stored: frozenset[str]
 
     def digest(self, path: str) -> str:
         """What stands for a file of this root."""
@@ -34,23 +39,35 @@ class Places:
 
     def known(self, path: str) -> str | None:
         """What the catalog holds in place of this path, where it does."""
-        return self.stored.get(self.digest(path)) if self.stored else None
+        if not self.stored:
+            return None
+        digest = self.digest(path)
+        return digest if digest in self.stored else None
 
 
 def is_nameless(path: str) -> bool:
-    return path.rpartition("/")[2].startswith(_MARK)
+    return _NAMELESS.fullmatch(path) is not None
 
 
 def places(catalog: Catalog, key: bytes, scope: Scope) -> Places:
-    of_root = (file.c.root_id == scope.root_id, file.c.path.contains(_MARK, autoescape=True))
+    of_root = (file.c.root_id == scope.root_id, file.c.path.startswith(_MARK, autoescape=True))
     with catalog.read() as connection:
-        found = [path for path in connection.scalars(select(file.c.path).where(*of_root)) if is_nameless(path)]
-    # A root that was taken into another one left its folder before the digest.
-    return Places(key, scope.root, {path.rpartition("/")[2]: path for path in found})
+        found = connection.scalars(select(file.c.path).where(*of_root))
+        return Places(key, scope.root, frozenset(filter(is_nameless, found)))
 
 
-def drop(catalog: Catalog, scope: Scope, stored: Iterable[str]) -> None:
-    """Files that are looked at again have no place until it is known what became of them."""
-    for some in chunked(stored):
+def named(catalog: Catalog, scope: Scope, *, reason: str) -> list[str]:
+    """Paths that stand there with this reason all the same: an archive of an earlier version has them."""
+    with catalog.read() as connection:
+        found = connection.scalars(select(file.c.path).where(file.c.root_id == scope.root_id, file.c.reason == reason))
+        return [path for path in found if not is_nameless(path)]
+
+
+def vacate(catalog: Catalog, scope: Scope, paths: Iterable[str]) -> None:
+    """What stood at these paths is not there any more. Rows that no film belongs to go, and are overwritten."""
+    for some in chunked(paths):
+        here = (file.c.root_id == scope.root_id, file.c.path.in_(some))
         with catalog.write() as connection:
-            connection.execute(delete(file).where(file.c.root_id == scope.root_id, file.c.path.in_(some)))
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            connection.execute(delete(file).where(*here, ~exists().where(film.c.file_id == file.c.id)))
+            connection.execute(update(file).where(*here).values(listed=False))

@@ -37,6 +37,8 @@ from indexer.workers import Processed, process
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
 
+_FORGOTTEN = Refusal.FORGOTTEN.value[0]
+
 PASSING = (Refusal.UNREADABLE.value[0],)
 """Reasons that may be gone by the next run without the file having changed."""
 
@@ -142,6 +144,7 @@ class _Run:
     def take(self, path: Path) -> None:
         scope = listing.open_scope(self._catalog, path)
         self._scopes.append(scope)
+        nameless.vacate(self._catalog, scope, nameless.named(self._catalog, scope, reason=_FORGOTTEN))
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
         self._places = nameless.places(self._catalog, self._archive.patient_key(), scope)
@@ -153,7 +156,7 @@ class _Run:
             space_id=self._space_id,
             retry=self._options.retry,
             unreadable=unreadable,
-            passing=(*PASSING, *([Refusal.FORGOTTEN.value[0]] if self._options.bring_back else [])),
+            passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
         )
         self._count(
             listed=compared.listed,
@@ -162,7 +165,7 @@ class _Run:
             rejected=compared.rejected,
         )
         again = {seen.path for seen in compared.work} & shown.keys()
-        nameless.drop(self._catalog, scope, again)
+        nameless.vacate(self._catalog, scope, again)
         self._forgotten |= {(str(scope.root), stored) for stored in shown.keys() - again}
         work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
         self._reject(scope, [seen for seen in work if seen.path in failed], failed)
@@ -268,16 +271,21 @@ class _Run:
     def _commit(self, scope: Scope, results: Sequence[ingest.Result]) -> None:
         if not results:
             return
-        results = [self._nameless(scope, one) for one in results]
+        nameless.vacate(self._catalog, scope, [one.seen.path for one in results if self._is_forgotten(one)])
+        results = [self._nameless(scope, one) if self._is_forgotten(one) else one for one in results]
         tally = Counter(ingest.commit(self._catalog, scope, self._space_id, results))
         self._count(
             indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
         )
 
+    def _is_forgotten(self, result: ingest.Result) -> bool:
+        """Also what was forgotten and can now not even be read."""
+        if result.rejected is None or result.rejected.reason == _FORGOTTEN:
+            return result.rejected is not None
+        return not self._options.bring_back and self._places.known(result.seen.path) is not None
+
     def _nameless(self, scope: Scope, result: ingest.Result) -> ingest.Result:
         """What was forgotten on request leaves no path: it may hold a name."""
-        if result.rejected is None or result.rejected.reason != Refusal.FORGOTTEN.value[0]:
-            return result
         stored = self._places.digest(result.seen.path)
         self._forgotten.add((str(scope.root), stored))
         return replace(result, seen=replace(result.seen, path=stored))

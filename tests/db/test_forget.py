@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from db import annotations as say
 from db import films as catalog_films
@@ -20,8 +20,9 @@ from db.archive import Archive
 from db.doctor import examine
 from db.errors import ArchiveBusy, NotFound
 from db.records import Film, Label
-from db.schema import film, recent_search, root, run
+from db.schema import file, film, recent_search, root, run
 from db.vectors import VectorIndex
+from indexer.limits import Limits
 from indexer.pipeline import Options, index
 from indexer.registry import add_model, load_towers
 from tests.indexer import dicom_files
@@ -202,6 +203,77 @@ def test_a_path_that_holds_a_name_does_not_come_back_with_the_next_run(
     assert examine(Archive.open(told.archive)).faults == ()
     told("index", folder, *model, "--bring-back")
     assert {one["reason"] for one in told.json("rejected")} == {"empty file"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("reason", ["forgotten on request", "took longer than the limit"])
+def test_a_path_that_stands_there_from_before_goes(
+    told: Terminal, made: Path, tiny: Path, tmp_path: Path, reason: str
+) -> None:
+    """From an earlier version, or because the film could not be read when its patient was forgotten."""
+    folder = shutil.copytree(made / "films", tmp_path / "archive of films")
+    archive = Archive.open(told.archive)
+    told("forget", "--patient", str(of(archive, "Anna")[0].tags.patient_key), "--yes")
+    told("index", folder, "--model", tiny, "--workers", 1)
+    with archive.catalog.write() as connection:
+        rows = connection.scalars(select(file.c.id).where(file.c.reason == "forgotten on request")).all()
+        for row, path in zip(rows, sorted(folder.rglob("*Anna*.dcm")), strict=True):
+            named = update(file).where(file.c.id == row)
+            connection.execute(named.values(path=str(path.relative_to(folder)), reason=reason))
+    assert holding(told.archive, {"Anna": b"Anna"})
+    for _ in range(2):
+        counts = told.json("index", folder, "--model", tiny, "--workers", 1, "--retry")
+        assert isinstance(counts, dict)
+        assert (counts["listed"], counts["rejected"]) == (7, 3)
+        assert {one["path"][:11] for one in told.json("rejected")} == {"(forgotten)"}  # type: ignore[attr-defined]
+    with archive.catalog.engine.connect() as connection:  # as the last process does that closes the archive
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert holding(told.archive, {"Anna": b"Anna"}) == set()
+
+
+def test_a_forgotten_film_that_cannot_be_read_any_more_keeps_no_path(
+    told: Terminal, made: Path, tiny: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(made / "films", tmp_path / "archive of films")
+    archive = Archive.open(told.archive)
+    told("forget", "--patient", str(of(archive, "Anna")[0].tags.patient_key), "--yes")
+    told("index", folder, "--model", tiny, "--workers", 1)
+    small = Options(workers=1, retry=True, limits=Limits(max_pixels=1))
+    done = index(archive, [folder], load_towers(str(tiny)), options=small)
+    assert done.reasons == {"more pixels than the limit": 3}
+    archive.catalog.close()
+    assert holding(told.archive, {"Anna": b"Anna"}) == set()
+
+
+def test_a_forgotten_film_in_the_place_of_another_takes_it_out_of_the_search(
+    told: Terminal, made: Path, tiny: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(made / "films", tmp_path / "archive of films")
+    archive = Archive.open(told.archive)
+    told("forget", "--patient", str(of(archive, "Anna")[0].tags.patient_key), "--yes")
+    told("index", folder, "--model", tiny, "--workers", 1)
+    new = dicom_files.dicom(dicom_files.ramp(), PatientID="ID-Dora", SOPInstanceUID="1.2.777")
+    (folder / "Dora.dcm").write_bytes(new)
+    told("index", folder, "--model", tiny, "--workers", 1)
+    shutil.copy(folder / "Anna-Musterfrau" / "Anna-0.dcm", folder / "Dora.dcm")
+    counts = told.json("index", folder, "--model", tiny, "--workers", 1)
+    assert isinstance(counts, dict)
+    assert (counts["rejected"], counts["gone"]) == (4, 1)
+    assert told.json("search", "path:Dora")["total"] == 0  # type: ignore[index, call-overload]
+    assert examine(archive).faults == ()
+
+
+def test_a_root_that_bears_a_name_is_not_put_before_the_digest(terminal: Terminal, tiny: Path, tmp_path: Path) -> None:
+    folder = write_films(tmp_path / "films")
+    model = ("--model", tiny, "--workers", 1)
+    terminal("index", folder / "Anna-Musterfrau", *model)
+    (one, *_) = catalog_films.everyone(Archive.open(terminal.archive).catalog)
+    terminal("forget", "--patient", str(one.tags.patient_key), "--yes")
+    terminal("index", folder / "Anna-Musterfrau", *model)
+    for _ in range(2):
+        counts = terminal.json("index", folder, *model)
+        assert isinstance(counts, dict)
+        assert (counts["listed"], counts["rejected"]) == (6, 2)
+        assert all(said["path"].startswith("(forgotten) ") for said in terminal.json("rejected"))  # type: ignore[attr-defined]
 
 
 def test_one_film_goes_and_the_others_of_its_study_keep_their_report(told: Terminal, tiny: Path) -> None:

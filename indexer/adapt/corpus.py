@@ -28,7 +28,7 @@ def meaning(claim: Claim) -> Meaning:
     weights = {claim.idea: sign}
     for key, weight in term.meaning.items():
         weights[key.replace("%", " ")] = sign * weight
-    for value, share in ((claim.side, 0.8), (claim.severity, 0.8), (claim.place, 0.6)):
+    for value, share in ((claim.side, 0.8), (claim.severity, 0.55), (claim.place, 0.6)):
         if value:
             weights[value] = weights.get(value, 0.0) + sign * share * 0.5
             weights[f"{claim.idea}@{value}"] = sign * share

@@ -53,7 +53,7 @@ def phantom_film(seed: int, *, size: int = 320) -> TrainingFilm:
     absent = frozenset((looked - seen) | other | {sex[1]})
     return TrainingFilm(
         key=f"phantom-{seed}", patient=f"phantom-{phantom.body.seed}", read=_reader(seed, size),
-        facts=Facts((*claims, Claim(sex[0])), absent), group="phantom", weight=0.4,
+        facts=Facts((*claims, Claim(sex[0])), absent), group="phantom", weight=0.6,
     )  # fmt: skip
 
 

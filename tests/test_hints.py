@@ -131,7 +131,6 @@ def test_a_film_that_none_passes_is_told_what_there_is(terminal: Terminal, tiny:
     terminal("label", _table(tmp_path / "labels.csv", "film,label\na,pleural effusion\nb,edema\n"))
     said = " ".join(terminal("search", "edema view:XYZ").split())
     assert "No film has view:XYZ. There are: AP, PA." in said
-    assert 'No film has label:efusion. Did you mean label:"pleural effusion"?' not in said
     said = " ".join(terminal("search", "label:edemma").split())
     assert "No film has label:edemma. Did you mean edema?" in said
     said = " ".join(terminal("search", "view:AP label:edema").split())

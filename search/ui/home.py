@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -198,7 +198,7 @@ def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
         return
     _feedback(asked)
     if not results.hits:
-        _nothing(asked)
+        _nothing(asked, results.advice)
         return
     picks: set[int] = st.session_state.setdefault("picks", set())
     hits = _sorted(results.hits, asked.sort)
@@ -284,8 +284,10 @@ def _sorted(hits: tuple[Hit, ...], sort: str) -> list[Hit]:
     return list(hits)
 
 
-def _nothing(asked: Asked) -> None:
+def _nothing(asked: Asked, advice: Sequence[str]) -> None:
     st.subheader("No film passes")
+    for said in advice:
+        st.write(plain(said))
     if parse(asked.query).filter:
         st.write("The words only rank; it is the filters that leave nothing. Take one away, or all of them:")
         st.button("Search without filters", on_click=_ask, args=(without_filter(asked.query),))

@@ -69,7 +69,7 @@ def decode_bytes(
 ) -> list[Radiograph]:
     """As `decode`, of a file that has been read. Time and memory are not limited here but in a worker.
 
-    Where no more than `side` pixels a side are needed, a picture that can be decoded at a half, a quarter or an eighth
+    Where no more than `side` pixels a side are needed, a film that can be decoded at a half, a quarter or an eighth
     of its size is; its tags still tell its own size.
     """
     if not data:
@@ -83,7 +83,7 @@ def decode_bytes(
             if data[_PART_10] == b"DICM" or data.startswith(_BARE_STARTS):
                 from indexer.dicom import read_dicom  # pydicom is slow to import, and pictures do without
 
-                return read_dicom(data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids)
+                return read_dicom(data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side)
     except Rejected:
         raise
     except MemoryError:

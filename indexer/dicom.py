@@ -22,6 +22,7 @@ from pydicom.uid import (
 )
 
 from indexer.greyscale import READ_FOR_GREYSCALE, present
+from indexer.jpeg2000 import smaller
 from indexer.limits import Limits
 from indexer.privacy import READ_FOR_TAGS, kept_tags
 from indexer.radiograph import Radiograph
@@ -76,10 +77,12 @@ def read_dicom(
     key: bytes | None = None,
     any_modality: bool = False,
     hash_uids: bool = False,
+    side: int | None = None,
 ) -> list[Radiograph]:
     """The frames of a DICOM file, of any transfer syntax that has a decoder. Raises Rejected.
 
-    Without a preamble or a file meta group it is read as what it looks like.
+    Without a preamble or a file meta group it is read as what it looks like. A JPEG 2000 film of more than twice
+    `side` both ways is decoded smaller; its tags still tell its own size.
     """
     header = _read_header(data, limits)
     _check_kind(header)
@@ -89,7 +92,7 @@ def read_dicom(
         raise Refusal.NOT_RADIOGRAPH.error()
     limits.check_pixels(rows, columns, frames=frames)
     tags = kept_tags(header, rows=rows, columns=columns, key=key, hash_uids=hash_uids)
-    return [Radiograph(_frame(header, frame), tags, frame) for frame in range(frames)]
+    return [Radiograph(_frame(header, frame, side=side), tags, frame) for frame in range(frames)]
 
 
 def _read_header(data: bytes, limits: Limits) -> Dataset:
@@ -160,8 +163,11 @@ def _number(header: Dataset, keyword: str, *, missing: int = 0) -> int:
         raise Refusal.DAMAGED.error() from None
 
 
-def _frame(header: Dataset, frame: int) -> NDArray[np.float32]:
+def _frame(header: Dataset, frame: int, *, side: int | None) -> NDArray[np.float32]:
     """Presentation pixels (H, W) in [0, 1] of one frame."""
+    less = None if side is None else smaller(header, side=side)
+    if less is not None:
+        return present(less, header)
     stored, photometric = _stored(header, frame)
     white = (1 << _number(header, "BitsStored", missing=8)) - 1
     if photometric == "PALETTE COLOR":

@@ -340,3 +340,40 @@ def test_padding_is_black_and_no_part_of_the_spread(tmp_path: Path) -> None:
     (film,) = decode_bytes(data)
     assert film.pixels[:, :8].max() == 0
     assert film.pixels[:, 8:].std() > 0.2
+
+
+def large(syntax: str = "JPEG 2000", **elements: object) -> bytes:
+    """A film of 1100 x 1400, smooth but for one bright block."""
+    pixels = ramp(1100, 1400)
+    pixels[300:500, 400:700] = 4000
+    return dicom(pixels, syntax=LOSSLESS[syntax], **elements)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_large_jpeg_2000_is_decoded_no_larger_than_needed(photometric: str) -> None:
+    data = large(PhotometricInterpretation=photometric, WindowCenter=2048, WindowWidth=3000)
+    (whole,), (less,) = decode_bytes(data), decode_bytes(data, side=512)
+    assert less.pixels.shape == (550, 700)
+    assert less.tags == whole.tags, "its tags tell its own size"
+    means = whole.pixels.reshape(550, 2, 700, 2).mean(axis=(1, 3))
+    assert np.abs(less.pixels - means).mean() < 0.002
+
+
+@pytest.mark.parametrize(
+    "how", [{"side": 600}, {"side": 512, "PixelPaddingValue": 0}, {"side": 512, "syntax": "JPEG-LS"}]
+)
+def test_other_films_are_decoded_whole(how: dict[str, object]) -> None:
+    side = how.pop("side")
+    data = large(**how)  # type: ignore[arg-type]
+    (whole,), (same,) = decode_bytes(data), decode_bytes(data, side=side)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(same.pixels, whole.pixels)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.98])
+def test_a_large_jpeg_2000_that_was_cut_off_is_rejected(share: float) -> None:
+    film = pydicom.dcmread(io.BytesIO(large()))
+    (stream,) = generate_frames(film.PixelData, number_of_frames=1)
+    film.PixelData = encapsulate([stream[: int(share * len(stream))]])
+    out = io.BytesIO()
+    film.save_as(out)
+    assert reason(out.getvalue()) == reason(out.getvalue(), side=512)

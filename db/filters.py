@@ -101,6 +101,8 @@ def _view_any(views: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _between(col: ColumnElement[Any], span: Range) -> list[ColumnElement[bool]]:
+    if span.low is not None and span.low == span.high:
+        return [col == span.low]  # of a range SQLite thinks that it keeps too many films to ask the column's index
     found = []
     if span.low is not None:
         found.append(col >= span.low)

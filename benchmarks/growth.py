@@ -122,8 +122,13 @@ def plot(sizes: list[int], found: list[dict[str, float]], path: Path) -> None:
     }  # fmt: skip
     figure, axes = pyplot.subplots(2, 3, figsize=(10, 5), layout="constrained")
     for axis, (name, title) in zip(axes.flat, names.items(), strict=True):
-        axis.plot(sizes, [max(one[name], 1e-3) for one in found], "o-")
-        axis.set(xscale="log", yscale="log", title=title, xlabel="films")
+        values = [one[name] for one in found]
+        axis.plot(sizes, values, "o-")
+        axis.set(xscale="log", title=title, xlabel="films")
+        if name in ("open s", "query ms", "status s"):
+            axis.set_yscale("log")
+        else:  # hardly grow; what adding takes beyond an empty archive may be less than none
+            axis.set_ylim(min(0, *values) * 1.2, max(values) * 1.2)
         axis.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 

@@ -143,7 +143,7 @@ def findings(
     else:
         from search import model_terminal
 
-        model_terminal.print_findings(found, any_written=bool(found) or _any(archive))
+        model_terminal.print_findings(found, archive_folder(archive), any_written=bool(found) or _any(archive))
 
 
 def _found(query: str, archive: Path | None, model: str | None, *, words: bool, k: int, every: bool) -> list[Said]:

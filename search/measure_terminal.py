@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.counting import counted
-from search.terminal import NOTICE, console, print_unplaced, some
+from search.terminal import NOTICE, console, print_command, print_unplaced, some
 
 if TYPE_CHECKING:
     from search.comparing import Compared
@@ -155,9 +155,9 @@ def print_probed(done: Probed) -> None:
     print_unplaced(done.missing, done.ambiguous, "labelled name")
 
 
-def print_saved(found: Sequence[SavedProbe]) -> None:
+def print_saved(found: Sequence[SavedProbe], archive: Path) -> None:
     if not found:
-        console.print("No probe is kept. Learn one: filmroom probe --label NAME --save NAME")
+        print_command("No probe is kept. Learn one:", "probe --label NAME --save NAME", archive)
         return
     table = _table("probe", "finding", "model", "films", "AUC", words=(0, 1, 2))
     for one in found:

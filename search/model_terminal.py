@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.counting import counted
-from search.terminal import console, path_text, print_unplaced
+from search.terminal import console, path_text, print_command, print_unplaced
 
 if TYPE_CHECKING:
     from search.import_vectors import ImportedVectors
@@ -50,13 +51,13 @@ def print_models(found: Sequence[ModelStatus]) -> None:
         console.print(Text(f"nDCG@5 as last measured on this archive, with {sets}.", style="dim"))
 
 
-def print_findings(found: Sequence[Said], *, any_written: bool) -> None:
+def print_findings(found: Sequence[Said], archive: Path, *, any_written: bool) -> None:
     if not found:
-        console.print(
-            "No sentence says so. All of them: filmroom findings"
-            if any_written
-            else "No model has described these films. One may: filmroom report --from cxrreportgen --endpoint URL"
-        )
+        if any_written:
+            print_command("No sentence says so. All of them:", "findings", archive)
+        else:
+            said = "No model has described these films. One may:"
+            print_command(said, "report --from cxrreportgen --endpoint URL", archive)
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, right in (("film", True), ("score", True), ("boxes", True), ("sentence", False), ("file", False)):

@@ -48,7 +48,7 @@ def probe(
     """Learning curve, AUC and calibration of a head on the stored vectors, split by patient. No image is read."""
     if context.invoked_subcommand is not None:
         return
-    from search import measure_terminal, probe_page, probes
+    from search import measure_terminal, probe_page, probes, terminal
     from search.searcher import Searcher
 
     if labels is None and not label:
@@ -67,9 +67,8 @@ def probe(
     else:
         measure_terminal.print_probed(done)
         if save is not None:
-            typer.echo(
-                f'Kept as {save}, applied to {counted(applied or 0, "film")}. Try: filmroom search "probe:{save}>0.8"'
-            )
+            said = f"Kept as {save}, applied to {counted(applied or 0, 'film')}. Try:"
+            terminal.print_command(said, f'search "probe:{save}>0.8"', searcher.archive.folder)
 
 
 @probe_app.command("list")
@@ -81,7 +80,7 @@ def probe_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> No
     if as_json:
         print_json(probes.saved_json(kept))
     else:
-        measure_terminal.print_saved(probes.saved(kept))
+        measure_terminal.print_saved(probes.saved(kept), kept.folder)
 
 
 @probe_app.command("apply")

@@ -74,7 +74,7 @@ def print_results(found: Results, archive: Path) -> None:
     if not found.hits:
         for said in found.advice:
             console.print(Text(said))
-        _print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
+        print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
         return
     if found.denied:
         against = f"gainst: {', '.join(found.denied)}."
@@ -161,7 +161,7 @@ def print_summary(done: Summary, archive: Path) -> None:
     if done.stopped:
         console.print("Stopped. What was done is kept: run the same command again to go on.")
     elif counts.rejected and not done.fruitless:
-        _print_command("What to do about rejected files:", "rejected", archive)
+        print_command("What to do about rejected files:", "rejected", archive)
 
 
 def refusal(done: Summary, archive: Path) -> BadInput:
@@ -177,7 +177,7 @@ def refusal(done: Summary, archive: Path) -> BadInput:
     )
 
 
-def _print_command(said: str, command: str, archive: Path) -> None:
+def print_command(said: str, command: str, archive: Path) -> None:
     """What to type next, on a line that is never broken: it can be copied."""
     console.print(Text(f"{said} {typed(command, archive)}"), soft_wrap=True)
 
@@ -227,7 +227,7 @@ def print_status(found: Status) -> None:
     console.print(f"Labels on {counted(found.labelled, 'film')}, {counted(found.reports, 'report')}.")
     if found.burned_in:
         said = f"Perhaps with words burned into their pixels: {counted(found.burned_in, 'film')}. See them:"
-        _print_command(said, "search has:burned-in", Path(found.archive))
+        print_command(said, "search has:burned-in", Path(found.archive))
     if found.writer:
         console.print(Text(f"Writing now: {found.writer}"))
     for run in found.runs:
@@ -252,9 +252,9 @@ def print_rejected(files: Sequence[RejectedFile], archive: Path) -> None:
     console.print(table)
     forgotten = sum(one.forgotten for one in files)
     if forgotten < len(files):
-        _print_command("Try them again:", "index FOLDER --retry", archive)
+        print_command("Try them again:", "index FOLDER --retry", archive)
     if forgotten:
-        _print_command("Take what was forgotten on request:", "index FOLDER --bring-back", archive)
+        print_command("Take what was forgotten on request:", "index FOLDER --bring-back", archive)
 
 
 def print_duplicates(files: Sequence[DuplicateFile]) -> None:

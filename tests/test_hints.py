@@ -33,6 +33,8 @@ def test_a_hint_names_the_archive_where_one_was_named(
     assert f"filmroom rejected --archive '{there}'\n" in terminal("index", folder, "--model", tiny, "--archive", there)
     assert f"--retry --archive '{there}'\n" in terminal("rejected", "--archive", there)
     assert f"filmroom status --archive '{there}'\n" in terminal("search", "tag:none", "--archive", there)
+    assert f"URL --archive '{there}'\n" in terminal("findings", "--archive", there)
+    assert f"--save NAME --archive '{there}'\n" in terminal("probe", "list", "--archive", there)
     assert "filmroom rejected\n" in terminal("index", folder, "--model", tiny), "the usual one needs no name"
 
 

@@ -103,9 +103,7 @@ def main() -> None:
     options.add_argument("--side", type=int, default=2048)
     options.add_argument("--model", default="filmroom-mini")
     options.add_argument("--random", action="store_true")
-    options.add_argument(
-        "--formats", nargs="+", choices=FORMATS, default=("jpeg", "png", "raw", "jpeg-ls", "jpeg-2000")
-    )
+    options.add_argument("--formats", nargs="+", choices=FORMATS, default=USUAL)
     options.add_argument("--folder", type=Path)
     asked = options.parse_args()
     print(f"{machine()}; {asked.films} films of {asked.side} px, {asked.model}; films a second")

@@ -1,8 +1,10 @@
 """The same films with the same weights through clip-retrieval's inference and rclip, and through `filmroom index`.
 
-    python -m venv peers && peers/bin/pip install clip-retrieval rclip 'setuptools<81'
-    python benchmarks/peers.py --peers peers [--films 128] [--side 512]
+    python -m venv one && one/bin/pip install 'clip-retrieval>=2.45' 'setuptools<81'
+    python -m venv other && other/bin/pip install rclip
+    python benchmarks/peers.py --peers one other [--films 128] [--side 512]
 
+Together they would get a clip-retrieval of years ago, which knows no open_clip: the later ones want another numpy.
 The model is ViT-B/32 at 256 pixels, which rclip is made for, with random weights, made here once for all (speed does
 not depend on them): as a checkpoint for Filmroom and clip-retrieval, as graphs for rclip. The films are phantoms as
 JPEG, 16 different ones and copies that count as others. Each program is run as a person runs it, as a process, once on
@@ -49,6 +51,13 @@ def graphs_for_rclip(weights: Path, folder: Path) -> Path:
     return folder
 
 
+def program_in(environments: list[Path], name: str) -> str:
+    places = [one.absolute() / "bin" / name for one in environments]
+    if not any(one.exists() for one in places):
+        sys.exit(f"none of these environments has {name}")
+    return str(next(one for one in places if one.exists()))
+
+
 def run(name: str, command: list[str], films: int, **environment: str) -> None:
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
@@ -62,12 +71,12 @@ def run(name: str, command: list[str], films: int, **environment: str) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--peers", type=Path, help="a virtual environment that has both")
+    options.add_argument("--peers", type=Path, nargs="+", help="virtual environments that have them")
     options.add_argument("--films", type=int, default=128)
     options.add_argument("--side", type=int, default=512)
     asked = options.parse_args()
     if asked.peers is None:
-        print("name an environment that has both: --peers DIR")
+        print("name the environments that have them: --peers DIR DIR")
         return
     print(f"{machine()}; {asked.films} JPEG films of {asked.side} px, {ARCHITECTURE}, whole processes")
     with tempfile.TemporaryDirectory() as place:
@@ -90,7 +99,7 @@ def main() -> None:
             run(
                 "clip-retrieval",
                 [
-                    str(asked.peers.absolute() / "bin" / "clip-retrieval"), "inference", "--input_dataset", str(folder),
+                    program_in(asked.peers, "clip-retrieval"), "inference", "--input_dataset", str(folder),
                     "--output_folder", output, "--clip_model", f"open_clip:{ARCHITECTURE}/{weights}",
                     "--enable_text", "False", "--enable_wandb", "False", "--use_jit", "False", "--batch_size", "32",
                     "--num_prepro_workers", "2", "--output_partition_count", "1",
@@ -100,7 +109,7 @@ def main() -> None:
             copy = shutil.copytree(folder, there / f"rclip-{folder.name}")
             run(
                 "rclip",
-                ["sh", "-c", f"cd {copy} && {asked.peers.absolute()}/bin/rclip chest"],
+                ["sh", "-c", f"cd {copy} && {program_in(asked.peers, 'rclip')} chest"],
                 count,
                 RCLIP_DATADIR=str(rclip),
                 HF_HUB_OFFLINE="1",

@@ -27,6 +27,7 @@ def smaller(header: Dataset, *, side: int) -> NDArray[Any] | None:
         header.file_meta.TransferSyntaxUID in _SYNTAXES
         and header.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
         and int(header.get("NumberOfFrames") or 1) == 1
+        and header.get("PixelRepresentation") == 0  # which may contradict the stream
         and "PixelPaddingValue" not in header  # a mean of a picture and of none is neither
     )
     if halvings < 1 or not simple:

@@ -360,7 +360,13 @@ def test_a_large_jpeg_2000_is_decoded_no_larger_than_needed(photometric: str) ->
 
 
 @pytest.mark.parametrize(
-    "how", [{"side": 600}, {"side": 512, "PixelPaddingValue": 0}, {"side": 512, "syntax": "JPEG-LS"}]
+    "how",
+    [
+        {"side": 600},
+        {"side": 512, "PixelPaddingValue": 0},
+        {"side": 512, "PixelRepresentation": 1},
+        {"side": 512, "syntax": "JPEG-LS"},
+    ],
 )
 def test_other_films_are_decoded_whole(how: dict[str, object]) -> None:
     side = how.pop("side")

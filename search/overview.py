@@ -176,7 +176,7 @@ def remove_model(name: str, archive: Archive | None) -> str:
     held = spaces.spaces(archive.catalog)
     model, _, weights = name.rpartition("@") if not any(one.space.model == name for one in held) else (name, "", "")
     mine = [one for one in held if one.space.model == model and one.space.fingerprint.startswith(weights)]
-    if not mine:
+    if not mine or (name != model and not weights):
         raise NotFound("the archive holds no vectors of this model", where=name, fix="`filmroom models` lists them.")
     if len(mine) > 1:
         raise BadInput(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from enum import StrEnum
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -11,7 +12,7 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from db.errors import MissingExtra
+from db.errors import BadInput, MissingExtra
 
 MOST = 20_000
 """Films on a map; of a larger archive an even share, always the same."""
@@ -32,14 +33,18 @@ def sample(ids: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def project(vectors: NDArray[np.float32], method: Method = Method.PCA) -> NDArray[np.float32]:
-    """(N, T, D) unit rows -> (N, 2), centred, the longer axis from -1 to 1. Raises MissingExtra without umap-learn."""
+    """(N, T, D) unit rows -> (N, 2), centred, the longer axis from -1 to 1. Raises MissingExtra without umap-learn,
+    BadInput where the system ended the process of UMAP."""
     pooled = vectors.mean(axis=1)
     pooled = pooled - pooled.mean(axis=0)
     if method is Method.UMAP and len(pooled) > 15:
         if find_spec("umap") is None:
             raise MissingExtra("The UMAP map", extra="map")
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            flat = alone.submit(_umap, pooled).result()
+        try:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+                flat = alone.submit(_umap, pooled).result()
+        except BrokenProcessPool:
+            raise BadInput("The UMAP map was ended by the system, mostly for memory", fix="Choose PCA.") from None
     else:
         _, _, axes = np.linalg.svd(pooled.T @ pooled / max(1, len(pooled)), hermitian=True)
         flat = pooled @ axes[:2].T

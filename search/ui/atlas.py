@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from db import films as db_films
 from db.archive import Archive
-from db.errors import BadInput, MissingExtra
+from db.errors import BadInput, FilmroomError
 from db.records import Film, Filter
 from search.projection import MOST, Method, project, sample
 from search.query import parse
@@ -42,7 +42,7 @@ def show() -> None:
         ids, places = _places(
             searcher, searcher.held.space.fingerprint, len(searcher.index), Method(method or Method.PCA)
         )
-    except MissingExtra as fault:
+    except FilmroomError as fault:
         st.warning(plain(str(fault)))
         return
     if not len(ids):

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import os
+import signal
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
+from db.errors import BadInput
 from search.projection import MOST, Method, project, sample
 
 
@@ -30,6 +35,17 @@ def test_groups_stay_groups(method: Method, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_few_films_are_a_map_too(count: int) -> None:
     assert np.isfinite(project(clusters()[:count])).all()
+
+
+def ended(pooled: np.ndarray) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(find_spec("umap") is None, reason="umap-learn is not installed: pip install 'filmroom[map]'")
+def test_a_map_that_the_system_ends_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.projection._umap", ended)
+    with pytest.raises(BadInput, match="Choose PCA"):
+        project(clusters(), Method.UMAP)
 
 
 def test_a_large_archive_is_thinned_evenly() -> None:

@@ -144,6 +144,8 @@ def test_of_two_spaces_of_one_name_the_one_that_is_meant_goes(terminal: Terminal
     said = terminal("models", "remove", f"mine@{old['fingerprint'][:8]}", "--vectors")
     assert said == f"Deleted: 4 vectors of mine@{old['fingerprint'][:8]}.\n"
     assert terminal.json("search", "effusion")["total"] == 4  # type: ignore[index, call-overload]
+    terminal("models", "remove", "mine@", "--vectors")
+    assert "no vectors of this model" in terminal.err
     assert terminal("models", "remove", "mine", "--vectors") == "Deleted: 4 vectors of mine.\n"
 
 

@@ -75,4 +75,4 @@ def test_flagged_films_are_found_by_a_filter_and_counted(terminal: Terminal, tin
         found = terminal.json("search", query)
         assert isinstance(found, dict)
         assert {hit["path"] for hit in found["hits"]} == names
-    assert "2 films may have words burned into their pixels" in terminal("status")
+    assert "Perhaps with words burned into their pixels: 2 films." in terminal("status")

@@ -150,6 +150,7 @@ def test_workers_end_with_their_parent(end: signal.Signals, tmp_path: Path) -> N
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "one\n"

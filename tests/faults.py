@@ -305,8 +305,10 @@ def _writing(bench: Bench, name: str, until: float) -> None:
         except ArchiveBusy:
             tally["runs that waited"] += 1
             time.sleep(0.05)
-        # Kept after every round, as this process may not live to its end.
-        (bench.folder / f"{name}-{os.getpid()}.tally").write_text(json.dumps(tally))
+        # Kept after every round, as this process may not live to its end, not even to that of a write.
+        aside = bench.folder / f"{name}-{os.getpid()}.part"
+        aside.write_text(json.dumps(tally))
+        os.replace(aside, aside.with_suffix(".tally"))
 
 
 def _searching(bench: Bench, number: int, until: float) -> None:

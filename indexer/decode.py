@@ -34,12 +34,10 @@ def read_file(path: Path, limits: Limits) -> bytes:
                 raise Refusal.NOT_A_FILE.error()
             if facts.st_size > limits.max_bytes:
                 raise Refusal.TOO_LARGE.error()
-            data = file.read(limits.max_bytes + 1)
+            # No more than there was: the whole of the limit would be allocated before the first byte is read.
+            return file.read(facts.st_size)
     except (OSError, ValueError):
         raise Refusal.UNREADABLE.error() from None
-    if len(data) > limits.max_bytes:
-        raise Refusal.TOO_LARGE.error()
-    return data
 
 
 def decode(

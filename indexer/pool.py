@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from db.errors import FilmroomError, Rejected
 from indexer.limits import Limits
@@ -34,6 +34,10 @@ _START_SECONDS = 120.0  # for those imports, on a machine that is busy with much
 _GRACE = 2.0
 _STILLBORN = 3
 _KEPT_SHARE = 0.25  # of the memory limit: a worker that comes to hold more between two files is replaced
+# What a sound film, too, may meet in a worker in which another has left memory or a broken decoder behind.
+_DOUBTFUL = frozenset(
+    one.value[0] for one in (Refusal.TOO_MUCH_MEMORY, Refusal.CRASHED, Refusal.TRUNCATED, Refusal.NOT_PREPARED)
+)
 
 
 @dataclass
@@ -43,6 +47,7 @@ class _Worker(Generic[Item]):
     deadline: float
     ready: bool = False
     busy: bool = False
+    used: bool = False
     item: Item | None = None
 
 
@@ -56,9 +61,10 @@ def run(
 ) -> Iterator[tuple[Item, Result | Rejected]]:
     """`work(item)` for every item under `limits.seconds` and `limits.memory_bytes`; each with its result, as done.
 
-    `work` and items are pickled. What `work` raises other than Rejected counts as a crash on that item. At most
-    `ahead` items are under way. The workers end when the generator does, when this process dies in whatever way,
-    and never by Ctrl-C, which is for the caller to handle.
+    `work` and items are pickled. What `work` raises other than Rejected counts as a crash on that item. An item that
+    is refused for want of memory, by a crash or as damaged ends its worker, and is believed only of a worker that had
+    no other before it: no item suffers from another. At most `ahead` items are under way. The workers end when the
+    generator does, when this process dies in whatever way, and never by Ctrl-C, which is for the caller to handle.
 
     Raises FilmroomError where workers cannot be started.
     """
@@ -109,12 +115,21 @@ def _tend(
 ) -> None:
     """The thread that keeps the workers busy, watches the clock and replaces the dead, until the inbox closes.
 
-    A worker says (None, False) when it is ready, then (result, spent) for each item; spent ones are replaced.
+    A worker says (None, False) when it is ready, then (result, spent) for each item; spent ones are replaced. For
+    every item that is to be looked at `again` a worker has ended, so that a new one comes for it.
     """
     context = _context()
     crew: list[_Worker[Item]] = []
     pending: deque[Item] = deque()
+    again: deque[Item] = deque()
     stillborn = 0
+
+    def end(one: _Worker[Item], answer: Result | Rejected) -> None:
+        if one.used and _is_doubtful(answer):
+            again.append(cast(Item, one.item))
+        else:
+            outbox.put((one.item, answer))
+
     try:
         while True:
             while len(crew) < count:
@@ -136,12 +151,13 @@ def _tend(
                         crew.remove(one)
                         refusal = _bury(one)
                         if one.busy:
-                            outbox.put((one.item, refusal.error()))
+                            end(one, refusal.error())
                         stillborn += not one.ready
                         continue
                     answer, spent = answer
                     if one.busy:
-                        outbox.put((one.item, answer))
+                        end(one, answer)
+                        one.used = True
                     one.ready, one.busy, one.item, stillborn = True, False, None, 0
                     if spent:
                         one.process.kill()
@@ -157,13 +173,14 @@ def _tend(
             if stillborn >= _STILLBORN:
                 raise _cannot_start()
             for one in crew:
-                if pending and one.ready and not one.busy:
-                    one.item, one.busy = pending.popleft(), True
+                source = again if again and not one.used else pending
+                if source and one.ready and not one.busy:
+                    one.item, one.busy = source.popleft(), True
                     one.deadline = time.monotonic() + limits.seconds
                     try:
                         one.pipe.send(one.item)
                     except OSError:  # died while idle: its pipe says so in the next round, the item is unhurt
-                        pending.appendleft(one.item)
+                        source.appendleft(one.item)
                         one.item, one.busy = None, False
     except FilmroomError as error:
         outbox.put(error)
@@ -177,6 +194,10 @@ def _tend(
             one.process.kill()
         for one in crew:
             _bury(one)
+
+
+def _is_doubtful(answer: object) -> bool:
+    return isinstance(answer, Rejected) and answer.reason in _DOUBTFUL
 
 
 def _cannot_start() -> FilmroomError:
@@ -241,7 +262,7 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
             except Exception:
                 answer = Refusal.CRASHED.error()
             _alarm(0)
-            spent = _heap_bytes() - at_start > limits.memory_bytes * _KEPT_SHARE
+            spent = _is_doubtful(answer) or _heap_bytes() - at_start > limits.memory_bytes * _KEPT_SHARE
             pipe.send((answer, spent))
     except (EOFError, OSError):
         return  # the parent has closed the pool, or is dead

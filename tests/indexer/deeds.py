@@ -9,6 +9,8 @@ import time
 
 import numpy as np
 
+from indexer.refusals import Refusal
+
 LEAKED: list[np.ndarray] = []
 
 
@@ -30,6 +32,14 @@ def act(item: str) -> str:
             os._exit(0)
         case "memory":
             return str(len(np.ones(1 << 30)))
+        case "stuffed":  # more than is left once it has happened twice, and less than is allowed
+            LEAKED.append(np.ones(15 << 20))
+            np.ones(40 << 20)
+        case "broken by others":
+            if os.environ.get("DECODER") == "broken":
+                raise Refusal.TRUNCATED.error()
+        case "breaks":
+            os.environ["DECODER"] = "broken"
         case "leak":
             LEAKED.append(np.ones(25 << 20))
         case "bug":

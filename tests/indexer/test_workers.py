@@ -70,6 +70,29 @@ def test_memory_left_behind_is_not_charged_to_the_next() -> None:
     assert done == [("leak", "leak!")] * 5
 
 
+@pytest.mark.parametrize(
+    "items", [["stuffed"] * 4, ["breaks", "broken by others"], ["good", "exit", "crash", "memory"]]
+)
+def test_an_item_ends_as_it_would_alone(items: list[str]) -> None:
+    """Whatever came before it in the same worker. 440 MB are needed, 120 of them kept, and 600 allowed."""
+    alone = [done for item in items for done in run([item], act, limits=FAST, workers=1, ahead=1)]
+    together = list(run(items, act, limits=FAST, workers=1, ahead=4))
+    assert sorted(map(str, together)) == sorted(map(str, alone))
+
+
+def test_an_item_that_was_looked_at_again_stays_where_it_belongs() -> None:
+    items = ["breaks", *["broken by others", "exit", "breaks", "memory"] * 5]
+    done = list(run(items, act, limits=FAST, workers=2, ahead=8))
+    assert sorted(item for item, _ in done) == sorted(items)
+    ended = {(item, result.reason if isinstance(result, Rejected) else result) for item, result in done}
+    assert ended == {
+        ("breaks", "breaks!"),
+        ("broken by others", "broken by others!"),
+        ("exit", "crashed its decoder"),
+        ("memory", "needs more memory than the limit"),
+    }
+
+
 def test_nothing_that_a_decoder_prints_gets_out(capfd: pytest.CaptureFixture[str]) -> None:
     assert ran(["chatty"]) == {"chatty": "chatty!"}
     assert "CANARY" not in "".join(capfd.readouterr())
@@ -202,6 +225,14 @@ def test_one_file_for_a_query(tmp_path: Path) -> None:
         process_file(tmp_path / "film.dcm", prepare=fail)
 
 
+def test_what_a_file_may_have_is_not_what_is_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "film.dcm").write_bytes(dicom(ramp()))
+    (item,) = [item for item in list_folder(tmp_path) if isinstance(item, Listed)]
+    limits = Limits(max_bytes=8 << 30, memory_bytes=300 << 20)
+    (one,) = process([item], prepare=halve, limits=limits, workers=1)
+    assert isinstance(one, Processed), one
+
+
 @pytest.mark.parametrize(("shape", "size"), [((1024, 512), (128, 256)), ((40, 30), (30, 40)), ((3, 9000), (256, 1))])
 def test_thumbnail(shape: tuple[int, int], size: tuple[int, int]) -> None:
     small = Image.open(io.BytesIO(thumbnail(np.full(shape, 0.5, np.float32))))
@@ -233,6 +264,6 @@ def test_streams_that_promise_more_than_the_header(tmp_path: Path) -> None:
         (folder / syntax).write_bytes(bomb(syntax, tmp_path))
     (folder / "good").write_bytes(dicom(ramp()))
     items = [item for item in list_folder(folder) if isinstance(item, Listed)]
-    results = process(items, prepare=halve, limits=Limits(memory_bytes=1 << 30), workers=1)
+    results = process(items, prepare=halve, limits=Limits(memory_bytes=300 << 20), workers=1)
     ended = {one.listed.path: isinstance(one, Processed) for one in results}
     assert ended == {"JPEG 2000": False, "JPEG-LS": False, "JPEG lossless": False, "good": True}

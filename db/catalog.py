@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,8 @@ def connect(path: Path) -> Engine:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA temp_store=MEMORY")
+        # What is deleted is overwritten, whatever SQLite was built with.
+        connection.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
@@ -111,10 +113,10 @@ def _bump(connection: Connection) -> None:
 
 
 def _ensure_schema(catalog: Catalog) -> None:
-    revision = _revision(catalog)
-    if revision == schema.HEAD:
+    found = revision(catalog)
+    if found == schema.HEAD:
         return
-    if revision is None:
+    if found is None:
         with catalog.write() as connection:
             # A second process may have made it while this one waited for the lock.
             if not connection.dialect.has_table(connection, "alembic_version"):
@@ -122,14 +124,13 @@ def _ensure_schema(catalog: Catalog) -> None:
                 connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
                 connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{schema.HEAD}')")  # noqa: S608
         return
-    from db.migrate import check_known, upgrade
+    from db.migrate import bring_up
 
-    check_known(catalog, revision)
-    backup(catalog.path, catalog.path.with_suffix(f".before-{schema.HEAD}.sqlite"))
-    upgrade(catalog)
+    bring_up(catalog)
 
 
-def _revision(catalog: Catalog) -> str | None:
+def revision(catalog: Catalog) -> str | None:
+    """The Alembic revision of its tables; None where it has none yet."""
     with catalog.read() as connection:
         if not connection.dialect.has_table(connection, "alembic_version"):
             return None
@@ -142,13 +143,30 @@ def backup(source: Path, target: Path) -> None:
     aside = target.with_name(target.name + ".part")
     aside.unlink(missing_ok=True)
     os.close(os.open(aside, os.O_CREAT | os.O_EXCL, 0o600))
-    from_, to = sqlite3.connect(source), sqlite3.connect(aside)
     try:
-        from_.backup(to)
-    finally:
-        from_.close()
-        to.close()
-    shutil.move(aside, target)
+        with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(aside)) as to:
+            from_.backup(to)
+        shutil.move(aside, target)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def scrub(path: Path) -> str | None:
+    """Writes a catalog anew without what was deleted, and empties its log. Gives what hindered it, if anything did."""
+    folder = str(path.parent).replace("'", "''")
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            # What is written anew passes through a file, which is not to lie on a disk that the archive is not on.
+            connection.execute(f"PRAGMA temp_store_directory='{folder}'")
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.execute("PRAGMA temp_store_directory=''")
+            (blocked, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError as error:
+        return str(error)
+    return "another process is reading it" if blocked else None
 
 
 def learn_sizes(catalog: Catalog) -> None:

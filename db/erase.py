@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Row, delete, exists, func, insert, se
 from db.catalog import touch_generation
 from db.chunks import chunked
 from db.errors import NotFound
-from db.schema import embedding, file, film, judgement, recent_search, report, root, run, saved_search
+from db.schema import embedding, file, film, judgement, report, root, run, saved_search
 
 _REDACTED = "(forgotten)"
 _FTS = [table(name, Column(name)) for name in ("report_fts", "sentence_fts")]
@@ -81,7 +81,6 @@ def _drop_mentions(connection: Connection, rows: Sequence[Row[Any]], places: set
         message = None if one.message and any(place in one.message for place in places) else one.message
         if paths != json.loads(one.paths) or message != one.message:
             connection.execute(update(run).where(run.c.id == one.id).values(paths=json.dumps(paths), message=message))
-    connection.execute(delete(recent_search))
     for column in (film.c.patient_key, film.c.study_uid, film.c.series_uid, film.c.instance_uid):
         named = {value for row in rows if (value := getattr(row, column.name))}
         for some in chunked(named):

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from db import snapshot, spaces
+from db import catalog, snapshot, spaces
 from db.archive import Archive
-from db.catalog import BUSY_SECONDS
 from db.erase import erase, rows_of
 from db.errors import ArchiveBusy, NotFound
 from db.schema import film, forgotten
@@ -81,7 +78,6 @@ def forget(
         # First, as they can be made again: whatever ends this process, no vector outlives its film.
         snapshot.remove_all(archive.vectors)
         with archive.catalog.write() as connection:
-            connection.exec_driver_sql("PRAGMA secure_delete=ON")
             rows = rows_of(connection, film_ids)
             if remember:
                 for mark in _marks(archive.patient_key(), [row.identity for row in rows], patients):
@@ -91,7 +87,8 @@ def forget(
         snapshot.remove_all(archive.vectors)
         for older in archive.folder.glob("catalog.before-*"):
             older.unlink(missing_ok=True)
-        _scrub(archive.catalog.path)
+        if why := catalog.scrub(archive.catalog.path):
+            raise _blocked(archive.catalog.path, why)
         for one in spaces.spaces(archive.catalog):
             VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()
     return Forgotten(len(rows), files, reports, remember)
@@ -100,18 +97,6 @@ def forget(
 def _marks(key: bytes, identities: Sequence[str], patients: Sequence[str | None]) -> set[str]:
     said = [f"film {one}" for one in identities] + [f"patient {one}" for one in patients if one]
     return {hmac.new(key, f"forgotten {one}".encode(), hashlib.sha256).hexdigest() for one in said}
-
-
-def _scrub(path: Path) -> None:
-    """Writes the catalog anew without what was deleted, and empties its log."""
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-        try:
-            connection.execute("VACUUM")
-            (blocked, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError as error:
-            raise _blocked(path, str(error)) from error
-    if blocked:
-        raise _blocked(path, "another process is reading it")
 
 
 def _blocked(path: Path, why: str) -> ArchiveBusy:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from filelock import FileLock, Timeout
 
+from db import catalog as catalogs
+from db import schema
 from db.catalog import Catalog
-from db.errors import ArchiveDamaged
+from db.errors import ArchiveBusy, ArchiveDamaged
 
 
 def config() -> Config:
@@ -18,8 +23,32 @@ def config() -> Config:
     return found
 
 
+def bring_up(catalog: Catalog) -> None:
+    """Overwrites what earlier versions kept of searches, copies the catalog and migrates it.
+
+    Raises ArchiveDamaged for a catalog of a newer version, before anything is copied or changed; ArchiveBusy while
+    another process writes, or reads for so long that the log cannot be emptied (then it is to be opened again).
+    """
+    check_known(catalog, str(catalogs.revision(catalog)))
+    try:
+        # The writer's lock of the archive: an older version may be at work.
+        with FileLock(catalog.path.with_name("writer.lock"), timeout=catalogs.BUSY_SECONDS):
+            if catalogs.revision(catalog) == schema.HEAD:
+                return  # by another process, which this one waited for
+            _forget_searches(catalog)
+            copy = catalog.path.with_suffix(f".before-{schema.HEAD}.sqlite")
+            catalogs.backup(catalog.path, copy)
+            for earlier in set(catalog.path.parent.glob(f"{catalog.path.stem}.before-*")) - {copy}:
+                earlier.unlink(missing_ok=True)  # holds the searches still, and nothing that the new one lacks
+            upgrade(catalog)
+    except Timeout as error:
+        raise _busy(catalog, "another process is writing to it") from error
+    except (sqlite3.OperationalError, OSError) as error:
+        raise _busy(catalog, str(error)) from error
+
+
 def check_known(catalog: Catalog, revision: str) -> None:
-    """Raises ArchiveDamaged for a catalog from a newer Filmroom, before anything is copied or changed."""
+    """Raises ArchiveDamaged for a catalog from a newer Filmroom."""
     if revision not in {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}:
         raise ArchiveDamaged(
             "was written by a newer version of Filmroom", where=catalog.path, fix="Install that version or a later one."
@@ -39,3 +68,21 @@ def upgrade(catalog: Catalog) -> None:
 
 def head() -> str | None:
     return ScriptDirectory.from_config(config()).get_current_head()
+
+
+def _forget_searches(catalog: Catalog) -> None:
+    """Up to 0003 the latest fifty searches were kept, and older ones stood in pages that were freed."""
+    with closing(sqlite3.connect(catalog.path, timeout=catalogs.BUSY_SECONDS)) as connection, connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'recent_search'").fetchone():
+            return
+        connection.execute("DELETE FROM recent_search")
+    if why := catalogs.scrub(catalog.path):
+        raise _busy(catalog, why)
+
+
+def _busy(catalog: Catalog, why: str) -> ArchiveBusy:
+    return ArchiveBusy(
+        f"the archive is of an earlier version, and cannot be brought up to date yet ({why})",
+        where=catalog.path,
+        fix="Stop runs, searches and reading rooms of it, see that there is room on the disk, and try again.",
+    )

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0003"
+HEAD = "0004"
 """The Alembic revision these tables stand for; a test holds them equal to the migrations."""
 
 
@@ -235,14 +235,6 @@ saved_search = Table(
     Column("name", String, nullable=False, unique=True),
     Column("query", Text, nullable=False),
     Column("created_at", Integer, nullable=False),
-)
-
-# Nothing is written here any more: what is searched for is not kept. Archives of earlier days may hold some.
-recent_search = Table(
-    "recent_search",
-    metadata,
-    Column("query", Text, primary_key=True),
-    Column("searched_at", Integer, nullable=False, index=True),
 )
 
 judgement = Table(

@@ -6,13 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
 
 from db import annotations as say
 from db import findings
 from db.archive import Archive
 from db.records import Label
-from db.schema import recent_search
 from indexer.pipeline import Options, index
 from indexer.registry import add_model, load_towers
 from tests.db.patients import of, write_films
@@ -41,8 +39,6 @@ def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         study = say.Report(f"studyreport{name} unremarkable", study_uid=one.tags.study_uid)
         say.put_reports(archive.catalog, [study], source="x")
         say.save_search(archive.catalog, f"all of {one.tags.patient_key}", f"patient:{one.tags.patient_key}")
-        with archive.catalog.write() as connection:
-            connection.execute(insert(recent_search).values(query=f"path:{name}-Musterfrau", searched_at=1))
     archive.catalog.close()
     return place
 

@@ -1,8 +1,7 @@
-"""The catalog: one writer, many readers, migrations that agree with the tables, faults in words."""
+"""The catalog: one writer, many readers, faults in words."""
 
 from __future__ import annotations
 
-import sqlite3
 import stat
 import threading
 from pathlib import Path
@@ -11,51 +10,15 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from db import migrate, schema
+from db import schema
 from db.archive import Archive
-from db.catalog import Catalog, backup, connect
+from db.catalog import Catalog, backup
 from db.errors import ArchiveBusy, ArchiveDamaged, NotFound
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
     return Catalog.open(tmp_path / "catalog.sqlite")
-
-
-def _shape(path: Path) -> set[tuple[str, str]]:
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        return {(name, " ".join(sql.split())) for name, sql in rows if name != "alembic_version"}
-
-
-def test_migrations_make_the_same_tables_as_a_new_catalog(tmp_path: Path, catalog: Catalog) -> None:
-    old = tmp_path / "old.sqlite"
-    migrate.upgrade(Catalog(old, connect(old)))
-    assert _shape(old) == _shape(catalog.path)
-    assert migrate.head() == schema.HEAD
-
-
-def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    newer = tmp_path / "catalog.sqlite"
-    with sqlite3.connect(newer) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
-    with pytest.raises(ArchiveDamaged, match="newer version"):
-        Catalog.open(newer)
-    assert list(tmp_path.glob("*before*")) == []
-
-
-def test_an_older_catalog_is_backed_up_and_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = Catalog.open(tmp_path / "catalog.sqlite")
-    with old.write() as connection:
-        connection.execute(insert(schema.root).values(path="/films"))
-    old.close()
-    monkeypatch.setattr(schema, "HEAD", "9999")
-    monkeypatch.setattr(migrate, "check_known", lambda catalog, revision: None)
-    with Catalog.open(old.path).read() as connection:
-        assert connection.scalar(select(schema.root.c.path)) == "/films"
-    with Catalog.open(tmp_path / "catalog.before-9999.sqlite").read() as connection:
-        assert connection.scalar(select(schema.root.c.path)) == "/films"
 
 
 def test_a_file_that_is_no_catalog_is_refused_in_one_line(tmp_path: Path) -> None:

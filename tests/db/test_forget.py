@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from db import annotations as say
+from db import catalog as catalogs
 from db import films as catalog_films
 from db import forget as forgetting
 from db import spaces
@@ -106,7 +107,7 @@ def test_a_reader_in_the_way_is_named_and_the_rest_is_done_later(
 ) -> None:
     archive = Archive.open(told.archive)
     anna = traces(archive, "Anna")
-    monkeypatch.setattr(forgetting, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
     ids = [one.id for one in of(archive, "Anna")]
     reader = sqlite3.connect(archive.catalog.path, isolation_level=None)
     reader.execute("BEGIN")

@@ -1,0 +1,155 @@
+"""Catalogs of earlier versions: brought up to the present tables once, after a copy, and rid of what people typed."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import insert, select
+
+from db import catalog as catalogs
+from db import migrate, schema
+from db.archive import Archive
+from db.catalog import Catalog, connect
+from db.errors import ArchiveBusy, ArchiveDamaged
+
+QUERY = b"Musterfrau pneumothorax"
+
+
+def shape(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        return {(name, " ".join(sql.split())) for name, sql in rows if name != "alembic_version"}
+
+
+def older(path: Path, revision: str = "0003") -> Path:
+    """A catalog of an earlier version, in which people searched, and of whose searches the latest fifty are left."""
+    settings = migrate.config()
+    engine = connect(path)
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, revision)
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA secure_delete=OFF")
+        for number in range(400):
+            words = f"{number} {QUERY.decode()} " + "and so on " * (number % 700)
+            with connection:
+                connection.execute("INSERT INTO recent_search VALUES (?, ?)", (words, number))
+                connection.execute("DELETE FROM recent_search WHERE searched_at < ?", (number - 50,))
+                connection.execute("INSERT INTO root(path) VALUES (?)", (f"/films/{number}",))
+    assert path.read_bytes().count(QUERY) > 51
+    return path
+
+
+def holding(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if QUERY in path.read_bytes()}
+
+
+def test_migrations_make_the_same_tables_as_a_new_catalog(tmp_path: Path) -> None:
+    old, new = Catalog(tmp_path / "old.sqlite", connect(tmp_path / "old.sqlite")), Catalog.open(tmp_path / "new.sqlite")
+    migrate.upgrade(old)
+    assert shape(old.path) == shape(new.path)
+    assert migrate.head() == schema.HEAD
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+def test_no_byte_is_left_of_what_people_searched_for(tmp_path: Path, revision: str) -> None:
+    path = older(tmp_path / "catalog.sqlite", revision)
+    earlier = tmp_path / "catalog.before-0002.sqlite"
+    earlier.write_bytes(path.read_bytes())
+    catalog = Catalog.open(path)
+    assert holding(tmp_path) == set(), "while it is open, too"
+    assert {one.name for one in tmp_path.glob("*before*")} == {f"catalog.before-{schema.HEAD}.sqlite"}
+    for one in (catalog, Catalog.open(tmp_path / f"catalog.before-{schema.HEAD}.sqlite")):
+        with one.read() as connection:
+            assert len(connection.scalars(select(schema.root.c.path)).all()) == 400
+    assert shape(path) == shape(Catalog.open(tmp_path / "new.sqlite").path)
+
+
+def test_a_reader_in_the_way_is_told_of_and_nothing_is_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = older(tmp_path / "catalog.sqlite")
+    monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM root").fetchone()
+        with pytest.raises(ArchiveBusy, match="an earlier version"):
+            Catalog.open(path)
+        assert reader.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003",)
+    with Archive(tmp_path, Catalog.open(path)).writing("indexing"):
+        pass
+    assert holding(tmp_path) == set()
+
+
+def test_an_older_version_at_work_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = older(tmp_path / "catalog.sqlite")
+    monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
+    at_work = Archive(tmp_path, Catalog(path, connect(path)))
+    with at_work.writing("indexing /films"), pytest.raises(ArchiveBusy, match="an earlier version"):
+        Catalog.open(path)
+    assert list(tmp_path.glob("*before*")) == []
+
+
+def test_a_disk_without_room_for_the_copy_leaves_it_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = older(tmp_path / "catalog.sqlite")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(catalogs.shutil, "move", full)
+    with pytest.raises(ArchiveBusy, match="No space left"):
+        Catalog.open(path)
+    assert list(tmp_path.glob("*before*")) == []
+    monkeypatch.undo()
+    Catalog.open(path)
+    assert shape(path) == shape(Catalog.open(tmp_path / "new.sqlite").path)
+
+
+def test_many_that_open_it_at_once_migrate_it_once(tmp_path: Path) -> None:
+    path = older(tmp_path / "catalog.sqlite")
+    faults: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            with Catalog.open(path).read() as connection:
+                assert connection.execute(select(schema.forgotten)).all() == []
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    with closing(sqlite3.connect(tmp_path / f"catalog.before-{schema.HEAD}.sqlite")) as copy:
+        assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003",)
+
+
+def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    newer = tmp_path / "catalog.sqlite"
+    with sqlite3.connect(newer) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+    with pytest.raises(ArchiveDamaged, match="newer version"):
+        Catalog.open(newer)
+    assert {one.name for one in tmp_path.iterdir()} <= {f"catalog.sqlite{end}" for end in ("", "-wal", "-shm")}
+
+
+def test_an_older_catalog_is_copied_and_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Catalog.open(tmp_path / "catalog.sqlite")
+    with old.write() as connection:
+        connection.execute(insert(schema.root).values(path="/films"))
+    old.close()
+    monkeypatch.setattr(schema, "HEAD", "9999")
+    monkeypatch.setattr(migrate, "check_known", lambda catalog, revision: None)
+    with Catalog.open(old.path).read() as connection:
+        assert connection.scalar(select(schema.root.c.path)) == "/films"
+    with Catalog.open(tmp_path / "catalog.before-9999.sqlite").read() as connection:
+        assert connection.scalar(select(schema.root.c.path)) == "/films"

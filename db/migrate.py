@@ -75,7 +75,11 @@ def _forget_searches(catalog: Catalog) -> None:
     with closing(sqlite3.connect(catalog.path, timeout=catalogs.BUSY_SECONDS)) as connection, connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'recent_search'").fetchone():
             return
+        if not connection.execute("SELECT 1 FROM recent_search").fetchone():
+            return  # never were any; a large catalog is not written anew for nothing
         connection.execute("DELETE FROM recent_search")
+        # Stays until the table goes: whoever opens the catalog after a fault in what follows begins again.
+        connection.execute("INSERT INTO recent_search VALUES ('', 0)")
     if why := catalogs.scrub(catalog.path):
         raise _busy(catalog, why)
 

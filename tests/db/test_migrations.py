@@ -36,6 +36,7 @@ def older(path: Path, revision: str = "0003") -> Path:
     engine.dispose()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA secure_delete=OFF")
+        connection.execute("PRAGMA synchronous=OFF")
         for number in range(400):
             words = f"{number} {QUERY.decode()} " + "and so on " * (number % 700)
             with connection:

@@ -163,10 +163,17 @@ def scrub(path: Path) -> str | None:
                 connection.execute("VACUUM")
             finally:
                 connection.execute("PRAGMA temp_store_directory=''")
-            (blocked, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return None if empty_log(path, seconds=BUSY_SECONDS) else "another process is reading it"
     except sqlite3.OperationalError as error:
         return str(error)
-    return "another process is reading it" if blocked else None
+
+
+def empty_log(path: Path, *, seconds: float) -> bool:
+    """Puts what was committed in its place, so that what the log still shows of before is gone. False where somebody
+    who began to read before is not done after `seconds`."""
+    with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
+        (blocked, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not blocked
 
 
 def learn_sizes(catalog: Catalog) -> None:

@@ -6,20 +6,23 @@ import hashlib
 import hmac
 import os
 import re
+import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, exists, select, update
 
-from db.catalog import Catalog
+from db.catalog import Catalog, empty_log
 from db.chunks import chunked
 from db.schema import file, film
 
 if TYPE_CHECKING:
     from db.listing import Scope
 
+_LOG_SECONDS = 1.0
 _MARK = "(forgotten) "
 _NAMELESS = re.compile(re.escape(_MARK) + "[0-9a-f]{32}")
 
@@ -64,10 +67,15 @@ def named(catalog: Catalog, scope: Scope, *, reason: str) -> list[str]:
 
 
 def vacate(catalog: Catalog, scope: Scope, paths: Iterable[str]) -> None:
-    """What stood at these paths is not there any more. Rows that no film belongs to go, and are overwritten."""
+    """What stood at these paths is not there any more. Rows that no film belongs to go, and are overwritten, in the log
+    of the catalog, too, unless somebody reads it for long: then with the next that are, or when it is closed."""
+    dropped = 0
     for some in chunked(paths):
         here = (file.c.root_id == scope.root_id, file.c.path.in_(some))
         with catalog.write() as connection:
-            connection.exec_driver_sql("PRAGMA secure_delete=ON")
-            connection.execute(delete(file).where(*here, ~exists().where(film.c.file_id == file.c.id)))
+            unused = delete(file).where(*here, ~exists().where(film.c.file_id == file.c.id))
+            dropped += connection.execute(unused).rowcount
             connection.execute(update(file).where(*here).values(listed=False))
+    if dropped:
+        with suppress(sqlite3.OperationalError):
+            empty_log(catalog.path, seconds=_LOG_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -54,6 +55,7 @@ def options(
 
 def main() -> None:
     """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
+    gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
     for stream in (sys.stdout, sys.stderr):
         # A file name may hold bytes that are no UTF-8, and a pipe may be ASCII: print what can be printed.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -129,16 +131,30 @@ class _Search(TyperCommand):
     """A query may begin with a minus, as options do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        begins = (one for one in args if one[:1] == "-" and one[1:2].isalpha() and (len(one) > 2 or not one.isascii()))
-        query = None if "--" in args else next(begins, None)
+        typed = tuple(args)  # the parser takes from the list
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             # The parser's errors are of another class in every version of typer; all have a message.
             said = getattr(error, "message", None)
-            if query is not None and said:
-                ctx.fail(f"{said}\nA query that begins with - goes behind --: filmroom search -- {shlex.quote(query)}")
+            valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
+            hint = _minus_hint(typed, valued)
+            if said and hint:
+                ctx.fail(f"{said}\n{hint}")
             raise
+
+
+def _minus_hint(args: tuple[str, ...], valued: set[str]) -> str:
+    """What may have been meant by an argument that begins with one minus; `valued` are the options with a value."""
+    begins = (one for one in args if one[:1] == "-" and one[1:2].isalpha() and (len(one) > 2 or not one.isascii()))
+    query = None if "--" in args else next(begins, None)
+    if query is None:
+        return ""
+    words = [one for last, one in zip(("", *args), args, strict=False) if one[:1] != "-" and last not in valued]
+    if words:
+        whole = shlex.quote(" ".join([*words, query]))
+        return f"If {query} is a part of the query, put all of it in quotes: filmroom search {whole}"
+    return f"A query that begins with - goes behind --: filmroom search -- {shlex.quote(query)}"
 
 
 @app.command(cls=_Search)
@@ -156,6 +172,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find films: words, fields such as view:AP, -term, "report words"."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for one query: to start its threads takes longer than it all
     from search import terminal
     from search.searcher import Searcher
 

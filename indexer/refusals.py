@@ -32,7 +32,7 @@ class Refusal(Enum):
     FORGOTTEN = (
         "forgotten on request",
         Stage.OPEN,
-        "Delete the file, or index with --bring-back if it is to be searched again",
+        "Nothing needs to be done: it stays out. To search it again, index with --bring-back",
     )
     TOO_MANY_PIXELS = (
         "more pixels than the limit",

@@ -8,6 +8,7 @@ from db.catalog import Catalog
 from db.films import facets
 from db.filters import LATERALS
 from db.records import Filter
+from search.query import term
 
 _FACETS = (
     ("view", "view", "views"),
@@ -21,7 +22,7 @@ _SHOWN = 12
 
 def advice(catalog: Catalog, where: Filter) -> tuple[str, ...]:
     """A sentence for each value of the filter that no film has, with those that are nearest to it, else those that
-    there are. A few counts over the archive: for answers without a film."""
+    there are, as they are to be typed. A few counts over the archive: for answers without a film."""
     said = []
     for field, facet, attribute in _FACETS:
         wanted = getattr(where, attribute)
@@ -32,10 +33,11 @@ def advice(catalog: Catalog, where: Filter) -> tuple[str, ...]:
                 continue
             near = get_close_matches(value.lower(), lower, n=3, cutoff=0.7)
             if near:
-                more = f"Did you mean {' or '.join(lower[one] for one in near)}?"
+                more = f"Did you mean {' or '.join(term(field, lower[one]) for one in near)}?"
+            elif known:
+                there = ", ".join(term(field, one) for one in known[:_SHOWN])
+                more = f"There are: {there}{', ...' if len(known) > _SHOWN else '.'}"
             else:
-                more = (
-                    f"There are: {', '.join(known[:_SHOWN])}{', ...' if len(known) > _SHOWN else '.'}" if known else ""
-                )
-            said.append(f"No film has {field}:{value}. {more}".rstrip())
+                more = ""
+            said.append(f"No film has {term(field, value)}. {more}".rstrip())
     return tuple(said)

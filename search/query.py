@@ -165,6 +165,11 @@ def to_text(query: Query) -> str:
     return " ".join(parts)
 
 
+def term(name: str, value: str) -> str:
+    """`name:value` as it is to be typed: what has a space is quoted."""
+    return f"{name}:{_plain(value)}"
+
+
 def with_filter(text: str, **changes: object) -> str:
     """`text` with fields of its Filter replaced: ("edema view:AP", views=("PA",)) gives "edema view:PA"."""
     query = parse(text)

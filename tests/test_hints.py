@@ -88,6 +88,14 @@ def test_a_query_that_begins_with_a_minus(indexed: Terminal, query: str) -> None
     assert f"filmroom search -- {shlex.quote(query)}\n" in indexed.err
 
 
+@pytest.mark.parametrize("words", [["foo", "-kx"], ["--hybrid", "foo", "-kyphosis"], ["-k", "5", "foo", "-effusion"]])
+def test_a_query_of_which_a_part_was_left_outside(indexed: Terminal, words: list[str]) -> None:
+    indexed("search", *words)
+    assert indexed.code == 2
+    assert "filmroom search -- " not in indexed.err
+    assert f"filmroom search 'foo {words[-1]}'\n" in indexed.err
+
+
 def test_an_option_that_is_misspelt_is_no_query(indexed: Terminal) -> None:
     indexed("search", "effusion", "--per-studdy")
     assert indexed.code == 2
@@ -132,9 +140,14 @@ def test_a_film_that_none_passes_is_told_what_there_is(terminal: Terminal, tiny:
     terminal("index", tmp_path / "films", "--model", tiny, "--workers", 1)
     terminal("label", _table(tmp_path / "labels.csv", "film,label\na,pleural effusion\nb,edema\n"))
     said = " ".join(terminal("search", "edema view:XYZ").split())
-    assert "No film has view:XYZ. There are: AP, PA." in said
+    assert "No film has view:XYZ. There are: view:AP, view:PA." in said
     said = " ".join(terminal("search", "label:edemma").split())
-    assert "No film has label:edemma. Did you mean edema?" in said
+    assert "No film has label:edemma. Did you mean label:edema?" in said
+    said = " ".join(terminal("search", 'label:"plural efusion"').split())
+    assert 'No film has label:"plural efusion". Did you mean label:"pleural effusion"?' in said
+    assert terminal.json("search", said.partition("Did you mean ")[2].partition("?")[0])["total"] == 1  # type: ignore[index, call-overload]
+    said = " ".join(terminal("search", "label:xyz").split())
+    assert 'There are: label:edema, label:"pleural effusion".' in said
     said = " ".join(terminal("search", "view:AP label:edema").split())
     assert "No film passes" in said
     assert "No film has" not in said, "each is there, but not together"

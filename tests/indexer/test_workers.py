@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FAST = Limits(seconds=1.5, memory_bytes=600 << 20)
 
 
+PATIENT = Limits(seconds=60, memory_bytes=600 << 20)
+
+
 def ran(items: list[str], *, workers: int = 2, limits: Limits = FAST, ahead: int = 8) -> dict[str, str]:
     done = list(run(items, act, limits=limits, workers=workers, ahead=ahead))
     assert sorted(item for item, _ in done) == sorted(items), "every item comes back once"
@@ -75,14 +78,14 @@ def test_memory_left_behind_is_not_charged_to_the_next() -> None:
 )
 def test_an_item_ends_as_it_would_alone(items: list[str]) -> None:
     """Whatever came before it in the same worker. 440 MB are needed, 120 of them kept, and 600 allowed."""
-    alone = [done for item in items for done in run([item], act, limits=FAST, workers=1, ahead=1)]
-    together = list(run(items, act, limits=FAST, workers=1, ahead=4))
+    alone = [done for item in items for done in run([item], act, limits=PATIENT, workers=1, ahead=1)]
+    together = list(run(items, act, limits=PATIENT, workers=1, ahead=4))
     assert sorted(map(str, together)) == sorted(map(str, alone))
 
 
 def test_an_item_that_was_looked_at_again_stays_where_it_belongs() -> None:
     items = ["breaks", *["broken by others", "exit", "breaks", "memory"] * 5]
-    done = list(run(items, act, limits=FAST, workers=2, ahead=8))
+    done = list(run(items, act, limits=PATIENT, workers=2, ahead=8))
     assert sorted(item for item, _ in done) == sorted(items)
     ended = {(item, result.reason if isinstance(result, Rejected) else result) for item, result in done}
     assert ended == {

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from made import checkpoint, machine
+from made import checkpoint, machine, whole
 from PIL import Image
 from pydicom import dcmread
 
@@ -43,14 +43,14 @@ DIFFERENT = 16
 
 
 def films_in(folder: Path, *, form: str, side: int, count: int) -> Path:
-    """`count` files of the format below `folder`, where they are not there already."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """`count` files of the format in `folder`, where they are not there already."""
     made = min(count, DIFFERENT)
-    missing = [seed for seed in range(made) if not path_of(folder, seed, form).exists()]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        list(pool.map(partial(write, folder=folder, side=side, form=form), missing))
-    for number in range(made, count):
-        copy(path_of(folder, number % made, form), path_of(folder, number, form), number)
+    with whole(folder) as aside:
+        if aside is not None:
+            with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+                list(pool.map(partial(write, folder=aside, side=side, form=form), range(made)))
+            for number in range(made, count):
+                copy(path_of(aside, number % made, form), path_of(aside, number, form), number)
     return folder
 
 

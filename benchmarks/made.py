@@ -7,8 +7,10 @@ lie in a narrow cone, and texts outside of it.
 from __future__ import annotations
 
 import platform
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -95,14 +97,29 @@ def kept_archive(folder: Path, count: int, dim: int, per_film: int) -> Archive:
     from indexer.registry import load_towers
 
     place = folder / f"{count}-films-{per_film}x{dim}"
+    with whole(place) as aside:
+        if aside is not None:
+            own = load_towers().space
+            space = own if (own.dim, own.vectors) == (dim, per_film) else Space("made", "0" * 64, dim, per_film)
+            archive = made_archive(aside, count, space)
+            (held,) = spaces.spaces(archive.catalog)
+            VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False).save()
+            archive.catalog.close()
+    return Archive.open(place)
+
+
+@contextmanager
+def whole(place: Path) -> Iterator[Path | None]:
+    """Where to make a folder that becomes `place` when it is done, so that what a killed run leaves is made anew; None
+    where it is there."""
     if place.exists():
-        return Archive.open(place)
-    own = load_towers().space
-    space = own if (own.dim, own.vectors) == (dim, per_film) else Space("made", "0" * 64, dim, per_film)
-    archive = made_archive(place, count, space)
-    (held,) = spaces.spaces(archive.catalog)
-    VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False).save()
-    return archive
+        yield None
+        return
+    aside = place.with_name(f"{place.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    yield aside
+    aside.rename(place)
 
 
 def median_ms(call: Callable[[int], object], times: int = 15) -> float:

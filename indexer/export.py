@@ -1,8 +1,9 @@
 """Exported towers of open_clip models: made once per model, checked against the model, kept in the user's cache.
 
-Importing torch and open_clip takes many seconds from cold, so a query should not need them. The first load of a
-model exports both its towers as graphs; later loads answer texts and single films from those. Bulk indexing runs
-in open_clip. A tower whose export fails, or whose vectors are not the model's, runs in open_clip for good.
+Importing torch and open_clip takes many seconds from cold, so neither a query nor a run over few films should need
+them. The first load of a model exports both its towers as graphs; later loads answer texts and films from those. A
+run over many films goes on in open_clip where that is faster. A tower whose export fails, or whose vectors are not the
+model's, runs in open_clip for good.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -46,6 +48,9 @@ _ORIGIN = "source.json"
 # An export by an older way of exporting is made again.
 _VERSION = 1
 _ALIKE = 0.999
+# Seconds of a run's embedding after which torch and open_clip, which take about as long to import, are given a trial.
+_PATIENCE = 8.0
+_TRIAL = 8
 _PROBES = (
     "pleural effusion",
     "Small LEFT apical pneumothorax; no midline shift.",
@@ -57,24 +62,34 @@ _PROBES = (
 
 
 class ClipModelTowers:
-    """An open_clip model: texts and single films through its exported graphs, bulk through open_clip."""
+    """An open_clip model: texts through its exported graph; films, too, until it pays to look whether open_clip is
+    faster."""
 
     def __init__(self, source: ClipSource, folder: Path, *, facts: ModelFacts, device: str | None) -> None:
         self.source = source
         self.facts = facts
         self.space = replace(facts.space, has_text=True)
         self.preprocess = facts.preprocess
-        self._graphs = OnnxTowers(folder, device=device, facts=facts)
         self._device = device
+        self._graphs = OnnxTowers(folder, device=device, facts=facts)
+        # A session of its own, which ends where open_clip takes over.
+        self._films: Towers | None = None
+        if IMAGE_GRAPH in facts.files and device != "cuda":
+            self._films = OnnxTowers(folder, device=device, facts=facts)
+        self._spent, self._settled = 0.0, False
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, C, S, S) -> (N, T, D), rows of unit length, in open_clip."""
-        return self._clip.embed_prepared(batch)
+        """(N, C, S, S) -> (N, T, D), rows of unit length."""
+        if self._films is not None and not self._settled and self._spent > _PATIENCE:
+            self._films, self._settled = self._faster(self._films, batch[:_TRIAL]), True
+        started = time.perf_counter()
+        found = (self._films or self._clip).embed_prepared(batch)
+        self._spent += time.perf_counter() - started
+        return found
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, T, D), rows of unit length, through the exported graph."""
-        towers: Towers = self._graphs if IMAGE_GRAPH in self.facts.files else self._clip
-        return towers.embed_images(batch)
+        """(N, T, D), rows of unit length."""
+        return (self._films or self._clip).embed_images(batch)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """(N, D), rows of unit length, through the exported graph."""
@@ -95,6 +110,21 @@ class ClipModelTowers:
                 "the model was replaced while it was in use", where=self.source.weights, fix="Start again."
             )
         return loaded
+
+    def _faster(self, graph: Towers, batch: NDArray[np.float32]) -> Towers | None:
+        """The graph's tower where `batch` takes it no longer than open_clip, else None."""
+        before = _seconds(graph, batch)
+        if _seconds(self._clip, batch) < before:
+            return None
+        del self._clip
+        return graph
+
+
+def _seconds(towers: Towers, batch: NDArray[np.float32]) -> float:
+    towers.embed_prepared(batch)
+    started = time.perf_counter()
+    towers.embed_prepared(batch)
+    return time.perf_counter() - started
 
 
 def towers(source: ClipSource, *, device: str | None = None) -> Towers:

@@ -132,6 +132,9 @@ class OnnxTowers:
         options = onnxruntime.SessionOptions()
         small = name == TEXT_GRAPH and path.stat().st_size < _SMALL_GRAPH
         options.intra_op_num_threads = 1 if small else _cores()
+        if small:
+            # Other forms of its nodes take longer to look for than they save.
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         # Threads that wait must not spin: the decoders and other programs need the same processors.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3

@@ -18,9 +18,10 @@ from PIL import Image
 
 from db.errors import ModelUnavailable
 from db.records import Tags
-from indexer import registry
+from indexer import export, registry
 from indexer.export import ClipModelTowers
 from indexer.model_folder import read_facts
+from indexer.onnx_towers import OnnxTowers
 from indexer.radiograph import Radiograph
 from tests.indexer.clip_folders import MEAN, STD, VIT, bert_folder, random_weights, vit_folder
 
@@ -112,13 +113,38 @@ def test_a_short_text_of_a_masking_tower_is_not_padded_to_the_full_context(bert:
     )
 
 
-def test_a_later_query_by_text_or_film_imports_no_torch(vit: Path) -> None:
+@pytest.mark.parametrize("clip_is_faster", [True, False])
+def test_a_long_run_goes_on_with_whichever_is_faster(
+    vit: Path, monkeypatch: pytest.MonkeyPatch, clip_is_faster: bool
+) -> None:
+    """The first films go through the graph; then both are tried on films at hand."""
+    towers = registry.load_towers(str(vit), device="cpu")
+    assert isinstance(towers, ClipModelTowers)
+    batch = np.stack([towers.preprocess.apply(film.pixels) for film in films(3)])
+    first = towers.embed_prepared(batch)
+    assert "_clip" not in vars(towers)
+    monkeypatch.setattr(export, "_PATIENCE", 0.0)
+    tried: list[int] = []
+
+    def seconds(tower: object, some: np.ndarray) -> float:
+        tried.append(len(some))
+        return 2.0 if isinstance(tower, OnnxTowers) == clip_is_faster else 1.0
+
+    monkeypatch.setattr(export, "_seconds", seconds)
+    after = [towers.embed_prepared(batch) for _ in range(2)]
+    assert tried == [3, 3]
+    assert ("_clip" in vars(towers)) == clip_is_faster
+    assert all(cosines(one[:, 0], first[:, 0]).min() > 0.999 for one in after)
+
+
+def test_a_later_query_by_text_or_film_and_a_short_run_import_no_torch(vit: Path) -> None:
     first = registry.load_towers(str(vit), device="cpu")
     code = (
         "import sys, numpy; from db.records import Tags; from indexer.radiograph import Radiograph; "
         "from indexer.registry import load_towers; "
         f"towers = load_towers({str(vit)!r}); towers.embed_texts(['edema']); "
         "towers.embed_images([Radiograph(numpy.ones((9, 9), numpy.float32), Tags())]); "
+        "towers.embed_prepared(numpy.zeros((4, 3, 32, 32), numpy.float32)); "
         "print(towers.space.fingerprint, sorted({'torch', 'open_clip', 'transformers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     and_,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     true,
@@ -260,7 +262,13 @@ def _kind(space_id: int, *, retry: bool, passing: Sequence[str]) -> ColumnElemen
 def _below(prefix: str) -> ColumnElement[bool]:
     if not prefix:
         return true()
-    return or_(file.c.path == prefix, and_(file.c.path > prefix + "/", file.c.path < prefix + "0"))
+    # Names that are no UTF-8 are stored as bytes, which SQLite puts behind every text.
+    blob = [literal(os.fsencode(prefix + end), LargeBinary) for end in "/0"]
+    return or_(
+        file.c.path == prefix,
+        and_(file.c.path > prefix + "/", file.c.path < prefix + "0"),
+        and_(file.c.path > blob[0], file.c.path < blob[1]),
+    )
 
 
 def _note(catalog: Catalog, differing: Sequence[tuple[bool, Sequence[int]]]) -> None:

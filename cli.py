@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import shlex
@@ -73,6 +74,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("FILMROOM_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _fail("the disk is full. Make room and run the command again; what was committed is kept.")
         _fail(f"unexpected fault ({type(error).__name__}). Set FILMROOM_DEBUG=1 to see where, and please report it.")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,8 +64,11 @@ class Archive:
                 os.link(aside, path)
             except FileExistsError:
                 pass
+            except OSError:  # a file system without links, as removable disks have
+                if not path.exists():
+                    os.replace(aside, path)
             finally:
-                aside.unlink()
+                aside.unlink(missing_ok=True)
         return path.read_bytes()
 
     @contextmanager
@@ -75,12 +78,16 @@ class Archive:
 
         note = self.folder / "writer.json"
         try:
-            with FileLock(self.folder / "writer.lock", timeout=0):
-                note.write_text(json.dumps({"pid": os.getpid(), "doing": doing, "since": int(time.time())}))
+            # Not at once: `status` may be looking whether it is held.
+            with FileLock(self.folder / "writer.lock", timeout=0.5):
+                # For those who are told to wait: a full disk has no room for it, and forgetting may make some.
+                with suppress(OSError):
+                    note.write_text(json.dumps({"pid": os.getpid(), "doing": doing, "since": int(time.time())}))
                 try:
                     yield
                 finally:
-                    note.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        note.unlink()
         except Timeout as error:
             raise ArchiveBusy(
                 f"another process is writing to this archive ({self.writer() or 'unknown'})",

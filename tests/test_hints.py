@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -177,3 +178,14 @@ def test_a_run_that_could_index_nothing_fails(terminal: Terminal, films: Films, 
     (tmp_path / "nothing").mkdir()
     terminal("index", tmp_path / "nothing", "--model", tiny)
     assert terminal.code == 0
+
+
+def test_a_full_disk_is_said_so_whatever_met_it(indexed: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "Musterfrau.dcm")
+
+    monkeypatch.setattr("db.runs.rejected", full)
+    indexed("rejected")
+    assert indexed.code == 1
+    assert "the disk is full. Make room" in indexed.err
+    assert "Musterfrau" not in indexed.err

@@ -95,6 +95,25 @@ def test_an_archive_has_one_writer_and_says_who(tmp_path: Path) -> None:
     assert archive.writer() is None
 
 
+def test_a_note_that_cannot_be_written_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    """On a full disk films can still be forgotten."""
+    archive = Archive.create(tmp_path / "archive")
+    (archive.folder / "writer.json").mkdir()
+    with archive.writing("forgetting films"), pytest.raises(ArchiveBusy, match="unknown"), archive.writing("again"):
+        pass
+
+
+def test_the_patient_key_is_kept_on_a_disk_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    archive = Archive.create(tmp_path / "archive")
+    key = archive.patient_key()
+    assert archive.patient_key() == key
+    assert [one.name for one in archive.folder.glob("patient*")] == ["patient.key"]
+
+
 def test_the_patient_key_is_made_once_and_is_the_owners(tmp_path: Path) -> None:
     archive = Archive.create(tmp_path / "archive")
     key = archive.patient_key()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import pkgutil
 import shutil
 from collections.abc import Iterable, Sequence
@@ -18,8 +19,10 @@ from db.films import full_path
 from db.records import Film
 from search.originals import original
 from search.searcher import Hit
+from search.tables import cell
 
 _DICOM_AT, _DICOM = 128, b"DICM"
+_MOST_BYTES = 255  # of a file's name, on the usual file systems
 _TRAILING_PADDING = 0xFFFCFFFC
 
 
@@ -79,7 +82,7 @@ def as_csv(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(Exported.__dataclass_fields__))
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows(hits, paths=paths))
+    writer.writerows(_cells(row) for row in rows(hits, paths=paths))
     return out.getvalue().encode()
 
 
@@ -127,7 +130,7 @@ def copy_films(films: Sequence[Film], folder: Path, *, deidentify: bool = False)
         source = full_path(film)
         try:
             if anonymize is None:
-                name = f"{film.id:07d}-{source.name}"
+                name = _copied_name(film, source)
                 shutil.copyfile(source, folder / name)
             elif _is_dicom(source):
                 name = f"{film.id:07d}.dcm"
@@ -158,7 +161,19 @@ def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentifie
         writer = csv.DictWriter(out, names, extrasaction="ignore")
         writer.writeheader()
         for name, film in written:
-            writer.writerow({"file": name, **asdict(_row(film, paths=not deidentified))})
+            writer.writerow({"file": cell(name), **_cells(_row(film, paths=not deidentified))})
+
+
+def _cells(row: Exported) -> dict[str, object]:
+    return {name: cell(value) if isinstance(value, str) else value for name, value in asdict(row).items()}
+
+
+def _copied_name(film: Film, source: Path) -> str:
+    """The film's id and the file's name, of which the stem is cut where both are longer than a name may be."""
+    stem, suffix = (source.stem, source.suffix) if len(source.suffix) < _MOST_BYTES // 2 else (source.name, "")
+    while len(os.fsencode(name := f"{film.id:07d}-{stem}{suffix}")) > _MOST_BYTES:
+        stem = stem[:-1]
+    return name
 
 
 def _is_dicom(path: Path) -> bool:

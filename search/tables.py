@@ -154,9 +154,18 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path}:{number}", line
 
 
+def cell(text: str) -> str:
+    """Text as it may stand in a table that is opened as a spreadsheet: bytes of a name that are no UTF-8 and control
+    characters are spelled out, and nothing is taken for a formula."""
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+
+
 def write_aside(path: Path, data: str | bytes) -> None:
-    """Write `path` whole or not at all: a neighbour, synced, renamed. Raises BadInput where that fails."""
-    content = data.encode("utf-8") if isinstance(data, str) else data
+    """Write `path` whole or not at all: a neighbour, synced, renamed. Raises BadInput where that fails. Bytes of file
+    names that are no UTF-8 are spelled out."""
+    content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     aside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

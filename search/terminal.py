@@ -271,14 +271,14 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
 
 def write_rejected(path: Path, files: Sequence[RejectedFile]) -> None:
     """CSV, written aside and renamed. A cell that a spreadsheet would run as a formula is quoted."""
-    from search.tables import write_aside
+    from search.tables import cell, write_aside
 
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["root", "path", "stage", "reason", "remedy"])
     for one in files:
         cells = [one.root, one.path, one.stage, one.reason, one.remedy]
-        writer.writerow([_printable("'" + cell if cell.startswith(("=", "+", "-", "@")) else cell) for cell in cells])
+        writer.writerow(map(cell, cells))
     try:
         write_aside(path, out.getvalue())
     except OSError as error:

@@ -20,6 +20,7 @@ from db.records import Facet, Run, RunState
 from db.runs import RejectedFile, rejected, runs
 from search.overview import models, status
 from search.running import last_words, start_index, stop_index
+from search.tables import cell
 from search.ui import frame
 from search.ui.text import number, plain
 
@@ -208,9 +209,7 @@ def _rejected(archive: Archive) -> None:
     if not found:
         st.write("None.")
         return
-    shown = [
-        {"File": _printable(one.path), "Stage": one.stage, "Reason": one.reason, "Remedy": one.remedy} for one in found
-    ]
+    shown = [{"File": cell(one.path), "Stage": one.stage, "Reason": one.reason, "Remedy": one.remedy} for one in found]
     st.dataframe(pd.DataFrame(shown[:_REJECTED_SHOWN]), hide_index=True, alt="Rejected files with reason and remedy")
     if any("--" in one.remedy for one in found):
         st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
@@ -228,14 +227,8 @@ def _as_csv(found: Sequence[RejectedFile]) -> bytes:
     writer = csv.writer(out)
     writer.writerow(["root", "path", "stage", "reason", "remedy"])
     for one in found:
-        writer.writerow([_printable(one.root), _printable(one.path), one.stage, one.reason, one.remedy])
+        writer.writerow([cell(one.root), cell(one.path), one.stage, one.reason, one.remedy])
     return out.getvalue().encode()
-
-
-def _printable(path: str) -> str:
-    """File names may hold bytes that are no text; and a spreadsheet must not take one for a formula."""
-    said = path.encode("utf-8", "backslashreplace").decode()
-    return f"'{said}" if said.startswith(("=", "+", "-", "@")) else said
 
 
 def _doctor(archive: Archive) -> None:

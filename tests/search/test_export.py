@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,37 @@ def test_copies_keep_the_files_and_say_what_is_missing(tmp_path: Path) -> None:
     assert done.failed == ((2, "the file is not where it was indexed"),)
     assert (target / "0000001-a.png").read_bytes() == (source / "a.png").read_bytes()
     assert [row["file"] for row in csv.DictReader((target / "films.csv").open())] == ["0000001-a.png"]
+
+
+def test_no_name_is_run_by_a_spreadsheet(tmp_path: Path) -> None:
+    for number, start in enumerate("=+-@\t", start=1):
+        name = f"{start}cmd|' !A0.png"
+        picture(tmp_path / name)
+        one = film(tmp_path, name, number)
+        one = replace(one, labels=(Label(f"{start}1+1"),))
+        target = tmp_path / f"out {number}"
+        export.copy_films([one], target)
+        for table in (export.as_csv([one], paths=True).decode(), (target / "films.csv").read_text()):
+            (row,) = csv.DictReader(io.StringIO(table))
+            assert not row["path"].startswith(start)
+            assert not row["labels"].startswith(start)
+            assert name.strip() in row["path"]
+        assert ",-0.25," in export.as_csv([Hit(1, one, -0.25, 99.5)]).decode(), "a number is none"
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 251 + ".png", "\N{HEART WITH TIP ON THE LEFT}" * 62 + ".png"], ids=["ASCII", "emoji"]
+)
+def test_the_longest_names_are_copied(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "source.png")
+    (tmp_path / "films").mkdir()
+    (tmp_path / "source.png").rename(tmp_path / "films" / name)
+    done = export.copy_films([film(tmp_path / "films", name, 4711)], tmp_path / "out")
+    assert (done.files, done.failed) == (1, ())
+    (row,) = csv.DictReader((tmp_path / "out" / "films.csv").open(encoding="utf-8"))
+    assert row["file"].startswith("0004711-")
+    assert row["file"].endswith(".png")
+    assert (tmp_path / "out" / row["file"]).is_file()
 
 
 def test_a_folder_that_holds_something_is_not_touched(tmp_path: Path) -> None:

@@ -154,3 +154,8 @@ def test_documents_are_found_by_uid_path_name_or_stem() -> None:
     assert placed.ambiguous == ("same", "1.2.4")
     assert placed.missing == ("absent", "nowhere")
     assert [document_name(films[index]) for index in (0, 4)] == ["a/one", "c/cine#1"]
+
+
+def test_names_that_are_no_text_stand_in_a_run(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", {"q": [("ward \udcff", 0.5)]}, tag="t")
+    assert read_run(tmp_path / "run") == {"q": {"ward%20\\udcff": 0.5}}

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from db.catalog import Catalog
 
 
+LOG = "index.log"
+"""What a run that was started from a page printed, in the archive's folder; a fault names a path."""
+
+
 @dataclass(frozen=True)
 class Archive:
     folder: Path

@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from db import catalog, snapshot, spaces
-from db.archive import Archive
+from db.archive import LOG, Archive
 from db.erase import erase, rows_of
 from db.errors import ArchiveBusy, NotFound
 from db.schema import film, forgotten
@@ -85,8 +85,8 @@ def forget(
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
         snapshot.remove_all(archive.vectors)
-        for older in archive.folder.glob("catalog.before-*"):
-            older.unlink(missing_ok=True)
+        for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
+            left.unlink(missing_ok=True)
         if why := catalog.scrub(archive.catalog.path):
             raise _blocked(archive.catalog.path, why)
         for one in spaces.spaces(archive.catalog):

@@ -10,13 +10,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from db.archive import Archive
+from db.archive import LOG, Archive
 from db.errors import BadInput, NotFound
 from db.records import Run, RunState
 
 HOME = Path(__file__).resolve().parents[1]
-
-LOG = "index.log"
 
 # A process that was started in the background may be born deaf to interrupts, which are how a run is stopped.
 _MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import cli; cli.main()"

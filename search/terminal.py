@@ -221,7 +221,7 @@ def print_status(found: Status) -> None:
                 f"ranking, {look.approximate_ms:.1f} ms instead of {look.exact_ms:.0f} ms."
             )
     for root in found.roots:
-        console.print(Text(f"Folder {root}"))
+        console.print(Text("Folder "), path_text(root), sep="")
     _print_facets("Views", found.views)
     _print_facets("Labels", found.labels)
     console.print(f"Labels on {counted(found.labelled, 'film')}, {counted(found.reports, 'report')}.")
@@ -229,11 +229,11 @@ def print_status(found: Status) -> None:
         said = f"Perhaps with words burned into their pixels: {counted(found.burned_in, 'film')}. See them:"
         print_command(said, "search has:burned-in", Path(found.archive))
     if found.writer:
-        console.print(Text(f"Writing now: {found.writer}"))
+        console.print(Text("Writing now: "), path_text(found.writer), sep="")
     for run in found.runs:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started_at))
         said = f"Run {run.id}, {when}: {run.state}, {run.counts.indexed:,} indexed of {run.counts.listed:,}"
-        console.print(Text(said + (f" ({run.message})" if run.message else ""), style="dim"))
+        console.print(Text(said + (f" ({_printable(run.message)})" if run.message else ""), style="dim"))
 
 
 def _print_facets(name: str, found: Sequence[Any]) -> None:

@@ -16,7 +16,9 @@ _LINE_BREAKS = re.compile(r"\s+")
 
 
 def plain(text: str) -> str:
-    """`text` escaped for a Markdown label or paragraph, on one line: what is read is what was written."""
+    """`text` escaped for a Markdown label or paragraph, on one line: what is read is what was written. Bytes of a file
+    name that are no UTF-8, which no browser takes, are spelled out."""
+    text = text.encode("utf-8", "backslashreplace").decode()
     return _SPECIAL.sub(r"\\\1", _LINE_BREAKS.sub(" ", text).strip())
 
 

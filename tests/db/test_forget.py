@@ -183,7 +183,7 @@ def test_forgetting_beside_searches(told: Terminal) -> None:
     assert examine(archive).faults == ()
 
 
-def test_what_a_killed_builder_left_goes_too(told: Terminal) -> None:
+def test_what_was_left_beside_the_catalog_goes_too(told: Terminal) -> None:
     archive = Archive.open(told.archive)
     anna = traces(archive, "Anna")
     (one,) = spaces.spaces(archive.catalog)
@@ -193,6 +193,7 @@ def test_what_a_killed_builder_left_goes_too(told: Terminal) -> None:
         f"vectors/lists-{one.id}.faiss.4711.part",
         "vectors/99-7-4711.rows.npy",
         "catalog.before-0003.sqlite.part",
+        "index.log",
     ):
         (told.archive / name).write_bytes(vector)
     archive.catalog.close()

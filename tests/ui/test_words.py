@@ -50,3 +50,7 @@ def test_marking_changes_no_text(text: str, words: list[str]) -> None:
 def test_words_are_marked_whatever_their_case_and_ending() -> None:
     found = marked("Small Effusions; no effusion.", ["the effusion of a"])
     assert [piece for piece, hit in found if hit] == ["Effusions", "effusion"]
+
+
+def test_bytes_of_a_name_that_are_no_text_can_be_sent_to_a_browser() -> None:
+    assert plain("ward \udcff").encode() == b"ward \\\\udcff"

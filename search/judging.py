@@ -11,7 +11,7 @@ from itertools import combinations
 from db.annotations import Judgement
 from db.records import Film
 from search.searcher import Searcher
-from search.trec import Qrels, Question, document_name
+from search.trec import Qrels, Question, document_names
 
 DEPTH = 20
 """Films of each model that enter the pool."""
@@ -63,7 +63,7 @@ def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[li
 
     Of several judges the lower median counts.
     """
-    names = {film.id: document_name(film) for film in films}
+    names = document_names(films)
     grades: dict[str, dict[int, list[int]]] = {}
     for one in judgements:
         grades.setdefault(one.query, {}).setdefault(one.film_id, []).append(one.grade)

@@ -17,7 +17,7 @@ from db.records import Film
 from search.public_sets import READERS, view_statements
 from search.qrels import Document, build_qrels, make_questions
 from search.statements import Statement, idea_of, read_report
-from search.trec import Question, document_name, read_queries, write_qrels, write_queries
+from search.trec import Question, document_names, read_queries, write_qrels, write_queries
 
 ARCHIVE = "archive"
 
@@ -71,9 +71,11 @@ def documents_of_archive(archive: Archive) -> list[Document]:
         for film_id, value in column.items():
             stated.setdefault(film_id, []).append(Statement(idea_of(name), present=value >= 0.5))
     closed = not any(value < 0.5 for column in values.values() for value in column.values())
+    everyone = list(films.everyone(archive.catalog))
+    names = document_names(everyone)
     found = [
-        Document(document_name(film), (*stated.get(film.id, ()), *_told(archive, film)), closed and film.id in stated)
-        for film in films.everyone(archive.catalog)
+        Document(names[film.id], (*stated.get(film.id, ()), *_told(archive, film)), closed and film.id in stated)
+        for film in everyone
         if film.id in stated or film.has_report
     ]
     if not found:

@@ -18,7 +18,7 @@ from db.catalog import Catalog
 from db.errors import BadInput
 from search.query import parse
 from search.searcher import Searcher
-from search.tables import write_aside
+from search.tables import cell, write_aside
 from search.zeroshot import Prompts, ZeroShotRow, prompts_for, truth_of, zero_shot, zero_shot_table
 
 BLOCK = 20_000
@@ -108,8 +108,7 @@ def write_scores(path: Path, searcher: Searcher, found: Screening) -> None:
     for start in range(0, len(found.film_ids), BLOCK):
         some = found.film_ids[start : start + BLOCK].tolist()
         for at, film in enumerate(films.films(searcher.catalog, some), start):
-            shown = film.path.encode("utf-8", "backslashreplace").decode()
-            writer.writerow([film.id, shown, *(f"{scores[at]:.6f}" for scores in found.scores.values())])
+            writer.writerow([film.id, cell(film.path), *(f"{scores[at]:.6f}" for scores in found.scores.values())])
     write_aside(path, out.getvalue())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -152,6 +153,17 @@ def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
 def document_name(film: Film) -> str:
     """What a run calls a film that no judgement named: its relative path without suffix, and its frame."""
     return str(PurePosixPath(film.path).with_suffix("")) + (f"#{film.frame}" if film.frame else "")
+
+
+def document_names(films: Iterable[Film]) -> dict[int, str]:
+    """What judgements call each film. Those that would share a name bear their UID and frame, or the whole path."""
+    found = list(films)
+    names = {film.id: document_name(film) for film in found}
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
+    for film in found:
+        if names[film.id] in shared:
+            names[film.id] = f"{film.tags.instance_uid or film.path}#{film.frame}"
+    return names
 
 
 def _query_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:

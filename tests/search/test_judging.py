@@ -5,6 +5,7 @@ import pytest
 from db.annotations import Judgement
 from db.records import Film, State, Tags
 from search.judging import agreements, to_qrels, weighted_kappa
+from search.trec import resolve
 
 
 def films(count: int) -> list[Film]:
@@ -34,3 +35,20 @@ def test_several_judges_make_one_grade_and_films_that_left_are_left_out() -> Non
     questions, qrels = to_qrels(given, films(3))
     assert [(one.qid, one.text) for one in questions] == [("q1", "edema"), ("q2", "mass")]
     assert [list(grades.values()) for grades in qrels.values()] == [[3], [0]]
+
+
+def test_films_whose_files_bear_one_name_keep_their_grades_and_are_found_again() -> None:
+    """Of two folders with the same names inside, and of a picture beside the DICOM file that it was made from."""
+    alike = [
+        Film(1, "/a", "DICOM/IM0001", 0, State.PRESENT, 1, Tags(instance_uid="1.2.1")),
+        Film(2, "/b", "DICOM/IM0001", 0, State.PRESENT, 1, Tags(instance_uid="1.2.2")),
+        Film(3, "/b", "DICOM/IM0001", 1, State.PRESENT, 1, Tags(instance_uid="1.2.2")),
+        Film(4, "/a", "one.png", 0, State.PRESENT, 1, Tags()),
+        Film(5, "/a", "one.tif", 0, State.PRESENT, 1, Tags()),
+        Film(6, "/a", "two.png", 0, State.PRESENT, 1, Tags()),
+    ]
+    _, qrels = to_qrels([Judgement("edema", film.id, "a", film.id % 4) for film in alike], alike)
+    placed = resolve(qrels, alike)
+    assert placed.grades == {"q1": {film.id: film.id % 4 for film in alike}}
+    assert (placed.missing, placed.ambiguous) == ((), ())
+    assert "two" in qrels["q1"]

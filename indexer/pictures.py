@@ -36,6 +36,8 @@ def read_picture(data: bytes, limits: Limits, *, side: int | None = None) -> lis
         picture = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise Refusal.TOO_MANY_PIXELS.error() from None
+    except MemoryError:
+        raise
     except Exception:
         raise Refusal.DAMAGED.error() from None
     with picture:

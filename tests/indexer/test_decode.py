@@ -236,3 +236,14 @@ def test_real_films_decode(real_data: Path) -> None:
     for path in folder:
         (film,) = decode(path)
         assert film.pixels.std() > 0.05
+
+
+def test_want_of_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    data = io.BytesIO()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(data, "PNG")
+    monkeypatch.setattr(Image, "open", full)
+    with pytest.raises(Rejected, match="more memory"):
+        decode_bytes(data.getvalue())

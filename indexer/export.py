@@ -228,10 +228,15 @@ def _export_into(loaded: ClipTowers, folder: Path) -> ModelFacts:
         _keep(folder / TEXT_GRAPH, lambda path: trace_text(loaded, path))
     _keep(folder / IMAGE_GRAPH, lambda path: trace_image(loaded, path))
     facts = write_facts(folder, **said)
-    for name, agrees in ((TEXT_GRAPH, _texts_agree), (IMAGE_GRAPH, _films_agree)):
-        if name in facts.files and not agrees(loaded, OnnxTowers(folder, device="cpu", facts=facts)):
-            (folder / name).unlink()
-    return write_facts(folder, **said)
+    checks = ((TEXT_GRAPH, _texts_agree), (IMAGE_GRAPH, _films_agree))
+    wrong = [
+        name
+        for name, agrees in checks
+        if name in facts.files and not agrees(loaded, OnnxTowers(folder, device="cpu", facts=facts))
+    ]
+    for name in wrong:
+        (folder / name).unlink()
+    return write_facts(folder, **said) if wrong else facts
 
 
 def _keep(path: Path, trace: Callable[[Path], None]) -> None:

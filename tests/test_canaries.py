@@ -27,7 +27,6 @@ from tests.indexer import dicom_files
 from tests.terminal import Terminal
 
 CANARY, PATH_CANARY, DAY, NUMBER, UID = "Zqcanary", "Zqpath", "19310704", "42424242", "1.2.999.424242"
-ROOT = Path(__file__).resolve().parents[1]
 VIEW = "ZQVIEW"  # no attribute of the table, but no place for free text either
 TEXTS = frozenset({"LO", "SH", "PN", "ST", "LT", "UT", "UC", "CS", "AE", "UR"})
 # What is kept of these is in docs/privacy.md: three UIDs, the class of the object, and closed sets of values.
@@ -117,10 +116,9 @@ def everything_in(*folders: Path) -> bytes:
 def pages(archive: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """All that the pages of the reading room hand to a browser."""
     import streamlit
-    from streamlit.testing.v1 import AppTest
-    from streamlit.util import calc_hash
 
     from search.ui import frame
+    from tests.pages import opened
     from tests.ui.test_pages import PAGES
 
     monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive)])
@@ -138,11 +136,9 @@ def pages(archive: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
             gather(child)
 
     for name in PAGES:
-        page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        page = opened(name)
         page.query_params["q"] = "effusion"
         page.query_params["film"] = "1"
-        if name != "home":
-            page._page_hash = calc_hash(name)
         page.run()
         assert not page.exception
         gather(page._tree)

@@ -89,8 +89,9 @@ def test_a_backup_while_films_are_added_is_of_one_instant(
         write_film(tmp_path / "more" / f"{number}.png", 500 + number, side=48)
     writing = threading.Thread(target=index, args=(archive, [tmp_path / "more"], load_towers(str(tiny))))
     writing.start()
-    made = []
-    while writing.is_alive() or len(made) < 2:
+    made, alive = [], True
+    while alive or len(made) < 2:
+        alive = writing.is_alive()  # asked before, so that the last backup is of all films
         made.append(tmp_path / f"{len(made)}.backup")
         backup(archive, made[-1])
     writing.join()

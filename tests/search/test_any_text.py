@@ -51,7 +51,7 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 @patient
 @given(QUERIES)
 def test_any_query(text: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     try:
         query = parse(text)
     except FilmroomError:
@@ -59,7 +59,7 @@ def test_any_query(text: str) -> None:
     assert parse(to_text(query)) == query
     for changed in (with_filter(text, views=("PA",)), without_filter(text)):
         parse(changed)
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @patient

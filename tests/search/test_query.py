@@ -268,7 +268,7 @@ def test_any_label_tag_and_path_survives(
 
 @pytest.mark.parametrize("text", ["no " * 3300, '"' * 9999, "-" * 9999, "a:" * 5000, "no a, " * 1600, '" ""' * 2400])
 def test_a_long_text_is_read_at_once(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with contextlib.suppress(BadInput):
         parse(text)
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0

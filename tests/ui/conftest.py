@@ -154,17 +154,26 @@ def room(archive_folder: Path) -> Iterator[Room]:
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
+        playwright.expect.set_options(timeout=PATIENCE)
         found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield found
         found.close()
 
 
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """A page of its own session; it fails the test on a script's error, a request that fails or leaves the machine."""
+@pytest.fixture(scope="module")
+def visitor(browser: Any) -> Iterator[Any]:
+    """One visitor's browser: Streamlit's scripts are fetched and compiled once."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
     context.add_init_script(LISTEN)
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(visitor: Any) -> Iterator[Any]:
+    """A page of its own session; it fails the test on a script's error, a request that fails or leaves the machine."""
+    visitor.clear_cookies()
+    page = visitor.new_page()
     page.set_default_timeout(PATIENCE)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -172,7 +181,7 @@ def tab(browser: Any) -> Iterator[Any]:
     page.on("dialog", lambda dialog: faults.append(f"dialog {dialog.message}"))
     page.on("request", lambda asked: None if local(asked.url) else faults.append(f"left the machine: {asked.url}"))
     yield page
-    context.close()
+    page.close()
     assert not faults
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -32,8 +32,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 30_000
-"""Milliseconds."""
+PATIENCE = 60_000
+"""Milliseconds; only what never comes takes them all."""
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -59,28 +60,26 @@ class Room:
         self.process = subprocess.Popen(
             command(archive, port=port), stdout=subprocess.DEVNULL, cwd=cwd or archive.parent, env=env
         )
-        for _ in range(240):
+        end = time.monotonic() + 2 * PATIENCE / 1000
+        while time.monotonic() < end and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health") as answer:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=PATIENCE / 1000) as answer:
                     if answer.status == 200:
                         return
             except OSError:
-                time.sleep(0.25)
+                time.sleep(0.05)
+        self.close()
         raise AssertionError("the application did not start")
 
     def close(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.terminate()
+        self.process.wait(PATIENCE / 1000)
 
 
 def local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
 
 
-READY = (
-    "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
-    " [data-testid=stElementContainer]"
-)
 # A run that was asked for is not under way, for the page, before the server has answered.
 LISTEN = """
 window.asked = window.answered = 0;
@@ -95,18 +94,78 @@ window.WebSocket = class extends WebSocket {
   }
 };
 """
+# The end of a run is not the end of its page: parts that are loaded when they are first needed stand as grey bars,
+# and our own components are drawn by scripts that come after their empty frames. The Archive page asks again every
+# second, and where an answer takes longer it never rests: there it is its last part that must have come.
+QUIET = """() => {
+  const app = document.querySelector("[data-testid=stApp]");
+  if (!app?.querySelector("[data-testid=stElementContainer]")) return false;
+  const { testScriptState, testConnectionState } = app.dataset;
+  const rests = testScriptState === "notRunning" && !(window.asked > window.answered);
+  if (testConnectionState !== "CONNECTED") return false;
+  if (location.pathname === "/archive" ? !app.innerText.includes("Doctor") : !rests) return false;
+  if (app.querySelector("[data-testid=stSkeleton], [data-testid=stSpinner]")) return false;
+  const drawn = (root) => root?.querySelector(".grid > *, .sheet > *, .memory, .readout:not(:empty)")
+    || /^(?!Loading)./.test(root?.querySelector(".notice")?.textContent ?? "");
+  return [...app.querySelectorAll("[data-testid=stBidiComponentIsolated]")].every(
+    (one) => [one, ...one.querySelectorAll("*")].some((inner) => drawn(inner.shadowRoot)),
+  );
+}"""
+IDLE = "() => new Promise((done) => requestIdleCallback(() => done(), { timeout: 2000 }))"
 
 
 def settle(page: Any) -> None:
-    """Waits until what the page has asked for is answered and its run is over."""
-    page.wait_for_timeout(50)
-    page.wait_for_function("!(window.asked > window.answered)")
-    page.wait_for_timeout(50)
-    page.wait_for_selector(READY, state="attached")
+    """Waits until what the page has asked for is answered, its run is over and all its parts are drawn.
+
+    What a test looks for afterwards it still waits for, with `expect` or `until`: this only says when to look.
+    """
+    for _ in range(2):  # once more where the page asks again when it is drawn
+        page.evaluate(IDLE)
+        page.wait_for_function(QUIET)
+
+
+def expect(what: Any) -> Any:
+    """Playwright's checks, which look again until they hold; PATIENCE is set with the browser."""
+    from playwright.sync_api import expect as checked
+
+    return checked(what)
+
+
+def until(page: Any, look: Callable[[], T], right: Callable[[T], bool]) -> T:
+    """Looks until what is seen is right, and returns it; for what Playwright has no check."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not right(seen := look()):
+        if time.monotonic() > end:
+            raise AssertionError(f"still {seen!r}")
+        page.wait_for_timeout(50)
+    return seen
 
 
 def film_ids(page: Any) -> list[str]:
-    return [link.get_attribute("data-id") for link in page.locator(".grid .frame").all()]
+    return list(page.locator(".grid .frame").evaluate_all("all => all.map((one) => one.dataset.id)"))
+
+
+def slash(page: Any) -> None:
+    """Presses "/" as soon as the page listens to it: the cursor is in the search box."""
+
+    def press() -> bool:
+        page.keyboard.press("/")
+        return bool(page.evaluate("document.activeElement.type === 'search'"))
+
+    until(page, press, bool)
+
+
+def pick_option(page: Any, box: Any, name: str) -> None:
+    """Types into a box of choices, and takes the one of this name once it is offered; a run may close the list."""
+    option = page.get_by_role("option", name=re.compile(rf"^{re.escape(name)}( \(\d+\))?$"))
+
+    def offered() -> bool:
+        if not option.is_visible():
+            box.fill(name)
+        return bool(option.is_visible())
+
+    until(page, offered, bool)
+    option.click()
 
 
 def ours(line: Any) -> bool:

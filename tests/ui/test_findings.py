@@ -6,7 +6,7 @@ from typing import Any
 
 from db import findings
 from db.archive import Archive
-from tests.ui.room import Room, needs_chromium, settle
+from tests.ui.room import Room, expect, needs_chromium, settle, until
 
 pytestmark = needs_chromium
 
@@ -22,38 +22,37 @@ def test_boxes_lie_where_they_were_found_and_say_their_sentence(tab: Any, room: 
     tab.wait_for_selector("[data-act=invert]:enabled")
     settle(tab)
     canvas, tip = tab.locator("canvas"), tab.locator(".tip")
-    edge = canvas.bounding_box()
-    # The film is 340 by 400 pixels and fits the height of the canvas.
-    height = edge["height"]
-    width = height * 340 / 400
 
-    def point(x: float, y: float) -> None:
-        middle = edge["x"] + edge["width"] / 2
-        tab.mouse.move(middle + (x - 0.5) * width, edge["y"] + y * height)
+    def told(x: float, y: float) -> str:
+        """What the page says where the mouse stands on the film, 340 by 400 pixels at the height of the canvas."""
+        edge = canvas.bounding_box()
+        across = edge["width"] / 2 + (x - 0.5) * edge["height"] * 340 / 400
+        tab.mouse.move(edge["x"] + across, edge["y"] + y * edge["height"])
+        return str(tip.text_content()) if tip.is_visible() else ""
 
-    point(0.2, 0.7)
-    assert tip.text_content() == LARGE.text
-    point(0.7, 0.65)
-    assert tip.text_content() == SMALL.text, "the smaller of two boxes, and no markup"
-    point(0.9, 0.85)
-    assert tip.text_content() == LARGE.text
-    point(0.5, 0.2)
-    assert tip.is_hidden()
+    def says(x: float, y: float, text: str) -> None:
+        until(tab, lambda: told(x, y), lambda said: said == text)
+
+    says(0.2, 0.7, LARGE.text)
+    says(0.7, 0.65, SMALL.text)  # the smaller of two boxes, and no markup
+    says(0.9, 0.85, LARGE.text)
+    says(0.5, 0.2, "")
     plain = canvas.screenshot()
     tab.get_by_role("button", name=LARGE.text).focus()
-    assert canvas.screenshot() != plain
+    until(tab, canvas.screenshot, lambda now: now != plain)
     canvas.focus()
     tab.keyboard.press("x")
-    point(0.2, 0.7)
+    expect(tab.locator("[data-act=regions]")).to_have_attribute("aria-pressed", "false")
+    says(0.2, 0.7, "")
+    expect(tab.locator(".readout")).to_contain_text(" at ")
     assert tip.is_hidden()
-    assert tab.locator("[data-act=regions]").get_attribute("aria-pressed") == "false"
-    assert tab.get_by_text("Written by cxrreportgen, a model").count() == 1
-    assert tab.get_by_text(WHOLE.text).count() == 1
+    expect(tab.get_by_text("Written by cxrreportgen, a model")).to_have_count(1)
+    expect(tab.get_by_text(WHOLE.text)).to_have_count(1)
 
 
 def test_a_film_that_nothing_was_written_about_has_no_boxes(tab: Any, room: Room, numbered: list[int]) -> None:
     tab.goto(f"{room.url}/film?film={numbered[0]}")
     tab.wait_for_selector("[data-act=invert]:enabled")
     settle(tab)
-    assert tab.locator("[data-act=regions]").is_hidden()
-    assert tab.locator(".regions").is_hidden()
+    expect(tab.locator("[data-act=regions]")).to_be_hidden()
+    expect(tab.locator(".regions")).to_be_hidden()

@@ -13,8 +13,8 @@ from db import annotations
 from db.archive import Archive
 from db.films import films
 from db.records import Label
+from tests.pages import opened
 
-APP = Path(__file__).resolve().parents[2] / "app.py"
 NOTICE = "Research use only, not for diagnosis"
 PAGES = ("home", "film", "collections", "zeroshot", "evaluate", "judge", "atlas", "archive")
 HOSTILE = ("<script>alert(1)</script>", "![x](http://evil.example/x.png)", ":red[x] $x$ `y`", "{}[]()")
@@ -29,13 +29,9 @@ def page(
     import search.ui.frame as frame
 
     frame.archive_folder.cache_clear()
-    test = AppTest.from_file(str(APP), default_timeout=60)
+    test = opened(name)
     for key, value in parameters.items():
         test.query_params[key] = value
-    if name != "home":
-        from streamlit.util import calc_hash
-
-        test._page_hash = calc_hash(name)
     return test.run()
 
 
@@ -296,12 +292,8 @@ def test_the_archive_page_names_what_was_rejected(archive_folder: Path, monkeypa
 def test_with_auth_nothing_is_shown_before_signing_in(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PAGES:
         monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive_folder)])
-        from streamlit.util import calc_hash
-
-        test = AppTest.from_file(str(APP), default_timeout=60)
+        test = opened(name)
         test.secrets["auth"] = {"redirect_uri": "http://localhost/oauth2callback", "cookie_secret": "x"}
-        if name != "home":
-            test._page_hash = calc_hash(name)
         test.run()
         assert [button.label for button in test.button] == ["Sign in"]
         assert not components(test, "grid")

@@ -20,10 +20,11 @@ from PIL import Image
 from db import films as db_films
 from db.archive import Archive
 from db.errors import NotFound
+from db.records import RunState
 from db.runs import runs
 from tests.indexer import dicom_files
 from tests.ui.conftest import drawn_film
-from tests.ui.room import PATIENCE, Room, film_ids, needs_chromium, settle
+from tests.ui.room import PATIENCE, Room, expect, film_ids, needs_chromium, pick_option, settle, until
 
 pytestmark = needs_chromium
 FILMS = 120
@@ -61,8 +62,8 @@ def test_a_link_brings_back_query_filter_votes_and_film(tab: Any, room: Room, nu
     tab.goto(room.url + link)
     tab.wait_for_selector(".grid .bar")
     settle(tab)
-    assert tab.locator('input[type="search"]').input_value() == "edema label:effusion"
-    assert tab.get_by_text("1 film for and 1 film against").is_visible()
+    expect(tab.locator('input[type="search"]')).to_have_value("edema label:effusion")
+    expect(tab.get_by_text("1 film for and 1 film against")).to_be_visible()
     found = film_ids(tab)
     assert str(numbered[1]) not in found
     tab.locator(".grid .frame").first.click()
@@ -71,25 +72,20 @@ def test_a_link_brings_back_query_filter_votes_and_film(tab: Any, room: Room, nu
     tab.goto("about:blank")
     tab.goto(deep)
     tab.wait_for_selector("[data-act=invert]:enabled")
-    assert tab.get_by_role("heading", name=f"Film {found[0]}").is_visible()
+    expect(tab.get_by_role("heading", name=f"Film {found[0]}")).to_be_visible()
     tab.get_by_text("Results").click()
     tab.wait_for_url(lambda url: "/film" not in url)
-    tab.wait_for_selector(".grid .bar")
-    settle(tab)
-    assert film_ids(tab) == found
+    until(tab, lambda: film_ids(tab), lambda now: now == found)
 
 
 def test_filters_are_chosen_and_stand_in_the_box(tab: Any, room: Room) -> None:
     tab.goto(f"{room.url}/?q=mass")
     tab.wait_for_selector(".grid .bar")
     tab.get_by_role("button", name="Filters").click()
-    labels = tab.get_by_role("combobox", name="Labels, any of")
-    labels.fill("effusion")
-    labels.press("Enter")
+    pick_option(tab, tab.get_by_role("combobox", name="Labels, any of"), "effusion")
     tab.wait_for_url("**label*")
-    settle(tab)
-    assert tab.locator('input[type="search"]').input_value() == "mass label:effusion"
-    assert tab.get_by_text("The best 18 of 18 films").is_visible()
+    expect(tab.locator('input[type="search"]')).to_have_value("mass label:effusion")
+    expect(tab.get_by_text("The best 18 of 18 films")).to_be_visible()
 
 
 def test_several_thumbs_rank_again_and_are_cleared(tab: Any, room: Room) -> None:
@@ -102,13 +98,13 @@ def test_several_thumbs_rank_again_and_are_cleared(tab: Any, room: Room) -> None
         tab.locator(".grid .frame").nth(at).focus()
         tab.keyboard.press(key)
         tab.wait_for_url(f"**{wanted}*")
+        until(tab, lambda: film_ids(tab), lambda now, voted=wanted: now and voted not in now)  # type: ignore[misc]
         settle(tab)
-    assert tab.get_by_text("2 films for and 1 film against").is_visible()
+    expect(tab.get_by_text("2 films for and 1 film against")).to_be_visible()
     assert film_ids(tab) != plain
     tab.get_by_role("button", name="Clear votes").click()
     tab.wait_for_url(lambda url: "like" not in url)
-    settle(tab)
-    assert film_ids(tab) == plain
+    until(tab, lambda: film_ids(tab), lambda now: now == plain)
 
 
 def test_a_search_is_saved_for_everybody_and_forgotten(browser: Any, tab: Any, room: Room) -> None:
@@ -119,8 +115,9 @@ def test_a_search_is_saved_for_everybody_and_forgotten(browser: Any, tab: Any, r
     name.fill("for the paper")
     name.press("Enter")
     tab.get_by_role("button", name="Save", exact=True).click()
-    settle(tab)
+    expect(tab.get_by_role("button", name="for the paper")).to_be_visible()
     other = browser.new_context().new_page()
+    other.set_default_timeout(PATIENCE)
     other.goto(room.url)
     other.wait_for_selector(".grid .frame")
     other.get_by_role("button", name="Saved").click()
@@ -138,11 +135,10 @@ def test_one_film_a_study(tab: Any, ward: Room) -> None:
     tab.goto(f"{ward.url}/?q=effusion")
     tab.wait_for_selector(".grid .bar")
     settle(tab)
-    assert len(film_ids(tab)) == 6
+    expect(tab.locator(".grid .frame")).to_have_count(6)
     tab.get_by_text("One per study").click()
     tab.wait_for_url("**study=true")
-    settle(tab)
-    assert len(film_ids(tab)) == 3
+    expect(tab.locator(".grid .frame")).to_have_count(3)
 
 
 def test_a_study_opens_in_a_dicom_viewer_and_shows_its_other_films(tab: Any, ward: Room) -> None:
@@ -151,20 +147,21 @@ def test_a_study_opens_in_a_dicom_viewer_and_shows_its_other_films(tab: Any, war
     settle(tab)
     link = tab.get_by_role("link", name="Open in the DICOM viewer")
     study = tab.get_by_text("1.2.3.", exact=False).first.inner_text()
-    assert link.get_attribute("href") == VIEWER.format(study=study, series=f"{study}.1")
-    assert tab.get_by_text("Of the same study").is_visible()
-    assert tab.get_by_text("Of the same patient").is_visible()
+    expect(link).to_have_attribute("href", VIEWER.format(study=study, series=f"{study}.1"))
+    expect(tab.get_by_text("Of the same study")).to_be_visible()
+    expect(tab.get_by_text("Of the same patient")).to_be_visible()
     assert "Doe" not in tab.content()
 
 
 def test_a_film_that_can_no_longer_be_decoded_keeps_its_thumbnail_and_says_why(tab: Any, ward: Room) -> None:
     tab.goto(f"{ward.url}/?q=effusion")
     tab.wait_for_selector(".grid .bar")
+    settle(tab)
     broken = next(one for one in film_ids(tab) if path_of(ward, int(one)) == "5.dcm")
     tab.goto(f"{ward.url}/film?film={broken}")
     tab.get_by_text("Only the thumbnail can be shown").wait_for()
     settle(tab)
-    assert tab.locator("[data-act=invert]").is_disabled()
+    expect(tab.locator("[data-act=invert]")).to_be_disabled()
     assert "Traceback" not in tab.content()
 
 
@@ -240,7 +237,7 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
         run = held(tmp_path / "archive")
         try:
             tab.get_by_role("button", name="Stop").click()
-            settle(tab)
+            until(tab, lambda: waiting_for(run), lambda signals: signal.SIGINT in signals)
         finally:
             os.kill(run, signal.SIGCONT)
         tab.get_by_text("stopped: run it again to go on").wait_for()
@@ -248,7 +245,6 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
         start(tab, tmp_path / "films")
         # The line of the run before says what was rejected, too: only its end tells this one.
         tab.get_by_text("tiny, done:").wait_for()
-        settle(tab)
         with tab.expect_download() as coming:
             tab.get_by_role("button", name="All as CSV").click()
         (line,) = csv.DictReader(io.StringIO(Path(coming.value.path()).read_text()))
@@ -262,19 +258,26 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
 
 def held(archive: Path) -> int:
     """The process of the run that has just begun to work, halted: it waits for us to find the button that stops it."""
-    for _ in range(PATIENCE // 20):
+    end = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < end:
         with suppress(NotFound):
             for run in runs(Archive.open(archive).catalog, 1):
-                if run.counts.listed:
+                if run.counts.listed and run.state is RunState.RUNNING:
                     os.kill(run.pid, signal.SIGSTOP)
                     return run.pid
-        time.sleep(0.02)
-    raise AssertionError("no run has begun")
+        time.sleep(0.005)
+    raise AssertionError("no run has begun, or it was over at once")
+
+
+def waiting_for(process: int) -> set[int]:
+    """The signals that were sent to a halted process, which it gets when it goes on."""
+    said = Path(f"/proc/{process}/status").read_text()
+    bits = int(next(line for line in said.splitlines() if line.startswith("ShdPnd")).split()[1], 16)
+    return {number for number in range(1, 65) if bits >> (number - 1) & 1}
 
 
 def start(page: Any, folder: Path) -> None:
     page.get_by_label("Folder or file").fill(str(folder))
     page.get_by_label("Folder or file").press("Tab")
-    page.locator("[data-testid=stSelectbox] input").first.fill("tiny")
-    page.locator("[data-testid=stSelectbox] input").first.press("Enter")
+    pick_option(page, page.locator("[data-testid=stSelectbox] input").first, "tiny")
     page.get_by_role("button", name="Index", exact=True).click()

@@ -40,6 +40,8 @@ SYNTAXES = {"raw": Syntax.EXPLICIT, "jpeg-ls": Syntax.JPEG_LS, "jpeg-lossless": 
 FORMATS = ("jpeg", "png", *SYNTAXES)
 USUAL = ("jpeg", "png", "raw", "jpeg-ls", "jpeg-2000")
 DIFFERENT = 16
+SETTLING = 10
+"""Seconds after which a tower has made up its mind about the fastest way to compute."""
 
 
 def films_in(folder: Path, *, form: str, side: int, count: int) -> Path:
@@ -90,7 +92,9 @@ def decoded(folder: Path, towers: Any) -> tuple[float, float, list[Any]]:
 
 def embedded(prepared: list[Any], towers: Any) -> float:
     batches = [towers.preprocess.batch(prepared[at : at + BATCH]) for at in range(0, len(prepared), BATCH)]
-    towers.embed_prepared(batches[0])
+    warm = time.perf_counter() + SETTLING
+    while time.perf_counter() < warm:
+        towers.embed_prepared(batches[0])
     started = time.perf_counter()
     for batch in batches:
         towers.embed_prepared(batch)

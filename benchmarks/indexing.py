@@ -26,6 +26,7 @@ import numpy as np
 from made import checkpoint, machine, whole
 from PIL import Image
 from pydicom import dcmread
+from pydicom.uid import UID
 
 from db.archive import Archive
 from indexer.phantom import render, sample
@@ -66,7 +67,7 @@ def write(seed: int, *, folder: Path, side: int, form: str) -> None:
         write_dicom(phantom, path, size=side, transfer_syntax=SYNTAXES[form])
         return
     pixels = np.rint(render(phantom, side) * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(path, **({"quality": 92} if form == "jpeg" else {}))
+    Image.fromarray(pixels).save(path, quality=92)  # which means nothing to PNG
 
 
 def copy(first: Path, path: Path, number: int) -> None:
@@ -75,7 +76,7 @@ def copy(first: Path, path: Path, number: int) -> None:
         path.write_bytes(first.read_bytes() + number.to_bytes(4))
         return
     film = dcmread(first)
-    film.SOPInstanceUID = film.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}"
+    film.SOPInstanceUID = film.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.{number}")
     film.save_as(path, enforce_file_format=True)
 
 

@@ -111,7 +111,7 @@ def test_filters_are_written_into_the_query_and_read_from_it(
 def test_a_value_that_no_film_has_is_answered_with_the_nearest(
     archive_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "Did you mean effusion?" in said(page(archive_folder, "home", monkeypatch, q="label:efusion"))
+    assert "Did you mean label\\:effusion?" in said(page(archive_folder, "home", monkeypatch, q="label:efusion"))
 
 
 @pytest.mark.parametrize("query", [*HOSTILE, "", "x" * 10_000, 'view:"', "nosuchfield:1", "age:80..10", "\x00\x1b[31m"])

@@ -19,7 +19,6 @@ sys.path.insert(0, str(ROOT))
 
 from indexer.sources import Failure, Listed, list_folder  # noqa: E402
 from indexer.workers import process  # noqa: E402
-from tests import faults  # noqa: E402
 from tests.indexer.deeds import halve  # noqa: E402
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp  # noqa: E402
 from tests.indexer.hostile_files import BOMBS, DICOM, INDEXED, PICTURES, Hostile, make, saved  # noqa: E402
@@ -65,6 +64,8 @@ def damaged(folder: Path) -> None:
 
 
 def main() -> int:
+    from tests import faults  # every worker imports this script, and need not wait for what the faults need
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="of two indexers and ten searchers at once")
     parser.add_argument("--films", type=int, default=12)

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -212,7 +213,8 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
+    # Every worker runs the script that began it all once more; that of `filmroom` imports this and no more.
+    context.set_forkserver_preload(_PRELOAD + (["cli"] if "cli" in sys.modules else []))
     return context
 
 

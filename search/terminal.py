@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import sys
@@ -267,22 +265,6 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
     console.print(table)
     tally = Counter(one.why for one in files)
     console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
-
-
-def write_rejected(path: Path, files: Sequence[RejectedFile]) -> None:
-    """CSV, written aside and renamed. A cell that a spreadsheet would run as a formula is quoted."""
-    from search.tables import cell, write_aside
-
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["root", "path", "stage", "reason", "remedy"])
-    for one in files:
-        cells = [one.root, one.path, one.stage, one.reason, one.remedy]
-        writer.writerow(map(cell, cells))
-    try:
-        write_aside(path, out.getvalue())
-    except OSError as error:
-        raise BadInput(f"cannot be written ({error.strerror})", where=path) from error
 
 
 def print_examination(found: Examination) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +15,10 @@ from db.archive import Archive
 from db.doctor import Examination, examine, repair
 from db.errors import FilmroomError, NotFound
 from db.records import Facet, Run, RunState
-from db.runs import RejectedFile, rejected, runs
+from db.runs import rejected, runs
 from search.overview import models, status
 from search.running import last_words, start_index, stop_index
-from search.tables import cell
+from search.tables import cell, rejected_csv
 from search.ui import frame
 from search.ui.text import number, plain
 
@@ -215,20 +213,11 @@ def _rejected(archive: Archive) -> None:
         st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
     st.download_button(
         "All as CSV",
-        lambda: _as_csv(found),
+        lambda: rejected_csv(found),
         "rejected.csv",
         "text/csv",
         icon=":material/download:",
     )
-
-
-def _as_csv(found: Sequence[RejectedFile]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["root", "path", "stage", "reason", "remedy"])
-    for one in found:
-        writer.writerow([cell(one.root), cell(one.path), one.stage, one.reason, one.remedy])
-    return out.getvalue().encode()
 
 
 def _doctor(archive: Archive) -> None:

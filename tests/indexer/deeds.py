@@ -49,6 +49,9 @@ def act(item: str) -> str:
             os.write(2, b"CANARY\n")
         case "big":
             return "x" * (8 << 20)
+        case _ if os.path.isabs(item):
+            with open(item, "x"):
+                return "marked"
     return item + "!"
 
 

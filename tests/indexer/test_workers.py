@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import multiprocessing
 import os
 import signal
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,17 @@ from tests.indexer.dicom_files import LOSSLESS, dicom, ramp, write
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = Limits(seconds=1.5, memory_bytes=600 << 20)
-
-
 PATIENT = Limits(seconds=60, memory_bytes=600 << 20)
+
+
+def within_a_minute(holds: Callable[[], bool]) -> bool:
+    """Looks until it holds: on a machine that is busy that takes a while, and what never comes takes them all."""
+    end = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def ran(items: list[str], *, workers: int = 2, limits: Limits = FAST, ahead: int = 8) -> dict[str, str]:
@@ -69,7 +78,7 @@ def test_results_larger_than_a_pipe() -> None:
 
 
 def test_memory_left_behind_is_not_charged_to_the_next() -> None:
-    done = list(run(["leak"] * 5, act, limits=FAST, workers=1, ahead=5))  # 200 MB each, 600 allowed
+    done = list(run(["leak"] * 5, act, limits=PATIENT, workers=1, ahead=5))  # 200 MB each, 600 allowed
     assert done == [("leak", "leak!")] * 5
 
 
@@ -110,25 +119,26 @@ def test_no_more_than_ahead_are_taken() -> None:
             taken += 1
             yield str(number)
 
-    for yielded, _ in enumerate(run(source(), act, limits=FAST, workers=2, ahead=5)):
+    for yielded, _ in enumerate(run(source(), act, limits=PATIENT, workers=2, ahead=5)):
         assert taken - yielded <= 5
 
 
-def test_workers_go_on_while_the_caller_is_busy() -> None:
-    results = run(["hang", *map(str, range(6))], act, limits=FAST, workers=2, ahead=16)
-    next(results)
-    time.sleep(FAST.seconds + 1.0)
-    start = time.monotonic()
-    assert len(list(results)) == 6
-    assert time.monotonic() - start < 1.0
+def test_workers_go_on_while_the_caller_is_busy(tmp_path: Path) -> None:
+    """What hangs ends, another worker comes in its place, and the rest is done, with nobody asking for it."""
+    marks = [str(tmp_path / str(number)) for number in range(6)]
+    results = run([marks[0], "hang", *marks[1:]], act, limits=FAST, workers=1, ahead=16)
+    assert next(results) == (marks[0], "marked")
+    assert within_a_minute(lambda: all(map(os.path.exists, marks)))
+    assert [item for item, _ in results] == ["hang", *marks[1:]]
 
 
 def test_closing_ends_the_workers_at_once() -> None:
-    results = run(["fine", *["hang"] * 4], act, limits=Limits(seconds=60), workers=2, ahead=5)
+    before = set(multiprocessing.active_children())
+    results = run(["fine", *["hang"] * 4], act, limits=Limits(seconds=3600), workers=2, ahead=5)
     next(results)
-    start = time.monotonic()
+    assert set(multiprocessing.active_children()) > before
     results.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - start < 5
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_workers_that_cannot_start_are_an_error_and_no_loop() -> None:
@@ -180,16 +190,12 @@ def test_workers_end_with_their_parent(end: signal.Signals, tmp_path: Path) -> N
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "one\n"
-    deadline = time.monotonic() + 10
-    while len(pids.read_text().split()) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    assert within_a_minute(lambda: len(pids.read_text().split()) >= 2)
     parent.send_signal(end)
     parent.communicate(timeout=60)
-    workers = {int(pid) for pid in pids.read_text().split()}
-    deadline = time.monotonic() + 10  # a worker that is busy notices its time-out, 1.5 s and 2 s of grace
-    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+    workers = pids.read_text().split()
+    # A worker that is busy notices its time-out, 1.5 s and 2 s of grace.
+    assert within_a_minute(lambda: not any(Path("/proc", pid).exists() for pid in workers))
 
 
 def test_a_folder_of_all_sorts(tmp_path: Path) -> None:

@@ -7,26 +7,41 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, select, text, update
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError, OperationalError
-
-from db import schema
 from db.errors import ArchiveBusy, ArchiveDamaged, FilmroomError
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+HEAD = "0004"
+"""The Alembic revision that the tables of `db.schema` stand for; a test holds them equal to the migrations."""
+
 BUSY_SECONDS = 15
+
+SETTINGS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    # What is deleted is overwritten, whatever SQLite was built with.
+    "PRAGMA secure_delete=ON",
+)
+"""What every connection to a catalog needs."""
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The truth about an archive. `read` and `write` are transactions; everything else is a function over them."""
+    """The truth about an archive. `look`, `read` and `write` are transactions; everything else is a function over them.
+
+    A search only looks: to import SQLAlchemy takes longer than all that a search asks.
+    """
 
     path: Path
-    engine: Engine
+    _idle: list[sqlite3.Connection] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
@@ -37,10 +52,30 @@ class Catalog:
         with suppress(FileExistsError, OSError):
             # Made here first, so that the file is its owner's alone whatever the folder allows.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-        catalog = cls(path, connect(path))
-        with catalog._speaking():
-            _ensure_schema(catalog)
+        catalog = cls(path)
+        _ensure_schema(catalog)
         return catalog
+
+    @cached_property
+    def engine(self) -> Engine:
+        from db.engine import connect
+
+        return connect(self.path)
+
+    @contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """As `read`, by SQLite alone; rows are known by name and by place."""
+        with self._speaking():
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = _looking(self.path)
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                connection.rollback()
+                self._idle.append(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -58,84 +93,69 @@ class Catalog:
 
     def changes(self) -> int:
         """A number that rises with every committed write, by any process: what caches compare."""
-        with self.read() as connection:
-            found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "changes"))
-            return int(found or 0)
+        return int(get_meta(self, "changes") or 0)
 
     def close(self) -> None:
-        self.engine.dispose()
+        while self._idle:
+            self._idle.pop().close()
+        if "engine" in vars(self):
+            self.engine.dispose()
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            raise _in_words(error, self.path) from error
-        except DatabaseError as error:
-            if "malformed" in str(error.orig) or "not a database" in str(error.orig):
-                raise _damaged(self.path) from error
-            raise
+        except Exception as error:
+            # SQLAlchemy's errors hold those of SQLite.
+            said = _in_words(getattr(error, "orig", error), self.path)
+            if said is None:
+                raise
+            raise said from error
 
 
-def connect(path: Path) -> Engine:
-    """An engine with the settings that every connection to a catalog needs; makes no tables."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        # SQLAlchemy's own BEGIN is used (below) instead of the driver's, which would start reading before locking.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA temp_store=MEMORY")
-        # What is deleted is overwritten, whatever SQLite was built with.
-        connection.execute("PRAGMA secure_delete=ON")
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("filmroom_write", False)
-        if connection.get_execution_options().get("filmroom_migrate", False):
-            # Recreating a table would otherwise delete what points to it.
-            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
+def _looking(path: Path) -> sqlite3.Connection:
+    # No transaction is begun by the driver, and none that is begun here writes; the next to look may be another thread.
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    try:
+        for setting in (*SETTINGS, "PRAGMA query_only=ON"):
+            connection.execute(setting)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _bump(connection: Connection) -> None:
-    statement = insert(schema.meta).values(key="changes", value="1")
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["key"], set_={"value": text("CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)")}
-        )
+    connection.exec_driver_sql(
+        "INSERT INTO meta VALUES ('changes', '1') "
+        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)"
     )
 
 
 def _ensure_schema(catalog: Catalog) -> None:
     found = revision(catalog)
-    if found == schema.HEAD:
+    if found == HEAD:
         return
     if found is None:
+        from db.engine import make_tables
+
         with catalog.write() as connection:
-            # A second process may have made it while this one waited for the lock.
-            if not connection.dialect.has_table(connection, "alembic_version"):
-                schema.metadata.create_all(connection)
-                connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-                connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{schema.HEAD}')")  # noqa: S608
+            make_tables(connection)
         return
     from db.migrate import bring_up
 
-    bring_up(catalog)
+    with catalog._speaking():
+        bring_up(catalog)
 
 
 def revision(catalog: Catalog) -> str | None:
     """The Alembic revision of its tables; None where it has none yet."""
-    with catalog.read() as connection:
-        if not connection.dialect.has_table(connection, "alembic_version"):
+    with catalog.look() as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
             return None
-        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return None if found is None else str(found)
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if found is None else str(found[0])
 
 
 def backup(source: Path, target: Path) -> None:
@@ -186,35 +206,29 @@ def learn_sizes(catalog: Catalog) -> None:
 def set_meta(catalog: Catalog, key: str, value: str) -> None:
     """Keeps a setting of the archive."""
     with catalog.write() as connection:
-        statement = insert(schema.meta).values(key=key, value=value)
-        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+        connection.exec_driver_sql(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+        )
 
 
 def get_meta(catalog: Catalog, key: str) -> str | None:
-    with catalog.read() as connection:
-        return connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key))
+    with catalog.look() as connection:
+        found = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if found is None else str(found[0])
 
 
 def touch_generation(connection: Connection, space_ids: set[int]) -> None:
     """Tells cached indexes of these spaces that a vector they may hold is no longer valid."""
-    if space_ids:
-        connection.execute(
-            update(schema.space)
-            .where(schema.space.c.id.in_(space_ids))
-            .values(generation=schema.space.c.generation + 1)
-        )
+    for space_id in space_ids:
+        connection.exec_driver_sql("UPDATE space SET generation = generation + 1 WHERE id = ?", (space_id,))
 
 
-def _damaged(path: Path) -> ArchiveDamaged:
-    return ArchiveDamaged(
-        "is not a readable Filmroom catalog",
-        where=path,
-        fix="Restore it from a backup, or move it away and run `filmroom index` again.",
-    )
-
-
-def _in_words(error: OperationalError, path: Path) -> FilmroomError:
-    said = str(error.orig)
+def _in_words(error: BaseException, path: Path) -> FilmroomError | None:
+    """What a fault of SQLite means to who uses the archive; None for what is no fault of the file or the disk."""
+    said = str(error)
+    if not isinstance(error, sqlite3.OperationalError):
+        broken = "malformed" in said or "not a database" in said
+        return _damaged(path) if broken and isinstance(error, sqlite3.DatabaseError) else None
     if "locked" in said or "busy" in said:
         return ArchiveBusy(
             f"another process held the catalog for more than {BUSY_SECONDS} s",
@@ -236,3 +250,11 @@ def _in_words(error: OperationalError, path: Path) -> FilmroomError:
             fix="Check the permissions of the archive folder, or use another --archive.",
         )
     return FilmroomError(f"the catalog could not be used ({said})", where=path, fix="Run `filmroom doctor`.")
+
+
+def _damaged(path: Path) -> ArchiveDamaged:
+    return ArchiveDamaged(
+        "is not a readable Filmroom catalog",
+        where=path,
+        fix="Restore it from a backup, or move it away and run `filmroom index` again.",
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, func, select
 
 T = TypeVar("T")
 
@@ -22,9 +22,15 @@ def chunked(items: Iterable[T], size: int = SIZE) -> Iterator[list[T]]:
         yield some
 
 
-def ids_of(connection: Connection, statement: Select[Any]) -> NDArray[np.int64]:
-    """The ids, ascending, that a statement of one column selects. A million of them as one text that SQLite joins
-    take a fraction of the time that a million rows take."""
-    (column,) = statement.subquery().c
-    joined = connection.scalar(select(func.group_concat(column)))
+def marks(values: Sequence[object]) -> str:
+    """A question mark for each of the values, with commas between."""
+    return ", ".join("?" * len(values))
+
+
+def ids_of(
+    connection: sqlite3.Connection, statement: str, values: Sequence[str | int | float] = ()
+) -> NDArray[np.int64]:
+    """The ids, ascending, that a statement of one column, `id`, selects. A million of them as one text that SQLite
+    joins take a fraction of the time that a million rows take."""
+    (joined,) = connection.execute(f"SELECT group_concat(id) FROM ({statement})", tuple(values)).fetchone()
     return np.sort(np.fromstring(joined, np.int64, sep=",")) if joined else np.empty(0, np.int64)

@@ -1,162 +1,169 @@
-"""A `Filter` as SQL conditions on films."""
+"""A `Filter` as SQL conditions on films. Values never stand in the SQL itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    String,
-    and_,
-    cast,
-    column,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-    table,
-)
-
-from db.records import Filter, Range, State
-from db.schema import collection, collection_film, file, film, finding, label, report, tag
+from db.chunks import marks
+from db.records import Filter, Range
 
 LATERALS = {"LATERAL": ("LATERAL", "LL", "RL")}
 """A lateral may say which side was nearest to the detector."""
 
-_fts = table("report_fts", column("rowid"), column("report_fts"))
+OF_FILM = "(report.film_id = film.id OR report.film_id IS NULL AND report.study_uid = film.study_uid)"
+"""The reports of a film: its own, and those of its study."""
+
+# NULL IN (...) is NULL, and so is its negation: a film without a study would answer neither question.
+_STUDY = "coalesce(film.study_uid, '')"
 
 
-def film_ids(where: Filter) -> Select[Any]:
+@dataclass(frozen=True)
+class Clause:
+    """A piece of SQL, and the values of its question marks in their order."""
+
+    sql: str
+    values: tuple[str | int | float, ...] = ()
+
+
+def film_ids(where: Filter) -> Clause:
     """SELECT of the ids of the films that are present and pass."""
-    return select(film.c.id).where(film.c.state == State.PRESENT.value, *conditions(where))
+    here = present(where)
+    return Clause(f"SELECT film.id AS id FROM film WHERE {here.sql}", here.values)
 
 
-def conditions(where: Filter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def present(where: Filter) -> Clause:
+    """Films that are present and pass."""
+    return _joined(" AND ", [Clause("film.state = 'present'"), *_conditions(where)])
+
+
+def _conditions(where: Filter) -> list[Clause]:
+    found: list[Clause] = []
     if where.views:
         found.append(_view_any(where.views))
     if where.not_views:
-        found.append(or_(film.c.view.is_(None), ~_view_any(where.not_views)))
-    for values, col in (
-        (where.modalities, film.c.modality),
-        (where.body_parts, film.c.body_part),
-        (where.sexes, film.c.sex),
+        found.append(_unless("film.view", _view_any(where.not_views)))
+    for values, column in (
+        (where.modalities, "film.modality"),
+        (where.body_parts, "film.body_part"),
+        (where.sexes, "film.sex"),
     ):
         if values:
-            found.append(func.lower(col).in_([value.lower() for value in values]))
-    found += _between(film.c.age, where.age) + _between(film.c.year, where.year)
+            found.append(_within(f"lower({column})", [value.lower() for value in values]))
+    found += _between("film.age", where.age) + _between("film.year", where.year)
     if where.studies:
-        found.append(film.c.study_uid.in_(where.studies))
+        found.append(_within("film.study_uid", where.studies))
     if where.patients:
-        found.append(film.c.patient_key.in_(where.patients))
+        found.append(_within("film.patient_key", where.patients))
     if where.not_patients:
-        found.append(or_(film.c.patient_key.is_(None), film.c.patient_key.not_in(where.not_patients)))
+        found.append(_unless("film.patient_key", _within("film.patient_key", where.not_patients)))
     # Several labels are alternatives, as for every other field; an excluded one is excluded whatever its source.
     if where.labels:
-        found.append(or_(*[_has_label(name) for name in where.labels]))
-    found += [~_has_label(name) for name in where.not_labels]
+        found.append(_any([_has_label(name) for name in where.labels]))
+    found += [_not(_has_label(name)) for name in where.not_labels]
     if where.tags:
-        found.append(exists().where(tag.c.film_id == film.c.id, tag.c.name.in_([t.lower() for t in where.tags])))
+        named = _within("tag.name", [one.lower() for one in where.tags])
+        found.append(_exists("tag WHERE tag.film_id = film.id", named))
     if where.collections:
         # SQLite folds the case of ASCII letters only.
         names = [*where.collections, *(name.lower() for name in where.collections)]
-        joined = collection_film.join(collection, collection.c.id == collection_film.c.collection_id)
         found.append(
-            exists()
-            .select_from(joined)
-            .where(
-                collection_film.c.film_id == film.c.id,
-                or_(collection.c.name.in_(names), func.lower(collection.c.name).in_(names)),
+            _exists(
+                "collection_film JOIN collection ON collection.id = collection_film.collection_id "
+                "WHERE collection_film.film_id = film.id",
+                _any([_within("collection.name", names), _within("lower(collection.name)", names)]),
             )
         )
     if where.paths:
-        wanted = [cast(file.c.path, String).contains(part, autoescape=True) for part in where.paths]
-        found.append(exists().where(file.c.id == film.c.file_id, or_(*wanted)))
-    found += [has_phrase(phrase) for phrase in where.phrases]
-    found += [~has_phrase(phrase) for phrase in where.not_phrases]
+        found.append(_exists("file WHERE file.id = film.file_id", _any([_has_path(part) for part in where.paths])))
+    found += [_has_phrase(phrase) for phrase in where.phrases]
+    found += [_not(_has_phrase(phrase)) for phrase in where.not_phrases]
     if where.findings:
-        found.append(or_(*[_has_finding(phrase) for phrase in where.findings]))
+        found.append(_any([_has_finding(phrase) for phrase in where.findings]))
     if where.has_report is not None:
-        found.append(_has_report() if where.has_report else ~_has_report())
+        found.append(_HAS_REPORT if where.has_report else _not(_HAS_REPORT))
     if where.burned_in is not None:
-        found.append(func.coalesce(film.c.burned_in, False).is_(where.burned_in))
+        found.append(Clause("film.burned_in" if where.burned_in else "NOT coalesce(film.burned_in, 0)"))
     for score in where.scores:
-        found.append(
-            exists().where(
-                label.c.film_id == film.c.id,
-                label.c.source == "probe",
-                label.c.name == score.name.lower(),
-                label.c.value.between(score.low, score.high),
-            )
-        )
+        values_of = "label WHERE label.film_id = film.id AND label.source = 'probe'"
+        said = Clause("label.name = ? AND label.value BETWEEN ? AND ?", (score.name.lower(), score.low, score.high))
+        found.append(_exists(values_of, said))
     return found
 
 
-def _view_any(views: Sequence[str]) -> ColumnElement[bool]:
-    wanted = {one for view in views for one in LATERALS.get(view.upper(), (view.upper(),))}
-    return film.c.view.in_(sorted(wanted))
+def _view_any(views: Sequence[str]) -> Clause:
+    return _within("film.view", sorted({one for view in views for one in LATERALS.get(view.upper(), (view.upper(),))}))
 
 
-def _between(col: ColumnElement[Any], span: Range) -> list[ColumnElement[bool]]:
+def _between(column: str, span: Range) -> list[Clause]:
     if span.low is not None and span.low == span.high:
-        return [col == span.low]  # of a range SQLite thinks that it keeps too many films to ask the column's index
-    found = []
-    if span.low is not None:
-        found.append(col >= span.low)
-    if span.high is not None:
-        found.append(col <= span.high)
-    return found
+        # Of a range SQLite thinks that it keeps too many films to ask the column's index.
+        return [Clause(f"{column} = ?", (span.low,))]
+    ends = ((">=", span.low), ("<=", span.high))
+    return [Clause(f"{column} {sign} ?", (end,)) for sign, end in ends if end is not None]
 
 
-def _has_label(name: str) -> ColumnElement[bool]:
-    return exists().where(
-        label.c.film_id == film.c.id,
-        label.c.name == name.lower(),
-        label.c.value >= 0.5,
-        label.c.source != "probe",
-    )
+def _has_label(name: str) -> Clause:
+    said = Clause("label.name = ? AND label.value >= 0.5 AND label.source != 'probe'", (name.lower(),))
+    return _exists("label WHERE label.film_id = film.id", said)
 
 
-def of_film() -> ColumnElement[bool]:
-    """The reports of a film: its own, and those of its study."""
-    return or_(
-        report.c.film_id == film.c.id,
-        and_(report.c.film_id.is_(None), report.c.study_uid == film.c.study_uid),
-    )
+def _has_path(part: str) -> Clause:
+    literal = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (literal,))
 
 
-def _has_report() -> ColumnElement[bool]:
-    return or_(
-        film.c.id.in_(select(report.c.film_id).where(report.c.film_id.is_not(None))),
-        _study().in_(select(report.c.study_uid).where(report.c.film_id.is_(None))),
-    )
+_HAS_REPORT = Clause(
+    "(film.id IN (SELECT film_id FROM report WHERE film_id IS NOT NULL) "
+    f"OR {_STUDY} IN (SELECT study_uid FROM report WHERE film_id IS NULL))"
+)
 
 
-def has_phrase(phrase: str) -> ColumnElement[bool]:
+def _has_phrase(phrase: str) -> Clause:
     """Films whose report has these words in this order."""
-    matching = select(_fts.c.rowid).where(column("report_fts").op("MATCH")(literal(fts_phrase(phrase))))
-    hit = report.c.id.in_(matching)
-    return or_(
-        film.c.id.in_(select(report.c.film_id).where(hit, report.c.film_id.is_not(None))),
-        _study().in_(select(report.c.study_uid).where(hit, report.c.film_id.is_(None))),
+    hit = "report.id IN (SELECT rowid FROM report_fts WHERE report_fts MATCH ?)"
+    return Clause(
+        f"(film.id IN (SELECT film_id FROM report WHERE {hit} AND film_id IS NOT NULL) "
+        f"OR {_STUDY} IN (SELECT study_uid FROM report WHERE {hit} AND film_id IS NULL))",
+        (fts_phrase(phrase),) * 2,
     )
 
 
-def _has_finding(phrase: str) -> ColumnElement[bool]:
+def _has_finding(phrase: str) -> Clause:
     """Films about which a model wrote a sentence with these words in this order."""
-    fts = table("sentence_fts", column("rowid"), column("sentence_fts"))
-    matching = select(fts.c.rowid).where(column("sentence_fts").op("MATCH")(literal(fts_phrase(phrase))))
-    return film.c.id.in_(select(finding.c.film_id).where(finding.c.sentence_id.in_(matching)))
-
-
-def _study() -> ColumnElement[str]:
-    # NULL IN (...) is NULL, and so is its negation: a film without a study would answer neither question.
-    return func.coalesce(film.c.study_uid, "")
+    return Clause(
+        "film.id IN (SELECT film_id FROM finding WHERE sentence_id IN "
+        "(SELECT rowid FROM sentence_fts WHERE sentence_fts MATCH ?))",
+        (fts_phrase(phrase),),
+    )
 
 
 def fts_phrase(words: str) -> str:
     """The words as one FTS5 phrase: quoted, so that nothing in them is an operator."""
     return '"' + words.replace('"', '""').replace("\x00", " ") + '"'
+
+
+def _within(column: str, values: Sequence[str]) -> Clause:
+    return Clause(f"{column} IN ({marks(values)})", tuple(values))
+
+
+def _unless(column: str, one: Clause) -> Clause:
+    return Clause(f"({column} IS NULL OR NOT {one.sql})", one.values)
+
+
+def _exists(rows: str, one: Clause) -> Clause:
+    return Clause(f"EXISTS (SELECT 1 FROM {rows} AND {one.sql})", one.values)
+
+
+def _not(one: Clause) -> Clause:
+    return Clause(f"NOT {one.sql}", one.values)
+
+
+def _any(clauses: Iterable[Clause]) -> Clause:
+    found = _joined(" OR ", clauses)
+    return Clause(f"({found.sql})", found.values)
+
+
+def _joined(word: str, clauses: Iterable[Clause]) -> Clause:
+    several = list(clauses)
+    return Clause(word.join(one.sql for one in several), tuple(value for one in several for value in one.values))

@@ -54,6 +54,7 @@ class Glance:
     runs: tuple[Run, ...]
 
 
+# Those that are absent are counted, which are few: a count over all would read every film's row.
 _SPACES = """
 SELECT space.id, space.model, space.fingerprint, space.dim, space.vectors, space.has_text,
        coalesce(stored.films, 0) - coalesce(absent.films, 0) AS films
@@ -77,10 +78,7 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
     """Reads the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
         connection.execute("BEGIN")
-        spaces = tuple(
-            StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6])
-            for row in connection.execute(_SPACES)
-        )
+        spaces = stored_spaces(connection)
         folder = path.with_name("vectors")
         looks = {one.id: look for one in spaces if (look := first_look(folder, one)) is not None}
         return Glance(
@@ -96,6 +94,14 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
             burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
             runs=_runs(connection, runs),
         )
+
+
+def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:
+    """All spaces, the most complete first, the newest first among equals."""
+    return tuple(
+        StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6])
+        for row in connection.execute(_SPACES)
+    )
 
 
 def first_look(folder: Path, held: StoredSpace) -> FirstLook | None:

@@ -12,7 +12,6 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
 
 from db import catalog as catalogs
-from db import schema
 from db.catalog import Catalog
 from db.errors import ArchiveBusy, ArchiveDamaged
 
@@ -33,10 +32,10 @@ def bring_up(catalog: Catalog) -> None:
     try:
         # The writer's lock of the archive: an older version may be at work.
         with FileLock(catalog.path.with_name("writer.lock"), timeout=catalogs.BUSY_SECONDS):
-            if catalogs.revision(catalog) == schema.HEAD:
+            if catalogs.revision(catalog) == catalogs.HEAD:
                 return  # by another process, which this one waited for
             _forget_searches(catalog)
-            copy = catalog.path.with_suffix(f".before-{schema.HEAD}.sqlite")
+            copy = catalog.path.with_suffix(f".before-{catalogs.HEAD}.sqlite")
             catalogs.backup(catalog.path, copy)
             for earlier in set(catalog.path.parent.glob(f"{catalog.path.stem}.before-*")) - {copy}:
                 earlier.unlink(missing_ok=True)  # holds the searches still, and nothing that the new one lacks

@@ -30,9 +30,6 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0004"
-"""The Alembic revision these tables stand for; a test holds them equal to the migrations."""
-
 
 def stored_path(path: str) -> str | bytes:
     """A file name as the database keeps it: bytes where it is not valid UTF-8."""

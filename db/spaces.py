@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, select
 
 from db.catalog import Catalog
-from db.chunks import chunked, ids_of
+from db.chunks import chunked, ids_of, marks
 from db.errors import ArchiveDamaged, NotFound
-from db.records import Space, State
+from db.glance import stored_spaces
 from db.records import StoredSpace as StoredSpace
-from db.schema import embedding, film, meta, space
 
 BLOCK = 20_000
 """Vectors read from the catalog at a time."""
@@ -22,28 +20,8 @@ BLOCK = 20_000
 
 def spaces(catalog: Catalog) -> list[StoredSpace]:
     """All spaces, the most complete first, the newest first among equals."""
-    stored = select(embedding.c.space_id, func.count().label("films")).group_by(embedding.c.space_id).subquery()
-    # Counted over those that are absent, which are few: a count over all would read every film's row.
-    absent = (
-        select(embedding.c.space_id, func.count().label("films"))
-        .join(film, film.c.id == embedding.c.film_id)
-        .where(film.c.state.in_([State.GONE.value, State.REPLACED.value]))
-        .group_by(embedding.c.space_id)
-        .subquery()
-    )
-    present = (func.coalesce(stored.c.films, 0) - func.coalesce(absent.c.films, 0)).label("films")
-    statement = (
-        select(space, present)
-        .outerjoin(stored, stored.c.space_id == space.c.id)
-        .outerjoin(absent, absent.c.space_id == space.c.id)
-        .order_by(present.desc(), space.c.id.desc())
-    )
-    with catalog.read() as connection:
-        rows = connection.execute(statement).all()
-    return [
-        StoredSpace(row.id, Space(row.model, row.fingerprint, row.dim, row.vectors, row.has_text), row.films)
-        for row in rows
-    ]
+    with catalog.look() as connection:
+        return list(stored_spaces(connection))
 
 
 @dataclass(frozen=True)
@@ -57,21 +35,23 @@ class Stamp:
 
 def stamp(catalog: Catalog, space_id: int) -> Stamp:
     """Raises NotFound where the space has been removed."""
-    states = select(meta.c.value).where(meta.c.key == "film_states").scalar_subquery()
-    last = select(func.max(embedding.c.id)).where(embedding.c.space_id == space_id).scalar_subquery()
-    statement = select(space.c.generation, last.label("mark"), states.label("states")).where(space.c.id == space_id)
-    with catalog.read() as connection:
-        row = connection.execute(statement).first()
+    statement = """
+SELECT generation, (SELECT max(id) FROM embedding WHERE space_id = space.id) AS mark,
+       (SELECT value FROM meta WHERE key = 'film_states') AS states
+FROM space WHERE id = ?
+"""
+    with catalog.look() as connection:
+        row = connection.execute(statement, (space_id,)).fetchone()
     if row is None:
         raise NotFound("the vectors of this model were removed from the archive", fix="Open the archive again.")
-    return Stamp(row.generation, row.mark or 0, int(row.states or 0))
+    return Stamp(row["generation"], row["mark"] or 0, int(row["states"] or 0))
 
 
 def remove(catalog: Catalog, space_id: int) -> int:
     """Deletes a space and its vectors; films and their judgements stay. Returns the number of vectors deleted."""
     with catalog.write() as connection:
-        deleted = connection.execute(delete(embedding).where(embedding.c.space_id == space_id)).rowcount
-        connection.execute(delete(space).where(space.c.id == space_id))
+        deleted = connection.exec_driver_sql("DELETE FROM embedding WHERE space_id = ?", (space_id,)).rowcount
+        connection.exec_driver_sql("DELETE FROM space WHERE id = ?", (space_id,))
     return int(deleted)
 
 
@@ -86,15 +66,10 @@ class Block:
 
 def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Block]:
     """What was committed after the watermark `mark`, in blocks."""
+    statement = "SELECT id, film_id, vectors FROM embedding WHERE space_id = ? AND id > ? ORDER BY id LIMIT ?"
     while True:
-        statement = (
-            select(embedding.c.id, embedding.c.film_id, embedding.c.vectors)
-            .where(embedding.c.space_id == held.id, embedding.c.id > mark)
-            .order_by(embedding.c.id)
-            .limit(BLOCK)
-        )
-        with catalog.read() as connection:
-            rows = connection.execute(statement).all()
+        with catalog.look() as connection:
+            rows = connection.execute(statement, (held.id, mark, BLOCK)).fetchall()
         if not rows:
             return
         shape = (len(rows), held.space.vectors, held.space.dim)
@@ -114,19 +89,17 @@ def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Bl
 
 def live_ids(catalog: Catalog, space_id: int) -> NDArray[np.int64]:
     """The ids of all vectors of a space, ascending."""
-    with catalog.read() as connection:
-        return ids_of(connection, select(embedding.c.id).where(embedding.c.space_id == space_id))
+    with catalog.look() as connection:
+        return ids_of(connection, "SELECT id FROM embedding WHERE space_id = ?", (space_id,))
 
 
 def vectors_of(catalog: Catalog, held: StoredSpace, film_ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
     """The stored vectors, float32 (T, D), by film id; films without one are left out."""
     found: dict[int, NDArray[np.float32]] = {}
     shape = (held.space.vectors, held.space.dim)
-    with catalog.read() as connection:
+    with catalog.look() as connection:
         for some in chunked(int(i) for i in film_ids):
-            statement = select(embedding.c.film_id, embedding.c.vectors).where(
-                embedding.c.space_id == held.id, embedding.c.film_id.in_(some)
-            )
-            for row in connection.execute(statement):
-                found[row.film_id] = np.frombuffer(row.vectors, np.float16).reshape(shape).astype(np.float32)
+            statement = f"SELECT film_id, vectors FROM embedding WHERE space_id = ? AND film_id IN ({marks(some)})"
+            for film_id, stored in connection.execute(statement, (held.id, *some)):
+                found[film_id] = np.frombuffer(stored, np.float16).reshape(shape).astype(np.float32)
     return found

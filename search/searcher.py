@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db import films, fulltext
-from db.annotations import label_values
 from db.archive import Archive
 from db.errors import BadInput, NotFound, Rejected
 from db.records import Film, Filter
@@ -218,6 +217,8 @@ class Searcher:
         ids = films.select_ids(self.catalog, Filter()) if within is None else within
         if not where.scores:
             return [(film_id, math.nan) for film_id in ids.tolist()]
+        from db.annotations import label_values  # brings SQLAlchemy with it
+
         said = label_values(self.catalog, sources=["probe"]).get(where.scores[0].name.lower(), {})
         return sorted(((film_id, said[film_id]) for film_id in ids.tolist()), key=lambda pair: (-pair[1], pair[0]))
 

@@ -238,10 +238,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_search_with_exported_towers_imports_no_torch(indexed: Terminal, tiny: Path) -> None:
+@pytest.mark.parametrize("query", ["edema", 'edema view:PA has:report -label:mass year:2000.. "no effusion"'])
+def test_a_search_imports_nothing_heavy(indexed: Terminal, tiny: Path, query: str) -> None:
     code = (
-        f"import sys\nsys.argv = ['filmroom', 'search', 'edema', '--model', {str(tiny)!r}]\nimport cli\ncli.main()\n"
-        "heavy = {'torch', 'open_clip', 'streamlit', 'pydicom', 'alembic'} & set(sys.modules)\n"
+        f"import sys\nsys.argv = ['filmroom', 'search', {query!r}, '--hybrid', '--model', {str(tiny)!r}]\n"
+        "import cli\ncli.main()\n"
+        "heavy = {'torch', 'open_clip', 'streamlit', 'pydicom', 'alembic', 'sqlalchemy', 'faiss'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     environment = os.environ | {"FILMROOM_ARCHIVE": str(indexed.archive)}

@@ -14,7 +14,8 @@ from sqlalchemy import insert, select
 from db import catalog as catalogs
 from db import migrate, schema
 from db.archive import Archive
-from db.catalog import Catalog, connect
+from db.catalog import Catalog
+from db.engine import connect
 from db.errors import ArchiveBusy, ArchiveDamaged
 
 QUERY = b"Musterfrau pneumothorax"
@@ -52,10 +53,10 @@ def holding(folder: Path) -> set[str]:
 
 
 def test_migrations_make_the_same_tables_as_a_new_catalog(tmp_path: Path) -> None:
-    old, new = Catalog(tmp_path / "old.sqlite", connect(tmp_path / "old.sqlite")), Catalog.open(tmp_path / "new.sqlite")
+    old, new = Catalog(tmp_path / "old.sqlite"), Catalog.open(tmp_path / "new.sqlite")
     migrate.upgrade(old)
     assert shape(old.path) == shape(new.path)
-    assert migrate.head() == schema.HEAD
+    assert migrate.head() == catalogs.HEAD
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
@@ -65,8 +66,8 @@ def test_no_byte_is_left_of_what_people_searched_for(tmp_path: Path, revision: s
     earlier.write_bytes(path.read_bytes())
     catalog = Catalog.open(path)
     assert holding(tmp_path) == set(), "while it is open, too"
-    assert {one.name for one in tmp_path.glob("*before*")} == {f"catalog.before-{schema.HEAD}.sqlite"}
-    for one in (catalog, Catalog.open(tmp_path / f"catalog.before-{schema.HEAD}.sqlite")):
+    assert {one.name for one in tmp_path.glob("*before*")} == {f"catalog.before-{catalogs.HEAD}.sqlite"}
+    for one in (catalog, Catalog.open(tmp_path / f"catalog.before-{catalogs.HEAD}.sqlite")):
         with one.read() as connection:
             assert len(connection.scalars(select(schema.root.c.path)).all()) == 400
     assert shape(path) == shape(Catalog.open(tmp_path / "new.sqlite").path)
@@ -91,7 +92,7 @@ def test_a_reader_in_the_way_is_told_of_and_nothing_is_half_done(
 def test_an_older_version_at_work_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = older(tmp_path / "catalog.sqlite")
     monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
-    at_work = Archive(tmp_path, Catalog(path, connect(path)))
+    at_work = Archive(tmp_path, Catalog(path))
     with at_work.writing("indexing /films"), pytest.raises(ArchiveBusy, match="an earlier version"):
         Catalog.open(path)
     assert list(tmp_path.glob("*before*")) == []
@@ -129,7 +130,7 @@ def test_many_that_open_it_at_once_migrate_it_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert faults == []
-    with closing(sqlite3.connect(tmp_path / f"catalog.before-{schema.HEAD}.sqlite")) as copy:
+    with closing(sqlite3.connect(tmp_path / f"catalog.before-{catalogs.HEAD}.sqlite")) as copy:
         assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003",)
 
 
@@ -148,7 +149,7 @@ def test_an_older_catalog_is_copied_and_migrated(tmp_path: Path, monkeypatch: py
     with old.write() as connection:
         connection.execute(insert(schema.root).values(path="/films"))
     old.close()
-    monkeypatch.setattr(schema, "HEAD", "9999")
+    monkeypatch.setattr(catalogs, "HEAD", "9999")
     monkeypatch.setattr(migrate, "check_known", lambda catalog, revision: None)
     with Catalog.open(old.path).read() as connection:
         assert connection.scalar(select(schema.root.c.path)) == "/films"

@@ -1,0 +1,42 @@
+"""SQLAlchemy over a catalog: what writes, and what asks more than a search does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from db import schema
+from db.catalog import BUSY_SECONDS, HEAD, SETTINGS
+
+
+def connect(path: Path) -> Engine:
+    """An engine with the settings that every connection to a catalog needs; makes no tables."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        # SQLAlchemy's own BEGIN is used (below) instead of the driver's, which would start reading before locking.
+        connection.isolation_level = None
+        for setting in SETTINGS:
+            connection.execute(setting)
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("filmroom_write", False)
+        if connection.get_execution_options().get("filmroom_migrate", False):
+            # Recreating a table would otherwise delete what points to it.
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def make_tables(connection: Connection) -> None:
+    """The tables of a new catalog. A second process may have made them while this one waited for the lock."""
+    if connection.dialect.has_table(connection, "alembic_version"):
+        return
+    schema.metadata.create_all(connection)
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))

@@ -7,7 +7,7 @@ other films; they are in memory before anything is timed. `decode` is the worker
 (`start s` is the time until then); `tower` is the image tower alone on ready batches; `run` is a whole run with its
 commits, without that start. Where the tower runs on the processors that decode, `limit` is
 1 / (1/decode + 1/tower). `--model` with `--random` is an open_clip architecture with random weights.
-`--folder` keeps the films for the next time.
+`--folder` keeps the films and the weights for the next time, so that what is exported of a model is found again, too.
 """
 
 from __future__ import annotations
@@ -102,6 +102,13 @@ def embedded(prepared: list[Any], towers: Any) -> float:
     return len(prepared) / (time.perf_counter() - started)
 
 
+def random_weights(architecture: str, folder: Path) -> Path:
+    with whole(folder / f"random-{architecture}") as aside:
+        if aside is not None:
+            checkpoint(architecture, aside / "weights.pt")
+    return folder / f"random-{architecture}" / "weights.pt"
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--films", type=int, default=96)
@@ -114,7 +121,7 @@ def main() -> None:
     print(f"{machine()}; {asked.films} films of {asked.side} px, {asked.model}; films a second")
     print("format          decode   tower   limit     run  of limit  start s  MB at most (this process, a worker)")
     with tempfile.TemporaryDirectory() as place:
-        weights = checkpoint(asked.model, Path(place) / "random.pt") if asked.random else None
+        weights = random_weights(asked.model, asked.folder or Path(place)) if asked.random else None
         for form in asked.formats:
             named = f"{form}-{asked.side}-{asked.films}"
             folder = films_in((asked.folder or Path(place)) / named, form=form, side=asked.side, count=asked.films)

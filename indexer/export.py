@@ -8,11 +8,13 @@ model's, runs in open_clip for good.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +50,8 @@ _ORIGIN = "source.json"
 # An export by an older way of exporting is made again.
 _VERSION = 1
 _ALIKE = 0.999
-# Seconds of a run's embedding after which torch and open_clip, which take about as long to import, are given a trial.
+# Seconds of a run's embedding after which torch and open_clip, which take about as long to import, are given a trial:
+# where a GPU may be in reach of them, or nothing else made the graph faster.
 _PATIENCE = 8.0
 _TRIAL = 8
 _PROBES = (
@@ -73,7 +76,7 @@ class ClipModelTowers:
         self._device = device
         self._graphs = OnnxTowers(folder, device=device, facts=facts)
         # A session of its own, which ends where open_clip takes over.
-        self._films: Towers | None = None
+        self._films: OnnxTowers | None = None
         if IMAGE_GRAPH in facts.files and device != "cuda":
             self._films = OnnxTowers(folder, device=device, facts=facts)
         self._spent, self._settled = 0.0, False
@@ -81,7 +84,9 @@ class ClipModelTowers:
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
         """(N, C, S, S) -> (N, T, D), rows of unit length."""
         if self._films is not None and not self._settled and self._spent > _PATIENCE:
-            self._films, self._settled = self._faster(self._films, batch[:_TRIAL]), True
+            self._settled = True
+            if not self._films.quickened or (self._device is None and _has_gpu()):
+                self._films = self._faster(self._films, batch[:_TRIAL])
         started = time.perf_counter()
         found = (self._films or self._clip).embed_prepared(batch)
         self._spent += time.perf_counter() - started
@@ -111,13 +116,22 @@ class ClipModelTowers:
             )
         return loaded
 
-    def _faster(self, graph: Towers, batch: NDArray[np.float32]) -> Towers | None:
+    def _faster(self, graph: OnnxTowers, batch: NDArray[np.float32]) -> OnnxTowers | None:
         """The graph's tower where `batch` takes it no longer than open_clip, else None."""
         before = _seconds(graph, batch)
         if _seconds(self._clip, batch) < before:
             return None
         del self._clip
         return graph
+
+
+def _has_gpu() -> bool:
+    """Whether the driver of an NVIDIA GPU is installed, which is all that can be told without torch."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _seconds(towers: Towers, batch: NDArray[np.float32]) -> float:

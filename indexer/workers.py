@@ -107,10 +107,10 @@ def usable_cpus() -> int:
 
 def thumbnail(pixels: NDArray[np.float32]) -> bytes:
     """WebP of (H, W) in [0, 1], its longest side at most 256."""
-    picture = Image.fromarray(pixels)
     if (blocks := max(pixels.shape) // (2 * THUMBNAIL_SIDE)) > 1:
-        picture = picture.reduce(blocks)  # to no less than twice the size, by averages
-    picture = Image.fromarray(np.rint(np.asarray(picture) * np.float32(255)).astype(np.uint8))
+        pixels = np.asarray(Image.fromarray(pixels).reduce(blocks))  # to no less than twice the size, by averages
+    grey = pixels * np.float32(255)
+    picture = Image.fromarray(np.rint(grey, out=grey).astype(np.uint8))
     picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     picture.save(out, "WEBP", quality=_WEBP_QUALITY, method=1)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from db.errors import ModelUnavailable
 from db.records import Tags
-from indexer import export, registry
+from indexer import export, onnx_towers, registry
 from indexer.export import ClipModelTowers
 from indexer.model_folder import read_facts
 from indexer.onnx_towers import OnnxTowers
@@ -134,6 +134,31 @@ def test_a_long_run_goes_on_with_whichever_is_faster(
     assert tried == [3, 3]
     assert ("_clip" in vars(towers)) == clip_is_faster
     assert all(cosines(one[:, 0], first[:, 0]).min() > 0.999 for one in after)
+
+
+class Quick:
+    """Another runtime for the graph, which gives the same row for every film."""
+
+    def run(self, _names: list[str], given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [np.ones((len(given["pixels"]), 24), np.float32)]
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_a_run_that_found_a_faster_runtime_tries_open_clip_only_for_a_gpu(
+    vit: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool
+) -> None:
+    monkeypatch.setattr(onnx_towers, "quicker", lambda *_: Quick())
+    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
+    monkeypatch.setattr(export, "_PATIENCE", 0.0)
+    monkeypatch.setattr(export, "_has_gpu", lambda: gpu)
+    monkeypatch.setattr(ClipModelTowers, "_faster", lambda _self, graph, batch: tried.append(len(batch)) or graph)
+    tried: list[int] = []
+    towers = registry.load_towers(str(vit))
+    batch = np.stack([towers.preprocess.apply(film.pixels) for film in films(20)])
+    for _ in range(3):
+        found = towers.embed_prepared(batch)
+    assert np.allclose(found, 24**-0.5)
+    assert tried == ([8] if gpu else [])
 
 
 def test_a_later_query_by_text_or_film_and_a_short_run_import_no_torch(vit: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from indexer import onnx_towers, openvino_towers
 from indexer.onnx_towers import OnnxTowers
-from indexer.openvino_towers import quicker
+from indexer.openvino_towers import Embedded, quicker
 
+ROOT = Path(__file__).resolve().parents[2]
 BATCH = np.random.default_rng(0).random((4, 3, 8, 8), dtype=np.float32)
 
 
@@ -25,58 +27,104 @@ class Runtime:
     off: float = 0.0
 
 
-def timed(tower: Runtime, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    rows = np.ones((len(batch), 16), np.float32)
-    rows[:, ::2] += tower.off
-    return rows, tower.seconds
+def embedded(tower: Runtime, films: NDArray[np.float32]) -> Embedded:
+    rows = np.ones((len(films), 1, 16), np.float32)
+    rows[..., ::2] += tower.off
+    return Embedded(films, rows, tower.seconds)
 
 
 @pytest.mark.parametrize(
-    ("brief", "exact", "chosen"),
+    ("built", "chosen"),
     [
-        (Runtime(0.5), Runtime(0.5), "bf16"),
-        (Runtime(0.5, off=0.5), Runtime(0.5), "f32"),
-        (Runtime(0.5, off=0.5), Runtime(0.5, off=0.5), None),
-        (Runtime(0.9), Runtime(0.5), None),
+        ({"bf16": Runtime(0.5), "f32": Runtime(0.5)}, "bf16"),
+        ({"bf16": Runtime(0.5, off=0.5), "f32": Runtime(0.5)}, "f32"),
+        ({"bf16": Runtime(0.5, off=0.5), "f32": Runtime(0.5, off=0.5)}, None),
+        ({"bf16": Runtime(0.9), "f32": Runtime(0.5)}, None),
+        ({"f32": Runtime(0.5)}, "f32"),
+        ({}, None),
     ],
 )
-def test_it_must_be_alike_and_faster(
-    monkeypatch: pytest.MonkeyPatch, brief: Runtime, exact: Runtime, chosen: str | None
+def test_it_must_run_and_be_alike_and_faster(
+    monkeypatch: pytest.MonkeyPatch, built: dict[str, Runtime], chosen: str | None
 ) -> None:
-    built = {"bf16": brief, "f32": exact}
     monkeypatch.setattr(openvino_towers, "OpenVinoSession", lambda _graph, precision: built[precision])
-    monkeypatch.setattr(openvino_towers, "_timed", timed)
-    assert quicker(Runtime(1.0), Path("image.onnx"), BATCH) is (built[chosen] if chosen else None)
+    monkeypatch.setattr(openvino_towers, "embedded", embedded)
+    found: object = quicker(Path("image.onnx"), embedded(Runtime(1.0), BATCH))
+    assert found is (built[chosen] if chosen else None)
 
 
-def test_what_cannot_run_the_graph_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> Any:
-        raise RuntimeError("an operation it does not know")
-
-    monkeypatch.setattr(openvino_towers, "OpenVinoSession", fail)
-    monkeypatch.setattr(openvino_towers, "_timed", timed)
-    assert quicker(Runtime(1.0), Path("image.onnx"), BATCH) is None
+def films_for(towers: OnnxTowers, count: int) -> NDArray[np.float32]:
+    shape = (count, towers.preprocess.channels, towers.preprocess.size, towers.preprocess.size)
+    return np.random.default_rng(1).random(shape, np.float32)
 
 
-def test_it_is_asked_once_and_only_for_many_films(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_towers, "_MANY", 8)
+def test_it_is_asked_once_and_only_after_a_while(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(onnx_towers, "quicker", lambda _session, _graph, batch: asked.append(len(batch)))
+    monkeypatch.setattr(onnx_towers, "quicker", lambda _graph, known: asked.append(len(known.films)))
     towers = OnnxTowers(tiny)
-    batch = np.random.default_rng(1).random((4, 3, towers.preprocess.size, towers.preprocess.size), dtype=np.float32)
-    batch = batch[:, : towers.preprocess.channels]
+    batch = films_for(towers, 20)
     first = towers.embed_prepared(batch)
-    for _ in range(4):
+    assert not asked
+    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
+    for _ in range(3):
         assert np.array_equal(towers.embed_prepared(batch), first)
-    assert asked == [4]
+    assert asked == [4]  # the films that were embedded last
+    assert not towers.quickened
+
+
+class Other:
+    """A runtime that gives the same row for every film."""
+
+    def run(self, names: list[str], given: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        assert names == ["embedding"]
+        return [np.tile(np.arange(1, 17, dtype=np.float32), (len(given["pixels"]), 1))]
+
+
+def test_what_is_found_embeds_the_films_that_follow(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx_towers, "quicker", lambda *_: Other())
+    towers = OnnxTowers(tiny)
+    batch = films_for(towers, 40)
+    first = towers.embed_prepared(batch[:16])
+    after = towers.embed_prepared(batch)
+    wanted = np.arange(1, 17) / np.linalg.norm(np.arange(1, 17))
+    assert towers.quickened
+    assert not np.allclose(first, wanted)
+    assert after.shape == (40, 1, 16)
+    assert np.allclose(after, wanted)
 
 
 def test_openvino_gives_the_same_vectors(tiny: Path) -> None:
-    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'filmroom[openvino]'")
+    pytest.importorskip("openvino", reason="OpenVINO has no wheels for this machine")
     towers = OnnxTowers(tiny)
-    rng = np.random.default_rng(1)
-    batch = rng.random((4, towers.preprocess.channels, towers.preprocess.size, towers.preprocess.size), np.float32)
-    (found,) = openvino_towers.OpenVinoSession(tiny / "image.onnx", "f32").run(["embedding"], {"pixels": batch})
-    found = found.reshape(4, -1)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    assert np.allclose(found, towers.embed_prepared(batch)[:, 0], atol=1e-4)
+    session = openvino_towers.OpenVinoSession(tiny / "image.onnx", "f32")
+    for count in (1, 2, 5, 4):  # halves may differ, and one film has none
+        batch = films_for(towers, count)
+        (found,) = session.run(["embedding"], {"pixels": batch})
+        found = found.reshape(count, -1)
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+        assert np.allclose(found, towers.embed_prepared(batch)[:, 0], atol=1e-4)
+
+
+def test_openvino_takes_over_by_itself(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO has no wheels for this machine")
+    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
+    monkeypatch.setattr(openvino_towers, "_FASTER", float("inf"))
+    towers = OnnxTowers(tiny)
+    batch = films_for(towers, 20)
+    exact = OnnxTowers(tiny).embed_prepared(batch[:16])
+    towers.embed_prepared(batch[:16])
+    found = towers.embed_prepared(batch)
+    assert towers.quickened
+    assert (found[:16] * exact).sum(axis=-1).min() >= openvino_towers.ALIKE
+
+
+def test_what_reports_to_its_maker_is_not_even_imported(tiny: Path) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO has no wheels for this machine")
+    code = (
+        "import sys; from pathlib import Path; from indexer.openvino_towers import OpenVinoSession; "
+        f"OpenVinoSession(Path({str(tiny)!r}) / 'image.onnx', 'f32'); "
+        "print([name for name, module in sys.modules.items() if 'telemetry' in name and module])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

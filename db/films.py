@@ -13,27 +13,29 @@ from numpy.typing import NDArray
 from db.catalog import Catalog
 from db.chunks import chunked, ids_of, marks
 from db.errors import NotFound
-from db.filters import OF_FILM, film_ids
+from db.filters import OF_FILM, film_ids, film_ids_of_any_state
 from db.records import Facet, Film, Filter, Label, State, Tags
 
 _TAGS = (
     "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows", "columns", "photometric",
     "study_uid", "series_uid", "instance_uid", "patient_key",
 )  # fmt: skip
+# Named, not "other than present": a condition that an index answers.
+_GONE = "SELECT id FROM film WHERE state IN ('gone', 'replaced')"
 _FACETS = ("view", "modality", "sex", "body_part", "year", "age")
 
 
 def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
     """The ids, ascending, of the films that are present and pass the filter."""
-    wanted = film_ids(where)
+    wanted = film_ids_of_any_state(where)
     with catalog.look() as connection:
-        return ids_of(connection, wanted.sql, wanted.values)
+        passing, gone = ids_of(connection, wanted.sql, wanted.values), ids_of(connection, _GONE)
+    return np.setdiff1d(passing, gone, assume_unique=True)
 
 
 def gone_ids(catalog: Catalog) -> NDArray[np.int64]:
     with catalog.look() as connection:
-        # Named, not "other than present": a condition that an index answers.
-        return ids_of(connection, "SELECT id FROM film WHERE state IN ('gone', 'replaced')")
+        return ids_of(connection, _GONE)
 
 
 def films(catalog: Catalog, ids: Sequence[int]) -> list[Film]:

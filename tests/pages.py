@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import streamlit
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -13,6 +14,8 @@ APP = Path(__file__).resolve().parents[1] / "app.py"
 
 # AppTest looks through everything that is installed for components, at every run, and takes half a second over it.
 manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+# It collects garbage after every run: most of a second in a process that holds PyTorch and TensorFlow, too.
+streamlit.config.set_option("runner.postScriptGC", False)
 
 
 def opened(name: str) -> AppTest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,13 @@ def tiny_model(folder: Path) -> Path:
 def drawn_film(number: int) -> NDArray[np.uint16]:
     """Two dark lungs and a bright heart on grey; odd films have a bright left base. (H, W) uint16."""
     random = np.random.default_rng(number)
-    y, x = np.mgrid[0:400, 0:340] / np.array([400, 340])[:, None, None]
-    film = 0.75 + 0.02 * random.normal(size=x.shape)
+    y, x = np.arange(400)[:, None] / 400, np.arange(340)[None] / 340
+    film = 0.75 + 0.02 * random.normal(size=(400, 340))
     for middle in (0.3, 0.7):
-        film -= 0.5 * np.exp(-(((x - middle) / 0.13) ** 4) - (((y - 0.45) / 0.28) ** 4))
-    film += 0.2 * np.exp(-(((x - 0.55) / (0.1 + 0.004 * number)) ** 2) - (((y - 0.62) / 0.12) ** 2))
+        film -= 0.5 * np.exp(-(((x - middle) / 0.13) ** 4)) * np.exp(-(((y - 0.45) / 0.28) ** 4))
+    film += 0.2 * np.exp(-(((x - 0.55) / (0.1 + 0.004 * number)) ** 2)) * np.exp(-(((y - 0.62) / 0.12) ** 2))
     if number % 2:
-        film += 0.4 * np.exp(-(((x - 0.72) / 0.14) ** 2) - (((y - 0.68) / 0.07) ** 2))
+        film += 0.4 * np.exp(-(((x - 0.72) / 0.14) ** 2)) * np.exp(-(((y - 0.68) / 0.07) ** 2))
     return (np.clip(film, 0, 1) * 65535).astype(np.uint16)
 
 
@@ -107,7 +108,7 @@ def make_archive(place: Path) -> Path:
     source = place / "films"
     source.mkdir(parents=True)
     for number in range(FILMS):
-        Image.fromarray(drawn_film(number)).save(source / f"film-{number:03d}.png")
+        Image.fromarray(drawn_film(number)).save(source / f"film-{number:03d}.png", compress_level=1)
     (source / "broken.dcm").write_text("not a film")
     registry.add_model(str(tiny_model(place / "tiny")))
     archive = Archive.create(place / "archive")
@@ -124,12 +125,29 @@ def make_archive(place: Path) -> Path:
     return archive.folder
 
 
-@pytest.fixture(scope="session")
-def archive_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    place = tmp_path_factory.mktemp("reading-room")
+@contextmanager
+def models_of(place: Path) -> Iterator[None]:
+    """While it lasts, the models are those that were added for the archive in `place`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(place / "config"))
-        yield make_archive(place)
+        yield
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reading-room")
+
+
+@pytest.fixture(scope="session")
+def archive_folder(place: Path) -> Path:
+    with models_of(place):
+        return make_archive(place)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _its_models(place: Path) -> Iterator[None]:
+    with models_of(place):
+        yield
 
 
 @pytest.fixture
@@ -143,9 +161,10 @@ def numbered(archive_folder: Path) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def room(archive_folder: Path) -> Iterator[Room]:
+def room(place: Path, archive_folder: Path) -> Iterator[Room]:
     """The archive, served."""
-    served = Room(archive_folder)
+    with models_of(place):
+        served = Room(archive_folder)
     yield served
     served.close()
 
@@ -161,10 +180,12 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def visitor(browser: Any) -> Iterator[Any]:
-    """One visitor's browser: Streamlit's scripts are fetched and compiled once."""
+def visitor(browser: Any, room: Room) -> Iterator[Any]:
+    """One visitor's browser. Streamlit's scripts are fetched once, and as one page stays open, whose process the
+    others share, compiled once."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
     context.add_init_script(LISTEN)
+    context.new_page().goto(f"{room.url}/_stcore/health")
     yield context
     context.close()
 

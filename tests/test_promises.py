@@ -133,10 +133,10 @@ def test_the_bundled_model_finds_real_findings(terminal: Terminal, dev: Path, tm
 
     renamed = tmp_path / "renamed"
     renamed.mkdir()
-    for number, path in enumerate(sorted((dev / "images" / "dev").iterdir())):
+    for number, path in enumerate(sorted((dev / "images" / "dev").iterdir())[:60]):
         shutil.copy(path, renamed / f"{number}.jpg")
     copied = terminal.json("index", renamed)
     assert isinstance(copied, dict)
-    assert (copied["indexed"], copied["duplicate"]) == (0, 241)
+    assert (copied["indexed"], copied["duplicate"]) == (0, 60)
     status = json.loads(terminal("status", "--json"))
     assert status["films"] == 241

@@ -24,6 +24,9 @@ from search.concepts import query_vector, unit
 from search.fusion import reciprocal_rank_fusion
 from search.query import Query, parse
 
+KEPT = 8
+"""Filters whose films are kept at hand: of a million, 8 MB each."""
+
 FUSED = 200
 """Films of each ranking that a hybrid search fuses, at least."""
 
@@ -76,6 +79,7 @@ class Searcher:
         self.towers = towers
         self.index = index
         self._stays = stays
+        self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
 
     @classmethod
     def open(
@@ -205,8 +209,19 @@ class Searcher:
         named = [one for one in (*like, *unlike) if not isinstance(one, Path)]
         if not where and not named:
             return None
-        allowed = films.select_ids(self.catalog, where)
+        allowed = self._passing(where)
         return np.setdiff1d(allowed, named) if named else allowed
+
+    def _passing(self, where: Filter) -> NDArray[np.int64]:
+        """The films that pass; kept until anything is written: who pages on or asks in other words keeps the filter."""
+        changes = self.catalog.changes()
+        if self._passed[0] != changes or len(self._passed[1]) >= KEPT:
+            self._passed = changes, {}
+        _, kept = self._passed
+        if where not in kept:
+            kept[where] = films.select_ids(self.catalog, where)
+            kept[where].flags.writeable = False
+        return kept[where]
 
     def _searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
         """Those of the films that have a vector of this model: no others can be ranked."""

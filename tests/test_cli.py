@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from db import snapshot
+from db.annotations import set_tags
 from db.archive import Archive
+from search.searcher import Searcher
 from tests.terminal import Terminal
 
 Films = Callable[..., Path]
@@ -251,6 +253,14 @@ def test_a_search_imports_nothing_heavy(indexed: Terminal, tiny: Path, query: st
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_open_archive_sees_what_is_written_meanwhile(indexed: Terminal) -> None:
+    searcher = Searcher.open(indexed.archive)
+    for tags in ([], ["seen"], [], ["seen", "twice"]):
+        set_tags(Archive.open(indexed.archive).catalog, 1, tags)
+        for words in ("edema tag:seen", "effusion tag:seen"):
+            assert [hit.id for hit in searcher.search(words).hits] == [1] * bool(tags)
 
 
 def test_nothing_in_the_archive_can_be_read_by_others(indexed: Terminal) -> None:

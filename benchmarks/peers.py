@@ -128,7 +128,12 @@ def measure(name: str, folder: Path, count: int, *, kept: Path, there: Path, pee
     else:
         copy = shutil.copytree(folder, there / f"rclip-{folder.name}")
         command = ["sh", "-c", f"cd {copy} && {program_in(peers, name)} chest"]
-        run(name, command, count, RCLIP_DATADIR=str(kept / "rclip"), HF_HUB_OFFLINE="1")
+        own = there / f"rclip-data-{folder.name}"  # what it keeps of one run would spare it the films of the next
+        own.mkdir()
+        for one in (kept / "rclip").iterdir():
+            if one.is_dir():
+                (own / one.name).symlink_to(one.absolute())
+        run(name, command, count, RCLIP_DATADIR=str(own), HF_HUB_OFFLINE="1")
 
 
 if __name__ == "__main__":

@@ -374,7 +374,7 @@ def test_a_run_killed_at_random_equals_an_unbroken_one(
     script.write_text(COMMAND)
     chance = random.Random(11)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    for _ in range(5):
+    for _ in range(3):
         process = subprocess.Popen(
             [sys.executable, str(script), str(archive.folder), str(folder), str(tiny)], env=environment
         )

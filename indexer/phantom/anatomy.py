@@ -41,9 +41,8 @@ def column(rows: Sequence[tuple[float, ...]], *, power: float = 0.5) -> Column:
     """Rows of (y, a, b, cx, cz), joined by a smooth monotone-enough curve sampled every 2 mm."""
     table = np.asarray(rows, float)
     y = np.linspace(table[0, 0], table[-1, 0], int((table[-1, 0] - table[0, 0]) / 2) + 1)
-    smooth = [_smooth(y, table[:, 0], table[:, i]) for i in range(1, 5)]
-    a, b, cx, cz = (v.astype(np.float32) for v in smooth)
-    return Column(y.astype(np.float32), a, b, cx, cz, power)
+    a, b, cx, cz = f32(_smooth(y, table[:, 0], table[:, 1:]).T)
+    return Column(f32(y), a, b, cx, cz, power)
 
 
 def build(phantom: Phantom) -> Anatomy:
@@ -105,11 +104,12 @@ def _level(phantom: Phantom, kind: Kind) -> float:
 
 
 def _smooth(x: F32, xs: F32, ys: F32) -> F32:
-    """Cubic Hermite with central slopes: no corners in an outline."""
-    slopes = np.gradient(ys, xs)
+    """(N, C) values at x (N,) of the curves through ys (K, C) at xs (K,): cubic Hermite with central slopes, so that
+    there are no corners in an outline."""
+    slopes = np.gradient(ys, xs, axis=0)
     i = np.clip(np.searchsorted(xs, x, side="right") - 1, 0, len(xs) - 2)
-    h = xs[i + 1] - xs[i]
-    t = (x - xs[i]) / h
+    h = (xs[i + 1] - xs[i])[:, None]
+    t = (x - xs[i])[:, None] / h
     return np.asarray(
         (2 * t**3 - 3 * t**2 + 1) * ys[i] + (t**3 - 2 * t**2 + t) * h * slopes[i]
         + (3 * t**2 - 2 * t**3) * ys[i + 1] + (t**3 - t**2) * h * slopes[i + 1]

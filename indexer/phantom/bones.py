@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,18 +11,17 @@ from indexer.phantom.anatomy import Anatomy
 from indexer.phantom.camera import F32, f32
 from indexer.phantom.shoulders import shoulders
 from indexer.phantom.spec import Kind, Phantom, Side
-from indexer.phantom.splat import CORTEX, MARROW, Cloud, evenly, join, smooth_path, tube, tubes
+from indexer.phantom.splat import CORTEX, MARROW, Copies, Matter, evenly, smooth_path, tube, tubes
 
 RIB_Y = (-3.0, 14.0, 33.0, 53.0, 74.0, 96.0, 118.0, 141.0, 164.0, 188.0, 212.0, 237.0)
 _RIB_END = (150.0, 147.0, 143.0, 140.0, 138.0, 136.0, 132.0, 124.0, 114.0, 102.0, 74.0, 48.0)
 _RIB_DROP = (30.0, 50.0, 70.0, 84.0, 95.0, 102.0, 108.0, 110.0, 106.0, 98.0, 84.0, 52.0)
 
 
-def skeleton(phantom: Phantom, anatomy: Anatomy, *, step: float) -> Cloud:
+def skeleton(phantom: Phantom, anatomy: Anatomy, *, step: float) -> list[Matter]:
     """Every bone of the film; `step` is the sampling distance in mm, about a pixel."""
     parts = [*_ribs(phantom, anatomy, step), _spine(phantom, step), *_sternum(step), *shoulders(phantom, step=step)]
-    whole = join(parts)
-    return Cloud(whole.points, whole.mass * np.float32(phantom.body.bone))
+    return [replace(part, mass=part.mass * np.float32(phantom.body.bone)) for part in parts]
 
 
 def rib_paths(anatomy: Anatomy, lift: F32, *, count: int = 56) -> tuple[F32, F32]:
@@ -62,7 +62,7 @@ def fractured(phantom: Phantom) -> dict[tuple[Side, int], tuple[float, float]]:
     return out
 
 
-def _ribs(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Cloud]:
+def _ribs(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copies]:
     rng = np.random.default_rng([phantom.body.seed, 23])
     slim = 0.93 if phantom.body.sex == "F" else 1.0
     names = [(side, number) for side in (Side.RIGHT, Side.LEFT) for number in range(1, 13)]
@@ -90,24 +90,27 @@ def _ribs(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Cloud]:
         )
     ]
     if phantom.body.age > 62:
-        parts += [_cartilage(paths[i], normals[i], rng, step) for i, (_, n) in enumerate(names) if 2 <= n <= 7]
+        fronts = [i for i, (_, number) in enumerate(names) if 2 <= number <= 7]
+        parts.append(_cartilages(paths[fronts], normals[fronts, -1:], rng, step))
     return parts
 
 
-def _cartilage(path: F32, normal: F32, rng: np.random.Generator, step: float) -> Cloud:
-    """Calcified costal cartilage of the old: mottled, and along the edges."""
-    way = path[-1] - path[-4]
-    way /= np.linalg.norm(way)
-    inward = f32([-np.sign(path[-1, 0]) * 0.75, 0.12, 0.2])
+def _cartilages(paths: F32, normals: F32, rng: np.random.Generator, step: float) -> Copies:
+    """Calcified costal cartilage of the old, from the front ends of ribs (T, K, 3): mottled, and along the edges."""
+    ends = paths[:, -1:]
+    way = ends - paths[:, -4:-3]
+    way /= np.linalg.norm(way, axis=2, keepdims=True)
+    inward = np.concatenate([-0.75 * np.sign(ends[..., :1]), np.full_like(ends[..., 1:], [0.12, 0.2])], axis=2)
     s = np.linspace(0, 34, 12, dtype=np.float32)[:, None]
-    line = path[-1] + s * way * np.exp(-s / 30) + s * inward * (1 - np.exp(-s / 30))
-    cloud = tube(
-        line, radius=3.4, flat=5.4, across=np.repeat(normal[-1:], 12, 0), step=step, core=0.05, wall=0.5, wall_from=0.8
-    )
-    return Cloud(
-        cloud.points,
-        cloud.mass * (rng.random(len(cloud.mass), dtype=np.float32) < 0.55) * np.float32(rng.uniform(0.3, 1)),
-    )
+    lines = f32(ends + s * way * np.exp(-s / 30) + s * inward * (1 - np.exp(-s / 30)))
+    radius = np.full(lines.shape[:2], 3.4, np.float32)
+    whole = tubes(
+        lines, radius=radius, flat=radius * np.float32(5.4 / 3.4), across=np.repeat(normals, 12, axis=1), step=step,
+        core=0.05, wall=0.5, wall_from=0.8,
+    )  # fmt: skip
+    kept = rng.random(whole.mass.shape, dtype=np.float32) < 0.55
+    dense = np.repeat(rng.uniform(0.3, 1, (len(paths), 1)), len(kept) // len(paths), axis=0)
+    return replace(whole, mass=f32(whole.mass * kept * dense))
 
 
 def spine_axis(y: F32) -> F32:
@@ -123,23 +126,24 @@ def vertebrae() -> F32:
     return np.stack([y, pitch, 10.5 + 0.5 * number + 2.0 * (number > 12)], axis=1).astype(np.float32)
 
 
-def _spine(phantom: Phantom, step: float) -> Cloud:
+def _spine(phantom: Phantom, step: float) -> Copies:
     rng = np.random.default_rng([phantom.body.seed, 37])
     table = vertebrae()
     y, pitch, half = table[:, 0], table[:, 1], table[:, 2]
     bend = rng.uniform(-6, 6) * (rng.random() < 0.5)
-    unit = _unit_vertebra(round(step, 2))
-    scale = np.stack([half, 0.40 * pitch, 0.8 * half], axis=1)
+    unit, mass = _unit_vertebra(round(step, 1))
+    scale = np.stack([half, 0.40 * pitch, 0.8 * half])
     middle = np.stack([bend * np.sin((y + 60) / 90), y, spine_axis(y)], axis=1) + rng.uniform(-0.5, 0.5, (len(y), 3))
-    points = f32(middle.T)[:, :, None] + unit.points[:, None, :] * scale.T[:, :, None]
-    mass = unit.mass[None] * scale.prod(axis=1)[:, None]
-    return Cloud(f32(points.reshape(3, -1)), f32(mass.reshape(-1)))
+    frames = np.zeros((3, 4, len(y)), np.float32)
+    frames[np.arange(3), np.arange(3)] = scale
+    frames[:, 3] = middle.T
+    return Copies(frames, unit, np.multiply.outer(scale.prod(axis=0), mass))
 
 
-@lru_cache(maxsize=8)
-def _unit_vertebra(step: float) -> Cloud:
+@lru_cache(maxsize=32)
+def _unit_vertebra(step: float) -> tuple[F32, F32]:
     """A waisted body with dense end plates, two pedicles, transverse processes and a spinous process, in units of the
-    body's half-width, half-height and half-depth; mass in units of their product."""
+    body's half-width, half-height and half-depth: dots (4, N), and their mass (N,) in units of the product of those."""
     rng = np.random.default_rng(3)
     grain = step / 22.0
     count = int(2600 * (0.5 / step) ** 2) + 300
@@ -151,9 +155,8 @@ def _unit_vertebra(step: float) -> Cloud:
     rho = np.where(rim, 0.9 + 0.1 * rho, rho)
     waist = 1 - 0.12 * (1 - level**2)
     body = f32([rho * np.cos(angle) * waist, level, rho * np.sin(angle) * waist])
-    parts = [Cloud(body, np.full(count, 0.20 * 2 * np.pi / count, np.float32))]
     back = smooth_path([(0, 1.3, -2.6), (0, 2.1, -3.2), (0, 3.0, -3.9)], 6)
-    parts.append(tube(back, radius=0.15, flat=0.34, step=grain, core=0.3, wall=0.9))
+    parts = [tube(back, radius=0.15, flat=0.34, step=grain, core=0.3, wall=0.9)]
     for sign in (-1, 1):
         ring = np.linspace(0, 2 * np.pi, 14, dtype=np.float32)
         oval = f32([sign * 0.72, -0.3, -1.3]) + np.stack([0.24 * np.cos(ring), 0.62 * np.sin(ring), 0 * ring], axis=1)
@@ -163,10 +166,12 @@ def _unit_vertebra(step: float) -> Cloud:
         parts.append(tube(side, radius=0.24, flat=0.42, step=grain, core=0.2, wall=0.55))
         lamina = smooth_path([(sign * 0.75, 0.2, -1.8), (sign * 0.4, 0.8, -2.3), (sign * 0.1, 1.3, -2.6)], 6)
         parts.append(tube(lamina, radius=0.16, flat=0.5, step=grain, core=0.3, wall=0.6))
-    return join(parts)
+    dots = np.concatenate([body, *(part.points() for part in parts)], axis=1)
+    mass = [np.full(count, 0.20 * 2 * np.pi / count), *(part.mass.ravel() for part in parts)]
+    return np.concatenate([dots, np.ones((1, dots.shape[1]))], dtype=np.float32), np.concatenate(mass, dtype=np.float32)
 
 
-def _sternum(step: float) -> list[Cloud]:
+def _sternum(step: float) -> list[Copies]:
     manubrium = smooth_path([(0, 38, 24), (0, 60, 34), (0, 78, 43)], 12)
     body = smooth_path([(0, 80, 44), (0, 115, 58), (0, 150, 69), (0, 176, 76)], 20)
     front = np.repeat(f32([[0, -0.35, 0.94]]), 20, 0)

@@ -62,6 +62,21 @@ class Camera:
         v -= np.float32(self.v0 / self.pixel)
         return u, v, w
 
+    def project_frames(self, frames: F32) -> F32:
+        """Frames (3, 4, M), three vectors and an origin in mm each, on the film: (3, M, 4) in pixel columns, pixel rows
+        and depth. Exact at the origin, where the perspective is taken for the whole of a frame."""
+        count = frames.shape[2]
+        start = frames - f32([[0, 0, 0, 0], [0, 0, 0, _CENTRE_Y], [0, 0, 0, 0]])[:, :, None]
+        turned = (self.rotation @ start.reshape(3, -1)).reshape(3, 4, count)
+        scale = self.magnification(turned[2, 3])
+        # What lies a little nearer to the source is a little larger, so that it also stands further out.
+        drift = turned[:2, 3] * (scale * scale) * np.float32(self.source / self.distance)
+        turned[:2] *= scale
+        turned[:2, :3] += drift[:, None] * turned[2, :3]
+        turned[:2] /= np.float32(self.pixel)
+        turned[:2, 3] -= f32([[self.u0], [self.v0]]) / np.float32(self.pixel)
+        return np.ascontiguousarray(turned.transpose(0, 2, 1))
+
     @property
     def u(self) -> F32:
         """(columns,) film coordinates of the pixel centres, mm."""

@@ -7,14 +7,14 @@ import numpy as np
 from indexer.phantom.anatomy import Anatomy
 from indexer.phantom.camera import f32
 from indexer.phantom.spec import Finding, Kind, Phantom, Place, Side
-from indexer.phantom.splat import Cloud, smooth_path, tube
+from indexer.phantom.splat import Copies, smooth_path, tube
 
 Point = tuple[float, float, float]
 Knots = list[Point]
 
 
-def devices(phantom: Phantom, anatomy: Anatomy, *, step: float) -> list[Cloud]:
-    out: list[Cloud] = []
+def devices(phantom: Phantom, anatomy: Anatomy, *, step: float) -> list[Copies]:
+    out: list[Copies] = []
     for order, finding in enumerate(phantom.findings):
         build = _BUILDERS.get(finding.kind)
         if build is not None:
@@ -25,12 +25,12 @@ def devices(phantom: Phantom, anatomy: Anatomy, *, step: float) -> list[Cloud]:
     return out
 
 
-def _line(knots: object, *, radius: float, density: float, step: float, hollow: bool = False) -> Cloud:
+def _line(knots: object, *, radius: float, density: float, step: float, hollow: bool = False) -> Copies:
     path = smooth_path(knots, 12 * len(f32(knots)))
     return tube(path, radius=radius, step=min(step, 0.6), core=0.0 if hollow else density, wall=density, wall_from=0.7)
 
 
-def _endotracheal(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _endotracheal(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
     d = anatomy.shift
     start: Knots = [(4, -190, 25), (2, -130, 0), (1, -70, -15)]
     if finding.place is Place.RIGHT_MAIN_BRONCHUS:
@@ -49,7 +49,7 @@ def _endotracheal(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, 
     ]
 
 
-def _nasogastric(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _nasogastric(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
     floor = anatomy.dome_top[Side.LEFT]
     d = anatomy.shift
     knots: Knots = [(6, -190, 20), (5, -100, -22), (6, -20, -38), (3 + 0.5 * d, 60, -46), (7 + d, 130, -44)]
@@ -70,7 +70,7 @@ def _nasogastric(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, s
     ]
 
 
-def _central_line(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _central_line(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
     d = anatomy.shift
     tip = 146 + rng.uniform(-6, 10) if finding.place is Place.RIGHT_ATRIUM else 92 + rng.uniform(-14, 10)
     cava: Knots = [(-19 + 0.7 * d, 62, 2), (-20 + d, 84, 2), (-21 + d, tip, 6)]
@@ -83,7 +83,7 @@ def _central_line(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, 
     return [_line(knots, radius=1.45, density=13.0, step=step)]
 
 
-def _chest_tube(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _chest_tube(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
     out = []
     for side in finding.side.lungs:
         s = side.sign
@@ -101,7 +101,7 @@ def _chest_tube(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, st
     return out
 
 
-def _pacemaker(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _pacemaker(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
     s = finding.side.sign or 1
     x0, y0, z0 = s * (96 + rng.uniform(-6, 6)), 46 + rng.uniform(-6, 8), 66.0
     angle = np.linspace(0, 2 * np.pi, 60)
@@ -141,7 +141,7 @@ def _pacemaker(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, ste
     return clouds
 
 
-def _sternotomy(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _sternotomy(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
     out = []
     for y, z in zip((46, 66, 92, 114, 138, 162), (34, 44, 55, 64, 72, 79), strict=True):
         wide, tall = rng.uniform(8, 11), rng.uniform(3, 6)
@@ -157,7 +157,7 @@ def _sternotomy(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, st
     return out
 
 
-def _monitor(anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _monitor(anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
     """Electrodes and cables on the skin: not a finding, but on most bedside films."""
     out = []
     for x, y in ((-120, 18), (118, 24), (-134, 176), (120, 196))[: int(rng.integers(2, 5))]:

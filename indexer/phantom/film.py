@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from indexer.phantom.camera import F32, f32
 from indexer.phantom.spec import Phantom, Side, View
+from indexer.phantom.splat import catmull_rom
 
 _MU = 0.0178  # per mm of water: about 120 kVp, hardened by the patient
 
@@ -18,17 +19,17 @@ def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator)
     technique = phantom.technique
     shape = water.shape
     lead = _marker(phantom, shape)
-    primary = np.exp(-np.float32(_MU) * water)
+    arrived = np.exp(-np.float32(_MU) * water)
     # The thicker the body around, the more of what arrives has been scattered; a grid removes most of it.
-    around = np.maximum(lowpass(primary, 38 / pixel), 0)
-    arrived = primary + np.float32(0.10 + 0.30 * technique.scatter) * around
+    around = np.maximum(lowpass(arrived, 38 / pixel), 0)
+    arrived += np.float32(0.10 + 0.30 * technique.scatter) * around
     if phantom.view in (View.AP, View.AP_SUPINE):
         arrived += np.float32(0.004 + 0.010 * technique.scatter)
     quanta = 3.5e5 * (pixel / 1.0) ** 2 / technique.noise**2
     grain = rng.standard_normal(shape, dtype=np.float32)
-    arrived += grain * np.sqrt(arrived / np.float32(quanta))
-    seen = -np.log(np.maximum(arrived, 3e-4))
-    seen = _process(seen, technique.sharpness, pixel)
+    grain *= np.sqrt(arrived / np.float32(quanta))
+    arrived += grain
+    seen = _process(-np.log(np.maximum(arrived, 3e-4, out=arrived)), technique.sharpness, pixel)
     shown = _tone(seen, phantom)
     shutter = _shutter(phantom, shape)
     shown = shown * shutter
@@ -38,16 +39,39 @@ def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator)
 def lowpass(image: F32, sigma: float) -> F32:
     """A cheap wide blur of about `sigma` pixels: shrink, then enlarge smoothly."""
     rows, columns = image.shape
-    small = (max(2, round(columns / sigma)), max(2, round(rows / sigma)))
-    shrunk = Image.fromarray(np.ascontiguousarray(image)).resize(small, Image.Resampling.BOX)
-    return np.asarray(shrunk.resize((columns, rows), Image.Resampling.BICUBIC), np.float32)
+    down, across = max(2, round(rows / sigma)), max(2, round(columns / sigma))
+    return enlarge(_shrinking(rows, down) @ image @ _shrinking(columns, across).T, image.shape)
 
 
 def enlarge(image: F32, shape: tuple[int, int]) -> F32:
     """(H, W) by cubic interpolation; the same image when it has that shape."""
     if image.shape == shape:
         return image
-    return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BICUBIC), np.float32)
+    if 2 * image.shape[0] > shape[0]:
+        return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BICUBIC), np.float32)
+    # Where few make many, products with small matrices are several times quicker.
+    across, down = _enlarging(image.shape[1], shape[1]), _enlarging(image.shape[0], shape[0])
+    return np.asarray(down @ (image @ across.T), np.float32)
+
+
+@lru_cache(maxsize=32)
+def _enlarging(few: int, many: int) -> F32:
+    """(many, few) weights of cubic interpolation; at the edges only what is there counts."""
+    at = (np.arange(many) + 0.5) * (few / many) - 0.5
+    low = np.floor(at).astype(int)
+    out = np.zeros((many, few + 4))
+    for order, share in enumerate(catmull_rom(at - low)):
+        out[np.arange(many), low + 1 + order] = share
+    inside = out[:, 2:-2]
+    return f32(inside / inside.sum(axis=1, keepdims=True))
+
+
+@lru_cache(maxsize=32)
+def _shrinking(many: int, few: int) -> F32:
+    """(few, many) weights of the mean over boxes."""
+    box = np.ceil((np.arange(many) + 0.5) * (few / many)) - 1
+    inside = f32(box == np.arange(few)[:, None])
+    return f32(inside / inside.sum(axis=1, keepdims=True))
 
 
 def _process(seen: F32, sharpness: float, pixel: float) -> F32:

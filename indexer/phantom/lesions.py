@@ -9,7 +9,7 @@ from indexer.phantom.camera import F32, f32
 from indexer.phantom.opacities import in_lobe
 from indexer.phantom.solids import Ellipsoid, ellipsoid
 from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side
-from indexer.phantom.splat import Cloud, smooth_path, tube
+from indexer.phantom.splat import Copies, smooth_path, tube
 from indexer.phantom.vessels import in_lung
 
 _NODULE_MM = {Severity.SMALL: (5.5, 6.8), Severity.MODERATE: (8.5, 10.5), Severity.LARGE: (12.5, 15.0)}
@@ -59,18 +59,18 @@ def _spot(place: Place, side: Side, anatomy: Anatomy, radius: float, rng: np.ran
     return np.asarray(points[rng.integers(0, len(points))])
 
 
-def hernia(phantom: Phantom, anatomy: Anatomy) -> tuple[Ellipsoid | None, Ellipsoid | None]:
-    """The stomach behind the heart, and the gas in it (to be cut flat by the fluid)."""
+def hernia(phantom: Phantom, anatomy: Anatomy) -> list[Ellipsoid]:
+    """The gas in a stomach that lies behind the heart (to be cut flat by the fluid)."""
+    out = []
     for finding in phantom.of(Kind.HERNIA):
         level = finding.severity.level if finding.severity else 0.5
         floor = sum(anatomy.dome_top.values()) / 2
         r = 27 + 25 * level
-        centre = (6.0 + 10 * level, floor + 14 - 0.75 * r, -34.0)
-        return ellipsoid(centre, (r * 1.05, r, r * 0.9)), ellipsoid(centre, (r * 0.92, r * 0.88, r * 0.8))
-    return None, None
+        out.append(ellipsoid((6.0 + 10 * level, floor + 14 - 0.75 * r, -34.0), (r * 0.92, r * 0.88, r * 0.8)))
+    return out
 
 
-def bands(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Cloud]:
+def bands(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copies]:
     """Plates of collapse above the base, and septal lines."""
     out = []
     for order, finding in enumerate(phantom.findings):
@@ -100,7 +100,7 @@ def bands(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Cloud]:
     return out
 
 
-def _septa(anatomy: Anatomy, side: Side, count: int, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _septa(anatomy: Anatomy, side: Side, count: int, rng: np.random.Generator, step: float) -> list[Copies]:
     """Kerley's B lines: short, level, touching the pleura low at the sides."""
     out = []
     for y in anatomy.dome_top[side] + 24 - rng.uniform(0, 95, count):

@@ -19,12 +19,12 @@ def lobe(lung: Lung, place: Place) -> F32:
     oblique = 72 + (lung.z + 90) * np.float32(0.93)
     behind = _soft((lung.y - oblique) / 2.5)
     if place is Place.LOWER:
-        return np.broadcast_to(behind, lung.air.shape)
+        return np.broadcast_to(behind, lung.density.shape)
     low = _soft((lung.y - _MINOR_FISSURE + 0.10 * (np.abs(lung.x) - 60) + 9 * np.sin(lung.z / 45 + 0.6)) / 2.5)
     if place is Place.MIDDLE:
         return (1 - behind) * low
     upper = 1 - behind
-    return upper * (1 - low) if lung.side is Side.RIGHT else np.broadcast_to(upper, lung.air.shape)
+    return upper * (1 - low) if lung.side is Side.RIGHT else np.broadcast_to(upper, lung.density.shape)
 
 
 def blobs(lung: Lung, centres: F32, sizes: F32, weights: F32) -> F32:
@@ -62,7 +62,7 @@ def _mix(density: F32, share: F32, target: float) -> F32:
 def _texture(lung: Lung, rng: np.random.Generator, points: F32, *, size: float, count: int = 40) -> F32:
     """(D, h, w) about 0..1.5, patches of `size` mm around randomly chosen `points`."""
     if not len(points):
-        return np.zeros_like(lung.air)
+        return np.zeros(lung.density.shape, np.float32)
     centres = points[rng.integers(0, len(points), count)]
     sizes = (size * rng.uniform(0.6, 1.5, count)).astype(np.float32)
     return blobs(lung, centres, sizes, rng.uniform(0.4, 1.0, count).astype(np.float32))
@@ -115,7 +115,7 @@ def _viral(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Genera
     """Ground-glass patches under the pleura, most of them low and behind."""
     level = finding.severity.level if finding.severity else 0.5
     points = lung_points(anatomy, lung.side, rng)
-    outer = points[(anatomy.chest.radius(points) > 0.74) & (np.abs(points[:, 0]) > 55)]
+    outer = points[(anatomy.chest.radius(points.T) > 0.74) & (np.abs(points[:, 0]) > 55)]
     if not len(outer):
         outer = points
     chance = np.clip((outer[:, 1] - 30) / 170, 0.08, 1) ** 1.3

@@ -10,7 +10,7 @@ from indexer.phantom.anatomy import Anatomy
 from indexer.phantom.camera import F32
 from indexer.phantom.lungs import Lung
 from indexer.phantom.spec import Finding, Kind, Phantom, Place, View
-from indexer.phantom.splat import Cloud, tube
+from indexer.phantom.splat import Copies, tube
 
 
 def fill(lung: Lung, phantom: Phantom, anatomy: Anatomy) -> Lung:
@@ -99,7 +99,7 @@ def _pneumothorax(lung: Lung, density: F32, finding: Finding, anatomy: Anatomy) 
     return np.asarray(dense * (1 - outside), np.float32)
 
 
-def pleural_lines(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Cloud]:
+def pleural_lines(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copies]:
     """The thin white line of the visceral pleura, seen edge-on in a pneumothorax."""
     out = []
     for finding in phantom.of(Kind.PNEUMOTHORAX):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.phantom.anatomy import LUNGS, Anatomy, build
 from indexer.phantom.bones import skeleton
@@ -13,14 +16,17 @@ from indexer.phantom.lesions import bands, hernia, round_lesions
 from indexer.phantom.lungs import Lung, lungs
 from indexer.phantom.opacities import paint
 from indexer.phantom.pleura import fill, pleural_lines
-from indexer.phantom.solids import Ellipsoid, Span, overlap
+from indexer.phantom.solids import Ellipsoid, Span, overlap, spans
 from indexer.phantom.spec import Kind, Phantom, Side
-from indexer.phantom.splat import Cloud, join, splat
-from indexer.phantom.vessels import airways, central, lung_points, trees
+from indexer.phantom.splat import Matter, Shadow, splat
+from indexer.phantom.vessels import airways, central, trees
 
 _SOLID_MM = 1.5
 _CLOUD_MM = 0.62
 _HEALTHY = 0.23
+# Once a block of this size has been given back, glibc keeps smaller ones for what comes next. Otherwise every film has
+# its memory mapped anew, page by page: a tenth of its time.
+np.empty(1 << 24, np.uint8)
 
 
 def render(phantom: Phantom, size: int = 384) -> F32:
@@ -50,18 +56,13 @@ def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, both: dict[Si
     skin, muscle = anatomy.skin.span(view), anatomy.muscle.span(view)
     water = 0.90 * skin.length + 0.12 * muscle.length
     water += _arms(anatomy, skin, view)
-    for breast in anatomy.breasts:
-        span = breast.span(view)
-        if span:
-            here = (span.rows, span.columns)
-            beyond = span.length - overlap(skin, span, shape)[here]
-            # It hangs from the chest wall: thin above, full below.
-            hang = np.clip((np.arange(len(span.length)) + 0.5) / (0.75 * len(span.length)), 0, 1)
-            water[here] += 0.93 * beyond * (hang * hang * (3 - 2 * hang)).astype(np.float32)[:, None]
-    for bubble in anatomy.gas:
-        span = bubble.span(view)
-        if span:
-            water[span.rows, span.columns] -= 0.9 * span.length
+    for breast in spans(anatomy.breasts, view):
+        # It hangs from the chest wall: thin above, full below.
+        hang = np.clip((np.arange(len(breast.length)) + 0.5) / (0.75 * len(breast.length)), 0, 1)
+        hang = (0.93 * hang * hang * (3 - 2 * hang)).astype(np.float32)[:, None]
+        water[breast.rows, breast.columns] += (breast.length - overlap(skin, breast)) * hang
+    for bubble in spans(anatomy.gas, view):
+        water[bubble.rows, bubble.columns] -= 0.9 * bubble.length
     water *= 1 + 0.02 * _mottle(phantom, shape)
     grain = _parenchyma(phantom, view)
     for one in both.values():
@@ -69,12 +70,9 @@ def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, both: dict[Si
         water[here] -= one.removed() * (1 + grain[here])
     for group in round_lesions(phantom, anatomy):
         water += _union(group, view)
-    _, pouch = hernia(phantom, anatomy)
-    if pouch is not None:
-        span = pouch.span(view)
-        if span:
-            fluid = slice(0, int(0.45 * len(span.length)))
-            water[span.rows, span.columns][fluid] -= 0.85 * span.length[fluid]
+    for pouch in spans(hernia(phantom, anatomy), view):
+        gas = slice(0, int(0.45 * len(pouch.length)))
+        water[pouch.rows, pouch.columns][gas] -= 0.85 * pouch.length[gas]
     return water
 
 
@@ -94,23 +92,17 @@ def _union(group: tuple[Ellipsoid, ...], view: Camera) -> F32:
     """(H, W) mm of water that a lesion adds; its parts melt into one. A little calcium makes up for the air that it
     replaces."""
     total = np.zeros((view.rows, view.columns), np.float32)
-    for part in group:
-        span = part.span(view)
-        if span:
-            total[span.rows, span.columns] += span.length**3
+    for part in spans(group, view):
+        total[part.rows, part.columns] += part.length**3
     return np.cbrt(total)
 
 
 def _arms(anatomy: Anatomy, skin: Span, view: Camera) -> F32:
-    shape = (view.rows, view.columns)
-    total = np.zeros(shape, np.float32)
-    for arm in anatomy.arms:
-        span = arm.span(view)
-        if span:
-            beyond = np.zeros(shape, np.float32)
-            beyond[span.rows, span.columns] = span.length
-            total = np.maximum(total, beyond - overlap(skin, span, shape))
-    return 0.95 * total
+    total = np.zeros((view.rows, view.columns), np.float32)
+    for arm in spans(anatomy.arms, view):
+        here = total[arm.rows, arm.columns]
+        np.maximum(here, 0.95 * (arm.length - overlap(skin, arm)), out=here)
+    return total
 
 
 def _mottle(phantom: Phantom, shape: tuple[int, int]) -> F32:
@@ -123,34 +115,41 @@ def _mottle(phantom: Phantom, shape: tuple[int, int]) -> F32:
 
 def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camera, both: dict[Side, Lung]) -> F32:
     step = 0.8 * view.pixel
-    parts = [
-        skeleton(phantom, anatomy, step=1.3 * step),
-        airways(anatomy, 1.6 * step),
+    parts: list[Matter] = [
+        *skeleton(phantom, anatomy, step=1.3 * step),
+        *airways(anatomy, 1.6 * step),
         *devices(phantom, anatomy, step=step),
+        *bands(phantom, anatomy, step),
+        *pleural_lines(phantom, anatomy, step),
     ]
+    shadows = [part.cast(view) for part in parts]
     rng = np.random.default_rng([phantom.body.seed, 53])
     congested = max((0.14 + 0.12 * f.severity.level for f in phantom.of(Kind.EDEMA) if f.severity), default=0.0)
     pruned = 0.22 if phantom.of(Kind.EMPHYSEMA) else 0.0
     wide = 1 + congested - pruned
-    ends = {side: lung_points(anatomy, side, rng, 1536) for side in LUNGS}
-    arteries = trees(anatomy, {s: p[:1024] for s, p in ends.items()}, rng, root=4.5 * wide, step=1.3 * step)
-    veins = trees(anatomy, {s: p[1024:] for s, p in ends.items()}, rng, root=3.9 * wide, step=1.3 * step)
+    branches = trees(anatomy, rng, wide=wide, step=1.3 * step)
     for side in LUNGS:
-        vessels = join([central(anatomy, side, 1.4 * step, wide=wide), arteries[side], veins[side]])
-        parts.append(_seen(vessels, both[side], coarse))
-    parts += bands(phantom, anatomy, step) + pleural_lines(phantom, anatomy, step)
-    return splat(parts, view)
+        vessels: list[Matter] = [*central(anatomy, side, 1.4 * step, wide=wide), branches[side]]
+        shadows += [_seen(part.cast(view), both[side], view.pixel / coarse.pixel) for part in vessels]
+    return splat(shadows, view)
 
 
-def _seen(vessels: Cloud, lung: Lung, view: Camera) -> Cloud:
-    """Vessels show only against air: none in consolidated lung, in fluid, or where a pneumothorax has no lung."""
-    column, row, depth = view.project(vessels.points)
-    slab = ((depth - lung.near) / lung.thick).astype(np.int32)
-    index = (
-        np.clip(slab, 0, lung.air.shape[0] - 1),
-        np.clip(row.astype(np.int32) - lung.rows.start, 0, lung.air.shape[1] - 1),
-        np.clip(column.astype(np.int32) - lung.columns.start, 0, lung.air.shape[2] - 1),
-    )
-    density = lung.density[index]
-    contrast = np.where(density > 0.02, np.clip((1 - density) / (1 - _HEALTHY), 0, 1.2), 0)
-    return Cloud(vessels.points, vessels.mass * contrast.astype(np.float32))
+def _seen(vessels: Shadow, lung: Lung, shrink: float) -> Shadow:
+    """Vessels show only against air: none in consolidated lung, in fluid, or where a pneumothorax has no lung. A pixel
+    of theirs is `shrink` pixels of the lung's."""
+    if lung.even:
+        return replace(vessels, mass=vessels.mass * _contrast(lung.density[0, 0, 0]))
+    slabs, rows, columns = lung.density.shape
+    slab = _index((vessels.depth - np.float32(lung.near)) * np.float32(1 / lung.thick), slabs)
+    down = _index(vessels.row * np.float32(shrink) - np.float32(lung.rows.start), rows)
+    over = _index(vessels.column * np.float32(shrink) - np.float32(lung.columns.start), columns)
+    return replace(vessels, mass=vessels.mass * _contrast(lung.density[slab, down, over]))
+
+
+def _index(place: F32, count: int) -> NDArray[np.intp]:
+    return np.minimum(np.maximum(place, 0), count - 1).astype(np.intp)
+
+
+def _contrast(density: F32) -> F32:
+    """What remains of a vessel's own density, which healthy lung around it shows whole."""
+    return np.where(density > 0.02, np.clip((1 - density) / np.float32(1 - _HEALTHY), 0, 1.2), np.float32(0))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from indexer.phantom.anatomy import arm_axis
 from indexer.phantom.camera import F32, f32
+from indexer.phantom.solids import cross
 from indexer.phantom.spec import Phantom, View
-from indexer.phantom.splat import CORTEX, MARROW, Cloud, evenly, smooth_path, tubes
+from indexer.phantom.splat import CORTEX, MARROW, Cloud, Copies, Matter, evenly, smooth_path, tubes
 
 _FLIPS = (f32([-1, 1, 1]), f32([1, 1, 1]))
 
 
-def shoulders(phantom: Phantom, *, step: float) -> list[Cloud]:
+def shoulders(phantom: Phantom, *, step: float) -> list[Matter]:
     """The bones of both shoulders; `step` as in `bones.skeleton`."""
     rng = np.random.default_rng([phantom.body.seed, 29])
     # On bedside films the shoulders stand higher than on an upright PA film.
@@ -28,7 +31,7 @@ def _twice(*profiles: F32) -> list[F32]:
     return [np.repeat(f32(p)[None], 2, 0) for p in profiles]
 
 
-def _clavicles(lift: float, rng: np.random.Generator, step: float) -> Cloud:
+def _clavicles(lift: float, rng: np.random.Generator, step: float) -> Copies:
     paths = []
     for flip in _FLIPS:
         up, wave = lift + rng.uniform(-4, 4), rng.uniform(0.8, 1.2)
@@ -49,7 +52,7 @@ def _clavicles(lift: float, rng: np.random.Generator, step: float) -> Cloud:
     )
 
 
-def _blades(phantom: Phantom, lift: float, rng: np.random.Generator, step: float) -> list[Cloud]:
+def _blades(phantom: Phantom, lift: float, rng: np.random.Generator, step: float) -> list[Matter]:
     """Thin blades with a thick outer border, spine, acromion, coracoid and socket."""
     # On a PA film the shoulders are rolled forward and the blades turn off the lungs.
     rolled = phantom.view is View.PA
@@ -85,16 +88,25 @@ def _blades(phantom: Phantom, lift: float, rng: np.random.Generator, step: float
 
 def _plate(inner: F32, tip: F32, socket: F32, flip: F32, step: float) -> Cloud:
     """The blade itself: a bulging triangle about 2 mm thick."""
-    even = evenly(int(6000 / step**2) + 1000)
-    r1, r2 = np.sqrt(even[:, :1]), even[:, 1:2]
-    out = (1 - r1) * socket + r1 * (1 - r2) * inner + r1 * r2 * tip
-    out[:, 2:] -= 40 * r1 * (1 - r1) + 24 * r2 * (1 - r2) + 2 * even[:, 2:]
-    out += np.random.default_rng(8).normal(0, 1.2, out.shape).astype(np.float32)
-    area = 0.5 * float(np.linalg.norm(np.cross(inner - socket, tip - socket)))
-    return Cloud(f32((out * flip).T), np.full(len(out), area * 1.7 / len(out), np.float32))
+    shares, bulge = _strewn(int(12 / step**2) * 500 + 1000)
+    corners = np.stack([socket, inner, tip]) * flip
+    points = corners.T @ shares
+    points += bulge * flip[:, None]
+    area = 0.5 * float(np.linalg.norm(cross(inner - socket, tip - socket)))
+    return Cloud(points, np.full(points.shape[1], area * 1.7 / points.shape[1], np.float32))
 
 
-def _arms(phantom: Phantom, step: float) -> Cloud:
+@lru_cache(maxsize=32)
+def _strewn(count: int) -> tuple[F32, F32]:
+    """Points of a shoulder blade: the shares of its three corners (3, count), and how far they stand off (3, count)."""
+    even = evenly(count).T
+    r1, r2 = np.sqrt(even[0]), even[1]
+    off = np.random.default_rng(8).normal(0, 1.2, (count, 3)).T
+    off[2] -= 40 * r1 * (1 - r1) + 24 * r2 * (1 - r2) + 2 * even[2]
+    return f32([1 - r1, r1 * (1 - r2), r1 * r2]), f32(off)
+
+
+def _arms(phantom: Phantom, step: float) -> Copies:
     start, end = (f32(p) for p in arm_axis(phantom, 1))
     t = f32(np.linspace(0, 1, 40))[:, None]
     shaft = start + t * (end - start)

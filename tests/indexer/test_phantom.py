@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from indexer.phantom import (
     Body,
@@ -26,7 +27,11 @@ from indexer.phantom import (
     sample_body,
     sample_finding,
 )  # fmt: skip
+from indexer.phantom.anatomy import build
 from indexer.phantom.camera import camera
+from indexer.phantom.film import enlarge, lowpass
+from indexer.phantom.lungs import lungs
+from indexer.phantom.splat import Cloud, smooth_path, splat, tube
 
 SIZE = 192
 SQUARE = Technique(field_width=380, field_height=380, shift_y=15)
@@ -165,6 +170,41 @@ def test_what_is_far_from_the_detector_is_magnified() -> None:
         return float(columns[1] - columns[0])
 
     assert width(View.AP) > 1.05 * width(View.PA) > 0
+
+
+@pytest.mark.parametrize("view", [View.AP, View.LATERAL])
+def test_a_tube_is_projected_as_its_points_are(view: View) -> None:
+    eye = camera(Phantom(1, Body(1), view, SQUARE), SIZE)
+    path = smooth_path([(-150, 20, -60), (-40, 90, 30), (60, 120, 50), (150, 260, -20)], 20)
+    made = tube(path, radius=12.0, step=1.5)
+    shadow, exact = made.cast(eye), Cloud(made.points(), made.mass.ravel()).cast(eye)
+    assert shadow.column.size == exact.column.size
+    assert np.abs(shadow.column.ravel() - exact.column).max() < 0.1
+    assert np.abs(shadow.row.ravel() - exact.row).max() < 0.1
+    image = splat([shadow], eye)
+    assert image.sum() * eye.pixel**2 == pytest.approx(made.mass.sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("few", "many"), [((9, 9), (200, 173)), ((44, 61), (200, 173))])
+def test_enlarging_and_blurring_are_pillows(few: tuple[int, int], many: tuple[int, int]) -> None:
+    def pillows(image: np.ndarray, shape: tuple[int, int], how: Image.Resampling) -> np.ndarray:
+        return np.asarray(Image.fromarray(image).resize(shape[::-1], how))
+
+    image = np.random.default_rng(1).random(few, dtype=np.float32)
+    large = enlarge(image, many)
+    assert np.allclose(large, pillows(image, many, Image.Resampling.BICUBIC), atol=1e-5)
+    small = pillows(large, (round(many[0] / 7), round(many[1] / 7)), Image.Resampling.BOX)
+    assert np.allclose(lowpass(large, 7), pillows(small, many, Image.Resampling.BICUBIC), atol=1e-5)
+
+
+def test_a_healthy_lung_is_summed_as_one_painted_evenly() -> None:
+    phantom = Phantom(1, Body(1), View.PA, SQUARE)
+    for lung in lungs(build(phantom), camera(phantom, SIZE), density=0.25).values():
+        healthy = lung.removed()
+        assert 60 < healthy.max() < 200
+        assert healthy.min() > -1e-3
+        assert np.allclose(healthy, lung.with_density(lung.density.copy()).removed(), atol=0.05)
+        assert np.allclose(lung.with_density(np.ones_like(lung.density)).removed(), 0, atol=1e-3)
 
 
 def test_describe_and_report_say_what_is_there_and_what_is_not() -> None:

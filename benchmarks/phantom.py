@@ -1,4 +1,4 @@
-"""Films a second that the phantom maker draws: `python benchmarks/phantom.py [--size 384] [--films 60]`.
+"""Films a second that the phantom maker draws: `python benchmarks/phantom.py [--size 384] [--films 120]`.
 
 Prints one process and one process per core, each drawing different random films (all views, with findings).
 """
@@ -23,7 +23,7 @@ def draw(seed: int, *, size: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=384, help="pixels of the long side")
-    parser.add_argument("--films", type=int, default=60)
+    parser.add_argument("--films", type=int, default=120)
     said = parser.parse_args()
     job = partial(draw, size=said.size)
     job(0)

@@ -32,15 +32,18 @@ install: $(VENV)/.installed
 docs: $(VENV)/.tested-with
 	$(BIN)/python docs/make_commands.py
 
+# A worker a processor. The tests of one file share what they have made, and stay together, in the order of tests/conftest.py.
+SIDE_BY_SIDE = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 # Byte code is kept whatever the system says: without it every process that a test starts compiles all that it imports.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.tested-with
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 # Without what takes long and what needs a browser.
 quick: export PYTHONDONTWRITEBYTECODE =
 quick: $(VENV)/.tested-with
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not browser"
 
 lint: $(VENV)/.tested-with
 	$(BIN)/ruff check .

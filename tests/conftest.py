@@ -17,6 +17,11 @@ from tests.tiny_model import make_model
 settings.register_profile("fuzz", max_examples=5000, deadline=None)  # make fuzz
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What drives a browser comes first: it takes longest, and among several workers what is short fills the end."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing of the user's settings, models or archives is read or written by a test."""

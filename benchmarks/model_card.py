@@ -119,6 +119,15 @@ def print_dev(scores: F32, dev: Dev) -> None:
     for ending, name in ((".0", "as typed"), (".1", "first paraphrase"), (".2", "second paraphrase")):
         some = [{q: v for q, v in found.items() if q.endswith(ending)} for found in (judged, everything)]
         print(f"| {name} | {len(some[0])} | {mean(some[0])} | {mean(some[1])} |")
+    first = [
+        dev.judged[qid].get(dev.rows[n]["image_id"])
+        for row, (qid, _) in zip(scores, dev.queries, strict=True)
+        for n in np.argsort(-row, kind="stable")[:5]
+    ]
+    hits, unknown = sum(bool(grade) for grade in first), first.count(None)
+    print(
+        f"\nAmong the first five of all films: {hits} asked for, {len(first) - hits - unknown} not, {unknown} unjudged."
+    )
     print("\n| query | judged: typed / paraphrases | all: typed / paraphrases |\n| --- | --- | --- |")
     for label in dict.fromkeys(qid.rsplit(".", 1)[0] for qid, _ in dev.queries):
         cells = [" / ".join(f"{found[f'{label}.{n}']:.2f}" for n in range(3)) for found in (judged, everything)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,8 @@ class OnnxTowers:
         self._spent, self._settled = 0.0, False
         self._last: Embedded | None = None
         self._quick: OpenVinoSession | None = None
+        # Pages share a tower, and each film takes all processors: an infer request of OpenVINO can do one at a time.
+        self._turn = threading.Lock()
         missing = [name for name in self.facts.files if not (folder / name).is_file()]
         if missing:
             raise ModelUnavailable(
@@ -56,8 +59,9 @@ class OnnxTowers:
         """(N, C, S, S) -> (N, T, D), rows of unit length; rows of films it cannot embed are not finite."""
         if not len(batch):
             return np.empty((0, self.space.vectors, self.space.dim), np.float32)
-        together = _TOGETHER if self._on_processor else len(batch)
-        found = np.concatenate([self._embed(batch[at : at + together]) for at in range(0, len(batch), together)])
+        with self._turn:
+            together = _TOGETHER if self._on_processor else len(batch)
+            found = np.concatenate([self._embed(batch[at : at + together]) for at in range(0, len(batch), together)])
         shape = (len(batch), self.space.vectors, self.space.dim)
         return unit_rows(_shaped(found, shape, self.folder / IMAGE_GRAPH))
 
@@ -104,9 +108,10 @@ class OnnxTowers:
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """(h, w, D), unit rows. Raises ModelUnavailable where the graph has no patches."""
-        if "patches" not in {output.name for output in self._image.get_outputs()}:
+        image = self._image
+        if "patches" not in {output.name for output in image.get_outputs()}:
             raise no_patches(self.space.model)
-        (found,) = self._image.run(["patches"], {"pixels": prepare([film], self.preprocess)})
+        (found,) = image.run(["patches"], {"pixels": prepare([film], self.preprocess)})
         return unit_rows(found[0])
 
     @cached_property

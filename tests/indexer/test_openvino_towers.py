@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +94,38 @@ def test_what_is_found_embeds_the_films_that_follow(tiny: Path, monkeypatch: pyt
     assert not np.allclose(first, wanted)
     assert after.shape == (40, 1, 16)
     assert np.allclose(after, wanted)
+
+
+class Alone(Other):
+    """It can do one thing at a time, as an infer request can."""
+
+    busy = False
+
+    def run(self, names: list[str], given: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        assert not self.busy
+        self.busy = True
+        time.sleep(0.01)
+        self.busy = False
+        return super().run(names, given)
+
+
+def test_pages_that_embed_at_once_share_a_tower(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def slowly(_graph: Path, known: Embedded) -> Alone:
+        time.sleep(0.05)
+        asked.append(len(known.films))
+        return Alone()
+
+    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx_towers, "quicker", slowly)
+    towers = OnnxTowers(tiny)
+    film = films_for(towers, 1)
+    towers.embed_prepared(film)
+    with ThreadPoolExecutor(4) as pages:
+        found = list(pages.map(towers.embed_prepared, [film] * 12))
+    assert asked == [1]
+    assert np.ptp(found, axis=0).max() == 0
 
 
 def test_openvino_gives_the_same_vectors(tiny: Path) -> None:

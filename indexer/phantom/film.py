@@ -38,9 +38,9 @@ def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator)
 
 def lowpass(image: F32, sigma: float) -> F32:
     """A cheap wide blur of about `sigma` pixels: shrink, then enlarge smoothly."""
-    rows, columns = image.shape
-    down, across = max(2, round(rows / sigma)), max(2, round(columns / sigma))
-    return enlarge(_shrinking(rows, down) @ image @ _shrinking(columns, across).T, image.shape)
+    # Of less than a pixel there is nothing to blur.
+    down, across = (min(many, max(2, round(many / sigma))) for many in image.shape)
+    return enlarge(_shrinking(image.shape[0], down) @ image @ _shrinking(image.shape[1], across).T, image.shape)
 
 
 def enlarge(image: F32, shape: tuple[int, int]) -> F32:

@@ -182,8 +182,7 @@ def _angles() -> F32:
 
 def _turns(count: int) -> F32:
     """(2, count) cosines and sines of random angles, always the same ones."""
-    table = _angles()
-    return table[:, :count] if count <= table.shape[1] else np.resize(table[0], count)
+    return _angles().take(np.arange(count), axis=1, mode="wrap")
 
 
 def _slopes(values: F32) -> F32:

@@ -197,6 +197,20 @@ def test_enlarging_and_blurring_are_pillows(few: tuple[int, int], many: tuple[in
     assert np.allclose(lowpass(large, 7), pillows(small, many, Image.Resampling.BICUBIC), atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [24, 48, 80])
+def test_a_film_with_pixels_larger_than_a_blur_is_whole(size: int) -> None:
+    film = render(Phantom(1, Body(1), View.PA, SQUARE), size)
+    assert max(film.shape) == size
+    assert 0 <= film.min() < 0.2 < 0.7 < film.max() <= 1
+
+
+def test_any_number_of_sections_is_turned() -> None:
+    path = smooth_path([(-150, 20, -60), (150, 260, -20)], 4)
+    fine = tube(path, radius=0.1, step=0.04)
+    assert fine.frames.shape[2] > 8192
+    assert np.isfinite(fine.frames).all()
+
+
 def test_a_healthy_lung_is_summed_as_one_painted_evenly() -> None:
     phantom = Phantom(1, Body(1), View.PA, SQUARE)
     for lung in lungs(build(phantom), camera(phantom, SIZE), density=0.25).values():

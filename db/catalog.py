@@ -226,6 +226,8 @@ def touch_generation(connection: Connection, space_ids: set[int]) -> None:
 def _in_words(error: BaseException, path: Path) -> FilmroomError | None:
     """What a fault of SQLite means to who uses the archive; None for what is no fault of the file or the disk."""
     said = str(error)
+    if "decode to UTF-8" in said:
+        return _damaged(path)  # without what SQLite says: it shows the text, which may be a report's
     if not isinstance(error, sqlite3.OperationalError):
         broken = "malformed" in said or "not a database" in said
         return _damaged(path) if broken and isinstance(error, sqlite3.DatabaseError) else None

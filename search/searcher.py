@@ -215,12 +215,14 @@ class Searcher:
     def _passing(self, where: Filter) -> NDArray[np.int64]:
         """The films that pass; kept until anything is written: who pages on or asks in other words keeps the filter."""
         changes = self.catalog.changes()
-        if self._passed[0] != changes or len(self._passed[1]) >= KEPT:
-            self._passed = changes, {}
-        _, kept = self._passed
+        known, kept = self._passed
+        if known != changes:
+            kept = {}
         if where not in kept:
-            kept[where] = films.select_ids(self.catalog, where)
-            kept[where].flags.writeable = False
+            found = films.select_ids(self.catalog, where)
+            found.flags.writeable = False
+            kept = dict([*kept.items(), (where, found)][-KEPT:])
+            self._passed = changes, kept
         return kept[where]
 
     def _searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:

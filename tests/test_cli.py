@@ -10,11 +10,13 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from db import snapshot
 from db.annotations import set_tags
 from db.archive import Archive
+from db.records import Filter
 from search.searcher import Searcher
 from tests.terminal import Terminal
 
@@ -261,6 +263,15 @@ def test_an_open_archive_sees_what_is_written_meanwhile(indexed: Terminal) -> No
         set_tags(Archive.open(indexed.archive).catalog, 1, tags)
         for words in ("edema tag:seen", "effusion tag:seen"):
             assert [hit.id for hit in searcher.search(words).hits] == [1] * bool(tags)
+
+
+def test_the_films_of_eight_filters_are_read_once(indexed: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = Searcher.open(indexed.archive)
+    read: list[Filter] = []
+    monkeypatch.setattr("db.films.select_ids", lambda _catalog, where: read.append(where) or np.array([1]))
+    for year in [*range(2001, 2009), *range(2001, 2010), *range(2002, 2009)]:
+        assert searcher.search(f"edema year:{year}").total == 1
+    assert [one.year.low for one in read] == list(range(2001, 2010))
 
 
 def test_nothing_in_the_archive_can_be_read_by_others(indexed: Terminal) -> None:

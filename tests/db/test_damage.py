@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from db import catalog, doctor, snapshot
-from db.errors import ArchiveBusy
+from db import catalog, doctor, films, snapshot
+from db.errors import ArchiveBusy, ArchiveDamaged
 from db.vectors import VectorIndex
 from tests.db.test_vectors import Bench, make_bench
 
@@ -81,3 +82,12 @@ def test_a_catalog_that_is_held_is_named_and_searches_go_on(bench: Bench, monkey
     holder.close()
     with opened.write():
         pass
+
+
+def test_what_no_longer_reads_as_text_is_damage_and_is_not_shown(bench: Bench) -> None:
+    mine = bench.archive.catalog
+    with closing(sqlite3.connect(mine.path)) as connection, connection:
+        connection.execute("UPDATE film SET view = CAST(x'4a6f686eff' AS TEXT)")
+    with pytest.raises(ArchiveDamaged) as found:
+        films.get(mine, 1)
+    assert "John" not in str(found.value)

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -119,6 +120,11 @@ def _tend(
     A worker says (None, False) when it is ready, then (result, spent) for each item; spent ones are replaced. For
     every item that is to be looked at `again` a worker has ended, so that a new one comes for it.
     """
+    if hasattr(signal, "pthread_sigmask"):
+        # What is started from here inherits this: the process that workers are forked from imports for a second, and
+        # Ctrl-C would end it in a traceback. The tracker unblocks the signal again if it is started later.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     context = _context()
     crew: list[_Worker[Item]] = []
     pending: deque[Item] = deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import multiprocessing
@@ -196,6 +197,28 @@ def test_workers_end_with_their_parent(end: signal.Signals, tmp_path: Path) -> N
     workers = pids.read_text().split()
     # A worker that is busy notices its time-out, 1.5 s and 2 s of grace.
     assert within_a_minute(lambda: not any(Path("/proc", pid).exists() for pid in workers))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes by /proc")
+def test_ctrl_c_is_not_for_those_who_help(tmp_path: Path) -> None:
+    """A terminal sends it to every process of a run, at whatever moment: none but the first may notice."""
+    script = tmp_path / "parent.py"
+    script.write_text(SCRIPT.replace("time.sleep(60)", "pass"))
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PIDS": str(tmp_path / "pids"), "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    tasks = Path("/proc", str(parent.pid), "task")
+    while parent.poll() is None:
+        for children in tasks.glob("*/children"):
+            with contextlib.suppress(OSError):
+                for pid in children.read_text().split():
+                    os.kill(int(pid), signal.SIGINT)
+        time.sleep(0.005)
+    assert (parent.communicate()[1], parent.returncode) == ("", 0)
 
 
 def test_a_folder_of_all_sorts(tmp_path: Path) -> None:

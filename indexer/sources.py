@@ -92,12 +92,12 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[Listed |
 def _follow(top: str, path: str) -> Listed | Failure | None:
     """What the link at `path` means; None for a folder within `top`, which is listed at its own place."""
     target = os.path.realpath(os.path.join(top, path))
+    if not os.path.exists(target):
+        return _fail(top, path, Refusal.LINK_BROKEN)
     if target != top and not target.startswith(top.rstrip(os.sep) + os.sep):
         return _fail(top, path, Refusal.LINK_OUT)
     if os.path.isdir(target):
         return None
-    if not os.path.exists(target):
-        return _fail(top, path, Refusal.LINK_BROKEN)
     return _look(top, path, target)
 
 

@@ -81,6 +81,7 @@ def test_links(tmp_path: Path) -> None:
     (root / "out file").symlink_to(outside / "secret")
     (root / "out folder").symlink_to(outside)
     (root / "broken").symlink_to("nothing")
+    (root / "broken outside").symlink_to(outside / "nothing")
     (root / "self").symlink_to("self")
     (tmp_path / "root2").mkdir()
     (root / "sibling").symlink_to(tmp_path / "root2")
@@ -91,6 +92,7 @@ def test_links(tmp_path: Path) -> None:
         "out folder": "a link that leads out of the folder",
         "sibling": "a link that leads out of the folder",
         "broken": "a link that leads nowhere",
+        "broken outside": "a link that leads nowhere",
         "self": "a link that leads nowhere",
     }
 

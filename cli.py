@@ -195,8 +195,11 @@ def search(
 
     if not query.strip() and not like and not unlike:
         raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
-    searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
+    for one in named:
+        if isinstance(one, Path) and not one.exists():
+            raise BadInput("there is no such file", where=one, fix="Give the number of a film, or the path of a file.")
+    searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     found = searcher.search(
         query, like=named, unlike=unlike or [], k=k, offset=offset, per_study=per_study, hybrid=hybrid
     )

@@ -23,6 +23,13 @@ _TAGS = (
 # Named, not "other than present": a condition that an index answers.
 _GONE = "SELECT id FROM film WHERE state IN ('gone', 'replaced')"
 _FACETS = ("view", "modality", "sex", "body_part", "year", "age")
+_NAMED = {
+    "label": "label WHERE value >= 0.5 AND source != 'probe'",
+    "probe": "label WHERE source = 'probe'",
+    "tag": "tag WHERE TRUE",
+    "collection": "collection_film JOIN collection ON collection.id = collection_id WHERE TRUE",
+}
+"""What films have by name, apart from their own columns."""
 
 
 def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
@@ -137,13 +144,13 @@ def _others(catalog: Catalog, one: Film, column: str, value: str | None) -> list
 
 
 def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:
-    """How many present films have each value of `view`, `modality`, `sex`, `body_part`, `year`, `age` or `label`."""
+    """How many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`), or each
+    `label`, `probe`, `tag` or `collection`."""
     within = film_ids(where or Filter())
-    if name == "label":
-        counted = f"""
-SELECT name, count(DISTINCT film_id) FROM label
-WHERE film_id IN ({within.sql}) AND value >= 0.5 AND source != 'probe' GROUP BY name
-"""
+    if name in _NAMED:
+        counted = (
+            f"SELECT name, count(DISTINCT film_id) FROM {_NAMED[name]} AND film_id IN ({within.sql}) GROUP BY name"
+        )
     else:
         column = _FACETS[_FACETS.index(name)]
         counted = f"SELECT {column}, count(*) FROM film WHERE id IN ({within.sql}) AND {column} NOT NULL GROUP BY 1"

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from db.catalog import Catalog
 from db.films import facets
 from db.filters import LATERALS
-from db.records import Filter
+from db.records import Filter, ScoreFilter
 from search.query import term
 
 _FACETS = (
@@ -16,6 +16,9 @@ _FACETS = (
     ("body", "body_part", "body_parts"),
     ("sex", "sex", "sexes"),
     ("label", "label", "labels"),
+    ("tag", "tag", "tags"),
+    ("collection", "collection", "collections"),
+    ("probe", "probe", "scores"),
 )
 _SHOWN = 12
 
@@ -25,7 +28,7 @@ def advice(catalog: Catalog, where: Filter) -> tuple[str, ...]:
     there are, as they are to be typed. A few counts over the archive: for answers without a film."""
     said = []
     for field, facet, attribute in _FACETS:
-        wanted = getattr(where, attribute)
+        wanted = [one.name if isinstance(one, ScoreFilter) else one for one in getattr(where, attribute)]
         known = [one.value for one in facets(catalog, facet)] if wanted else []
         lower = {value.lower(): value for value in known}
         for value in wanted:

@@ -212,7 +212,7 @@ def test_faults_within_an_archive(indexed: Terminal, tmp_path: Path) -> None:
     for command, said in (
         (["search", "colour:red"], "colour"),
         (["search", "edema", "--like", "999"], "no film has this id"),
-        (["search", "edema", "--like", str(tmp_path / "missing.dcm")], "cannot be read"),
+        (["search", "edema", "--like", str(tmp_path / "missing.dcm")], "there is no such file"),
         (["label", str(tmp_path / "none.csv")], "none.csv"),
         (["evaluate", "--queries", "x", "--qrels", "y", "--gain", "huge"], "not a gain"),
     ):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from db.annotations import collect, put_labels, set_tags
 from db.archive import Archive
 from db.films import everyone
+from db.records import Label
 from tests.conftest import write_film
 from tests.indexer import dicom_files
 from tests.terminal import Terminal
@@ -149,6 +151,16 @@ def test_a_film_that_none_passes_is_told_what_there_is(terminal: Terminal, tiny:
     assert terminal.json("search", said.partition("Did you mean ")[2].partition("?")[0])["total"] == 1  # type: ignore[index, call-overload]
     said = " ".join(terminal("search", "label:xyz").split())
     assert 'There are: label:edema, label:"pleural effusion".' in said
+    catalog = Archive.open(terminal.archive).catalog
+    collect(catalog, "Second look", [1])
+    set_tags(catalog, 1, ["rare"])
+    put_labels(catalog, [(1, Label("oedema", 0.9, "probe"))])
+    said = " ".join(terminal("search", "collection:second tag:rares probe:edema>0.5").split())
+    assert 'No film has collection:second. Did you mean collection:"Second look"?' in said
+    assert "No film has tag:rares. Did you mean tag:rare?" in said
+    assert "No film has probe:edema. Did you mean probe:oedema?" in said
+    said = " ".join(terminal("search", "probe:oedema>0.95").split())
+    assert "No film has" not in said, "there are scores, but none as high"
     said = " ".join(terminal("search", "view:AP label:edema").split())
     assert "No film passes" in said
     assert "No film has" not in said, "each is there, but not together"

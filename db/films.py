@@ -144,8 +144,8 @@ def _others(catalog: Catalog, one: Film, column: str, value: str | None) -> list
 
 
 def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:
-    """How many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`), or each
-    `label`, `probe`, `tag` or `collection`."""
+    """How many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`), or
+    each `label`, `probe`, `tag` or `collection`."""
     within = film_ids(where or Filter())
     if name in _NAMED:
         counted = (

@@ -51,6 +51,7 @@ def measure(archive: Path, times: int) -> None:
         "filmroom --help": [*PROGRAM, "--help"],
         "filmroom status": [*PROGRAM, "status", *here],
         "filmroom search": [*PROGRAM, "search", "pleural effusion", *here],
+        "with a filter": [*PROGRAM, "search", "pleural effusion view:AP year:2005..", *here],
         **{f"import {name}": [sys.executable, "-c", f"import {name}"] for name in IMPORTS},
     }
     print(machine())

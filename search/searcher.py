@@ -24,7 +24,7 @@ from search.concepts import query_vector, unit
 from search.fusion import reciprocal_rank_fusion
 from search.query import Query, parse
 
-KEPT = 8
+KEPT_FILTERS = 8
 """Filters whose films are kept at hand: of a million, 8 MB each."""
 
 FUSED = 200
@@ -221,7 +221,7 @@ class Searcher:
         if where not in kept:
             found = films.select_ids(self.catalog, where)
             found.flags.writeable = False
-            kept = dict([*kept.items(), (where, found)][-KEPT:])
+            kept = dict([*kept.items(), (where, found)][-KEPT_FILTERS:])
             self._passed = changes, kept
         return kept[where]
 

@@ -76,16 +76,22 @@ else
 endif
 
 # What a query and the page import, as byte code: some systems are told to write none, and would compile at every start.
-COMPILE = $(BIN)/python -m compileall -q app.py cli.py assets db indexer search && \
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import alembic, streamlit.web.bootstrap, search.searcher, search.terminal, indexer.workers, indexer.dicom, faiss, onnxruntime, tokenizers"
+COMPILE = $(BIN)/python -m compileall -q __init__.py app.py cli.py assets db indexer search && \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import alembic, streamlit.web.bootstrap, filmroom.search.searcher, filmroom.search.cli.output, filmroom.indexer.decoding.workers, filmroom.indexer.decoding.dicom, faiss, onnxruntime, tokenizers"
 
-# An editable install: the checkout is the program.
+# An editable install: the checkout is the program. Links to its rooms in the environment make it the package `filmroom`
+# for Python, editors, mypy and pytest alike, whatever the folder of the checkout is called.
+ROOMS = __init__.py app.py cli.py py.typed assets db indexer search
+LINK = site="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/filmroom"; \
+	rm -rf "$$site"; mkdir -p "$$site"; for room in $(ROOMS); do ln -s "$(CURDIR)/$$room" "$$site/$$room"; done
+
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 ifdef UV
 	uv pip install -q -p $(BIN)/python -e .
 else
 	$(BIN)/python -m pip install -q -e .
 endif
+	$(LINK)
 	$(COMPILE)
 	touch $@
 
@@ -95,6 +101,7 @@ ifdef UV
 else
 	$(BIN)/python -m pip install -q -e '.[test]'
 endif
+	$(LINK)
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -2,8 +2,7 @@
 
 if __name__ == "__main__":  # the processes that decode films import their parent's main module, and need none of this
     import streamlit as st
+    from filmroom.search.ui import layout
 
-    from search.ui import frame
-
-    frame.dress()
-    st.navigation(frame.menu(), position="top").run()
+    layout.dress()
+    st.navigation(layout.menu(), position="top").run()

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand
-
-from db.errors import BadInput, FilmroomError
-from search import care_commands, finding_commands, measure_commands, model_commands
-from search.options import (
+from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.search.cli import evaluation, findings, maintenance, models
+from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
     ModelOption,
@@ -27,6 +25,7 @@ from search.options import (
     open_archive,
     print_json,
 )
+from typer.core import TyperCommand
 
 app = typer.Typer(
     name="filmroom",
@@ -112,11 +111,11 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Index folders or files: new films are embedded, known ones left alone."""
-    from indexer.limits import Limits
-    from indexer.pipeline import Options
-    from indexer.pipeline import index as run
-    from indexer.registry import DEFAULT_MODEL, add_model, load_towers
-    from search import terminal
+    from filmroom.indexer.decoding.limits import Limits
+    from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
+    from filmroom.indexer.pipeline import Options
+    from filmroom.indexer.pipeline import index as run
+    from filmroom.search.cli import output
 
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
@@ -132,16 +131,16 @@ def index(
         # Later searches name no folder: the archive must find its model again.
         add_model(model)
     kept = open_archive(archive, create=True)
-    with terminal.index_progress(quiet=as_json) as on_progress:
+    with output.index_progress(quiet=as_json) as on_progress:
         done = run(kept, paths, towers, options=options, on_progress=on_progress)
     if as_json:
         print_json(asdict(done.counts) | {"seconds": round(done.seconds, 3)})
     else:
-        terminal.print_summary(done, kept.folder)
+        output.print_summary(done, kept.folder)
     if done.stopped:
         sys.exit(130)
     if done.fruitless:
-        raise terminal.refusal(done, kept.folder)
+        raise output.refusal(done, kept.folder)
 
 
 class _Search(TyperCommand):
@@ -190,8 +189,8 @@ def search(
 ) -> None:
     """Find films: words, fields such as view:AP, -term, "report words"."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for one query: to start its threads takes longer than it all
-    from search import terminal
-    from search.searcher import Searcher
+    from filmroom.search.cli import output
+    from filmroom.search.searcher import Searcher
 
     if not query.strip() and not like and not unlike:
         raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
@@ -204,9 +203,9 @@ def search(
         query, like=named, unlike=unlike or [], k=k, offset=offset, per_study=per_study, hybrid=hybrid
     )
     if as_json:
-        print_json(terminal.results_json(found))
+        print_json(output.results_json(found))
     else:
-        terminal.print_results(found, searcher.archive.folder)
+        output.print_results(found, searcher.archive.folder)
 
 
 @app.command()
@@ -217,24 +216,23 @@ def label(
     as_json: JsonOption = False,
 ) -> None:
     """Give films labels from a table."""
-    from search import terminal
-    from search.importing import import_labels
+    from filmroom.search.cli import output
+    from filmroom.search.exchange.import_labels import import_labels
 
-    terminal.print_imported(
-        import_labels(open_archive(archive).catalog, table, source=source), "label", as_json=as_json
-    )
+    output.print_imported(import_labels(open_archive(archive).catalog, table, source=source), "label", as_json=as_json)
 
 
 @app.command()
 def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """What is in the archive, and what the last runs did."""
-    from search import overview, terminal
+    from filmroom.search import status as overview
+    from filmroom.search.cli import output
 
     found = overview.status(archive_folder(archive))
     if as_json:
         print_json(asdict(found))
     else:
-        terminal.print_status(found)
+        output.print_status(found)
 
 
 @app.command()
@@ -244,8 +242,9 @@ def rejected(
     as_json: JsonOption = False,
 ) -> None:
     """Files that could not be indexed: where, why, and what to do."""
-    from db import runs
-    from search import tables, terminal
+    from filmroom.db.writes import runs
+    from filmroom.search.cli import output
+    from filmroom.search.exchange import tables
 
     kept = open_archive(archive)
     files = runs.rejected(kept.catalog)
@@ -254,7 +253,7 @@ def rejected(
     elif as_json:
         print_json([asdict(one) for one in files])
     else:
-        terminal.print_rejected(files, kept.folder)
+        output.print_rejected(files, kept.folder)
 
 
 @app.command()
@@ -264,15 +263,15 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Compare catalog, vectors and index; exit code 1 where they disagree."""
-    from db import doctor as examiner
-    from search import terminal
+    from filmroom.db import doctor as examiner
+    from filmroom.search.cli import output
 
     kept = open_archive(archive)
     found = examiner.repair(kept) if repair else examiner.examine(kept)
     if as_json:
         print_json(asdict(found) | {"healthy": found.healthy})
     else:
-        terminal.print_examination(found)
+        output.print_examination(found)
     if not found.healthy:
         sys.exit(1)
 
@@ -295,13 +294,13 @@ def adapt(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on the films of an archive with their labels and reports. Run it again to go on after a kill."""
-    from indexer.adapt.archive import training_films
-    from indexer.adapt.run import adapt as run
-    from indexer.adapt.train import Loss, Options
-    from indexer.clip_towers import usable_device
-    from indexer.registry import checkpoint
-    from search import terminal
-    from search.query import parse
+    from filmroom.indexer.models.open_clip.towers import usable_device
+    from filmroom.indexer.models.registry import checkpoint
+    from filmroom.indexer.training.data.archive import training_films
+    from filmroom.indexer.training.run import adapt as run
+    from filmroom.indexer.training.train import Loss, Options
+    from filmroom.search.cli import output
+    from filmroom.search.query.parser import parse
 
     if loss not in tuple(Loss):
         raise BadInput("not a loss", where=loss, fix="Use siglip or clip.")
@@ -315,13 +314,13 @@ def adapt(
         seed=seed,
         device=usable_device(device),
     )
-    with terminal.adapt_progress(quiet=as_json) as (on_films, on_progress):
+    with output.adapt_progress(quiet=as_json) as (on_films, on_progress):
         films = training_films(kept, out / "work", where=parse(only).filter, progress=on_films)
         facts = run(films, source, out, options=options, progress=on_progress)
     if as_json:
         print_json({"model": facts.name, "folder": str(out), "films": len(films), "fingerprint": facts.fingerprint})
     else:
-        terminal.print_adapted(facts.name, out, len(films))
+        output.print_adapted(facts.name, out, len(films))
 
 
 @app.command()
@@ -332,15 +331,15 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Write a synthetic archive: chest phantoms as DICOM, with labels, reports, queries and judgements."""
-    from indexer.demo import write_demo
-    from search import terminal
+    from filmroom.indexer.phantom.demo_archive import write_demo
+    from filmroom.search.cli import output
 
-    with terminal.demo_progress(films, quiet=as_json) as on_progress:
+    with output.demo_progress(films, quiet=as_json) as on_progress:
         done = write_demo(folder, films=films, seed=seed, progress=on_progress)
     if as_json:
         print_json(asdict(done))
     else:
-        terminal.print_demo(folder, done)
+        output.print_demo(folder, done)
 
 
 @app.command()
@@ -350,7 +349,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
 ) -> None:
     """Open the reading room: a page in the browser, on this machine unless told otherwise."""
-    from search.ui.launch import command, is_loopback
+    from filmroom.search.ui.server.launch import command, is_loopback
 
     if not is_loopback(host):
         typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
@@ -372,10 +371,10 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-finding_commands.register(app)
-model_commands.register(app)
-care_commands.register(app)
-measure_commands.register(app)
+findings.register(app)
+models.register(app)
+maintenance.register(app)
+evaluation.register(app)
 
 if __name__ == "__main__":
     main()

@@ -13,17 +13,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from filmroom.indexer.decoding.burned_in_text import looks_written
+from filmroom.indexer.decoding.decode import decode
+from filmroom.indexer.phantom import (
+    render,
+    sample,
+)
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from indexer.burned_in import looks_written  # noqa: E402
-from indexer.decode import decode  # noqa: E402
-from indexer.phantom import render, sample  # noqa: E402
-
 Pixels = NDArray[np.float32]
+ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("DOE^JANE 03.04.1961", "PAT 12345678", "MUSTERMANN ERIKA", "ST ELSEWHERE 14:05", "AP PORTABLE", "SUPINE")
 HEIGHTS = (0.012, 0.016, 0.02, 0.03, 0.05, 0.08)
 INKS = {"white": (1.0, None), "light grey": (0.75, None), "black on white": (0.0, 1.0)}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from made import kept_archive, machine
 
-PROGRAM = [sys.executable, "-c", "import cli; cli.main()"]
+PROGRAM = [sys.executable, "-c", "from filmroom.cli import main; main()"]
 KEEPING = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # byte code, wherever the first call finds none
 IMPORTS = ("typer", "numpy", "sqlalchemy", "onnxruntime", "faiss", "streamlit", "torch")
 

@@ -18,27 +18,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from db.archive import Archive
-from indexer.pipeline import index
-from indexer.registry import load_towers
-from indexer.towers import Towers
-from search import probes
-from search.concepts import query_vector
-from search.contamination import contamination
-from search.evaluate import Evaluation, evaluate
-from search.grounding import Grounding, ground, read_boxes
-from search.heads import Kind
-from search.importing import import_labels
-from search.measuring import evaluate_questions
-from search.page import NOTICE, Table, markdown_table
-from search.public_sets import read_open_i
-from search.qrels import build_qrels, make_questions
-from search.query import parse
-from search.screening import Screening, screen
-from search.searcher import Searcher
-from search.statistics import Interval
-from search.trec import Question, read_qrels, read_queries
+from filmroom.db.archive import Archive
+from filmroom.indexer.models.base import Towers
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.pipeline import index
+from filmroom.search.classification import saved_probes
+from filmroom.search.classification.linear_probe import Kind
+from filmroom.search.classification.zero_shot_archive import Screening, screen
+from filmroom.search.evaluation.contamination import contamination
+from filmroom.search.evaluation.evaluator import evaluate_questions
+from filmroom.search.evaluation.grading import build_qrels, make_questions
+from filmroom.search.evaluation.grounding import Grounding, ground, read_boxes
+from filmroom.search.evaluation.metrics import Evaluation, evaluate
+from filmroom.search.evaluation.public_datasets import read_open_i
+from filmroom.search.evaluation.statistics import Interval
+from filmroom.search.evaluation.trec import Question, read_qrels, read_queries
+from filmroom.search.exchange.import_labels import import_labels
+from filmroom.search.query.embedding import query_vector
+from filmroom.search.query.parser import parse
+from filmroom.search.report_document import NOTICE, Table, markdown_table
+from filmroom.search.searcher import Searcher
 
 MEASURES = ("nDCG@5", "nDCG@10", "P@5", "AP", "Judged@5")
 REPORTS = 600
@@ -175,9 +174,9 @@ def _zero_shot(found: Screening) -> list[str]:
 
 
 def _probes(searcher: Searcher, table: Path) -> list[str]:
-    labelled = probes.labels_of_table(searcher.archive, table)
+    labelled = saved_probes.labels_of_table(searcher.archive, table)
     often = [name for name, films in labelled.values.items() if sum(films.values()) >= FEWEST]
-    found = probes.learn(searcher, labelled, sorted(often))
+    found = saved_probes.learn(searcher, labelled, sorted(often))
     rows = []
     for report in found.reports:
         for kind in Kind:

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.phantom import Phantom, describe, render, sample
+from filmroom.indexer.phantom.judge import grade, read_queries
+from filmroom.indexer.training.ranking import ndcg
 from model_card import FIRST_PHANTOM, phantom_vectors, text_scores
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-
-from indexer.adapt.ranking import ndcg
-from indexer.onnx_towers import OnnxTowers
-from indexer.phantom import Phantom, describe, render, sample
-from indexer.phantom.judge import grade, read_queries
 
 _FILM, _GAP, _TEXT, _HEAD = 190, 8, 34, 30
 _COLOURS = ("#d04a3c", "#d9a441", "#4caf6d")

@@ -21,19 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.reads import spaces
+from filmroom.db.records import Space
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.pipeline import index
+from filmroom.indexer.sources.folder import list_folder
+from filmroom.search.status import status
 from made import kept_archive, machine, made_archive, made_queries, median_ms
 from numpy.typing import NDArray
 from PIL import Image
-
-from db import spaces
-from db.archive import Archive
-from db.records import Space
-from db.vectors import VectorIndex
-from indexer.pipeline import index
-from indexer.preprocess import Preprocess
-from indexer.registry import load_towers
-from indexer.sources import list_folder
-from search.overview import status
 
 SPACE = load_towers().space
 SMALL = Preprocess(32, (0.5,), (0.5,))
@@ -87,7 +86,15 @@ def grown(size: int, folder: Path, films: Path, alone: float) -> dict[str, float
 
 
 def ask(archive: Path) -> None:
-    command = [sys.executable, "-c", "import cli; cli.main()", "search", "pleural effusion", "--archive", str(archive)]
+    command = [
+        sys.executable,
+        "-c",
+        "from filmroom.cli import main; main()",
+        "search",
+        "pleural effusion",
+        "--archive",
+        str(archive),
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -23,18 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.indexer.decoding.workers import process, usable_cpus
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.phantom import render, sample
+from filmroom.indexer.phantom.dicom import Syntax, write_dicom
+from filmroom.indexer.pipeline import BATCH, index
+from filmroom.indexer.sources.folder import list_folder
 from made import checkpoint, machine, whole
 from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import UID
-
-from db.archive import Archive
-from indexer.phantom import render, sample
-from indexer.phantom.dicom import Syntax, write_dicom
-from indexer.pipeline import BATCH, index
-from indexer.registry import load_towers
-from indexer.sources import list_folder
-from indexer.workers import process, usable_cpus
 
 SYNTAXES = {"raw": Syntax.EXPLICIT, "jpeg-ls": Syntax.JPEG_LS, "jpeg-lossless": Syntax.JPEG_LOSSLESS,
             "jpeg-2000": Syntax.JPEG_2000, "rle": Syntax.RLE}  # fmt: skip

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.search.evaluation.statistics import Interval, auc_interval
 from numpy.typing import NDArray
-
-from indexer.onnx_towers import OnnxTowers
-from search.statistics import Interval, auc_interval
 
 F32 = NDArray[np.float32]
 # MeSH heading, the words a person types, and the stem by which a report names it.

@@ -19,13 +19,12 @@ from typing import Any
 
 import faiss
 import numpy as np
+from filmroom.db.reads import films, spaces
+from filmroom.db.records import Filter, Range
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.indexer.models.registry import load_towers
+from filmroom.search.query.parser import parse
 from made import kept_archive, machine, made_queries, median_ms
-
-from db import films, spaces
-from db.records import Filter, Range
-from db.vectors import VectorIndex
-from indexer.registry import load_towers
-from search.query import parse
 
 FILTERS = {"50 %": Filter(sexes=("F",)), "5 %": Filter(year=Range(2003, 2003)), "0.1 %": Filter(studies=())}
 

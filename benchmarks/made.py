@@ -15,14 +15,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from filmroom.db import schema
+from filmroom.db.archive import Archive
+from filmroom.db.catalog import learn_sizes
+from filmroom.db.reads import spaces
+from filmroom.db.records import Space
+from filmroom.db.vector_index.index import VectorIndex
 from numpy.typing import NDArray
 from sqlalchemy import insert
-
-from db import schema, spaces
-from db.archive import Archive
-from db.catalog import learn_sizes
-from db.records import Space
-from db.vectors import VectorIndex
 
 BLOCK = 20_000
 
@@ -94,7 +94,7 @@ def made_archive(
 def kept_archive(folder: Path, count: int, dim: int, per_film: int) -> Archive:
     """One of `count` films with its snapshot, below `folder`; the one that is there already where there is one. In the
     space of the bundled model, where that has vectors of this kind."""
-    from indexer.registry import load_towers
+    from filmroom.indexer.models.registry import load_towers
 
     place = folder / f"{count}-films-{per_film}x{dim}"
     with whole(place) as aside:
@@ -150,6 +150,6 @@ def machine() -> str:
     if told.is_file():
         lines = told.read_text().splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    from indexer.workers import usable_cpus
+    from filmroom.indexer.decoding.workers import usable_cpus
 
     return f"{usable_cpus()} processors ({name}), Python {platform.python_version()}"

@@ -17,18 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filmroom.db.records import Tags
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.phantom import Phantom, render, sample
+from filmroom.indexer.phantom.judge import grade, read_queries
+from filmroom.indexer.training.ranking import ndcg
+from filmroom.search.evaluation.statistics import auc_interval, bootstrap_mean
+from filmroom.search.query.embedding import query_vector
+from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
 from PIL import Image
-
-from db.records import Tags
-from indexer.adapt.ranking import ndcg
-from indexer.onnx_towers import OnnxTowers
-from indexer.phantom import Phantom, render, sample
-from indexer.phantom.judge import grade, read_queries
-from indexer.radiograph import Radiograph
-from search.concepts import query_vector
-from search.query import parse
-from search.statistics import auc_interval, bootstrap_mean
 
 F32 = NDArray[np.float32]
 FIRST_PHANTOM = 900000
@@ -176,8 +175,7 @@ def print_probe(data: Path, dev: Dev) -> None:
     """A ridge probe for each label on frozen ImageNet features (mean pooled) of the NIH train films."""
     import open_clip
     import torch
-
-    from indexer.adapt.bundled import NIH, PREPROCESS, config, nih_films, start_image_tower
+    from filmroom.indexer.training.bundled import NIH, PREPROCESS, config, nih_films, start_image_tower
 
     visual: Any = open_clip.CLIP(**config(100)).visual.eval()
     start_image_tower(visual)

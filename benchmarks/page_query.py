@@ -24,10 +24,11 @@ from sqlalchemy import delete, insert
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from filmroom.db import schema  # noqa: E402
+from filmroom.indexer.models import registry  # noqa: E402
+
 from benchmarks.made import made_archive  # noqa: E402
-from db import schema  # noqa: E402
 from docs.screenshots import chromium, served  # noqa: E402
-from indexer import registry  # noqa: E402
 
 FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "nodule", "hiatal hernia", "pacemaker")
 WORDS = tuple(f"{size} {finding}" for size in ("small", "large", "no", "left") for finding in FINDINGS)

@@ -103,7 +103,7 @@ def main() -> None:
 def measure(name: str, folder: Path, count: int, *, kept: Path, there: Path, peers: list[Path]) -> None:
     weights = kept / "random.pt"
     if name == "filmroom":
-        program = [sys.executable, "-c", "import cli; cli.main()", "index", str(folder)]
+        program = [sys.executable, "-c", "from filmroom.cli import main; main()", "index", str(folder)]
         wanted = [
             "--archive",
             str(there / f"archive-{folder.name}"),
@@ -112,7 +112,9 @@ def measure(name: str, folder: Path, count: int, *, kept: Path, there: Path, pee
             "--weights",
             str(weights),
         ]
-        home = {"XDG_CACHE_HOME": str(there / "cache"), "PYTHONPATH": str(Path(__file__).parents[1])}
+        home = {
+            "XDG_CACHE_HOME": str(there / "cache"),
+        }
         run(name, [*program, *wanted], count, **home)
     elif name == "clip-retrieval":
         run(

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
-from indexer.phantom import render, sample
+from filmroom.indexer.phantom import render, sample
 
 
 def draw(seed: int, *, size: int) -> float:

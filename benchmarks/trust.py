@@ -17,8 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from indexer.sources import Failure, Listed, list_folder  # noqa: E402
-from indexer.workers import process  # noqa: E402
+from filmroom.indexer.decoding.workers import process  # noqa: E402
+from filmroom.indexer.sources.folder import Failure, Listed, list_folder  # noqa: E402
+
 from tests.indexer.deeds import halve  # noqa: E402
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp  # noqa: E402
 from tests.indexer.hostile_files import BOMBS, DICOM, INDEXED, PICTURES, Hostile, make, saved  # noqa: E402

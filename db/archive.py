@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.errors import ArchiveBusy, BadInput, NotFound
+from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
 
 if TYPE_CHECKING:
-    from db.catalog import Catalog
+    from filmroom.db.catalog import Catalog
 
 
 LOG = "index.log"
@@ -29,7 +29,7 @@ class Archive:
     @classmethod
     def open(cls, folder: Path) -> Archive:
         """An archive that is there. Raises NotFound where it is not."""
-        from db.catalog import Catalog
+        from filmroom.db.catalog import Catalog
 
         return cls(folder, Catalog.open(catalog_file(folder)))
 
@@ -44,7 +44,7 @@ class Archive:
                 where=folder,
                 fix="Name another with --archive.",
             ) from error
-        from db.catalog import Catalog
+        from filmroom.db.catalog import Catalog
 
         return cls(folder, Catalog.open(folder / "catalog.sqlite"))
 

@@ -12,9 +12,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from db import catalog, doctor
-from db.archive import Archive
-from db.errors import ArchiveDamaged, BadInput
+from filmroom.db import catalog, doctor
+from filmroom.db.archive import Archive
+from filmroom.db.errors import ArchiveDamaged, BadInput
 
 _CATALOG, _KEY = "catalog.sqlite", "patient.key"
 

@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.errors import ArchiveBusy, ArchiveDamaged, FilmroomError
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, FilmroomError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 HEAD = "0004"
-"""The Alembic revision that the tables of `db.schema` stand for; a test holds them equal to the migrations."""
+"""The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 BUSY_SECONDS = 15
 
@@ -58,7 +58,7 @@ class Catalog:
 
     @cached_property
     def engine(self) -> Engine:
-        from db.engine import connect
+        from filmroom.db.engine import connect
 
         return connect(self.path)
 
@@ -138,12 +138,12 @@ def _ensure_schema(catalog: Catalog) -> None:
     if found == HEAD:
         return
     if found is None:
-        from db.engine import make_tables
+        from filmroom.db.engine import make_tables
 
         with catalog.write() as connection:
             make_tables(connection)
         return
-    from db.migrate import bring_up
+    from filmroom.db.migrate import bring_up
 
     with catalog._speaking():
         bring_up(catalog)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.reads import films, spaces
+from filmroom.db.reads.spaces import StoredSpace
+from filmroom.db.records import Outcome, State
+from filmroom.db.schema import embedding, file, film, space, thumbnail
+from filmroom.db.vector_index import snapshot
+from filmroom.db.vector_index.index import VectorIndex
 from sqlalchemy import and_, exists, func, select
-
-from db import films, snapshot, spaces
-from db.archive import Archive
-from db.records import Outcome, State
-from db.schema import embedding, file, film, space, thumbnail
-from db.spaces import StoredSpace
-from db.vectors import VectorIndex
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from filmroom.db import schema
+from filmroom.db.catalog import BUSY_SECONDS, HEAD, SETTINGS
 from sqlalchemy import Connection, Engine, create_engine, event
-
-from db import schema
-from db.catalog import BUSY_SECONDS, HEAD, SETTINGS
 
 
 def connect(path: Path) -> Engine:

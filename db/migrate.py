@@ -10,10 +10,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
-
-from db import catalog as catalogs
-from db.catalog import Catalog
-from db.errors import ArchiveBusy, ArchiveDamaged
+from filmroom.db import catalog as catalogs
+from filmroom.db.catalog import Catalog
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
 
 
 def config() -> Config:

@@ -1,4 +1,5 @@
-"""The tables of the catalog (SQLAlchemy Core: rows become the frozen records of `db.records`, never live objects).
+"""The tables of the catalog (SQLAlchemy Core: rows become the frozen records of `filmroom.db.records`, never live
+objects).
 
 A file is what a source lists; a film is one image and frame of it. Every file has exactly one outcome. Films are known
 by `identity` (SOP Instance UID and frame for DICOM, content hash and frame otherwise), so a file that moves is the
@@ -294,7 +295,7 @@ measured = Table(
     Column("measured_at", Integer, nullable=False),
 )
 
-# What must not come back: keyed hashes (`db.forget`), so that remembering keeps nothing of the film.
+# What must not come back: keyed hashes (`filmroom.db.erasure.forget`), so that remembering keeps nothing of the film.
 forgotten = Table("forgotten", metadata, Column("mark", String, primary_key=True))
 
 FTS_STATEMENTS = (

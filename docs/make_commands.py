@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 HEAD = """# Commands
 
 Every command takes `--archive DIR` (else `FILMROOM_ARCHIVE`, else your data folder), and `--json` for scripts.
@@ -21,8 +18,7 @@ def commands_page() -> str:
     os.environ.pop("FILMROOM_ARCHIVE", None)
     os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "100"
     import typer
-
-    import cli
+    from filmroom import cli
 
     program = typer.main.get_command(cli.app)
     parts = [HEAD]

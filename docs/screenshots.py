@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search.ui.launch import command  # noqa: E402
+from filmroom.search.ui.server.launch import command  # noqa: E402
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUERY = "pleural effusion view:PA"
@@ -71,7 +71,7 @@ PAGES: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
     ("zero-shot", "/zeroshot?finding=pleural+effusion", nothing),
     ("evaluate", "/evaluate", nothing),
     ("judge", f"/judge?judged={QUERY.replace(' ', '+')}", name_judge),
-    ("map", "/atlas", drag_region),
+    ("map", "/map", drag_region),
     ("collections", "/collections", nothing),
     ("archive", "/archive", nothing),
 )

@@ -15,24 +15,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-
-from db import ingest, listing, nameless, runs, snapshot, spaces
-from db.archive import Archive
-from db.catalog import get_meta, learn_sizes, set_meta
-from db.chunks import chunked
-from db.errors import BadInput, FilmroomError, NotFound, Rejected
-from db.listing import Scope, Seen
-from db.nameless import Places
-from db.records import Counts, Outcome, RunState
-from db.vectors import VectorIndex
-from indexer.limits import Limits
-from indexer.model_folder import sha256 as hash_file
-from indexer.preprocess import Preprocess
-from indexer.refusals import Refusal
-from indexer.remembered import turned_away
-from indexer.sources import Failure, Listed, list_folder
-from indexer.towers import Towers
-from indexer.workers import Processed, process
+from filmroom.db.archive import Archive
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import get_meta, learn_sizes, set_meta
+from filmroom.db.erasure import path_pseudonyms
+from filmroom.db.erasure.path_pseudonyms import Places
+from filmroom.db.errors import BadInput, FilmroomError, NotFound, Rejected
+from filmroom.db.reads import spaces
+from filmroom.db.records import Counts, Outcome, RunState
+from filmroom.db.vector_index import snapshot
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.writes import file_diff, ingest, runs
+from filmroom.db.writes.file_diff import Scope, Seen
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.decoding.workers import Processed, process
+from filmroom.indexer.forgotten import turned_away
+from filmroom.indexer.models.base import Towers
+from filmroom.indexer.models.model_folder import sha256 as hash_file
+from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.sources.folder import Failure, Listed, list_folder
 
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
@@ -142,14 +144,14 @@ class _Run:
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
     def take(self, path: Path) -> None:
-        scope = listing.open_scope(self._catalog, path)
+        scope = file_diff.open_scope(self._catalog, path)
         self._scopes.append(scope)
-        nameless.vacate(self._catalog, scope, nameless.named(self._catalog, scope, reason=_FORGOTTEN))
+        path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, reason=_FORGOTTEN))
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
-        self._places = nameless.places(self._catalog, self._archive.patient_key(), scope)
+        self._places = path_pseudonyms.places(self._catalog, self._archive.patient_key(), scope)
         shown: dict[str, str] = {}
-        compared = listing.compare(
+        compared = file_diff.compare(
             self._catalog,
             scope,
             _as_stored(_listed(scope, path, self._archive.folder, failed, unreadable), self._places, shown),
@@ -165,12 +167,12 @@ class _Run:
             rejected=compared.rejected,
         )
         again = {seen.path for seen in compared.work} & shown.keys()
-        nameless.vacate(self._catalog, scope, again)
+        path_pseudonyms.vacate(self._catalog, scope, again)
         self._forgotten |= {(str(scope.root), stored) for stored in shown.keys() - again}
         work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
         self._reject(scope, [seen for seen in work if seen.path in failed], failed)
         self._embed(scope, [seen for seen in work if seen.path not in failed])
-        self._count(gone=listing.finish(self._catalog, scope))
+        self._count(gone=file_diff.finish(self._catalog, scope))
 
     def save_index(self) -> None:
         held = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
@@ -271,7 +273,7 @@ class _Run:
     def _commit(self, scope: Scope, results: Sequence[ingest.Result]) -> None:
         if not results:
             return
-        nameless.vacate(self._catalog, scope, [one.seen.path for one in results if self._is_forgotten(one)])
+        path_pseudonyms.vacate(self._catalog, scope, [one.seen.path for one in results if self._is_forgotten(one)])
         results = [self._nameless(scope, one) if self._is_forgotten(one) else one for one in results]
         tally = Counter(ingest.commit(self._catalog, scope, self._space_id, results))
         self._count(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.models.base import Towers
 from numpy.typing import NDArray
 from PIL import Image
-
-from indexer.radiograph import Radiograph
-from indexer.towers import Towers
 
 SIDE = 384
 """The longer side of the map: smooth on a screen, small on the way there."""

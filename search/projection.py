@@ -10,9 +10,8 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 
 import numpy as np
+from filmroom.db.errors import BadInput, MissingExtra
 from numpy.typing import NDArray
-
-from db.errors import BadInput, MissingExtra
 
 MOST = 20_000
 """Films on a map; of a larger archive an even share, always the same."""

@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, NotFound, Rejected
+from filmroom.db.reads import films, fulltext
+from filmroom.db.reads.spaces import StoredSpace
+from filmroom.db.records import Film, Filter
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.indexer.models.base import Towers, no_text
+from filmroom.search.fusion import reciprocal_rank_fusion
+from filmroom.search.query.embedding import query_vector, unit
+from filmroom.search.query.parser import Query, parse
+from filmroom.search.query.suggestions import advice
+from filmroom.search.space_selection import choose, with_text
 from numpy.typing import NDArray
-
-from db import films, fulltext
-from db.archive import Archive
-from db.errors import BadInput, NotFound, Rejected
-from db.records import Film, Filter
-from db.spaces import StoredSpace
-from db.vectors import VectorIndex
-from indexer.towers import Towers, no_text
-from search.advice import advice
-from search.choosing import choose, with_text
-from search.concepts import query_vector, unit
-from search.fusion import reciprocal_rank_fusion
-from search.query import Query, parse
 
 KEPT_FILTERS = 8
 """Filters whose films are kept at hand: of a million, 8 MB each."""
@@ -190,7 +189,7 @@ class Searcher:
 
     def _film_vector(self, one: int | Path) -> NDArray[np.float32]:
         if isinstance(one, Path):
-            from indexer.workers import process_file  # brings the decoders with it
+            from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
             try:
                 done = process_file(one, prepare=self.towers.preprocess.shrink)
@@ -234,7 +233,7 @@ class Searcher:
         ids = films.select_ids(self.catalog, Filter()) if within is None else within
         if not where.scores:
             return [(film_id, math.nan) for film_id in ids.tolist()]
-        from db.annotations import label_values  # brings SQLAlchemy with it
+        from filmroom.db.writes.annotations import label_values  # brings SQLAlchemy with it
 
         said = label_values(self.catalog, sources=["probe"]).get(where.scores[0].name.lower(), {})
         return sorted(((film_id, said[film_id]) for film_id in ids.tolist()), key=lambda pair: (-pair[1], pair[0]))

@@ -25,19 +25,20 @@ from typing import Any
 
 import numpy as np
 import onnxruntime  # noqa: F401  (for the children)
+from filmroom.db import doctor
+from filmroom.db.archive import Archive
+from filmroom.db.catalog import Catalog
+from filmroom.db.errors import ArchiveBusy, FilmroomError, Rejected
+from filmroom.db.records import State
+from filmroom.db.schema import embedding, film
+from filmroom.indexer import pipeline
+from filmroom.indexer.decoding import workers
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.sources.folder import Failure
+from filmroom.search.searcher import Searcher
 from PIL import Image
 from sqlalchemy import Connection, select
 
-from db import doctor
-from db.archive import Archive
-from db.catalog import Catalog
-from db.errors import ArchiveBusy, FilmroomError, Rejected
-from db.records import State
-from db.schema import embedding, film
-from indexer import pipeline, workers
-from indexer.registry import load_towers
-from indexer.sources import Failure
-from search.searcher import Searcher
 from tests.tiny_model import make_model
 
 SIDE, SHADE = 40, 8

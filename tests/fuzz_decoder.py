@@ -20,14 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 with atheris.instrument_imports(include=["indexer", "pydicom", "PIL"]):
+    import filmroom.indexer.decoding.dicom  # (imported late otherwise, and not followed)
+    import filmroom.indexer.decoding.raster  # noqa: F401
     import numpy as np
-
-    import indexer.dicom  # (imported late otherwise, and not followed)
-    import indexer.pictures  # noqa: F401
-    from db.errors import Rejected
-    from indexer.burned_in import looks_written
-    from indexer.decode import decode_bytes
-    from indexer.limits import Limits
+    from filmroom.db.errors import Rejected
+    from filmroom.indexer.decoding.burned_in_text import looks_written
+    from filmroom.indexer.decoding.decode import decode_bytes
+    from filmroom.indexer.decoding.limits import Limits
 
 LIMITS = Limits(max_pixels=1_000_000, max_frames=8, max_bytes=1 << 20)
 

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-import cli
+from filmroom import cli
 
 
 class Terminal:

@@ -14,15 +14,15 @@ from urllib.parse import quote
 
 import pydicom
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.reads import films as catalog_films
+from filmroom.search.exchange import export
 from PIL import Image, PngImagePlugin
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from db import films as catalog_films
-from db.archive import Archive
-from search import export
 from tests.indexer import dicom_files
 from tests.terminal import Terminal
 
@@ -116,13 +116,13 @@ def everything_in(*folders: Path) -> bytes:
 def pages(archive: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """All that the pages of the reading room hand to a browser."""
     import streamlit
+    from filmroom.search.ui import layout
 
-    from search.ui import frame
     from tests.pages import opened
     from tests.ui.test_pages import PAGES
 
     monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive)])
-    frame.archive_folder.cache_clear()
+    layout.archive_folder.cache_clear()
     streamlit.cache_resource.clear()
     streamlit.cache_data.clear()
 

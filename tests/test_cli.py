@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.records import Filter
+from filmroom.db.vector_index import snapshot
+from filmroom.db.writes.annotations import set_tags
+from filmroom.search.searcher import Searcher
 
-from db import snapshot
-from db.annotations import set_tags
-from db.archive import Archive
-from db.records import Filter
-from search.searcher import Searcher
 from tests.terminal import Terminal
 
 Films = Callable[..., Path]
@@ -233,8 +233,8 @@ def test_a_damaged_catalog_is_said_in_one_line(indexed: Terminal) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nsys.argv = ['filmroom', '--help']\nimport cli\n"
-        "try: cli.main()\nexcept SystemExit: pass\n"
+        "import sys\nsys.argv = ['filmroom', '--help']\nfrom filmroom.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'open_clip', 'faiss', 'streamlit', 'pydicom', 'onnxruntime', 'sqlalchemy', 'numpy'}\n"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
@@ -246,7 +246,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_a_search_imports_nothing_heavy(indexed: Terminal, tiny: Path, query: str) -> None:
     code = (
         f"import sys\nsys.argv = ['filmroom', 'search', {query!r}, '--hybrid', '--model', {str(tiny)!r}]\n"
-        "import cli\ncli.main()\n"
+        "from filmroom.cli import main\nmain()\n"
         "heavy = {'torch', 'open_clip', 'streamlit', 'pydicom', 'alembic', 'sqlalchemy', 'faiss'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
@@ -268,7 +268,9 @@ def test_an_open_archive_sees_what_is_written_meanwhile(indexed: Terminal) -> No
 def test_the_films_of_eight_filters_are_read_once(indexed: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     searcher = Searcher.open(indexed.archive)
     read: list[Filter] = []
-    monkeypatch.setattr("db.films.select_ids", lambda _catalog, where: read.append(where) or np.array([1]))
+    monkeypatch.setattr(
+        "filmroom.db.reads.films.select_ids", lambda _catalog, where: read.append(where) or np.array([1])
+    )
     for year in [*range(2001, 2009), *range(2001, 2010), *range(2002, 2009)]:
         assert searcher.search(f"edema year:{year}").total == 1
     assert [one.year.low for one in read] == list(range(2001, 2010))

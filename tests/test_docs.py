@@ -28,21 +28,21 @@ def test_the_page_of_commands_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_field_of_the_query_language_is_documented() -> None:
-    from search.query import FIELDS
+    from filmroom.search.query.parser import FIELDS
 
     page = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
     assert [name for name in FIELDS if f"`{name}:" not in page and f"{name}:" not in page] == []
 
 
 def test_every_reason_for_rejection_is_documented() -> None:
-    from indexer.refusals import Refusal
+    from filmroom.indexer.decoding.rejections import Refusal
 
     page = (ROOT / "docs" / "indexing.md").read_text(encoding="utf-8")
     assert [one.value[0] for one in Refusal if one.value[0] not in page] == []
 
 
 def test_every_kept_tag_is_documented() -> None:
-    from db.records import Tags
+    from filmroom.db.records import Tags
 
     page = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
     assert [name for name in Tags.__dataclass_fields__ if f"`{name}`" not in page] == []

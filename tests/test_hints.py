@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.reads.films import everyone
+from filmroom.db.records import Label
+from filmroom.db.writes.annotations import collect, put_labels, set_tags
 
-from db.annotations import collect, put_labels, set_tags
-from db.archive import Archive
-from db.films import everyone
-from db.records import Label
 from tests.conftest import write_film
 from tests.indexer import dicom_files
 from tests.terminal import Terminal
@@ -196,7 +196,7 @@ def test_a_full_disk_is_said_so_whatever_met_it(indexed: Terminal, monkeypatch: 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "Musterfrau.dcm")
 
-    monkeypatch.setattr("db.runs.rejected", full)
+    monkeypatch.setattr("filmroom.db.writes.runs.rejected", full)
     indexed("rejected")
     assert indexed.code == 1
     assert "the disk is full. Make room" in indexed.err

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.search.evaluation.trec import read_qrels, read_queries
 
-from search.trec import read_qrels, read_queries
 from tests.conftest import write_film
 from tests.indexer import dicom_files
 from tests.measure_helpers import COUNT, as_json, labels, said

@@ -10,11 +10,10 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from filmroom.indexer.models.model_folder import IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, write_facts
+from filmroom.indexer.models.preprocess import Preprocess
 from onnx import TensorProto, helper, numpy_helper, save
 from tokenizers import Tokenizer, models, pre_tokenizers
-
-from indexer.model_folder import IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, write_facts
-from indexer.preprocess import Preprocess
 
 SIZE, DIM, WORDS = 32, 16, 512
 

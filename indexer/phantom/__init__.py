@@ -4,13 +4,13 @@
     pixels = render(phantom, 384)
     write_dicom(phantom, path)
 
-`write_dicom` lives in `indexer.phantom.dicom`, so that drawing does not import pydicom.
+`write_dicom` lives in `filmroom.filmroom.indexer.phantom.dicom`, so that drawing does not import pydicom.
 """
 
-from indexer.phantom.render import render
-from indexer.phantom.sampling import sample, sample_body, sample_finding
-from indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, Sex, Side, Technique, View
-from indexer.phantom.words import Described, describe, phrase, report
+from filmroom.indexer.phantom.rendering.render import render
+from filmroom.indexer.phantom.sampling import sample, sample_body, sample_finding
+from filmroom.indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, Sex, Side, Technique, View
+from filmroom.indexer.phantom.words import Described, describe, phrase, report
 
 __all__ = [
     "Body",

@@ -8,6 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from filmroom.db.errors import FilmroomError
+from filmroom.indexer.phantom.rendering.camera import F32
+from filmroom.indexer.phantom.rendering.render import render
+from filmroom.indexer.phantom.spec import Phantom, View
+from filmroom.indexer.phantom.words import SYNTHETIC, describe
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -23,12 +28,6 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
-
-from db.errors import FilmroomError
-from indexer.phantom.camera import F32
-from indexer.phantom.render import render
-from indexer.phantom.spec import Phantom, View
-from indexer.phantom.words import SYNTHETIC, describe
 
 
 class Syntax(Enum):

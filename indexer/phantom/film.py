@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from filmroom.indexer.phantom.rendering.camera import F32, f32
+from filmroom.indexer.phantom.rendering.splat import catmull_rom
+from filmroom.indexer.phantom.spec import Phantom, Side, View
 from PIL import Image, ImageDraw, ImageFont
-
-from indexer.phantom.camera import F32, f32
-from indexer.phantom.spec import Phantom, Side, View
-from indexer.phantom.splat import catmull_rom
 
 _MU = 0.0178  # per mm of water: about 120 kVp, hardened by the patient
 

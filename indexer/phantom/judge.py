@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from db.errors import BadInput
-from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side, View
+from filmroom.assets import ASSETS
+from filmroom.db.errors import BadInput
+from filmroom.indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side, View
 
-QUERIES = Path(__file__).parents[2] / "assets" / "queries" / "phantom.tsv"
+QUERIES = ASSETS / "queries" / "phantom.tsv"
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-
-from indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, Sex, Side, Technique, View
+from filmroom.indexer.phantom.spec import Body, Finding, Kind, Phantom, Place, Severity, Sex, Side, Technique, View
 
 _VIEWS = ((View.PA, 0.46), (View.AP, 0.22), (View.AP_SUPINE, 0.20), (View.LATERAL, 0.12))
 _ONE_SIDE = (Side.LEFT, Side.RIGHT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side, View
+from filmroom.indexer.phantom.spec import Finding, Kind, Phantom, Place, Severity, Side, View
 
 SYNTHETIC = "SYNTHETIC PHANTOM - not a patient"
 _NAMES = {

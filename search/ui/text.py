@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from db.records import Film, Tags
+from filmroom.db.records import Film, Tags
 
 NOTICE = "Research use only, not for diagnosis"
 NORMAL = ("no finding", "normal")

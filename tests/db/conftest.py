@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.records import Label
+from filmroom.db.writes import annotations as say
+from filmroom.db.writes import findings
+from filmroom.indexer.models.registry import add_model, load_towers
+from filmroom.indexer.pipeline import Options, index
 
-from db import annotations as say
-from db import findings
-from db.archive import Archive
-from db.records import Label
-from indexer.pipeline import Options, index
-from indexer.registry import add_model, load_towers
 from tests.db.patients import of, write_films
 from tests.terminal import Terminal
 

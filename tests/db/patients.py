@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.reads import films as catalog_films
+from filmroom.db.reads import spaces
+from filmroom.db.records import Film
 
-from db import films as catalog_films
-from db import spaces
-from db.archive import Archive
-from db.records import Film
 from tests.indexer import dicom_files
 
 LETTERS = ("Anna", "Berta", "Clara")

@@ -12,11 +12,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.backup import backup, restore
+from filmroom.db.doctor import examine
+from filmroom.db.errors import BadInput
 
-from db.archive import Archive
-from db.backup import backup, restore
-from db.doctor import examine
-from db.errors import BadInput
 from tests.conftest import write_film
 from tests.terminal import Terminal
 
@@ -81,8 +81,8 @@ def test_only_its_owner_may_read_a_backup_and_what_comes_of_it(indexed: Terminal
 def test_a_backup_while_films_are_added_is_of_one_instant(
     indexed: Terminal, films: Films, tiny: Path, tmp_path: Path
 ) -> None:
-    from indexer.pipeline import index
-    from indexer.registry import load_towers
+    from filmroom.indexer.models.registry import load_towers
+    from filmroom.indexer.pipeline import index
 
     archive = Archive.open(indexed.archive)
     for number in range(40):

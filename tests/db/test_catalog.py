@@ -7,13 +7,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from filmroom.db import schema
+from filmroom.db.archive import Archive
+from filmroom.db.catalog import Catalog, backup
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, NotFound
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
-
-from db import schema
-from db.archive import Archive
-from db.catalog import Catalog, backup
-from db.errors import ArchiveBusy, ArchiveDamaged, NotFound
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db import catalog, doctor
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
+from filmroom.db.reads import films
+from filmroom.db.vector_index import snapshot
+from filmroom.db.vector_index.index import VectorIndex
 
-from db import catalog, doctor, films, snapshot
-from db.errors import ArchiveBusy, ArchiveDamaged
-from db.vectors import VectorIndex
 from tests.db.test_vectors import Bench, make_bench
 
 

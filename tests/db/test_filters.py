@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db import schema
+from filmroom.db.catalog import Catalog
+from filmroom.db.reads import films, fulltext
+from filmroom.db.records import Filter, Range, ScoreFilter
 from sqlalchemy import insert
-
-from db import films, fulltext, schema
-from db.catalog import Catalog
-from db.records import Filter, Range, ScoreFilter
 
 STRANGE = b"ward \xff.dcm".decode("utf-8", "surrogateescape")
 

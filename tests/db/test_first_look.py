@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.catalog import touch_generation
+from filmroom.db.reads.summary import glance
+from filmroom.db.records import State
+from filmroom.db.schema import embedding, film
+from filmroom.db.vector_index import index as vectors
+from filmroom.db.vector_index import ivf, snapshot
 from sqlalchemy import insert, update
 
-from db import approximate, snapshot, vectors
-from db.catalog import touch_generation
-from db.glance import glance
-from db.records import State
-from db.schema import embedding, film
 from tests.db.vector_bench import DIM, Bench, make_bench, unit
 
 
@@ -39,12 +40,12 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which every archive is large and every exact scan slow."""
     monkeypatch.setattr(vectors, "LARGE", 0)
     monkeypatch.setattr(vectors, "SLOW_MS", 0.0)
-    monkeypatch.setattr(approximate, "_exact_ms", lambda *_: 1e6)
+    monkeypatch.setattr(ivf, "_exact_ms", lambda *_: 1e6)
 
 
 @pytest.mark.usefixtures("slow")
 def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: Bench) -> None:
-    approximate.remove(crowd.archive.vectors, crowd.space_id)
+    ivf.remove(crowd.archive.vectors, crowd.space_id)
     index = crowd.open()
     assert index.approximation is None
     queries = index.vectors(np.arange(100, 200))[:, 0]
@@ -57,7 +58,7 @@ def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: 
     for one in (index, crowd.open()):
         facts = one.approximation
         assert facts is not None
-        assert facts.recall >= approximate.RECALL
+        assert facts.recall >= ivf.RECALL
         assert glance(crowd.archive.catalog.path).looks[crowd.space_id].recall == facts.recall
         found = one.search(queries, 10)
         assert np.mean([np.isin(*pair).mean() for pair in zip(exact.film_ids, found.film_ids, strict=True)]) >= 0.99
@@ -67,7 +68,7 @@ def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: 
 @pytest.mark.usefixtures("slow")
 def test_a_fast_archive_is_timed_once(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "SLOW_MS", 1e9)
-    approximate.remove(crowd.archive.vectors, crowd.space_id)
+    ivf.remove(crowd.archive.vectors, crowd.space_id)
     index = crowd.open()
     builder = index.keep_fast()
     assert builder is not None
@@ -79,15 +80,15 @@ def test_a_fast_archive_is_timed_once(crowd: Bench, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("slow")
 def test_lists_that_outlive_a_vector_are_not_kept(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A film may be forgotten while they are made of a snapshot that still holds it."""
-    save = approximate.save
+    save = ivf.save
 
-    def late(folder: Path, space_id: int, built: approximate.Approximate) -> None:
+    def late(folder: Path, space_id: int, built: ivf.Approximate) -> None:
         with crowd.archive.catalog.write() as connection:
             touch_generation(connection, {space_id})
         save(folder, space_id, built)
 
-    monkeypatch.setattr(approximate, "save", late)
-    approximate.remove(crowd.archive.vectors, crowd.space_id)
+    monkeypatch.setattr(ivf, "save", late)
+    ivf.remove(crowd.archive.vectors, crowd.space_id)
     index = crowd.open()
     index.save()
     builder = index.keep_fast()
@@ -119,5 +120,5 @@ def test_the_first_look_follows_films_that_come_and_go(crowd: Bench) -> None:
     assert within.film_ids.shape == (1, 5)
     assert snapshot.load(crowd.archive.vectors, crowd.held) is not None
     snapshot.remove(crowd.archive.vectors, crowd.space_id)
-    assert approximate.load(crowd.archive.vectors, crowd.held) is None, "no vector outlives the snapshot"
+    assert ivf.load(crowd.archive.vectors, crowd.held) is None, "no vector outlives the snapshot"
     crowd.open().save()

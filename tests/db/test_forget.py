@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db import catalog as catalogs
+from filmroom.db.archive import Archive
+from filmroom.db.doctor import examine
+from filmroom.db.erasure import forget as forgetting
+from filmroom.db.errors import ArchiveBusy, NotFound
+from filmroom.db.reads import films as catalog_films
+from filmroom.db.reads import spaces
+from filmroom.db.schema import film, root, run
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.writes import annotations as say
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.pipeline import Options, index
 from sqlalchemy import select
 
-from db import annotations as say
-from db import catalog as catalogs
-from db import films as catalog_films
-from db import forget as forgetting
-from db import spaces
-from db.archive import Archive
-from db.doctor import examine
-from db.errors import ArchiveBusy, NotFound
-from db.schema import film, root, run
-from db.vectors import VectorIndex
-from indexer.pipeline import Options, index
-from indexer.registry import load_towers
 from tests.db.patients import LETTERS, holding, of, traces, write_films
 from tests.indexer import dicom_files
 from tests.terminal import Terminal

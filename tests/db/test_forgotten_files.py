@@ -6,15 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.doctor import examine
+from filmroom.db.reads import films as catalog_films
+from filmroom.db.schema import file
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.pipeline import Options, index
 from sqlalchemy import select, update
 
-from db import films as catalog_films
-from db.archive import Archive
-from db.doctor import examine
-from db.schema import file
-from indexer.limits import Limits
-from indexer.pipeline import Options, index
-from indexer.registry import load_towers
 from tests.db.patients import holding, of, write_films
 from tests.indexer import dicom_files
 from tests.terminal import Terminal

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.errors import Rejected, Stage
+from filmroom.db.reads import films, spaces
+from filmroom.db.reads.summary import glance
+from filmroom.db.records import Counts, FileCounts, RunState, Space, State, Tags
+from filmroom.db.schema import film, label, report
+from filmroom.db.writes import file_diff, ingest, runs
+from filmroom.db.writes.file_diff import Seen
 from sqlalchemy import insert, update
-
-from db import films, ingest, listing, runs, spaces
-from db.archive import Archive
-from db.errors import Rejected, Stage
-from db.glance import glance
-from db.listing import Seen
-from db.records import Counts, FileCounts, RunState, Space, State, Tags
-from db.schema import film, label, report
 
 
 def test_it_counts_as_the_catalog_does(tmp_path: Path) -> None:
     archive = Archive.create(tmp_path)
     catalog = archive.catalog
     (tmp_path / "films").mkdir()
-    scope = listing.open_scope(catalog, tmp_path / "films")
+    scope = file_diff.open_scope(catalog, tmp_path / "films")
     for model, count in (("first", 3), ("second", 5)):
         space_id = ingest.ensure_space(catalog, Space(model, "f" * 64, 2))
         ingest.commit(catalog, scope, space_id, [_result(at) for at in range(count)])
@@ -70,7 +70,8 @@ def test_what_is_no_catalog_is_an_error_of_sqlite(tmp_path: Path) -> None:
 def test_status_imports_nothing_heavy() -> None:
     heavy = "{'sqlalchemy', 'numpy', 'faiss', 'torch', 'onnxruntime', 'PIL'}"
     said = subprocess.run(
-        [sys.executable, "-c", f"import sys, cli, search.overview, search.terminal; print({heavy} & set(sys.modules))"],
+        [sys.executable, "-c", "import sys, filmroom.cli, filmroom.search.status, filmroom.search.cli.output; "
+        f"print({heavy} & set(sys.modules))"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.strip() == "set()"

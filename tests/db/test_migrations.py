@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from filmroom.db import catalog as catalogs
+from filmroom.db import migrate, schema
+from filmroom.db.archive import Archive
+from filmroom.db.catalog import Catalog
+from filmroom.db.engine import connect
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
 from sqlalchemy import insert, select
-
-from db import catalog as catalogs
-from db import migrate, schema
-from db.archive import Archive
-from db.catalog import Catalog
-from db.engine import connect
-from db.errors import ArchiveBusy, ArchiveDamaged
 
 QUERY = b"Musterfrau pneumothorax"
 

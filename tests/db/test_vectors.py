@@ -9,16 +9,17 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
+from filmroom.db.reads import spaces
+from filmroom.db.records import State
+from filmroom.db.schema import film
+from filmroom.db.vector_index import flat, snapshot
+from filmroom.db.vector_index.flat import gpu_works
+from filmroom.db.vector_index.index import VectorIndex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sqlalchemy import update
 
-from db import rows, snapshot, spaces
-from db.records import State
-from db.rows import gpu_works
-from db.schema import film
-from db.vectors import VectorIndex
 from tests.db.vector_bench import DIM, Bench, best, make_bench, unit
 
 
@@ -29,7 +30,7 @@ class FakeGpu(faiss.IndexFlatIP):
         super().__init__(dim)
 
     def search(self, queries: NDArray[np.float32], k: int) -> Any:
-        if k > rows.GPU_DEEP:
+        if k > flat.GPU_DEEP:
             raise RuntimeError("GPU index only supports min/max-K selection up to 2048")
         return super().search(queries, k)
 
@@ -38,7 +39,7 @@ class FakeGpu(faiss.IndexFlatIP):
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every kind of rows; the GPU is a fake that takes the same calls."""
     if request.param != "few":
-        monkeypatch.setattr(rows, "FEW", 0)
+        monkeypatch.setattr(flat, "FEW", 0)
     if request.param == "gpu":
         monkeypatch.setattr(faiss, "GpuIndexFlatIP", FakeGpu, raising=False)
         monkeypatch.setattr(faiss, "GpuIndexFlatConfig", SimpleNamespace, raising=False)
@@ -50,7 +51,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 @pytest.mark.parametrize("per_film", [1, 4])
 @pytest.mark.usefixtures("kind")
 def test_all_films_can_be_ranked(tmp_path: Path, per_film: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "GPU_DEEP", 32)
+    monkeypatch.setattr(flat, "GPU_DEEP", 32)
     bench = make_bench(tmp_path, 50, per_film)
     index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors)
     query = unit(np.random.default_rng(6), 1, DIM)
@@ -83,7 +84,7 @@ def test_a_snapshot_of_any_kind_serves_any_other(tmp_path: Path, kind: str, monk
     bench = make_bench(tmp_path, 60, 2)
     VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors).save()
     for few in (0, 10_000):
-        monkeypatch.setattr(rows, "FEW", few)
+        monkeypatch.setattr(flat, "FEW", few)
         index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors)
         assert np.array_equal(index.vectors(np.arange(1, 61)), bench.vectors)
 
@@ -103,7 +104,7 @@ def test_only_the_snapshot_of_a_large_archive_may_lag(
 
 
 def test_few_rows_become_many_as_they_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "FEW", 30 * DIM)
+    monkeypatch.setattr(flat, "FEW", 30 * DIM)
     bench = make_bench(tmp_path, 20)
     index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors, gpu=False)
     more = unit(np.random.default_rng(8), 20, 1, DIM)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.reads import spaces
+from filmroom.db.records import Space, Tags
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.writes import file_diff, ingest
+from filmroom.db.writes.file_diff import Seen
 from numpy.typing import NDArray
-
-from db import ingest, listing, spaces
-from db.archive import Archive
-from db.listing import Seen
-from db.records import Space, Tags
-from db.vectors import VectorIndex
 
 DIM = 16
 
@@ -22,7 +22,7 @@ class Bench:
     """An archive of films with known vectors; film n has id n + 1."""
 
     archive: Archive
-    scope: listing.Scope
+    scope: file_diff.Scope
     space_id: int
     vectors: NDArray[np.float32]
 
@@ -54,7 +54,7 @@ def make_bench(folder: Path, count: int, per_film: int = 1) -> Bench:
     archive = Archive.create(folder)
     films = folder / "films"
     films.mkdir(exist_ok=True)
-    scope = listing.open_scope(archive.catalog, films)
+    scope = file_diff.open_scope(archive.catalog, films)
     space_id = ingest.ensure_space(archive.catalog, Space("m", "f" * 64, DIM, per_film))
     made = unit(np.random.default_rng(3), count, per_film, DIM)
     bench = Bench(archive, scope, space_id, made.astype(np.float16).astype(np.float32))

@@ -8,8 +8,7 @@ import signal
 import time
 
 import numpy as np
-
-from indexer.refusals import Refusal
+from filmroom.indexer.decoding.rejections import Refusal
 
 LEAKED: list[np.ndarray] = []
 

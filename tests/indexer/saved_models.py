@@ -13,8 +13,8 @@ WORDS = ("pleural", "effusion", "edema", "no", "left", "##s", ".", ",")
 
 def tensorflow() -> Any:
     """TensorFlow, or a skipped test that says so."""
-    from db.errors import MissingExtra
-    from indexer import saved_model
+    from filmroom.db.errors import MissingExtra
+    from filmroom.indexer.models.tensorflow import saved_model
 
     try:
         return saved_model.tensorflow()

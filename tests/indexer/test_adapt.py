@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filmroom.db.errors import BadInput
+from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.models.open_clip.source import from_folder
+from filmroom.indexer.phantom import View, sample
+from filmroom.indexer.radiology.captions import Claim, Facts, captions, facts, truth
+from filmroom.indexer.training.data.augment import augment
+from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, split, statements, truths
+from filmroom.indexer.training.data.phantoms import phantom_film
+from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
+from filmroom.indexer.training.run import adapt
+from filmroom.indexer.training.train import Loss, Options, Progress
 from torch.nn import functional
 
-from db.errors import BadInput
-from indexer.adapt.augment import augment
-from indexer.adapt.films import Statement, TrainingFilm, balance, split, statements, truths
-from indexer.adapt.losses import sigmoid_loss, softmax_loss
-from indexer.adapt.phantoms import phantom_film
-from indexer.adapt.run import adapt
-from indexer.adapt.train import Loss, Options, Progress
-from indexer.captions import Claim, Facts, captions, facts, truth
-from indexer.clip_source import from_folder
-from indexer.onnx_towers import OnnxTowers
-from indexer.phantom import View, sample
 from tests.indexer.clip_folders import vit_folder
 
 LOOKED_FOR = ("effusion", "edema", "mass", "no finding")

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from indexer.model_folder import CONFIG, WEIGHTS, faults, read_facts
-from indexer.onnx_towers import OnnxTowers
-from indexer.preprocess import Preprocess
+from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.models.model_folder import CONFIG, WEIGHTS, faults, read_facts
+from filmroom.indexer.models.preprocess import Preprocess
 
 FOLDER = Path(__file__).parents[2] / "assets" / "filmroom-mini"
 _TEXTS = (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.indexer.decoding.burned_in_text import looks_written
+from filmroom.indexer.phantom import Kind, View, render, sample
 from PIL import Image, ImageDraw, ImageFont
 
-from indexer.burned_in import looks_written
-from indexer.phantom import Kind, View, render, sample
 from tests.indexer import dicom_files
 from tests.terminal import Terminal
 

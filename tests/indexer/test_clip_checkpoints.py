@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filmroom.db.errors import ModelUnavailable
+from filmroom.indexer.models import registry
 
-from db.errors import ModelUnavailable
-from indexer import registry
 from tests.indexer.clip_folders import VIT, bert_folder, vit_folder
 
 pytestmark = pytest.mark.slow

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filmroom.db.errors import ModelUnavailable
+from filmroom.db.records import Tags
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.models import registry
+from filmroom.indexer.models.exported import onnx, onnx_export
+from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.models.exported.onnx_export import ClipModelTowers
+from filmroom.indexer.models.model_folder import read_facts
 from PIL import Image
 
-from db.errors import ModelUnavailable
-from db.records import Tags
-from indexer import export, onnx_towers, registry
-from indexer.export import ClipModelTowers
-from indexer.model_folder import read_facts
-from indexer.onnx_towers import OnnxTowers
-from indexer.radiograph import Radiograph
 from tests.indexer.clip_folders import MEAN, STD, VIT, bert_folder, random_weights, vit_folder
 
 pytestmark = pytest.mark.slow
@@ -122,14 +123,14 @@ def test_a_long_run_goes_on_with_whichever_is_faster(
     batch = np.stack([towers.preprocess.apply(film.pixels) for film in films(3)])
     first = towers.embed_prepared(batch)
     assert "_clip" not in vars(towers)
-    monkeypatch.setattr(export, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx_export, "_PATIENCE", 0.0)
     tried: list[int] = []
 
     def seconds(tower: object, some: np.ndarray) -> float:
         tried.append(len(some))
         return 2.0 if isinstance(tower, OnnxTowers) == clip_is_faster else 1.0
 
-    monkeypatch.setattr(export, "_seconds", seconds)
+    monkeypatch.setattr(onnx_export, "_seconds", seconds)
     after = [towers.embed_prepared(batch) for _ in range(2)]
     assert tried == [3, 3]
     assert ("_clip" in vars(towers)) == clip_is_faster
@@ -147,10 +148,10 @@ class Quick:
 def test_a_run_that_found_a_faster_runtime_tries_open_clip_only_for_a_gpu(
     vit: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool
 ) -> None:
-    monkeypatch.setattr(onnx_towers, "quicker", lambda *_: Quick())
-    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
-    monkeypatch.setattr(export, "_PATIENCE", 0.0)
-    monkeypatch.setattr(export, "_has_gpu", lambda: gpu)
+    monkeypatch.setattr(onnx, "quicker", lambda *_: Quick())
+    monkeypatch.setattr(onnx, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx_export, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx_export, "_has_gpu", lambda: gpu)
     monkeypatch.setattr(ClipModelTowers, "_faster", lambda _self, graph, batch: tried.append(len(batch)) or graph)
     tried: list[int] = []
     towers = registry.load_towers(str(vit))
@@ -164,8 +165,9 @@ def test_a_run_that_found_a_faster_runtime_tries_open_clip_only_for_a_gpu(
 def test_a_later_query_by_text_or_film_and_a_short_run_import_no_torch(vit: Path) -> None:
     first = registry.load_towers(str(vit), device="cpu")
     code = (
-        "import sys, numpy; from db.records import Tags; from indexer.radiograph import Radiograph; "
-        "from indexer.registry import load_towers; "
+        "import sys, numpy; from filmroom.db.records import Tags; "
+        "from filmroom.indexer.decoding.radiograph import Radiograph; "
+        "from filmroom.indexer.models.registry import load_towers; "
         f"towers = load_towers({str(vit)!r}); towers.embed_texts(['edema']); "
         "towers.embed_images([Radiograph(numpy.ones((9, 9), numpy.float32), Tags())]); "
         "towers.embed_prepared(numpy.zeros((4, 3, 32, 32), numpy.float32)); "
@@ -179,16 +181,15 @@ def test_an_architecture_with_a_checkpoint_and_the_space_finds_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import open_clip
+    from filmroom.indexer.models.open_clip import source
     from safetensors.torch import save_file
-
-    from indexer import clip_source
 
     config = tmp_path / "configs" / "ViT-Tiny-8.json"
     config.parent.mkdir()
     config.write_text(json.dumps(VIT))
-    known = clip_source.architectures() | {"ViT-Tiny-8": config}
-    monkeypatch.setattr(clip_source, "architectures", lambda: known)
-    monkeypatch.setattr("indexer.export.architectures", lambda: known)
+    known = source.architectures() | {"ViT-Tiny-8": config}
+    monkeypatch.setattr(source, "architectures", lambda: known)
+    monkeypatch.setattr("filmroom.indexer.models.exported.onnx_export.architectures", lambda: known)
     open_clip.add_model_config(config)
     weights = tmp_path / "mine.safetensors"
     save_file(random_weights(vit_folder(tmp_path / "shape"), 3), weights)
@@ -257,10 +258,10 @@ def test_a_tower_that_cannot_be_exported_runs_in_open_clip(tmp_path: Path, monke
 
 
 def test_an_export_with_other_vectors_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from indexer import clip_trace
+    from filmroom.indexer.models.open_clip import trace
 
     folder = vit_folder(tmp_path / "model", seed=5)
-    honest = clip_trace.trace_image
+    honest = trace.trace_image
 
     def crooked(towers: Any, path: Path) -> None:
         import torch
@@ -272,7 +273,7 @@ def test_an_export_with_other_vectors_is_not_used(tmp_path: Path, monkeypatch: p
             honest(towers, path)
             weight.copy_(kept)
 
-    monkeypatch.setattr(clip_trace, "trace_image", crooked)
+    monkeypatch.setattr(trace, "trace_image", crooked)
     towers = registry.load_towers(str(folder), device="cpu")
     assert isinstance(towers, ClipModelTowers)
     assert set(towers.facts.files) == {"text.onnx", "tokenizer.json"}
@@ -281,9 +282,8 @@ def test_an_export_with_other_vectors_is_not_used(tmp_path: Path, monkeypatch: p
 def test_a_batch_too_large_for_the_gpu_is_halved(vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for a GPU: the forward pass runs out of memory for more than three films."""
     import torch
-
-    from indexer.clip_source import from_folder
-    from indexer.clip_towers import ClipTowers
+    from filmroom.indexer.models.open_clip.source import from_folder
+    from filmroom.indexer.models.open_clip.towers import ClipTowers
 
     towers = ClipTowers(from_folder(vit), device="cpu")
     batch = towers.preprocess.normalise(np.random.default_rng(0).integers(0, 65535, (10, 32, 32), dtype=np.uint16))
@@ -307,9 +307,8 @@ def test_a_batch_too_large_for_the_gpu_is_halved(vit: Path, monkeypatch: pytest.
 
 def test_bfloat16_is_used_only_where_it_is_faster_and_alike(vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
-
-    from indexer import clip_towers
-    from indexer.clip_source import from_folder
+    from filmroom.indexer.models.open_clip import towers as clip_towers
+    from filmroom.indexer.models.open_clip.source import from_folder
 
     monkeypatch.setattr(clip_towers, "_has_bfloat16", lambda _device: True)
     wanted = np.eye(2, 24, dtype=np.float32)

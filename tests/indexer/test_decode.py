@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.errors import Rejected
+from filmroom.indexer.decoding.decode import decode, decode_bytes
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.radiograph import Radiograph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from db.errors import Rejected
-from indexer.decode import decode, decode_bytes
-from indexer.limits import Limits
-from indexer.radiograph import Radiograph
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp
 
 GREY8 = (ramp(24, 32, top=255)).astype(np.uint8)

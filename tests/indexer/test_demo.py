@@ -7,15 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from filmroom.db.errors import BadInput
+from filmroom.indexer.phantom import Body, Finding, Kind, Phantom, Place, Severity, Side, View
+from filmroom.indexer.phantom.demo_archive import PICTURES, plan_demo, write_demo
+from filmroom.indexer.phantom.dicom import Syntax
+from filmroom.indexer.phantom.judge import grade, parse_want, qrels, read_queries
+from filmroom.search.evaluation.trec import read_qrels
+from filmroom.search.evaluation.trec import read_queries as read_trec_queries
 from pydicom import dcmread
-
-from db.errors import BadInput
-from indexer.demo import PICTURES, plan_demo, write_demo
-from indexer.phantom import Body, Finding, Kind, Phantom, Place, Severity, Side, View
-from indexer.phantom.dicom import Syntax
-from indexer.phantom.judge import grade, parse_want, qrels, read_queries
-from search.trec import read_qrels
-from search.trec import read_queries as read_trec_queries
 
 SMALL_LEFT = Finding(Kind.EFFUSION, Side.LEFT, Severity.SMALL, Place.BASAL)
 LARGE_RIGHT = Finding(Kind.EFFUSION, Side.RIGHT, Severity.LARGE, Place.BASAL)

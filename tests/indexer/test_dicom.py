@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from filmroom.db.errors import Rejected, Stage
+from filmroom.indexer.decoding.decode import decode, decode_bytes
+from filmroom.indexer.decoding.limits import Limits
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 
-from db.errors import Rejected, Stage
-from indexer.decode import decode, decode_bytes
-from indexer.limits import Limits
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp, voi_lut, write
 
 # name -> frames, (rows, columns), grey at some (row, column) of the first frame

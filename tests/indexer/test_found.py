@@ -6,10 +6,10 @@ import io
 
 import pydicom
 import pytest
+from filmroom.db.errors import Rejected
+from filmroom.indexer.decoding.decode import decode_bytes
 from pydicom.encaps import encapsulate, generate_frames
 
-from db.errors import Rejected
-from indexer.decode import decode_bytes
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.errors import FilmroomError, ModelUnavailable
+from filmroom.db.records import Tags
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.models import registry
+from filmroom.indexer.models.preprocess import Preprocess, Resize
+from filmroom.indexer.models.transformers import HfTowers
 
-from db.errors import FilmroomError, ModelUnavailable
-from db.records import Tags
-from indexer import registry
-from indexer.hf_towers import HfTowers
-from indexer.preprocess import Preprocess, Resize
-from indexer.radiograph import Radiograph
 from tests.indexer.hf_folders import dinov2_folder, siglip_folder
 
 

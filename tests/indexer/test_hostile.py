@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from filmroom.db.errors import Rejected
+from filmroom.indexer.decoding.decode import decode
+from filmroom.indexer.decoding.workers import process
+from filmroom.indexer.sources.folder import Failure, Listed, list_folder
 
-from db.errors import Rejected
-from indexer.decode import decode
-from indexer.sources import Failure, Listed, list_folder
-from indexer.workers import process
 from tests.indexer.deeds import halve
 from tests.indexer.dicom_files import dicom, ramp
 from tests.indexer.hostile_files import BOMBS, DICOM, INDEXED, PICTURES, Hostile, make, make_odd

@@ -8,10 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from db.errors import ModelUnavailable
-from indexer import hub
-from indexer.hub import Offer, fetch
+from filmroom.db.errors import ModelUnavailable
+from filmroom.indexer.models import hub
+from filmroom.indexer.models.hub import Offer, fetch
 
 CLIP = ("open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json", "README.md", "pytorch_model.bin")
 SIGLIP = ("config.json", "model.safetensors", "spiece.model", "preprocessor_config.json", "tf_model.h5")

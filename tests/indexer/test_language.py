@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from indexer.adapt.corpus import Meaning, meaning, mistyped, phrases
-from indexer.adapt.language import codes
-from indexer.captions import Claim
+from filmroom.indexer.radiology.captions import Claim
+from filmroom.indexer.training.data.corpus import Meaning, meaning, mistyped, phrases
+from filmroom.indexer.training.language import codes
 
 EFFUSION = Claim("effusion")
 

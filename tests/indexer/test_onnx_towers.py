@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.errors import ModelUnavailable
+from filmroom.db.records import Tags
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.models import model_folder
+from filmroom.indexer.models.exported.onnx import OnnxTowers
 
-from db.errors import ModelUnavailable
-from db.records import Tags
-from indexer import model_folder
-from indexer.onnx_towers import OnnxTowers
-from indexer.radiograph import Radiograph
 from tests.tiny_model import make_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def test_the_prompt_is_put_around_a_text_and_a_long_one_is_cut(tiny: Path, tmp_p
 
 def test_a_query_imports_no_torch_and_leaves_nothing_in_the_users_folders(tiny: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from indexer.registry import load_towers; "
+        "import sys; from pathlib import Path; from filmroom.indexer.models.registry import load_towers; "
         f"assert load_towers({str(tiny)!r}).embed_texts(['edema']).shape == (1, 16); "
         "print(sorted({'torch', 'open_clip', 'transformers', 'faiss', 'streamlit'} & set(sys.modules)))"
     )

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.indexer.models.exported import onnx, openvino
+from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.models.exported.openvino import Embedded, quicker
 from numpy.typing import NDArray
-
-from indexer import onnx_towers, openvino_towers
-from indexer.onnx_towers import OnnxTowers
-from indexer.openvino_towers import Embedded, quicker
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = np.random.default_rng(0).random((4, 3, 8, 8), dtype=np.float32)
@@ -49,8 +48,8 @@ def embedded(tower: Runtime, films: NDArray[np.float32]) -> Embedded:
 def test_it_must_run_and_be_alike_and_faster(
     monkeypatch: pytest.MonkeyPatch, built: dict[str, Runtime], chosen: str | None
 ) -> None:
-    monkeypatch.setattr(openvino_towers, "OpenVinoSession", lambda _graph, precision: built[precision])
-    monkeypatch.setattr(openvino_towers, "embedded", embedded)
+    monkeypatch.setattr(openvino, "OpenVinoSession", lambda _graph, precision: built[precision])
+    monkeypatch.setattr(openvino, "embedded", embedded)
     found: object = quicker(Path("image.onnx"), embedded(Runtime(1.0), BATCH))
     assert found is (built[chosen] if chosen else None)
 
@@ -62,12 +61,12 @@ def films_for(towers: OnnxTowers, count: int) -> NDArray[np.float32]:
 
 def test_it_is_asked_once_and_only_after_a_while(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(onnx_towers, "quicker", lambda _graph, known: asked.append(len(known.films)))
+    monkeypatch.setattr(onnx, "quicker", lambda _graph, known: asked.append(len(known.films)))
     towers = OnnxTowers(tiny)
     batch = films_for(towers, 20)
     first = towers.embed_prepared(batch)
     assert not asked
-    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx, "_PATIENCE", 0.0)
     for _ in range(3):
         assert np.array_equal(towers.embed_prepared(batch), first)
     assert asked == [4]  # the films that were embedded last
@@ -83,8 +82,8 @@ class Other:
 
 
 def test_what_is_found_embeds_the_films_that_follow(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
-    monkeypatch.setattr(onnx_towers, "quicker", lambda *_: Other())
+    monkeypatch.setattr(onnx, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx, "quicker", lambda *_: Other())
     towers = OnnxTowers(tiny)
     batch = films_for(towers, 40)
     first = towers.embed_prepared(batch[:16])
@@ -117,8 +116,8 @@ def test_pages_that_embed_at_once_share_a_tower(tiny: Path, monkeypatch: pytest.
         asked.append(len(known.films))
         return Alone()
 
-    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
-    monkeypatch.setattr(onnx_towers, "quicker", slowly)
+    monkeypatch.setattr(onnx, "_PATIENCE", 0.0)
+    monkeypatch.setattr(onnx, "quicker", slowly)
     towers = OnnxTowers(tiny)
     film = films_for(towers, 1)
     towers.embed_prepared(film)
@@ -131,7 +130,7 @@ def test_pages_that_embed_at_once_share_a_tower(tiny: Path, monkeypatch: pytest.
 def test_openvino_gives_the_same_vectors(tiny: Path) -> None:
     pytest.importorskip("openvino", reason="OpenVINO has no wheels for this machine")
     towers = OnnxTowers(tiny)
-    session = openvino_towers.OpenVinoSession(tiny / "image.onnx", "f32")
+    session = openvino.OpenVinoSession(tiny / "image.onnx", "f32")
     for count in (1, 2, 5, 4):  # halves may differ, and one film has none
         batch = films_for(towers, count)
         (found,) = session.run(["embedding"], {"pixels": batch})
@@ -142,21 +141,21 @@ def test_openvino_gives_the_same_vectors(tiny: Path) -> None:
 
 def test_openvino_takes_over_by_itself(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino", reason="OpenVINO has no wheels for this machine")
-    monkeypatch.setattr(onnx_towers, "_PATIENCE", 0.0)
-    monkeypatch.setattr(openvino_towers, "_FASTER", float("inf"))
+    monkeypatch.setattr(onnx, "_PATIENCE", 0.0)
+    monkeypatch.setattr(openvino, "_FASTER", float("inf"))
     towers = OnnxTowers(tiny)
     batch = films_for(towers, 20)
     exact = OnnxTowers(tiny).embed_prepared(batch[:16])
     towers.embed_prepared(batch[:16])
     found = towers.embed_prepared(batch)
     assert towers.quickened
-    assert (found[:16] * exact).sum(axis=-1).min() >= openvino_towers.ALIKE
+    assert (found[:16] * exact).sum(axis=-1).min() >= openvino.ALIKE
 
 
 def test_what_reports_to_its_maker_is_not_even_imported(tiny: Path) -> None:
     pytest.importorskip("openvino", reason="OpenVINO has no wheels for this machine")
     code = (
-        "import sys; from pathlib import Path; from indexer.openvino_towers import OpenVinoSession; "
+        "import sys; from pathlib import Path; from filmroom.indexer.models.exported.openvino import OpenVinoSession; "
         f"OpenVinoSession(Path({str(tiny)!r}) / 'image.onnx', 'f32'); "
         "print([name for name, module in sys.modules.items() if 'telemetry' in name and module])"
     )

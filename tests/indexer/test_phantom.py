@@ -7,9 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from indexer.phantom import (
+from filmroom.indexer.phantom import (  # fmt: skip
     Body,
     Finding,
     Kind,
@@ -26,12 +24,13 @@ from indexer.phantom import (
     sample,
     sample_body,
     sample_finding,
-)  # fmt: skip
-from indexer.phantom.anatomy import build
-from indexer.phantom.camera import camera
-from indexer.phantom.film import enlarge, lowpass
-from indexer.phantom.lungs import lungs
-from indexer.phantom.splat import Cloud, smooth_path, splat, tube
+)
+from filmroom.indexer.phantom.body.anatomy import build
+from filmroom.indexer.phantom.body.lungs import lungs
+from filmroom.indexer.phantom.film import enlarge, lowpass
+from filmroom.indexer.phantom.rendering.camera import camera
+from filmroom.indexer.phantom.rendering.splat import Cloud, smooth_path, splat, tube
+from PIL import Image
 
 SIZE = 192
 SQUARE = Technique(field_width=380, field_height=380, shift_y=15)

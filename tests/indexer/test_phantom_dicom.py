@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.indexer.decoding.decode import decode
+from filmroom.indexer.phantom import Body, Finding, Kind, Phantom, Place, Severity, Side, Technique, View, render
+from filmroom.indexer.phantom.dicom import Identity, Syntax, Voi, write_dicom
 from pydicom import dcmread
-
-from indexer.decode import decode
-from indexer.phantom import Body, Finding, Kind, Phantom, Place, Severity, Side, Technique, View, render
-from indexer.phantom.dicom import Identity, Syntax, Voi, write_dicom
 
 SIZE = 160
 PHANTOM = Phantom(

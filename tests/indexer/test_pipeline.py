@@ -13,18 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.doctor import examine
+from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
+from filmroom.db.reads import films as catalog_films
+from filmroom.db.reads import spaces
+from filmroom.db.records import Counts, RunState, State
+from filmroom.db.schema import embedding, film, space
+from filmroom.db.writes import runs
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.pipeline import Options, Summary, index
 from sqlalchemy import select
 
-from db import films as catalog_films
-from db import runs, spaces
-from db.archive import Archive
-from db.doctor import examine
-from db.errors import ArchiveBusy, BadInput, NotFound
-from db.records import Counts, RunState, State
-from db.schema import embedding, film, space
-from indexer.limits import Limits
-from indexer.pipeline import Options, Summary, index
-from indexer.registry import load_towers
 from tests.conftest import write_film
 from tests.indexer import dicom_files
 from tests.tiny_model import make_model
@@ -356,10 +357,10 @@ def test_an_interrupt_keeps_what_was_done(archive: Archive, tiny: Path, films: F
 COMMAND = """
 import sys
 from pathlib import Path
-from db.archive import Archive
-from indexer.limits import Limits
-from indexer.pipeline import Options, index
-from indexer.registry import load_towers
+from filmroom.db.archive import Archive
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.pipeline import Options, index
+from filmroom.indexer.models.registry import load_towers
 if __name__ == "__main__":
     index(Archive.create(Path(sys.argv[1])), [Path(sys.argv[2])], load_towers(sys.argv[3]), options=Options(workers=1))
 """
@@ -373,11 +374,8 @@ def test_a_run_killed_at_random_equals_an_unbroken_one(
     script = tmp_path / "run.py"
     script.write_text(COMMAND)
     chance = random.Random(11)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, str(script), str(archive.folder), str(folder), str(tiny)], env=environment
-        )
+        process = subprocess.Popen([sys.executable, str(script), str(archive.folder), str(folder), str(tiny)])
         # Counted from the first commit, so that the kill falls into the work and not into the imports.
         before, waited = embedded(archive), time.monotonic()
         while embedded(archive) == before and process.poll() is None and time.monotonic() - waited < 60:

@@ -6,11 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
+from filmroom.db.errors import ModelUnavailable
+from filmroom.indexer.models.preprocess import Preprocess, Resize
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from db.errors import ModelUnavailable
-from indexer.preprocess import Preprocess, Resize
 
 PLAIN = Preprocess(32, (0.5,), (0.25,))
 

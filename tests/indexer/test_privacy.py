@@ -7,12 +7,12 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from filmroom.db.records import Tags
+from filmroom.indexer.decoding.decode import decode_bytes
+from filmroom.indexer.decoding.phi_filter import hashed_uid, kept_tags, patient_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.records import Tags
-from indexer.decode import decode_bytes
-from indexer.privacy import hashed_uid, kept_tags, patient_key
 from tests.indexer.dicom_files import dicom, header, ramp
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length")

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
+from filmroom.indexer.models import registry
+from filmroom.indexer.models.hub import hub_snapshot
+from filmroom.indexer.models.registry import Origin
 
-from db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
-from indexer import registry
-from indexer.hub import hub_snapshot
-from indexer.registry import Origin
 from tests.indexer.clip_folders import VIT
 from tests.tiny_model import make_model
 

@@ -7,9 +7,8 @@ import socket
 from pathlib import Path
 
 import pytest
-
-from db.errors import NotFound
-from indexer.sources import Failure, Listed, list_folder
+from filmroom.db.errors import NotFound
+from filmroom.indexer.sources.folder import Failure, Listed, list_folder
 
 
 def listing(root: Path, **how: object) -> dict[str, str]:

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filmroom.db.errors import FilmroomError, MissingExtra, ModelUnavailable
+from filmroom.db.records import Tags
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.models import registry
+from filmroom.indexer.models.preprocess import Preprocess, Resize
+from filmroom.indexer.models.tensorflow import elixr_text, saved_model
+from filmroom.indexer.models.tensorflow.elixr import AsPng, ElixrTowers
+from filmroom.indexer.models.tensorflow.remedis import SavedModelTowers
 from PIL import Image
 
-from db.errors import FilmroomError, MissingExtra, ModelUnavailable
-from db.records import Tags
-from indexer import elixr_text, registry, saved_model
-from indexer.elixr import AsPng, ElixrTowers
-from indexer.image_towers import SavedModelTowers
-from indexer.preprocess import Preprocess, Resize
-from indexer.radiograph import Radiograph
 from tests.indexer.saved_models import elixr_folder, reaching_folder, remedis_folder, tensorflow, vocabulary
 
 pytestmark = pytest.mark.slow  # TensorFlow takes a quarter of a minute to import
@@ -76,7 +77,7 @@ def test_a_text_is_lower_cased_cut_and_its_end_is_padding(elixr: Path) -> None:
 
 
 def test_eight_and_sixteen_bit_files_of_one_picture_give_one_embedding(elixr: Path, tmp_path: Path) -> None:
-    from indexer.workers import process_file
+    from filmroom.indexer.decoding.workers import process_file
 
     eight = np.random.default_rng(1).integers(0, 256, (50, 70), np.uint8)
     eight[0, :2] = 0, 255

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from filmroom.db.errors import FilmroomError, Rejected
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.process_pool import run
+from filmroom.indexer.decoding.workers import Processed, process, process_file, thumbnail
+from filmroom.indexer.sources.folder import Failure, Listed, list_folder
 from PIL import Image
 from pydicom.encaps import encapsulate, generate_frames
 
-from db.errors import FilmroomError, Rejected
-from indexer.limits import Limits
-from indexer.pool import run
-from indexer.sources import Failure, Listed, list_folder
-from indexer.workers import Processed, process, process_file, thumbnail
 from tests.indexer.deeds import EndsBeforeItStarts, act, fail, halve
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp, write
 
@@ -159,8 +159,8 @@ def test_no_items_start_nothing() -> None:
 
 SCRIPT = """
 import os, sys, time
-from indexer.limits import Limits
-from indexer.pool import run
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.process_pool import run
 
 def work(item):
     with open(sys.argv[1] if len(sys.argv) > 1 else os.environ["PIDS"], "a") as file:
@@ -183,7 +183,7 @@ def test_workers_end_with_their_parent(end: signal.Signals, tmp_path: Path) -> N
     script.write_text(SCRIPT)
     parent = subprocess.Popen(
         [sys.executable, str(script)],
-        env={**os.environ, "PIDS": str(pids), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PIDS": str(pids)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -206,7 +206,7 @@ def test_ctrl_c_is_not_for_those_who_help(tmp_path: Path) -> None:
     script.write_text(SCRIPT.replace("time.sleep(60)", "pass"))
     parent = subprocess.Popen(
         [sys.executable, str(script)],
-        env={**os.environ, "PIDS": str(tmp_path / "pids"), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PIDS": str(tmp_path / "pids")},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -8,16 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.errors import FilmroomError
+from filmroom.db.reads.films import count
+from filmroom.search.evaluation.trec import read_qrels, read_queries, read_run
+from filmroom.search.exchange.import_labels import import_labels, import_reports
+from filmroom.search.exchange.tables import read_table
+from filmroom.search.query.parser import FIELDS, parse, to_text, with_filter, with_term, without_filter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from db.archive import Archive
-from db.errors import FilmroomError
-from db.films import count
-from search.importing import import_labels, import_reports
-from search.query import FIELDS, parse, to_text, with_filter, with_term, without_filter
-from search.tables import read_table
-from search.trec import read_qrels, read_queries, read_run
 
 WORDS = st.sampled_from([
     "no", "without", "effusion", "-mass", '"', '"left base"', "-", "--", ":", ",", "..", "and", "or", "not seen", ".",

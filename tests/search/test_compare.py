@@ -6,9 +6,8 @@ import json
 
 import numpy as np
 import pytest
-
-from db.errors import BadInput
-from search.compare import compare
+from filmroom.db.errors import BadInput
+from filmroom.search.evaluation.significance import compare
 
 
 def scores(values: list[float]) -> dict[str, dict[str, float]]:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from filmroom.db.errors import BadInput
+from filmroom.search.query.embedding import DENIED, query_vector
+from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
-
-from db.errors import BadInput
-from search.concepts import DENIED, query_vector
-from search.query import parse
 
 RNG = np.random.default_rng(0)
 KNOWN: dict[str, NDArray[np.float32]] = {}

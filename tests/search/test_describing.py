@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.writes import findings
+from filmroom.indexer.models import cxrreportgen
+from filmroom.indexer.models.cxrreportgen import BadAnswer, EndpointFault, as_sent, ask, endpoint, on_film, read_answer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db import findings
-from db.archive import Archive
-from db.errors import BadInput, FilmroomError
-from indexer import cxrreportgen
-from indexer.cxrreportgen import BadAnswer, EndpointFault, as_sent, ask, endpoint, on_film, read_answer
 from tests.indexer import dicom_files
 from tests.report_server import FOUND, KEY, Server, body, serving
 from tests.terminal import Terminal

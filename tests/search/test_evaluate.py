@@ -6,10 +6,9 @@ import json
 from math import log2
 
 import pytest
-
-from db.errors import BadInput
-from search.evaluate import Gain, Ranked, evaluate, in_order, measure_run
-from search.trec import Question
+from filmroom.db.errors import BadInput
+from filmroom.search.evaluation.metrics import Gain, Ranked, evaluate, in_order, measure_run
+from filmroom.search.evaluation.trec import Question
 
 QUESTIONS = [Question("q1", "edema", "finding"), Question("q2", "left mass", "side"), Question("q3", "none", "side")]
 GRADES = {"q1": {1: 2, 2: 1, 3: 0}, "q2": {4: 1, 1: 0}, "q3": {1: 0}, "q9": {1: 1}}

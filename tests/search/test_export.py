@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.errors import BadInput
+from filmroom.db.records import Film, Label, State, Tags
+from filmroom.search.exchange import export
+from filmroom.search.searcher import Hit
 from PIL import Image
-
-from db.errors import BadInput
-from db.records import Film, Label, State, Tags
-from search import export
-from search.searcher import Hit
 
 
 def film(root: Path, name: str, film_id: int = 1, **tags: object) -> Film:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from search.heatmap import SIDE, over_film
+from filmroom.search.heatmap import SIDE, over_film
 
 
 def test_the_map_lies_over_the_film_and_not_over_its_padding() -> None:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
-
-from db.annotations import Judgement
-from db.records import Film, State, Tags
-from search.judging import agreements, to_qrels, weighted_kappa
-from search.trec import resolve
+from filmroom.db.records import Film, State, Tags
+from filmroom.db.writes.annotations import Judgement
+from filmroom.search.evaluation.pooling import agreements, to_qrels, weighted_kappa
+from filmroom.search.evaluation.trec import resolve
 
 
 def films(count: int) -> list[Film]:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.errors import BadInput, ModelUnavailable
+from filmroom.db.records import Space
+from filmroom.search.classification.learning_curve import calibration, probe, split_patients
+from filmroom.search.classification.linear_probe import Kind, fit_head, load_head, save_head
 from numpy.typing import NDArray
-
-from db.errors import BadInput, ModelUnavailable
-from db.records import Space
-from search.heads import Kind, fit_head, load_head, save_head
-from search.probe import calibration, probe, split_patients
 
 SPACE = Space("made-up", "f" * 64, 16)
 OTHER = Space("other", "e" * 64, 16)

@@ -6,9 +6,8 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-
-from db.errors import BadInput
-from search.projection import MOST, Method, project, sample
+from filmroom.db.errors import BadInput
+from filmroom.search.projection import MOST, Method, project, sample
 
 
 def clusters() -> np.ndarray:
@@ -43,7 +42,7 @@ def ended(pooled: np.ndarray) -> None:
 
 @pytest.mark.skipif(find_spec("umap") is None, reason="umap-learn is not installed: pip install 'filmroom[map]'")
 def test_a_map_that_the_system_ends_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.projection._umap", ended)
+    monkeypatch.setattr("filmroom.search.projection._umap", ended)
     with pytest.raises(BadInput, match="Choose PCA"):
         project(clusters(), Method.UMAP)
 

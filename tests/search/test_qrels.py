@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from db.errors import BadInput
-from search.public_sets import (
+from filmroom.db.errors import BadInput
+from filmroom.indexer.radiology.report_labeler import Statement, read_report, read_wanted, spoken
+from filmroom.search.evaluation.grading import Document, build_qrels, grade, make_questions
+from filmroom.search.evaluation.public_datasets import (
     READERS,
     read_chexpert,
     read_labels,
@@ -17,9 +18,7 @@ from search.public_sets import (
     read_reports,
     read_vindr,
 )
-from search.qrels import Document, build_qrels, grade, make_questions
-from search.statements import Statement, read_report, read_wanted, spoken
-from search.trec import Question
+from filmroom.search.evaluation.trec import Question
 
 
 def said(text: str) -> set[str]:

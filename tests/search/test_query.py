@@ -6,12 +6,11 @@ import contextlib
 import time
 
 import pytest
+from filmroom.db.errors import BadInput
+from filmroom.db.records import Filter, Range, ScoreFilter
+from filmroom.search.query.parser import FIELDS, Concept, Query, parse, to_text, with_filter, with_term, without_filter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from db.errors import BadInput
-from db.records import Filter, Range, ScoreFilter
-from search.query import FIELDS, Concept, Query, parse, to_text, with_filter, with_term, without_filter
 
 
 def meant(text: str) -> tuple[str, ...]:

@@ -6,10 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-
-from search.evaluate import Evaluation, Ranked, evaluate
-from search.report_page import NOTICE, Page, to_html, to_markdown, write_report
-from search.trec import Question
+from filmroom.search.evaluation.metrics import Evaluation, Ranked, evaluate
+from filmroom.search.evaluation.report import NOTICE, Page, to_html, to_markdown, write_report
+from filmroom.search.evaluation.trec import Question
 
 NASTY = '<script>alert("x")</script> | left_mass'
 

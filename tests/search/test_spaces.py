@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.search.searcher import Searcher
 
-from search.searcher import Searcher
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
@@ -45,7 +45,15 @@ def _listed(terminal: Terminal) -> dict[str, dict[str, object]]:
 def test_one_model_serves_while_another_is_embedded(terminal: Terminal, films: Films, tiny: Path, second: Path) -> None:
     folder = films(30)
     terminal("index", folder, "--model", tiny)
-    command = [sys.executable, "-c", "import cli; cli.main()", "index", str(folder), "--model", str(second)]
+    command = [
+        sys.executable,
+        "-c",
+        "from filmroom.cli import main; main()",
+        "index",
+        str(folder),
+        "--model",
+        str(second),
+    ]
     env = {"FILMROOM_ARCHIVE": str(terminal.archive), "OMP_NUM_THREADS": "1"}
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(command, cwd=root, env=os.environ | env, stderr=subprocess.DEVNULL) as other:
@@ -154,10 +162,9 @@ def _present(terminal: Terminal) -> str:
 
 
 def test_films_a_second_are_those_of_the_runs(terminal: Terminal, films: Films, tiny: Path) -> None:
+    from filmroom.db.archive import Archive
+    from filmroom.db.schema import run
     from sqlalchemy import update
-
-    from db.archive import Archive
-    from db.schema import run
 
     terminal("index", films(3), "--model", tiny)
     with Archive.open(terminal.archive).catalog.write() as connection:
@@ -242,8 +249,8 @@ def test_published_vectors_are_searched_without_their_model(
 
 
 def _ids(terminal: Terminal) -> dict[int, str]:
-    from db import films
-    from db.archive import Archive
+    from filmroom.db.archive import Archive
+    from filmroom.db.reads import films
 
     return {film.id: film.path for film in films.everyone(Archive.open(terminal.archive).catalog)}
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from filmroom.search.evaluation.statistics import (
+    auc,
+    auc_interval,
+    bootstrap,
+    bootstrap_mean,
+    holm,
+    paired_randomisation,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-
-from search.statistics import auc, auc_interval, bootstrap, bootstrap_mean, holm, paired_randomisation
 
 
 def test_bootstrap_of_a_mean() -> None:

@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-
-from db.errors import BadInput, FilmroomError, NotFound
-from search.tables import read_lines, read_table, write_aside
+from filmroom.db.errors import BadInput, FilmroomError, NotFound
+from filmroom.search.exchange.tables import read_lines, read_table, write_aside
 
 
 def records(path: Path, content: bytes) -> list[dict[str, str]]:

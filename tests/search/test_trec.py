@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from db.errors import BadInput
-from db.records import Film, State, Tags
-from search.trec import (
+from filmroom.db.errors import BadInput
+from filmroom.db.records import Film, State, Tags
+from filmroom.search.evaluation.trec import (
     Question,
     document_name,
     read_qrels,

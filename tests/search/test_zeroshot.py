@@ -7,10 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from filmroom.db.errors import BadInput
+from filmroom.search.classification.zero_shot import (
+    Prompts,
+    prompt_sets,
+    prompts_for,
+    truth_of,
+    zero_shot,
+    zero_shot_table,
+)
 from numpy.typing import NDArray
-
-from db.errors import BadInput
-from search.zeroshot import Prompts, prompt_sets, prompts_for, truth_of, zero_shot, zero_shot_table
 
 MASS = Prompts("mass", ("mass", "big"), ("none",), ("mass",))
 

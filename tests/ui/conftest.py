@@ -23,11 +23,10 @@ WORDS = ("effusion", "cardiomegaly", "pneumothorax", "edema", "mass", "left", "r
 def tiny_model(folder: Path) -> Path:
     """A model folder with ONNX graphs: patches projected at random, texts as sums of random word vectors."""
     import onnx
+    from filmroom.indexer.models.model_folder import write_facts
+    from filmroom.indexer.models.preprocess import Preprocess
     from onnx import TensorProto, helper, numpy_helper
     from tokenizers import Tokenizer, models, pre_tokenizers
-
-    from indexer.model_folder import write_facts
-    from indexer.preprocess import Preprocess
 
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(7)
@@ -100,10 +99,12 @@ def drawn_film(number: int) -> NDArray[np.uint16]:
 
 def make_archive(place: Path) -> Path:
     """An archive of FILMS drawn films with labels and reports, and one file that cannot be read."""
-    from db import annotations, films
-    from db.archive import Archive
-    from db.records import Filter, Label
-    from indexer import pipeline, registry
+    from filmroom.db.archive import Archive
+    from filmroom.db.reads import films
+    from filmroom.db.records import Filter, Label
+    from filmroom.db.writes import annotations
+    from filmroom.indexer import pipeline
+    from filmroom.indexer.models import registry
 
     source = place / "films"
     source.mkdir(parents=True)
@@ -153,8 +154,8 @@ def _its_models(place: Path) -> Iterator[None]:
 @pytest.fixture
 def numbered(archive_folder: Path) -> list[int]:
     """The ids of the films by the number in their name."""
-    from db import films
-    from db.archive import Archive
+    from filmroom.db.archive import Archive
+    from filmroom.db.reads import films
 
     everyone = films.everyone(Archive.open(archive_folder).catalog)
     return [film.id for film in sorted(everyone, key=lambda film: film.path)]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.writes import annotations
 
-from db import annotations
-from db.archive import Archive
 from tests.ui.room import Room, expect, film_ids, needs_chromium, settle, slash, until
 
 pytestmark = needs_chromium
@@ -33,7 +33,7 @@ PARTS = {
     "zeroshot": "[role=slider], input[type=range]",
     "evaluate": "[role=radio]",
     "judge": "input[aria-label=Judge]",
-    "atlas": "input[aria-label=Projection]",
+    "map": "input[aria-label=Projection]",
     "archive": "[data-testid=stBaseButton-secondary]",
 }
 INNERMOST = "let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;"
@@ -43,7 +43,7 @@ INNERMOST = "let at = document.activeElement; while (at?.shadowRoot?.activeEleme
 def addresses(archive_folder: Path, room: Room) -> Iterator[dict[str, str]]:
     """Every page with something on it, which is gone when these tests are over."""
     catalog = Archive.open(archive_folder).catalog
-    from db import films
+    from filmroom.db.reads import films
 
     film = next(one.id for one in films.everyone(catalog) if one.path == "film-001.png")
     annotations.collect(catalog, "kept", [film])
@@ -56,7 +56,7 @@ def addresses(archive_folder: Path, room: Room) -> Iterator[dict[str, str]]:
         "zeroshot": "/zeroshot?finding=effusion",
         "evaluate": "/evaluate",
         "judge": "/judge?judged=effusion",
-        "atlas": "/atlas",
+        "map": "/map",
         "archive": "/archive",
     }
     annotations.unjudge(catalog, judged)

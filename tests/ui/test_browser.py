@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from db import annotations
-from db.archive import Archive
+from filmroom.db.archive import Archive
+from filmroom.db.writes import annotations
+
 from tests.ui.room import PATIENCE, Room, expect, film_ids, needs_chromium, pick_option, settle, slash, until
 
 pytestmark = needs_chromium

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from search.ui import frame
-from search.ui.door import Door
+from filmroom.search.ui import layout
+from filmroom.search.ui.server.middleware import Door
 
 Message = dict[str, Any]
 HEADERS = ("content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy")
@@ -48,7 +47,7 @@ def ask(
 def door() -> Door:
     from streamlit.file_util import get_static_dir
 
-    return Door(Inside(), pages=frozenset(frame.addresses()), static=Path(get_static_dir()), icon=frame.ICON)  # type: ignore[arg-type]
+    return Door(Inside(), pages=frozenset(layout.addresses()), static=Path(get_static_dir()), icon=layout.ICON)  # type: ignore[arg-type]
 
 
 def script(door: Door) -> str:
@@ -56,7 +55,7 @@ def script(door: Door) -> str:
 
 
 def test_pages_say_who_they_are_before_any_script(door: Door) -> None:
-    for path in frame.addresses():
+    for path in layout.addresses():
         status, headers, body = ask(door, path)
         assert status == 200
         assert headers["cache-control"] == "no-cache"
@@ -146,4 +145,4 @@ def test_where_sign_in_is_asked_for_films_and_uploads_wait_for_it(door: Door, mo
 )
 def test_only_a_token_made_for_this_application_admits(claims: dict[str, object], let_in: bool) -> None:
     settings = {"client_id": "us", "keycloak": {"client_id": "named"}}
-    assert frame.admitted(claims, settings) is let_in
+    assert layout.admitted(claims, settings) is let_in

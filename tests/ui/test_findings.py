@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from db import findings
-from db.archive import Archive
+from filmroom.db.archive import Archive
+from filmroom.db.writes import findings
+
 from tests.ui.room import Room, expect, needs_chromium, settle, until
 
 pytestmark = needs_chromium

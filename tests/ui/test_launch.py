@@ -3,8 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from search.ui.launch import HOME, command, is_loopback, settings
+from filmroom.search.ui.server.launch import APP, command, is_loopback, settings
 
 
 def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:
@@ -22,7 +21,7 @@ def test_an_open_address_checks_no_host_names() -> None:
 
 def test_what_it_names_is_there() -> None:
     assert Path(settings("127.0.0.1", 8501)["theme.base"]).is_file()
-    assert (HOME / "app.py").is_file()
+    assert APP.is_file()
 
 
 @pytest.mark.parametrize(

@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.reads.films import films
+from filmroom.db.records import Label
+from filmroom.db.writes import annotations
 from streamlit.testing.v1 import AppTest
 
-from db import annotations
-from db.archive import Archive
-from db.films import films
-from db.records import Label
 from tests.pages import opened
 
 NOTICE = "Research use only, not for diagnosis"
-PAGES = ("home", "film", "collections", "zeroshot", "evaluate", "judge", "atlas", "archive")
+PAGES = ("search", "film", "collections", "zeroshot", "evaluate", "judge", "map", "archive")
 HOSTILE = ("<script>alert(1)</script>", "![x](http://evil.example/x.png)", ":red[x] $x$ `y`", "{}[]()")
 
 
 def page(
-    archive: Path, name: str = "home", monkeypatch: pytest.MonkeyPatch | None = None, **parameters: str
+    archive: Path, name: str = "search", monkeypatch: pytest.MonkeyPatch | None = None, **parameters: str
 ) -> AppTest:
     """A page of the application, run once."""
     if monkeypatch is not None:
         monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive)])
-    import search.ui.frame as frame
+    import filmroom.search.ui.layout as frame
 
     frame.archive_folder.cache_clear()
     test = opened(name)
@@ -79,12 +79,12 @@ def test_without_an_archive_every_page_says_how_to_make_one(
 
 
 def test_a_query_ranks_and_an_address_restores_it(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    test = page(archive_folder, "home", monkeypatch)
+    test = page(archive_folder, "search", monkeypatch)
     test.text_input(key="q").set_value("effusion left").run()
     first = shown(test)
     assert len(first) == 24
     assert test.query_params["q"] == "effusion left"
-    again = page(archive_folder, "home", monkeypatch, q="effusion left")
+    again = page(archive_folder, "search", monkeypatch, q="effusion left")
     assert again.text_input(key="q").value == "effusion left"
     assert shown(again) == first
 
@@ -92,7 +92,7 @@ def test_a_query_ranks_and_an_address_restores_it(archive_folder: Path, monkeypa
 def test_the_first_thumbnails_come_with_the_wall_and_the_others_when_they_are_looked_at(
     archive_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test = page(archive_folder, "home", monkeypatch, q="effusion", n="48")
+    test = page(archive_folder, "search", monkeypatch, q="effusion", n="48")
     at_once = [item["src"].startswith("data:image/webp;base64,") for item in components(test, "grid")[0]["items"]]
     assert at_once == [True] * 24 + [False] * 12
 
@@ -100,7 +100,7 @@ def test_the_first_thumbnails_come_with_the_wall_and_the_others_when_they_are_lo
 def test_filters_are_written_into_the_query_and_read_from_it(
     archive_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test = page(archive_folder, "home", monkeypatch, q="mass label:effusion")
+    test = page(archive_folder, "search", monkeypatch, q="mass label:effusion")
     assert test.multiselect(key="narrow-labels").value == ["effusion"]
     assert len(shown(test)) == 18
     test.multiselect(key="narrow-not_labels").select("effusion").run()
@@ -111,20 +111,20 @@ def test_filters_are_written_into_the_query_and_read_from_it(
 def test_a_value_that_no_film_has_is_answered_with_the_nearest(
     archive_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "Did you mean label\\:effusion?" in said(page(archive_folder, "home", monkeypatch, q="label:efusion"))
+    assert "Did you mean label\\:effusion?" in said(page(archive_folder, "search", monkeypatch, q="label:efusion"))
 
 
 @pytest.mark.parametrize("query", [*HOSTILE, "", "x" * 10_000, 'view:"', "nosuchfield:1", "age:80..10", "\x00\x1b[31m"])
 def test_no_query_breaks_the_page(archive_folder: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
-    test = page(archive_folder, "home", monkeypatch, q=query)
+    test = page(archive_folder, "search", monkeypatch, q=query)
     assert not test.exception
     assert test.text_input(key="q").value is not None
     assert "<script>" not in said(test)
 
 
 def test_votes_stand_in_the_address_and_can_be_cleared(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = shown(page(archive_folder, "home", monkeypatch, q="effusion"))
-    test = page(archive_folder, "home", monkeypatch, q="effusion", like=str(plain[3]), unlike=str(plain[0]))
+    plain = shown(page(archive_folder, "search", monkeypatch, q="effusion"))
+    test = page(archive_folder, "search", monkeypatch, q="effusion", like=str(plain[3]), unlike=str(plain[0]))
     assert plain[0] not in shown(test)
     assert "1 film for and 1 film against" in said(test)
     test.button(key="clear-votes").click().run()
@@ -135,7 +135,7 @@ def test_votes_stand_in_the_address_and_can_be_cleared(archive_folder: Path, mon
 def test_other_words_drop_the_votes_and_other_filters_keep_them(
     archive_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test = page(archive_folder, "home", monkeypatch, q="effusion", like="3")
+    test = page(archive_folder, "search", monkeypatch, q="effusion", like="3")
     test.text_input(key="q").set_value("effusion label:effusion").run()
     assert test.query_params.get("like") == "3"
     test.text_input(key="q").set_value("pneumothorax").run()
@@ -143,16 +143,16 @@ def test_other_words_drop_the_votes_and_other_filters_keep_them(
 
 
 def test_addresses_that_make_no_sense_are_read_as_usual(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    test = page(archive_folder, "home", monkeypatch, n="9" * 30, like="a,-1,,9" + "9" * 40, sort="odd", study="maybe")
+    test = page(archive_folder, "search", monkeypatch, n="9" * 30, like="a,-1,,9" + "9" * 40, sort="odd", study="maybe")
     assert not test.exception
     assert len(shown(test)) == 24
 
 
 def test_a_saved_search_comes_back(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    test = page(archive_folder, "home", monkeypatch, q="edema label:effusion")
+    test = page(archive_folder, "search", monkeypatch, q="edema label:effusion")
     test.text_input(key="save-as").set_value("<b>mine</b>").run()
     next(button for button in test.button if button.label == "Save").click().run()
-    test = page(archive_folder, "home", monkeypatch)
+    test = page(archive_folder, "search", monkeypatch)
     test.button(key="saved-<b>mine</b>").click().run()
     assert test.text_input(key="q").value == "edema label:effusion"
     assert "<b>" not in test.button(key="saved-<b>mine</b>").label.replace("\\<", "")
@@ -209,7 +209,7 @@ def test_what_an_absent_label_denies_is_a_finding(
 def test_a_query_for_a_side_or_a_size_says_that_the_model_guesses(
     archive_folder: Path, query: str, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ("Side and size are the model's guess" in said(page(archive_folder, "home", monkeypatch, q=query))) is told
+    assert ("Side and size are the model's guess" in said(page(archive_folder, "search", monkeypatch, q=query))) is told
 
 
 def test_a_film_whose_file_is_gone_falls_back_to_its_thumbnail(

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.errors import NotFound
+from filmroom.db.reads import films as db_films
+from filmroom.db.records import RunState
+from filmroom.db.writes.runs import runs
 from PIL import Image
 
-from db import films as db_films
-from db.archive import Archive
-from db.errors import NotFound
-from db.records import RunState
-from db.runs import runs
 from tests.indexer import dicom_files
 from tests.ui.conftest import drawn_film
 from tests.ui.room import PATIENCE, Room, expect, film_ids, needs_chromium, pick_option, settle, until
@@ -34,8 +34,9 @@ VIEWER = "https://viewer.example/v?StudyInstanceUIDs={study}&SeriesInstanceUIDs=
 @pytest.fixture(scope="module")
 def ward(archive_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """DICOM films of three studies of one patient, the last of which breaks once it is indexed; with a DICOM viewer."""
-    from db.archive import Archive
-    from indexer import pipeline, registry
+    from filmroom.db.archive import Archive
+    from filmroom.indexer import pipeline
+    from filmroom.indexer.models import registry
 
     place = tmp_path_factory.mktemp("ward")
     (place / "films").mkdir()
@@ -166,8 +167,8 @@ def test_a_film_that_can_no_longer_be_decoded_keeps_its_thumbnail_and_says_why(t
 
 
 def path_of(room: Room, film: int) -> str:
-    from db import films
-    from db.archive import Archive
+    from filmroom.db.archive import Archive
+    from filmroom.db.reads import films
 
     return films.get(Archive.open(room.archive).catalog, film).path
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from filmroom.search.ui.components.report_text.report_text import marked
+from filmroom.search.ui.search_state import PAGE, Asked, film_address, read, voted
+from filmroom.search.ui.text import plain
 from hypothesis import given
 from hypothesis import strategies as some
-
-from search.ui.asked import PAGE, Asked, film_address, read, voted
-from search.ui.sheet.sheet import marked
-from search.ui.text import plain
 
 ids = some.lists(some.integers(0, 10**9), max_size=6, unique=True).map(tuple)
 

@@ -1,4 +1,4 @@
-"""What people typed is not kept: the table of recent searches goes (`db.migrate` has overwritten what it held)."""
+"""What people typed is not kept: the table of recent searches goes (`filmroom.db.migrate` has overwritten what it held)."""
 
 from alembic import op
 

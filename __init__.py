@@ -1,0 +1,1 @@
+"""Semantic search for X-ray archives. Research use only, not for diagnosis."""

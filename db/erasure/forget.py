@@ -1,0 +1,108 @@
+"""Forgetting films for good: every row, thumbnail and vector goes, and where they stood is overwritten.
+
+What was forgotten can be remembered by keyed hashes, so that the next run does not bring it back; nothing can be read
+out of them without the archive's key and the very UID or patient key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filmroom.db import catalog
+from filmroom.db.archive import LOG, Archive
+from filmroom.db.erasure.delete_rows import erase, rows_of
+from filmroom.db.errors import ArchiveBusy, NotFound
+from filmroom.db.reads import spaces
+from filmroom.db.schema import film, forgotten
+from filmroom.db.vector_index import snapshot
+from filmroom.db.vector_index.index import VectorIndex
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What went. `remembered`: the films are turned away when an index run meets them again."""
+
+    films: int
+    files: int
+    reports: int
+    remembered: bool
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Which films are not to come back."""
+
+    key: bytes
+    marks: frozenset[str]
+
+    def hold(self, identity: str, patient_key: str | None) -> bool:
+        return bool(self.marks) and not self.marks.isdisjoint(_marks(self.key, [identity], [patient_key]))
+
+
+def marks(archive: Archive) -> Marks:
+    with archive.catalog.read() as connection:
+        return Marks(archive.patient_key(), frozenset(connection.scalars(select(forgotten.c.mark))))
+
+
+def release(archive: Archive, identity: str, patient_key: str | None) -> None:
+    """A film that was asked for again is turned away no longer, and neither are others of its patient."""
+    wanted = _marks(archive.patient_key(), [identity], [patient_key])
+    with archive.catalog.write() as connection:
+        connection.execute(delete(forgotten).where(forgotten.c.mark.in_(wanted)))
+
+
+def of_patient(archive: Archive, patient_key: str) -> list[int]:
+    """The ids of a patient's films, those that are gone or replaced too. Raises NotFound."""
+    with archive.catalog.read() as connection:
+        ids = list(connection.scalars(select(film.c.id).where(film.c.patient_key == patient_key)))
+    if not ids:
+        raise NotFound("no film has this patient key", where=patient_key, fix="The page of a film shows its key.")
+    return ids
+
+
+def forget(
+    archive: Archive, film_ids: Sequence[int], *, patients: Sequence[str] = (), remember: bool = True
+) -> Forgotten:
+    """Deletes films and all that is known of them, and overwrites where it stood; the indexed files are not touched.
+
+    `patients` are patient keys to remember besides the films themselves. Without films, what earlier deletions left
+    is overwritten. Raises NotFound before anything is deleted; ArchiveBusy while another process writes, or when one
+    reads for so long that the log cannot be emptied (then all is deleted, and to be called again without films).
+    """
+    with archive.writing("forgetting films"):
+        # First, as they can be made again: whatever ends this process, no vector outlives its film.
+        snapshot.remove_all(archive.vectors)
+        with archive.catalog.write() as connection:
+            rows = rows_of(connection, film_ids)
+            if remember:
+                for mark in _marks(archive.patient_key(), [row.identity for row in rows], patients):
+                    connection.execute(upsert(forgotten).values(mark=mark).on_conflict_do_nothing())
+            files, reports = erase(connection, rows)
+        # And once more: a reading room may have written lists before it could know.
+        snapshot.remove_all(archive.vectors)
+        for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
+            left.unlink(missing_ok=True)
+        if why := catalog.scrub(archive.catalog.path):
+            raise _blocked(archive.catalog.path, why)
+        for one in spaces.spaces(archive.catalog):
+            VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()
+    return Forgotten(len(rows), files, reports, remember)
+
+
+def _marks(key: bytes, identities: Sequence[str], patients: Sequence[str | None]) -> set[str]:
+    said = [f"film {one}" for one in identities] + [f"patient {one}" for one in patients if one]
+    return {hmac.new(key, f"forgotten {one}".encode(), hashlib.sha256).hexdigest() for one in said}
+
+
+def _blocked(path: Path, why: str) -> ArchiveBusy:
+    return ArchiveBusy(
+        f"the films are deleted, but the place where they stood could not be overwritten yet ({why})",
+        where=path,
+        fix="When searches and the reading room have stopped, and there is room on the disk, run: filmroom forget",
+    )

@@ -1,0 +1,80 @@
+"""The places of forgotten films. A path can hold a name: such a file is known by a keyed digest of its path."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import Catalog, empty_log
+from filmroom.db.schema import file, film
+from sqlalchemy import delete, exists, select, update
+
+if TYPE_CHECKING:
+    from filmroom.db.writes.file_diff import Scope
+
+_LOG_SECONDS = 1.0
+_MARK = "(forgotten) "
+_NAMELESS = re.compile(re.escape(_MARK) + "[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The forgotten files of one root, by what stands in the catalog in place of their paths."""
+
+    key: bytes
+    root: Path
+    stored: frozenset[str]
+
+    def digest(self, path: str) -> str:
+        """What stands for a file of this root."""
+        whole = os.fsencode(self.root / path)
+        return _MARK + hmac.new(self.key, b"place " + whole, hashlib.sha256).hexdigest()[:32]
+
+    def known(self, path: str) -> str | None:
+        """What the catalog holds in place of this path, where it does."""
+        if not self.stored:
+            return None
+        digest = self.digest(path)
+        return digest if digest in self.stored else None
+
+
+def is_nameless(path: str) -> bool:
+    return _NAMELESS.fullmatch(path) is not None
+
+
+def places(catalog: Catalog, key: bytes, scope: Scope) -> Places:
+    of_root = (file.c.root_id == scope.root_id, file.c.path.startswith(_MARK, autoescape=True))
+    with catalog.read() as connection:
+        found = connection.scalars(select(file.c.path).where(*of_root))
+        return Places(key, scope.root, frozenset(filter(is_nameless, found)))
+
+
+def named(catalog: Catalog, scope: Scope, *, reason: str) -> list[str]:
+    """Paths that stand there with this reason all the same: an archive of an earlier version has them."""
+    with catalog.read() as connection:
+        found = connection.scalars(select(file.c.path).where(file.c.root_id == scope.root_id, file.c.reason == reason))
+        return [path for path in found if not is_nameless(path)]
+
+
+def vacate(catalog: Catalog, scope: Scope, paths: Iterable[str]) -> None:
+    """What stood at these paths is not there any more. Rows that no film belongs to go, and are overwritten, in the log
+    of the catalog, too, unless somebody reads it for long: then with the next that are, or when it is closed."""
+    dropped = 0
+    for some in chunked(paths):
+        here = (file.c.root_id == scope.root_id, file.c.path.in_(some))
+        with catalog.write() as connection:
+            unused = delete(file).where(*here, ~exists().where(film.c.file_id == file.c.id))
+            dropped += connection.execute(unused).rowcount
+            connection.execute(update(file).where(*here).values(listed=False))
+    if dropped:
+        with suppress(sqlite3.OperationalError):
+            empty_log(catalog.path, seconds=_LOG_SECONDS)

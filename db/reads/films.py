@@ -1,0 +1,173 @@
+"""Reading films: one, many, a filter of them, and what there is to filter by."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.batching import chunked, ids_of, marks
+from filmroom.db.catalog import Catalog
+from filmroom.db.errors import NotFound
+from filmroom.db.reads.filters import OF_FILM, film_ids, film_ids_of_any_state
+from filmroom.db.records import Facet, Film, Filter, Label, State, Tags
+from numpy.typing import NDArray
+
+_TAGS = (
+    "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows", "columns", "photometric",
+    "study_uid", "series_uid", "instance_uid", "patient_key",
+)  # fmt: skip
+# Named, not "other than present": a condition that an index answers.
+_GONE = "SELECT id FROM film WHERE state IN ('gone', 'replaced')"
+_FACETS = ("view", "modality", "sex", "body_part", "year", "age")
+_NAMED = {
+    "label": "label WHERE value >= 0.5 AND source != 'probe'",
+    "probe": "label WHERE source = 'probe'",
+    "tag": "tag WHERE TRUE",
+    "collection": "collection_film JOIN collection ON collection.id = collection_id WHERE TRUE",
+}
+"""What films have by name, apart from their own columns."""
+
+
+def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
+    """The ids, ascending, of the films that are present and pass the filter."""
+    wanted = film_ids_of_any_state(where)
+    with catalog.look() as connection:
+        passing, gone = ids_of(connection, wanted.sql, wanted.values), ids_of(connection, _GONE)
+    return np.setdiff1d(passing, gone, assume_unique=True)
+
+
+def gone_ids(catalog: Catalog) -> NDArray[np.int64]:
+    with catalog.look() as connection:
+        return ids_of(connection, _GONE)
+
+
+def films(catalog: Catalog, ids: Sequence[int]) -> list[Film]:
+    """The films of these ids, in their order; ids that are not there are left out."""
+    found: dict[int, Film] = {}
+    with catalog.look() as connection:
+        for some in chunked(one for one in ids if one.bit_length() < 64):
+            found.update(_films(connection, some))
+    return [found[i] for i in ids if i in found]
+
+
+def get(catalog: Catalog, film_id: int) -> Film:
+    """One film. Raises NotFound."""
+    found = films(catalog, [film_id])
+    if not found:
+        raise NotFound("no film has this id", where=film_id, fix="A search shows the ids of films.")
+    return found[0]
+
+
+def _films(connection: sqlite3.Connection, ids: Sequence[int]) -> Iterator[tuple[int, Film]]:
+    labels: dict[int, list[Label]] = {}
+    said = f"SELECT film_id, name, value, source FROM label WHERE film_id IN ({marks(ids)}) ORDER BY value DESC, name"
+    for film_id, *one in connection.execute(said, ids):
+        labels.setdefault(film_id, []).append(Label(*one))
+    statement = f"""
+SELECT film.*, file.path AS path, file.size AS size, root.path AS root,
+       EXISTS (SELECT 1 FROM report WHERE {OF_FILM}) AS has_report
+FROM film JOIN file ON file.id = film.file_id JOIN root ON root.id = file.root_id
+WHERE film.id IN ({marks(ids)})
+"""
+    for row in connection.execute(statement, ids):
+        yield row["id"], _film(row, tuple(labels.get(row["id"], ())))
+
+
+def _film(row: sqlite3.Row, labels: tuple[Label, ...]) -> Film:
+    return Film(
+        id=row["id"],
+        root=os.fsdecode(row["root"]),
+        path=os.fsdecode(row["path"]),
+        frame=row["frame"],
+        state=State(row["state"]),
+        size=row["size"],
+        tags=Tags(
+            **{name: row[name] for name in _TAGS},
+            burned_in=None if row["burned_in"] is None else bool(row["burned_in"]),
+        ),
+        labels=labels,
+        has_report=bool(row["has_report"]),
+    )
+
+
+def full_path(one: Film) -> Path:
+    return Path(one.root) / one.path
+
+
+def thumbnails(catalog: Catalog, ids: Sequence[int]) -> dict[int, bytes]:
+    """WebP bytes by film id."""
+    found: dict[int, bytes] = {}
+    with catalog.look() as connection:
+        for some in chunked(ids):
+            statement = f"SELECT film_id, webp FROM thumbnail WHERE film_id IN ({marks(some)})"
+            found.update(map(tuple, connection.execute(statement, some)))
+    return found
+
+
+def reports(catalog: Catalog, one: Film) -> list[str]:
+    """The reports of a film and of its study, newest first."""
+    statement = f"SELECT report.text FROM film JOIN report ON {OF_FILM} WHERE film.id = ? ORDER BY report.id DESC"
+    with catalog.look() as connection:
+        return [row[0] for row in connection.execute(statement, (one.id,))]
+
+
+def study_uids(catalog: Catalog, ids: Sequence[int]) -> dict[int, str | None]:
+    found: dict[int, str | None] = {}
+    with catalog.look() as connection:
+        for some in chunked(ids):
+            statement = f"SELECT id, study_uid FROM film WHERE id IN ({marks(some)})"
+            found.update(map(tuple, connection.execute(statement, some)))
+    return found
+
+
+def study_of(catalog: Catalog, one: Film) -> list[Film]:
+    """The other films of its study."""
+    return _others(catalog, one, "study_uid", one.tags.study_uid)
+
+
+def patient_of(catalog: Catalog, one: Film) -> list[Film]:
+    """The other films of the same patient key."""
+    return _others(catalog, one, "patient_key", one.tags.patient_key)
+
+
+def _others(catalog: Catalog, one: Film, column: str, value: str | None) -> list[Film]:
+    if not value:
+        return []
+    statement = f"SELECT id FROM film WHERE state = 'present' AND {column} = ? AND id != ? ORDER BY year, id"
+    with catalog.look() as connection:
+        ids = [row[0] for row in connection.execute(statement, (value, one.id))]
+    return films(catalog, ids)
+
+
+def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:
+    """How many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`), or
+    each `label`, `probe`, `tag` or `collection`."""
+    within = film_ids(where or Filter())
+    if name in _NAMED:
+        counted = (
+            f"SELECT name, count(DISTINCT film_id) FROM {_NAMED[name]} AND film_id IN ({within.sql}) GROUP BY name"
+        )
+    else:
+        column = _FACETS[_FACETS.index(name)]
+        counted = f"SELECT {column}, count(*) FROM film WHERE id IN ({within.sql}) AND {column} NOT NULL GROUP BY 1"
+    with catalog.look() as connection:
+        found = [Facet(str(value), int(count)) for value, count in connection.execute(counted, within.values)]
+    if name in ("year", "age"):
+        return sorted(found, key=lambda facet: int(facet.value))
+    return sorted(found, key=lambda facet: (-facet.count, facet.value))
+
+
+def count(catalog: Catalog, where: Filter | None = None) -> int:
+    within = film_ids(where or Filter())
+    with catalog.look() as connection:
+        return int(connection.execute(f"SELECT count(*) FROM ({within.sql})", within.values).fetchone()[0])
+
+
+def everyone(catalog: Catalog, where: Filter | None = None) -> Iterator[Film]:
+    """Every present film that passes, by id."""
+    ids = select_ids(catalog, where or Filter()).tolist()
+    for some in chunked(ids):
+        yield from films(catalog, some)

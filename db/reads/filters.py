@@ -1,0 +1,176 @@
+"""A `Filter` as SQL conditions on films. Values never stand in the SQL itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from filmroom.db.batching import marks
+from filmroom.db.records import Filter, Range
+
+LATERALS = {"LATERAL": ("LATERAL", "LL", "RL")}
+"""A lateral may say which side was nearest to the detector."""
+
+OF_FILM = "(report.film_id = film.id OR report.film_id IS NULL AND report.study_uid = film.study_uid)"
+"""The reports of a film: its own, and those of its study."""
+
+# NULL IN (...) is NULL, and so is its negation: a film without a study would answer neither question.
+_STUDY = "coalesce(film.study_uid, '')"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A piece of SQL, and the values of its question marks in their order."""
+
+    sql: str
+    values: tuple[str | int | float, ...] = ()
+
+
+def film_ids(where: Filter) -> Clause:
+    """SELECT of the ids of the films that are present and pass."""
+    here = present(where)
+    return Clause(f"SELECT film.id AS id FROM film WHERE {here.sql}", here.values)
+
+
+def film_ids_of_any_state(where: Filter) -> Clause:
+    """SELECT of the ids of the films that pass, present or not: where one field is asked for, its index has it all, and
+    no film's row is read."""
+    here = _joined(" AND ", _conditions(where) or [Clause("true")])
+    return Clause(f"SELECT film.id AS id FROM film WHERE {here.sql}", here.values)
+
+
+def present(where: Filter) -> Clause:
+    """Films that are present and pass."""
+    return _joined(" AND ", [Clause("film.state = 'present'"), *_conditions(where)])
+
+
+def _conditions(where: Filter) -> list[Clause]:
+    found: list[Clause] = []
+    if where.views:
+        found.append(_view_any(where.views))
+    if where.not_views:
+        found.append(_unless("film.view", _view_any(where.not_views)))
+    for values, column in (
+        (where.modalities, "film.modality"),
+        (where.body_parts, "film.body_part"),
+        (where.sexes, "film.sex"),
+    ):
+        if values:
+            found.append(_within(f"{column} COLLATE NOCASE", values))
+    found += _between("film.age", where.age) + _between("film.year", where.year)
+    if where.studies:
+        found.append(_within("film.study_uid", where.studies))
+    if where.patients:
+        found.append(_within("film.patient_key", where.patients))
+    if where.not_patients:
+        found.append(_unless("film.patient_key", _within("film.patient_key", where.not_patients)))
+    # Several labels are alternatives, as for every other field; an excluded one is excluded whatever its source.
+    if where.labels:
+        found.append(_any([_has_label(name) for name in where.labels]))
+    found += [_not(_has_label(name)) for name in where.not_labels]
+    if where.tags:
+        named = _within("tag.name", [one.lower() for one in where.tags])
+        found.append(_exists("tag WHERE tag.film_id = film.id", named))
+    if where.collections:
+        # SQLite folds the case of ASCII letters only.
+        names = [*where.collections, *(name.lower() for name in where.collections)]
+        found.append(
+            _exists(
+                "collection_film JOIN collection ON collection.id = collection_film.collection_id "
+                "WHERE collection_film.film_id = film.id",
+                _any([_within("collection.name", names), _within("lower(collection.name)", names)]),
+            )
+        )
+    if where.paths:
+        found.append(_exists("file WHERE file.id = film.file_id", _any([_has_path(part) for part in where.paths])))
+    found += [_has_phrase(phrase) for phrase in where.phrases]
+    found += [_not(_has_phrase(phrase)) for phrase in where.not_phrases]
+    if where.findings:
+        found.append(_any([_has_finding(phrase) for phrase in where.findings]))
+    if where.has_report is not None:
+        found.append(_HAS_REPORT if where.has_report else _not(_HAS_REPORT))
+    if where.burned_in is not None:
+        found.append(Clause("film.burned_in" if where.burned_in else "NOT coalesce(film.burned_in, 0)"))
+    for score in where.scores:
+        values_of = "label WHERE label.film_id = film.id AND label.source = 'probe'"
+        said = Clause("label.name = ? AND label.value BETWEEN ? AND ?", (score.name.lower(), score.low, score.high))
+        found.append(_exists(values_of, said))
+    return found
+
+
+def _view_any(views: Sequence[str]) -> Clause:
+    return _within("film.view", sorted({one for view in views for one in LATERALS.get(view.upper(), (view.upper(),))}))
+
+
+def _between(column: str, span: Range) -> list[Clause]:
+    if span.low is not None and span.low == span.high:
+        # Of a range SQLite thinks that it keeps too many films to ask the column's index.
+        return [Clause(f"{column} = ?", (span.low,))]
+    ends = ((">=", span.low), ("<=", span.high))
+    return [Clause(f"{column} {sign} ?", (end,)) for sign, end in ends if end is not None]
+
+
+def _has_label(name: str) -> Clause:
+    said = Clause("label.name = ? AND label.value >= 0.5 AND label.source != 'probe'", (name.lower(),))
+    return _exists("label WHERE label.film_id = film.id", said)
+
+
+def _has_path(part: str) -> Clause:
+    literal = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (literal,))
+
+
+_HAS_REPORT = Clause(
+    "(film.id IN (SELECT film_id FROM report WHERE film_id IS NOT NULL) "
+    f"OR {_STUDY} IN (SELECT study_uid FROM report WHERE film_id IS NULL))"
+)
+
+
+def _has_phrase(phrase: str) -> Clause:
+    """Films whose report has these words in this order."""
+    hit = "report.id IN (SELECT rowid FROM report_fts WHERE report_fts MATCH ?)"
+    return Clause(
+        f"(film.id IN (SELECT film_id FROM report WHERE {hit} AND film_id IS NOT NULL) "
+        f"OR {_STUDY} IN (SELECT study_uid FROM report WHERE {hit} AND film_id IS NULL))",
+        (fts_phrase(phrase),) * 2,
+    )
+
+
+def _has_finding(phrase: str) -> Clause:
+    """Films about which a model wrote a sentence with these words in this order."""
+    return Clause(
+        "film.id IN (SELECT film_id FROM finding WHERE sentence_id IN "
+        "(SELECT rowid FROM sentence_fts WHERE sentence_fts MATCH ?))",
+        (fts_phrase(phrase),),
+    )
+
+
+def fts_phrase(words: str) -> str:
+    """The words as one FTS5 phrase: quoted, so that nothing in them is an operator."""
+    return '"' + words.replace('"', '""').replace("\x00", " ") + '"'
+
+
+def _within(column: str, values: Sequence[str]) -> Clause:
+    return Clause(f"{column} IN ({marks(values)})", tuple(values))
+
+
+def _unless(column: str, one: Clause) -> Clause:
+    return Clause(f"({column} IS NULL OR NOT {one.sql})", one.values)
+
+
+def _exists(rows: str, one: Clause) -> Clause:
+    return Clause(f"EXISTS (SELECT 1 FROM {rows} AND {one.sql})", one.values)
+
+
+def _not(one: Clause) -> Clause:
+    return Clause(f"NOT {one.sql}", one.values)
+
+
+def _any(clauses: Iterable[Clause]) -> Clause:
+    found = _joined(" OR ", clauses)
+    return Clause(f"({found.sql})", found.values)
+
+
+def _joined(word: str, clauses: Iterable[Clause]) -> Clause:
+    several = list(clauses)
+    return Clause(word.join(one.sql for one in several), tuple(value for one in several for value in one.values))

@@ -1,0 +1,31 @@
+"""Films by the words of their reports (SQLite FTS5, BM25)."""
+
+from __future__ import annotations
+
+import re
+
+from filmroom.db.catalog import Catalog
+from filmroom.db.reads.filters import fts_phrase, present
+from filmroom.db.records import Filter
+
+_WORD = re.compile(r"\w+")
+
+
+def rank(catalog: Catalog, words: str, k: int, where: Filter | None = None) -> list[int]:
+    """The ids of the k films whose reports match best (BM25; any of the words), best first, within the filter."""
+    terms = " OR ".join(fts_phrase(word) for word in dict.fromkeys(_WORD.findall(words.lower())))
+    if not terms:
+        return []
+    here = present(where or Filter())
+    statement = f"""
+WITH matched AS MATERIALIZED (SELECT rowid AS id, bm25(report_fts) AS score FROM report_fts WHERE report_fts MATCH ?)
+SELECT id FROM (
+    SELECT film.id AS id, matched.score AS score FROM report JOIN matched ON matched.id = report.id
+    JOIN film ON film.id = report.film_id WHERE {here.sql}
+    UNION ALL
+    SELECT film.id, matched.score FROM report JOIN matched ON matched.id = report.id
+    JOIN film ON film.study_uid = report.study_uid WHERE report.film_id IS NULL AND {here.sql}
+) GROUP BY id ORDER BY min(score), id LIMIT ?
+"""
+    with catalog.look() as connection:
+        return [row[0] for row in connection.execute(statement, (terms, *here.values, *here.values, k))]

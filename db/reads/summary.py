@@ -1,0 +1,162 @@
+"""What an archive holds, in counts, by SQLite alone.
+
+`filmroom status` answers from here: to import SQLAlchemy takes longer than all of these counts together. The
+statements touch only columns that every catalog has had; tests hold their answers equal to those of
+`filmroom.db.reads.films`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filmroom.db.records import Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
+
+BUSY_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What was built for fast answers from many films (`filmroom.db.vector_index.ivf`), and what it was measured to do:
+    the share `recall` of the exact ten best that it finds, and milliseconds a query."""
+
+    fingerprint: str
+    mark: int
+    rows: int
+    lists: int
+    probes: int
+    recall: float
+    exact_ms: float
+    approximate_ms: float
+    crc: int = 0
+
+
+@dataclass(frozen=True)
+class Glance:
+    """`looks`: the approximate first look by space id, where one was built. `labelled`: films that have labels;
+    `burned_in`: that may have words in their pixels. `runs`: the newest first."""
+
+    films: int
+    files: FileCounts
+    roots: tuple[str, ...]
+    spaces: tuple[StoredSpace, ...]
+    looks: dict[int, FirstLook]
+    views: tuple[Facet, ...]
+    labels: tuple[Facet, ...]
+    labelled: int
+    reports: int
+    burned_in: int
+    runs: tuple[Run, ...]
+
+
+# Those that are absent are counted, which are few: a count over all would read every film's row.
+_SPACES = """
+SELECT space.id, space.model, space.fingerprint, space.dim, space.vectors, space.has_text,
+       coalesce(stored.films, 0) - coalesce(absent.films, 0) AS films
+FROM space
+LEFT JOIN (SELECT space_id, count(*) AS films FROM embedding GROUP BY space_id) AS stored ON stored.space_id = space.id
+LEFT JOIN (SELECT space_id, count(*) AS films FROM film JOIN embedding ON embedding.film_id = film.id
+           WHERE film.state IN ('gone', 'replaced') GROUP BY space_id) AS absent ON absent.space_id = space.id
+ORDER BY films DESC, space.id DESC
+"""
+_VIEWS = """
+SELECT view, count(*) FROM film WHERE state = 'present' AND view IS NOT NULL GROUP BY view ORDER BY 2 DESC, 1
+"""
+_LABELS = """
+SELECT label.name, count(DISTINCT label.film_id) FROM label JOIN film ON film.id = label.film_id
+WHERE film.state = 'present' AND label.value >= 0.5 AND label.source != 'probe'
+GROUP BY label.name ORDER BY 2 DESC, 1
+"""
+
+
+def glance(path: Path, *, runs: int = 5) -> Glance:
+    """Reads the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("BEGIN")
+        spaces = stored_spaces(connection)
+        folder = path.with_name("vectors")
+        looks = {one.id: look for one in spaces if (look := first_look(folder, one)) is not None}
+        return Glance(
+            films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
+            files=_file_counts(connection),
+            roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
+            spaces=spaces,
+            looks=looks,
+            views=tuple(Facet(*row) for row in connection.execute(_VIEWS)),
+            labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
+            labelled=_one(connection, "SELECT count(DISTINCT film_id) FROM label"),
+            reports=_one(connection, "SELECT count(*) FROM report"),
+            burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
+            runs=_runs(connection, runs),
+        )
+
+
+def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:
+    """All spaces, the most complete first, the newest first among equals."""
+    return tuple(
+        StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6])
+        for row in connection.execute(_SPACES)
+    )
+
+
+def first_look(folder: Path, held: StoredSpace) -> FirstLook | None:
+    """What is said of the space's approximate first look, where one was built for these weights."""
+    try:
+        found = FirstLook(**json.loads((folder / f"lists-{held.id}.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found.fingerprint == held.space.fingerprint else None
+
+
+def run_of(found: Mapping[str, Any]) -> Run:
+    """A row of the table of runs. One that says it is running, with a process that is no longer there, is broken."""
+    one = Run(
+        id=found["id"],
+        paths=tuple(json.loads(found["paths"])),
+        model=found["model"],
+        pid=found["pid"],
+        state=RunState(found["state"]),
+        started_at=found["started_at"],
+        ended_at=found["ended_at"],
+        counts=Counts(**{name: found[name] for name in Counts.__dataclass_fields__}),
+        message=found["message"],
+    )
+    broken = one.state is RunState.RUNNING and not _alive(one.pid)
+    return replace(one, state=RunState.BROKEN) if broken else one
+
+
+def _one(connection: sqlite3.Connection, statement: str) -> int:
+    return int(connection.execute(statement).fetchone()[0])
+
+
+def _file_counts(connection: sqlite3.Connection) -> FileCounts:
+    rows = connection.execute("SELECT outcome, listed, count(*) FROM file GROUP BY outcome, listed").fetchall()
+    here = {outcome: count for outcome, listed, count in rows if listed}
+    return FileCounts(
+        indexed=here.get(Outcome.INDEXED.value, 0),
+        duplicate=here.get(Outcome.DUPLICATE.value, 0),
+        rejected=here.get(Outcome.REJECTED.value, 0),
+        gone=sum(count for _, listed, count in rows if not listed),
+    )
+
+
+def _runs(connection: sqlite3.Connection, limit: int) -> tuple[Run, ...]:
+    found = connection.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))
+    names = [column[0] for column in found.description]
+    return tuple(run_of(dict(zip(names, row, strict=True))) for row in found)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

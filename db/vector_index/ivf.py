@@ -1,0 +1,237 @@
+"""An approximate first look at very many vectors: FAISS's inverted lists over 8-bit codes.
+
+It only names candidates, which are then scored exactly. How many lists to look into is found on the archive's own
+vectors: half of them as they are (what a search for similar films asks) and half as they differ from the mean (what
+words ask: texts lie far from films as a whole, and only the difference between films orders them). A structure that
+does not reach RECALL there is not used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filmroom.db.reads.summary import FirstLook, first_look
+from filmroom.db.records import StoredSpace
+from filmroom.db.vector_index.flat import ManyRows, best
+from numpy.typing import NDArray
+
+RECALL = 0.99
+"""The share of the exact ten best that must be found, on average, by either kind of query."""
+
+_QUERIES = 400
+_TEN = 10
+_MARGIN = 0.002  # for having taken the first number of lists that does
+_PER_LIST = 40  # vectors a list to learn the lists from; FAISS warns below 39
+_DEEPER = 8  # candidates looked at, for each hit that is asked for
+
+
+@dataclass
+class Approximate:
+    """Vectors are known by number: `embedding id * T + t`."""
+
+    index: Any
+    facts: FirstLook
+    mark: int
+
+    def add(self, numbers: NDArray[np.int64], rows: NDArray[np.float32], mark: int) -> None:
+        self.index.add_with_ids(rows, numbers)
+        self.mark = mark
+
+    def candidates(
+        self, queries: NDArray[np.float32], k: int, *, share: float = 1.0, keep: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64]:
+        """Numbers (Q, 8 k) of vectors near each query, -1 where there are no more. `keep` says of each number whether
+        it may come, `share` how many of all may: the fewer, the more lists are looked into."""
+        import faiss
+
+        probes = min(self.index.nlist, int(np.ceil(self.facts.probes / share)))
+        settings = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
+        if keep is not None:
+            packed = np.packbits(keep, bitorder="little")
+            selector = faiss.IDSelectorBitmap(packed)  # type: ignore[call-arg, arg-type]
+            settings = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]
+        _, found = self.index.search(queries, _DEEPER * k, params=settings)
+        named: NDArray[np.int64] = found
+        return named
+
+
+def build(
+    held: StoredSpace, stored: NDArray[np.float16], embedding_ids: NDArray[np.int64], alive: NDArray[np.bool_]
+) -> Approximate | None:
+    """Learns the lists, fills them with `stored` (N, T, D) of these ids, and measures. None where it does not reach
+    RECALL, or is no faster than an exact scan by half."""
+    import faiss
+
+    count, per_film, dim = stored.shape
+    lists = int(2 * np.sqrt(count * per_film))
+    rng = np.random.default_rng(0)
+    index: Any = faiss.index_factory(dim, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    flat = stored.reshape(-1, dim)
+    some = np.sort(rng.choice(len(flat), min(len(flat), _PER_LIST * lists), replace=False))
+    index.cp.niter = 8
+    index.train(flat[some].astype(np.float32))
+    for start in range(0, count, 1 << 15):
+        ids = embedding_ids[start : start + (1 << 15)]
+        index.add_with_ids(
+            flat[start * per_film : (start + ids.size) * per_film].astype(np.float32), numbers(ids, per_film)
+        )
+    mark = int(embedding_ids[-1])
+    facts = FirstLook(held.space.fingerprint, mark, len(flat), lists, 1, 0.0, 0.0, 0.0)
+    return _measured(Approximate(index, facts, mark), stored, embedding_ids, np.flatnonzero(alive))
+
+
+def numbers(embedding_ids: NDArray[np.int64], per_film: int) -> NDArray[np.int64]:
+    """(N,) -> (N * T,)"""
+    return (embedding_ids[:, None] * per_film + np.arange(per_film)).ravel()
+
+
+def _measured(
+    built: Approximate, stored: NDArray[np.float16], embedding_ids: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Approximate | None:
+    queries = _own_queries(stored, rows)
+    exact, exact_ms = _exactly(stored, queries, rows), _exact_ms(stored, queries)
+    recall = 0.0
+    for probes in _doubling(built.index.nlist):
+        built.facts = replace(built.facts, probes=probes)
+        recall = min(_recall(built, stored, embedding_ids, queries[kind::2], exact[kind::2]) for kind in (0, 1))
+        if recall >= RECALL + _MARGIN:
+            break
+    spent = []
+    for query in queries[:21]:
+        started = time.perf_counter()
+        built.candidates(query[None], _TEN)
+        spent.append(1000 * (time.perf_counter() - started))
+    taken = float(np.median(spent))
+    if recall < RECALL or taken > exact_ms / 2:
+        return None
+    built.facts = replace(
+        built.facts, recall=round(recall, 4), exact_ms=round(exact_ms, 2), approximate_ms=round(taken, 3)
+    )
+    return built
+
+
+def _own_queries(stored: NDArray[np.float16], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    rng = np.random.default_rng(1)
+    films = stored[rng.choice(rows, _QUERIES)].astype(np.float32).mean(axis=1)
+    films[1::2] -= stored[rng.choice(rows, min(rows.size, 20_000))].astype(np.float32).mean(axis=(0, 1))
+    unit: NDArray[np.float32] = films / np.maximum(np.linalg.norm(films, axis=1, keepdims=True), 1e-9)
+    return unit
+
+
+def _exactly(stored: NDArray[np.float16], queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows (Q, 10) of the best films, out of `rows`; -1 where there are fewer."""
+    count, per_film, dim = stored.shape
+    gone = np.ones(count, np.bool_)
+    gone[rows] = False
+    scores, found = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    for start in range(0, count, 1 << 13):
+        block = stored[start : start + (1 << 13)].reshape(-1, dim).astype(np.float32)
+        more = (queries @ block.T).reshape(len(queries), -1, per_film).max(axis=2)
+        more[:, gone[start : start + (1 << 13)]] = -np.inf
+        top, at = best(more, _TEN)
+        scores = np.concatenate([scores, top], axis=1)
+        found = np.concatenate([found, np.where(at >= 0, at + start, -1)], axis=1)
+        scores, order = best(scores, _TEN)
+        found = np.where(order >= 0, np.take_along_axis(found, order, axis=1), -1)
+    return found
+
+
+def _exact_ms(stored: NDArray[np.float16], queries: NDArray[np.float32]) -> float:
+    """How long FAISS takes to scan all of them for one query, from a part that no cache of the processor holds."""
+    count, per_film, dim = stored.shape
+    some = ManyRows(dim)
+    some.add(stored[: (1 << 25) // (per_film * dim)].reshape(-1, dim))
+    spent = []
+    for query in queries[:9]:
+        started = time.perf_counter()
+        some.scan(query[None], _TEN, None)
+        spent.append(1000 * (time.perf_counter() - started))
+    return float(np.median(spent) * count * per_film / max(1, len(some)))
+
+
+def _recall(
+    built: Approximate,
+    stored: NDArray[np.float16],
+    embedding_ids: NDArray[np.int64],
+    queries: NDArray[np.float32],
+    exact: NDArray[np.int64],
+) -> float:
+    per_film = stored.shape[1]
+    found = built.candidates(queries, _TEN)
+    shares = []
+    for query, wanted, named in zip(queries, exact, found, strict=True):
+        rows = np.unique(np.searchsorted(embedding_ids, named[named >= 0] // per_film))
+        scores = (stored[rows].astype(np.float32) @ query).max(axis=1)
+        ten = rows[np.argsort(-scores)[:_TEN]]
+        shares.append(np.isin(wanted[wanted >= 0], ten).mean())
+    return float(np.mean(shares))
+
+
+def _doubling(most: int) -> Iterator[int]:
+    probes = 4
+    while probes < most // 4:
+        yield probes
+        probes *= 2
+
+
+def save(folder: Path, space_id: int, built: Approximate) -> None:
+    """Written aside and renamed; the facts last, since without them the rest is not looked at. Raises OSError."""
+    import faiss
+
+    folder.mkdir(exist_ok=True)
+    path, facts = _paths(folder, space_id)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        faiss.write_index(built.index, str(aside))
+    except RuntimeError as error:
+        aside.unlink(missing_ok=True)
+        raise OSError(f"the index could not be written: {path.name}") from error
+    crc = _checksum(aside)
+    facts.unlink(missing_ok=True)
+    os.replace(aside, path)
+    told = facts.with_name(f"{facts.name}.{os.getpid()}.part")
+    told.write_text(json.dumps(asdict(built.facts) | {"mark": built.mark, "rows": built.index.ntotal, "crc": crc}))
+    os.replace(told, facts)
+
+
+def load(folder: Path, held: StoredSpace) -> Approximate | None:
+    """What was saved for the space, or None where there is nothing that can be trusted."""
+    path, _ = _paths(folder, held.id)
+    try:
+        facts = first_look(folder, held)
+        if facts is None or _checksum(path) != facts.crc:
+            return None
+        import faiss
+
+        index = faiss.read_index(str(path))
+    except (OSError, ValueError, TypeError, RuntimeError):
+        return None
+    if (index.ntotal, index.d) != (facts.rows, held.space.dim):
+        return None
+    return Approximate(index, facts, facts.mark)
+
+
+def remove(folder: Path, space_id: int) -> None:
+    # With what a process that was ended while it wrote has left.
+    for path in folder.glob(f"lists-{space_id}.*"):
+        path.unlink(missing_ok=True)
+
+
+def _paths(folder: Path, space_id: int) -> tuple[Path, Path]:
+    return folder / f"lists-{space_id}.faiss", folder / f"lists-{space_id}.json"
+
+
+def _checksum(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as data:
+        while block := data.read(1 << 22):
+            crc = zlib.crc32(block, crc)
+    return crc

@@ -1,0 +1,220 @@
+"""What people and other programs say about films: labels, reports, tags, notes, collections, searches, judgements."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import Catalog
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.records import Label
+from filmroom.db.schema import collection, collection_film, judgement, label, note, report, saved_search, tag
+from sqlalchemy import delete, func, insert, literal_column, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+
+def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
+    """Adds labels to films (film id, label); the same name from the same source is replaced. Returns how many."""
+    rows = [
+        {"film_id": film_id, "name": one.name.strip().lower(), "source": one.source, "value": one.value}
+        for film_id, one in labels
+    ]
+    with catalog.write() as connection:
+        for some in chunked(rows):
+            statement = upsert(label)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["film_id", "name", "source"], set_={"value": statement.excluded.value}
+                ),
+                some,
+            )
+    return len(rows)
+
+
+def remove_labels(catalog: Catalog, *, source: str, name: str | None = None) -> int:
+    conditions = [label.c.source == source] + ([label.c.name == name.lower()] if name else [])
+    with catalog.write() as connection:
+        return int(connection.execute(delete(label).where(*conditions)).rowcount)
+
+
+def label_values(catalog: Catalog, *, sources: Sequence[str] | None = None) -> dict[str, dict[int, float]]:
+    """Every label's value by film: name -> film id -> the highest value among the sources (probes left out)."""
+    found: dict[str, dict[int, float]] = {}
+    statement = select(label).where(label.c.source.in_(sources) if sources else label.c.source != "probe")
+    with catalog.read() as connection:
+        for row in connection.execute(statement):
+            films = found.setdefault(row.name, {})
+            films[row.film_id] = max(row.value, films.get(row.film_id, 0.0))
+    return found
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report of one film, or of all films of a study."""
+
+    text: str
+    film_id: int | None = None
+    study_uid: str | None = None
+
+
+def put_reports(catalog: Catalog, reports: Sequence[Report], *, source: str) -> int:
+    """Adds reports; an earlier one of the same film or study from the same source is replaced."""
+    with catalog.write() as connection:
+        for one in reports:
+            same = report.c.film_id == one.film_id if one.film_id is not None else report.c.study_uid == one.study_uid
+            connection.execute(delete(report).where(same, report.c.source == source))
+            values = {"film_id": one.film_id, "study_uid": one.study_uid, "source": source, "text": one.text}
+            connection.execute(insert(report).values(**values))
+    return len(reports)
+
+
+def set_tags(catalog: Catalog, film_id: int, names: Sequence[str]) -> None:
+    with catalog.write() as connection:
+        connection.execute(delete(tag).where(tag.c.film_id == film_id))
+        for name in sorted({name.strip().lower() for name in names if name.strip()}):
+            connection.execute(insert(tag).values(film_id=film_id, name=name))
+
+
+def tags_of(catalog: Catalog, film_id: int) -> list[str]:
+    with catalog.read() as connection:
+        return list(connection.scalars(select(tag.c.name).where(tag.c.film_id == film_id).order_by(tag.c.name)))
+
+
+def all_tags(catalog: Catalog) -> list[str]:
+    with catalog.read() as connection:
+        return list(connection.scalars(select(tag.c.name).distinct().order_by(tag.c.name)))
+
+
+def set_note(catalog: Catalog, film_id: int, text: str) -> None:
+    """Keeps the note of a film; an empty text removes it."""
+    with catalog.write() as connection:
+        connection.execute(delete(note).where(note.c.film_id == film_id))
+        if text.strip():
+            connection.execute(insert(note).values(film_id=film_id, text=text, updated_at=int(time.time())))
+
+
+def note_of(catalog: Catalog, film_id: int) -> str:
+    with catalog.read() as connection:
+        return connection.scalar(select(note.c.text).where(note.c.film_id == film_id)) or ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    id: int
+    name: str
+    films: int
+
+
+def collections(catalog: Catalog) -> list[Collection]:
+    counted = (
+        select(collection.c.id, collection.c.name, func.count(collection_film.c.film_id).label("films"))
+        .outerjoin(collection_film, collection_film.c.collection_id == collection.c.id)
+        .group_by(collection.c.id)
+        .order_by(func.lower(collection.c.name))
+    )
+    with catalog.read() as connection:
+        return [Collection(row.id, row.name, row.films) for row in connection.execute(counted)]
+
+
+def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
+    """Puts films into the collection of this name, made if it is not there. Returns how many are new in it."""
+    name = name.strip()
+    if not name:
+        raise BadInput("a collection needs a name", fix="Type one.")
+    with catalog.write() as connection:
+        connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
+        collection_id = connection.execute(select(collection.c.id).where(collection.c.name == name)).scalar_one()
+        added = 0
+        for film_id in film_ids:
+            values = {"collection_id": collection_id, "film_id": film_id, "added_at": int(time.time())}
+            added += connection.execute(upsert(collection_film).values(**values).on_conflict_do_nothing()).rowcount
+    return added
+
+
+def collected(catalog: Catalog, name: str) -> list[int]:
+    """The film ids of a collection in the order they were put there. Raises NotFound."""
+    with catalog.read() as connection:
+        found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
+        if found is None:
+            raise NotFound("there is no collection of this name", where=name, fix="`filmroom status` lists them.")
+        statement = (
+            select(collection_film.c.film_id)
+            .where(collection_film.c.collection_id == found)
+            .order_by(collection_film.c.added_at, collection_film.c.film_id)
+        )
+        return list(connection.scalars(statement))
+
+
+def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> None:
+    """Takes films out of a collection; without ids the collection itself goes."""
+    with catalog.write() as connection:
+        wanted = select(collection.c.id).where(collection.c.name == name).scalar_subquery()
+        if film_ids is None:
+            connection.execute(delete(collection_film).where(collection_film.c.collection_id == wanted))
+            connection.execute(delete(collection).where(collection.c.name == name))
+        else:
+            for some in chunked(film_ids):
+                mine = (collection_film.c.collection_id == wanted, collection_film.c.film_id.in_(some))
+                connection.execute(delete(collection_film).where(*mine))
+
+
+@dataclass(frozen=True)
+class SavedSearch:
+    name: str
+    query: str
+
+
+def save_search(catalog: Catalog, name: str, query: str) -> None:
+    statement = upsert(saved_search).values(name=name.strip(), query=query, created_at=int(time.time()))
+    with catalog.write() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"query": query}))
+
+
+def saved_searches(catalog: Catalog) -> list[SavedSearch]:
+    with catalog.read() as connection:
+        rows = connection.execute(select(saved_search).order_by(func.lower(saved_search.c.name))).all()
+    return [SavedSearch(row.name, row.query) for row in rows]
+
+
+def remove_search(catalog: Catalog, name: str) -> None:
+    with catalog.write() as connection:
+        connection.execute(delete(saved_search).where(saved_search.c.name == name))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    query: str
+    film_id: int
+    judge: str
+    grade: int
+
+
+def judge(catalog: Catalog, given: Judgement) -> None:
+    """Keeps one judge's grade (0 to 3) of a film for a query; a later grade replaces it. Raises BadInput."""
+    if not 0 <= given.grade <= 3:
+        raise BadInput("a grade is 0, 1, 2 or 3", where=given.grade, fix="0 is no match, 3 is exactly what was asked.")
+    values = {"grade": given.grade, "judged_at": int(time.time())}
+    statement = upsert(judgement).values(query=given.query, film_id=given.film_id, judge=given.judge, **values)
+    with catalog.write() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["query", "film_id", "judge"], set_=values))
+
+
+def unjudge(catalog: Catalog, given: Judgement) -> None:
+    same = (
+        judgement.c.query == given.query,
+        judgement.c.film_id == given.film_id,
+        judgement.c.judge == given.judge,
+    )
+    with catalog.write() as connection:
+        connection.execute(delete(judgement).where(*same))
+
+
+def judgements(catalog: Catalog, query: str | None = None) -> list[Judgement]:
+    """Oldest first; within a second as they were given, since the last one is what Undo takes back."""
+    statement = select(judgement).order_by(judgement.c.judged_at, literal_column("judgement.rowid"))
+    if query is not None:
+        statement = statement.where(judgement.c.query == query)
+    with catalog.read() as connection:
+        return [Judgement(row.query, row.film_id, row.judge, row.grade) for row in connection.execute(statement)]

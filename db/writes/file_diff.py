@@ -1,0 +1,298 @@
+"""What a source lists against what the catalog knows: which files are new, changed, unchanged, rejected or gone.
+
+The comparison is made inside SQLite over a temporary table, so that millions of unchanged files cost no memory of
+ours. A file is known by (root, path), and unchanged while its size and modification time are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import Catalog
+from filmroom.db.erasure.path_pseudonyms import is_nameless
+from filmroom.db.records import Outcome, State
+from filmroom.db.schema import PathText, embedding, file, film, root, stored_path
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.schema import CreateTable, DropTable
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as a source lists it: `path` relative to the root, with '/' between its parts."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one run looks at: a root, and the part of it below `prefix` ('' is all of it)."""
+
+    root_id: int
+    root: Path
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a listing compares: counts of files that need nothing, and the files that need work, by path."""
+
+    listed: int
+    unchanged: int
+    duplicate: int
+    rejected: int
+    work: Sequence[Seen]
+
+
+_seen = Table(
+    "seen",
+    MetaData(),
+    Column("path", PathText, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
+_orphan = Table("orphan", MetaData(), Column("id", Integer, primary_key=True), prefixes=["TEMPORARY"])
+_copy = file.alias("copy")
+
+
+def is_there(root_path: str, path: str, *, size: int, mtime_ns: int) -> bool:
+    """Whether a known file still lies at its place as it was: a path that holds something else is not it."""
+    try:
+        found = os.stat(os.path.join(root_path, path))
+    except (OSError, ValueError):
+        return False
+    return (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
+
+
+def open_scope(catalog: Catalog, folder: Path) -> Scope:
+    """The scope of a folder or file. A folder below a known root belongs to that root; one above known roots takes
+    them in, so that the same file is never known by two paths."""
+    folder = Path(os.path.abspath(folder))
+    with catalog.write() as connection:
+        known = {Path(row.path): row.id for row in connection.execute(select(root))}
+        for above in (folder, *folder.parents):
+            if above in known:
+                prefix = folder.relative_to(above).as_posix()
+                return Scope(known[above], above, "" if prefix == "." else prefix)
+        top = folder if folder.is_dir() else folder.parent
+        root_id = connection.execute(insert(root).values(path=str(top)).returning(root.c.id)).scalar_one()
+        for below, below_id in known.items():
+            if below.is_relative_to(top):
+                prefix = below.relative_to(top).as_posix() + "/"
+                inside = select(file.c.id, file.c.path).where(file.c.root_id == below_id)
+                for row in connection.execute(inside).all():
+                    # A digest is of the whole path: in any root it is the same, and the prefix can hold a name.
+                    moved = {"root_id": root_id, "path": row.path if is_nameless(row.path) else prefix + row.path}
+                    connection.execute(update(file).where(file.c.id == row.id).values(**moved))
+                connection.execute(delete(root).where(root.c.id == below_id))
+    return Scope(root_id, top, "" if folder == top else folder.name)
+
+
+def compare(
+    catalog: Catalog,
+    scope: Scope,
+    seen: Iterable[Seen],
+    *,
+    space_id: int,
+    retry: bool = False,
+    unreadable: Sequence[str] = (),
+    passing: Sequence[str] = (),
+) -> Comparison:
+    """Compares a complete listing of the scope with the catalog and notes which files are listed.
+
+    Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
+    `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
+    `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose reason is one of
+    `passing` always are.
+    """
+    with catalog.read() as connection:
+        for table in (_seen, _orphan):
+            connection.execute(CreateTable(table))
+        for some in chunked(seen):
+            # Straight to the driver: of an unchanged folder this is most of the work.
+            connection.exec_driver_sql(
+                "INSERT OR REPLACE INTO seen (path, size, mtime_ns) VALUES (?, ?, ?)",
+                [(stored_path(one.path), one.size, one.mtime_ns) for one in some],
+            )
+        for ids in chunked(_orphaned_duplicates(connection, scope)):
+            connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
+        kind = _kind(space_id, retry=retry, passing=passing)
+        joined = _seen.outerjoin(file, and_(file.c.root_id == scope.root_id, file.c.path == _seen.c.path))
+        counts = {
+            str(row[0]): int(row[1])
+            for row in connection.execute(select(kind, func.count()).select_from(joined).group_by(kind))
+        }
+        rows = connection.execute(select(_seen).select_from(joined).where(kind == "work").order_by(_seen.c.path))
+        work = [Seen(row.path, row.size, row.mtime_ns) for row in rows]
+        now_listed = exists().where(_seen.c.path == file.c.path)
+        in_scope = and_(file.c.root_id == scope.root_id, _below(scope.prefix))
+        changed: list[tuple[bool, ColumnElement[bool]]] = [(True, and_(~file.c.listed, now_listed))]
+        # A disk that is not mounted looks like an empty folder: an empty listing takes nothing away.
+        if sum(counts.values()):
+            hidden = [~_below(folder) for folder in unreadable]
+            changed.append((False, and_(file.c.listed, ~now_listed, *hidden)))
+        differing = [
+            (listed, list(connection.scalars(select(file.c.id).where(in_scope, condition))))
+            for listed, condition in changed
+        ]
+        for table in (_seen, _orphan):
+            connection.execute(DropTable(table))
+    _note(catalog, differing)
+    return Comparison(
+        listed=sum(counts.values()),
+        unchanged=counts.get("unchanged", 0),
+        duplicate=counts.get(Outcome.DUPLICATE, 0),
+        rejected=counts.get(Outcome.REJECTED, 0),
+        work=work,
+    )
+
+
+def finish(catalog: Catalog, scope: Scope) -> int:
+    """Films whose file is no longer listed become gone, unless a listed duplicate can stand in for it.
+
+    To be called when a run over the scope has seen all its files. Returns the number of files newly gone.
+    """
+    lost = (
+        select(file.c.id)
+        .join(film, film.c.file_id == file.c.id)
+        .where(file.c.root_id == scope.root_id, ~file.c.listed, film.c.state == State.PRESENT.value)
+        .distinct()
+    )
+    with catalog.read() as connection:
+        lost_files = list(connection.scalars(lost))
+    if not lost_files:
+        return 0
+    gone = 0
+    with catalog.write() as connection:
+        for file_id in lost_files:
+            stand_in = _stand_in(connection, file_id)
+            if stand_in is None:
+                here = and_(film.c.file_id == file_id, film.c.state == State.PRESENT.value)
+                connection.execute(update(film).where(here).values(state=State.GONE.value))
+                gone += 1
+            else:
+                repoint(connection, old_file=file_id, new_file=stand_in)
+    return gone
+
+
+def repoint(connection: Connection, *, old_file: int, new_file: int) -> None:
+    """The films of a file that moved belong to its new place; the old row goes."""
+    connection.execute(
+        update(film)
+        .where(film.c.file_id == old_file, film.c.state != State.REPLACED.value)
+        .values(file_id=new_file, state=State.PRESENT.value)
+    )
+    connection.execute(
+        update(file).where(file.c.id == new_file).values(outcome=Outcome.INDEXED.value, duplicate_of=None, reason=None)
+    )
+    drop_unused(connection, old_file)
+
+
+def drop_unused(connection: Connection, file_id: int) -> None:
+    """A file that no film belongs to any more, because it moved, leaves no row."""
+    still_used = exists().where(film.c.file_id == file.c.id)
+    connection.execute(delete(file).where(file.c.id == file_id, ~still_used))
+
+
+def _orphaned_duplicates(connection: Connection, scope: Scope) -> list[int]:
+    """Copies in the scope whose original is no longer at its place: one of them is the film now."""
+    statement = (
+        select(_copy.c.id, root.c.path.label("root"), file.c.path, file.c.size, file.c.mtime_ns, film.c.state)
+        .select_from(_copy)
+        .join(film, film.c.id == _copy.c.duplicate_of)
+        .join(file, file.c.id == film.c.file_id)
+        .join(root, root.c.id == file.c.root_id)
+        .where(_copy.c.root_id == scope.root_id, _copy.c.outcome == Outcome.DUPLICATE.value)
+    )
+    return [
+        row.id
+        for row in connection.execute(statement)
+        if row.state != State.PRESENT.value or not is_there(row.root, row.path, size=row.size, mtime_ns=row.mtime_ns)
+    ]
+
+
+def _kind(space_id: int, *, retry: bool, passing: Sequence[str]) -> ColumnElement[str]:
+    lacking = exists().where(
+        film.c.file_id == file.c.id,
+        film.c.state != State.REPLACED.value,
+        ~exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id),
+    )
+    filmless = ~exists().where(film.c.file_id == file.c.id, film.c.state != State.REPLACED.value)
+    rejected = file.c.outcome == Outcome.REJECTED.value
+    again = true() if retry else file.c.reason.in_(passing)
+    return case(
+        (file.c.id.is_(None), "work"),
+        (or_(file.c.size != _seen.c.size, file.c.mtime_ns != _seen.c.mtime_ns), "work"),
+        (and_(rejected, again), "work"),
+        (rejected, Outcome.REJECTED.value),
+        (exists().where(_orphan.c.id == file.c.id), "work"),
+        (file.c.outcome == Outcome.DUPLICATE.value, Outcome.DUPLICATE.value),
+        (or_(filmless, lacking), "work"),
+        else_="unchanged",
+    )
+
+
+def _below(prefix: str) -> ColumnElement[bool]:
+    if not prefix:
+        return true()
+    # Names that are no UTF-8 are stored as bytes, which SQLite puts behind every text.
+    blob = [literal(os.fsencode(prefix + end), LargeBinary) for end in "/0"]
+    return or_(
+        file.c.path == prefix,
+        and_(file.c.path > prefix + "/", file.c.path < prefix + "0"),
+        and_(file.c.path > blob[0], file.c.path < blob[1]),
+    )
+
+
+def _note(catalog: Catalog, differing: Sequence[tuple[bool, Sequence[int]]]) -> None:
+    if not any(ids for _, ids in differing):
+        return
+    with catalog.write() as connection:
+        for listed, ids in differing:
+            for some in chunked(ids):
+                connection.execute(update(file).where(file.c.id.in_(some)).values(listed=listed))
+                if listed:
+                    back = and_(film.c.file_id.in_(some), film.c.state == State.GONE.value)
+                    connection.execute(update(film).where(back).values(state=State.PRESENT.value))
+
+
+def _stand_in(connection: Connection, file_id: int) -> int | None:
+    """A listed copy of the same content; one of other content under the same UID is decoded in a run of its own."""
+    of_this_file = select(film.c.id).where(film.c.file_id == file_id)
+    content = select(file.c.sha256).where(file.c.id == file_id).scalar_subquery()
+    statement = (
+        select(_copy, root.c.path.label("root"))
+        .join(root, root.c.id == _copy.c.root_id)
+        .where(_copy.c.duplicate_of.in_(of_this_file), _copy.c.listed, _copy.c.sha256 == content)
+        .order_by(_copy.c.id)
+    )
+    for row in connection.execute(statement):
+        if is_there(row.root, row.path, size=row.size, mtime_ns=row.mtime_ns):
+            return int(row.id)
+    return None

@@ -1,0 +1,162 @@
+"""What a model wrote about films: sentences, and the boxes on the film that each is about.
+
+Kept apart from reports, which people wrote: nothing here is ever taken for the truth about a film.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import Catalog
+from filmroom.db.reads.filters import fts_phrase
+from filmroom.db.records import State
+from filmroom.db.schema import described, film, finding, sentence, sentence_vector
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, Select, column, delete, func, insert, literal, select, table
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+_fts = table("sentence_fts", column("rowid"), column("sentence_fts"))
+
+Box = tuple[float, float, float, float]
+"""(x0, y0, x1, y1) in shares of the film's width and height, from its upper left."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about a film and its boxes; without boxes it is about the film as a whole."""
+
+    text: str
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finding of the catalog."""
+
+    film_id: int
+    source: str
+    text: str
+    boxes: tuple[Box, ...]
+
+
+def put(catalog: Catalog, film_ids: Sequence[int], findings: Sequence[Finding], *, source: str) -> None:
+    """Keeps what `source` found on the first of the films, in one transaction; what it found before goes.
+
+    The other films were seen together with it, and need not be asked about again.
+    """
+    first = film_ids[0]
+    with catalog.write() as connection:
+        connection.execute(delete(finding).where(finding.c.film_id == first, finding.c.source == source))
+        for position, one in enumerate(findings):
+            values = {"film_id": first, "source": source, "position": position, "boxes": json.dumps(one.boxes)}
+            connection.execute(insert(finding).values(**values, sentence_id=_sentence_id(connection, one.text)))
+        for film_id in film_ids:
+            done = upsert(described).values(film_id=film_id, source=source, described_at=int(time.time()))
+            connection.execute(done.on_conflict_do_nothing())
+
+
+def any_written(catalog: Catalog) -> bool:
+    with catalog.read() as connection:
+        return connection.scalar(select(finding.c.id).limit(1)) is not None
+
+
+def described_ids(catalog: Catalog, *, source: str) -> frozenset[int]:
+    """The films that `source` was asked about."""
+    with catalog.read() as connection:
+        return frozenset(connection.scalars(select(described.c.film_id).where(described.c.source == source)))
+
+
+def of_film(catalog: Catalog, film_id: int) -> list[Kept]:
+    """In the order in which they were written."""
+    statement = _select().where(finding.c.film_id == film_id).order_by(finding.c.source, finding.c.position)
+    with catalog.read() as connection:
+        return [_kept(row) for row in connection.execute(statement)]
+
+
+def everything(catalog: Catalog) -> Iterator[Kept]:
+    """Of the films that are present, by film."""
+    statement = _select().where(film.c.state == State.PRESENT.value)
+    with catalog.read() as connection:
+        yield from map(_kept, connection.execute(statement.order_by(finding.c.film_id, finding.c.position)))
+
+
+def of_sentences(catalog: Catalog, ids: Sequence[int]) -> dict[int, list[Kept]]:
+    """Where these sentences are said, on films that are present, by sentence."""
+    found: dict[int, list[Kept]] = {}
+    with catalog.read() as connection:
+        for some in chunked(ids):
+            statement = _select().where(finding.c.sentence_id.in_(some), film.c.state == State.PRESENT.value)
+            for row in connection.execute(statement.order_by(finding.c.film_id, finding.c.position)):
+                found.setdefault(row.sentence_id, []).append(_kept(row))
+    return found
+
+
+def matching(catalog: Catalog, words: str) -> list[tuple[int, float]]:
+    """(sentence, score) of those that hold all the words, the best first (BM25, higher is better)."""
+    terms = " ".join(fts_phrase(word) for word in words.split())
+    if not terms:
+        return []
+    score = func.bm25(column("sentence_fts"))
+    statement = select(_fts.c.rowid, score.label("score")).where(column("sentence_fts").op("MATCH")(literal(terms)))
+    with catalog.read() as connection:
+        rows = connection.execute(statement.order_by(score, _fts.c.rowid)).all()
+    return [(int(row.rowid), -float(row.score)) for row in rows]
+
+
+def without_vector(catalog: Catalog, space_id: int) -> list[tuple[int, str]]:
+    """(sentence, text) of the sentences that have no vector in the space yet."""
+    held = select(sentence_vector.c.sentence_id).where(sentence_vector.c.space_id == space_id)
+    statement = select(sentence.c.id, sentence.c.text).where(sentence.c.id.not_in(held)).order_by(sentence.c.id)
+    with catalog.read() as connection:
+        return [(row.id, row.text) for row in connection.execute(statement)]
+
+
+def put_vectors(catalog: Catalog, space_id: int, ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
+    """Keeps the unit vectors (N, D) of sentences; a sentence that is gone by now is passed over."""
+    with catalog.write() as connection:
+        there = {one for some in chunked(ids) for one in connection.scalars(_ids_in(some))}
+        rows = [
+            {"sentence_id": one, "space_id": space_id, "vector": vector.astype(np.float16).tobytes()}
+            for one, vector in zip(ids, vectors, strict=True)
+            if one in there
+        ]
+        if rows:
+            connection.execute(upsert(sentence_vector).on_conflict_do_nothing(), rows)
+
+
+def vectors(catalog: Catalog, space_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Sentences (N,) and their unit vectors (N, D) in a space."""
+    statement = select(sentence_vector.c.sentence_id, sentence_vector.c.vector)
+    with catalog.read() as connection:
+        rows = connection.execute(statement.where(sentence_vector.c.space_id == space_id)).all()
+    ids = np.array([row.sentence_id for row in rows], np.int64)
+    flat = np.frombuffer(b"".join(row.vector for row in rows), np.float16).astype(np.float32)
+    return ids, flat.reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
+
+
+def _ids_in(some: Sequence[int]) -> Select[Any]:
+    return select(sentence.c.id).where(sentence.c.id.in_(some))
+
+
+def _sentence_id(connection: Connection, text: str) -> int:
+    connection.execute(upsert(sentence).values(text=text).on_conflict_do_nothing())
+    return int(connection.execute(select(sentence.c.id).where(sentence.c.text == text)).scalar_one())
+
+
+def _select() -> Select[Any]:
+    return (
+        select(finding, sentence.c.text)
+        .join(sentence, sentence.c.id == finding.c.sentence_id)
+        .join(film, film.c.id == finding.c.film_id)
+    )
+
+
+def _kept(row: Row[Any]) -> Kept:
+    boxes = tuple((b[0], b[1], b[2], b[3]) for b in json.loads(row.boxes))
+    return Kept(row.film_id, row.source, row.text, boxes)

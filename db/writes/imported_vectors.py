@@ -1,0 +1,28 @@
+"""Vectors that were computed elsewhere, for films that are already here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import Catalog, touch_generation
+from filmroom.db.schema import embedding
+from numpy.typing import NDArray
+from sqlalchemy import delete, insert
+
+
+def put_vectors(catalog: Catalog, space_id: int, vectors: Mapping[int, NDArray[np.float32]]) -> None:
+    """Keeps the unit vectors (T, D) of films by id, in one transaction; earlier ones of the space are replaced."""
+    with catalog.write() as connection:
+        replaced = 0
+        for some in chunked(vectors):
+            old = delete(embedding).where(embedding.c.space_id == space_id, embedding.c.film_id.in_(some))
+            replaced += connection.execute(old).rowcount
+        rows = [
+            {"space_id": space_id, "film_id": film_id, "vectors": one.astype(np.float16).tobytes()}
+            for film_id, one in vectors.items()
+        ]
+        connection.execute(insert(embedding), rows)
+        if replaced:
+            touch_generation(connection, {space_id})

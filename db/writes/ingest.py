@@ -1,0 +1,262 @@
+"""Writing what a run found: one transaction a batch, so that a film, its thumbnail and its vector are there together
+or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from filmroom.db.catalog import Catalog, touch_generation
+from filmroom.db.errors import BadInput, Rejected
+from filmroom.db.records import Outcome, Space, State, Tags
+from filmroom.db.schema import embedding, file, film, root, space, thumbnail
+from filmroom.db.writes.file_diff import Scope, Seen, drop_unused, is_there, repoint
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+SAME_CONTENT = "same content"
+SAME_PICTURE = "same instance UID and picture, other header"
+SAME_UID = "same instance UID, other picture"
+"""Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
+
+
+@dataclass(frozen=True)
+class NewFilm:
+    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP."""
+
+    identity: str
+    frame: int
+    tags: Tags
+    thumbnail: bytes
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one file: its films, or why there are none."""
+
+    seen: Seen
+    sha256: str | None
+    films: Sequence[NewFilm] = ()
+    rejected: Rejected | None = None
+
+
+# Building a statement costs more than running it: these are built once.
+_ADD_FILM = insert(film).returning(film.c.id)
+_ADD_VECTOR = insert(embedding)
+_DROP_VECTOR = delete(embedding).where(
+    embedding.c.film_id == bindparam("of_film"), embedding.c.space_id == bindparam("of_space")
+)
+_thumbnail = upsert(thumbnail)
+_PUT_THUMBNAIL = _thumbnail.on_conflict_do_update(index_elements=["film_id"], set_={"webp": _thumbnail.excluded.webp})
+_file = upsert(file)
+_PUT_FILE = _file.on_conflict_do_update(
+    index_elements=["root_id", "path"],
+    set_={
+        name: _file.excluded[name]
+        for name in (
+            "size", "mtime_ns", "sha256", "outcome", "listed", "duplicate_of", "stage", "reason", "remedy", "tried_at"
+        )
+    },
+).returning(file.c.id)  # fmt: skip
+_FILMS_OF_FILE = select(film.c.id).where(film.c.file_id == bindparam("of_file"))
+_FILE_BY_PATH = select(file).where(file.c.root_id == bindparam("of_root"), file.c.path == bindparam("at_path"))
+_FILM_BY_IDENTITY = (
+    select(film, file.c.path, file.c.size, file.c.mtime_ns, file.c.listed, file.c.sha256, root.c.path.label("root"))
+    .join(file, file.c.id == film.c.file_id)
+    .join(root, root.c.id == file.c.root_id)
+    .where(film.c.identity == bindparam("wanted"))
+)
+
+
+def identity(tags: Tags, sha256: str, frame: int) -> str:
+    """SOP Instance UID and frame for DICOM, content hash and frame otherwise."""
+    return f"{'uid:' + tags.instance_uid if tags.instance_uid else 'sha256:' + sha256}#{frame}"
+
+
+def ensure_space(catalog: Catalog, wanted: Space) -> int:
+    with catalog.read() as connection:
+        found = connection.execute(_space_row(wanted)).first()
+    if found is None:
+        with catalog.write() as connection:
+            connection.execute(upsert(space).values(**asdict(wanted), generation=0).on_conflict_do_nothing())
+            found = connection.execute(_space_row(wanted)).one()
+    if (found.dim, found.vectors) != (wanted.dim, wanted.vectors):
+        raise BadInput(
+            f"gives ({wanted.vectors}, {wanted.dim}) vectors where the archive holds ({found.vectors}, {found.dim})",
+            where=f"model {wanted.model}",
+            fix="Its fingerprint should differ: add it again with `filmroom models add`.",
+        )
+    return int(found.id)
+
+
+def _space_row(wanted: Space) -> Any:
+    return select(space).where(space.c.model == wanted.model, space.c.fingerprint == wanted.fingerprint)
+
+
+def any_films(catalog: Catalog) -> bool:
+    with catalog.read() as connection:
+        return connection.scalar(select(film.c.id).limit(1)) is not None
+
+
+def keep_known(
+    catalog: Catalog, scope: Scope, space_id: int, hashed: Sequence[tuple[Seen, str]]
+) -> list[Outcome | None]:
+    """For files (seen, SHA-256) whose content may be indexed already: a file that was touched or moved stays
+    indexed under its new facts, a copy is a duplicate, and None means that it must be decoded and embedded."""
+    with catalog.write() as connection:
+        return [_keep_known(connection, scope, space_id, seen, sha256) for seen, sha256 in hashed]
+
+
+def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Outcome | None:
+    embedded = exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id)
+    statement = (
+        select(file, film.c.id.label("film_id"), root.c.path.label("root"))
+        .join(film, film.c.file_id == file.c.id)
+        .join(root, root.c.id == file.c.root_id)
+        .where(file.c.sha256 == sha256, file.c.outcome == Outcome.INDEXED.value)
+        .where(film.c.state != State.REPLACED.value, embedded)
+        .order_by(file.c.listed.desc(), film.c.frame)
+    )
+    known = connection.execute(statement).first()
+    if known is None:
+        return None
+    there = _there(known)
+    file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED)
+    if file_id == known.id:
+        return Outcome.INDEXED
+    _replace_others(connection, file_id, keep=set())
+    if not there:
+        repoint(connection, old_file=known.id, new_file=file_id)
+        return Outcome.INDEXED
+    _mark_duplicate(connection, file_id, known.film_id, SAME_CONTENT)
+    return Outcome.DUPLICATE
+
+
+def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result]) -> list[Outcome]:
+    """Keeps a batch in one transaction; gives the outcome of each result in order."""
+    with catalog.write() as connection:
+        return [_keep(connection, scope, space_id, result) for result in results]
+
+
+def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -> Outcome:
+    before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.seen.path}).first()
+    if result.rejected is not None:
+        if before is not None and before.outcome == Outcome.INDEXED.value and _same(before, result.seen):
+            # Nothing about the file has changed: what is known of it stays, whatever stood in the way this time.
+            return Outcome.REJECTED
+        file_id = _put_file(
+            connection,
+            scope,
+            result.seen,
+            sha256=result.sha256,
+            outcome=Outcome.REJECTED,
+            why=result.rejected,
+        )
+        _replace_others(connection, file_id, keep=set())
+        return Outcome.REJECTED
+    file_id = _put_file(connection, scope, result.seen, sha256=result.sha256, outcome=Outcome.INDEXED)
+    kept: set[int] = set()
+    twin: Row[Any] | None = None
+    alike = False
+    for new in result.films:
+        old = connection.execute(_FILM_BY_IDENTITY, {"wanted": new.identity}).first()
+        if old is None:
+            values = _film_values(new) | {
+                "file_id": file_id,
+                "identity": new.identity,
+                "added_at": int(time.time()),
+            }
+            film_id = int(connection.execute(_ADD_FILM, values).scalar_one())
+        elif old.file_id == file_id or old.state != State.PRESENT.value or not _there(old):
+            film_id = old.id
+            connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))
+            content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
+            if content != result.sha256:
+                touch_generation(connection, _drop_vectors(connection, film_id))
+            if old.file_id != file_id:
+                drop_unused(connection, old.file_id)
+        else:
+            twin, alike = old, _looks_the_same(connection, old.id, new)
+            continue
+        _keep_pictures(connection, film_id, space_id, new)
+        kept.add(film_id)
+    _replace_others(connection, file_id, keep=kept)
+    if twin is not None and not kept:
+        same = twin.sha256 == result.sha256
+        _mark_duplicate(connection, file_id, twin.id, SAME_CONTENT if same else SAME_PICTURE if alike else SAME_UID)
+        return Outcome.DUPLICATE
+    return Outcome.INDEXED
+
+
+def _film_values(new: NewFilm) -> dict[str, Any]:
+    return vars(new.tags) | {"frame": new.frame, "state": State.PRESENT.value}
+
+
+def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: NewFilm) -> None:
+    connection.execute(_PUT_THUMBNAIL, {"film_id": film_id, "webp": new.thumbnail})
+    if connection.execute(_DROP_VECTOR, {"of_film": film_id, "of_space": space_id}).rowcount:
+        touch_generation(connection, {space_id})
+    blob = new.vectors.astype(np.float16).tobytes()
+    connection.execute(_ADD_VECTOR, {"film_id": film_id, "space_id": space_id, "vectors": blob})
+
+
+def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:
+    """Whether two pictures have one thumbnail."""
+    return connection.scalar(select(thumbnail.c.webp).where(thumbnail.c.film_id == film_id)) == new.thumbnail
+
+
+def _drop_vectors(connection: Connection, film_id: int) -> set[int]:
+    spaces = set(connection.scalars(select(embedding.c.space_id).where(embedding.c.film_id == film_id)))
+    connection.execute(delete(embedding).where(embedding.c.film_id == film_id))
+    return spaces
+
+
+def _put_file(
+    connection: Connection,
+    scope: Scope,
+    seen: Seen,
+    *,
+    sha256: str | None,
+    outcome: Outcome,
+    why: Rejected | None = None,
+) -> int:
+    values: dict[str, Any] = {
+        "root_id": scope.root_id,
+        "path": seen.path,
+        "size": seen.size,
+        "mtime_ns": seen.mtime_ns,
+        "sha256": sha256,
+        "outcome": outcome.value,
+        "listed": True,
+        "duplicate_of": None,
+        "stage": why.stage.value if why else None,
+        "reason": why.reason if why else None,
+        "remedy": why.remedy if why else None,
+        "tried_at": int(time.time()),
+    }
+    return int(connection.execute(_PUT_FILE, values).scalar_one())
+
+
+def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> None:
+    """Films that this file held before and holds no more: out of the search, their judgements kept."""
+    others = [row.id for row in connection.execute(_FILMS_OF_FILE, {"of_file": file_id}) if row.id not in keep]
+    if others:
+        connection.execute(update(film).where(film.c.id.in_(others)).values(state=State.REPLACED.value))
+
+
+def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: str) -> None:
+    values = {"outcome": Outcome.DUPLICATE.value, "duplicate_of": film_id, "reason": reason}
+    connection.execute(update(file).where(file.c.id == file_id).values(**values))
+
+
+def _there(row: Row[Any]) -> bool:
+    return bool(row.listed) and is_there(row.root, row.path, size=row.size, mtime_ns=row.mtime_ns)
+
+
+def _same(row: Row[Any], seen: Seen) -> bool:
+    return (row.size, row.mtime_ns) == (seen.size, seen.mtime_ns)

@@ -1,0 +1,111 @@
+"""Index runs and their counts, kept in the catalog so that any page or terminal can follow them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filmroom.db.catalog import Catalog
+from filmroom.db.erasure.path_pseudonyms import is_nameless
+from filmroom.db.reads.summary import run_of
+from filmroom.db.records import Counts, Outcome, Run, RunState
+from filmroom.db.schema import file, film, root, run
+from sqlalchemy import insert, select, update
+
+
+def start(catalog: Catalog, paths: Sequence[Path], model: str) -> int:
+    values = {
+        "paths": json.dumps([str(path) for path in paths]),
+        "model": model,
+        "pid": os.getpid(),
+        "state": RunState.RUNNING.value,
+        "started_at": int(time.time()),
+    }
+    with catalog.write() as connection:
+        return int(connection.execute(insert(run).values(**values).returning(run.c.id)).scalar_one())
+
+
+def progress(catalog: Catalog, run_id: int, counts: Counts) -> None:
+    with catalog.write() as connection:
+        connection.execute(update(run).where(run.c.id == run_id).values(**vars(counts)))
+
+
+def end(catalog: Catalog, run_id: int, state: RunState, counts: Counts, message: str | None = None) -> None:
+    values = vars(counts) | {"state": state.value, "ended_at": int(time.time()), "message": message}
+    with catalog.write() as connection:
+        connection.execute(update(run).where(run.c.id == run_id).values(**values))
+
+
+def runs(catalog: Catalog, limit: int = 20) -> list[Run]:
+    """Newest first."""
+    with catalog.read() as connection:
+        rows = connection.execute(select(run).order_by(run.c.id.desc()).limit(limit)).all()
+    return [run_of(dict(row._mapping)) for row in rows]
+
+
+@dataclass(frozen=True)
+class RejectedFile:
+    """A file that was turned away, where on its way, why, and what to do."""
+
+    root: str
+    path: str
+    stage: str
+    reason: str
+    remedy: str
+    tried_at: int
+
+    @property
+    def forgotten(self) -> bool:
+        """Turned away on request; its path is not kept."""
+        return is_nameless(self.path)
+
+
+def rejected(catalog: Catalog, limit: int | None = None) -> list[RejectedFile]:
+    statement = (
+        select(file, root.c.path.label("root"))
+        .join(root, root.c.id == file.c.root_id)
+        .where(file.c.outcome == Outcome.REJECTED.value, file.c.listed)
+        .order_by(file.c.reason, root.c.path, file.c.path)
+    )
+    with catalog.read() as connection:
+        rows = connection.execute(statement.limit(limit)).all()
+    return [RejectedFile(r.root, r.path, r.stage, r.reason, r.remedy, r.tried_at) for r in rows]
+
+
+@dataclass(frozen=True)
+class DuplicateFile:
+    """A listed file that is not indexed because film `film` is: `path` and `of_path` are relative to their roots."""
+
+    film: int
+    root: str
+    path: str
+    of_root: str
+    of_path: str
+    why: str
+
+
+def duplicates(catalog: Catalog) -> list[DuplicateFile]:
+    """What differs first: the same instance UID with another picture is a fault of the archive that was indexed."""
+    of_file, of_root = file.alias("of_file"), root.alias("of_root")
+    statement = (
+        select(film.c.id, root.c.path.label("root"), file.c.path, file.c.reason)
+        .add_columns(of_root.c.path.label("of_root"), of_file.c.path.label("of_path"))
+        .join(root, root.c.id == file.c.root_id)
+        .join(film, film.c.id == file.c.duplicate_of)
+        .join(of_file, of_file.c.id == film.c.file_id)
+        .join(of_root, of_root.c.id == of_file.c.root_id)
+        .where(file.c.outcome == Outcome.DUPLICATE.value, file.c.listed)
+        .order_by(file.c.reason.desc(), film.c.id, root.c.path, file.c.path)
+    )
+    with catalog.read() as connection:
+        rows = connection.execute(statement).all()
+    return [DuplicateFile(r.id, r.root, r.path, r.of_root, r.of_path, r.reason) for r in rows]
+
+
+def roots(catalog: Catalog) -> list[str]:
+    with catalog.read() as connection:
+        return list(connection.scalars(select(root.c.path).order_by(root.c.path)))

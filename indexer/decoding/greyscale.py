@@ -1,0 +1,148 @@
+"""The greyscale pipeline of DICOM: stored values to what a person sees on the screen (PS3.4 N.2).
+
+Modality LUT, then VOI (LUT before window, the first of several), then inversion for MONOCHROME1 exactly once,
+then [0, 1]. All of it depends on the stored value alone, so it is computed once for each value that occurs,
+at most 65,536 of them, and looked up for the millions of pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from filmroom.indexer.decoding.rejections import Refusal
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
+
+READ_FOR_GREYSCALE = (
+    "PhotometricInterpretation", "PresentationLUTShape", "ModalityLUTSequence", "RescaleSlope",
+    "RescaleIntercept", "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "PixelPaddingValue", "PixelPaddingRangeLimit",
+)  # fmt: skip
+_FRAME_FACTS = {
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+}
+# Where a file has no window, this share of its darkest and of its brightest pixels is saturated: enough for
+# dead detector elements and lead letters, too little to lose anatomy.
+_TAIL = 0.001
+_TABLE = 1 << 17
+_WHITE = 65535.0
+
+
+def present(stored: NDArray[Any], header: Dataset, *, frame: int = 0) -> NDArray[np.float32]:
+    """Stored values (H, W), integers or floats -> float32 (H, W), 0 black to 1 white.
+
+    Raises Rejected where the header makes no finite grey of them.
+    """
+    facts = _facts(header, frame)
+    inverted = facts.get("PhotometricInterpretation") == "MONOCHROME1"
+    inverted = inverted or str(facts.get("PresentationLUTShape", "")).strip().upper() == "INVERSE"
+    if stored.dtype.kind not in "iu" or int(stored.max()) - int(stored.min()) >= _TABLE:
+        if not np.isfinite(stored).all():
+            raise Refusal.NO_GREY_SCALE.error()
+        values, places = np.unique(stored, return_inverse=True)
+        return _shades(values, places, facts, inverted=inverted)[places].reshape(stored.shape)
+    low, high = int(stored.min()), int(stored.max())
+    # Modular, as the difference of two signed values need not fit their type; in the machine's byte order.
+    places = (stored - stored.dtype.type(low)).view(f"u{stored.itemsize}")
+    shades = _shades(np.arange(low, high + 1), places, facts, inverted=inverted)
+    pixels: NDArray[np.float32] = shades.take(places)
+    return pixels
+
+
+def _shades(values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inverted: bool) -> NDArray[np.float32]:
+    """The grey of each of `values` (n,), ascending stored values that pixels refer to by `places`."""
+    modality = apply_modality_lut(values, facts) if facts.get("RescaleSlope") != 0 else values
+    if not np.isfinite(modality).all():
+        raise Refusal.NO_GREY_SCALE.error()
+    padding = _padding(values, facts)
+    for grey in _by_voi(modality, facts):
+        # A window beside all of the data would show nothing: then it is not a window for this film.
+        if np.isfinite(grey).all() and (grey.min() < grey.max() or len(values) == 1):
+            break
+    else:
+        counts = np.bincount(places.ravel(), minlength=len(values))
+        grey = _by_spread(modality, np.where(padding, 0, counts))
+    grey = np.clip(grey, 0.0, 1.0)
+    shades = 1.0 - grey if inverted else grey
+    return np.where(padding, 0.0, shades).astype(np.float32)
+
+
+def _padding(values: NDArray[Any], facts: Dataset) -> NDArray[np.bool_]:
+    """Which stored values are no picture (PS3.3 C.7.5.1.1.2): shown black, and no part of the film's spread."""
+    first = facts.get("PixelPaddingValue")
+    if not isinstance(first, int):
+        return np.zeros(len(values), np.bool_)
+    last = facts.get("PixelPaddingRangeLimit")
+    low, high = sorted((first, last if isinstance(last, int) else first))
+    padding: NDArray[np.bool_] = (values >= low) & (values <= high)
+    return padding if not padding.all() else ~padding
+
+
+def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64]]:
+    """What the header offers in order: its VOI LUT, then its windows. Unusable ones are passed over."""
+    if facts.get("VOILUTSequence"):
+        whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
+        try:
+            count, first, _ = facts.VOILUTSequence[0].LUTDescriptor
+            entries = apply_voi(np.arange(first, first + (count or 1 << 16)), facts)
+            # By what the table reaches, as many claim 16 bits for entries of 12.
+            low, high = float(entries.min()), float(entries.max())
+            yield (apply_voi(whole, facts).astype(np.float64) - low) / (high - low)
+        except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
+            pass
+    for center, width in zip(_floats(facts, "WindowCenter"), _floats(facts, "WindowWidth"), strict=False):
+        function = str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
+        if function == "LINEAR" and 0 < width < 1:
+            function = "LINEAR_EXACT"  # what LINEAR cannot say of float values
+        window = Dataset()
+        window.PhotometricInterpretation = "MONOCHROME2"
+        window.BitsStored, window.PixelRepresentation = 16, 0  # so that the answer is from 0 to 65535
+        window.WindowCenter, window.WindowWidth, window.VOILUTFunction = center, width, function
+        try:
+            yield apply_windowing(values, window) / _WHITE
+        except (ArithmeticError, ValueError):
+            continue
+
+
+def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.float64]:
+    """From the 0.1th to the 99.9th percentile of the pixels; from least to greatest where these are the same."""
+    order = np.argsort(values, kind="stable")  # a negative slope turns the order round
+    ascending, below = values[order].astype(np.float64), np.cumsum(counts[order])
+    total = below[-1]
+    low = ascending[np.searchsorted(below, _TAIL * total, side="right")]
+    high = ascending[np.searchsorted(below, (1 - _TAIL) * total, side="left")]
+    if high <= low:
+        low, high = ascending[0], ascending[-1]
+    if high <= low:
+        return np.zeros(len(ascending))
+    spread: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
+    return spread
+
+
+def _floats(facts: Dataset, keyword: str) -> list[float]:
+    value = facts.get(keyword)
+    if value is None or value == "":
+        return []
+    several = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else list(value)
+    return [float(one) for one in several if one not in (None, "")]
+
+
+def _facts(header: Dataset, frame: int) -> Dataset:
+    """The header with what holds for this frame alone, or for all, in an enhanced multi-frame object."""
+    facts = header
+    for sequence, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
+        groups = header.get(sequence)
+        if not groups or index >= len(groups):
+            continue
+        for macro, keywords in _FRAME_FACTS.items():
+            for item in (groups[index].get(macro) or [])[:1]:
+                facts = facts.copy() if facts is header else facts
+                for keyword in keywords:
+                    if keyword in item:
+                        setattr(facts, keyword, item[keyword].value)
+    return facts

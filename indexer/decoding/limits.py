@@ -1,0 +1,34 @@
+"""How much one file may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from filmroom.indexer.decoding.rejections import Refusal
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a single file may cost; what asks for more is rejected, and the limit can be raised.
+
+    `max_pixels` counts all frames of a file together (a full-spine film has about 30 million, a digitised one 60);
+    `max_bytes` is the size of the file, and of what a deflated one unpacks to; `seconds` is wall-clock time for
+    reading, decoding and preparing it; `memory_bytes` is what a worker's heap may reach.
+    """
+
+    max_pixels: int = 100_000_000
+    max_frames: int = 64
+    max_bytes: int = 512 * _MIB
+    seconds: float = 5.0
+    memory_bytes: int = 2048 * _MIB
+
+    def check_pixels(self, rows: int, columns: int, *, frames: int = 1) -> None:
+        """Raises Rejected where a header promises more than the limits, or nothing at all."""
+        if rows < 1 or columns < 1 or frames < 1:
+            raise Refusal.DAMAGED.error()
+        if frames > self.max_frames:
+            raise Refusal.TOO_MANY_FRAMES.error()
+        if rows * columns * frames > self.max_pixels:
+            raise Refusal.TOO_MANY_PIXELS.error()

@@ -1,0 +1,165 @@
+"""What of a DICOM header may be kept: an allow-list of facts, each brought to a closed set of values."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING
+
+from filmroom.db.records import Tags
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+OLDEST = 89
+"""Ages above this single out a person (HIPAA, 45 CFR 164.514(b)(2)(i)(C)) and are kept as this."""
+
+# All that is ever read of a header besides what is needed to show the pixels.
+READ_FOR_TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ViewPosition",
+    "ViewCodeSequence", "BodyPartExamined", "Laterality", "ImageLaterality", "PatientSex", "PatientAge",
+    "PatientBirthDate", "StudyDate", "AcquisitionDate", "PatientID", "IssuerOfPatientID",
+    "PhotometricInterpretation", "BurnedInAnnotation", "ConversionType",
+)  # fmt: skip
+
+_MODALITIES = frozenset({
+    "CR", "CT", "DG", "DR", "DX", "ECG", "ES", "GM", "HC", "IO", "IVUS", "MG", "MR", "NM", "OCT",
+    "OP", "OPT", "OT", "PT", "PX", "RF", "RG", "RTDOSE", "RTIMAGE", "SM", "US", "XA", "XC",
+})  # fmt: skip
+_VIEWS = {
+    "PA": "PA", "AP": "AP", "LL": "LL", "RL": "RL", "LLD": "LLD", "RLD": "RLD", "LLO": "LLO", "RLO": "RLO",
+    "LAO": "LAO", "RAO": "RAO", "LPO": "LPO", "RPO": "RPO", "CC": "CC", "MLO": "MLO", "ML": "ML", "LM": "LM",
+    "LMO": "LMO", "XCCL": "XCCL", "LATERAL": "LATERAL", "LAT": "LATERAL", "POSTERO ANTERIOR": "PA",
+    "POSTEROANTERIOR": "PA", "ANTERO POSTERIOR": "AP", "ANTEROPOSTERIOR": "AP", "LEFT LATERAL": "LL",
+    "RIGHT LATERAL": "RL", "AP SUPINE": "AP", "AP ERECT": "AP", "PA ERECT": "PA", "OBLIQUE": "OBLIQUE",
+}  # fmt: skip
+# PS3.16 CID 4010 and 4014, by their SNOMED CT codes and the SRT codes of older files.
+_VIEW_CODES = {
+    "272479007": "PA", "R-40888": "PA", "399348003": "AP", "R-10206": "AP", "399173006": "LL", "R-10236": "LL",
+    "399198007": "RL", "R-10232": "RL", "399067008": "LATERAL", "R-102CD": "LATERAL", "399135007": "LAO",
+    "R-10220": "LAO", "399356000": "RAO", "R-40985": "RAO", "399006002": "LPO", "R-10212": "LPO",
+    "399038007": "RPO", "R-10210": "RPO", "399162004": "CC", "R-10242": "CC", "399368009": "MLO",
+    "R-10226": "MLO", "399260004": "ML", "R-10224": "ML", "399352003": "LM", "R-10228": "LM",
+}  # fmt: skip
+_BODY_PARTS = frozenset({
+    "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CHEST", "CHESTABDOMEN",
+    "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "DENTAL", "ELBOW", "EXTREMITY", "FACE", "FEMUR",
+    "FIBULA", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEEL", "HIP", "HUMERUS", "JAW", "KNEE",
+    "LEG", "LSPINE", "LSSPINE", "MANDIBLE", "MAXILLA", "NASAL", "NECK", "ORBIT", "PATELLA",
+    "PELVIS", "RADIUS", "RIB", "SACRUM", "SCAPULA", "SHOULDER", "SI", "SINUS", "SKULL", "SPINE",
+    "SSPINE", "STERNUM", "TEETH", "THIGH", "THUMB", "TIBIA", "TMJ", "TOE", "TSPINE", "TLSPINE",
+    "ULNA", "WHOLEBODY", "WHOLESPINE", "WRIST",
+})  # fmt: skip
+_BODY_PART_WORDS = {"THORAX": "CHEST", "LUNG": "CHEST", "LUNGS": "CHEST", "RIBS": "RIB", "HIPS": "HIP"}
+_PHOTOMETRICS = frozenset({
+    "MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422",
+    "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "PALETTE COLOR",
+})  # fmt: skip
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_AGE = re.compile(r"([0-9]{1,3})([DWMY])")
+
+
+def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = None, hash_uids: bool = False) -> Tags:
+    """The tags of a film. A value outside the closed sets is left out, as it may be anything.
+
+    `burned_in` is True where the header says so or the film is a secondary capture, which often has text in its
+    pixels; `patient_key` is None without a `key` or a patient ID.
+    """
+
+    def word(keyword: str) -> str:
+        return " ".join(str(_plain(header, keyword)).upper().replace("_", " ").split())
+
+    def uid(keyword: str) -> str | None:
+        value = str(_plain(header, keyword)).strip()
+        if len(value) > 64 or not _UID.fullmatch(value):
+            return None
+        return hashed_uid(value, key=key) if hash_uids and key else None if hash_uids else value
+
+    sex, modality = word("PatientSex"), word("Modality")
+    side = word("ImageLaterality") or word("Laterality")
+    body = word("BodyPartExamined").replace(" ", "")
+    body = _BODY_PART_WORDS.get(body, body)
+    photometric = str(_plain(header, "PhotometricInterpretation")).strip().upper()
+    study_date = _date(header, "StudyDate") or _date(header, "AcquisitionDate")
+    return Tags(
+        modality=modality if modality in _MODALITIES else None,
+        view=_view(header, word("ViewPosition")),
+        body_part=body if body in _BODY_PARTS else None,
+        laterality=side if side in {"L", "R", "B", "U"} else None,
+        sex=sex if sex in {"M", "F", "O"} else None,
+        age=_age(header, study_date),
+        year=study_date.year if study_date else None,
+        rows=rows,
+        columns=columns,
+        photometric=photometric if photometric in _PHOTOMETRICS else None,
+        study_uid=uid("StudyInstanceUID"),
+        series_uid=uid("SeriesInstanceUID"),
+        instance_uid=uid("SOPInstanceUID"),
+        patient_key=patient_key(
+            str(_plain(header, "PatientID")), issuer=str(_plain(header, "IssuerOfPatientID")), key=key
+        ),
+        burned_in=_burned_in(header),
+    )
+
+
+def patient_key(patient_id: str, *, issuer: str = "", key: bytes | None) -> str | None:
+    """A patient's key: 32 hex digits of HMAC-SHA256 under the archive's key. None without a key or an ID."""
+    if not key or not patient_id.strip():
+        return None
+    said = f"{patient_id.strip()}\x1f{issuer.strip()}".encode("utf-8", "surrogateescape")
+    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]
+
+
+def hashed_uid(uid: str, *, key: bytes) -> str:
+    """A UID in place of another, the same for the same archive: 2.25 and 128 bits of HMAC-SHA256 (PS3.5 B.2)."""
+    return f"2.25.{int.from_bytes(hmac.new(key, uid.encode(), hashlib.sha256).digest()[:16])}"
+
+
+def _plain(header: Dataset, keyword: str) -> object:
+    """The first value of an element; "" where it is missing, empty or damaged."""
+    try:
+        value = header.get(keyword)
+    except Exception:  # pydicom converts on access, and a damaged value can raise anything
+        return ""
+    if not isinstance(value, str) and isinstance(value, Iterable):
+        value = next(iter(value), None)
+    return "" if value is None else value
+
+
+def _date(header: Dataset, keyword: str) -> date | None:
+    """A date as DICOM writes it, YYYYMMDD (or with dots, as before 1993)."""
+    digits = str(_plain(header, keyword)).strip().replace(".", "")
+    try:
+        found = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
+    except ValueError:
+        return None
+    return found if found and 1895 <= found.year <= 2200 else None
+
+
+def _age(header: Dataset, study_date: date | None) -> int | None:
+    if stated := _AGE.fullmatch(str(_plain(header, "PatientAge")).strip().upper()):
+        years = int(stated[1]) // {"D": 365, "W": 52, "M": 12, "Y": 1}[stated[2]]
+    elif study_date and (born := _date(header, "PatientBirthDate")):
+        years = study_date.year - born.year - ((study_date.month, study_date.day) < (born.month, born.day))
+    else:
+        return None
+    return min(years, OLDEST) if years >= 0 else None
+
+
+def _view(header: Dataset, position: str) -> str | None:
+    if position in _VIEWS:
+        return _VIEWS[position]
+    code = _plain(header, "ViewCodeSequence")
+    return _VIEW_CODES.get(str(_plain(code, "CodeValue"))) if hasattr(code, "get") else None  # type: ignore[arg-type]
+
+
+def _burned_in(header: Dataset) -> bool | None:
+    said = str(_plain(header, "BurnedInAnnotation")).strip().upper()
+    if said in {"YES", "NO"}:
+        return said == "YES"
+    captured = str(_plain(header, "SOPClassUID")).startswith(_SECONDARY_CAPTURE)
+    return True if captured or _plain(header, "ConversionType") else None

@@ -1,0 +1,18 @@
+"""The film as the rest of the program sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from filmroom.db.records import Tags
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """Presentation pixels, float32 (H, W) from 0 black to 1 white, and the tags that may be kept."""
+
+    pixels: NDArray[np.float32]
+    tags: Tags
+    frame: int = 0

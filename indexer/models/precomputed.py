@@ -1,0 +1,61 @@
+"""The model of vectors that were computed elsewhere: it is loaded only where a text or a new film is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from filmroom.db.errors import ModelUnavailable
+from filmroom.db.records import Space
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.models.base import Towers, Vectors, no_text
+from filmroom.indexer.models.preprocess import Preparing
+
+IMPORTED = "imported:"
+"""How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""
+
+
+def is_imported(space: Space) -> bool:
+    return space.fingerprint.startswith(IMPORTED)
+
+
+class ImportedTowers:
+    """Films of the archive are compared by their stored vectors alone, without the model.
+
+    A text or a new film needs the model of that name on this disk; that it is the one that made the vectors is the
+    word of whoever imported them, and only its dimensions can be checked.
+    """
+
+    def __init__(self, space: Space, load: Callable[[], Towers]) -> None:
+        self.space = space
+        self._load = load
+
+    @property
+    def preprocess(self) -> Preparing:
+        return self._model.preprocess
+
+    def embed_prepared(self, batch: Any) -> Vectors:
+        return self._model.embed_prepared(batch)
+
+    def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
+        return self._model.embed_images(batch)
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        if not self.space.has_text:
+            raise no_text(self.space.model)
+        return self._model.embed_texts(texts)
+
+    def patch_vectors(self, film: Radiograph) -> Vectors:
+        return self._model.patch_vectors(film)
+
+    @cached_property
+    def _model(self) -> Towers:
+        loaded = self._load()
+        if (loaded.space.vectors, loaded.space.dim) != (self.space.vectors, self.space.dim):
+            raise ModelUnavailable(
+                f"this model gives {loaded.space.vectors} x {loaded.space.dim} numbers a film, "
+                f"and the imported vectors have {self.space.vectors} x {self.space.dim}",
+                where=self.space.model,
+            )
+        return loaded

@@ -1,0 +1,207 @@
+"""CXR Foundation (ELIXR v2): two TensorFlow SavedModels that turn a film into 32 vectors and a text into one.
+
+A film goes in as a 16-bit PNG within a tf.train.Example, one a call, so bulk indexing runs in several processes.
+The folder is that of google/cxr-foundation, with BERT's vocabulary beside it:
+
+    elixr-c-v2-pooled/   image -> feature maps (1, 8, 8, 1376)
+    pax-elixr-b-text/    Q-former: feature maps -> (32, 128); token ids -> (128)
+    vocab.txt            of google-bert/bert-base-uncased
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filmroom.db.errors import ModelUnavailable
+from filmroom.db.records import Space
+from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.decoding.workers import usable_cpus
+from filmroom.indexer.models.base import Vectors, no_patches, prepare, unit_rows
+from filmroom.indexer.models.checksums import digest_of
+from filmroom.indexer.models.detect import ELIXR_PARTS
+from filmroom.indexer.models.hub import BERT, VOCABULARY, hub_folder
+from filmroom.indexer.models.tensorflow import elixr_text, saved_model
+from numpy.typing import NDArray
+from PIL import Image
+
+IMAGE_MODEL, TEXT_MODEL = ELIXR_PARTS
+DIM, VECTORS = 128, 32
+_MAPS = (1, 8, 8, 1376)
+_MOST_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class AsPng:
+    """A film as the bytes of a grey 16-bit PNG, black 0 and its brightest pixel 65535, whatever its file's depth."""
+
+    def shrink(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """(H, W) in [0, 1] -> the bytes (B,) of its PNG, at its own size: the model resizes."""
+        grey = pixels - pixels.min()
+        top = float(grey.max())
+        sixteen = np.rint(grey * np.float32(65535 / top if top > 0 else 0)).astype(np.uint16)
+        out = io.BytesIO()
+        Image.fromarray(sixteen).save(out, "PNG", compress_level=1)
+        return np.frombuffer(out.getvalue(), np.uint8)
+
+    def batch(self, shrunk: Sequence[NDArray[np.generic]]) -> list[bytes]:
+        return [one.tobytes() for one in shrunk]
+
+
+class ElixrTowers:
+    """CXR Foundation from a local folder. TensorFlow is imported when a tower is first used."""
+
+    def __init__(self, folder: Path, *, name: str = "elixr", prompt: str = "{}") -> None:
+        self.folder = folder
+        self.prompt = prompt
+        self.preprocess = AsPng()
+        self.vocabulary = vocabulary_of(folder)
+        files = [path for part in (IMAGE_MODEL, TEXT_MODEL) for path in saved_model.model_files(folder / part)]
+        digest = digest_of(folder, files)
+        self.space = Space(name, digest, DIM, VECTORS)
+
+    def embed_prepared(self, batch: Sequence[bytes]) -> Vectors:
+        """N PNG files -> (N, 32, 128), rows of unit length; in several processes where there is more than one."""
+        if len(batch) < 2:
+            found = [self._here.image(png) for png in batch]
+        else:
+            try:
+                found = list(self._pool.map(_in_worker, batch))
+            except BrokenProcessPool:
+                raise ModelUnavailable(
+                    f"a process of model {self.space.model} ended, most likely for want of memory",
+                    fix="Close other programs and run it again: what was done is kept.",
+                ) from None
+        return unit_rows(np.stack(found)) if found else np.empty((0, VECTORS, DIM), np.float32)
+
+    def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
+        """(N, 32, 128), rows of unit length."""
+        return self.embed_prepared(prepare(batch, self.preprocess))
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """(N, 128), rows of unit length; what is longer than 128 tokens is cut."""
+        ids, paddings = elixr_text.encode(self._tokenizer, [self.prompt.replace("{}", text) for text in texts])
+        found = [self._here.text(ids[at : at + 1], paddings[at : at + 1]) for at in range(len(texts))]
+        return unit_rows(np.stack(found)) if found else np.empty((0, DIM), np.float32)
+
+    def patch_vectors(self, film: Radiograph) -> Vectors:
+        """Always raises ModelUnavailable: its vectors belong to no place on the film."""
+        raise no_patches(self.space.model)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return elixr_text.read_vocabulary(self.vocabulary)
+
+    @cached_property
+    def _here(self) -> _Model:
+        return _Model(self.folder)
+
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
+        saved_model.check_installed()
+        count = max(2, min(_MOST_WORKERS, usable_cpus() // 2))
+        spawn = multiprocessing.get_context("spawn")
+        threads = max(1, usable_cpus() // count)
+        return ProcessPoolExecutor(count, mp_context=spawn, initializer=_start_worker, initargs=(self.folder, threads))
+
+
+class _Model:
+    """Both SavedModels in this process, each loaded when it is first called."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def image(self, png: bytes) -> NDArray[np.float32]:
+        """(32, 128); not-a-number where the model cannot read the picture."""
+        tf = saved_model.tensorflow()
+        example = tf.train.Example()
+        example.features.feature["image/encoded"].bytes_list.value.append(png)
+        example.features.feature["image/format"].bytes_list.value.append(b"png")
+        try:
+            maps = self._maps.call(input_example=tf.constant([example.SerializeToString()]))["feature_maps_0"]
+        except tf.errors.InvalidArgumentError:
+            return np.full((VECTORS, DIM), np.nan, np.float32)
+        if tuple(maps.shape) != _MAPS:
+            raise _other(self._folder / IMAGE_MODEL, "feature_maps_0", tuple(maps.shape), _MAPS)
+        zeros = np.zeros((1, 1, elixr_text.LENGTH))
+        found = self._qformer(maps, zeros.astype(np.int32), zeros.astype(np.float32))["all_contrastive_img_emb"]
+        return self._shaped(found, "all_contrastive_img_emb", (VECTORS, DIM))
+
+    def text(self, ids: NDArray[np.int32], paddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(128,) of token ids and paddings (1, 1, 128)."""
+        found = self._qformer(np.zeros(_MAPS, np.float32), ids, paddings)["contrastive_txt_emb"]
+        return self._shaped(found, "contrastive_txt_emb", (DIM,))
+
+    def _qformer(self, maps: Any, ids: NDArray[np.int32], paddings: NDArray[np.float32]) -> Any:
+        tf = saved_model.tensorflow()
+        given = {"image_feature": maps, "ids": ids, "paddings": paddings}
+        return self._joined.call(**{name: tf.constant(value) for name, value in given.items()})
+
+    def _shaped(self, found: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        rows: NDArray[np.float32] = found.numpy().astype(np.float32)
+        if rows.size != np.prod(shape):
+            raise _other(self._folder / TEXT_MODEL, name, rows.shape, shape)
+        return rows.reshape(shape)
+
+    @cached_property
+    def _maps(self) -> saved_model.Signature:
+        folder = self._folder / IMAGE_MODEL
+        loaded = saved_model.load(folder)
+        return saved_model.signature(loaded, folder, needs=["input_example"], gives=["feature_maps_0"])
+
+    @cached_property
+    def _joined(self) -> saved_model.Signature:
+        folder = self._folder / TEXT_MODEL
+        return saved_model.signature(
+            saved_model.load(folder),
+            folder,
+            needs=["image_feature", "ids", "paddings"],
+            gives=["all_contrastive_img_emb", "contrastive_txt_emb"],
+        )
+
+
+def vocabulary_of(folder: Path) -> Path:
+    """BERT's vocabulary: in the model's folder, or where the Hugging Face cache has it. Raises ModelUnavailable."""
+    cached = hub_folder(BERT)
+    for path in (folder / VOCABULARY, *([cached / VOCABULARY] if cached else [])):
+        if path.is_file():
+            return path
+    raise ModelUnavailable(
+        f"the model's text vocabulary is missing ({VOCABULARY})",
+        where=folder,
+        fix=f"Put {VOCABULARY} of {BERT} there.",
+    )
+
+
+_WORKER: _Model | None = None
+
+
+def _start_worker(folder: Path, threads: int) -> None:
+    global _WORKER
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    tf = saved_model.tensorflow()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    _WORKER = _Model(folder)
+
+
+def _in_worker(png: bytes) -> NDArray[np.float32]:
+    assert _WORKER is not None  # noqa: S101
+    return _WORKER.image(png)
+
+
+def _other(folder: Path, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"this is another model: {name} has the shape {found}, not {wanted}",
+        where=folder,
+        fix="Give the folder of google/cxr-foundation (ELIXR v2).",
+    )

@@ -1,0 +1,184 @@
+"""What a film's labels say, in a radiologist's words; and whether a phrase is true of a film.
+
+A `Claim` is one statement ("small left pleural effusion", "no pneumothorax"). `Facts` is what is known of a film.
+`truth` keeps three answers apart: yes, no, and nobody knows - the last is neither a positive nor a negative, so that
+training has no false negatives.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from filmroom.indexer.radiology.lexicon import TERMS
+from filmroom.indexer.radiology.qualifiers import ABSENT, CARRIERS, PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
+
+ALIASES = {
+    "pleural effusion": "effusion",
+    "infiltrate": "infiltration",
+    "infiltrates": "infiltration",
+    "pulmonary edema": "edema",
+    "normal": "no finding",
+    "covid": "covid-19",
+    "pleural_thickening": "pleural thickening",
+    "enlarged heart": "cardiomegaly",
+    "hiatal hernia": "hernia",
+    "rib fracture": "fracture",
+    "endotracheal tube": "tube",
+    "central line": "line",
+    "central venous catheter": "line",
+    "nasogastric tube": "nasogastric",
+    "chest drain": "chest tube",
+    "nodule or mass": "mass",
+    "central venous line": "line",
+    "sternotomy wires": "sternotomy",
+}
+PARENTS = {
+    "covid-19": ("viral pneumonia", "pneumonia"),
+    "sars": ("viral pneumonia", "pneumonia"),
+    "influenza pneumonia": ("viral pneumonia", "pneumonia"),
+    "varicella pneumonia": ("viral pneumonia", "pneumonia"),
+    "viral pneumonia": ("pneumonia",),
+    "streptococcus pneumonia": ("bacterial pneumonia", "pneumonia"),
+    "klebsiella pneumonia": ("bacterial pneumonia", "pneumonia"),
+    "legionella pneumonia": ("bacterial pneumonia", "pneumonia"),
+    "e. coli pneumonia": ("bacterial pneumonia", "pneumonia"),
+    "mycoplasma pneumonia": ("bacterial pneumonia", "pneumonia"),
+    "chlamydophila pneumonia": ("bacterial pneumonia", "pneumonia"),
+    "bacterial pneumonia": ("pneumonia",),
+    "pneumocystis pneumonia": ("pneumonia",),
+    "lipoid pneumonia": ("pneumonia",),
+    "view AP SUPINE": ("view AP", "frontal"),
+    "view AP ERECT": ("view AP", "frontal"),
+    "view AP": ("frontal",),
+    "view PA": ("frontal",),
+}
+VIEWS = ("view PA", "view AP", "view AP SUPINE", "view AP ERECT", "view LATERAL", "frontal")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement about a film: an idea of the lexicon, and what is said of it."""
+
+    idea: str
+    side: str | None = None
+    severity: str | None = None
+    place: str | None = None
+    absent: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a film: claims that hold, and ideas that certainly do not. Of all else nothing is known."""
+
+    present: tuple[Claim, ...] = ()
+    absent: frozenset[str] = frozenset()
+
+
+def idea_of(label: str) -> str | None:
+    """The lexicon's idea for a label as it stands in a table, or None where there is none."""
+    name = " ".join(label.strip().lower().split())
+    name = ALIASES.get(name, ALIASES.get(name.replace("_", " "), name))
+    return name if name in TERMS else None
+
+
+def view_idea(view: str | None) -> str | None:
+    """`AP SUPINE` -> `view AP SUPINE`; `LL` and `LAT` are lateral; None for a view that is not known."""
+    if not view:
+        return None
+    name = " ".join(view.upper().replace("_", " ").split())
+    name = {"LL": "LATERAL", "RL": "LATERAL", "LAT": "LATERAL", "RLAT": "LATERAL", "LLAT": "LATERAL"}.get(name, name)
+    return f"view {name}" if f"view {name}" in TERMS else None
+
+
+def facts(labels: Iterable[str], *, view: str | None = None, vocabulary: Iterable[str] = ()) -> Facts:
+    """Facts of a labelled film.
+
+    `vocabulary` is what the film was looked at for: an idea of it that is not among the labels is absent. Labels
+    imply their parents (covid-19 is a viral pneumonia). A film with no findings lacks every finding; of tubes and
+    other devices that says nothing.
+    """
+    ideas = [idea for idea in map(idea_of, labels) if idea]
+    seen = {parent for idea in ideas for parent in (idea, *PARENTS.get(idea, ()))}
+    looked = {idea for idea in map(idea_of, vocabulary) if idea}
+    absent = looked - seen
+    if "no finding" in seen:
+        absent |= {
+            idea
+            for idea, term in TERMS.items()
+            if (term.sided or term.placed or "pneumonia" in term.meaning) and "device" not in term.meaning
+        }
+        absent |= {"ards", "edema", "effusion", "cardiomegaly", "interstitial"}
+    elif seen:
+        absent.add("no finding")
+    shot = view_idea(view)
+    if shot:
+        seen |= {shot, *PARENTS.get(shot, ())}
+        rest = set(VIEWS) - seen
+        if shot == "view AP":
+            rest -= {"view AP SUPINE", "view AP ERECT"}
+        absent |= rest
+    absent -= seen
+    return Facts(present=tuple(Claim(idea) for idea in sorted(seen)), absent=frozenset(absent))
+
+
+def truth(claim: Claim, about: Facts) -> bool | None:
+    """Whether the claim holds of the film; None where that is not known."""
+    if claim.absent:
+        plain = truth(replace(claim, absent=False), about)
+        return None if plain is None else not plain
+    if claim.idea in about.absent:
+        return False
+    answers = [_matches(claim, known) for known in about.present if known.idea == claim.idea]
+    if True in answers:
+        return True
+    return None if not answers or None in answers else False
+
+
+def _matches(claim: Claim, known: Claim) -> bool | None:
+    answer: bool | None = True
+    for asked, have in ((claim.side, known.side), (claim.severity, known.severity), (claim.place, known.place)):
+        if asked is None or asked == have:
+            continue
+        if have is None:
+            answer = None
+        else:
+            return False
+    return answer
+
+
+def phrase(claim: Claim, rng: random.Random, *, carrier: float = 0.25) -> str:
+    """One way to say it, drawn at random: name, order of the words and sentence around it differ."""
+    term = TERMS[claim.idea]
+    described = bool(term.signs) and rng.random() < 0.35
+    name = rng.choice(term.signs if described else term.names)
+    tails = []
+    if claim.place:
+        if described or rng.random() < 0.4:
+            tails.append(rng.choice(PLACE_TAILS[claim.place]))
+        else:
+            name = f"{rng.choice(PLACES[claim.place])} {name}"
+    if claim.side:
+        if described or rng.random() < 0.35:
+            tails.append(rng.choice(SIDE_TAILS[claim.side]))
+        else:
+            name = f"{rng.choice(SIDES[claim.side])} {name}"
+    if claim.severity:
+        word = rng.choice(SEVERITIES[claim.severity])
+        name = f"{name}, {word}" if described else f"{word} {name}"
+    said = " ".join((name, *tails))
+    if claim.absent:
+        return rng.choice(ABSENT).format(said)
+    return rng.choice(CARRIERS).format(said) if rng.random() < carrier else said
+
+
+def captions(about: Facts, rng: random.Random, *, count: int = 4) -> list[str]:
+    """A few true sentences about a film: its findings, its view, and now and then what it lacks."""
+    if not about.present and not about.absent:
+        return []
+    said = [phrase(rng.choice(about.present), rng) for _ in range(count)] if about.present else []
+    lacking = sorted(idea for idea in about.absent if not idea.startswith("view ") and idea != "frontal")
+    if lacking and (not said or rng.random() < 0.3):
+        said[-1:] = [phrase(Claim(rng.choice(lacking), absent=True), rng)]
+    return said

@@ -1,0 +1,202 @@
+"""What a text says of a film: findings with side, severity and place; present, denied, or only suspected.
+
+The words are the lexicon's (indexer/lexicon.py, qualifiers.py). A label that it lacks is an idea of its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+
+from filmroom.indexer.radiology.captions import PARENTS
+from filmroom.indexer.radiology.lexicon import TERMS
+from filmroom.indexer.radiology.negation import split_negations
+from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
+from filmroom.search.query.parser import parse
+
+NORMAL = "no finding"
+_MORE_NAMES = {
+    "pulmonary atelectasis": "atelectasis",
+    "pleural effusions": "effusion",
+    "hernia, hiatal": "hernia",
+    "fractures, bone": "fracture",
+    "pulmonary emphysema": "emphysema",
+    "pulmonary fibrosis": "fibrosis",
+    "catheters, indwelling": "line",
+    "airspace disease": "opacity",
+    "airspace opacity": "opacity",
+    "lung opacity": "opacity",
+    "calcified granuloma": "granuloma",
+    "nodule/mass": "nodule or mass",
+    "enlarged heart": "cardiomegaly",
+    "fluid in the pleural space": "effusion",
+    "central venous line": "line",
+    "pa chest film": "view PA",
+    "ap chest film": "view AP",
+    "lateral chest film": "view LATERAL",
+}
+_HEDGED = re.compile(
+    r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
+    r"likely|versus|vs|consider|or)\b|\?",
+    re.I,
+)
+_SENTENCE = re.compile(r"(?<=[.;!?])\s+|\n+|\d+\.\s")
+_CLAUSE = re.compile(r",|(?<!\S)(?:and|with|but)(?!\S)", re.I)
+_LEFT_AND_RIGHT = re.compile(r"\b(?:both|bibasilar|bibasal|biapical|bilaterally)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One finding of one film. `votes` counts the readers who said so, 0 where nobody counted."""
+
+    idea: str
+    present: bool = True
+    side: str = ""
+    severity: str = ""
+    places: frozenset[str] = frozenset()
+    certain: bool = True
+    votes: int = 0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a query asks: a finding with qualifiers, findings beside it, findings that must not be there."""
+
+    main: Statement | None
+    others: tuple[Statement, ...] = ()
+    denied: tuple[str, ...] = ()
+
+    @property
+    def qualified(self) -> bool:
+        main = self.main
+        return bool(self.others or self.denied or (main and (main.side or main.severity or main.places)))
+
+
+def idea_of(label: str) -> str:
+    """The lexicon's name for a label: "Pleural_Effusion" -> "effusion"; unknown ones in plain lower case."""
+    plain = " ".join(label.lower().replace("_", " ").split())
+    return NORMAL if plain == "normal" else _phrases().get(plain, plain)
+
+
+def spoken(idea: str) -> str:
+    """What a radiologist would type for an idea: "effusion" -> "pleural effusion"."""
+    return TERMS[idea].names[0] if idea in TERMS else idea
+
+
+def with_parents(statement: Statement) -> tuple[Statement, ...]:
+    """The statement, and what follows from it: covid-19 is a viral pneumonia and a pneumonia."""
+    if not statement.present:
+        return (statement,)
+    return (statement, *(replace(statement, idea=parent) for parent in PARENTS.get(statement.idea, ())))
+
+
+def qualified(idea: str, text: str, *, present: bool = True) -> Statement:
+    """`idea` with the side, severity and places that `text` names beside its findings ("central" in "central line" is
+    no place); left and right together are bilateral."""
+    certain = not _HEDGED.search(text)
+    text = _pattern().sub(" ", text.lower())
+    sides = _found(text, "side")
+    side = "bilateral" if len(sides) > 1 or _LEFT_AND_RIGHT.search(text) else next(iter(sides), "")
+    severity = next(iter(sorted(_found(text, "severity"))), "")
+    return Statement(idea, present, side, severity, frozenset(_found(text, "place")), certain)
+
+
+def qualifies(word: str) -> bool:
+    """Whether `word` is a side, a severity or a place and nothing more."""
+    return any(pattern.fullmatch(word) for pattern, _ in _qualifiers().values())
+
+
+def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...]:
+    """Statements of a report. `known` are ideas beyond the lexicon to look for.
+
+    What a sentence denies is absent; a bare list after "no" is denied whole, as reports write it. Qualifiers
+    belong to a finding when they stand in its clause. A film is normal where the report says so and names no
+    finding.
+    """
+    ideas = frozenset(known)
+    statements: dict[Statement, None] = {}
+    for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
+        rest, denied = split_negations(sentence, lists=True)
+        for clause in denied:
+            for idea in _mentions(clause, ideas):
+                if idea != NORMAL:
+                    statements[replace(qualified(idea, clause, present=False), certain=True)] = None
+        for clause in _CLAUSE.split(rest):
+            for idea in _mentions(clause, ideas):
+                statements[qualified(idea, clause)] = None
+        if NORMAL in _mentions(rest, ideas):  # its phrases run over commas
+            statements[Statement(NORMAL)] = None
+    abnormal = any(one.present and one.idea != NORMAL and not one.idea.startswith("view ") for one in statements)
+    return tuple(one for one in statements if one.idea != NORMAL or (not abnormal and one.certain))
+
+
+def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
+    """What a query asks, by the query language; its filters are no part of it."""
+    ideas = frozenset(known)
+    query = parse(text)
+    positive = " ".join(query.positive)
+    found = _mentions(positive, ideas) or ([NORMAL] if idea_of(positive) == NORMAL else [])
+    denied = [idea for clause in query.negated for idea in _mentions(clause, ideas)]
+    if not found:
+        return Wanted(None, (), tuple(denied))
+    main = replace(qualified(found[0], positive), certain=True)
+    return Wanted(main, tuple(Statement(idea) for idea in found[1:]), tuple(denied))
+
+
+def _mentions(text: str, known: frozenset[str]) -> list[str]:
+    """Ideas that the text names, in order, the longest name first where names overlap."""
+    phrases = _phrases()
+    plain = " ".join(text.lower().replace("_", " ").split())
+    found = [(*match.span(), phrases[_singular(match[0], phrases)]) for match in _pattern().finditer(plain)]
+    for idea in known:
+        if idea in plain:
+            found += [(*match.span(), idea) for match in re.finditer(rf"(?<!\w){re.escape(idea)}s?(?!\w)", plain)]
+    kept: list[tuple[int, int, str]] = []
+    for start, end, idea in sorted(found, key=lambda one: (one[0] - one[1], one)):
+        if all(end <= other or start >= until for other, until, _ in kept):
+            kept.append((start, end, idea))
+    return list(dict.fromkeys(idea for _, _, idea in sorted(kept)))
+
+
+def _found(text: str, what: str) -> set[str]:
+    return {_qualifiers()[what][1][match[0].lower()] for match in _qualifiers()[what][0].finditer(text)}
+
+
+@cache
+def _phrases() -> dict[str, str]:
+    phrases = dict(_MORE_NAMES)
+    for idea in TERMS:
+        phrases[idea.lower()] = idea
+    for part in ("names", "signs"):
+        for idea, term in TERMS.items():
+            for phrase in getattr(term, part):
+                phrases.setdefault(" ".join(phrase.lower().split()), idea)
+    return phrases
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    longest = sorted(_phrases(), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})s?(?!\w)")
+
+
+def _singular(word: str, phrases: dict[str, str]) -> str:
+    return word if word in phrases else word[:-1]
+
+
+@cache
+def _qualifiers() -> dict[str, tuple[re.Pattern[str], dict[str, str]]]:
+    places = {name: (*PLACES[name], *PLACE_TAILS.get(name, ())) for name in PLACES}
+    places["upper"] += ("apex", "apices", "biapical", "upper lobes")
+    places["lower"] += ("base", "bases", "basis", "bibasal", "lower lobes", "costophrenic angle")
+    places["middle"] += ("lingula",)
+    sides = {name: (*SIDES[name], *SIDE_TAILS.get(name, ())) for name in SIDES}
+    severities = {**SEVERITIES, "small": (*SEVERITIES["small"], "borderline")}
+    made = {}
+    for what, groups in (("side", sides), ("severity", severities), ("place", places)):
+        words = {word.lower(): name for name, group in groups.items() for word in group}
+        longest = sorted(words, key=len, reverse=True)
+        made[what] = (re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.I), words)
+    return made

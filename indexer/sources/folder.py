@@ -1,0 +1,115 @@
+"""What there is to index: the files of a folder, each listed exactly once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filmroom.db.errors import NotFound, Rejected
+from filmroom.indexer.decoding.rejections import Refusal
+
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file by its place. `path` is relative to `root`, with "/" between its parts.
+
+    Bytes of a name that are not UTF-8 are kept as lone surrogates (`os.fsdecode`), so that the file can be
+    opened again; `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
+    """
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def location(self) -> Path:
+        """Where to open it."""
+        return Path(self.root, self.path)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that ends here, and why."""
+
+    listed: Listed
+    error: Rejected
+
+
+def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[Listed | Failure]:
+    """Every file below `root` in the order of the names, or `root` itself where it is a file.
+
+    Extensions are not looked at: content decides later. Hidden names (a leading dot) and what file managers
+    leave behind are passed over, and so are the folders in `skip` (an archive that lies in its own source).
+    A link to a file within `root` is listed as a file; a link to a folder within `root` is not, as that folder is
+    listed where it is, so there are no loops. What cannot be indexed by its kind (pipe, socket, device, a link out
+    of `root`, a folder that may not be read) comes as a `Failure`.
+
+    Raises NotFound where there is no `root`.
+    """
+    if not root.exists():
+        raise NotFound("there is nothing to index here", where=root, fix="Check the path, and that its disk is there")
+    top = os.path.realpath(root)
+    if not os.path.isdir(top):
+        # Named by the person, so that a link is followed wherever it leads, under its own name.
+        folder, name = os.path.split(os.path.abspath(root))
+        facts = os.stat(top)
+        if stat.S_ISREG(facts.st_mode):
+            yield Listed(folder, name, facts.st_size, facts.st_mtime_ns)
+        else:
+            yield _fail(folder, name, Refusal.NOT_A_FILE)
+        return
+    left_out = {os.path.realpath(path) for path in skip}
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(os.path.join(top, folder)) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:
+            yield _fail(top, folder or ".", Refusal.UNREADABLE)
+            continue
+        folders = []
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
+                continue
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_symlink():
+                if (seen := _follow(top, path)) is not None:
+                    yield seen
+            elif not entry.is_dir(follow_symlinks=False):
+                yield _look(top, path, entry.path)
+            elif entry.path not in left_out:
+                folders.append(path)
+        waiting.extend(reversed(folders))
+
+
+def _follow(top: str, path: str) -> Listed | Failure | None:
+    """What the link at `path` means; None for a folder within `top`, which is listed at its own place."""
+    target = os.path.realpath(os.path.join(top, path))
+    if not os.path.exists(target):
+        return _fail(top, path, Refusal.LINK_BROKEN)
+    if target != top and not target.startswith(top.rstrip(os.sep) + os.sep):
+        return _fail(top, path, Refusal.LINK_OUT)
+    if os.path.isdir(target):
+        return None
+    return _look(top, path, target)
+
+
+def _look(top: str, path: str, where: str) -> Listed | Failure:
+    try:
+        facts = os.stat(where)
+    except OSError:
+        return _fail(top, path, Refusal.UNREADABLE)
+    if not stat.S_ISREG(facts.st_mode):
+        return _fail(top, path, Refusal.NOT_A_FILE)
+    return Listed(top, path, facts.st_size, facts.st_mtime_ns)
+
+
+def _fail(top: str, path: str, refusal: Refusal) -> Failure:
+    return Failure(Listed(top, path, 0, 0), refusal.error())

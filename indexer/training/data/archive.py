@@ -1,0 +1,127 @@
+"""An archive's films for training: pixels decoded once, facts from labels and views, sentences from reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput
+from filmroom.db.reads import films
+from filmroom.db.records import Film, Filter
+from filmroom.db.schema import label
+from filmroom.indexer.decoding.workers import process
+from filmroom.indexer.radiology.captions import Facts, facts
+from filmroom.indexer.sources.folder import Failure, Listed
+from filmroom.indexer.training.data.films import TrainingFilm
+from numpy.typing import NDArray
+from PIL import Image
+from sqlalchemy import select
+
+SIDE = 512
+"""Longest side that is kept for training, in pixels."""
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_HEADING = re.compile(r"^\s*(?:findings?|impression|indication|technique|comparison|conclusion)\s*:\s*", re.IGNORECASE)
+
+
+def training_films(
+    archive: Archive,
+    work: Path,
+    *,
+    where: Filter | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[TrainingFilm]:
+    """Every present film that has a label or a report and can be decoded; its pixels are kept as PNG below `work`.
+
+    What a source of labels never says of a film that it does label counts as absent; films without any label from it
+    say nothing. Raises BadInput where no film has either.
+    """
+    chosen = list(films.everyone(archive.catalog, where))
+    vocabulary = _vocabulary(archive)
+    told = [(film, _facts(film, vocabulary), _sentences(archive, film)) for film in chosen]
+    usable = [one for one in told if one[0].labels or one[2]]
+    if not usable:
+        raise BadInput(
+            "no film of the archive has a label or a report to learn from",
+            where=archive.folder,
+            fix="Give them some: filmroom label FILE.csv, or filmroom report FILE.csv",
+        )
+    kept = _keep_pixels(archive, [film for film, _, _ in usable], work / "pixels", progress)
+    return [
+        TrainingFilm(
+            key=f"film-{film.id}",
+            patient=film.tags.patient_key or film.tags.study_uid or f"film-{film.id}",
+            read=partial(_read, kept[film.id]),
+            facts=known,
+            sentences=sentences,
+        )
+        for film, known, sentences in usable
+        if film.id in kept
+    ]
+
+
+def _vocabulary(archive: Archive) -> dict[str, frozenset[str]]:
+    """The names that each source of labels uses."""
+    found: dict[str, set[str]] = {}
+    with archive.catalog.read() as connection:
+        for row in connection.execute(select(label.c.source, label.c.name).where(label.c.source != "probe").distinct()):
+            found.setdefault(row.source, set()).add(row.name)
+    return {source: frozenset(names) for source, names in found.items()}
+
+
+def _facts(film: Film, vocabulary: dict[str, frozenset[str]]) -> Facts:
+    present = [one.name for one in film.labels if one.value >= 0.5 and one.source != "probe"]
+    looked: set[str] = set().union(*(vocabulary.get(one.source, frozenset()) for one in film.labels))
+    return facts(present, view=film.tags.view, vocabulary=looked)
+
+
+def _sentences(archive: Archive, film: Film) -> tuple[str, ...]:
+    if not film.has_report:
+        return ()
+    pieces = [piece for text in films.reports(archive.catalog, film) for piece in _SENTENCE.split(text)]
+    plain = [_HEADING.sub("", piece).strip() for piece in pieces]
+    return tuple(dict.fromkeys(piece for piece in plain if len(piece.split()) >= 2))
+
+
+def _keep_pixels(
+    archive: Archive, chosen: Iterable[Film], folder: Path, progress: Callable[[int, int], None]
+) -> dict[int, Path]:
+    """Decodes what is not kept from an earlier call; films that cannot be decoded are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {film.id: folder / f"{film.id}.png" for film in chosen}
+    wanted = {(film.root, film.path, film.frame): film.id for film in chosen if not places[film.id].is_file()}
+    files = {(root, path): Listed(root, path, 0, 0) for root, path, _ in wanted}
+    total, done = len(places), len(places) - len(wanted)
+    progress(done, total)
+    for result in process(files.values(), prepare=small, key=archive.patient_key(), any_modality=True):
+        if isinstance(result, Failure):
+            continue
+        for film in result.films:
+            film_id = wanted.get((result.listed.root, result.listed.path, film.frame))
+            if film_id is not None:
+                # Written aside: a file that is there is whole, whenever the run was killed.
+                aside = places[film_id].with_suffix(".part")
+                Image.fromarray(film.prepared.astype(np.uint8)).save(aside, "PNG")
+                aside.replace(places[film_id])
+                done += 1
+                progress(done, total)
+    return {film_id: path for film_id, path in places.items() if path.is_file()}
+
+
+def small(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(H, W) in [0, 1] -> uint8 with its longest side at most 512, aspect kept."""
+    picture = Image.fromarray(pixels)
+    scale = SIDE / max(pixels.shape)
+    if scale < 1:
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    grey: NDArray[np.uint8] = np.rint(np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+    return grey
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(path), np.uint8)

@@ -1,0 +1,78 @@
+"""`filmroom adapt`: from a base model and films to a model folder that search accepts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filmroom.db.errors import BadInput
+from filmroom.indexer.models.model_folder import TOKENIZER, ModelFacts
+from filmroom.indexer.models.open_clip.source import ClipSource
+from filmroom.indexer.models.open_clip.tokenizer import as_tokenizers
+from filmroom.indexer.models.open_clip.towers import ClipTowers
+from filmroom.indexer.training.data.films import TrainingFilm
+from filmroom.indexer.training.train import Options, Progress, Trained, train
+from filmroom.indexer.training.write import draw_history, write_model
+
+
+def adapt(
+    films: Sequence[TrainingFilm], base: ClipSource, out: Path, *, name: str | None = None,
+    options: Options | None = None, sources: str = "", progress: Callable[[Progress], None] | None = None,
+) -> ModelFacts:  # fmt: skip
+    """Train `base` on films and write the model to `out`; call again with the same arguments to go on after a kill.
+
+    `sources` is said in the model card: the films by source and licence. Raises BadInput where `out` holds another
+    model or the films say too little, ModelUnavailable where the base cannot be loaded.
+    """
+    options = options or Options()
+    name = name or out.name
+    if out.exists() and any(out.iterdir()) and not (out / "work").is_dir():
+        raise BadInput("the folder holds something already", where=out, fix="Give another --out.")
+    loaded = ClipTowers(base, device=options.device)
+    done = train(
+        loaded.model, loaded.tokenize, films, loaded.preprocess, work=out / "work", options=options, progress=progress
+    )
+    text_cfg = base.model_cfg["text_cfg"]
+    words = as_tokenizers(loaded.tokenizer)
+    if words is None:
+        raise BadInput("its tokenizer cannot be kept with the model", where=base.name, fix="Use another base.")
+    folder = base.tokenizer_folder
+    if folder is None or not (folder / TOKENIZER).is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        words[0].save(str(out / TOKENIZER))
+    facts = write_model(
+        done.model.cpu(), out, base=folder or out, name=name, model_cfg=base.model_cfg, preprocess=loaded.preprocess,
+        context_length=int(text_cfg.get("context_length") or 77), pad_id=words[1], licence=base.licence,
+        prompt=base.prompt,
+        notes=f"{base.name} trained further on {done.training} films. Research use only, not for diagnosis.",
+    )  # fmt: skip
+    draw_history(done.history, out / "training.png")
+    (out / "MODEL_CARD.md").write_text(card(facts, base, films, done, options, sources), encoding="utf-8")
+    return facts
+
+
+def card(
+    facts: ModelFacts, base: ClipSource, films: Sequence[TrainingFilm], done: Trained, options: Options, sources: str
+) -> str:
+    """MODEL_CARD.md of an adapted model: what it was made of, how, and what was measured."""
+    groups = Counter(film.group or "archive" for film in films)
+    best = "not measured (nothing was held out)" if done.best_ndcg is None else f"{done.best_ndcg:.3f}"
+    rows = "\n".join(f"| {name} | {digest} |" for name, digest in sorted(facts.files.items()))
+    return f"""# {facts.name}
+
+Research use only, not for diagnosis.
+
+- Base: {base.name} (licence: {base.licence}).
+- Films: {", ".join(f"{count} from {group}" for group, count in sorted(groups.items()))}; {done.training} for training,
+  {done.validation} held out, no patient in both.{f" Sources: {sources}" if sources else ""}
+- Method: {options.loss.value} loss, {len(done.history)} epochs, seed {options.seed}, the first {options.frozen}
+  stages of the image tower kept, text tower {"trained" if options.train_text else "kept"}. No left-right flips. Loss
+  and nDCG over time: training.png.
+- Measured: nDCG@5 of the statements about the held-out films, best epoch: {best}. The epoch was chosen by this
+  figure, so it flatters.
+
+| file | SHA-256 |
+| --- | --- |
+{rows}
+"""

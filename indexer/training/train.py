@@ -1,0 +1,345 @@
+"""The training itself: `adapt` takes films and a model folder, and leaves a better model folder.
+
+Everything it needs to go on after a kill lies in `out/work`: the kept maps, the last checkpoint, the history.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filmroom.db.errors import BadInput
+from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, split, statements, truths
+from filmroom.indexer.training.data.maps import Maps
+from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
+from filmroom.indexer.training.probe import fit_head
+from filmroom.indexer.training.ranking import mean_ndcg
+from filmroom.indexer.training.split_tower import quiet_norms, split_tower
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+F32 = NDArray[np.float32]
+Tokenize = Callable[[Sequence[str]], torch.Tensor]
+
+
+class Loss(StrEnum):
+    """open_clip's two."""
+
+    SIGLIP = "siglip"
+    CLIP = "clip"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train. The defaults suit some hundred to some thousand films and a small tower.
+
+    `frozen`: stages of the image tower that stay as they are (0: all are trained; only EfficientNets are split).
+    `views`: changed copies kept of each film. `ways`: ways of saying a statement. `held`: share of the patients for
+    validation. `patience`: epochs without a better nDCG@5 before it stops (0: never). `pull`: how strongly weights are
+    drawn back to where they began. `train_text`: train the text tower too. `probe`: begin with a
+    linear head found on the features as they are (needs frozen stages and a head with a bias).
+    """
+
+    epochs: int = 20
+    batch: int = 64
+    rate: float = 1e-3
+    tower_rate: float = 2e-4
+    decay: float = 0.05
+    pull: float = 0.02
+    frozen: int = 13
+    views: int = 8
+    ways: int = 16
+    held: float = 0.15
+    patience: int = 6
+    loss: Loss = Loss.SIGLIP
+    train_text: bool = False
+    strength: float = 1.0
+    average: float = 0.98
+    dropout: float = 0.5
+    probe: bool = False
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is told while it works: `stage` is `maps` or `epochs`; nDCG is None where nothing is held out."""
+
+    stage: str
+    done: int
+    total: int
+    loss: float | None = None
+    ndcg: float | None = None
+
+
+@dataclass
+class _State:
+    epoch: int = 0
+    best: float = -1.0
+    best_epoch: int = 0
+    history: list[dict[str, float | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained model (open_clip's, in float32, with the best averaged weights), and how it went."""
+
+    model: Any
+    history: list[dict[str, float | None]]
+    best_ndcg: float | None
+    training: int
+    validation: int
+
+
+def train(
+    model: Any,
+    tokenize: Tokenize,
+    films: Sequence[TrainingFilm],
+    preprocess: Preprocess,
+    *,
+    work: Path,
+    options: Options,
+    progress: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Train an open_clip model on films, in place; goes on where an earlier call with the same `work` was cut off.
+
+    Raises BadInput when the films say nothing that could be learnt.
+    """
+    tell = progress or (lambda _: None)
+    torch.manual_seed(options.seed)
+    model.to(options.device).eval()
+    learn, held = split(films, share=options.held, seed=options.seed)
+    said = statements([films[n] for n in learn], ways=options.ways, seed=options.seed)
+    if len(learn) < 2 or len(said) < 2:
+        raise BadInput(
+            f"{len(films)} films with {len(said)} usable statements are too few to train on",
+            fix="Give more films a label or a report (filmroom label, filmroom report).",
+        )
+    texts = _Texts(model, tokenize, said, options)
+    table = truths(films, said, texts.likeness)
+    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], said)).to(options.device)
+    truth = torch.from_numpy(table).to(options.device)
+    lower, upper = split_tower(model.visual, options.frozen)
+    maps = Maps(
+        films, _quick(lower, options.device), preprocess, folder=work, views=options.views, seed=options.seed,
+        device=options.device, strength=options.strength,
+    )  # fmt: skip
+    maps.fill(lambda done, total: tell(Progress("maps", done, total)))
+    if hasattr(getattr(model.visual, "head", None), "drop"):
+        model.visual.head.drop.p = options.dropout
+    if options.probe and lower is not None and not (work / "checkpoint.pt").is_file():
+        plain = [n for n, s in enumerate(said) if not (s.claim and s.claim.absent)]
+        fit_head(
+            model, upper, maps, learn, texts=texts.middles(plain), truth=truth[learn][:, plain].nan_to_num(0.0),
+            weights=weights[:, plain],
+        )  # fmt: skip
+    run = _Run(model, upper, options, steps=options.epochs * math.ceil(len(learn) / options.batch))
+    state = run.resume(work / "checkpoint.pt")
+    while state.epoch < options.epochs:
+        if options.patience and state.epoch - state.best_epoch >= options.patience and held:
+            break
+        rng = random.Random(options.seed * 1000 + state.epoch)
+        torch.manual_seed(options.seed * 1000 + state.epoch)
+        order = rng.sample(range(len(learn)), len(learn))
+        total = 0.0
+        quiet_norms(upper.train())
+        for start in range(0, len(order), options.batch):
+            picked = order[start : start + options.batch]
+            rows = [learn[n] for n in picked]
+            views = [rng.randrange(options.views) if lower else rng.randrange(1, 2**31) for _ in rows]
+            columns, vectors = texts.draw(rng, rows)
+            total += run.step(
+                maps.batch(rows, views), vectors, truth[rows][:, columns], weights[picked][:, columns]
+            ) * len(rows)
+        upper.eval()
+        state.epoch += 1
+        ndcg = run.measured(maps, held, texts, table) if held else None
+        loss = total / len(order)
+        state.history.append({"epoch": state.epoch, "loss": loss, "ndcg": ndcg})
+        if ndcg is None or ndcg > state.best:
+            state.best, state.best_epoch = ndcg if ndcg is not None else -1.0, state.epoch
+            run.remember()
+        run.save(work / "checkpoint.pt", state)
+        tell(Progress("epochs", state.epoch, options.epochs, loss, ndcg))
+    run.finish()
+    return Trained(model.float().eval(), state.history, state.best if held else None, len(learn), len(held))
+
+
+def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
+    """The frozen part as a bfloat16 copy: three times as fast, and its outputs are kept in half precision anyway."""
+    if lower is None:
+        return None
+    from copy import deepcopy
+
+    made: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
+    return made.to(memory_format=torch.channels_last)
+
+
+class _Texts:
+    """The statements as vectors: embedded once where the text tower stays, anew each step where it is trained."""
+
+    def __init__(self, model: Any, tokenize: Tokenize, said: Sequence[Statement], options: Options) -> None:
+        self.model, self.said, self.options = model, said, options
+        flat = [text for statement in said for text in statement.texts]
+        self.tokens = tokenize(flat)
+        self.starts = np.cumsum([0, *(len(s.texts) for s in said)])
+        self.claims = next((n for n, s in enumerate(said) if s.claim is None), len(said))
+        with torch.inference_mode():
+            parts = [self._embed(self.tokens[n : n + 256]) for n in range(0, len(flat), 256)]
+        self.vectors = torch.cat(parts).clone()
+        own = self.vectors[self.starts[self.claims] :]
+        self.likeness: F32 | None = (own @ own.T).cpu().numpy() if len(own) else None
+
+    def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        found = self.model.encode_text(tokens.to(self.options.device))
+        return functional.normalize(found.float(), dim=-1)
+
+    def middles(self, columns: Sequence[int]) -> torch.Tensor:
+        """(len(columns), D) unit rows: each statement's wordings together."""
+        rows = [self.vectors[self.starts[c] : self.starts[c + 1]].mean(0) for c in columns]
+        return functional.normalize(torch.stack(rows), dim=-1)
+
+    def draw(self, rng: random.Random, rows: Sequence[int]) -> tuple[list[int], torch.Tensor]:
+        """Statements and one wording of each as a vector: all claims (at most 192), up to 64 report sentences."""
+        claims = list(range(self.claims))
+        if len(claims) > 192:
+            claims = sorted(rng.sample(claims, 192))
+        rest = range(self.claims, len(self.said))
+        columns = claims + sorted(rng.sample(rest, min(64, len(rest))))
+        picked = [rng.randrange(self.starts[c], self.starts[c + 1]) for c in columns]
+        if self.options.train_text:
+            return columns, self._embed(self.tokens[picked])
+        return columns, self.vectors[picked]
+
+
+class _Run:
+    """The optimiser, the running average of the weights, and the checkpoint."""
+
+    def __init__(self, model: Any, upper: nn.Module, options: Options, *, steps: int) -> None:
+        self.model, self.upper, self.options = model, upper, options
+        self.device = options.device
+        head, tower, text = [], [], []
+        for name, p in model.named_parameters():
+            mine = any(p is q for q in upper.parameters())
+            if name.startswith("visual.head") or name in ("logit_scale", "logit_bias", "visual.proj"):
+                head.append(p)
+            elif mine:
+                tower.append(p)
+            elif options.train_text and not name.startswith("visual."):
+                text.append(p)
+        self.trained = [*head, *tower, *text]
+        for p in model.parameters():
+            p.requires_grad_(False)
+        for p in self.trained:
+            p.requires_grad_(True)
+        groups = [(head, options.rate), (tower, options.tower_rate), (text, options.tower_rate)]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": ps, "lr": lr} for ps, lr in groups if ps], weight_decay=0.0, betas=(0.9, 0.98)
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, [lr for ps, lr in groups if ps], total_steps=steps + 1, pct_start=0.1
+        )
+        self.start = [p.detach().clone() for p in self.trained]
+        self.average = [p.detach().clone() for p in self.trained]
+        self.best = [p.detach().clone() for p in self.trained]
+        self.taken = 0
+
+    def step(self, inputs: torch.Tensor, texts: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> float:
+        """One step of the optimiser; returns the loss."""
+        with torch.autocast(self.device, torch.bfloat16):
+            found = self.upper(inputs.contiguous(memory_format=torch.channels_last))
+        vectors = functional.normalize(found.float(), dim=-1)
+        bias = self.model.logit_bias if getattr(self.model, "logit_bias", None) is not None else 0.0
+        logits = self.model.logit_scale.exp() * vectors @ texts.T + bias
+        loss = (sigmoid_loss if self.options.loss is Loss.SIGLIP else softmax_loss)(logits, truth, weights)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.trained, 5.0)
+        self.optimiser.step()
+        self.schedule.step()
+        self._pull()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _pull(self) -> None:
+        """Draw the weights towards their start (L2-SP, Li et al. 2018), decoupled from the gradient; then average."""
+        self.taken += 1
+        rate = self.schedule.get_last_lr()[0] * self.options.pull
+        share = 1 - min(self.options.average, (1 + self.taken) / (10 + self.taken))
+        for p, start, mean in zip(self.trained, self.start, self.average, strict=True):
+            p.add_(start - p, alpha=rate)
+            mean.add_(p - mean, alpha=share)
+
+    @torch.inference_mode()
+    def measured(self, maps: Maps, rows: Sequence[int], texts: _Texts, table: F32) -> float:
+        """nDCG@5 of the claims over the held-out films, with the averaged weights."""
+        now = [p.detach().clone() for p in self.trained]
+        self._put(self.average)
+        parts = [
+            functional.normalize(self.upper(maps.batch(part, [0] * len(part))).float(), dim=-1)
+            for part in (rows[n : n + 32] for n in range(0, len(rows), 32))
+        ]
+        films = torch.cat(parts).cpu().numpy()
+        asked = list(range(texts.claims)) or list(range(len(texts.said)))
+        queries = texts.middles(asked).cpu().numpy()
+        self._put(now)
+        return mean_ndcg(films @ queries.T, table[list(rows)][:, asked])
+
+    @torch.no_grad()
+    def _put(self, values: Sequence[torch.Tensor]) -> None:
+        for p, value in zip(self.trained, values, strict=True):
+            p.copy_(value)
+
+    def remember(self) -> None:
+        self.best = [p.clone() for p in self.average]
+
+    def finish(self) -> None:
+        self._put(self.best)
+
+    def save(self, path: Path, state: _State) -> None:
+        """Written aside and renamed: a kill leaves the last whole checkpoint."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".tmp")
+        torch.save(
+            {
+                "options": _plain(self.options), "state": asdict(state), "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(), "now": [p.detach() for p in self.trained], "taken": self.taken,
+                "average": self.average, "best": self.best, "start": self.start,
+            },
+            aside,
+        )  # fmt: skip
+        os.replace(aside, path)
+
+    def resume(self, path: Path) -> _State:
+        """Where an earlier run stood, or the beginning. Raises BadInput when it had other options."""
+        if not path.is_file():
+            return _State()
+        kept = torch.load(path, map_location=self.device, weights_only=True)
+        if kept["options"] != _plain(self.options):
+            raise BadInput(
+                "a run with other options was begun here", where=path.parent, fix="Use another --out, or remove it."
+            )
+        self.optimiser.load_state_dict(kept["optimiser"])
+        self.schedule.load_state_dict(kept["schedule"])
+        self._put(kept["now"])
+        self.taken, self.average, self.best, self.start = (
+            kept["taken"], kept["average"], kept["best"], kept["start"],
+        )  # fmt: skip
+        return _State(**kept["state"])
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    """Options as JSON values; where it runs does not matter to what is learnt."""
+    said: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
+    return said

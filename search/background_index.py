@@ -1,0 +1,65 @@
+"""Index runs as processes of their own: started from a page, followed through the catalog, stopped cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from filmroom.db.archive import LOG, Archive
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.records import Run, RunState
+
+# A process that was started in the background may be born deaf to interrupts, which are how a run is stopped.
+_MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from filmroom.cli import main; main()"
+
+
+def start_index(archive: Path, paths: Sequence[Path], *, model: str | None = None) -> int:
+    """Starts `filmroom index PATHS --json` for this archive and returns its process id; it outlives its starter.
+
+    What it prints goes to index.log in the archive. Raises NotFound for a path that is not there.
+    """
+    for path in paths:
+        if not path.exists():
+            raise NotFound(
+                "there is nothing to index here", where=path, fix="Check the path, and that its disk is there."
+            )
+    try:
+        archive.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log = (archive / LOG).open("wb")
+    except OSError as fault:
+        raise BadInput(f"cannot be written ({fault.strerror})", where=archive) from None
+    options = ["--model", model] if model else []
+    named = [str(path.resolve()) for path in paths]
+    with log:
+        process = subprocess.Popen(  # noqa: S603 (our own command; the paths are arguments, not a shell's line)
+            [sys.executable, "-P", "-c", _MAIN, "index", "--archive", str(archive), *options, "--json", "--", *named],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Waited for, so that a run that was killed is not mistaken for one that is alive.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process.pid
+
+
+def last_words(archive: Path) -> str:
+    """The last line that the newest started run printed; a run that could not begin says why here."""
+    try:
+        lines = (archive / LOG).read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def stop_index(archive: Archive, run: Run) -> None:
+    """Interrupts a run, which ends after its batch and can be started again. Raises NotFound where it is over."""
+    writer = archive.writer() or ""
+    if run.state is not RunState.RUNNING or not writer.startswith(f"process {run.pid}:"):
+        raise NotFound("this run is over", where=f"run {run.id}")
+    os.kill(run.pid, signal.SIGINT)

@@ -1,0 +1,146 @@
+"""Findings without training: how much nearer a film is to prompts that say so than to prompts that deny it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from filmroom.assets import ASSETS
+from filmroom.db.errors import BadInput
+from filmroom.search.evaluation.statistics import Interval, auc_interval
+from filmroom.search.query.embedding import EmbedTexts, prompted
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What is asked for one finding; `labels` are the names it may have in an archive, lower case."""
+
+    finding: str
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ZeroShotRow:
+    """One finding: films labelled with and without it, and the AUC with its interval, None where either is 0."""
+
+    finding: str
+    positives: int
+    negatives: int
+    auc: Interval | None
+
+
+@dataclass(frozen=True)
+class ZeroShotTable:
+    """`mean` is over the findings whose AUC has an interval: at least five films with and five without them."""
+
+    rows: tuple[ZeroShotRow, ...]
+    mean: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def prompt_sets() -> tuple[str, ...]:
+    """The names of the sets of findings that ship."""
+    return tuple(_file()["sets"])
+
+
+def check_set(name: str) -> str:
+    """Raises BadInput for a set of findings that does not ship."""
+    if name.lower() not in prompt_sets():
+        raise BadInput("There is no set of findings of this name", where=name, fix=f"Known: {', '.join(prompt_sets())}")
+    return name
+
+
+def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
+    """Prompts of the findings named, in order; a set's name stands for its findings.
+
+    A finding that the file lacks is asked in its own words against "no ..." and a normal film. Raises BadInput
+    for an empty list.
+    """
+    content = _file()
+    names = [part for name in findings for part in content["sets"].get(name.lower(), [name])]
+    names = list(dict.fromkeys(name.strip().lower() for name in names if name.strip()))
+    if not names:
+        raise BadInput("No finding is named", fix=f"Name findings or a set: {', '.join(content['sets'])}")
+    own = content.get("models", {}).get(model, {})
+    found = []
+    for name in names:
+        plain = {"positive": [name], "negative": [f"no {name}", "normal chest x-ray"], "labels": [name]}
+        entry = plain | content["findings"].get(name, {}) | own.get(name, {})
+        found.append(Prompts(name, *(tuple(entry[key]) for key in ("positive", "negative", "labels"))))
+    return found
+
+
+def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedTexts, *, prompt: str = "{}") -> Scores:
+    """(N,) float32 in [-2, 2]: mean over positive prompts of the film's similarity, minus that over negative ones.
+
+    `films` (N, T, D) or (N, D), rows of unit length; of T vectors the nearest to each prompt counts.
+    """
+    texts = [prompted(words, prompt) for words in (*prompts.positive, *prompts.negative)]
+    asked = np.asarray(embed_texts(texts), dtype=np.float32)
+    stacked = films if films.ndim == 3 else films[:, None, :]
+    similar = np.stack([(stacked[:, t].astype(np.float32) @ asked.T) for t in range(stacked.shape[1])]).max(axis=0)
+    split = len(prompts.positive)
+    scores: Scores = similar[:, :split].mean(axis=1) - similar[:, split:].mean(axis=1)
+    return scores
+
+
+def truth_of(prompts: Prompts, labels: Mapping[str, Mapping[int, float]], films: Sequence[int]) -> NDArray[np.float64]:
+    """`known_truth` of the labels that a finding may have."""
+    return known_truth(prompts.labels, labels, films)
+
+
+def known_truth(
+    names: Sequence[str], labels: Mapping[str, Mapping[int, float]], films: Sequence[int]
+) -> NDArray[np.float64]:
+    """(N,) 1 present, 0 absent, NaN unknown, from label name -> film -> value; `names` in lower case mean the same.
+
+    A film that is labelled with other findings but not with this one counts as absent, unless an archive states
+    absences of this finding (value 0), as CheXpert does: then only what is stated counts.
+    """
+    stated: dict[int, float] = {}
+    for name, values in labels.items():
+        if name.lower() in names:
+            for film, value in values.items():
+                stated[film] = max(value, stated.get(film, 0.0))
+    if not stated:
+        return np.full(len(films), np.nan)
+    explicit = any(value < 0.5 for value in stated.values())
+    labelled = set() if explicit else {film for values in labels.values() for film in values}
+    return np.array(
+        [float(stated[film] >= 0.5) if film in stated else 0.0 if film in labelled else np.nan for film in films]
+    )
+
+
+def zero_shot_table(
+    scores: Mapping[str, Scores],
+    truth: Mapping[str, NDArray[np.float64]],
+    *,
+    groups: Sequence[str] | None = None,
+) -> ZeroShotTable:
+    """AUC of each finding over the films whose truth is known; intervals over `groups` (patients) where given."""
+    rows = []
+    for finding, values in scores.items():
+        known = ~np.isnan(truth[finding])
+        present = truth[finding][known] > 0.5
+        patients = None if groups is None else np.asarray(groups)[known]
+        both = present.any() and not present.all()
+        interval = auc_interval(values[known], present, groups=patients) if both else None
+        rows.append(ZeroShotRow(finding, int(present.sum()), int((~present).sum()), interval))
+    measured = [row.auc.value for row in rows if row.auc and not np.isnan(row.auc.low)]
+    return ZeroShotTable(tuple(rows), float(np.mean(measured)) if measured else None)
+
+
+@cache
+def _file() -> dict[str, Any]:
+    return tomllib.loads(ASSETS.joinpath("prompts.toml").read_text(encoding="utf-8"))

@@ -1,0 +1,146 @@
+"""Zero-shot scores of a whole archive: which films show a finding, from prompts alone, and how well that is known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filmroom.db.catalog import Catalog
+from filmroom.db.errors import BadInput
+from filmroom.db.reads import films, spaces
+from filmroom.db.writes.annotations import label_values
+from filmroom.search.classification.zero_shot import (
+    Prompts,
+    ZeroShotRow,
+    prompts_for,
+    truth_of,
+    zero_shot,
+    zero_shot_table,
+)
+from filmroom.search.exchange.tables import cell, write_aside
+from filmroom.search.query.parser import parse
+from filmroom.search.searcher import Searcher
+from numpy.typing import NDArray
+
+BLOCK = 20_000
+
+
+@dataclass(frozen=True)
+class ScreenedFinding:
+    """One finding: `selected` of the films score at least the threshold. Sensitivity and specificity are of that
+    threshold over the labelled films, None where no film is labelled with, or without."""
+
+    measured: ZeroShotRow
+    selected: int
+    sensitivity: float | None
+    specificity: float | None
+
+
+@dataclass(frozen=True)
+class Screening:
+    """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is that of a ZeroShotTable."""
+
+    model: str
+    where: str
+    threshold: float
+    film_ids: NDArray[np.int64]
+    scores: dict[str, NDArray[np.float32]]
+    prompts: tuple[Prompts, ...]
+    findings: tuple[ScreenedFinding, ...]
+    mean: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "where": self.where,
+            "threshold": self.threshold,
+            "films": len(self.film_ids),
+            "mean_auc": self.mean,
+            "findings": [
+                {
+                    **asdict(one.measured),
+                    "selected": one.selected,
+                    "sensitivity": one.sensitivity,
+                    "specificity": one.specificity,
+                    "prompts": {"positive": list(asked.positive), "negative": list(asked.negative)},
+                }
+                for one, asked in zip(self.findings, self.prompts, strict=True)
+            ],
+        }
+
+
+def screen(searcher: Searcher, findings: Sequence[str], *, where: str = "", threshold: float = 0.0) -> Screening:
+    """Score every film that passes `where` (the query language's fields) for each finding or set of findings.
+
+    At the threshold 0 a film is nearer to the prompts that say the finding. Raises BadInput where no film passes,
+    and where `where` has words to rank by.
+    """
+    asked = prompts_for(findings, model=searcher.model)
+    wanted = parse(where)
+    if wanted.concepts:
+        raise BadInput("a filter has fields only", where=where, fix='For example: "view:PA age:60.."')
+    texts = list(dict.fromkeys(text for one in asked for text in (*one.positive, *one.negative)))
+    known = dict(zip(texts, searcher.towers.embed_texts(texts), strict=True))
+    ids: list[NDArray[np.int64]] = []
+    scores: dict[str, list[NDArray[np.float32]]] = {one.finding: [] for one in asked}
+    for some, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, wanted.filter)):
+        ids.append(some)
+        for one in asked:
+            scores[one.finding].append(zero_shot(vectors, one, lambda names: np.stack([known[name] for name in names])))
+    if not ids:
+        raise BadInput("no film passes", where=where or None, fix="Loosen the filter, or index films with this model.")
+    film_ids = np.concatenate(ids)
+    joined = {finding: np.concatenate(parts) for finding, parts in scores.items()}
+    labels = label_values(searcher.catalog)
+    truth = {one.finding: truth_of(one, labels, film_ids.tolist()) for one in asked}
+    labelled = ~np.all([np.isnan(one) for one in truth.values()], axis=0)
+    patients = np.full(len(film_ids), "", object)
+    patients[labelled] = patients_of(searcher.catalog, film_ids[labelled].tolist())
+    table = zero_shot_table(joined, truth, groups=patients.tolist())
+    rows = tuple(_at(row, joined[row.finding], truth[row.finding], threshold) for row in table.rows)
+    return Screening(searcher.model, where, threshold, film_ids, joined, tuple(asked), rows, table.mean)
+
+
+def write_scores(path: Path, searcher: Searcher, found: Screening) -> None:
+    """CSV with a film a row: its id, its path and a column a finding. Raises BadInput where it cannot be written."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["id", "film", *found.scores])
+    for start in range(0, len(found.film_ids), BLOCK):
+        some = found.film_ids[start : start + BLOCK].tolist()
+        for at, film in enumerate(films.films(searcher.catalog, some), start):
+            writer.writerow([film.id, cell(film.path), *(f"{scores[at]:.6f}" for scores in found.scores.values())])
+    write_aside(path, out.getvalue())
+
+
+def stored_vectors(
+    searcher: Searcher, film_ids: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """(ids (n,), vectors (n, T, D)) in blocks, of those of the films that the space holds, in their order."""
+    for start in range(0, len(film_ids), BLOCK):
+        some = film_ids[start : start + BLOCK].tolist()
+        held = spaces.vectors_of(searcher.catalog, searcher.held, some)
+        kept = [film for film in some if film in held]
+        if kept:
+            yield np.array(kept, np.int64), np.stack([held[film] for film in kept])
+
+
+def patients_of(catalog: Catalog, film_ids: Sequence[int]) -> list[str]:
+    """The patient key of each film; a film without one is a patient of its own."""
+    return [film.tags.patient_key or f"film {film.id}" for film in films.films(catalog, film_ids)]
+
+
+def _at(row: ZeroShotRow, scores: NDArray[np.float32], truth: NDArray[np.float64], threshold: float) -> ScreenedFinding:
+    above = scores >= threshold
+    present, absent = truth > 0.5, truth <= 0.5
+    return ScreenedFinding(
+        row,
+        int(above.sum()),
+        float(above[present].mean()) if present.any() else None,
+        float((~above[absent]).mean()) if absent.any() else None,
+    )

@@ -1,0 +1,205 @@
+"""The commands that measure. What was typed is handed on, what comes back is printed; heavy imports wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from filmroom.db.errors import BadInput
+from filmroom.search.cli import probes
+from filmroom.search.cli.options import (
+    ArchiveOption,
+    JsonOption,
+    ModelOption,
+    WeightsOption,
+    archive_folder,
+    open_archive,
+    print_json,
+)
+
+MeasureOption = Annotated[
+    list[str] | None, typer.Option("--measure", help="nDCG@5, P@5, AP, RR, R@10, Judged@5 ...; may be repeated.")
+]
+GainOption = Annotated[str, typer.Option("--gain", help="What a grade is worth in nDCG: linear or exponential.")]
+JudgedOnlyOption = Annotated[bool, typer.Option("--judged-only", help="Rank judged films only.")]
+QrelsOption = Annotated[Path, typer.Option("--qrels", metavar="FILE", help="TREC judgements: qid 0 film grade.")]
+QUERIES = "qid TAB query [TAB group], or JSON lines."
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the program."""
+    for command in (evaluate, compare, qrels, zeroshot):
+        app.command()(command)
+    probes.register(app)
+    app.command()(ground)
+
+
+def evaluate(
+    queries: Annotated[Path, typer.Option(metavar="FILE", help=QUERIES)],
+    qrels: QrelsOption,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    measure: MeasureOption = None,
+    gain: GainOption = "linear",
+    judged_only: JudgedOnlyOption = False,
+    per_study: Annotated[bool, typer.Option("--per-study", help="A study is one hit: its best film.")] = False,
+    public_set: Annotated[
+        str | None, typer.Option("--set", metavar="NAME", help="The public set that the films are of, such as nih.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the ranking as a TREC run.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page: .html with films, or .md.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the ranking over a query set: nDCG and its relatives."""
+    from filmroom.search.cli import output_evaluation
+    from filmroom.search.evaluation.evaluator import evaluate_files
+    from filmroom.search.evaluation.metrics import MEASURES, read_gain
+    from filmroom.search.searcher import Searcher
+
+    asked = read_gain(gain)
+    done = evaluate_files(
+        Searcher.open(archive_folder(archive), model, weights=weights),
+        queries,
+        qrels,
+        measures=measure or MEASURES,
+        gain=asked,
+        judged_only=judged_only,
+        per_study=per_study,
+        public_set=public_set,
+        run=run,
+        report=report,
+    )
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_evaluation.print_evaluation(done)
+
+
+def compare(
+    qrels: QrelsOption,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN_A RUN_B]", help="Two TREC runs.", show_default=False)
+    ] = None,
+    models: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="A B", help="Or two models of the archive, on the same queries.")
+    ] = None,
+    queries: Annotated[Path | None, typer.Option(metavar="FILE", help=QUERIES)] = None,
+    archive: ArchiveOption = None,
+    measure: MeasureOption = None,
+    gain: GainOption = "linear",
+    judged_only: JudgedOnlyOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Is B better than A? Differences by query, a paired randomisation test, Holm's correction."""
+    from filmroom.search.cli import output_evaluation
+    from filmroom.search.evaluation.comparison import compare_models, compare_runs
+    from filmroom.search.evaluation.metrics import MEASURES, read_gain
+
+    asked, measures = read_gain(gain), measure or MEASURES
+    if bool(runs) == bool(models) or (runs and len(runs) != 2):
+        raise BadInput("two rankings can be compared", fix="Name two runs, or two models with --models A B.")
+    if runs:
+        if judged_only:
+            raise BadInput("a run is ranked already", where="--judged-only", fix="Use it with --models.")
+        done = compare_runs(runs[0], runs[1], qrels, queries=queries, measures=measures, gain=asked)
+    elif models:
+        if queries is None:
+            raise BadInput("two models need queries", fix="Add --queries FILE.")
+        done = compare_models(
+            archive_folder(archive),
+            *models,
+            queries=queries,
+            qrels=qrels,
+            measures=measures,
+            gain=asked,
+            judged_only=judged_only,
+        )
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_evaluation.print_comparison(done)
+
+
+def qrels(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The judgements to write: qid 0 film grade.")],
+    table: Annotated[
+        Path | None, typer.Argument(metavar="[TABLE]", help="A set's table; default: the archive's labels and reports.")
+    ] = None,
+    reader: Annotated[
+        str, typer.Option("--from", metavar="SET", help="nih, chexpert, vindr, padchest, open-i, reports or labels.")
+    ] = "labels",
+    boxes: Annotated[Path | None, typer.Option(metavar="FILE", help="nih: BBox_List_2017.csv.")] = None,
+    adjudicated: Annotated[Path | None, typer.Option(metavar="FILE", help="nih: four_findings_expert_labels.")] = None,
+    projections: Annotated[Path | None, typer.Option(metavar="FILE", help="open-i: indiana_projections.csv.")] = None,
+    queries: Annotated[Path | None, typer.Option(metavar="FILE", help="Queries to judge: " + QUERIES)] = None,
+    make_queries: Annotated[Path | None, typer.Option(metavar="FILE", help="Or make queries, and write them.")] = None,
+    at_least: Annotated[int, typer.Option(min=1, help="Films that a query made must have.")] = 5,
+    archive: ArchiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make graded judgements of labels, boxes or reports: the finding with all that is asked 2, the finding 1."""
+    from filmroom.search.cli import output_evaluation
+    from filmroom.search.evaluation.build_qrels import documents_of_archive, documents_of_table, write_made
+
+    if table is None:
+        documents = documents_of_archive(open_archive(archive))
+    else:
+        documents = documents_of_table(reader, table, boxes=boxes, adjudicated=adjudicated, projections=projections)
+    done = write_made(documents, out, queries=queries, new_queries=make_queries, at_least=at_least)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_evaluation.print_made(done, out)
+
+
+def zeroshot(
+    findings: Annotated[list[str] | None, typer.Argument(metavar="[FINDING]...", help="Findings in words.")] = None,
+    finding_set: Annotated[
+        str | None, typer.Option("--findings", metavar="SET", help="A set of findings: chexpert13 or nih14.")
+    ] = None,
+    where: Annotated[str, typer.Option(metavar="QUERY", help="Only films that pass: view:PA age:60..")] = "",
+    threshold: Annotated[float, typer.Option(help="Count the films that score at least this.")] = 0.0,
+    scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every film's scores as CSV.")] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the archive for findings from prompts alone; AUC where labels say what is there."""
+    from filmroom.search.classification.zero_shot import check_set
+    from filmroom.search.classification.zero_shot_archive import screen, write_scores
+    from filmroom.search.cli import output_evaluation
+    from filmroom.search.searcher import Searcher
+
+    named = [*(findings or []), *([check_set(finding_set)] if finding_set else [])]
+    searcher = Searcher.open(archive_folder(archive), model, weights=weights)
+    done = screen(searcher, named, where=where, threshold=threshold)
+    if scores is not None:
+        write_scores(scores, searcher, done)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_evaluation.print_screening(done)
+
+
+def ground(
+    boxes: Annotated[Path, typer.Option(metavar="FILE", help="BBox_List_2017.csv, or film,label,x,y,w,h in pixels.")],
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare heat maps with boxes: the pointing game and the energy within, beside blind guesses."""
+    from filmroom.search.cli import output_evaluation
+    from filmroom.search.evaluation.grounding import ground as compare_boxes
+    from filmroom.search.evaluation.grounding import read_boxes
+    from filmroom.search.searcher import Searcher
+
+    known = read_boxes(boxes)
+    done = compare_boxes(Searcher.open(archive_folder(archive), model, weights=weights), known)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_evaluation.print_grounding(done)

@@ -1,0 +1,106 @@
+"""Commands that take care of an archive: copies of it, duplicates in it, and films that must go."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from filmroom.db.errors import BadInput
+from filmroom.search.cli.counting import counted
+from filmroom.search.cli.options import ArchiveOption, JsonOption, open_archive, print_json, typed
+
+
+def register(app: typer.Typer) -> None:
+    for command in (backup, restore, forget, duplicates):
+        app.command()(command)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it holds the archive's key.")],
+    archive: ArchiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the archive into one file, as of one instant, while it is in use. The films' own files are not in it."""
+    from filmroom.db.backup import backup as write
+
+    done = write(open_archive(archive), file)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        typer.echo(
+            f"{counted(done.films, 'film')} in {file}, {done.megabytes:,.1f} MB. Keep it as you keep the archive."
+        )
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `filmroom backup` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make an archive of a backup, in a folder that is new or empty."""
+    from filmroom.db.backup import restore as read
+
+    done = read(file, folder)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        typer.echo(f"{counted(done.films, 'film')} restored. Search them: {typed('search WORDS', folder)}")
+
+
+def forget(
+    films: Annotated[
+        list[int] | None, typer.Argument(metavar="ID...", help="Ids of films.", show_default=False)
+    ] = None,
+    archive: ArchiveOption = None,
+    patient: Annotated[str | None, typer.Option(metavar="KEY", help="All films of this patient key.")] = None,
+    not_remembered: Annotated[
+        bool, typer.Option("--not-remembered", help="Keep no mark: the next index run takes them again.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete films from the archive for good, with all that is known of them, and overwrite where they stood.
+
+    The films' own files are left alone. So that the next index run does not bring the films back, keyed hashes of their
+    identities are kept; `filmroom index --bring-back` takes them again. Without films: overwrite what earlier deletions
+    left.
+    """
+    from filmroom.db.erasure import forget as forgetting
+
+    kept = open_archive(archive)
+    ids = list(dict.fromkeys([*(films or []), *(forgetting.of_patient(kept, patient) if patient else [])]))
+    if ids and not yes:
+        if as_json:
+            raise BadInput("nobody can be asked", where="--json", fix="Add --yes.")
+        typer.confirm(f"Delete {counted(len(ids), 'film')} from {kept.folder} for good?", abort=True)
+    done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
+    if as_json:
+        print_json(asdict(done))
+        return
+    if not done.films:
+        typer.echo("No film was named. What earlier deletions left is overwritten.")
+        return
+    typer.echo(f"{counted(done.films, 'film')} and {counted(done.reports, 'report')} are forgotten.")
+    typer.echo(
+        "Their own files are where they were. "
+        + (
+            "An index run turns them away, unless it is given --bring-back."
+            if done.remembered
+            else "The next index run takes them again."
+        )
+    )
+    typer.echo("Backups, exports and models trained before still hold what they held.")
+
+
+def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """Files that are not indexed because the same film is: the same bytes, or the same UID with another picture."""
+    from filmroom.db.writes import runs
+    from filmroom.search.cli import output
+
+    found = runs.duplicates(open_archive(archive).catalog)
+    if as_json:
+        print_json([asdict(one) for one in found])
+    else:
+        output.print_duplicates(found)

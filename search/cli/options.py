@@ -1,0 +1,65 @@
+"""Options that several commands share, and what every command does with them. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from filmroom.db.archive import Archive
+
+ArchiveOption = Annotated[
+    Path | None,
+    typer.Option("--archive", envvar="FILMROOM_ARCHIVE", metavar="DIR", help="The archive; default: your data folder."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="A model's name or folder, or an open_clip architecture."),
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE", help="The checkpoint of an open_clip architecture.")
+]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", metavar="NAME", help="Where they come from; default: the file's name.")
+]
+
+
+def archive_folder(archive: Path | None) -> Path:
+    """The folder named, else the default one."""
+    from filmroom.db.archive import default_folder
+
+    return archive or default_folder()
+
+
+def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
+    """Raises NotFound where there is none, unless it may be made."""
+    from filmroom.db.archive import Archive
+
+    folder = archive_folder(archive)
+    return Archive.create(folder) if create else Archive.open(folder)
+
+
+def typed(command: str, folder: Path) -> str:
+    """`filmroom COMMAND` as it is to be typed for the archive in `folder`, which has a name unless it is the usual."""
+    usual = os.path.abspath(archive_folder(None)) == os.path.abspath(folder)
+    return f"filmroom {command}" + ("" if usual else f" --archive {shlex.quote(str(folder))}")
+
+
+def print_json(value: object) -> None:
+    """One line; what is not a number is null, and what JSON does not know is printed as text."""
+    typer.echo(json.dumps(_plain(value), ensure_ascii=False, default=str))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

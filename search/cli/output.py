@@ -1,0 +1,342 @@
+"""What the terminal shows: tables, bars and JSON shapes. Text from files is never taken for markup."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filmroom.db.errors import BadInput
+from filmroom.db.records import Counts, Film
+from filmroom.search.cli.counting import counted
+from filmroom.search.cli.options import typed
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from filmroom.db.doctor import Examination
+    from filmroom.db.writes.runs import DuplicateFile, RejectedFile
+    from filmroom.indexer.phantom.demo_archive import DemoSummary
+    from filmroom.indexer.pipeline import Summary
+    from filmroom.search.exchange.import_labels import Imported
+    from filmroom.search.searcher import Results
+    from filmroom.search.status import Status
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+"""What is redirected to a file or a pipe has no width of its own: wide enough that no column is cut."""
+
+_FEW = 20
+
+NOTICE = "Research use only, not for diagnosis."
+
+
+def results_json(found: Results) -> dict[str, Any]:
+    """The shape of `filmroom search --json`."""
+    hits = [
+        {
+            "rank": hit.rank,
+            "id": hit.id,
+            "score": None if hit.score is None else round(hit.score, 6),
+            "percentile": None if hit.percentile is None else round(hit.percentile, 2),
+            "path": hit.film.path,
+            "study_uid": hit.film.tags.study_uid,
+            "view": hit.film.tags.view,
+            "labels": label_names(hit.film),
+        }
+        for hit in found.hits
+    ]
+    return {
+        "query": found.query,
+        "model": found.model,
+        "took_ms": round(found.took_ms, 2),
+        "total": found.total,
+        "hits": hits,
+    }
+
+
+def label_names(film: Film) -> list[str]:
+    """The labels that a film has, each once."""
+    return list(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5 and one.source != "probe"))
+
+
+def print_results(found: Results, archive: Path) -> None:
+    if not found.hits:
+        for said in found.advice:
+            console.print(Text(said))
+        print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
+        return
+    if found.denied:
+        against = f"gainst: {', '.join(found.denied)}."
+        console.print(
+            Text(f"Ranked by: {', '.join(found.ranked_by)}; a{against}" if found.ranked_by else f"Ranked a{against}")
+        )
+    table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
+    for hit in found.hits:
+        table.add_row(
+            str(hit.rank),
+            str(hit.id),
+            "" if hit.score is None else f"{hit.score:.3f}",
+            hit.standing,
+            Text(hit.film.tags.view or ""),
+            Text(", ".join(label_names(hit.film))),
+            path_text(hit.film.path),
+        )
+    console.print(table)
+    console.print(
+        f"{len(found.hits)} of {counted(found.total, 'film')}, {found.model}, {found.took_ms:.0f} ms. {NOTICE}",
+        style="dim",
+    )
+
+
+@contextmanager
+def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
+    """A bar on stderr that starts at what is done already, with films a second and the time that is left."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet)
+    task = bar.add_task("Indexing", total=None, rate="")
+    began, start = time.monotonic(), 0
+
+    def show(counts: Counts) -> None:
+        nonlocal began, start
+        # Only now, so that a fault before the first file is the one line that is printed.
+        bar.start()
+        known = bar.tasks[0].total
+        if known != counts.listed:
+            began, start = time.monotonic(), counts.done
+        rate = (counts.done - start) / max(1e-3, time.monotonic() - began)
+        # A few files say more of how long it took to begin than of how fast it goes.
+        said = f"{rate:.1f} files/s" if counts.done >= start + _FEW else ""
+        bar.update(task, total=counts.listed, completed=counts.done, rate=said)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def print_summary(done: Summary, archive: Path) -> None:
+    counts = done.counts
+    table = _table("", "files", numeric=(1,))
+    for name in ("indexed", "unchanged", "duplicate", "rejected"):
+        table.add_row(name, f"{getattr(counts, name):,}")
+        if name == "rejected":
+            for reason, count in done.reasons.items():
+                table.add_row(Text(f"  {reason}", style="dim"), Text(f"{count:,}", style="dim"))
+    table.add_section()
+    table.add_row("listed", f"{counts.listed:,}")
+    table.add_row("gone", f"{counts.gone:,}")
+    console.print(table)
+    rate = f", {counts.indexed / done.seconds:.1f} films a second" if counts.indexed else ""
+    console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(str(archive)), sep="")
+    if not counts.listed:
+        console.print("Nothing was found there: no film is added, and none is taken away.")
+    if done.stopped:
+        console.print("Stopped. What was done is kept: run the same command again to go on.")
+    elif counts.rejected and not done.fruitless:
+        print_command("What to do about rejected files:", "rejected", archive)
+
+
+def refusal(done: Summary, archive: Path) -> BadInput:
+    """Why a run that was to index files has indexed none."""
+    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in done.reasons.items())
+    if done.counts.listed == 1:
+        return BadInput(
+            f"the one file listed was rejected ({', '.join(done.reasons)})", fix=f"See it: {typed('rejected', archive)}"
+        )
+    return BadInput(
+        f"all {done.counts.listed:,} files listed were rejected: {reasons}",
+        fix=f"See them: {typed('rejected', archive)}",
+    )
+
+
+def print_command(said: str, command: str, archive: Path) -> None:
+    """What to type next, on a line that is never broken: it can be copied."""
+    console.print(Text(f"{said} {typed(command, archive)}"), soft_wrap=True)
+
+
+def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(json.dumps(asdict(done)), indent=None)
+        return
+    console.print(
+        f"{counted(done.rows, 'row')}: {counted(done.added, what)} for {counted(done.films, 'film')}.",
+    )
+    print_unplaced(done.missing, done.ambiguous, "name")
+
+
+def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:
+    """The first of the names that could not be given to one film."""
+    for names, said in ((missing, "matched no film"), (ambiguous, "matched several films")):
+        if names:
+            console.print(Text(f"{counted(len(names), what, many)} {said}: {some(names)}"))
+
+
+def some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def print_status(found: Status) -> None:
+    console.print(Text(found.archive, style="bold"))
+    files = found.files
+    console.print(
+        f"{counted(found.films, 'film')}, {found.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
+        f"{files.duplicate:,} duplicate, {files.rejected:,} rejected, {files.gone:,} gone."
+    )
+    for one in found.models:
+        held = counted(one.films, "film")
+        if not one.complete:
+            held = f"{one.films:,} of {counted(found.films, 'film')}; index again to complete it"
+        console.print(Text(f"Model {one.label}: {held} ({one.vectors} x {one.dim})"))
+        if (look := one.first_look) is not None:
+            console.print(
+                f"  First look into {look.probes} of {look.lists} lists: recall@10 {look.recall:.3f} of the exact "
+                f"ranking, {look.approximate_ms:.1f} ms instead of {look.exact_ms:.0f} ms."
+            )
+    for root in found.roots:
+        console.print(Text("Folder "), path_text(root), sep="")
+    _print_facets("Views", found.views)
+    _print_facets("Labels", found.labels)
+    console.print(f"Labels on {counted(found.labelled, 'film')}, {counted(found.reports, 'report')}.")
+    if found.burned_in:
+        said = f"Perhaps with words burned into their pixels: {counted(found.burned_in, 'film')}. See them:"
+        print_command(said, "search has:burned-in", Path(found.archive))
+    if found.writer:
+        console.print(Text("Writing now: "), path_text(found.writer), sep="")
+    for run in found.runs:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started_at))
+        said = f"Run {run.id}, {when}: {run.state}, {run.counts.indexed:,} indexed of {run.counts.listed:,}"
+        console.print(Text(said + (f" ({_printable(run.message)})" if run.message else ""), style="dim"))
+
+
+def _print_facets(name: str, found: Sequence[Any]) -> None:
+    if found:
+        shown = ", ".join(f"{one.value} {one.count:,}" for one in found[:12]) + (", ..." if len(found) > 12 else "")
+        console.print(Text(f"{name}: {shown}"))
+
+
+def print_rejected(files: Sequence[RejectedFile], archive: Path) -> None:
+    if not files:
+        console.print("No file is rejected.")
+        return
+    table = _table("file", "stage", "reason", "what to do")
+    for one in files:
+        table.add_row(path_text(one.path), one.stage, Text(one.reason), Text(one.remedy))
+    console.print(table)
+    forgotten = sum(one.forgotten for one in files)
+    if forgotten < len(files):
+        print_command("Try them again:", "index FOLDER --retry", archive)
+    if forgotten:
+        print_command("Take what was forgotten on request:", "index FOLDER --bring-back", archive)
+
+
+def print_duplicates(files: Sequence[DuplicateFile]) -> None:
+    if not files:
+        console.print("No file is a duplicate.")
+        return
+    table = _table("file", "why", "film", "indexed from", numeric=(2,))
+    for one in files:
+        table.add_row(path_text(one.path), one.why, str(one.film), path_text(one.of_path))
+    console.print(table)
+    tally = Counter(one.why for one in files)
+    console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
+
+
+def print_examination(found: Examination) -> None:
+    for one in found.spaces:
+        console.print(Text(f"{one.space.model}: {one.films:,} of {counted(found.films, 'film')}"))
+    for note in found.notes:
+        console.print(f"{note}.")
+    for fault in found.faults:
+        console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
+    if found.healthy:
+        console.print(f"{counted(found.films, 'film')}: catalog, vectors and index agree.")
+
+
+@contextmanager
+def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
+    """Bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
+    from rich.progress import Progress
+
+    names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}
+    with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int, said: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(names[stage], total=total)
+            bar.update(tasks[stage], completed=done, total=total, description=names[stage] + said)
+
+        def on_progress(told: Any) -> None:
+            loss = "" if told.loss is None else f", loss {told.loss:.3f}"
+            ndcg = "" if told.ndcg is None else f", nDCG@5 {told.ndcg:.3f}"
+            show(told.stage, told.done, told.total, loss + ndcg)
+
+        yield lambda done, total: show("films", done, total), on_progress
+
+
+def print_adapted(name: str, out: Path, count: int) -> None:
+    console.print(Text(f"{name}: trained on {counted(count, 'film')}, in {out}. Its figures: {out / 'MODEL_CARD.md'}"))
+    console.print(Text(f"Next: filmroom index FOLDER --model {out}"))
+
+
+@contextmanager
+def demo_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    from rich.progress import Progress
+
+    log = Console(stderr=True, highlight=False)
+    if not quiet and not log.is_terminal:  # a bar draws nothing in a log: a line for each quarter
+        yield lambda done: log.print(f"Drawing phantoms: {done} of {total}") if done % max(1, total // 4) == 0 else None
+        return
+    with Progress(console=log, disable=quiet) as bar:
+        task = bar.add_task("Drawing phantoms", total=total)
+        yield lambda done: bar.update(task, completed=done, total=max(done, total))
+
+
+def print_demo(folder: Path, done: DemoSummary) -> None:
+    console.print(
+        Text(f"{done.films} synthetic films and {done.pictures} pictures in {folder} (phantoms, no patients).")
+    )
+    console.print(Text(f"Next: filmroom index {folder / 'films'} --archive {folder / 'archive'}"))
+
+
+def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for at, name in enumerate(columns):
+        table.add_column(name, justify="right" if at in numeric else "left", overflow="fold")
+    return table
+
+
+def path_text(path: str) -> Text:
+    """A file's name as it may be printed."""
+    return Text(_printable(path))
+
+
+def _printable(text: str) -> str:
+    """Names may hold bytes that are no text, or control characters that would steer a terminal."""
+    shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)

@@ -1,0 +1,112 @@
+"""The commands of probes: learn, list, apply, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from filmroom.db.errors import BadInput
+from filmroom.search.cli.counting import counted
+from filmroom.search.cli.options import (
+    ArchiveOption,
+    JsonOption,
+    ModelOption,
+    WeightsOption,
+    archive_folder,
+    open_archive,
+    print_json,
+)
+
+probe_app = typer.Typer(help="Learn a finding from labelled films, on the stored vectors.", invoke_without_command=True)
+NameArgument = Annotated[str, typer.Argument(help="The probe's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the program."""
+    app.add_typer(probe_app, name="probe")
+
+
+@probe_app.callback()
+def probe(
+    context: typer.Context,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV: film,label[,value], or film and a column a finding.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The finding, of the table or the archive; may be repeated."),
+    ] = None,
+    save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep it: probe:NAME>0.8 then filters.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots: .html, or .md.")] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learning curve, AUC and calibration of a head on the stored vectors, split by patient. No image is read."""
+    if context.invoked_subcommand is not None:
+        return
+    from filmroom.search.classification import probe_report, saved_probes
+    from filmroom.search.cli import output, output_evaluation
+    from filmroom.search.searcher import Searcher
+
+    if labels is None and not label:
+        raise BadInput("there is nothing to learn", fix="Give --labels FILE, or --label NAME of the archive's labels.")
+    if save is not None:
+        saved_probes.check_name(save)
+    searcher = Searcher.open(archive_folder(archive), model, weights=weights)
+    known = (
+        saved_probes.labels_of_table(searcher.archive, labels)
+        if labels
+        else saved_probes.labels_of_archive(searcher.archive)
+    )
+    with output_evaluation.learning(quiet=as_json) as on_fit:
+        done = saved_probes.learn(searcher, known, label or (), on_fit=on_fit)
+    applied = saved_probes.keep(searcher, save, done) if save is not None else None
+    if report is not None:
+        probe_report.write_page(report, done)
+    if as_json:
+        print_json(done.to_json() | {"saved": save, "applied": applied})
+    else:
+        output_evaluation.print_probed(done)
+        if save is not None:
+            said = f"Kept as {save}, applied to {counted(applied or 0, 'film')}. Try:"
+            output.print_command(said, f'search "probe:{save}>0.8"', searcher.archive.folder)
+
+
+@probe_app.command("list")
+def probe_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """The probes that are kept."""
+    from filmroom.search.classification import saved_probes
+    from filmroom.search.cli import output_evaluation
+
+    kept = open_archive(archive)
+    if as_json:
+        print_json(saved_probes.saved_json(kept))
+    else:
+        output_evaluation.print_saved(saved_probes.saved(kept), kept.folder)
+
+
+@probe_app.command("apply")
+def probe_apply(
+    name: NameArgument, archive: ArchiveOption = None, model: ModelOption = None, as_json: JsonOption = False
+) -> None:
+    """Score the films that came since a probe was kept."""
+    from filmroom.search.classification import saved_probes
+    from filmroom.search.searcher import Searcher
+
+    count = saved_probes.apply(Searcher.open(archive_folder(archive), model), name)
+    print_json({"probe": name, "films": count}) if as_json else typer.echo(
+        f"{name} is applied to {counted(count, 'film')}."
+    )
+
+
+@probe_app.command("remove")
+def probe_remove(name: NameArgument, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """Delete a probe and what it said of films."""
+    from filmroom.search.classification import saved_probes
+
+    count = saved_probes.remove(open_archive(archive), name)
+    said = f"{name} is deleted, with its probabilities of {counted(count, 'film')}."
+    print_json({"probe": name, "films": count}) if as_json else typer.echo(said)

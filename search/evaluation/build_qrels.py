@@ -1,0 +1,135 @@
+"""Judgements made of what is known already: from a public set's tables, or from an archive's labels and reports."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput
+from filmroom.db.reads import films
+from filmroom.db.records import Film
+from filmroom.db.writes.annotations import label_values
+from filmroom.indexer.radiology.report_labeler import Statement, idea_of, read_report
+from filmroom.search.evaluation.grading import Document, build_qrels, make_questions
+from filmroom.search.evaluation.public_datasets import READERS, view_statements
+from filmroom.search.evaluation.trec import Question, document_names, read_queries, write_qrels, write_queries
+
+ARCHIVE = "archive"
+
+
+@dataclass(frozen=True)
+class MadeQrels:
+    """What was written. `grades` counts the judgements by grade; `unread` are queries that name no finding, and
+    `unjudged` queries that no film could be judged for."""
+
+    documents: int
+    queries: int
+    groups: dict[str, int]
+    judgements: int
+    grades: dict[int, int]
+    unread: tuple[str, ...]
+    unjudged: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def documents_of_table(
+    reader: str,
+    table: Path,
+    *,
+    boxes: Path | None = None,
+    adjudicated: Path | None = None,
+    projections: Path | None = None,
+) -> list[Document]:
+    """The films of a public set by the name of its reader. Raises BadInput for a file that the reader does not take."""
+    if reader not in READERS:
+        raise BadInput("there is no reader of this name", where=reader, fix=f"Known: {', '.join(READERS)}")
+    read = READERS[reader]
+    given = {"boxes": boxes, "adjudicated": adjudicated, "projections": projections}
+    extra = {name: path for name, path in given.items() if path is not None}
+    unfit = sorted(set(extra) - set(inspect.signature(read).parameters))
+    if unfit:
+        raise BadInput(f"the reader {reader} takes no such file", where=f"--{unfit[0]}")
+    found = read(table, **extra)
+    if not found:
+        raise BadInput("there are no rows", where=table)
+    return found
+
+
+def documents_of_archive(archive: Archive) -> list[Document]:
+    """The archive's films that have labels or a report. What labels leave unsaid is absent, unless they
+    state absences."""
+    values = label_values(archive.catalog)
+    stated: dict[int, list[Statement]] = {}
+    for name, column in values.items():
+        for film_id, value in column.items():
+            stated.setdefault(film_id, []).append(Statement(idea_of(name), present=value >= 0.5))
+    closed = not any(value < 0.5 for column in values.values() for value in column.values())
+    everyone = list(films.everyone(archive.catalog))
+    names = document_names(everyone)
+    found = [
+        Document(names[film.id], (*stated.get(film.id, ()), *_told(archive, film)), closed and film.id in stated)
+        for film in everyone
+        if film.id in stated or film.has_report
+    ]
+    if not found:
+        raise BadInput(
+            "no film of the archive has labels or a report",
+            where=archive.folder,
+            fix="Add them with filmroom label or filmroom report, or name a table.",
+        )
+    return found
+
+
+def _told(archive: Archive, film: Film) -> Iterable[Statement]:
+    yield from view_statements(film.tags.view or "")
+    if film.has_report:
+        for text in films.reports(archive.catalog, film):
+            yield from read_report(text)
+
+
+def write_made(
+    documents: Sequence[Document],
+    out: Path,
+    *,
+    queries: Path | None = None,
+    new_queries: Path | None = None,
+    at_least: int,
+) -> MadeQrels:
+    """Judge the films for the queries of a file, or for queries made of what the films show (written to
+    `new_queries`), and write the qrels. Raises BadInput where nothing can be judged."""
+    if (queries is None) == (new_queries is None):
+        raise BadInput("queries are read or made", fix="Give either --queries FILE or --make-queries FILE.")
+    questions = make_questions(documents, at_least=at_least) if queries is None else read_queries(queries)
+    judged = build_qrels(questions, documents)
+    qrels = {qid: grades for qid, grades in judged.qrels.items() if any(grades.values())}
+    if not qrels:
+        raise BadInput(
+            "no query has a film that shows what it asks",
+            where=queries,
+            fix="Ask for findings that the labels or reports name, or lower --at-least.",
+        )
+    kept = [one for one in questions if one.qid in qrels]
+    if new_queries is not None:
+        write_queries(new_queries, kept)
+    write_qrels(out, qrels)
+    counts = Counter(grade for grades in qrels.values() for grade in grades.values())
+    return MadeQrels(
+        documents=len(documents),
+        queries=len(kept),
+        groups=dict(Counter(one.group or "all" for one in kept)),
+        judgements=counts.total(),
+        grades=dict(sorted(counts.items())),
+        unread=judged.unread,
+        unjudged=tuple(one.qid for one in _left(questions, qrels, judged.unread)),
+    )
+
+
+def _left(questions: Sequence[Question], qrels: dict[str, dict[str, int]], unread: Sequence[str]) -> list[Question]:
+    return [one for one in questions if one.qid not in qrels and one.qid not in unread]

@@ -1,0 +1,126 @@
+"""Graded judgements out of labels, boxes and reports: finding with all qualifiers 2, finding 1, known absent 0.
+
+What nobody stated is left unjudged, unless the source is closed: a set whose labels name every finding of a film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from filmroom.indexer.radiology.report_labeler import NORMAL, Statement, Wanted, read_wanted, spoken, with_parents
+from filmroom.search.evaluation.trec import Qrels, Question
+
+_MIN_POSITIVE = 5
+_DEVICES = {"device", "pacemaker", "tube", "nasogastric", "line", "chest tube", "sternotomy"}
+
+
+@dataclass(frozen=True)
+class Document:
+    """One film of a labelled set. `closed`: a finding that is not stated is absent."""
+
+    id: str
+    statements: tuple[Statement, ...]
+    closed: bool = True
+    _by_idea: dict[str, list[Statement]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        found: dict[str, list[Statement]] = {}
+        for statement in self.statements:
+            for one in with_parents(statement):
+                found.setdefault(one.idea, []).append(one)
+        object.__setattr__(self, "_by_idea", found)
+
+    def of(self, idea: str) -> list[Statement]:
+        """Statements of an idea; those that say present count where both are there."""
+        stated = self._by_idea.get(idea, [])
+        return [one for one in stated if one.present] or stated
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Qrels, and the questions that could not be read as findings (they have no judgements)."""
+
+    qrels: Qrels
+    unread: tuple[str, ...]
+
+
+def build_qrels(questions: Sequence[Question], documents: Iterable[Document]) -> Judged:
+    """Judge every film for every question that names a finding or denies one."""
+    films = list(documents)
+    known = frozenset(one.idea for film in films for one in film.statements)
+    qrels: Qrels = {}
+    unread = []
+    for question in questions:
+        wanted = read_wanted(question.text, known=known)
+        if wanted.main is None and not wanted.denied:
+            unread.append(question.qid)
+            continue
+        grades = {film.id: grade(wanted, film) for film in films}
+        qrels[question.qid] = {document: value for document, value in grades.items() if value is not None}
+    return Judged(qrels, tuple(unread))
+
+
+def grade(wanted: Wanted, film: Document) -> int | None:
+    """2, 1, 0, or None where nobody knows; the number of readers where they were counted and nothing qualifies."""
+    sure = True
+    for idea in wanted.denied:
+        stated = film.of(idea)
+        if any(one.present for one in stated):
+            return 0
+        if not stated and not film.closed:
+            return None
+        sure = sure and bool(stated)
+    if wanted.main is None:
+        return 2 if sure else 1
+    stated = film.of(wanted.main.idea)
+    present = [one for one in stated if one.present]
+    if not present:
+        return 0 if stated or film.closed else None
+    votes = max(one.votes for one in present)
+    if votes and not wanted.qualified:
+        return votes
+    if {"left", "right"} <= {one.side for one in present}:
+        present += [replace(one, side="bilateral") for one in present]
+    fits = any(one.certain and _fits(wanted.main, one) for one in present)
+    beside = all(any(one.present for one in film.of(other.idea)) for other in wanted.others)
+    absent = all(film.of(idea) or film.closed for idea in wanted.denied)
+    return 2 if fits and beside and absent else 1
+
+
+def _fits(wanted: Statement, stated: Statement) -> bool:
+    """Every qualifier asked for is stated; what is on both sides is on each."""
+    side = wanted.side in {"", stated.side} or (stated.side == "bilateral" and wanted.side in {"left", "right"})
+    return side and wanted.severity in {"", stated.severity} and wanted.places <= stated.places
+
+
+def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITIVE) -> list[Question]:
+    """Queries that a set can judge, with at least `at_least` films each: findings, views, devices, findings with a
+    side, a severity or a place, and denials of what the set both states and denies. Groups are named so."""
+    counts: dict[tuple[str, str, str], set[str]] = {}
+    for film in documents:
+        for one in film.statements:
+            for group, word in _asked(one):
+                counts.setdefault((group, word, one.idea), set()).add(film.id)
+    enough = {key for key, films in counts.items() if len(films) >= at_least}
+    found = {idea for group, _, idea in enough if group == "finding"}
+    questions = []
+    for group, word, idea in sorted(enough):
+        if group != "negation" or idea in found:
+            text = f"{word} {spoken(idea)}".strip()
+            questions.append(Question("-".join(text.split()), text, group))
+    return questions
+
+
+def _asked(one: Statement) -> list[tuple[str, str]]:
+    """(group, word before the finding) of every query that the statement is an answer to."""
+    if not one.present:
+        return [("negation", "no")]
+    if not one.certain:
+        return []
+    if one.idea.startswith("view ") or one.idea == "frontal":
+        return [("view", "")]
+    if one.idea == NORMAL:
+        return [("finding", "")]
+    words = [("side", one.side), ("severity", one.severity), *(("place", place) for place in one.places)]
+    return [("device" if one.idea in _DEVICES else "finding", ""), *((group, word) for group, word in words if word)]

@@ -1,0 +1,79 @@
+"""Making ground truth: which films to judge for a query, how far the judges agree, and the qrels that come of it."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from filmroom.db.records import Film
+from filmroom.db.writes.annotations import Judgement
+from filmroom.search.evaluation.trec import Qrels, Question, document_names
+from filmroom.search.searcher import Searcher
+
+DEPTH = 20
+"""Films of each model that enter the pool."""
+
+
+def pool(searchers: Sequence[Searcher], query: str, *, depth: int = DEPTH) -> list[int]:
+    """The ids of the `depth` best films of each model, in an order that is always the same and says nothing of rank
+    (a judge who knows a film's rank judges the rank)."""
+    found = {film_id for one in searchers for film_id, _ in one.rank(query, k=depth)}
+    return sorted(found, key=lambda film_id: hashlib.sha256(f"{query}\0{film_id}".encode()).digest())
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two judges over the films that both judged: the share of equal grades and Cohen's kappa with linear weights
+    (1968); kappa is None where chance alone explains everything."""
+
+    a: str
+    b: str
+    films: int
+    equal: float
+    kappa: float | None
+
+
+def agreements(judgements: Iterable[Judgement]) -> list[Agreement]:
+    """Every pair of judges with films in common."""
+    given: dict[str, dict[tuple[str, int], int]] = {}
+    for one in judgements:
+        given.setdefault(one.judge, {})[one.query, one.film_id] = one.grade
+    found = []
+    for a, b in combinations(sorted(given), 2):
+        pairs = [(given[a][key], given[b][key]) for key in given[a] if key in given[b]]
+        if pairs:
+            equal = sum(x == y for x, y in pairs) / len(pairs)
+            found.append(Agreement(a, b, len(pairs), equal, weighted_kappa(pairs)))
+    return found
+
+
+def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
+    """Cohen's kappa with linear weights: 1 - observed / expected distance."""
+    count = len(pairs)
+    observed = sum(abs(x - y) for x, y in pairs) / count
+    expected = sum(abs(x - y) for x, _ in pairs for _, y in pairs) / count**2
+    return None if expected == 0 else 1 - observed / expected
+
+
+def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[list[Question], Qrels]:
+    """Questions q1, q2 ... in the order they were first judged, and their grades by document name.
+
+    Of several judges the lower median counts.
+    """
+    names = document_names(films)
+    grades: dict[str, dict[int, list[int]]] = {}
+    for one in judgements:
+        grades.setdefault(one.query, {}).setdefault(one.film_id, []).append(one.grade)
+    questions = [Question(f"q{at}", query) for at, query in enumerate(grades, start=1)]
+    qrels = {
+        question.qid: {
+            names[film_id]: statistics.median_low(given)
+            for film_id, given in grades[question.text].items()
+            if film_id in names
+        }
+        for question in questions
+    }
+    return questions, qrels

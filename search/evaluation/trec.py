@@ -1,0 +1,208 @@
+"""Query sets, judgements and runs: reading and writing the TREC formats, and finding the films they speak of."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filmroom.db.errors import BadInput
+from filmroom.db.records import Film
+from filmroom.search.exchange.tables import read_lines, read_table, write_aside
+from filmroom.search.film_names import FilmNames
+
+MAX_GRADE = 10
+Qrels = dict[str, dict[str, int]]
+"""Query id -> document id -> grade."""
+Run = dict[str, dict[str, float]]
+"""Query id -> document id -> score."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One query of a set. `group` is its kind: finding, side, severity, negation ..."""
+
+    qid: str
+    text: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Judgements as film ids, and what could not be placed: no film of that name, or several."""
+
+    grades: dict[str, dict[int, int]]
+    names: dict[int, str]
+    missing: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
+
+
+def read_queries(path: Path) -> list[Question]:
+    """`qid TAB query [TAB group]` a line, JSON lines, or a table with such a header.
+
+    Raises BadInput for a line without a query, a query id that is there twice, or an empty file.
+    """
+    questions: dict[str, Question] = {}
+    for where, qid, text, group in _query_rows(path):
+        if not qid or not text:
+            raise BadInput("There is no query on the line", where=where, fix="Write: qid TAB query [TAB group]")
+        if any(char.isspace() for char in qid):
+            raise BadInput("A query id cannot contain spaces", where=where)
+        if qid in questions:
+            raise BadInput(f"The query id {qid} is there twice", where=where, fix="Give each query its own id")
+        questions[qid] = Question(qid, text, group)
+    if not questions:
+        raise BadInput("There are no queries", where=path)
+    return list(questions.values())
+
+
+def read_qrels(path: Path) -> Qrels:
+    """`qid 0 document grade` a line, or a table with columns qid, document and grade.
+
+    Grades are whole numbers from 0 to 10. Raises BadInput for any other, for two grades of one document, and for
+    an empty file.
+    """
+    qrels: Qrels = {}
+    for where, qid, document, grade in _qrels_rows(path):
+        if not grade.isdecimal() or int(grade) > MAX_GRADE:
+            raise BadInput(f"Unknown grade {grade}", where=where, fix=f"Grades are whole numbers from 0 to {MAX_GRADE}")
+        grades = qrels.setdefault(qid, {})
+        if grades.setdefault(document, int(grade)) != int(grade):
+            raise BadInput(f"{document} has two grades for query {qid}", where=where, fix="Keep one of them")
+    if not qrels:
+        raise BadInput("There are no judgements", where=path, fix="Write lines of: qid 0 document grade")
+    return qrels
+
+
+def read_run(path: Path) -> Run:
+    """`qid Q0 document rank score tag` a line; ranks are ignored, scores decide.
+
+    Raises BadInput for a score that is no finite number, a document that is there twice, and an empty file.
+    """
+    run: Run = {}
+    for where, line in read_lines(path):
+        cells = line.split(None, 2)
+        rest = cells[2].rsplit(None, 3) if len(cells) == 3 else []
+        if len(rest) != 4:
+            raise BadInput("Not a line of a run", where=where, fix="Write: qid Q0 document rank score tag")
+        document, _, said, _ = rest
+        try:
+            score = float(said)
+        except ValueError:
+            score = math.nan
+        if not math.isfinite(score):
+            raise BadInput(f"The score {said} is not a finite number", where=where)
+        documents = run.setdefault(cells[0], {})
+        if document in documents:
+            raise BadInput(f"{document} is there twice for query {cells[0]}", where=where)
+        documents[document] = score
+    if not run:
+        raise BadInput("The run is empty", where=path)
+    return run
+
+
+def write_run(path: Path, ranked: Mapping[str, Sequence[tuple[str, float]]], *, tag: str) -> None:
+    """A TREC run of lists that are best first. Spaces within a document id are written as %20."""
+    lines = [
+        f"{qid} Q0 {_spaceless(document)} {rank} {score:.9g} {_spaceless(tag)}\n"
+        for qid, documents in ranked.items()
+        for rank, (document, score) in enumerate(documents, start=1)
+    ]
+    write_aside(path, "".join(lines))
+
+
+def write_qrels(path: Path, qrels: Qrels) -> None:
+    """Judgements in the TREC format, sorted."""
+    lines = [
+        f"{qid} 0 {_spaceless(document)} {grade}\n"
+        for qid, grades in qrels.items()
+        for document, grade in sorted(grades.items())
+    ]
+    write_aside(path, "".join(lines))
+
+
+def write_queries(path: Path, questions: Iterable[Question]) -> None:
+    """`qid TAB query TAB group` a line."""
+    write_aside(path, "".join(f"{item.qid}\t{item.text}\t{item.group}".rstrip("\t") + "\n" for item in questions))
+
+
+def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
+    """Place judgements on films by the names of `filmroom.search.film_names`. Where one film is judged under two names
+    the higher grade counts."""
+    called = FilmNames(films)
+    grades: dict[str, dict[int, int]] = {qid: {} for qid in qrels}
+    spoken: dict[int, str] = {}
+    missing: dict[str, None] = {}
+    ambiguous: dict[str, None] = {}
+    for qid, documents in qrels.items():
+        for document, grade in documents.items():
+            found = called.find(document)
+            if not found:
+                missing[document] = None
+            elif len(found) > 1:
+                ambiguous[document] = None
+            else:
+                (film_id,) = found
+                spoken.setdefault(film_id, document)
+                grades[qid][film_id] = max(grade, grades[qid].get(film_id, 0))
+    return Resolution(grades, spoken, tuple(missing), tuple(ambiguous))
+
+
+def document_name(film: Film) -> str:
+    """What a run calls a film that no judgement named: its relative path without suffix, and its frame."""
+    return str(PurePosixPath(film.path).with_suffix("")) + (f"#{film.frame}" if film.frame else "")
+
+
+def document_names(films: Iterable[Film]) -> dict[int, str]:
+    """What judgements call each film. Those that would share a name bear their UID and frame, or the whole path."""
+    found = list(films)
+    names = {film.id: document_name(film) for film in found}
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
+    for film in found:
+        if names[film.id] in shared:
+            names[film.id] = f"{film.tags.instance_uid or film.path}#{film.frame}"
+    return names
+
+
+def _query_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:
+    lines = list(read_lines(path))
+    head = lines[0][1].lstrip() if lines else ""
+    if head.startswith("{") or {"qid", "query"} <= _header(head):
+        table = read_table(path)
+        qid, text = table.need("qid", "query_id", "id"), table.need("query", "text")
+        group = table.column("group", "kind")
+        return [(row.where, row.get(qid), row.get(text), row.get(group)) for row in table]
+    rows = []
+    for where, line in lines:
+        cells = [" ".join(cell.split()) for cell in line.split("\t")]
+        if len(cells) > 3:
+            raise BadInput(f"The line has {len(cells)} columns", where=where, fix="Write: qid TAB query [TAB group]")
+        rows.append((where, *[*cells, "", ""][:3]))
+    return [(where, qid, text, group) for where, qid, text, group in rows]
+
+
+def _qrels_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:
+    lines = list(read_lines(path))
+    if lines and {"qid", "grade"} <= _header(lines[0][1]):
+        table = read_table(path)
+        qid, grade = table.need("qid"), table.need("grade")
+        document = table.need("document", "docid", "doc_id", "docno")
+        return [(row.where, row.get(qid), row.get(document), row.get(grade)) for row in table]
+    rows = []
+    for where, line in lines:
+        cells = line.split(None, 2)
+        rest = cells[2].rsplit(None, 1) if len(cells) == 3 else []
+        if len(rest) != 2:
+            raise BadInput("Not a judgement", where=where, fix="Write: qid 0 document grade")
+        rows.append((where, cells[0], rest[0], rest[1]))
+    return rows
+
+
+def _header(line: str) -> set[str]:
+    return {cell.strip(' "').lower() for cell in line.replace("\t", ",").replace(";", ",").split(",")}
+
+
+def _spaceless(name: str) -> str:
+    return "%20".join(name.split())

@@ -1,0 +1,149 @@
+"""Findings of a report model as DICOM Structured Reports: one document a film, that points at film and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filmroom.db.errors import BadInput, MissingExtra
+from filmroom.db.reads.films import full_path
+from filmroom.db.records import Film
+from filmroom.db.writes.findings import Box
+from filmroom.search.findings.search import Said
+
+MODEL = {"cxrreportgen": ("Microsoft", "CXRReportGen")}
+
+# Type 2 of the Patient and General Study modules: a document has them, if only empty.
+_MAY_BE_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Written:
+    """`failed` are (film id, reason): films that are no DICOM file have no report of this kind."""
+
+    folder: Path
+    files: int
+    failed: tuple[tuple[int, str], ...]
+
+
+def write_reports(said: Sequence[Said], folder: Path) -> Written:
+    """One Comprehensive SR (PS3.3 A.35.3) for each film and source, into a new or empty folder.
+
+    Under the root: each sentence a TEXT item "Finding", with its boxes as closed polylines (SCOORD) selected from the
+    film. The document belongs to the film's study, so it carries the patient's name as the film does. Its flags say
+    that it is partial and not verified. Raises BadInput for a folder that holds something, MissingExtra.
+    """
+    try:
+        import highdicom  # noqa: F401
+    except ImportError:
+        raise MissingExtra("DICOM Structured Reports", extra="sr") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInput("the folder is not empty", where=folder, fix="Name a new one.")
+    except OSError as fault:
+        raise BadInput(f"the folder cannot be made ({fault.strerror})", where=folder) from None
+    films: dict[tuple[int, str], list[Said]] = {}
+    for one in said:
+        films.setdefault((one.film.id, one.finding.source), []).append(one)
+    count, failed = 0, []
+    for (film_id, source), own in films.items():
+        film = own[0].film
+        if film.tags.instance_uid is None:
+            failed.append((film_id, "it is not from a DICOM file"))
+            continue
+        try:
+            document = _document(film, own, source)
+            document.save_as(folder / f"{film_id:07d}-{source}.dcm", enforce_file_format=True)
+        except FileNotFoundError:
+            failed.append((film_id, "the file is not where it was indexed"))
+        except OSError as fault:
+            failed.append((film_id, fault.strerror or "it cannot be read or written"))
+        except Exception as fault:  # a header may be wrong in many ways, and a message may quote it
+            failed.append((film_id, f"no document can be made of its header ({type(fault).__name__})"))
+        else:
+            count += 1
+    return Written(folder, count, tuple(failed))
+
+
+def _document(film: Film, said: Sequence[Said], source: str) -> Any:
+    import pydicom
+    from highdicom.sr import (
+        CodedConcept,
+        ComprehensiveSR,
+        ContainerContentItem,
+        RelationshipTypeValues,
+        TextContentItem,
+    )
+    from highdicom.uid import UID
+
+    image = pydicom.dcmread(full_path(film), stop_before_pixels=True)
+    if (image.Rows, image.Columns) != (film.tags.rows, film.tags.columns):
+        raise FileNotFoundError  # another file lies there by now
+    for name in _MAY_BE_EMPTY:
+        if name not in image:
+            setattr(image, name, "")
+    maker, model = MODEL.get(source, (source, source))
+    root = ContainerContentItem(
+        name=CodedConcept("18748-4", "LN", "Diagnostic imaging report"), is_content_continuous=False
+    )
+    root.ContentSequence = pydicom.Sequence()
+    for one in said:
+        item = TextContentItem(
+            name=CodedConcept("121071", "DCM", "Finding"),
+            value=one.finding.text,
+            relationship_type=RelationshipTypeValues.CONTAINS,
+        )
+        if one.finding.boxes:
+            item.ContentSequence = pydicom.Sequence([_region(film, image, box) for box in one.finding.boxes])
+        root.ContentSequence.append(item)
+    return ComprehensiveSR(
+        evidence=[image],
+        content=root,
+        series_instance_uid=UID(),
+        series_number=1,
+        sop_instance_uid=UID(),
+        instance_number=1,
+        manufacturer=maker,
+        manufacturer_model_name=model,
+        series_description=f"{model} findings. Research use only, not for diagnosis",
+        is_complete=False,
+        is_final=False,
+        is_verified=False,
+    )
+
+
+def _region(film: Film, image: Any, box: Box) -> Any:
+    """The box as a closed polyline in pixels of the film (PS3.3 C.18.6), selected from it."""
+    import pydicom
+    from highdicom.sr import (
+        CodedConcept,
+        GraphicTypeValues,
+        ImageContentItem,
+        RelationshipTypeValues,
+        ScoordContentItem,
+    )
+
+    x0, y0, x1, y1 = (value * side for value, side in zip(box, (film.tags.columns, film.tags.rows) * 2, strict=True))
+    region = ScoordContentItem(
+        name=CodedConcept("111030", "DCM", "Image Region"),
+        graphic_type=GraphicTypeValues.POLYLINE,
+        graphic_data=np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]], np.float32),
+        relationship_type=RelationshipTypeValues.INFERRED_FROM,
+    )
+    several = int(getattr(image, "NumberOfFrames", 1) or 1) > 1
+    selected = ImageContentItem(
+        name=CodedConcept("111040", "DCM", "Original Source"),
+        referenced_sop_class_uid=image.SOPClassUID,
+        referenced_sop_instance_uid=image.SOPInstanceUID,
+        referenced_frame_numbers=[film.frame + 1] if several else None,
+        relationship_type=RelationshipTypeValues.SELECTED_FROM,
+    )
+    region.ContentSequence = pydicom.Sequence([selected])
+    return region

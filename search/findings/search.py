@@ -1,0 +1,93 @@
+"""Films by the sentences that a report model wrote about them: by their words, or by what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.catalog import Catalog
+from filmroom.db.reads import films
+from filmroom.db.records import Film
+from filmroom.db.writes import findings
+from filmroom.db.writes.findings import Kept
+from filmroom.search.searcher import Searcher
+from numpy.typing import NDArray
+
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Said:
+    """A finding, the film it is about, and how well it matches (None where nothing was asked)."""
+
+    film: Film
+    finding: Kept
+    score: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Boxes in shares of the film's sides, and in its pixels."""
+        wide, high = self.film.tags.columns, self.film.tags.rows
+        pixels = [[round(v * side, 1) for v, side in zip(box, (wide, high) * 2, strict=True)] for box in self._boxes]
+        return {
+            "film": self.film.id,
+            "path": self.film.path,
+            "study_uid": self.film.tags.study_uid,
+            "instance_uid": self.film.tags.instance_uid,
+            "source": self.finding.source,
+            "sentence": self.finding.text,
+            "boxes": [[round(v, 5) for v in box] for box in self._boxes],
+            "boxes_px": pixels,
+            "score": None if self.score is None else round(self.score, 4),
+        }
+
+    @property
+    def _boxes(self) -> tuple[findings.Box, ...]:
+        return self.finding.boxes
+
+
+def everything(catalog: Catalog) -> list[Said]:
+    """All findings, by film."""
+    return _with_films(catalog, [(one, None) for one in findings.everything(catalog)])
+
+
+def by_words(archive: Archive, words: str, k: int) -> list[Said]:
+    """The k findings whose sentences hold all the words, the best first. Needs no model."""
+    return _of_sentences(archive.catalog, findings.matching(archive.catalog, words), k)
+
+
+def by_meaning(searcher: Searcher, text: str, k: int) -> list[Said]:
+    """The k findings whose sentences lie nearest to the text in the model's space, the nearest first.
+
+    A sentence is embedded once for each model and kept. Raises ModelUnavailable without a text tower.
+    """
+    space_id = searcher.held.id
+    query = searcher.towers.embed_texts([text])[0]
+    new = findings.without_vector(searcher.catalog, space_id)
+    for at in range(0, len(new), _AT_ONCE):
+        some = new[at : at + _AT_ONCE]
+        vectors = searcher.towers.embed_texts([said for _, said in some])
+        findings.put_vectors(searcher.catalog, space_id, [one for one, _ in some], vectors)
+    ids, known = findings.vectors(searcher.catalog, space_id)
+    if not ids.size:
+        return []
+    scores: NDArray[np.float32] = known @ query
+    best = np.lexsort((ids, -scores))
+    return _of_sentences(searcher.catalog, [(int(ids[at]), float(scores[at])) for at in best], k)
+
+
+def _of_sentences(catalog: Catalog, ranked: list[tuple[int, float]], k: int) -> list[Said]:
+    found: list[tuple[Kept, float | None]] = []
+    for at in range(0, len(ranked), k):
+        some = ranked[at : at + k]
+        said = findings.of_sentences(catalog, [one for one, _ in some])
+        found += [(kept, score) for one, score in some for kept in said.get(one, ())]
+        if len(found) >= k:
+            break
+    return _with_films(catalog, found[:k])
+
+
+def _with_films(catalog: Catalog, found: list[tuple[Kept, float | None]]) -> list[Said]:
+    there = {film.id: film for film in films.films(catalog, list(dict.fromkeys(kept.film_id for kept, _ in found)))}
+    return [Said(there[kept.film_id], kept, score) for kept, score in found if kept.film_id in there]

@@ -1,0 +1,112 @@
+"""Which of an archive's spaces answers: the one named, the one in use, or the fullest that reads words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filmroom.db.archive import Archive
+from filmroom.db.catalog import get_meta, set_meta
+from filmroom.db.errors import FilmroomError, ModelUnavailable, NotFound
+from filmroom.db.reads import spaces
+from filmroom.db.reads.spaces import StoredSpace
+from filmroom.indexer.models.base import Towers
+from filmroom.indexer.models.precomputed import is_imported
+from filmroom.indexer.models.registry import load_space, load_towers
+
+_IN_USE = "model"
+
+
+def choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[StoredSpace, Towers]:
+    """The space of a model by name, or the one in use, with its towers.
+
+    Raises NotFound where nothing is indexed with the model, ModelUnavailable where it cannot be loaded.
+    """
+    held = _held(archive)
+    if model is None:
+        kept = _default(archive, held)
+        try:
+            return kept, load_space(kept.space)
+        except ModelUnavailable as error:
+            newer = _newer(kept, held)
+            if not newer:
+                raise
+            said = f"{error.what}; newer ones hold {newer[0].films:,} of {kept.films:,} so far"
+            raise ModelUnavailable(said, where=error.where, fix=error.fix) from None
+    imported = next((one for one in held if one.space.model == model and is_imported(one.space)), None)
+    try:
+        towers = load_towers(model, weights=weights)
+    except FilmroomError:
+        if imported is None:
+            raise
+        return imported, load_space(imported.space)
+    for one in held:
+        if one.space.fingerprint == towers.space.fingerprint:
+            return one, towers
+    if imported is not None:
+        return imported, load_space(imported.space)
+    if any(one.space.model == towers.space.model for one in held):
+        raise ModelUnavailable(
+            "the films are embedded with earlier weights of this model",
+            where=towers.space.model,
+            fix=f"Run `filmroom index FOLDER --model {model}` on the same folders: nothing else is lost.",
+        )
+    names = ", ".join(dict.fromkeys(one.space.model for one in held))
+    raise NotFound(
+        "no film of this archive is indexed with this model",
+        where=towers.space.model,
+        fix=f"Run `filmroom index FOLDER --model {model}`, or search with one that is: {names}.",
+    )
+
+
+def use(archive: Archive, model: str) -> StoredSpace:
+    """From now on this model answers where none is named. Raises NotFound."""
+    held = _held(archive)
+    kept = next((one for one in held if one.space.model == model), None)
+    if kept is None:
+        names = ", ".join(dict.fromkeys(one.space.model for one in held))
+        raise NotFound(
+            "no film of this archive is indexed with this model",
+            where=model,
+            fix=f"Run `filmroom index FOLDER --model {model}`; the archive has: {names}.",
+        )
+    set_meta(archive.catalog, _IN_USE, kept.space.fingerprint)
+    return kept
+
+
+def in_use(archive: Archive) -> StoredSpace:
+    """The space that answers where none is named. Raises NotFound where no film is indexed."""
+    return _default(archive, _held(archive))
+
+
+def chosen(archive: Archive) -> str | None:
+    """What `use` has kept: another value, another space may answer. One small query."""
+    return get_meta(archive.catalog, _IN_USE)
+
+
+def with_text(archive: Archive) -> list[str]:
+    """The models of the archive that read words."""
+    return list(dict.fromkeys(one.space.model for one in _held(archive) if one.space.has_text))
+
+
+def _held(archive: Archive) -> list[StoredSpace]:
+    held = [one for one in spaces.spaces(archive.catalog) if one.films]
+    if not held:
+        raise NotFound("no film is indexed yet", where=archive.folder, fix="Run: filmroom index FOLDER")
+    return held
+
+
+def _default(archive: Archive, held: list[StoredSpace]) -> StoredSpace:
+    """The one that was chosen; else of the fullest spaces the newest that reads words. Where the model has got other
+    weights since, those, as soon as they hold as many films."""
+    wanted = chosen(archive)
+    words = next((one for one in held if one.space.has_text), held[0])
+    kept = next((one for one in held if one.space.fingerprint == wanted), words)
+    return next((one for one in _newer(kept, held) if one.films >= kept.films), kept)
+
+
+def _newer(kept: StoredSpace, held: list[StoredSpace]) -> list[StoredSpace]:
+    """The spaces of the same model with later weights, the newest first."""
+    if is_imported(kept.space):
+        return []
+    found = [one for one in held if one.space.model == kept.space.model and one.id > kept.id]
+    return sorted((one for one in found if not is_imported(one.space)), key=lambda one: one.id, reverse=True)

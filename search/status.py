@@ -1,0 +1,210 @@
+"""What an archive holds, in numbers: for `status`, `models` and the Archive page."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filmroom.db.archive import Archive, catalog_file, writer
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.reads.summary import FirstLook, glance
+from filmroom.db.records import Facet, FileCounts, Run, Space, StoredSpace
+from filmroom.search.cli.counting import counted
+
+_WEIGHTS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class SpaceStatus:
+    """One model's vectors in the archive. `label`: its name, with the beginning of the fingerprint where the archive
+    holds vectors of several weights of it. `complete`: every present film has them. `first_look`: how a process that
+    stays answers fast from many films; None while every answer is exact."""
+
+    model: str
+    fingerprint: str
+    dim: int
+    vectors: int
+    has_text: bool
+    films: int
+    complete: bool
+    first_look: FirstLook | None
+    label: str
+
+
+@dataclass(frozen=True)
+class Status:
+    archive: str
+    megabytes: float
+    films: int
+    files: FileCounts
+    roots: tuple[str, ...]
+    models: tuple[SpaceStatus, ...]
+    views: tuple[Facet, ...]
+    labels: tuple[Facet, ...]
+    labelled: int
+    reports: int
+    burned_in: int
+    writer: str | None
+    runs: tuple[Run, ...]
+
+
+def status(folder: Path) -> Status:
+    """Costs a few counts, and imports no more than it needs. Raises NotFound where there is no archive, and what
+    opening its catalog raises where that cannot be read."""
+    catalog = catalog_file(folder)
+    try:
+        found = glance(catalog)
+    except sqlite3.Error:
+        # Who opens it says in words what is wrong, or brings an older catalog up to date.
+        Archive.open(folder).catalog.close()
+        found = glance(catalog)
+    size = sum(map(_size, folder.rglob("*")))
+    return Status(
+        archive=str(folder),
+        megabytes=round(size / 2**20, 1),
+        films=found.films,
+        files=found.files,
+        roots=found.roots,
+        models=tuple(
+            SpaceStatus(
+                one.space.model,
+                one.space.fingerprint,
+                one.space.dim,
+                one.space.vectors,
+                one.space.has_text,
+                one.films,
+                one.films == found.films,
+                found.looks.get(one.id),
+                label(one.space, [other.space for other in found.spaces]),
+            )
+            for one in found.spaces
+        ),
+        views=found.views,
+        labels=found.labels,
+        labelled=found.labelled,
+        reports=found.reports,
+        burned_in=found.burned_in,
+        writer=writer(folder),
+        runs=found.runs,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0  # a run replaced the snapshot meanwhile
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """A model by name. `films`: how many of the archive's films are embedded with it; `films_a_second` and `ndcg`
+    (nDCG@5 with the query set `ndcg_queries`) as last measured on this archive; `in_use`: it answers where none is
+    named."""
+
+    name: str
+    origin: str
+    ready: bool
+    licence: str
+    size_mb: int | None
+    films: int
+    notes: str
+    in_use: bool = False
+    films_a_second: float | None = None
+    ndcg: float | None = None
+    ndcg_queries: str | None = None
+
+
+def models(archive: Archive | None) -> list[ModelStatus]:
+    """Every model known here, and those that the archive holds vectors of."""
+    from filmroom.indexer.models.registry import list_models
+
+    held = _measured(archive) if archive else {}
+    found = []
+    for card in list_models():
+        here = held.pop(card.name, None)
+        said = ModelStatus(card.name, card.origin.value, card.ready, card.licence, card.size_mb, 0, card.notes)
+        found.append(replace(said, **here) if here else said)
+    # Vectors without a model here: imported, or of a model that was forgotten.
+    return found + [
+        replace(ModelStatus(name, "archive", False, "unknown", None, 0, ""), **here) for name, here in held.items()
+    ]
+
+
+def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
+    """What the archive knows of its models, by name."""
+    from filmroom.db.reads import spaces
+    from filmroom.db.writes import model_scores
+    from filmroom.search.space_selection import in_use
+
+    fast = model_scores.films_a_second(archive.catalog)
+    good = model_scores.latest(archive.catalog, measure="nDCG@5")
+    stored = spaces.spaces(archive.catalog)
+    used = in_use(archive).id if any(one.films for one in stored) else None
+    found: dict[str, dict[str, Any]] = {}
+    for one in stored:
+        said = found.setdefault(one.space.model, {"films": 0, "films_a_second": fast.get(one.space.model)})
+        # Of several weights of one model only one set answers.
+        said["films"] = max(said["films"], one.films)
+        said["in_use"] = said.get("in_use", False) or one.id == used
+        if one.id in good and "ndcg" not in said:
+            said |= {"ndcg": good[one.id].value, "ndcg_queries": good[one.id].queries}
+    return found
+
+
+def use_model(archive: Archive, name: str) -> str:
+    """Lets a model answer where none is named. Raises NotFound."""
+    from filmroom.db.reads import films
+    from filmroom.search.space_selection import use
+
+    kept = use(archive, name)
+    total = films.count(archive.catalog)
+    part = "" if kept.films == total else f" It holds {kept.films:,} of {counted(total, 'film')} so far."
+    words = "" if kept.space.has_text else " It has no text tower: it finds similar films only."
+    return f"{name} answers from now on.{part}{words}"
+
+
+def remove_model(name: str, archive: Archive | None) -> str:
+    """Deletes the model's vectors from the archive where one is given, else forgets the added model."""
+    from filmroom.db.reads import spaces
+    from filmroom.db.vector_index import snapshot
+    from filmroom.indexer.models import registry
+
+    if archive is None:
+        return f"{registry.remove_model(name).name} is forgotten; its files stay."
+    held = spaces.spaces(archive.catalog)
+    model, _, weights = name.rpartition("@") if not any(one.space.model == name for one in held) else (name, "", "")
+    mine = [one for one in held if one.space.model == model and one.space.fingerprint.startswith(weights)]
+    if not mine or (name != model and not weights):
+        raise NotFound("the archive holds no vectors of this model", where=name, fix="`filmroom models` lists them.")
+    if len(mine) > 1:
+        raise BadInput(
+            "the archive holds vectors of several weights of this model",
+            where=name,
+            fix=f"Name the ones to delete: {_versions(archive, mine)}.",
+        )
+    (one,) = mine
+    with archive.writing(f"removing the vectors of {name}"):
+        deleted = spaces.remove(archive.catalog, one.id)
+        snapshot.remove(archive.vectors, one.id)
+    return f"Deleted: {counted(deleted, 'vector')} of {name}."
+
+
+def _versions(archive: Archive, held: Sequence[StoredSpace]) -> str:
+    from filmroom.search.space_selection import in_use
+
+    used = in_use(archive).id if any(one.films for one in held) else None
+    return ", ".join(
+        f"{label(one.space, [other.space for other in held])} "
+        f"({counted(one.films, 'film')}{', in use' if one.id == used else ''})"
+        for one in held
+    )
+
+
+def label(space: Space, among: Sequence[Space]) -> str:
+    """The model's name, with the beginning of its fingerprint where there are others of the name."""
+    alone = sum(other.model == space.model for other in among) == 1
+    return space.model if alone else f"{space.model}@{space.fingerprint[:_WEIGHTS_SHOWN]}"

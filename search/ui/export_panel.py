@@ -1,0 +1,129 @@
+"""Putting films into collections, and taking lists out of the archive."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.errors import FilmroomError, MissingExtra
+from filmroom.db.reads import films as db_films
+from filmroom.db.records import Film
+from filmroom.db.writes import annotations as kept
+from filmroom.search.evaluation.trec import document_name, write_run
+from filmroom.search.exchange import export
+from filmroom.search.searcher import Hit, Results, Searcher
+from filmroom.search.ui import layout
+from filmroom.search.ui.search_state import Asked
+from filmroom.search.ui.text import counted, films, plain
+
+NEW = "A new collection"
+ALL_HITS = 10_000
+
+
+def keep(archive: Archive, searcher: Searcher, results: Results, *, picks: frozenset[int], asked: Asked) -> None:
+    """The controls beside a result list: collect what is picked or shown, export the list."""
+    shown = [hit.id for hit in results.hits]
+    if picks:
+        st.caption(f"{films(len(picks))} picked", width="content")
+        if st.button("Drop picks", type="tertiary", key="drop-picks"):
+            st.session_state.picks = set()
+            st.rerun()
+    with st.popover("Collect", icon=":material/library_add:", key="collect"):
+        collect(archive, sorted(picks) if picks else shown, key="hits")
+    with st.popover("Export", icon=":material/download:", key="export"):
+        name = st.radio("What", ["The films shown", f"All that pass (at most {ALL_HITS})"], key="export-what")
+
+        def hits() -> Sequence[Hit]:
+            if name.startswith("The films shown"):
+                return results.hits
+            return searcher.search(
+                asked.query,
+                like=asked.like,
+                unlike=asked.unlike,
+                k=ALL_HITS,
+                per_study=asked.per_study,
+                hybrid=asked.hybrid,
+            ).hits
+
+        downloads(hits, name="search", key="hits", tag=results.model)
+
+
+def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
+    """Puts these films into a collection."""
+    names = [one.name for one in kept.collections(archive.catalog)]
+    chosen = st.selectbox("Collection", [*names, NEW], key=f"collect-into-{key}")
+    name = chosen
+    if chosen == NEW:
+        name = st.text_input("Its name", key=f"collect-name-{key}", max_chars=80).strip()
+    if st.button(f"Put {films(len(ids))} into it", key=f"collect-do-{key}", disabled=not (name and ids)):
+        added = kept.collect(archive.catalog, str(name), ids)
+        st.toast(f"{films(added)} added to {plain(str(name))}")
+
+
+def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
+    """CSV, Parquet and TREC run of a list; each is made when it is asked for."""
+    paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
+    st.download_button("CSV", lambda: export.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}")
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        st.caption(plain(str(MissingExtra("Parquet export", extra="parquet"))))
+    else:
+        st.download_button(
+            "Parquet",
+            lambda: export.as_parquet(hits(), paths=paths),
+            f"{name}.parquet",
+            "application/vnd.apache.parquet",
+            key=f"parquet-{key}",
+        )
+    st.download_button(
+        "TREC run", lambda: _run(hits(), tag, paths=paths), f"{name}.run", "text/plain", key=f"run-{key}"
+    )
+
+
+def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
+    """Films by their UID and frame, or by their path as judgements do; by their id where neither is to be had."""
+    total = len(hits)
+    ranked = []
+    for at, hit in enumerate(hits):
+        film, score = (hit.film, hit.score) if isinstance(hit, Hit) else (hit, None)
+        unnamed = f"{film.tags.instance_uid}#{film.frame}" if film.tags.instance_uid else str(film.id)
+        ranked.append((document_name(film) if paths else unnamed, float(total - at) if score is None else score))
+    with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
+        path = Path(folder) / "run"
+        write_run(path, {"1": ranked}, tag=tag)
+        return path.read_bytes()
+
+
+def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
+    """A folder of copied files on the machine that serves this page."""
+    if not layout.may_name_folders():
+        st.caption("Files are copied on the serving machine, or after a sign-in.")
+        return
+    folder = st.text_input(
+        "Copy the files into this folder",
+        key=f"copy-folder-{key}",
+        help="A new or empty folder on the machine that serves this page.",
+    ).strip()
+    deidentify = st.checkbox(
+        "De-identify",
+        key=f"copy-deidentify-{key}",
+        help="dicom-anonymizer, PS3.15 basic profile. Words burned into the pixels stay: look before you pass it on.",
+    )
+    found = db_films.films(archive.catalog, ids)
+    burned = sum(one.tags.burned_in is True for one in found)
+    if deidentify and burned:
+        st.warning(f"{films(burned)} of these may have words burned into their pixels.")
+    if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
+        try:
+            with st.spinner("Copying"):
+                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify)
+        except FilmroomError as fault:
+            st.error(plain(str(fault)))
+            return
+        st.success(f"{counted(done.files, 'file')} copied, with films\\.csv beside them.")
+        for film_id, reason in done.failed[:20]:
+            st.warning(f"Film {film_id}: {plain(reason)}")

@@ -1,0 +1,190 @@
+"""What every page stands in: sign-in, the notice, the archive it speaks of, and faults told in one line."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from filmroom.assets import ASSETS
+from filmroom.db.archive import Archive, default_folder
+from filmroom.db.errors import FilmroomError, NotFound
+from filmroom.db.reads.spaces import StoredSpace
+from filmroom.db.reads.spaces import spaces as stored_spaces
+from filmroom.search.ui.server.launch import is_loopback
+from filmroom.search.ui.text import NOTICE, plain
+
+if TYPE_CHECKING:
+    from filmroom.search.searcher import Searcher
+    from streamlit.navigation.page import Page
+
+ICON = ASSETS / "style" / "icon.png"
+STYLE = ASSETS / "style" / "page.css"
+
+# Module of the page, its title, and whether it stands in the menu.
+_PAGES = (
+    ("search", "Search", True),
+    ("film", "Film", False),
+    ("collections", "Collections", True),
+    ("zeroshot", "Zero-shot", True),
+    ("evaluate", "Evaluate", True),
+    ("judge", "Judge", True),
+    ("map", "Map", True),
+    ("archive", "Archive", True),
+)
+_LEAVE = "leave"
+
+
+def dress() -> None:
+    """The frame around the page: title, style, sign-in, notice. Called once a run, before the page."""
+    st.set_page_config(
+        page_title="Filmroom",
+        page_icon=ICON,
+        layout="wide",
+        menu_items={"About": f"Filmroom: semantic search for X-ray archives. {NOTICE}."},
+    )
+    st.html(
+        f"<style>{_style()}</style><p class='filmroom-name'>Filmroom</p>"
+        f"<p class='filmroom-notice' role='note'>{NOTICE}</p>"
+    )
+    require_sign_in()
+
+
+@functools.cache
+def _style() -> str:
+    return STYLE.read_text("utf-8")
+
+
+@st.cache_resource(show_spinner=False)
+def pages() -> dict[str, Page]:
+    """Every page by the name of its module; a page's module is imported when it is first opened."""
+    return {
+        name: st.Page(
+            _shower(name),
+            title=title,
+            url_path="" if name == "search" else name,
+            default=name == "search",
+            visibility="visible" if listed else "hidden",
+        )
+        for name, title, listed in _PAGES
+    }
+
+
+def menu() -> list[Page]:
+    """The pages, and the way out for who has signed in."""
+    leave = [st.Page(st.logout, title="Sign out", url_path=_LEAVE)] if st.user.get("is_logged_in", False) else []
+    return [*pages().values(), *leave]
+
+
+def addresses() -> list[str]:
+    """The path of every page."""
+    return ["/", f"/{_LEAVE}", *(f"/{name}" for name, _, _ in _PAGES if name != "search")]
+
+
+def _shower(name: str) -> Callable[[], None]:
+    def show() -> None:
+        with_words(importlib.import_module(f"filmroom.search.ui.pages.{name}").show)
+
+    return show
+
+
+def with_words(show: Callable[[], None]) -> None:
+    """Runs a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
+    try:
+        show()
+    except FilmroomError as fault:
+        st.error(plain(str(fault)))
+
+
+def require_sign_in() -> None:
+    """Where the settings have an `[auth]` table, nothing is shown to anybody who has not signed in (OIDC)."""
+    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets:
+        return
+    if admitted(st.user.to_dict(), st.secrets["auth"]):
+        return
+    st.title("Filmroom")
+    st.write("This archive is open to those who sign in.")
+    if st.button("Sign in", type="primary"):
+        st.login()
+    st.stop()
+
+
+def admitted(claims: Mapping[str, object], settings: Mapping[str, object]) -> bool:
+    """True for the claims of somebody who signed in, in a token that was made for this application.
+
+    Authlib takes a token for somebody else where its `azp` names us; here the audience itself must (OpenID Connect
+    Core 3.1.3.7, 3).
+    """
+    if claims.get("is_logged_in") is not True:
+        return False
+    named = settings.get(str(claims.get("provider", "")))
+    client = (named if isinstance(named, Mapping) else settings).get("client_id")
+    audience = claims.get("aud")
+    return client is not None and client in (audience if isinstance(audience, list) else [audience])
+
+
+def may_name_folders() -> bool:
+    """Whether this visitor may name folders of the serving machine, to read films from and to copy them to: who sits at
+    it, or has signed in."""
+    return is_loopback(str(st.get_option("server.address") or "")) or st.user.get("is_logged_in") is True
+
+
+@functools.cache
+def archive_folder() -> Path:
+    """`--archive DIR` of the command line that served this page, else FILMROOM_ARCHIVE, else the default."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--archive", type=Path, default=None)
+    known, _ = parser.parse_known_args(sys.argv[1:])
+    named: Path | None = known.archive
+    return named or default_folder()
+
+
+def archive() -> Archive:
+    """The archive of this page; where there is none, the page says how to make one and ends."""
+    try:
+        return _archive(archive_folder())
+    except NotFound:
+        no_archive()
+        st.stop()
+
+
+@st.cache_resource(show_spinner=False)
+def _archive(folder: Path) -> Archive:
+    return Archive.open(folder)
+
+
+def no_archive() -> None:
+    st.subheader("There is no archive yet")
+    st.write("Make one from a folder of films, or try the synthetic demo archive:")
+    st.code("filmroom index FOLDER\nfilmroom demo FOLDER", language="bash")
+    st.write("Then reload this page. The archive is expected here:")
+    st.code(str(archive_folder()), language=None)
+    if st.button("Index a folder from here", type="primary"):
+        st.switch_page(pages()["archive"])
+
+
+def searcher(folder: Path, model: str | None = None) -> Searcher:
+    """One for all sessions: the model is loaded once, and another where `filmroom models use` has named another."""
+    from filmroom.search.space_selection import chosen
+
+    return _searcher(folder, model, None if model else chosen(_archive(folder)))
+
+
+@st.cache_resource(show_spinner=False)
+def _searcher(folder: Path, model: str | None, in_use: str | None) -> Searcher:
+    from filmroom.search.searcher import Searcher
+
+    return Searcher.open(folder, model, stays=True)
+
+
+def spaces(archive: Archive) -> list[StoredSpace]:
+    """The models that films of the archive are embedded with and that are on this machine, the fullest first."""
+    from filmroom.indexer.models.registry import list_models
+
+    ready = {one.name for one in list_models() if one.ready}
+    return [one for one in stored_spaces(archive.catalog) if one.films and one.space.model in ready]

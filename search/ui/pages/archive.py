@@ -1,0 +1,238 @@
+"""Archive: what is in it, its models, its index runs, what was turned away, and whether all agrees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.doctor import Examination, examine, repair
+from filmroom.db.errors import FilmroomError, NotFound
+from filmroom.db.reads import films as db_films
+from filmroom.db.records import Facet, Run, RunState
+from filmroom.db.writes.runs import rejected, runs
+from filmroom.search.background_index import last_words, start_index, stop_index
+from filmroom.search.exchange.tables import cell, rejected_csv
+from filmroom.search.status import models, status
+from filmroom.search.ui import layout
+from filmroom.search.ui.text import number, plain
+
+POLL = 1.0
+_REJECTED_SHOWN = 500
+_STATES = {
+    RunState.RUNNING: "under way",
+    RunState.DONE: "done",
+    RunState.STOPPED: "stopped: run it again to go on",
+    RunState.FAILED: "failed",
+    RunState.BROKEN: "broken off: run it again to go on",
+}
+
+
+def show() -> None:
+    st.title("Archive")
+    folder = layout.archive_folder()
+    try:
+        archive: Archive | None = Archive.open(folder)
+    except NotFound:
+        archive = None
+        st.write("There is no archive yet. Index a folder of films, and it is made here:")
+        st.code(str(folder), language=None)
+    _index(archive, folder)
+    if archive is None:
+        return
+    _contents(archive)
+    _models(archive)
+    _rejected(archive)
+    _doctor(archive)
+
+
+def _index(archive: Archive | None, folder: Path) -> None:
+    st.subheader("Index a folder")
+    if not layout.may_name_folders():
+        st.caption("On the serving machine: filmroom index FOLDER. From here only after a sign-in.")
+        _progress(folder)
+        return
+    ready = [one.name for one in models(archive) if one.ready]
+    with st.form("index", border=False):
+        place, model, go = st.columns([5, 2, 1], vertical_alignment="bottom")
+        path = place.text_input("Folder or file on the machine that serves this page", key="index-path").strip()
+        chosen = model.selectbox("Model", ready, key="index-model")
+        pressed = go.form_submit_button("Index", type="primary", width="stretch")
+    if pressed and path and chosen:
+        try:
+            start_index(folder, [Path(path).expanduser()], model=chosen)
+        except FilmroomError as fault:
+            st.error(plain(str(fault)))
+        else:
+            st.session_state["started"] = time.time()
+            st.session_state["started-after"] = _newest(archive)
+    elif pressed:
+        st.warning("Name a folder, and a model that is on this machine.")
+    _progress(folder)
+
+
+def _newest(archive: Archive | None) -> int:
+    found = runs(archive.catalog, 1) if archive else []
+    return found[0].id if found else 0
+
+
+@st.fragment(run_every=POLL)
+def _progress(folder: Path) -> None:
+    """The newest run, looked at every second: it goes on in its own process whether or not anybody looks."""
+    try:
+        archive = Archive.open(folder)
+    except NotFound:
+        archive = None
+    run = next(iter(runs(archive.catalog, 1)), None) if archive else None
+    waiting = "started" in st.session_state
+    if waiting and run and run.id > st.session_state["started-after"]:
+        del st.session_state["started"]
+        waiting = False
+    if waiting:
+        if time.time() - st.session_state["started"] > 3 and (said := last_words(folder)):
+            st.error(plain(said))
+        else:
+            st.info("Starting")
+        return
+    if run is None or archive is None:
+        return
+    _run_line(archive, run)
+    was = st.session_state.get("watched")
+    st.session_state["watched"] = (run.id, run.state)
+    if was and was != (run.id, run.state) and run.state is not RunState.RUNNING:
+        st.rerun()
+
+
+def _run_line(archive: Archive, run: Run) -> None:
+    counts = run.counts
+    seconds = max(1, (run.ended_at or int(time.time())) - run.started_at)
+    where = plain(", ".join(run.paths))
+    if run.state is RunState.RUNNING:
+        share = counts.done / counts.listed if counts.listed else 0.0
+        new = max(0, counts.done - counts.unchanged)
+        rate = new / seconds
+        left = f", about {(counts.listed - counts.done) / rate:.0f} s left" if rate > 0 else ""
+        done = f"{number(counts.done)} of {number(counts.listed)}"
+        st.progress(min(1.0, share), text=f"{where}: {done}, {rate:.1f} a second{left}")
+        if st.button("Stop", help="Ends after the batch in hand; running it again goes on from there."):
+            try:
+                stop_index(archive, run)
+            except NotFound:
+                st.rerun()
+        return
+    said = [
+        f"{number(getattr(counts, name))} {name}"
+        for name in ("indexed", "unchanged", "duplicate", "rejected", "gone")
+        if getattr(counts, name)
+    ]
+    when = time.strftime("%d %B, %H:%M", time.localtime(run.ended_at or run.started_at))
+    st.caption(f"Last run, {when}, {plain(run.model)}, {_STATES[run.state]}: {where}. {', '.join(said) or 'No files'}.")
+    if run.message:
+        st.error(plain(run.message))
+
+
+def _contents(archive: Archive) -> None:
+    found = status(archive.folder)
+    st.subheader("What is in it")
+    facts = [
+        ("Films", number(found.films)),
+        ("Duplicates", number(found.files.duplicate)),
+        ("Rejected", number(found.files.rejected)),
+        ("Gone", number(found.files.gone)),
+        ("With labels", number(found.labelled)),
+        ("Reports", number(found.reports)),
+        ("Size", f"{found.megabytes:.0f} MB"),
+    ]
+    with st.container(horizontal=True, gap="large"):
+        for name, value in facts:
+            st.metric(name, value, width="content")
+    every: dict[str, Sequence[Facet]] = {
+        "Labels": found.labels[:20],
+        "Views": found.views[:12],
+        "Years": db_films.facets(archive.catalog, "year"),
+        "Modality": db_films.facets(archive.catalog, "modality"),
+    }
+    charts = {title: facets for title, facets in every.items() if facets}
+    for column, (title, facets) in zip(st.columns(max(1, len(charts))), charts.items(), strict=False):
+        with column:
+            _bars(title, [(one.value, one.count) for one in facets], ordered=title == "Years")
+
+
+def _bars(title: str, counts: Sequence[tuple[str, int]], *, ordered: bool) -> None:
+    table = pd.DataFrame(counts, columns=[title, "Films"])
+    most = max(count for _, count in counts)
+    rows = alt.Chart(table).encode(
+        x=alt.X("Films:Q", axis=None, scale=alt.Scale(domain=[0, most * 1.15])),
+        y=alt.Y(
+            f"{title}:N",
+            sort=None if ordered else "-x",
+            axis=alt.Axis(title=None, labelLimit=140, labelOverlap=False, labelFlush=False),
+        ),
+    )
+    quiet = "#59616a" if st.context.theme.type == "light" else "#9aa2ab"
+    numbers = rows.mark_text(align="left", dx=5, color=quiet).encode(text=alt.Text("Films:Q", format=","))
+    bars = rows.mark_bar(height={"band": 0.7})
+    chart = alt.layer(bars, numbers).properties(height=alt.Step(18), title=title)
+    st.altair_chart(
+        chart, width="stretch", alt=f"Films by {title.lower()}: " + ", ".join(f"{v} {c}" for v, c in counts)
+    )
+
+
+def _models(archive: Archive) -> None:
+    st.subheader("Models")
+    table = pd.DataFrame(
+        [
+            {
+                "Model": one.name,
+                "Films embedded": one.films,
+                "On this machine": one.ready,
+                "Licence": one.licence,
+                "Size, MB": one.size_mb,
+                "Notes": one.notes,
+            }
+            for one in models(archive)
+        ]
+    )
+    st.dataframe(table, hide_index=True, alt="The models that are known and how many films are embedded with each")
+
+
+def _rejected(archive: Archive) -> None:
+    st.subheader("Rejected files")
+    found = rejected(archive.catalog)
+    if not found:
+        st.write("None.")
+        return
+    shown = [{"File": cell(one.path), "Stage": one.stage, "Reason": one.reason, "Remedy": one.remedy} for one in found]
+    st.dataframe(pd.DataFrame(shown[:_REJECTED_SHOWN]), hide_index=True, alt="Rejected files with reason and remedy")
+    if any("--" in one.remedy for one in found):
+        st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
+    st.download_button(
+        "All as CSV",
+        lambda: rejected_csv(found),
+        "rejected.csv",
+        "text/csv",
+        icon=":material/download:",
+    )
+
+
+def _doctor(archive: Archive) -> None:
+    st.subheader("Doctor")
+    st.write("Compares the catalog, its vectors and the search index.")
+    with st.container(horizontal=True):
+        if st.button("Examine"):
+            with st.spinner("Examining"):
+                st.session_state["examined"] = examine(archive)
+        examined: Examination | None = st.session_state.get("examined")
+        if examined and examined.faults and st.button("Repair", help="Rebuilds what is derived; the catalog stays."):
+            with st.spinner("Repairing"):
+                st.session_state["examined"] = examined = repair(archive)
+    if examined is None:
+        return
+    if not examined.faults:
+        st.success(f"All agrees: {number(examined.films)} films.")
+    for fault in examined.faults:
+        st.warning(plain(f"{fault.what} {fault.remedy}"))

@@ -1,0 +1,261 @@
+"""Film: one film large, what is known of it, and its relatives."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from urllib.parse import quote
+
+import numpy as np
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
+from filmroom.db.reads import films
+from filmroom.db.records import Film, Label
+from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import findings
+from filmroom.search.exchange.original_pixels import radiograph
+from filmroom.search.heatmap import heat_map
+from filmroom.search.query.parser import Query, parse
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui import export_panel, film_view, layout
+from filmroom.search.ui import search_state as asking
+from filmroom.search.ui.components.grid.grid import Act
+from filmroom.search.ui.components.report_text.report_text import sheet
+from filmroom.search.ui.components.viewer.viewer import Attention, Region
+from filmroom.search.ui.result_grid import wall_of_films, wall_of_hits
+from filmroom.search.ui.search_state import Asked
+from filmroom.search.ui.text import NORMAL, plain
+from numpy.typing import NDArray
+
+NEAREST = 16
+VIEWER_LINK = "FILMROOM_VIEWER_URL"
+"""Setting: the address of a DICOM viewer, with {study}, {series} and {instance} where the UIDs go."""
+
+
+def show() -> None:
+    archive = layout.archive()
+    searcher = layout.searcher(layout.archive_folder())
+    asked = asking.read(st.query_params.to_dict())
+    said = st.query_params.get("film", "")
+    if not said.isdecimal() or len(said) > 17:
+        _no_film("No film is named", "The address of this page names a film that the search has found.", asked)
+        return
+    film = next(iter(films.films(archive.catalog, [int(said)])), None)
+    if film is None:
+        _no_film(
+            f"There is no film {int(said)}", "It was forgotten on request, or it never was in this archive.", asked
+        )
+        return
+    before, after = _neighbours(searcher, asked, film.id)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(
+            layout.pages()["search"],
+            label="Results" if asked.query or asked.like else "Search",
+            icon=":material/arrow_back:",
+            query_params=asked.parameters(),
+        )
+        st.subheader(f"Film {film.id}", width="stretch")
+        _step("Previous", before, "Left", asked)
+        _step("Next", after, "Right", asked)
+    large, words = st.columns([2, 1], gap="medium")
+    with large:
+        _picture(archive, searcher, film, asked)
+    with words:
+        _words(archive, film, asked)
+    _relatives(archive, searcher, film, asked)
+
+
+def _no_film(what: str, why: str, asked: Asked) -> None:
+    st.subheader(what)
+    st.write(why)
+    known = bool(asked.query or asked.like)
+    st.page_link(
+        layout.pages()["search"],
+        label="Back to the results" if known else "To the search",
+        icon=":material/search:",
+        query_params=asked.parameters(),
+    )
+
+
+def _go(film_id: int, asked: Asked) -> None:
+    st.switch_page(layout.pages()["film"], query_params={"film": str(film_id), **asked.parameters()})
+
+
+def _step(label: str, film_id: int | None, key: str, asked: Asked) -> None:
+    """A button to the next film of the answer; Shift and an arrow key do the same."""
+    if st.button(label, key=f"step-{label}", shortcut=f"Shift+{key}", disabled=film_id is None, type="tertiary"):
+        _go(int(film_id or 0), asked)
+
+
+def _neighbours(searcher: Searcher, asked: Asked, film_id: int) -> tuple[int | None, int | None]:
+    """The films before and after this one in the answer that led here."""
+    if not asked.query and not asked.like:
+        return None, None
+    try:
+        found = searcher.search(
+            asked.query,
+            like=asked.like,
+            unlike=asked.unlike,
+            k=asked.shown,
+            per_study=asked.per_study,
+            hybrid=asked.hybrid and bool(parse(asked.query).concepts),
+        )
+    except FilmroomError:
+        return None, None
+    ids = [hit.id for hit in found.hits]
+    if film_id not in ids:
+        return None, None
+    at = ids.index(film_id)
+    return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
+    pixels = film_view.pixels(film)
+    vector = _searcher.vector(query)
+    if isinstance(pixels, str) or vector is None:
+        raise ModelUnavailable("the map needs the original film and words to look for")
+    return heat_map(_searcher.towers, radiograph(film, pixels), vector)
+
+
+@st.fragment
+def _picture(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> None:
+    wanted = bool(st.session_state.get("viewer", {}).get("attention", False))
+    missing = isinstance(film_view.pixels(film), str)
+    attention = _attention(searcher, film, asked, wanted=wanted, missing=missing)
+    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
+    film_view.plain_viewer(archive, film, key="viewer", attention=attention, regions=regions)
+
+
+def _attention(searcher: Searcher, film: Film, asked: Asked, *, wanted: bool, missing: bool) -> Attention:
+    if missing:
+        return Attention(why_not="The attention map needs the original film.")
+    if not _concepts(asked.query):
+        return Attention(why_not="The attention map needs a query in words.")
+    if not wanted:
+        return Attention()
+    try:
+        heat = _heat(searcher, searcher.held.space.fingerprint, film, asked.query)
+    except ModelUnavailable as fault:
+        return Attention(why_not=str(fault))
+    return Attention(on=True, heat=heat)
+
+
+def _concepts(query: str) -> Query | None:
+    try:
+        asked = parse(query)
+    except BadInput:
+        return None
+    return asked if asked.concepts else None
+
+
+def _words(archive: Archive, film: Film, asked: Asked) -> None:
+    tags = film.tags
+    facts = [
+        ("View", tags.view),
+        ("Modality", tags.modality),
+        ("Body part", tags.body_part),
+        ("Sex", tags.sex),
+        ("Age", None if tags.age is None else f"{tags.age} years"),
+        ("Year", tags.year),
+        ("Size", f"{tags.columns} by {tags.rows} pixels"),
+        ("Study", tags.study_uid),
+        ("Instance", tags.instance_uid),
+        ("Patient key", tags.patient_key),
+        ("Burned-in text", "likely" if tags.burned_in else None),
+        ("File", film.path.encode("utf-8", "backslashreplace").decode()),
+    ]
+    labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]
+    absent = ", ".join(one.name for one in film.labels if one.value == 0 and one.name.lower() not in NORMAL)
+    if absent:
+        labels.append(("Absent", absent))
+    known = _concepts(asked.query)
+    words = [*(known.positive if known else ()), *(known.filter.phrases if known else ())]
+    sheet(key="facts", facts=[(name, str(value)) for name, value in facts if value not in (None, "")])
+    if labels:
+        st.markdown("###### Labels")
+        sheet(key="labels", facts=labels)
+    reports = films.reports(archive.catalog, film)
+    if reports:
+        st.markdown("###### Report")
+        sheet(key="reports", texts=reports, words=words)
+    for source, said in _written(archive, film).items():
+        st.markdown(f"###### Written by {plain(source)}, a model")
+        sheet(key=f"written-{source}", texts=said, words=words)
+    _marks(archive, film)
+    _link_out(film)
+
+
+def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
+    """What models wrote about the film, by model."""
+    found: dict[str, list[str]] = {}
+    for one in findings.of_film(archive.catalog, film.id):
+        found.setdefault(one.source, []).append(one.text)
+    return found
+
+
+def _present(film: Film) -> list[Label]:
+    return [one for one in film.labels if one.value > 0]
+
+
+def _marks(archive: Archive, film: Film) -> None:
+    """What this archive's people say of the film."""
+    with st.expander("Tags, note and collections"):
+        have = kept.tags_of(archive.catalog, film.id)
+        tags = st.multiselect(
+            "Tags",
+            sorted({*kept.all_tags(archive.catalog), *have}),
+            default=have,
+            accept_new_options=True,
+            key=f"tags-{film.id}",
+        )
+        note = st.text_area("Note", kept.note_of(archive.catalog, film.id), key=f"note-{film.id}")
+        if st.button("Keep tags and note", key=f"keep-{film.id}"):
+            kept.set_tags(archive.catalog, film.id, tags)
+            kept.set_note(archive.catalog, film.id, note)
+            st.toast("Kept")
+        export_panel.collect(archive, [film.id], key="film")
+
+
+def _link_out(film: Film) -> None:
+    template = os.environ.get(VIEWER_LINK, "")
+    if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
+        return
+    address = template
+    uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
+    for name, uid in uids.items():
+        address = address.replace(f"{{{name}}}", quote(uid or "", safe=""))
+    st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
+
+
+@st.fragment
+def _relatives(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> None:
+    done = []
+    study = films.study_of(archive.catalog, film)
+    patient = [one for one in films.patient_of(archive.catalog, film) if one.id not in {other.id for other in study}]
+    for title, others, key in (("Of the same study", study, "study"), ("Of the same patient", patient, "patient")):
+        if others:
+            st.markdown(f"##### {title}")
+            done.append(
+                wall_of_films(archive.catalog, others[:24], key=f"wall-{key}", title=title, asked=asked, small=True)
+            )
+    try:
+        nearest = searcher.search("", like=(film.id,), k=NEAREST).hits
+    except (NotFound, BadInput):
+        nearest = ()
+    if nearest:
+        st.markdown("##### Nearest films")
+        done.append(
+            wall_of_hits(
+                archive.catalog,
+                nearest,
+                key="wall-nearest",
+                title="Nearest films",
+                asked=dataclasses.replace(asked, like=(), unlike=()),
+                small=True,
+            )
+        )
+    for one in done:
+        if one and one[0] is Act.OPEN:
+            _go(one[1], asked)

@@ -1,0 +1,142 @@
+"""Judge: the pool of films for a query, one at a time, graded 0 to 3: how an archive gets its own ground truth."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.errors import FilmroomError
+from filmroom.db.reads import films as db_films
+from filmroom.db.writes import annotations as kept
+from filmroom.db.writes.annotations import Judgement
+from filmroom.search.evaluation import trec
+from filmroom.search.evaluation.pooling import DEPTH, agreements, pool, to_qrels
+from filmroom.search.query.parser import parse
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui import film_view, layout
+from filmroom.search.ui.text import counted, facts, films, findings, plain
+
+GRADES = {0: "No match", 1: "Related", 2: "A match", 3: "Exactly this"}
+
+
+def show() -> None:
+    archive = layout.archive()
+    st.title("Judge")
+    query, judge, depth, names = _asked(archive)
+    if not query or not judge or not names:
+        st.write("Name a query and yourself. Films come in an order that does not tell their rank; keys 0 to 3 grade.")
+        _overview(archive)
+        return
+    if not parse(query).concepts:
+        st.warning("A query to judge needs words that say what the films should show.")
+        return
+    searchers = [layout.searcher(layout.archive_folder(), name) for name in names]
+    ids = _pool(
+        searchers, tuple(one.held.space.fingerprint for one in searchers), query, depth, len(searchers[0].index)
+    )
+    _judging(archive, query, judge, ids)
+    _overview(archive)
+
+
+def _asked(archive: Archive) -> tuple[str, str, int, list[str]]:
+    models = [one.space.model for one in layout.spaces(archive)]
+    person = str(st.user.get("email", "") or "") if st.user.get("is_logged_in") else ""
+    left, middle, right = st.columns([5, 2, 1], vertical_alignment="bottom")
+    query = left.text_input("Query", key="judged", bind="query-params", placeholder="small left pleural effusion")
+    if person:
+        middle.text_input("Judge", person, disabled=True)
+    else:
+        person = middle.text_input("Judge", key="judge", placeholder="your initials", persist_state="session") or ""
+    with right.popover("Pool", width="stretch"):
+        names = st.multiselect("Models", models, default=models[:3], key="judge-models")
+        depth = st.number_input("Depth", 5, 100, DEPTH, key="judge-depth", help="Films of each model in the pool")
+    return (query or "").strip(), person.strip(), int(depth), names
+
+
+@st.cache_data(show_spinner="Gathering the pool", max_entries=64)
+def _pool(_searchers: list[Searcher], fingerprints: tuple[str, ...], query: str, depth: int, films: int) -> list[int]:
+    return pool(_searchers, query, depth=depth)
+
+
+@st.fragment
+def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
+    given = {one.film_id: one for one in kept.judgements(archive.catalog, query) if one.judge == judge}
+    done = [film_id for film_id in ids if film_id in given]
+    left = [film_id for film_id in ids if film_id not in given]
+    st.progress(len(done) / max(1, len(ids)), text=f"{len(done)} of {len(ids)} judged")
+    film = next(iter(db_films.films(archive.catalog, left[:1])), None)
+    with st.container(key="judging"):
+        large, side = st.columns([2, 1], gap="medium")
+    with side:
+        st.subheader(plain(query))
+        if film is None:
+            st.success("The pool is judged. Its judgements are below, and on the Evaluate page.")
+        else:
+            st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
+            with st.container(key="grades"):
+                for grade, meaning in GRADES.items():
+                    st.button(
+                        meaning,
+                        key=f"grade-{grade}",
+                        shortcut=str(grade),
+                        width="stretch",
+                        on_click=_grade,
+                        args=(archive, Judgement(query, film.id, judge, grade)),
+                    )
+        st.button(
+            "Undo", key="undo", shortcut="Backspace", disabled=not given, on_click=_undo, args=(archive, query, judge),
+            type="tertiary",
+        )  # fmt: skip
+        if film and findings(film):
+            with st.expander("Labels"):
+                st.write(plain(findings(film)))
+    if film is not None:
+        with large:
+            film_view.plain_viewer(archive, film, key="judge-viewer", focus=True)
+
+
+def _grade(archive: Archive, given: Judgement) -> None:
+    try:
+        kept.judge(archive.catalog, given)
+    except FilmroomError as fault:
+        st.toast(plain(str(fault)))
+
+
+def _undo(archive: Archive, query: str, judge: str) -> None:
+    mine = [one for one in kept.judgements(archive.catalog, query) if one.judge == judge]
+    if mine:
+        kept.unjudge(archive.catalog, mine[-1])
+
+
+@st.fragment
+def _overview(archive: Archive) -> None:
+    given = kept.judgements(archive.catalog)
+    if not given:
+        return
+    st.subheader("Judgements")
+    grades = counted(len(given), "grade")
+    queries = counted(len({one.query for one in given}), "query", "queries")
+    judges = counted(len({one.judge for one in given}), "judge")
+    st.write(f"{grades}, {queries}, {judges}.")
+    for one in agreements(given):
+        kappa = "undefined" if one.kappa is None else f"{one.kappa:.2f}"
+        st.caption(
+            plain(f"{one.a} and {one.b}: {films(one.films)} in common, {100 * one.equal:.0f} % equal, ")
+            + f"weighted kappa {kappa}"
+        )
+    with st.container(horizontal=True):
+        st.download_button("Queries, TSV", lambda: _file(archive, "queries"), "queries.tsv", key="queries-tsv")
+        st.download_button("Qrels", lambda: _file(archive, "qrels"), "qrels.txt", key="qrels-txt")
+
+
+def _file(archive: Archive, what: str) -> bytes:
+    questions, qrels = to_qrels(kept.judgements(archive.catalog), db_films.everyone(archive.catalog))
+    with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
+        path = Path(folder) / what
+        if what == "queries":
+            trec.write_queries(path, questions)
+        else:
+            trec.write_qrels(path, qrels)
+        return path.read_bytes()

@@ -1,0 +1,173 @@
+"""Zero-shot: score the archive for a finding from prompts alone, and choose a threshold with its films in sight."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, ModelUnavailable
+from filmroom.db.reads import films as db_films
+from filmroom.db.records import Filter
+from filmroom.db.writes import annotations as kept
+from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
+from filmroom.search.evaluation.statistics import auc_interval
+from filmroom.search.query.parser import parse
+from filmroom.search.searcher import Hit, Searcher
+from filmroom.search.ui import export_panel, layout
+from filmroom.search.ui.components.grid.grid import Act
+from filmroom.search.ui.result_grid import wall_of_hits
+from filmroom.search.ui.text import NORMAL, films, number, plain
+from numpy.typing import NDArray
+
+AROUND = 16
+FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "pneumonia", "atelectasis")
+
+
+def show() -> None:
+    archive = layout.archive()
+    searcher = layout.searcher(layout.archive_folder())
+    st.title("Zero-shot")
+    st.write("How much nearer a film is to prompts that say a finding than to prompts that deny it. No training.")
+    known = [one.value for one in db_films.facets(archive.catalog, "label") if one.value not in NORMAL][:30]
+    finding = st.selectbox(
+        "Finding", list(dict.fromkeys([*known, *FINDINGS])), key="finding", bind="query-params", accept_new_options=True
+    )
+    if not finding:
+        return
+    usual = prompts_for([finding], model=searcher.model)[0]
+    left, middle, right = st.columns([2, 2, 1.4], vertical_alignment="top")
+    positive = left.text_area("Prompts that say it, one a line", "\n".join(usual.positive), key=f"say-{finding}")
+    negative = middle.text_area("Prompts that deny it, one a line", "\n".join(usual.negative), key=f"deny-{finding}")
+    wanted = right.text_input("Only films that pass", placeholder="view:PA age:60..", key="among", bind="query-params")
+    prompts = Prompts(finding, _lines(positive), _lines(negative), usual.labels)
+    if not prompts.positive or not prompts.negative:
+        st.warning("Both sides need a prompt.")
+        return
+    try:
+        where = parse(wanted or "").filter
+        ids, scores = _scores(searcher, searcher.held.space.fingerprint, archive.catalog.changes(), prompts, where)
+    except (BadInput, ModelUnavailable) as fault:
+        st.warning(plain(str(fault)))
+        return
+    if not len(ids):
+        st.write("No film passes.")
+        return
+    _threshold(archive, prompts, ids, scores)
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())[:20]
+
+
+@st.cache_data(show_spinner="Scoring", max_entries=16)
+def _scores(
+    _searcher: Searcher, fingerprint: str, changes: int, prompts: Prompts, where: Filter
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(film ids, scores), best first, of the films that pass."""
+    _searcher.index.refresh()
+    ids = db_films.select_ids(_searcher.catalog, where)
+    found = np.full(len(ids), np.nan, np.float32)
+    for start in range(0, len(ids), 20_000):
+        some = ids[start : start + 20_000]
+        here = ~np.isnan(_searcher.index.scores(np.zeros((1, _searcher.held.space.dim), np.float32), some)[0])
+        vectors = _searcher.index.vectors(some[here])
+        found[start : start + len(some)][here] = zero_shot(vectors, prompts, _searcher.towers.embed_texts)
+    held = ~np.isnan(found)
+    ids, found = ids[held], found[held]
+    order = np.lexsort((ids, -found))
+    return ids[order], found[order]
+
+
+@st.fragment
+def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+    low, high = float(scores.min()), float(scores.max())
+    if high - low < 1e-6:
+        st.write("All films score the same.")
+        return
+    step = (high - low) / 200
+    usual = float(np.clip(0.0, low, high))
+    cut = st.slider("Threshold", low, high, usual, step=step, format="%.3f", key=f"cut-{prompts.finding}")
+    selected = int(np.searchsorted(-scores, -cut, side="right"))
+    truth = truth_of(prompts, kept.label_values(archive.catalog), ids.tolist())
+    share = selected / len(ids)
+    said = f"**{number(selected)}** of {films(len(ids))} ({100 * share:.1f} %) score at least {cut:.3f}"
+    st.markdown(said + _measured(scores, truth, selected))
+    st.altair_chart(
+        _histogram(scores, truth, cut), width="stretch", alt=f"Histogram of the scores; {selected} at or above"
+    )
+    with st.container(horizontal=True), st.popover("Collect", icon=":material/library_add:"):
+        export_panel.collect(archive, ids[:selected].tolist(), key="zeroshot")
+    first = max(0, selected - AROUND)
+    shown = ids[first : selected + AROUND].tolist()
+    records = {film.id: film for film in db_films.films(archive.catalog, shown)}
+    hits = [
+        Hit(
+            first + at + 1,
+            records[film_id],
+            float(scores[first + at]),
+            100.0 * (1 - (first + at) / max(1, len(ids) - 1)),
+        )
+        for at, film_id in enumerate(shown)
+        if film_id in records
+    ]
+    done = None
+    for title, some in (
+        ("Last above the threshold", hits[: selected - first]),
+        ("First below", hits[selected - first :]),
+    ):
+        if some:
+            st.markdown(f"##### {title}")
+            done = wall_of_hits(archive.catalog, some, key=f"wall-{title}", title=title, small=True) or done
+    if done and done[0] is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done[1]), "q": prompts.positive[0]})
+
+
+def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected: int) -> str:
+    """AUC, sensitivity and specificity at the threshold, where labels say what is there."""
+    known = ~np.isnan(truth)
+    present = truth[known] > 0.5
+    if not present.any() or present.all():
+        return ". No AUC: the archive has no labels that say both present and absent."
+    area = auc_interval(scores[known], present)
+    span = "" if np.isnan(area.low) else f" ({area.low:.3f} to {area.high:.3f})"
+    above = np.arange(len(scores))[known] < selected
+    sensitivity = float(above[present].mean())
+    specificity = float((~above[~present]).mean())
+    return (
+        f". AUC **{area.value:.3f}**{span} over {films(int(known.sum()))} with labels, "
+        f"{number(int(present.sum()))} of them positive; "
+        f"here sensitivity {sensitivity:.2f}, specificity {specificity:.2f}"
+    )
+
+
+def _histogram(scores: NDArray[np.float32], truth: NDArray[np.float64], cut: float) -> alt.LayerChart | alt.FacetChart:
+    edges = np.linspace(scores.min(), scores.max(), 61)
+    kinds = {"Labelled present": truth > 0.5, "Labelled absent": truth <= 0.5, "No label": np.isnan(truth)}
+    table = pd.concat(
+        [
+            pd.DataFrame(
+                {"from": edges[:-1], "to": edges[1:], "Films": np.histogram(scores[held], edges)[0], "Label": kind}
+            )
+            for kind, held in kinds.items()
+            if held.any()
+        ]
+    )
+    bars = (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            x=alt.X("from:Q", title="Score", bin="binned"),
+            x2="to:Q",
+            y=alt.Y("Films:Q", stack=True, axis=alt.Axis(labelFlush=False, tickMinStep=1)),
+            color=alt.Color("Label:N", sort=list(kinds), legend=alt.Legend(orient="top", title=None)),
+            order=alt.Order("Label:N"),
+        )
+    )
+    rule = (
+        alt.Chart(pd.DataFrame({"cut": [cut]}))
+        .mark_rule(strokeWidth=2, strokeDash=[5, 4], color="#8a929a")
+        .encode(x="cut:Q")
+    )
+    return alt.layer(bars, rule, height=220)

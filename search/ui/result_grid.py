@@ -1,0 +1,85 @@
+"""Films and hits as cells of the wall, with their thumbnails from the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from filmroom.db.catalog import Catalog
+from filmroom.db.reads import films as db_films
+from filmroom.db.records import Film
+from filmroom.search.searcher import Hit
+from filmroom.search.ui.components.grid.grid import Act, Cell, Mark, grid
+from filmroom.search.ui.search_state import Asked, film_address
+from filmroom.search.ui.text import facts, findings, spoken
+
+SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK)
+
+
+def wall_of_hits(
+    catalog: Catalog,
+    hits: Sequence[Hit],
+    *,
+    key: str,
+    title: str,
+    asked: Asked | None = None,
+    tools: Sequence[Act] = (),
+    picked: frozenset[int] = frozenset(),
+    marks: Mapping[int, tuple[Mark, str]] | None = None,
+    small: bool = False,
+) -> tuple[Act, int] | None:
+    """The wall of an answer: the bar is the film's percentile in the archive, its upper half, as that is where hits
+    are. Returns what was done to which film."""
+    thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
+    votes = asked.votes if asked else {}
+    cells = []
+    for hit in hits:
+        mark = (marks or {}).get(hit.id)
+        cells.append(
+            Cell(
+                id=hit.id,
+                href=film_address(hit.id, asked),
+                alt=_alt(hit),
+                facts=facts(hit.film.tags),
+                labels=findings(hit.film),
+                thumbnail=thumbnails.get(hit.id),
+                bar=None if hit.percentile is None else (hit.percentile - 50) / 50,
+                score=_standing(hit),
+                score_says=_score_says(hit),
+                vote=votes.get(hit.id, 0),
+                picked=hit.id in picked,
+                mark=mark[0] if mark else None,
+                mark_says=mark[1] if mark else "",
+            )
+        )
+    return grid(cells, key=key, title=title, tools=tools, small=small)
+
+
+def wall_of_films(
+    catalog: Catalog,
+    films: Sequence[Film],
+    *,
+    key: str,
+    title: str,
+    tools: Sequence[Act] = (),
+    picked: frozenset[int] = frozenset(),
+    small: bool = False,
+    asked: Asked | None = None,
+) -> tuple[Act, int] | None:
+    """The wall of films that no query ranked."""
+    hits = [Hit(at + 1, film, None, None) for at, film in enumerate(films)]
+    return wall_of_hits(catalog, hits, key=key, title=title, tools=tools, picked=picked, small=small, asked=asked)
+
+
+def _standing(hit: Hit) -> str:
+    return f"{hit.standing} %" if hit.standing else ""
+
+
+def _score_says(hit: Hit) -> str:
+    if hit.score is None or hit.percentile is None:
+        return ""
+    return f"Score {hit.score:.3f}; {_standing(hit)} of the archive scores lower"
+
+
+def _alt(hit: Hit) -> str:
+    words = spoken(hit.film)
+    return words if hit.percentile is None else f"Hit {hit.rank}. {words}; percentile {_standing(hit)}"

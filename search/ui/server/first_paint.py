@@ -1,0 +1,79 @@
+"""The HTML that a browser gets first: Streamlit's own page, made ours, which paints before any script is there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+
+from filmroom.assets import ASSETS
+from filmroom.search.ui.text import NOTICE
+
+# The first page's parts, by the beginnings of their file names. Streamlit asks for them one by one when its program
+# runs and the server has said what stands on the page; named here, they are on their way from the start.
+_PARTS = ("Html", "TextInput", "Checkbox", "Selectbox", "BidiComponent", "Popover", "Button")
+_IMPORT = re.compile(r"""(?:from|import)\s*["'`]\./([\w.$-]+\.js)["'`]""")
+
+_STYLE = ASSETS / "style" / "shell.css"
+
+# Where the server is (otherwise Streamlit tries the page's own path first, and fails), and the theme that was chosen.
+_SCRIPT = """
+window.prerenderReady = false;
+window.__streamlit = { BACKEND_BASE_URL: location.origin + %s };
+try {
+  const place = Object.keys(localStorage).find((key) => key.startsWith(`stActiveTheme-${location.pathname}-v`));
+  const chosen = /dark|light/i.exec(place ? JSON.parse(localStorage.getItem(place)).name : "");
+  if (chosen) document.documentElement.dataset.theme = chosen[0].toLowerCase();
+} catch {}
+"""
+
+
+def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
+    """Our page made from Streamlit's (`streamlits`), and the SHA-256 of its one inline script, in base64.
+
+    `base` is the path that the server stands under, without a slash at its end; `scripts` the folder of the scripts.
+    """
+    body = re.sub(r"<!--.*?-->", "", streamlits, flags=re.DOTALL)
+    head = body[body.index("<head>") : body.index("</head>")]
+    links = re.findall(
+        r"<(?:script type=\"module\"|link rel=\"(?:modulepreload|stylesheet)\")[^>]*>(?:</script>)?", head
+    )
+    font = next((one.name for one in (scripts.parent / "media").glob("MaterialSymbols-Rounded.*")), "")
+    named = [re.sub(r'"\./', f'"{base}/', link).replace(" crossorigin", "") for link in links]
+    known = set(re.findall(r"/static/js/([\w.$-]+\.js)", "".join(named)))
+    more = [
+        f'<link rel="modulepreload" href="{base}/static/js/{name}">' for name in parts(scripts) if name not in known
+    ]
+    script = _SCRIPT % json.dumps(base or "/")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    notice = html.escape(NOTICE)
+    lines = [
+        '<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Filmroom</title>',
+        f'<link rel="icon" href="{base}/favicon.png"><style>{_STYLE.read_text("utf-8")}</style>',
+        f"<script>{script}</script>",
+        *(one for one in named if "stylesheet" not in one),
+        *more,
+        f'<link rel="preload" href="{base}/static/media/{font}" as="font" crossorigin>' if font else "",
+        '</head><body><noscript><p>Filmroom needs JavaScript.</p></noscript><div id="root"></div>',
+        f'<div class="shell" aria-hidden="true"><strong>Filmroom</strong><i></i><small>{notice}</small></div>',
+        *(one for one in named if "stylesheet" in one),  # below the shell, which need not wait for it
+        "</body></html>",
+    ]
+    return "\n".join(lines), digest
+
+
+def parts(scripts: Path) -> list[str]:
+    """The file names of the first page's parts, with what they import."""
+    found: dict[str, None] = {}
+    waiting = [one.name for start in _PARTS for one in sorted(scripts.glob(f"{start}.*.js"))]
+    while waiting:
+        name = waiting.pop()
+        if name in found or not (scripts / name).is_file():
+            continue
+        found[name] = None
+        waiting += _IMPORT.findall((scripts / name).read_text("utf-8"))
+    return list(found)

@@ -17,7 +17,7 @@ from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, FilmroomError
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0004"
+HEAD = "0005"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 BUSY_SECONDS = 15

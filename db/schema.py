@@ -233,6 +233,8 @@ saved_search = Table(
     Column("name", String, nullable=False, unique=True),
     Column("query", Text, nullable=False),
     Column("created_at", Integer, nullable=False),
+    # The whole search request as JSON; archives of before know the query alone.
+    Column("request", Text),
 )
 
 judgement = Table(

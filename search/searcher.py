@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from filmroom.search.fusion import reciprocal_rank_fusion
 from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.suggestions import advice
+from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.space_selection import choose, with_text
 from numpy.typing import NDArray
 
@@ -115,32 +116,63 @@ class Searcher:
         named are left out of the answer. `per_study` keeps the best film of each study. `hybrid` fuses the ranking
         with that of the report words by reciprocal rank. Raises BadInput for a query that cannot be read.
         """
+        text = query if isinstance(query, str) else query.text
+        parsed = parse(query) if isinstance(query, str) else query
+        self.index.refresh()
+        request = SearchRequest(
+            text,
+            like=tuple(example for example in like if not isinstance(example, Path)),
+            unlike=tuple(unlike),
+            uploads=tuple(self.upload(example) for example in like if isinstance(example, Path)),
+            per_study=per_study,
+            hybrid=hybrid,
+            k=k,
+            offset=offset,
+        )
+        return self.answer(request, parsed)
+
+    def upload(self, path: Path) -> UploadedFilm:
+        """Decode a file under the usual limits and embed it; nothing of it is kept. Raises BadInput."""
+        return UploadedFilm.of(self.held.space.fingerprint, self._file_vector(path))
+
+    def answer(self, request: SearchRequest, parsed: Query | None = None) -> Results:
+        """Answer a request: k films after `offset`, exactly k where as many pass the filter.
+
+        `parsed` is the request's query where it has been read before. Raises BadInput for a query that cannot be read
+        and for an uploaded film of another model.
+        """
         started = time.perf_counter()
-        asked = parse(query) if isinstance(query, str) else query
+        asked = parse(request.query) if parsed is None else parsed
         self.index.refresh()
         if self._stays:
             self.index.keep_fast()
-        vector = self._vector(asked, like, unlike)
-        within = self._within(asked.filter, like, unlike)
+        k, offset, per_study = request.k, request.offset, request.per_study
+        hybrid = request.hybrid and bool(asked.concepts)
+        vector = self._vector(asked, (*request.like, *request.uploads), request.unlike)
+        within = self._within(asked.filter, request.like, request.unlike)
         if vector is not None:
             within = self._searchable(within)
             total = len(self.index) if within is None else within.size
         else:
             total = films.count(self.catalog) if within is None else within.size
         wanted = offset + k
-        if vector is None:
+        if request.order is not Order.MATCH:
+            ranked = self._by_fact(request.order, vector, within)
+        elif vector is None:
             ranked = self._unranked(within, asked.filter)
         elif hybrid:
             ranked = self._fused(asked, vector, wanted if not per_study else total, within)
         else:
             ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
         if per_study:
-            ranked = self._one_per_study(ranked, vector, wanted, total, within, hybrid=hybrid)
+            whole = hybrid or request.order is not Order.MATCH
+            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
         ranked = ranked[offset:wanted]
         hits = self._hits(ranked, vector, offset)
-        text = query if isinstance(query, str) else query.text
+        if request.order is not Order.MATCH and vector is not None and hits:
+            hits = self._with_scores(hits, vector)
         return Results(
-            text,
+            request.query,
             self.model,
             1000 * (time.perf_counter() - started),
             hits,
@@ -149,6 +181,20 @@ class Searcher:
             denied=asked.negated,
             advice=() if total else advice(self.catalog, asked.filter),
         )
+
+    def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> tuple[Hit, ...]:
+        """Give these films, in this order, with their scores for the request."""
+        vector = self._vector(parse(request.query), (*request.like, *request.uploads), request.unlike)
+        hits = self._hits([(film_id, math.nan) for film_id in ids], None, 0)
+        if vector is None:
+            return hits
+        ranked = self._searchable(np.array([hit.id for hit in hits], np.int64))
+        scored = (
+            {}
+            if ranked is None
+            else dict(zip(ranked.tolist(), self.index.scores(vector[None], ranked)[0].tolist(), strict=True))
+        )
+        return tuple(replace(hit, score=scored.get(hit.id)) for hit in hits)
 
     def rank(
         self, query: str | Query, *, k: int | None = None, within: NDArray[np.int64] | None = None
@@ -168,7 +214,9 @@ class Searcher:
         """The query as one unit vector (D,), for scores and heat maps; None without words."""
         return self._vector(parse(query) if isinstance(query, str) else query, (), ())
 
-    def _vector(self, asked: Query, like: Sequence[int | Path], unlike: Sequence[int]) -> NDArray[np.float32] | None:
+    def _vector(
+        self, asked: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]
+    ) -> NDArray[np.float32] | None:
         if asked.concepts and not self.held.space.has_text:
             raise no_text(self.model, others=with_text(self.archive) or ["filmroom-mini"])
         words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
@@ -187,16 +235,23 @@ class Searcher:
             found = found - UNLIKE * unit(np.mean(far, axis=0) - centre)
         return unit(found)
 
-    def _film_vector(self, one: int | Path) -> NDArray[np.float32]:
-        if isinstance(one, Path):
-            from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
+    def _file_vector(self, path: Path) -> NDArray[np.float32]:
+        from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
-            try:
-                done = process_file(one, prepare=self.towers.preprocess.shrink)
-            except Rejected as error:
-                raise BadInput(error.reason, where=one, fix=f"{error.remedy}.") from None
-            batch = self.towers.preprocess.batch([done.films[0].prepared])
-            return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
+        try:
+            done = process_file(path, prepare=self.towers.preprocess.shrink)
+        except Rejected as error:
+            raise BadInput(error.reason, where=path, fix=f"{error.remedy}.") from None
+        batch = self.towers.preprocess.batch([done.films[0].prepared])
+        return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
+
+    def _film_vector(self, one: int | UploadedFilm) -> NDArray[np.float32]:
+        if isinstance(one, UploadedFilm):
+            if one.space != self.held.space.fingerprint:
+                raise BadInput(
+                    f"the uploaded film was embedded by another model than {self.model}", fix="Upload it again."
+                )
+            return one.array()
         if one.bit_length() >= 64 or not len(found := self.index.vectors(np.array([one]))):
             films.get(self.catalog, one)
             raise NotFound(
@@ -204,8 +259,8 @@ class Searcher:
             )
         return unit(found[0].mean(axis=0))
 
-    def _within(self, where: Filter, like: Sequence[int | Path], unlike: Sequence[int]) -> NDArray[np.int64] | None:
-        named = [one for one in (*like, *unlike) if not isinstance(one, Path)]
+    def _within(self, where: Filter, like: Sequence[int], unlike: Sequence[int]) -> NDArray[np.int64] | None:
+        named = [*like, *unlike]
         if not where and not named:
             return None
         allowed = self._passing(where)
@@ -238,6 +293,22 @@ class Searcher:
         said = label_values(self.catalog, sources=["probe"]).get(where.scores[0].name.lower(), {})
         return sorted(((film_id, said[film_id]) for film_id in ids.tolist()), key=lambda pair: (-pair[1], pair[0]))
 
+    def _by_fact(
+        self, order: Order, vector: NDArray[np.float32] | None, within: NDArray[np.int64] | None
+    ) -> list[tuple[int, float]]:
+        """Sort all that pass by year or age, not the part that is shown."""
+        descending = order is Order.NEWEST
+        ids = films.ids_by_fact(self.catalog, "age" if order is Order.AGE else "year", descending=descending)
+        if within is not None:
+            ids = ids[np.isin(ids, within)]
+        elif vector is not None:
+            ids = ids[self.index.holds(ids)]
+        return [(film_id, math.nan) for film_id in ids.tolist()]
+
+    def _with_scores(self, hits: tuple[Hit, ...], vector: NDArray[np.float32]) -> tuple[Hit, ...]:
+        scores = self.index.scores(vector[None], np.array([hit.id for hit in hits], np.int64))[0].tolist()
+        return tuple(replace(hit, score=score) for hit, score in zip(hits, scores, strict=True))
+
     def _ranked(self, vector: NDArray[np.float32], k: int, within: NDArray[np.int64] | None) -> list[tuple[int, float]]:
         found = self.index.search(vector[None], k, within)
         return list(zip(found.film_ids[0].tolist(), found.scores[0].tolist(), strict=True))
@@ -263,8 +334,9 @@ class Searcher:
         total: int,
         within: NDArray[np.int64] | None,
         *,
-        hybrid: bool,
+        whole: bool,
     ) -> list[tuple[int, float]]:
+        """Keep the first film of each study; `whole` says that `ranked` holds every film that passes."""
         while True:
             studies = films.study_uids(self.catalog, [film_id for film_id, _ in ranked])
             seen: set[str] = set()
@@ -274,7 +346,7 @@ class Searcher:
                 if study not in seen:
                     seen.add(study)
                     kept.append((film_id, score))
-            if vector is None or hybrid or len(kept) >= wanted or len(ranked) >= total:
+            if vector is None or whole or len(kept) >= wanted or len(ranked) >= total:
                 return kept
             deeper = self._ranked(vector, min(total, 4 * len(ranked)), within)
             # A film may have gone since they were counted.

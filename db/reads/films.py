@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from filmroom.db.batching import chunked, ids_of, marks
@@ -112,6 +113,14 @@ def reports(catalog: Catalog, one: Film) -> list[str]:
     statement = f"SELECT report.text FROM film JOIN report ON {OF_FILM} WHERE film.id = ? ORDER BY report.id DESC"
     with catalog.look() as connection:
         return [row[0] for row in connection.execute(statement, (one.id,))]
+
+
+def ids_by_fact(catalog: Catalog, column: Literal["year", "age"], *, descending: bool) -> NDArray[np.int64]:
+    """Sort the ids of all present films by a fact; films without it come last, equal ones by id."""
+    direction = "DESC" if descending else "ASC"
+    statement = f"SELECT id FROM film WHERE state = ? ORDER BY {column} IS NULL, {column} {direction}, id"
+    with catalog.look() as connection:
+        return np.fromiter((row[0] for row in connection.execute(statement, (State.PRESENT.value,))), np.int64)
 
 
 def study_uids(catalog: Catalog, ids: Sequence[int]) -> dict[int, str | None]:

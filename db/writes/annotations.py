@@ -162,20 +162,25 @@ def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None
 
 @dataclass(frozen=True)
 class SavedSearch:
+    """A search under its name; `request` is the whole of it as JSON, None in archives of before."""
+
     name: str
     query: str
+    request: str | None = None
 
 
-def save_search(catalog: Catalog, name: str, query: str) -> None:
-    statement = upsert(saved_search).values(name=name.strip(), query=query, created_at=int(time.time()))
+def save_search(catalog: Catalog, name: str, query: str, request: str | None = None) -> None:
+    """Save a search, in place of an earlier one of this name."""
+    values = {"query": query, "request": request}
+    statement = upsert(saved_search).values(name=name.strip(), created_at=int(time.time()), **values)
     with catalog.write() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"query": query}))
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
 def saved_searches(catalog: Catalog) -> list[SavedSearch]:
     with catalog.read() as connection:
         rows = connection.execute(select(saved_search).order_by(func.lower(saved_search.c.name))).all()
-    return [SavedSearch(row.name, row.query) for row in rows]
+    return [SavedSearch(row.name, row.query, row.request) for row in rows]
 
 
 def remove_search(catalog: Catalog, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,16 +15,18 @@ from filmroom.db.records import Film
 from filmroom.db.writes import annotations as kept
 from filmroom.search.evaluation.trec import document_name, write_run
 from filmroom.search.exchange import export
+from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Hit, Results, Searcher
 from filmroom.search.ui import layout
-from filmroom.search.ui.search_state import Asked
 from filmroom.search.ui.text import counted, films, plain
 
 NEW = "A new collection"
 ALL_HITS = 10_000
 
 
-def keep(archive: Archive, searcher: Searcher, results: Results, *, picks: frozenset[int], asked: Asked) -> None:
+def keep(
+    archive: Archive, searcher: Searcher, results: Results, *, picks: frozenset[int], request: SearchRequest
+) -> None:
     """The controls beside a result list: collect what is picked or shown, export the list."""
     shown = [hit.id for hit in results.hits]
     if picks:
@@ -34,19 +37,17 @@ def keep(archive: Archive, searcher: Searcher, results: Results, *, picks: froze
     with st.popover("Collect", icon=":material/library_add:", key="collect"):
         collect(archive, sorted(picks) if picks else shown, key="hits")
     with st.popover("Export", icon=":material/download:", key="export"):
-        name = st.radio("What", ["The films shown", f"All that pass (at most {ALL_HITS})"], key="export-what")
+        choices = {"shown": "The films shown", "all": f"All that pass (at most {ALL_HITS:,})"}
+        if picks:
+            choices = {"picked": f"The {films(len(picks))} picked", **choices}
+        chosen = st.radio("What", list(choices), format_func=choices.__getitem__, key=f"export-what-{bool(picks)}")
 
         def hits() -> Sequence[Hit]:
-            if name.startswith("The films shown"):
+            if chosen == "shown":
                 return results.hits
-            return searcher.search(
-                asked.query,
-                like=asked.like,
-                unlike=asked.unlike,
-                k=ALL_HITS,
-                per_study=asked.per_study,
-                hybrid=asked.hybrid,
-            ).hits
+            if chosen == "picked":
+                return searcher.hits_of(request, sorted(picks))
+            return searcher.answer(dataclasses.replace(request, k=ALL_HITS)).hits
 
         downloads(hits, name="search", key="hits", tag=results.model)
 
@@ -64,7 +65,7 @@ def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
 
 
 def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
-    """CSV, Parquet and TREC run of a list; each is made when it is asked for."""
+    """CSV, Parquet and TREC run of a list; each is made when it is request for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
     st.download_button("CSV", lambda: export.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}")
     try:

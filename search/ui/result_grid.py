@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
+from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Hit
 from filmroom.search.ui.components.grid.grid import Act, Cell, Mark, grid
-from filmroom.search.ui.search_state import Asked, film_address
+from filmroom.search.ui.search_state import film_address
 from filmroom.search.ui.text import facts, findings, spoken
 
 SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK)
@@ -21,7 +22,7 @@ def wall_of_hits(
     *,
     key: str,
     title: str,
-    asked: Asked | None = None,
+    request: SearchRequest | None = None,
     tools: Sequence[Act] = (),
     picked: frozenset[int] = frozenset(),
     marks: Mapping[int, tuple[Mark, str]] | None = None,
@@ -30,14 +31,14 @@ def wall_of_hits(
     """The wall of an answer: the bar is the film's percentile in the archive, its upper half, as that is where hits
     are. Returns what was done to which film."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
-    votes = asked.votes if asked else {}
+    votes = request.votes if request else {}
     cells = []
     for hit in hits:
         mark = (marks or {}).get(hit.id)
         cells.append(
             Cell(
                 id=hit.id,
-                href=film_address(hit.id, asked),
+                href=film_address(hit.id, request),
                 alt=_alt(hit),
                 facts=facts(hit.film.tags),
                 labels=findings(hit.film),
@@ -63,11 +64,11 @@ def wall_of_films(
     tools: Sequence[Act] = (),
     picked: frozenset[int] = frozenset(),
     small: bool = False,
-    asked: Asked | None = None,
+    request: SearchRequest | None = None,
 ) -> tuple[Act, int] | None:
     """The wall of films that no query ranked."""
     hits = [Hit(at + 1, film, None, None) for at, film in enumerate(films)]
-    return wall_of_hits(catalog, hits, key=key, title=title, tools=tools, picked=picked, small=small, asked=asked)
+    return wall_of_hits(catalog, hits, key=key, title=title, tools=tools, picked=picked, small=small, request=request)
 
 
 def _standing(hit: Hit) -> str:

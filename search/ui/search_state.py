@@ -1,74 +1,49 @@
-"""What a session asks, as the address of the page says it: a link restores it, and no session sees another's."""
+"""Keep what a session asks in the page's address: a link restores it, and no session sees another's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
-PAGE = 24
-MOST_SHOWN = 480
+import streamlit as st
+from filmroom.search.request import SearchRequest, UploadedFilm, from_parameters, missing_uploads
+
+MOST_UPLOADS = 500
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A search: its words and filters (`query`), examples for and against it, and how it is shown."""
-
-    query: str = ""
-    like: tuple[int, ...] = ()
-    unlike: tuple[int, ...] = ()
-    per_study: bool = False
-    hybrid: bool = False
-    sort: str = "match"
-    shown: int = PAGE
-
-    @property
-    def votes(self) -> dict[int, int]:
-        return dict.fromkeys(self.like, 1) | dict.fromkeys(self.unlike, -1)
-
-    def parameters(self) -> dict[str, str]:
-        """What stands in the address; what is as usual is left out."""
-        said = {
-            "q": self.query,
-            "like": ",".join(map(str, self.like)),
-            "unlike": ",".join(map(str, self.unlike)),
-            "study": "true" if self.per_study else "",
-            "hybrid": "true" if self.hybrid else "",
-            "sort": "" if self.sort == "match" else self.sort,
-            "n": "" if self.shown == PAGE else str(self.shown),
-        }
-        return {name: value for name, value in said.items() if value}
+@st.cache_resource(show_spinner=False)
+def _uploads() -> dict[str, UploadedFilm]:
+    """Vectors of uploaded films by the id that stands in addresses; in memory until the server stops."""
+    return {}
 
 
-def read(parameters: Mapping[str, str]) -> Asked:
-    """The search of an address; what cannot be understood in it is as usual."""
-    shown = parameters.get("n", "")
-    return Asked(
-        query=parameters.get("q", ""),
-        like=_ids(parameters.get("like", "")),
-        unlike=_ids(parameters.get("unlike", "")),
-        per_study=parameters.get("study") == "true",
-        hybrid=parameters.get("hybrid") == "true",
-        sort=parameters.get("sort", "match"),
-        shown=min(MOST_SHOWN, max(PAGE, int(shown))) if shown.isdecimal() and len(shown) < 6 else PAGE,
-    )
+def remember_upload(upload: UploadedFilm) -> None:
+    """Make an uploaded film known by its id, so that links and other pages find it."""
+    uploads = _uploads()
+    uploads[upload.id] = upload
+    for oldest in list(uploads)[: max(0, len(uploads) - MOST_UPLOADS)]:
+        uploads.pop(oldest, None)
 
 
-def film_address(film_id: int, asked: Asked | None = None) -> str:
-    """The address of a film's page, relative to the application's, with the search that led to it."""
-    return "film?" + urlencode({"film": str(film_id), **(asked.parameters() if asked else {})})
+def request_of_address() -> SearchRequest:
+    """Read the request of the page's address."""
+    return from_parameters(st.query_params.to_dict(), _uploads())
 
 
-def voted(asked: Asked, film_id: int, vote: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(like, unlike) after a vote of +1 or -1; the same vote again takes it back."""
-    old = asked.votes.get(film_id, 0)
-    like = tuple(one for one in asked.like if one != film_id)
-    unlike = tuple(one for one in asked.unlike if one != film_id)
+def lost_uploads() -> list[str]:
+    """Name the uploaded films of the page's address that this server does not have any more."""
+    return missing_uploads(st.query_params.to_dict(), _uploads())
+
+
+def film_address(film_id: int, request: SearchRequest | None = None) -> str:
+    """Give the address of a film's page, relative to the application's, with the search that led to it."""
+    return "film?" + urlencode({"film": str(film_id), **(request.parameters() if request else {})})
+
+
+def voted(request: SearchRequest, film_id: int, vote: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Give (like, unlike) after a vote of +1 or -1; the same vote again takes it back."""
+    old = request.votes.get(film_id, 0)
+    like = tuple(other for other in request.like if other != film_id)
+    unlike = tuple(other for other in request.unlike if other != film_id)
     if vote == old:
         return like, unlike
     return ((*like, film_id), unlike) if vote > 0 else (like, (*unlike, film_id))
-
-
-def _ids(text: str) -> tuple[int, ...]:
-    parts = [part for part in text.split(",") if part.isdecimal() and len(part) < 18]
-    return tuple(dict.fromkeys(int(part) for part in parts))[:50]

@@ -212,6 +212,19 @@ def test_an_uploaded_film_is_a_query_and_a_broken_one_is_a_line(
     tab.wait_for_selector(".grid .bar")
     settle(tab)
     expect(tab.locator(".grid .frame").first).to_have_attribute("aria-label", re.compile("effusion"))
+    expect(tab.get_by_text("1 film uploaded")).to_be_visible()
+    found = film_ids(tab)
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="Export").click()
+    tab.get_by_text("All that pass").click()
+    settle(tab)
+    with tab.expect_download() as coming:
+        tab.get_by_role("button", name="CSV").click()
+    exported = [line.split(",")[3] for line in Path(coming.value.path()).read_text().splitlines()[1:]]
+    assert exported[: len(found)] == found
+    assert exported != sorted(exported, key=int)
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="By film").click()
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
     tab.locator('input[type="file"]').set_input_files(tmp_path / "broken.png")
     tab.locator("[data-testid=stAlert]").wait_for()

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+import pytest
+from filmroom.db.errors import BadInput
+from filmroom.search.request import PAGE, Order, SearchRequest, UploadedFilm, from_parameters, missing_uploads
 from filmroom.search.ui.components.report_text.report_text import marked
-from filmroom.search.ui.search_state import PAGE, Asked, film_address, read, voted
+from filmroom.search.ui.search_state import film_address, voted
 from filmroom.search.ui.text import plain
 from hypothesis import given
 from hypothesis import strategies as some
 
+uploaded = some.builds(UploadedFilm, some.text(max_size=5), some.binary(min_size=4, max_size=4))
 ids = some.lists(some.integers(0, 10**9), max_size=6, unique=True).map(tuple)
 
 
-@given(some.builds(Asked, some.text(), ids, ids, some.booleans(), some.booleans(), some.sampled_from(["match", "age"])))
-def test_an_address_says_the_whole_search(asked: Asked) -> None:
-    assert read(asked.parameters()) == asked
+@given(
+    some.builds(
+        SearchRequest,
+        query=some.text(),
+        like=ids,
+        unlike=ids,
+        per_study=some.booleans(),
+        hybrid=some.booleans(),
+        order=some.sampled_from(Order),
+        uploads=some.lists(uploaded, max_size=2, unique=True).map(tuple),
+    )
+)
+def test_an_address_and_json_say_the_whole_search(asked: SearchRequest) -> None:
+    known = {upload.id: upload for upload in asked.uploads}
+    assert from_parameters(asked.parameters(), known) == asked
+    assert SearchRequest.from_json(asked.to_json()) == asked
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"like": ["x"]}', '{"order": "odd"}', '{"no such": 1}', '{"uploads": [3]}']
+)
+def test_json_that_is_no_request_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="no search request"):
+        SearchRequest.from_json(text)
+
+
+def test_an_uploaded_film_that_is_gone_is_named() -> None:
+    upload = UploadedFilm("space", bytes(8))
+    parameters = SearchRequest(uploads=(upload,)).parameters()
+    assert missing_uploads(parameters, {}) == [upload.id]
+    assert missing_uploads(parameters, {upload.id: upload}) == []
 
 
 @given(some.dictionaries(some.sampled_from(["q", "like", "unlike", "study", "hybrid", "sort", "n"]), some.text()))
 def test_any_address_can_be_read(parameters: dict[str, str]) -> None:
-    assert read(parameters).shown >= PAGE
+    assert from_parameters(parameters).k >= PAGE
 
 
 def test_a_film_has_an_address_that_keeps_the_search() -> None:
-    assert film_address(3, Asked("a&b=c", like=(1,))) == "film?film=3&q=a%26b%3Dc&like=1"
+    assert film_address(3, SearchRequest("a&b=c", like=(1,))) == "film?film=3&q=a%26b%3Dc&like=1"
 
 
 def test_a_vote_is_given_changed_and_taken_back() -> None:
-    asked = Asked(like=(1,), unlike=(2,))
+    asked = SearchRequest(like=(1,), unlike=(2,))
     assert voted(asked, 3, 1) == ((1, 3), (2,))
     assert voted(asked, 1, 1) == ((), (2,))
     assert voted(asked, 1, -1) == ((), (2, 1))

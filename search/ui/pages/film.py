@@ -17,6 +17,7 @@ from filmroom.db.writes import findings
 from filmroom.search.exchange.original_pixels import radiograph
 from filmroom.search.heatmap import heat_map
 from filmroom.search.query.parser import Query, parse
+from filmroom.search.request import Order, SearchRequest
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, film_view, layout
 from filmroom.search.ui import search_state as asking
@@ -24,7 +25,6 @@ from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.components.viewer.viewer import Attention, Region
 from filmroom.search.ui.result_grid import wall_of_films, wall_of_hits
-from filmroom.search.ui.search_state import Asked
 from filmroom.search.ui.text import NORMAL, plain
 from numpy.typing import NDArray
 
@@ -36,71 +36,63 @@ VIEWER_LINK = "FILMROOM_VIEWER_URL"
 def show() -> None:
     archive = layout.archive()
     searcher = layout.searcher(layout.archive_folder())
-    asked = asking.read(st.query_params.to_dict())
+    request = asking.request_of_address()
     said = st.query_params.get("film", "")
     if not said.isdecimal() or len(said) > 17:
-        _no_film("No film is named", "The address of this page names a film that the search has found.", asked)
+        _no_film("No film is named", "The address of this page names a film that the search has found.", request)
         return
     film = next(iter(films.films(archive.catalog, [int(said)])), None)
     if film is None:
         _no_film(
-            f"There is no film {int(said)}", "It was forgotten on request, or it never was in this archive.", asked
+            f"There is no film {int(said)}", "It was forgotten on request, or it never was in this archive.", request
         )
         return
-    before, after = _neighbours(searcher, asked, film.id)
+    before, after = _neighbours(searcher, request, film.id)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
             layout.pages()["search"],
-            label="Results" if asked.query or asked.like else "Search",
+            label="Search" if request.empty else "Results",
             icon=":material/arrow_back:",
-            query_params=asked.parameters(),
+            query_params=request.parameters(),
         )
         st.subheader(f"Film {film.id}", width="stretch")
-        _step("Previous", before, "Left", asked)
-        _step("Next", after, "Right", asked)
+        _step("Previous", before, "Left", request)
+        _step("Next", after, "Right", request)
     large, words = st.columns([2, 1], gap="medium")
     with large:
-        _picture(archive, searcher, film, asked)
+        _picture(archive, searcher, film, request)
     with words:
-        _words(archive, film, asked)
-    _relatives(archive, searcher, film, asked)
+        _words(archive, film, request)
+    _relatives(archive, searcher, film, request)
 
 
-def _no_film(what: str, why: str, asked: Asked) -> None:
+def _no_film(what: str, why: str, request: SearchRequest) -> None:
     st.subheader(what)
     st.write(why)
-    known = bool(asked.query or asked.like)
     st.page_link(
         layout.pages()["search"],
-        label="Back to the results" if known else "To the search",
+        label="To the search" if request.empty else "Back to the results",
         icon=":material/search:",
-        query_params=asked.parameters(),
+        query_params=request.parameters(),
     )
 
 
-def _go(film_id: int, asked: Asked) -> None:
-    st.switch_page(layout.pages()["film"], query_params={"film": str(film_id), **asked.parameters()})
+def _go(film_id: int, request: SearchRequest) -> None:
+    st.switch_page(layout.pages()["film"], query_params={"film": str(film_id), **request.parameters()})
 
 
-def _step(label: str, film_id: int | None, key: str, asked: Asked) -> None:
+def _step(label: str, film_id: int | None, key: str, request: SearchRequest) -> None:
     """A button to the next film of the answer; Shift and an arrow key do the same."""
     if st.button(label, key=f"step-{label}", shortcut=f"Shift+{key}", disabled=film_id is None, type="tertiary"):
-        _go(int(film_id or 0), asked)
+        _go(int(film_id or 0), request)
 
 
-def _neighbours(searcher: Searcher, asked: Asked, film_id: int) -> tuple[int | None, int | None]:
+def _neighbours(searcher: Searcher, request: SearchRequest, film_id: int) -> tuple[int | None, int | None]:
     """The films before and after this one in the answer that led here."""
-    if not asked.query and not asked.like:
+    if request.empty and request.order is Order.MATCH:
         return None, None
     try:
-        found = searcher.search(
-            asked.query,
-            like=asked.like,
-            unlike=asked.unlike,
-            k=asked.shown,
-            per_study=asked.per_study,
-            hybrid=asked.hybrid and bool(parse(asked.query).concepts),
-        )
+        found = searcher.answer(request)
     except FilmroomError:
         return None, None
     ids = [hit.id for hit in found.hits]
@@ -120,23 +112,23 @@ def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDAr
 
 
 @st.fragment
-def _picture(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> None:
+def _picture(archive: Archive, searcher: Searcher, film: Film, request: SearchRequest) -> None:
     wanted = bool(st.session_state.get("viewer", {}).get("attention", False))
     missing = isinstance(film_view.pixels(film), str)
-    attention = _attention(searcher, film, asked, wanted=wanted, missing=missing)
+    attention = _attention(searcher, film, request, wanted=wanted, missing=missing)
     regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
     film_view.plain_viewer(archive, film, key="viewer", attention=attention, regions=regions)
 
 
-def _attention(searcher: Searcher, film: Film, asked: Asked, *, wanted: bool, missing: bool) -> Attention:
+def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted: bool, missing: bool) -> Attention:
     if missing:
         return Attention(why_not="The attention map needs the original film.")
-    if not _concepts(asked.query):
+    if not _concepts(request.query):
         return Attention(why_not="The attention map needs a query in words.")
     if not wanted:
         return Attention()
     try:
-        heat = _heat(searcher, searcher.held.space.fingerprint, film, asked.query)
+        heat = _heat(searcher, searcher.held.space.fingerprint, film, request.query)
     except ModelUnavailable as fault:
         return Attention(why_not=str(fault))
     return Attention(on=True, heat=heat)
@@ -144,13 +136,13 @@ def _attention(searcher: Searcher, film: Film, asked: Asked, *, wanted: bool, mi
 
 def _concepts(query: str) -> Query | None:
     try:
-        asked = parse(query)
+        parsed = parse(query)
     except BadInput:
         return None
-    return asked if asked.concepts else None
+    return parsed if parsed.concepts else None
 
 
-def _words(archive: Archive, film: Film, asked: Asked) -> None:
+def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     tags = film.tags
     facts = [
         ("View", tags.view),
@@ -170,7 +162,7 @@ def _words(archive: Archive, film: Film, asked: Asked) -> None:
     absent = ", ".join(one.name for one in film.labels if one.value == 0 and one.name.lower() not in NORMAL)
     if absent:
         labels.append(("Absent", absent))
-    known = _concepts(asked.query)
+    known = _concepts(request.query)
     words = [*(known.positive if known else ()), *(known.filter.phrases if known else ())]
     sheet(key="facts", facts=[(name, str(value)) for name, value in facts if value not in (None, "")])
     if labels:
@@ -230,7 +222,7 @@ def _link_out(film: Film) -> None:
 
 
 @st.fragment
-def _relatives(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -> None:
+def _relatives(archive: Archive, searcher: Searcher, film: Film, request: SearchRequest) -> None:
     done = []
     study = films.study_of(archive.catalog, film)
     patient = [one for one in films.patient_of(archive.catalog, film) if one.id not in {other.id for other in study}]
@@ -238,7 +230,7 @@ def _relatives(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -
         if others:
             st.markdown(f"##### {title}")
             done.append(
-                wall_of_films(archive.catalog, others[:24], key=f"wall-{key}", title=title, asked=asked, small=True)
+                wall_of_films(archive.catalog, others[:24], key=f"wall-{key}", title=title, request=request, small=True)
             )
     try:
         nearest = searcher.search("", like=(film.id,), k=NEAREST).hits
@@ -252,10 +244,10 @@ def _relatives(archive: Archive, searcher: Searcher, film: Film, asked: Asked) -
                 nearest,
                 key="wall-nearest",
                 title="Nearest films",
-                asked=dataclasses.replace(asked, like=(), unlike=()),
+                request=dataclasses.replace(request, like=(), unlike=()),
                 small=True,
             )
         )
     for one in done:
         if one and one[0] is Act.OPEN:
-            _go(one[1], asked)
+            _go(one[1], request)

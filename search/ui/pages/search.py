@@ -12,17 +12,22 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.writes import annotations as kept
-from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, parse, without_filter
-from filmroom.search.searcher import Hit, Results, Searcher
+from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, without_filter
+from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
+from filmroom.search.searcher import Results, Searcher
 from filmroom.search.ui import export_panel, filter_panel, layout
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
-from filmroom.search.ui.search_state import MOST_SHOWN, PAGE, Asked
 from filmroom.search.ui.text import NORMAL, counted, films, number, plain
 
-SORTS = {"match": "Best match", "newest": "Newest first", "oldest": "Oldest first", "age": "By age"}
+SORTS = {
+    Order.MATCH: "Best match",
+    Order.NEWEST: "Newest first",
+    Order.OLDEST: "Oldest first",
+    Order.AGE: "By age",
+}
 GENERAL_EXAMPLES = ("pleural effusion", "enlarged heart", "pneumothorax", "normal chest film")
 SIDED = re.compile(
     r"\b(left|right|both|bilateral(ly)?|unilateral|tiny|small|minimal|mild|moderate|large|massive|severe)\b", re.I
@@ -43,59 +48,63 @@ def show() -> None:
         max_chars=MAX_CHARACTERS,
     )
     try:
-        parse(st.session_state.q or "")
+        parsed = parse(st.session_state.q or "")
     except BadInput as fault:
         st.warning(plain(str(fault)))
         _help()
         return
     fill = _controls(archive)
-    asked = _asked()
-    chosen = None if asked.query else memory("", listed=True)
+    request = _request(searcher)
+    chosen = None if request.query else memory("", listed=True)
     if chosen:
-        _order(Asked(chosen))
-    if not asked.query and not asked.like and not st.session_state.get("upload"):
+        _order(SearchRequest(chosen))
+    if request.empty:
         _examples(archive)
-    _answer(archive, searcher, asked)
+    _answer(archive, searcher, request, parsed)
     fill()
-    if asked.query:
-        memory(asked.query, listed=False)  # shows nothing: no room above the films for it
+    if request.query:
+        memory(request.query, listed=False)  # shows nothing: no room above the films for it
 
 
 # The address and the widgets say the same. The address wins where it is new (a link, the browser's back button, an
 # order of this page); otherwise the widgets do. A widget's value can only be set before it is made, so what a click
 # on a film changes waits as an order for the next run.
 def _restore() -> None:
-    order: Asked | None = st.session_state.pop("order", None)
+    order: SearchRequest | None = st.session_state.pop("order", None)
     if order is not None:
         st.query_params.from_dict(order.parameters())
     address = st.query_params.to_dict()
     if address == st.session_state.get("address") and "q" in st.session_state:
         return
-    asked = asking.read(address)
-    st.session_state.q = asked.query
-    st.session_state.study = asked.per_study
-    st.session_state.hybrid = asked.hybrid
-    st.session_state.sort = asked.sort if asked.sort in SORTS else "match"
+    request = asking.request_of_address()
+    st.session_state.q = request.query
+    st.session_state.study = request.per_study
+    st.session_state.hybrid = request.hybrid
+    st.session_state.sort = request.order
     st.session_state.address = address
 
 
-def _order(asked: Asked) -> None:
-    st.session_state["order"] = asked
+def _order(request: SearchRequest) -> None:
+    st.session_state["order"] = request
     st.rerun()
 
 
-def _asked() -> Asked:
-    """What the widgets say, and the votes and length of the address as long as they are of the same question."""
-    before = asking.read(st.query_params.to_dict())
+def _request(searcher: Searcher) -> SearchRequest:
+    """Join what the widgets say with the votes, uploaded films and length of the address, as long as these belong to
+    the same question."""
+    _take_upload(searcher)
+    if lost := asking.lost_uploads():
+        st.warning(f"{films(len(lost))} uploaded before the server was started is not here any more: upload it again.")
+    before = asking.request_of_address()
     now = dataclasses.replace(
         before,
         query=st.session_state.q or "",
         per_study=st.session_state.study,
         hybrid=st.session_state.hybrid,
-        sort=st.session_state.sort,
+        order=st.session_state.sort,
     )
     if now.query != before.query:
-        now = dataclasses.replace(now, shown=PAGE)
+        now = dataclasses.replace(now, k=PAGE)
         words, old = without_filter(now.query), _words(before.query)
         if old and words != old:
             now = dataclasses.replace(now, like=(), unlike=())
@@ -154,13 +163,14 @@ def _saved(archive: Archive) -> None:
     for one in kept.saved_searches(archive.catalog):
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
-                _order(Asked(one.query))
+                _order(SearchRequest.from_json(one.request) if one.request else SearchRequest(one.query))
             if st.button("Remove", key=f"unsave-{one.name}", type="tertiary"):
                 kept.remove_search(archive.catalog, one.name)
                 st.rerun()
     name = st.text_input("Save this search as", key="save-as", max_chars=80)
-    if st.button("Save", disabled=not (name.strip() and st.session_state.q)):
-        kept.save_search(archive.catalog, name, st.session_state.q)
+    request = dataclasses.replace(asking.request_of_address(), k=PAGE)
+    if st.button("Save", disabled=not name.strip() or request.empty):
+        kept.save_search(archive.catalog, name, request.query, request.to_json())
         st.rerun()
 
 
@@ -190,118 +200,116 @@ def _ask(query: str) -> None:
 
 
 @st.fragment
-def _answer(archive: Archive, searcher: Searcher, asked: Asked) -> None:
+def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed: Query) -> None:
     """The wall and what is done on it."""
-    results = _search(searcher, asked)
+    results = _search(searcher, request, parsed)
     if results is None:
         return
-    _feedback(asked)
+    _feedback(request)
     if not results.hits:
-        _nothing(asked, results.advice)
+        _nothing(parsed, results.advice)
         return
     picks: set[int] = st.session_state.setdefault("picks", set())
-    hits = _sorted(results.hits, asked.sort)
+    hits = results.hits
     head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="head")
-    head.caption(_summary(results, asked), width="stretch")
-    if any(SIDED.search(concept.text) for concept in parse(asked.query).concepts):
+    head.caption(_summary(results, request), width="stretch")
+    if any(SIDED.search(concept.text) for concept in parsed.concepts):
         st.caption("Side and size are the model's guess: check the film.")
     done = wall_of_hits(
         archive.catalog,
         hits,
         key="wall",
         title="Films that match",
-        asked=asked,
+        request=request,
         tools=SEARCHING,
         picked=frozenset(picks),
     )
     with head:
-        export_panel.keep(archive, searcher, results, picks=frozenset(picks), asked=asked)
+        export_panel.keep(archive, searcher, results, picks=frozenset(picks), request=request)
     if len(hits) < min(results.total, MOST_SHOWN):
         with st.container(horizontal=True, horizontal_alignment="center"):
             if st.button("Show more", key="more"):
-                _order(dataclasses.replace(asked, shown=asked.shown + 2 * PAGE))
+                _order(dataclasses.replace(request, k=min(MOST_SHOWN, request.k + 2 * PAGE)))
     if done:
-        _do(*done, asked=asked, picks=picks)
+        _do(*done, request=request, picks=picks)
 
 
-def _search(searcher: Searcher, asked: Asked) -> Results | None:
+def _take_upload(searcher: Searcher) -> None:
+    """Put a film that was just uploaded into the address, by the id of its vector; the file itself is not kept."""
     upload = st.session_state.get("upload")
-    like: list[int | Path] = list(asked.like)
-    with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
-        if upload is not None:
-            held = Path(folder) / "film"
-            held.write_bytes(upload.getbuffer())
-            like.append(held)
-        try:
-            return searcher.search(
-                asked.query,
-                like=like,
-                unlike=asked.unlike,
-                k=asked.shown,
-                per_study=asked.per_study,
-                hybrid=asked.hybrid and bool(parse(asked.query).concepts),
-            )
-        except FilmroomError as fault:
-            st.warning(plain(str(fault)))
-            return None
-
-
-def _feedback(asked: Asked) -> None:
-    """What the ranking leans on besides the words, and the way back."""
-    if not asked.like and not asked.unlike:
+    if upload is None or upload.file_id == st.session_state.get("taken"):
         return
-    said = ((asked.like, "for"), (asked.unlike, "against"))
+    st.session_state.taken = upload.file_id
+    with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
+        path = Path(folder) / "film"
+        path.write_bytes(upload.getbuffer())
+        try:
+            film = searcher.upload(path)
+        except BadInput as fault:
+            st.warning(plain(f"{upload.name}: {fault.what}. {fault.fix or ''}"))
+            return
+    asking.remember_upload(film)
+    st.query_params["upload"] = film.id
+
+
+def _search(searcher: Searcher, request: SearchRequest, parsed: Query) -> Results | None:
+    try:
+        return searcher.answer(request, parsed)
+    except FilmroomError as fault:
+        st.warning(plain(str(fault)))
+        return None
+
+
+def _feedback(request: SearchRequest) -> None:
+    """What the ranking leans on besides the words, and the way back."""
+    if not request.like and not request.unlike and not request.uploads:
+        return
+    said = ((request.uploads, "uploaded"), (request.like, "for"), (request.unlike, "against"))
     votes = " and ".join(f"{films(len(ids))} {which}" for ids, which in said if ids)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feedback"):
-        base = "the words and " if asked.query else ""
+        base = "the words and " if request.query else ""
         st.caption(f"Ranked by {base}{votes}.", width="content")
-        for film_id in (*asked.like, *asked.unlike):
+        for film_id in (*request.like, *request.unlike):
             st.page_link(
                 layout.pages()["film"],
                 label=f"Film {film_id}",
-                query_params={"film": str(film_id), **asked.parameters()},
+                query_params={"film": str(film_id), **request.parameters()},
             )
-        if st.button("Clear votes", key="clear-votes", type="tertiary"):
-            _order(dataclasses.replace(asked, like=(), unlike=()))
+        if (request.like or request.unlike) and st.button("Clear votes", key="clear-votes", type="tertiary"):
+            _order(dataclasses.replace(request, like=(), unlike=()))
+        if request.uploads and st.button("Remove the uploaded film", key="clear-upload", type="tertiary"):
+            st.session_state.pop("upload", None)
+            _order(dataclasses.replace(request, uploads=()))
 
 
-def _summary(results: Results, asked: Asked) -> str:
+def _summary(results: Results, request: SearchRequest) -> str:
     shown = f"the best {number(len(results.hits))} of {films(results.total)}"
-    if asked.per_study:
+    if request.per_study:
         shown = f"the best film of each of {counted(len(results.hits), 'study', 'studies')}"
     if results.hits[0].score is None:
         shown = f"{number(len(results.hits))} of {films(results.total)}"
     return f"{shown[0].upper()}{shown[1:]} · {plain(results.model)} · {results.took_ms:.0f} ms"
 
 
-def _sorted(hits: tuple[Hit, ...], sort: str) -> list[Hit]:
-    if sort in ("newest", "oldest"):
-        sign = -1 if sort == "newest" else 1
-        return sorted(hits, key=lambda hit: (hit.film.tags.year is None, sign * (hit.film.tags.year or 0)))
-    if sort == "age":
-        return sorted(hits, key=lambda hit: (hit.film.tags.age is None, hit.film.tags.age or 0))
-    return list(hits)
-
-
-def _nothing(asked: Asked, advice: Sequence[str]) -> None:
+def _nothing(parsed: Query, advice: Sequence[str]) -> None:
     st.subheader("No film passes")
     for said in advice:
         st.write(plain(said))
-    if parse(asked.query).filter:
+    if parsed.filter:
         st.write("The words only rank; it is the filters that leave nothing. Take one away, or all of them:")
-        st.button("Search without filters", on_click=_ask, args=(without_filter(asked.query),))
+        st.button("Search without filters", on_click=_ask, args=(without_filter(parsed.text),))
     else:
         st.write("Nothing is indexed here yet. The Archive page indexes a folder.")
         st.page_link(layout.pages()["archive"], label="To the archive")
 
 
-def _do(act: Act, film_id: int, *, asked: Asked, picks: set[int]) -> None:
+def _do(act: Act, film_id: int, *, request: SearchRequest, picks: set[int]) -> None:
     if act is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(film_id), **asked.parameters()})
+        st.switch_page(layout.pages()["film"], query_params={"film": str(film_id), **request.parameters()})
     if act is Act.PICK:
         picks.symmetric_difference_update({film_id})
         st.rerun()
     if act is Act.LIKE:
-        _order(Asked(like=(film_id,), per_study=asked.per_study))
-    like, unlike = asking.voted(asked, film_id, 1 if act is Act.UP else -1)
-    _order(dataclasses.replace(asked, like=like, unlike=unlike))
+        _order(SearchRequest(like=(film_id,), per_study=request.per_study))
+    like, unlike = asking.voted(request, film_id, 1 if act is Act.UP else -1)
+    _order(dataclasses.replace(request, like=like, unlike=unlike))

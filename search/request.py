@@ -1,0 +1,152 @@
+"""State everything that makes an answer in one frozen object.
+
+The page, the film page's Previous and Next, Collect, Export, saved searches and the terminal all hand this object to
+`Searcher.answer`, so that what is exported is what was seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from filmroom.db.errors import BadInput
+from numpy.typing import NDArray
+
+PAGE = 24
+MOST_SHOWN = 480
+MOST_EXAMPLES = 50
+
+
+class Order(StrEnum):
+    """How the films that pass are sorted. Films without the fact come last; equal ones by film id."""
+
+    MATCH = "match"
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    AGE = "age"
+
+
+@dataclass(frozen=True)
+class UploadedFilm:
+    """A film from outside the archive, as its unit vector (D,) float32 in one space. The pixels are not kept."""
+
+    space: str
+    vector: bytes
+
+    @property
+    def id(self) -> str:
+        """Ten hexadecimal digits of the vector's hash, for addresses."""
+        return hashlib.sha256(self.space.encode() + self.vector).hexdigest()[:10]
+
+    def array(self) -> NDArray[np.float32]:
+        return np.frombuffer(self.vector, "<f4")
+
+    @classmethod
+    def of(cls, space: str, vector: NDArray[np.float32]) -> UploadedFilm:
+        return cls(space, np.ascontiguousarray(vector, "<f4").tobytes())
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A search: words and filters (`query`), films for and against it, and which part of the answer in what order.
+
+    `like` and `unlike` are film ids, `uploads` films from outside. `per_study` keeps the best film of each study;
+    `hybrid` fuses the ranking with that of the report words. The answer has `k` films after the first `offset`.
+    """
+
+    query: str = ""
+    like: tuple[int, ...] = ()
+    unlike: tuple[int, ...] = ()
+    uploads: tuple[UploadedFilm, ...] = ()
+    per_study: bool = False
+    hybrid: bool = False
+    order: Order = Order.MATCH
+    k: int = PAGE
+    offset: int = 0
+
+    @property
+    def votes(self) -> dict[int, int]:
+        return dict.fromkeys(self.like, 1) | dict.fromkeys(self.unlike, -1)
+
+    @property
+    def empty(self) -> bool:
+        """True where nothing is asked: the answer is the archive."""
+        return not (self.query or self.like or self.unlike or self.uploads)
+
+    def parameters(self) -> dict[str, str]:
+        """Give the parameters of the page's address; usual values are left out, uploaded films are named by id."""
+        values = {
+            "q": self.query,
+            "like": ",".join(map(str, self.like)),
+            "unlike": ",".join(map(str, self.unlike)),
+            "upload": ",".join(upload.id for upload in self.uploads),
+            "study": "true" if self.per_study else "",
+            "hybrid": "true" if self.hybrid else "",
+            "sort": "" if self.order is Order.MATCH else self.order.value,
+            "n": "" if self.k == PAGE else str(self.k),
+        }
+        return {name: value for name, value in values.items() if value}
+
+    def to_json(self) -> str:
+        """Write the request as JSON; `from_json` reads it back equal."""
+        plain = asdict(self) | {
+            "uploads": [
+                {"space": upload.space, "vector": base64.b64encode(upload.vector).decode()} for upload in self.uploads
+            ]
+        }
+        return json.dumps(plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> SearchRequest:
+        """Read what `to_json` wrote. Raises BadInput where it is something else."""
+        try:
+            plain: dict[str, Any] = json.loads(text)
+            uploads = tuple(
+                UploadedFilm(str(upload["space"]), base64.b64decode(upload["vector"], validate=True))
+                for upload in plain.pop("uploads", [])
+            )
+            like, unlike = (tuple(map(int, plain.pop(name, ()))) for name in ("like", "unlike"))
+            order = Order(plain.pop("order", Order.MATCH))
+            return cls(like=like, unlike=unlike, uploads=uploads, order=order, **plain)
+        except (AttributeError, KeyError, TypeError, ValueError) as fault:
+            raise BadInput(
+                f"this is no search request ({type(fault).__name__})", fix="Save the search again."
+            ) from None
+
+
+def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, UploadedFilm] | None = None) -> SearchRequest:
+    """Read the request of an address. What cannot be understood in it is as usual; an uploaded film that `uploads`
+    does not know by its id is left out (see `missing_uploads`)."""
+    shown = parameters.get("n", "")
+    sort = parameters.get("sort", "")
+    known = uploads or {}
+    return SearchRequest(
+        query=parameters.get("q", ""),
+        like=_ids(parameters.get("like", "")),
+        unlike=_ids(parameters.get("unlike", "")),
+        uploads=tuple(known[name] for name in _names(parameters) if name in known),
+        per_study=parameters.get("study") == "true",
+        hybrid=parameters.get("hybrid") == "true",
+        order=Order(sort) if sort in tuple(Order) else Order.MATCH,
+        k=min(MOST_SHOWN, max(PAGE, int(shown))) if shown.isdecimal() and len(shown) < 6 else PAGE,
+    )
+
+
+def missing_uploads(parameters: Mapping[str, str], uploads: Mapping[str, UploadedFilm]) -> list[str]:
+    """Name the uploaded films of an address that are not known here any more."""
+    return [name for name in _names(parameters) if name not in uploads]
+
+
+def _names(parameters: Mapping[str, str]) -> list[str]:
+    return [name for name in dict.fromkeys(parameters.get("upload", "").split(",")) if name][:MOST_EXAMPLES]
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    parts = [part for part in text.split(",") if part.isdecimal() and len(part) < 18]
+    return tuple(dict.fromkeys(int(part) for part in parts))[:MOST_EXAMPLES]

@@ -1,0 +1,104 @@
+"""What is seen, stepped through, saved and exported comes from one search request."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filmroom.db.errors import BadInput
+from filmroom.search.request import Order, SearchRequest, UploadedFilm
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui import layout
+from filmroom.search.ui.search_state import remember_upload
+
+from tests.ui.test_pages import page, said, shown
+
+
+@pytest.fixture
+def dated(archive_folder: Path, tmp_path: Path) -> Path:
+    """The archive with a year on every film but one; more films than a page shows, the newest not among the best."""
+    copy = Path(shutil.copytree(archive_folder, tmp_path / "dated"))
+    with sqlite3.connect(copy / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE film SET year = 1980 + (id * 7) % 31 WHERE id > 1")
+    return copy
+
+
+def years(searcher: Searcher, ids: list[int]) -> list[int]:
+    with sqlite3.connect(searcher.archive.folder / "catalog.sqlite") as catalog:
+        known = dict(catalog.execute("SELECT id, year FROM film"))
+    return [known[film_id] for film_id in ids]
+
+
+def test_newest_first_sorts_all_that_pass_and_not_the_page_shown(dated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = Searcher.open(dated)
+    everything = [hit.id for hit in searcher.search("effusion", k=100).hits]
+    newest = sorted((year for year in years(searcher, everything) if year), reverse=True)
+    test = page(dated, "search", monkeypatch, q="effusion", sort="newest")
+    assert years(searcher, shown(test)) == newest[:24]
+    last = searcher.answer(SearchRequest("effusion", order=Order.NEWEST, k=100)).hits
+    assert len(last) == len(everything)
+    assert last[-1].film.tags.year is None
+    assert all(hit.score is not None for hit in last)
+
+
+def test_next_follows_the_order_that_was_chosen(dated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = shown(page(dated, "search", monkeypatch, q="effusion", sort="oldest"))
+    assert order != shown(page(dated, "search", monkeypatch, q="effusion"))
+    test = page(dated, "film", monkeypatch, q="effusion", sort="oldest", film=str(order[5]))
+    assert not test.button(key="step-Previous").disabled
+    found = Searcher.open(dated).answer(SearchRequest("effusion", order=Order.OLDEST))
+    assert [hit.id for hit in found.hits] == order
+
+
+def test_an_uploaded_film_is_seen_restored_and_removed(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "search", monkeypatch)
+    searcher = layout.searcher(archive_folder)
+    vector = searcher.index.vectors(np.array([numbered[7]]))[0].mean(axis=0)
+    upload = UploadedFilm.of(searcher.held.space.fingerprint, vector / np.linalg.norm(vector))
+    remember_upload(upload)
+    test = page(archive_folder, "search", monkeypatch, upload=upload.id)
+    assert shown(test)[0] == numbered[7]
+    assert "1 film uploaded" in said(test)
+    test.button(key="clear-upload").click().run()
+    assert "upload" not in test.query_params
+    lost = page(archive_folder, "search", monkeypatch, upload="0123456789")
+    assert "upload it again" in said(lost)
+
+
+def test_all_that_pass_are_exported_in_the_order_of_the_page(archive_folder: Path, numbered: list[int]) -> None:
+    searcher = Searcher.open(archive_folder)
+    vector = searcher.index.vectors(np.array([numbered[7]]))[0].mean(axis=0)
+    upload = UploadedFilm.of(searcher.held.space.fingerprint, vector / np.linalg.norm(vector))
+    request = SearchRequest(uploads=(upload,), k=5)
+    seen = [hit.id for hit in searcher.answer(request).hits]
+    whole = [hit.id for hit in searcher.answer(dataclasses.replace(request, k=10_000)).hits]
+    assert whole[:5] == seen
+    assert whole != sorted(whole)
+    picked = searcher.hits_of(request, whole[3:5])
+    assert [hit.id for hit in picked] == whole[3:5]
+    assert all(hit.score is not None for hit in picked)
+
+
+def test_an_uploaded_film_of_another_model_is_refused(archive_folder: Path) -> None:
+    searcher = Searcher.open(archive_folder)
+    with pytest.raises(BadInput, match="another model"):
+        searcher.answer(SearchRequest(uploads=(UploadedFilm("other", bytes(4 * 32)),)))
+
+
+def test_a_saved_search_keeps_examples_and_order(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "search", monkeypatch, q="edema", like=str(numbered[3]), sort="age", study="true")
+    test.text_input(key="save-as").set_value("whole").run()
+    next(button for button in test.button if button.label == "Save").click().run()
+    test = page(archive_folder, "search", monkeypatch)
+    test.button(key="saved-whole").click().run()
+    assert (test.query_params["like"], test.query_params["sort"]) == (str(numbered[3]), "age")
+    assert test.query_params["study"] == "true"
+    test.button(key="unsave-whole").click().run()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db import catalog
+from filmroom.db import sqlite_file
 from filmroom.db.archive import LOG, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
@@ -88,7 +88,7 @@ def forget(
         snapshot.remove_all(archive.vectors)
         for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
             left.unlink(missing_ok=True)
-        if why := catalog.scrub(archive.catalog.path):
+        if why := sqlite_file.scrub(archive.catalog.path):
             raise _blocked(archive.catalog.path, why)
         for one in spaces.spaces(archive.catalog):
             VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filmroom.db import catalog as catalogs
+from filmroom.db import sqlite_file
 from filmroom.db.archive import Archive
 from filmroom.db.doctor import examine
 from filmroom.db.erasure import forget as forgetting
@@ -107,7 +107,7 @@ def test_a_reader_in_the_way_is_named_and_the_rest_is_done_later(
 ) -> None:
     archive = Archive.open(told.archive)
     anna = traces(archive, "Anna")
-    monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.2)
     ids = [one.id for one in of(archive, "Anna")]
     reader = sqlite3.connect(archive.catalog.path, isolation_level=None)
     reader.execute("BEGIN")

@@ -144,6 +144,11 @@ class Film:
     labels: tuple[Label, ...] = ()
     has_report: bool = False
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that it has, each once, those of probes left out."""
+        return tuple(dict.fromkeys(one.name for one in self.labels if one.value >= 0.5 and one.source != "probe"))
+
 
 class Outcome(StrEnum):
     """The one place where a file ends."""

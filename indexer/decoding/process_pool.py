@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
 from filmroom.db.errors import FilmroomError, Rejected
+from filmroom.indexer import main_script
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
 
@@ -219,8 +219,7 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # Every worker runs the script that began it all once more; that of `filmroom` imports this and no more.
-    context.set_forkserver_preload(_PRELOAD + (["filmroom.cli"] if "filmroom.cli" in sys.modules else []))
+    context.set_forkserver_preload(_PRELOAD)
     return context
 
 
@@ -229,7 +228,8 @@ def _start(context: BaseContext, work: Callable[[Item], Result], limits: Limits)
     process = context.Process(  # type: ignore[attr-defined]
         target=_serve, args=(theirs, work, limits), name="filmroom-decoder", daemon=True
     )
-    process.start()
+    with main_script.not_run_again(work):
+        process.start()
     theirs.close()
     return _Worker(process, ours, time.monotonic() + _START_SECONDS)
 

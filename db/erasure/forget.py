@@ -76,7 +76,9 @@ def forget(
     reads for so long that the log cannot be emptied (then all is deleted, and to be called again without films).
     """
     with archive.writing("forgetting films"):
-        # First, as they can be made again: whatever ends this process, no vector outlives its film.
+        with archive.catalog.read() as connection:
+            rows_of(connection, film_ids)  # a wrong id must cost nobody the index
+        # Before the rows, as they can be made again: whatever ends this process, no vector outlives its film.
         snapshot.remove_all(archive.vectors)
         with archive.catalog.write() as connection:
             rows = rows_of(connection, film_ids)

@@ -46,6 +46,20 @@ def test_no_byte_of_a_patient_is_left(told: Terminal) -> None:
     assert found["total"] == 4
 
 
+def test_a_film_that_is_not_there_costs_nothing(told: Terminal) -> None:
+    def index_files() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (told.archive / "vectors").iterdir()}
+
+    before = index_files()
+    assert before
+    (here, *_) = of(Archive.open(told.archive), "Anna")
+    for ids in ((999_999,), (here.id, 999_999)):
+        told("forget", *ids, "--yes")
+        assert told.code == 1
+        assert "there is no such film" in told.err
+        assert index_files() == before
+
+
 def test_one_film_goes_and_the_others_of_its_study_keep_their_report(told: Terminal, tiny: Path) -> None:
     archive = Archive.open(told.archive)
     first, second = of(archive, "Anna")

@@ -1,6 +1,6 @@
 """The web door: Streamlit navigation and nothing else. `filmroom serve` starts it."""
 
-if __name__ == "__main__":  # the processes that decode films import their parent's main module, and need none of this
+if __name__ == "__main__":  # a process that another one spawns may import its main module, and needs none of this
     import streamlit as st
     from filmroom.search.ui import layout
 

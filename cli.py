@@ -349,7 +349,8 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
 ) -> None:
     """Open the reading room: a page in the browser, on this machine unless told otherwise."""
-    from filmroom.search.ui.server.launch import command, is_loopback
+    from filmroom.search.ui.server.launch import command
+    from filmroom.search.ui.server.loopback import is_loopback
 
     if not is_loopback(host):
         typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)

@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db import catalog, doctor
+from filmroom.db import doctor, sqlite_file
 from filmroom.db.archive import Archive
 from filmroom.db.errors import ArchiveDamaged, BadInput
 
@@ -40,7 +40,7 @@ def backup(archive: Archive, target: Path) -> Copied:
     try:
         with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=target.absolute().parent) as folder:
             copy = Path(folder, _CATALOG)
-            catalog.backup(archive.catalog.path, copy)
+            sqlite_file.backup(archive.catalog.path, copy)
             films = _films(copy)
             with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
                 # Stored as they are: thumbnails and vectors do not get smaller.

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filmroom.db import sqlite_file
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, FilmroomError
+from filmroom.db.sqlite_file import SETTINGS, revision_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 HEAD = "0005"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
-
-BUSY_SECONDS = 15
-
-SETTINGS = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
-    "PRAGMA foreign_keys=ON",
-    "PRAGMA temp_store=MEMORY",
-    # What is deleted is overwritten, whatever SQLite was built with.
-    "PRAGMA secure_delete=ON",
-)
-"""What every connection to a catalog needs."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +104,7 @@ class Catalog:
 
 def _looking(path: Path) -> sqlite3.Connection:
     # No transaction is begun by the driver, and none that is begun here writes; the next to look may be another thread.
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=sqlite_file.BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         for setting in (*SETTINGS, "PRAGMA query_only=ON"):
@@ -141,59 +130,18 @@ def _ensure_schema(catalog: Catalog) -> None:
         from filmroom.db.engine import make_tables
 
         with catalog.write() as connection:
-            make_tables(connection)
+            make_tables(connection, HEAD)
         return
     from filmroom.db.migrate import bring_up
 
     with catalog._speaking():
-        bring_up(catalog)
+        bring_up(catalog.path, catalog.engine, HEAD)
 
 
 def revision(catalog: Catalog) -> str | None:
     """The Alembic revision of its tables; None where it has none yet."""
     with catalog.look() as connection:
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
-            return None
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if found is None else str(found[0])
-
-
-def backup(source: Path, target: Path) -> None:
-    """A consistent copy of the catalog, taken while others read and write it."""
-    aside = target.with_name(target.name + ".part")
-    aside.unlink(missing_ok=True)
-    os.close(os.open(aside, os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(aside)) as to:
-            from_.backup(to)
-        shutil.move(aside, target)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def scrub(path: Path) -> str | None:
-    """Writes a catalog anew without what was deleted, and empties its log. Gives what hindered it, if anything did."""
-    folder = str(path.parent).replace("'", "''")
-    try:
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-            # What is written anew passes through a file, which is not to lie on a disk that the archive is not on.
-            connection.execute(f"PRAGMA temp_store_directory='{folder}'")
-            try:
-                connection.execute("VACUUM")
-            finally:
-                connection.execute("PRAGMA temp_store_directory=''")
-        return None if empty_log(path, seconds=BUSY_SECONDS) else "another process is reading it"
-    except sqlite3.OperationalError as error:
-        return str(error)
-
-
-def empty_log(path: Path, *, seconds: float) -> bool:
-    """Puts what was committed in its place, so that what the log still shows of before is gone. False where somebody
-    who began to read before is not done after `seconds`."""
-    with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
-        (blocked, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not blocked
+        return revision_of(connection)
 
 
 def learn_sizes(catalog: Catalog) -> None:
@@ -233,7 +181,7 @@ def _in_words(error: BaseException, path: Path) -> FilmroomError | None:
         return _damaged(path) if broken and isinstance(error, sqlite3.DatabaseError) else None
     if "locked" in said or "busy" in said:
         return ArchiveBusy(
-            f"another process held the catalog for more than {BUSY_SECONDS} s",
+            f"another process held the catalog for more than {sqlite_file.BUSY_SECONDS} s",
             where=path,
             fix="Try again when it has finished; `filmroom status` says which run is under way.",
         )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from filmroom.db import schema
-from filmroom.db.catalog import BUSY_SECONDS, HEAD, SETTINGS
+from filmroom.db import schema, sqlite_file
+from filmroom.db.sqlite_file import SETTINGS
 from sqlalchemy import Connection, Engine, create_engine, event
 
 
 def connect(path: Path) -> Engine:
     """An engine with the settings that every connection to a catalog needs; makes no tables."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": sqlite_file.BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
@@ -32,10 +32,13 @@ def connect(path: Path) -> Engine:
     return engine
 
 
-def make_tables(connection: Connection) -> None:
-    """The tables of a new catalog. A second process may have made them while this one waited for the lock."""
+def make_tables(connection: Connection, revision: str) -> None:
+    """Make the tables of a new catalog, which are those of this Alembic revision.
+
+    A second process may have made them while this one waited for the lock.
+    """
     if connection.dialect.has_table(connection, "alembic_version"):
         return
     schema.metadata.create_all(connection)
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (revision,))

@@ -10,9 +10,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
-from filmroom.db import catalog as catalogs
-from filmroom.db.catalog import Catalog
+from filmroom.db import sqlite_file
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
+from filmroom.db.sqlite_file import backup, revision_of, scrub
+from sqlalchemy import Engine
 
 
 def config() -> Config:
@@ -21,56 +22,61 @@ def config() -> Config:
     return found
 
 
-def bring_up(catalog: Catalog) -> None:
-    """Overwrites what earlier versions kept of searches, copies the catalog and migrates it.
+def bring_up(path: Path, engine: Engine, head: str) -> None:
+    """Overwrites what earlier versions kept of searches, copies the catalog and migrates it to the revision `head`.
 
     Raises ArchiveDamaged for a catalog of a newer version, before anything is copied or changed; ArchiveBusy while
     another process writes, or reads for so long that the log cannot be emptied (then it is to be opened again).
     """
-    check_known(catalog, str(catalogs.revision(catalog)))
+    check_known(path, str(_revision(path)))
     try:
         # The writer's lock of the archive: an older version may be at work.
-        with FileLock(catalog.path.with_name("writer.lock"), timeout=catalogs.BUSY_SECONDS):
-            if catalogs.revision(catalog) == catalogs.HEAD:
+        with FileLock(path.with_name("writer.lock"), timeout=sqlite_file.BUSY_SECONDS):
+            if _revision(path) == head:
                 return  # by another process, which this one waited for
-            _forget_searches(catalog)
-            copy = catalog.path.with_suffix(f".before-{catalogs.HEAD}.sqlite")
-            catalogs.backup(catalog.path, copy)
-            for earlier in set(catalog.path.parent.glob(f"{catalog.path.stem}.before-*")) - {copy}:
+            _forget_searches(path)
+            copy = path.with_suffix(f".before-{head}.sqlite")
+            backup(path, copy)
+            for earlier in set(path.parent.glob(f"{path.stem}.before-*")) - {copy}:
                 earlier.unlink(missing_ok=True)  # holds the searches still, and nothing that the new one lacks
-            upgrade(catalog)
+            upgrade(engine)
     except Timeout as error:
-        raise _busy(catalog, "another process is writing to it") from error
+        raise _busy(path, "another process is writing to it") from error
     except (sqlite3.OperationalError, OSError) as error:
-        raise _busy(catalog, str(error)) from error
+        raise _busy(path, str(error)) from error
 
 
-def check_known(catalog: Catalog, revision: str) -> None:
+def check_known(path: Path, revision: str) -> None:
     """Raises ArchiveDamaged for a catalog from a newer Filmroom."""
     if revision not in {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}:
         raise ArchiveDamaged(
-            "was written by a newer version of Filmroom", where=catalog.path, fix="Install that version or a later one."
+            "was written by a newer version of Filmroom", where=path, fix="Install that version or a later one."
         )
 
 
-def upgrade(catalog: Catalog) -> None:
+def upgrade(engine: Engine) -> None:
     """Runs the missing migrations in one transaction."""
     settings = config()
-    migrating = catalog.engine.execution_options(filmroom_write=True, filmroom_migrate=True)
+    migrating = engine.execution_options(filmroom_write=True, filmroom_migrate=True)
     with migrating.begin() as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
     # Connections that were opened for this have their foreign keys off.
-    catalog.engine.dispose()
+    engine.dispose()
 
 
 def head() -> str | None:
     return ScriptDirectory.from_config(config()).get_current_head()
 
 
-def _forget_searches(catalog: Catalog) -> None:
+def _revision(path: Path) -> str | None:
+    with closing(sqlite3.connect(path, timeout=sqlite_file.BUSY_SECONDS)) as connection:
+        return revision_of(connection)
+
+
+def _forget_searches(path: Path) -> None:
     """Up to 0003 the latest fifty searches were kept, and older ones stood in pages that were freed."""
-    with closing(sqlite3.connect(catalog.path, timeout=catalogs.BUSY_SECONDS)) as connection, connection:
+    with closing(sqlite3.connect(path, timeout=sqlite_file.BUSY_SECONDS)) as connection, connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'recent_search'").fetchone():
             return
         if not connection.execute("SELECT 1 FROM recent_search").fetchone():
@@ -78,13 +84,13 @@ def _forget_searches(catalog: Catalog) -> None:
         connection.execute("DELETE FROM recent_search")
         # Stays until the table goes: whoever opens the catalog after a fault in what follows begins again.
         connection.execute("INSERT INTO recent_search VALUES ('', 0)")
-    if why := catalogs.scrub(catalog.path):
-        raise _busy(catalog, why)
+    if why := scrub(path):
+        raise _busy(path, why)
 
 
-def _busy(catalog: Catalog, why: str) -> ArchiveBusy:
+def _busy(path: Path, why: str) -> ArchiveBusy:
     return ArchiveBusy(
         f"the archive is of an earlier version, and cannot be brought up to date yet ({why})",
-        where=catalog.path,
+        where=path,
         fix="Stop runs, searches and reading rooms of it, see that there is room on the disk, and try again.",
     )

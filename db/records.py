@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 
 class State(StrEnum):
@@ -13,6 +14,15 @@ class State(StrEnum):
     PRESENT = "present"
     GONE = "gone"
     REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one run looks at: a root, and the part of it below `prefix` ('' is all of it)."""
+
+    root_id: int
+    root: Path
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,11 @@ class Film:
     tags: Tags
     labels: tuple[Label, ...] = ()
     has_report: bool = False
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that it has, each once, those of probes left out."""
+        return tuple(dict.fromkeys(one.name for one in self.labels if one.value >= 0.5 and one.source != "probe"))
 
 
 class Outcome(StrEnum):

@@ -11,7 +11,7 @@ from filmroom.db.erasure import forget
 from filmroom.db.writes.ingest import identity
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.workers import Processed
-from filmroom.indexer.sources.folder import Failure
+from filmroom.indexer.sources.source_file import Failure
 
 Decoded = Generator[Processed | Failure, None, None]
 

@@ -22,11 +22,11 @@ from filmroom.db.erasure import path_pseudonyms
 from filmroom.db.erasure.path_pseudonyms import Places
 from filmroom.db.errors import BadInput, FilmroomError, NotFound, Rejected
 from filmroom.db.reads import spaces
-from filmroom.db.records import Counts, Outcome, RunState
+from filmroom.db.records import Counts, Outcome, RunState, Scope
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import file_diff, ingest, runs
-from filmroom.db.writes.file_diff import Scope, Seen
+from filmroom.db.writes.file_diff import Seen
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.workers import Processed, process
@@ -34,7 +34,8 @@ from filmroom.indexer.forgotten import turned_away
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.model_folder import sha256 as hash_file
 from filmroom.indexer.models.preprocess import Preprocess
-from filmroom.indexer.sources.folder import Failure, Listed, list_folder
+from filmroom.indexer.sources.folder import list_folder
+from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
@@ -209,7 +210,7 @@ class _Run:
         fresh = not ingest.any_films(self._catalog)
         unknown: Iterable[Seen] = work if fresh else self._unknown(scope, work)
         decoded = process(
-            (Listed(str(scope.root), seen.path, seen.size, seen.mtime_ns) for seen in unknown),
+            (SourceFile(str(scope.root), seen.path, seen.size, seen.mtime_ns) for seen in unknown),
             prepare=self._towers.preprocess.shrink,
             limits=self._options.limits,
             workers=self._options.workers,

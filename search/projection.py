@@ -7,10 +7,10 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from enum import StrEnum
 from importlib.util import find_spec
-from multiprocessing import get_context
 
 import numpy as np
 from filmroom.db.errors import BadInput, MissingExtra
+from filmroom.indexer.child_processes import context
 from numpy.typing import NDArray
 
 MOST = 20_000
@@ -40,7 +40,7 @@ def project(vectors: NDArray[np.float32], method: Method = Method.PCA) -> NDArra
         if find_spec("umap") is None:
             raise MissingExtra("The UMAP map", extra="map")
         try:
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            with ProcessPoolExecutor(1, mp_context=context("spawn")) as alone:
                 flat = alone.submit(_umap, pooled).result()
         except BrokenProcessPool:
             raise BadInput("The UMAP map was ended by the system, mostly for memory", fix="Choose PCA.") from None

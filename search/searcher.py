@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from filmroom.db.archive import Archive
@@ -24,8 +25,15 @@ from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.space_selection import choose, with_text
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import pandas
+
 KEPT_FILTERS = 8
 """Filters whose films are kept at hand: of a million, 8 MB each."""
+
+_COLUMNS = (
+    "id", "rank", "score", "percentile", "path", "view", "sex", "age", "year", "study_uid", "patient_key", "labels",
+)  # fmt: skip
 
 FUSED = 200
 """Films of each ranking that a hybrid search fuses, at least."""
@@ -65,6 +73,29 @@ class Results:
     ranked_by: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Make a table with a row a hit, best first; the index is the film's id."""
+        import pandas
+
+        rows = [
+            {
+                "id": hit.id,
+                "rank": hit.rank,
+                "score": hit.score,
+                "percentile": hit.percentile,
+                "path": hit.film.path,
+                "view": hit.film.tags.view,
+                "sex": hit.film.tags.sex,
+                "age": hit.film.tags.age,
+                "year": hit.film.tags.year,
+                "study_uid": hit.film.tags.study_uid,
+                "patient_key": hit.film.tags.patient_key,
+                "labels": list(hit.film.label_names),
+            }
+            for hit in self.hits
+        ]
+        return pandas.DataFrame(rows, columns=_COLUMNS).set_index("id")
 
 
 class Searcher:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,14 @@ def test_every_kept_tag_is_documented() -> None:
     assert [name for name in Tags.__dataclass_fields__ if f"`{name}`" not in page] == []
 
 
-def test_what_the_readme_names_is_there() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_version_to_cite_is_that_of_the_package() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_what_a_page_at_the_top_names_is_there(page: str) -> None:
+    readme = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(((?!https?:)[^)#]+)\)|src=\"([^\"]+)\"", readme))
     paths = {path for pair in named for path in pair if path}
     assert paths

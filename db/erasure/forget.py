@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db import catalog
+from filmroom.db import sqlite_file
 from filmroom.db.archive import LOG, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
@@ -76,7 +76,9 @@ def forget(
     reads for so long that the log cannot be emptied (then all is deleted, and to be called again without films).
     """
     with archive.writing("forgetting films"):
-        # First, as they can be made again: whatever ends this process, no vector outlives its film.
+        with archive.catalog.read() as connection:
+            rows_of(connection, film_ids)  # a wrong id must cost nobody the index
+        # Before the rows, as they can be made again: whatever ends this process, no vector outlives its film.
         snapshot.remove_all(archive.vectors)
         with archive.catalog.write() as connection:
             rows = rows_of(connection, film_ids)
@@ -88,7 +90,7 @@ def forget(
         snapshot.remove_all(archive.vectors)
         for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
             left.unlink(missing_ok=True)
-        if why := catalog.scrub(archive.catalog.path):
+        if why := sqlite_file.scrub(archive.catalog.path):
             raise _blocked(archive.catalog.path, why)
         for one in spaces.spaces(archive.catalog):
             VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()

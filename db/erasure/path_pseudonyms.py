@@ -11,15 +11,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filmroom.db.batching import chunked
-from filmroom.db.catalog import Catalog, empty_log
+from filmroom.db.catalog import Catalog
+from filmroom.db.records import Scope
 from filmroom.db.schema import file, film
+from filmroom.db.sqlite_file import empty_log
 from sqlalchemy import delete, exists, select, update
-
-if TYPE_CHECKING:
-    from filmroom.db.writes.file_diff import Scope
 
 _LOG_SECONDS = 1.0
 _MARK = "(forgotten) "

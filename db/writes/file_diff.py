@@ -14,7 +14,7 @@ from pathlib import Path
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
-from filmroom.db.records import Outcome, State
+from filmroom.db.records import Outcome, Scope, State
 from filmroom.db.schema import PathText, embedding, file, film, root, stored_path
 from sqlalchemy import (
     Column,
@@ -46,15 +46,6 @@ class Seen:
     path: str
     size: int
     mtime_ns: int
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What one run looks at: a root, and the part of it below `prefix` ('' is all of it)."""
-
-    root_id: int
-    root: Path
-    prefix: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.records import Outcome, Space, State, Tags
+from filmroom.db.records import Outcome, Scope, Space, State, Tags
 from filmroom.db.schema import embedding, file, film, root, space, thumbnail
-from filmroom.db.writes.file_diff import Scope, Seen, drop_unused, is_there, repoint
+from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
 from filmroom.db.errors import FilmroomError, Rejected
+from filmroom.indexer import child_processes, main_script
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
 
@@ -123,7 +123,8 @@ def _tend(
     if hasattr(signal, "pthread_sigmask"):
         # What is started from here inherits this: the process that workers are forked from imports for a second, and
         # Ctrl-C would end it in a traceback. The tracker unblocks the signal again if it is started later.
-        resource_tracker.ensure_running()
+        with child_processes.safe_path():
+            resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     context = _context()
     crew: list[_Worker[Item]] = []
@@ -216,12 +217,7 @@ def _cannot_start() -> FilmroomError:
 
 def _context() -> BaseContext:
     """Never fork: the parent has threads (ONNX Runtime, faiss), and a fork copies their locks as they stand."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # Every worker runs the script that began it all once more; that of `filmroom` imports this and no more.
-    context.set_forkserver_preload(_PRELOAD + (["filmroom.cli"] if "filmroom.cli" in sys.modules else []))
-    return context
+    return child_processes.context("forkserver", preload=_PRELOAD)
 
 
 def _start(context: BaseContext, work: Callable[[Item], Result], limits: Limits) -> _Worker[Item]:
@@ -229,7 +225,8 @@ def _start(context: BaseContext, work: Callable[[Item], Result], limits: Limits)
     process = context.Process(  # type: ignore[attr-defined]
         target=_serve, args=(theirs, work, limits), name="filmroom-decoder", daemon=True
     )
-    process.start()
+    with main_script.not_run_again(work):
+        process.start()
     theirs.close()
     return _Worker(process, ours, time.monotonic() + _START_SECONDS)
 

@@ -18,7 +18,7 @@ from filmroom.indexer.decoding.decode import decode_bytes, read_file
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.process_pool import run
 from filmroom.indexer.decoding.rejections import Refusal
-from filmroom.indexer.sources.folder import Failure, Listed
+from filmroom.indexer.sources.source_file import Failure, SourceFile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -46,13 +46,13 @@ class PreparedFilm:
 class Processed:
     """A file that was decoded: `sha256` (hex) of its bytes, and its films, one a frame."""
 
-    listed: Listed
+    listed: SourceFile
     sha256: str
     films: tuple[PreparedFilm, ...]
 
 
 def process(
-    items: Iterable[Listed],
+    items: Iterable[SourceFile],
     *,
     prepare: Prepare,
     limits: Limits = _NO_LIMITS_GIVEN,
@@ -92,7 +92,7 @@ def process(
 def process_file(path: Path, *, prepare: Prepare, limits: Limits = _NO_LIMITS_GIVEN) -> Processed:
     """One file in a worker of its own, for a film that a person hands in as a query. Raises Rejected."""
     place = Path(os.path.abspath(path))
-    listed = Listed(str(place.parent), place.name, 0, 0)
+    listed = SourceFile(str(place.parent), place.name, 0, 0)
     (result,) = process([listed], prepare=prepare, limits=limits, workers=1)
     if isinstance(result, Failure):
         raise result.error
@@ -117,7 +117,7 @@ def thumbnail(pixels: NDArray[np.float32]) -> bytes:
 
 
 def _process_file(
-    listed: Listed,
+    listed: SourceFile,
     *,
     prepare: Prepare,
     limits: Limits,

@@ -10,11 +10,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from filmroom.db.errors import BadInput
+from filmroom.indexer.child_processes import context
 from filmroom.indexer.phantom.dicom import Identity, Syntax, Voi, write_dicom
 from filmroom.indexer.phantom.judge import grade, qrels, read_queries, write_qrels
 from filmroom.indexer.phantom.rendering.render import render
@@ -96,7 +96,7 @@ def write_demo(
     folder.mkdir(parents=True, exist_ok=True)
     size = 0
     workers = max(1, min(os.cpu_count() or 1, 8))
-    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context("spawn")) as pool:
         jobs = [pool.submit(write_film, film, folder) for film in plan]
         for done, job in enumerate(as_completed(jobs), 1):
             size += job.result()

@@ -5,43 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db.errors import NotFound, Rejected
+from filmroom.db.errors import NotFound
 from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A file by its place. `path` is relative to `root`, with "/" between its parts.
-
-    Bytes of a name that are not UTF-8 are kept as lone surrogates (`os.fsdecode`), so that the file can be
-    opened again; `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
-    """
-
-    root: str
-    path: str
-    size: int
-    mtime_ns: int
-
-    @property
-    def location(self) -> Path:
-        """Where to open it."""
-        return Path(self.root, self.path)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that ends here, and why."""
-
-    listed: Listed
-    error: Rejected
-
-
-def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[Listed | Failure]:
+def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFile | Failure]:
     """Every file below `root` in the order of the names, or `root` itself where it is a file.
 
     Extensions are not looked at: content decides later. Hidden names (a leading dot) and what file managers
@@ -60,7 +33,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[Listed |
         folder, name = os.path.split(os.path.abspath(root))
         facts = os.stat(top)
         if stat.S_ISREG(facts.st_mode):
-            yield Listed(folder, name, facts.st_size, facts.st_mtime_ns)
+            yield SourceFile(folder, name, facts.st_size, facts.st_mtime_ns)
         else:
             yield _fail(folder, name, Refusal.NOT_A_FILE)
         return
@@ -89,7 +62,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[Listed |
         waiting.extend(reversed(folders))
 
 
-def _follow(top: str, path: str) -> Listed | Failure | None:
+def _follow(top: str, path: str) -> SourceFile | Failure | None:
     """What the link at `path` means; None for a folder within `top`, which is listed at its own place."""
     target = os.path.realpath(os.path.join(top, path))
     if not os.path.exists(target):
@@ -101,15 +74,15 @@ def _follow(top: str, path: str) -> Listed | Failure | None:
     return _look(top, path, target)
 
 
-def _look(top: str, path: str, where: str) -> Listed | Failure:
+def _look(top: str, path: str, where: str) -> SourceFile | Failure:
     try:
         facts = os.stat(where)
     except OSError:
         return _fail(top, path, Refusal.UNREADABLE)
     if not stat.S_ISREG(facts.st_mode):
         return _fail(top, path, Refusal.NOT_A_FILE)
-    return Listed(top, path, facts.st_size, facts.st_mtime_ns)
+    return SourceFile(top, path, facts.st_size, facts.st_mtime_ns)
 
 
 def _fail(top: str, path: str, refusal: Refusal) -> Failure:
-    return Failure(Listed(top, path, 0, 0), refusal.error())
+    return Failure(SourceFile(top, path, 0, 0), refusal.error())

@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args(arguments)
-    from dataclasses import replace
-
     import open_clip
     from tokenizers import Tokenizer
 

@@ -10,6 +10,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -180,8 +181,6 @@ def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
     """The frozen part as a bfloat16 copy: three times as fast, and its outputs are kept in half precision anyway."""
     if lower is None:
         return None
-    from copy import deepcopy
-
     made: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
     return made.to(memory_format=torch.channels_last)
 

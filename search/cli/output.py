@@ -64,7 +64,7 @@ def results_json(found: Results) -> dict[str, Any]:
 
 def label_names(film: Film) -> list[str]:
     """The labels that a film has, each once."""
-    return list(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5 and one.source != "probe"))
+    return list(film.label_names)
 
 
 def print_results(found: Results, archive: Path) -> None:

@@ -20,7 +20,7 @@ from filmroom.db.records import Film
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.radiology.report_labeler import idea_of, spoken
-from filmroom.indexer.sources.folder import Failure, Listed
+from filmroom.indexer.sources.source_file import Failure, SourceFile
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
 from filmroom.search.exchange.tables import Row, read_table
 from filmroom.search.film_names import FilmNames
@@ -172,7 +172,7 @@ def _patches(searcher: Searcher, here: Sequence[Film]) -> Any:
     by_file: dict[tuple[str, str], list[Film]] = {}
     for film in here:
         by_file.setdefault((film.root, film.path), []).append(film)
-    items = [Listed(root, path, 0, 0) for root, path in by_file]
+    items = [SourceFile(root, path, 0, 0) for root, path in by_file]
     for done in process(items, prepare=towers.preprocess.shrink):
         wanted = by_file[done.listed.root, done.listed.path]
         squares = {} if isinstance(done, Failure) else {one.frame: one.prepared for one in done.films}

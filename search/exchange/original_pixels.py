@@ -11,7 +11,7 @@ from filmroom.db.records import Film
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import process, process_file
-from filmroom.indexer.sources.folder import Failure, Listed
+from filmroom.indexer.sources.source_file import Failure, SourceFile
 from numpy.typing import NDArray
 
 _WHITE = np.float32(65535)
@@ -44,7 +44,7 @@ def originals(films: Sequence[Film]) -> dict[int, NDArray[np.uint16] | str]:
     for film in films:
         by_file.setdefault((film.root, film.path), []).append(film)
     found: dict[int, NDArray[np.uint16] | str] = {}
-    for done in process([Listed(root, path, 0, 0) for root, path in by_file], prepare=sixteen_bits):
+    for done in process([SourceFile(root, path, 0, 0) for root, path in by_file], prepare=sixteen_bits):
         for film in by_file[done.listed.root, done.listed.path]:
             if isinstance(done, Failure):
                 found[film.id] = done.error.reason

@@ -6,7 +6,7 @@ import argparse
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from filmroom.db.archive import Archive, default_folder
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.spaces import spaces as stored_spaces
-from filmroom.search.ui.server.launch import is_loopback
+from filmroom.search.ui.server.loopback import is_loopback
+from filmroom.search.ui.server.sign_in import admitted
 from filmroom.search.ui.text import NOTICE, plain
 
 if TYPE_CHECKING:
@@ -112,20 +113,6 @@ def require_sign_in() -> None:
     if st.button("Sign in", type="primary"):
         st.login()
     st.stop()
-
-
-def admitted(claims: Mapping[str, object], settings: Mapping[str, object]) -> bool:
-    """True for the claims of somebody who signed in, in a token that was made for this application.
-
-    Authlib takes a token for somebody else where its `azp` names us; here the audience itself must (OpenID Connect
-    Core 3.1.3.7, 3).
-    """
-    if claims.get("is_logged_in") is not True:
-        return False
-    named = settings.get(str(claims.get("provider", "")))
-    client = (named if isinstance(named, Mapping) else settings).get("client_id")
-    audience = claims.get("aud")
-    return client is not None and client in (audience if isinstance(audience, list) else [audience])
 
 
 def may_name_folders() -> bool:

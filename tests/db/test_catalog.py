@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from filmroom.db import schema
 from filmroom.db.archive import Archive
-from filmroom.db.catalog import Catalog, backup
+from filmroom.db.catalog import Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, NotFound
+from filmroom.db.sqlite_file import backup
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filmroom.db import catalog, doctor
+from filmroom.db import catalog, doctor, sqlite_file
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
 from filmroom.db.reads import films
 from filmroom.db.vector_index import snapshot
@@ -71,7 +71,7 @@ def test_files_that_changed_places_are_not_believed(bench: Bench) -> None:
 
 
 def test_a_catalog_that_is_held_is_named_and_searches_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.2)
     mine = bench.archive.catalog.path
     opened = catalog.Catalog.open(mine)
     holder = sqlite3.connect(mine, isolation_level=None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filmroom.db import catalog as catalogs
+from filmroom.db import sqlite_file
 from filmroom.db.archive import Archive
 from filmroom.db.doctor import examine
 from filmroom.db.erasure import forget as forgetting
@@ -44,6 +44,20 @@ def test_no_byte_of_a_patient_is_left(told: Terminal) -> None:
     found = told.json("search", "effusion")
     assert isinstance(found, dict)
     assert found["total"] == 4
+
+
+def test_a_film_that_is_not_there_costs_nothing(told: Terminal) -> None:
+    def index_files() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (told.archive / "vectors").iterdir()}
+
+    before = index_files()
+    assert before
+    (here, *_) = of(Archive.open(told.archive), "Anna")
+    for ids in ((999_999,), (here.id, 999_999)):
+        told("forget", *ids, "--yes")
+        assert told.code == 1
+        assert "there is no such film" in told.err
+        assert index_files() == before
 
 
 def test_one_film_goes_and_the_others_of_its_study_keep_their_report(told: Terminal, tiny: Path) -> None:
@@ -107,7 +121,7 @@ def test_a_reader_in_the_way_is_named_and_the_rest_is_done_later(
 ) -> None:
     archive = Archive.open(told.archive)
     anna = traces(archive, "Anna")
-    monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.2)
     ids = [one.id for one in of(archive, "Anna")]
     reader = sqlite3.connect(archive.catalog.path, isolation_level=None)
     reader.execute("BEGIN")

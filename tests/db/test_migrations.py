@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from filmroom.db import catalog as catalogs
-from filmroom.db import migrate, schema
+from filmroom.db import migrate, schema, sqlite_file
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import Catalog
 from filmroom.db.engine import connect
@@ -53,7 +53,7 @@ def holding(folder: Path) -> set[str]:
 
 def test_migrations_make_the_same_tables_as_a_new_catalog(tmp_path: Path) -> None:
     old, new = Catalog(tmp_path / "old.sqlite"), Catalog.open(tmp_path / "new.sqlite")
-    migrate.upgrade(old)
+    migrate.upgrade(old.engine)
     assert shape(old.path) == shape(new.path)
     assert migrate.head() == catalogs.HEAD
 
@@ -76,7 +76,7 @@ def test_a_reader_in_the_way_is_told_of_and_nothing_is_half_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = older(tmp_path / "catalog.sqlite")
-    monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.2)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM root").fetchone()
@@ -90,7 +90,7 @@ def test_a_reader_in_the_way_is_told_of_and_nothing_is_half_done(
 
 def test_an_older_version_at_work_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = older(tmp_path / "catalog.sqlite")
-    monkeypatch.setattr(catalogs, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.2)
     at_work = Archive(tmp_path, Catalog(path))
     with at_work.writing("indexing /films"), pytest.raises(ArchiveBusy, match="an earlier version"):
         Catalog.open(path)
@@ -103,7 +103,7 @@ def test_a_disk_without_room_for_the_copy_leaves_it_as_it_was(tmp_path: Path, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(catalogs.shutil, "move", full)
+    monkeypatch.setattr(sqlite_file.shutil, "move", full)
     with pytest.raises(ArchiveBusy, match="No space left"):
         Catalog.open(path)
     assert list(tmp_path.glob("*before*")) == []
@@ -149,7 +149,7 @@ def test_an_older_catalog_is_copied_and_migrated(tmp_path: Path, monkeypatch: py
         connection.execute(insert(schema.root).values(path="/films"))
     old.close()
     monkeypatch.setattr(catalogs, "HEAD", "9999")
-    monkeypatch.setattr(migrate, "check_known", lambda catalog, revision: None)
+    monkeypatch.setattr(migrate, "check_known", lambda path, revision: None)
     with Catalog.open(old.path).read() as connection:
         assert connection.scalar(select(schema.root.c.path)) == "/films"
     with Catalog.open(tmp_path / "catalog.before-9999.sqlite").read() as connection:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.reads import spaces
-from filmroom.db.records import Space, Tags
+from filmroom.db.records import Scope, Space, Tags
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import file_diff, ingest
 from filmroom.db.writes.file_diff import Seen
@@ -22,7 +22,7 @@ class Bench:
     """An archive of films with known vectors; film n has id n + 1."""
 
     archive: Archive
-    scope: file_diff.Scope
+    scope: Scope
     space_id: int
     vectors: NDArray[np.float32]
 

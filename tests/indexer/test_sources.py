@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from filmroom.db.errors import NotFound
-from filmroom.indexer.sources.folder import Failure, Listed, list_folder
+from filmroom.indexer.sources.folder import list_folder
+from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 
 def listing(root: Path, **how: object) -> dict[str, str]:
@@ -29,10 +30,10 @@ def test_size_and_time_of_each_file_in_order(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * len(name))
     os.utime(tmp_path / "c", ns=(5, 1_234_567_890))
-    found = [seen for seen in list_folder(tmp_path) if isinstance(seen, Listed)]
+    found = [seen for seen in list_folder(tmp_path) if isinstance(seen, SourceFile)]
     assert [seen.path for seen in found] == ["a.png", "c", "b/1.dcm", "b/2.dcm"]
     assert {seen.root for seen in found} == {str(tmp_path.resolve())}
-    assert found[1] == Listed(str(tmp_path.resolve()), "c", 1, 1_234_567_890)
+    assert found[1] == SourceFile(str(tmp_path.resolve()), "c", 1, 1_234_567_890)
     assert found[2].location.read_bytes() == b"x" * 7
 
 
@@ -54,7 +55,7 @@ ODD_NAMES = [
 def test_odd_names_open_again(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"film")
     (seen,) = list_folder(tmp_path)
-    assert isinstance(seen, Listed)
+    assert isinstance(seen, SourceFile)
     assert seen.path == name
     assert seen.location.read_bytes() == b"film"
 
@@ -63,7 +64,7 @@ def test_bytes_that_are_not_utf8_open_again(tmp_path: Path) -> None:
     with open(os.path.join(os.fsencode(tmp_path), b"caf\xe9.dcm"), "wb") as file:
         file.write(b"film")
     (seen,) = list_folder(tmp_path)
-    assert isinstance(seen, Listed)
+    assert isinstance(seen, SourceFile)
     assert os.fsencode(seen.path) == b"caf\xe9.dcm"
     assert seen.location.read_bytes() == b"film"
 
@@ -120,7 +121,7 @@ def test_a_folder_that_may_not_be_read_is_reported(tmp_path: Path) -> None:
 def test_a_file_by_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "film.dcm").write_bytes(b"x")
     (seen,) = list_folder(tmp_path / "film.dcm")
-    assert isinstance(seen, Listed)
+    assert isinstance(seen, SourceFile)
     assert (seen.root, seen.path) == (str(tmp_path.resolve()), "film.dcm")
 
 

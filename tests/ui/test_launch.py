@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from filmroom.search.ui.server.launch import APP, command, is_loopback, settings
+from filmroom.search.ui.server.launch import APP, command, settings
+from filmroom.search.ui.server.loopback import is_loopback
 
 
 def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:

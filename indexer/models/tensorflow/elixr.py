@@ -11,7 +11,6 @@ The folder is that of google/cxr-foundation, with BERT's vocabulary beside it:
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.errors import ModelUnavailable
 from filmroom.db.records import Space
+from filmroom.indexer.child_processes import context
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import usable_cpus
 from filmroom.indexer.models.base import Vectors, no_patches, prepare, unit_rows
@@ -109,7 +109,7 @@ class ElixrTowers:
     def _pool(self) -> ProcessPoolExecutor:
         saved_model.check_installed()
         count = max(2, min(_MOST_WORKERS, usable_cpus() // 2))
-        spawn = multiprocessing.get_context("spawn")
+        spawn = context("spawn")
         threads = max(1, usable_cpus() // count)
         return ProcessPoolExecutor(count, mp_context=spawn, initializer=_start_worker, initargs=(self.folder, threads))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ipaddress
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.assets import ASSETS
+from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 
 APP = Path(__file__).resolve().parents[3] / "app.py"
 
 MAX_UPLOAD_MB = 256
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501) -> list[str]:
@@ -94,13 +93,3 @@ def _warm(archive: Path) -> None:
     # What is wrong with the archive or its model, the pages say.
     with contextlib.suppress(FilmroomError):
         layout.searcher(archive).search("chest film", k=1)
-
-
-def is_loopback(host: str) -> bool:
-    """True where only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

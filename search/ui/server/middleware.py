@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filmroom.search.ui.server import first_paint
+from filmroom.search.ui.server.sign_in import admitted
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -160,7 +161,6 @@ class Door:
 
 def signed_in(scope: Scope) -> bool:
     """True where nobody has to sign in, and for a request with the signed cookie of somebody who has."""
-    from filmroom.search.ui.layout import admitted
     from starlette.requests import HTTPConnection
     from streamlit.auth_util import get_cookie_with_chunks, get_secrets_auth_section
     from streamlit.web.server.server_util import get_cookie_secret

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from filmroom.search.ui import layout
 from filmroom.search.ui.server.middleware import Door
+from filmroom.search.ui.server.sign_in import admitted
 
 Message = dict[str, Any]
 HEADERS = ("content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy")
@@ -145,4 +146,4 @@ def test_where_sign_in_is_asked_for_films_and_uploads_wait_for_it(door: Door, mo
 )
 def test_only_a_token_made_for_this_application_admits(claims: dict[str, object], let_in: bool) -> None:
     settings = {"client_id": "us", "keycloak": {"client_id": "named"}}
-    assert layout.admitted(claims, settings) is let_in
+    assert admitted(claims, settings) is let_in

@@ -1,0 +1,222 @@
+"""Serve Python programs and notebooks: an archive whose methods are what the commands of the same names run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.archive import Archive, default_folder
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.reads import films
+from filmroom.db.records import Counts, Film
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
+from filmroom.indexer.pipeline import Options, Summary
+from filmroom.indexer.pipeline import index as run_index
+from filmroom.search.classification import saved_probes
+from filmroom.search.classification.saved_probes import Probed
+from filmroom.search.classification.zero_shot_archive import Screening, screen
+from filmroom.search.evaluation.evaluator import Measured, evaluate_files
+from filmroom.search.evaluation.metrics import MEASURES, read_gain
+from filmroom.search.exchange.original_pixels import original
+from filmroom.search.searcher import Results, Searcher
+from numpy.typing import NDArray
+
+PathLike = str | Path
+
+
+@dataclass(frozen=True)
+class IndexedFilm:
+    """A film of an archive: `record` is what the catalog holds of it, `reports` are newest first."""
+
+    record: Film
+    reports: tuple[str, ...]
+
+    @property
+    def id(self) -> int:
+        return self.record.id
+
+    @property
+    def path(self) -> Path:
+        """Where its file was when it was indexed."""
+        return films.full_path(self.record)
+
+    def pixels(self) -> NDArray[np.uint16]:
+        """Decode the file: (H, W) uint16 presentation pixels, 0 black to 65535 white.
+
+        Raises NotFound where the file is gone or is another one by now, Rejected where it can no longer be decoded.
+        """
+        return original(self.record)
+
+
+class OpenArchive:
+    """An archive through one model: the one named, else the one that `filmroom models use` named, else the fullest.
+
+    Nothing is read before the first call. The model is loaded once; what other processes index meanwhile is found.
+    Every method raises children of FilmroomError, which say what is wrong, where, and what to do.
+    """
+
+    def __init__(
+        self, folder: PathLike | None = None, *, model: str | None = None, weights: PathLike | None = None
+    ) -> None:
+        self.folder = default_folder() if folder is None else Path(folder)
+        self.model = model
+        self.weights = None if weights is None else Path(weights)
+
+    def __repr__(self) -> str:
+        return f"filmroom.open({str(self.folder)!r})"
+
+    def index(
+        self,
+        paths: PathLike | Sequence[PathLike],
+        *,
+        limits: Limits | None = None,
+        workers: int | None = None,
+        retry: bool = False,
+        any_modality: bool = False,
+        hash_uids: bool = False,
+        bring_back: bool = False,
+        on_progress: Callable[[Counts], None] = lambda counts: None,
+    ) -> Summary:
+        """Index folders or files: new films are embedded, known ones left alone. Makes the archive if need be.
+
+        A file that cannot be indexed is counted in the summary and stops nothing. An interrupt commits what is done
+        and is raised again.
+        """
+        towers = load_towers(self.model or DEFAULT_MODEL, weights=self.weights)
+        if self.model and Path(self.model).is_dir():
+            add_model(self.model)  # later searches name no folder: the archive must find its model again
+        options = Options(
+            limits or Limits(),
+            workers,
+            retry=retry,
+            any_modality=any_modality,
+            hash_uids=hash_uids,
+            bring_back=bring_back,
+        )
+        archive = Archive.create(self.folder)
+        self.__dict__.pop("searcher", None)  # the model that holds most films may be another one now
+        summary = run_index(archive, _paths(paths), towers, options=options, on_progress=on_progress)
+        if summary.stopped:
+            raise KeyboardInterrupt
+        return summary
+
+    @cached_property
+    def _archive(self) -> Archive:
+        return Archive.open(self.folder)
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        """What answers. Raises NotFound where there is no archive or nothing is indexed with the model."""
+        return Searcher.open(self.folder, self.model, weights=self.weights)
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        like: Sequence[int | PathLike] = (),
+        unlike: Sequence[int] = (),
+        k: int = 10,
+        offset: int = 0,
+        per_study: bool = False,
+        hybrid: bool = False,
+    ) -> Results:
+        """Find films: words, fields such as view:AP, -term, "report words"; `like` and `unlike` are example films.
+
+        Results say how the query was understood; `to_pandas()` makes a table of them.
+        """
+        if not query.strip() and not like and not unlike:
+            raise BadInput("there is nothing to search for", fix='Try: search("pleural effusion view:AP")')
+        examples = [Path(example) if isinstance(example, str) else example for example in like]
+        return self.searcher.search(
+            query, like=examples, unlike=unlike, k=k, offset=offset, per_study=per_study, hybrid=hybrid
+        )
+
+    def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read the stored vectors (N, T, D) of films, in the order of `ids`; T is 1 for most models, 32 for ELIXR.
+
+        Raises NotFound where a film has no vector of the model.
+        """
+        wanted = np.asarray(ids, np.int64)
+        index = self.searcher.index
+        index.refresh()
+        lacking = wanted[~index.holds(wanted)] if wanted.size else wanted
+        if lacking.size:
+            raise NotFound(
+                f"this film has no vector of {self.searcher.model}",
+                where=int(lacking[0]),
+                fix="Index its folder with this model.",
+            )
+        return index.vectors(wanted)
+
+    def film(self, film_id: int) -> IndexedFilm:
+        """Look up one film by the id that a search gives. Raises NotFound."""
+        catalog = self._archive.catalog
+        record = films.get(catalog, film_id)
+        return IndexedFilm(record, tuple(films.reports(catalog, record)))
+
+    def evaluate(
+        self,
+        queries: PathLike,
+        qrels: PathLike,
+        *,
+        measures: Sequence[str] = MEASURES,
+        gain: str = "linear",
+        judged_only: bool = False,
+        per_study: bool = False,
+        public_set: str | None = None,
+        run: PathLike | None = None,
+        report: PathLike | None = None,
+    ) -> Measured:
+        """Measure the ranking over TREC queries and judgements: nDCG and its relatives."""
+        return evaluate_files(
+            self.searcher,
+            Path(queries),
+            Path(qrels),
+            measures=measures,
+            gain=read_gain(gain),
+            judged_only=judged_only,
+            per_study=per_study,
+            public_set=public_set,
+            run=None if run is None else Path(run),
+            report=None if report is None else Path(report),
+        )
+
+    def zeroshot(self, findings: str | Sequence[str], *, where: str = "", threshold: float = 0.0) -> Screening:
+        """Score the archive for findings, or for a set of them such as chexpert13, from prompts alone.
+
+        `where` is a filter such as "view:PA age:60..". AUC is given where labels say what is there.
+        """
+        named = [findings] if isinstance(findings, str) else list(findings)
+        return screen(self.searcher, named, where=where, threshold=threshold)
+
+    def probe(
+        self, labels: str | Sequence[str] = (), *, table: PathLike | None = None, save: str | None = None
+    ) -> Probed:
+        """Learn findings from labelled films, on the stored vectors, split by patient. No image is read.
+
+        The labels are the archive's, or those of a CSV `table`; with a table and no `labels` every column is learned.
+        With `save` the probe is kept under that name and applied, and `probe:NAME>0.8` then filters.
+        """
+        names = [labels] if isinstance(labels, str) else list(labels)
+        if table is None and not names:
+            raise BadInput("there is nothing to learn", fix="Name labels of the archive, or give table=FILE.")
+        if save is not None:
+            saved_probes.check_name(save)
+        searcher = self.searcher
+        known = (
+            saved_probes.labels_of_archive(searcher.archive)
+            if table is None
+            else saved_probes.labels_of_table(searcher.archive, Path(table))
+        )
+        learned = saved_probes.learn(searcher, known, names)
+        if save is not None:
+            saved_probes.keep(searcher, save, learned)
+        return learned
+
+
+def _paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]

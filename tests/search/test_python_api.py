@@ -1,0 +1,142 @@
+"""The package as Python sees it: light to import, the terminal's functions under their names, in plain scripts too."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import filmroom
+import numpy as np
+import pytest
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.indexer.phantom.demo_archive import write_demo
+from filmroom.search.python_api import OpenArchive
+
+from tests.terminal import Terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def archive(films: Callable[..., Path], tiny: Path, tmp_path: Path) -> OpenArchive:
+    made = filmroom.open(str(tmp_path / "archive"), model=str(tiny))
+    assert made.index(films(6), workers=1).counts.indexed == 6
+    return made
+
+
+def test_the_package_is_light_to_import() -> None:
+    """The terminal imports it before it knows the command."""
+    seen = "import sys, filmroom; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout.split()
+    ours = {name for name in out if name.split(".")[0] == "filmroom"}
+    assert ours == {"filmroom", "filmroom.db", "filmroom.db.errors"}
+    assert {"numpy", "sqlalchemy", "typer", "pathlib"} & set(out) <= {"pathlib"}
+
+
+def test_search_is_that_of_the_terminal(archive: OpenArchive, terminal: Terminal, tiny: Path) -> None:
+    results = archive.search("left effusion", k=4)
+    said = terminal.json("search", "left effusion", "-k", 4, "--model", tiny)
+    assert isinstance(said, dict)
+    assert [hit.id for hit in results.hits] == [hit["id"] for hit in said["hits"]]
+    assert results.total == 6
+    with pytest.raises(BadInput, match="nothing to search for"):
+        archive.search("  ")
+
+
+def test_results_make_a_table(archive: OpenArchive) -> None:
+    results = archive.search("effusion", k=3)
+    table = results.to_pandas()
+    assert table.index.tolist() == [hit.id for hit in results.hits]
+    assert table["score"].tolist() == [hit.score for hit in results.hits]
+    empty = archive.search("effusion view:LATERAL").to_pandas()
+    assert empty.empty
+    assert list(empty.columns) == list(table.columns)
+
+
+def test_an_example_film_may_be_a_path_in_words(archive: OpenArchive, tmp_path: Path) -> None:
+    film = tmp_path / "films" / "film-002.png"
+    (first, *_) = archive.search(like=[str(film)], k=1).hits
+    assert first.film.path == film.name
+    assert archive.search(like=[film], k=1).hits == (first,)
+
+
+def test_vectors_come_in_the_order_of_the_ids(archive: OpenArchive) -> None:
+    ids = [hit.id for hit in archive.search("effusion").hits]
+    there, back = archive.vectors(ids), archive.vectors(np.array(ids[::-1]))
+    assert there.shape[:2] == (6, 1)
+    assert np.array_equal(there, back[::-1])
+    assert archive.vectors([]).shape[0] == 0
+    with pytest.raises(NotFound, match="no vector"):
+        archive.vectors([*ids, 4711])
+
+
+def test_a_film_has_its_pixels(archive: OpenArchive) -> None:
+    (hit,) = archive.search("effusion", k=1).hits
+    film = archive.film(hit.id)
+    assert film.record == hit.film
+    assert film.path.is_file()
+    pixels = film.pixels()
+    assert (pixels.dtype, pixels.shape) == (np.uint16, (96, 96))
+    with pytest.raises(NotFound):
+        archive.film(4711)
+
+
+def test_what_is_indexed_later_is_found(archive: OpenArchive, films: Callable[..., Path]) -> None:
+    assert archive.search("effusion").total == 6
+    assert archive.index([films(8)], workers=1).counts.indexed == 2
+    assert archive.search("effusion").total == 8
+
+
+def test_an_interrupt_is_raised_again(films: Callable[..., Path], tiny: Path, tmp_path: Path) -> None:
+    def stop(counts: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        filmroom.open(tmp_path / "archive", model=str(tiny)).index(films(2), workers=1, on_progress=stop)
+
+
+def test_where_there_is_no_archive_an_error_says_so(tmp_path: Path) -> None:
+    nowhere = filmroom.open(tmp_path / "nowhere")
+    for ask in (lambda: nowhere.search("effusion"), lambda: nowhere.film(1), lambda: nowhere.vectors([1])):
+        with pytest.raises(filmroom.FilmroomError, match="no archive"):
+            ask()
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(BadInput, match="nothing to learn"):
+        nowhere.probe()
+
+
+def test_a_plain_script_indexes(films: Callable[..., Path], tiny: Path, tmp_path: Path) -> None:
+    """Workers must not run the script again: it has no `if __name__ == "__main__"`."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import filmroom\n"
+        "print('begins')\n"
+        f"archive = filmroom.open({str(tmp_path / 'archive')!r}, model={str(tiny)!r})\n"
+        f"print(archive.index({str(films(3))!r}, workers=2).counts.indexed)\n"
+        "print(archive.film(1).pixels().shape)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["begins", "3", "(96, 96)"]
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
+    demo = tmp_path / "demo"
+    write_demo(demo, films=120)
+    terminal("index", demo / "films")
+    terminal("label", demo / "labels.csv")
+    assert terminal.code == 0, terminal.err
+    for name in ("films", "queries.tsv", "qrels.txt"):
+        (tmp_path / name).symlink_to(demo / name)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "python.md").read_text("utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 6
+    names: dict[str, object] = {}
+    for example in examples:
+        exec(compile(example, "docs/python.md", "exec"), names)
+    assert len(names["table"]) > 5  # type: ignore[arg-type]

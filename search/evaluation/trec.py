@@ -131,23 +131,16 @@ def write_queries(path: Path, questions: Iterable[Question]) -> None:
 def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
     """Place judgements on films by the names of `filmroom.search.film_names`. Where one film is judged under two names
     the higher grade counts."""
-    called = FilmNames(films)
+    placed = FilmNames(films).place(document for documents in qrels.values() for document in documents)
     grades: dict[str, dict[int, int]] = {qid: {} for qid in qrels}
-    spoken: dict[int, str] = {}
-    missing: dict[str, None] = {}
-    ambiguous: dict[str, None] = {}
+    names: dict[int, str] = {}
     for qid, documents in qrels.items():
         for document, grade in documents.items():
-            found = called.find(document)
-            if not found:
-                missing[document] = None
-            elif len(found) > 1:
-                ambiguous[document] = None
-            else:
-                (film_id,) = found
-                spoken.setdefault(film_id, document)
-                grades[qid][film_id] = max(grade, grades[qid].get(film_id, 0))
-    return Resolution(grades, spoken, tuple(missing), tuple(ambiguous))
+            film = placed.films.get(document)
+            if film is not None:
+                names.setdefault(film, document)
+                grades[qid][film] = max(grade, grades[qid].get(film, 0))
+    return Resolution(grades, names, placed.missing, placed.ambiguous)
 
 
 def document_name(film: Film) -> str:

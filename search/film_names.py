@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from filmroom.db.records import Film
 
@@ -35,7 +35,7 @@ class FilmNames:
     """Finds films by instance UID, relative path, file name or stem, in this order of trust.
 
     A path must agree with the film's for as many parts as both have. A picture's suffix that the archive does not
-    know is ignored; `#` names a frame: `UID#2`.
+    know is ignored; `#` names a frame: `UID#2`. Names that are canonically equal in Unicode are the same.
     """
 
     def __init__(self, films: Iterable[Film]) -> None:
@@ -49,7 +49,7 @@ class FilmNames:
                     self._uids.setdefault(name, set()).add(film.id)
             *folders, file = _parts(film.path)
             place = _Place(film.id, tuple(folders), tuple(_parts(film.root)))
-            for kind, name in ((self._files, file), (self._stems, PurePosixPath(file).stem)):
+            for kind, name in ((self._files, file), (self._stems, without_suffix(file))):
                 kind.setdefault(name, []).append(place)
                 kind.setdefault(name + frame, []).append(place)
 
@@ -110,7 +110,7 @@ class FilmNames:
 
 
 def without_suffix(name: str) -> str:
-    """A path or file name without a picture's suffix."""
+    """A path or file name without a picture's suffix; the last part of a UID is none."""
     return _PICTURES.sub("", name)
 
 
@@ -135,7 +135,7 @@ def _shape(part: str) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part not in {"", ".", ".."}]
+    return [part for part in unicodedata.normalize("NFC", path).split("/") if part not in {"", ".", ".."}]
 
 
 def _decoded(name: str) -> str:

@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Film
 from filmroom.search.exchange.tables import read_lines, read_table, write_aside
-from filmroom.search.film_names import FilmNames
+from filmroom.search.film_names import FilmNames, without_suffix
 
 MAX_GRADE = 10
 Qrels = dict[str, dict[str, int]]
@@ -145,7 +145,7 @@ def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
 
 def document_name(film: Film) -> str:
     """What a run calls a film that no judgement named: its relative path without suffix, and its frame."""
-    return str(PurePosixPath(film.path).with_suffix("")) + (f"#{film.frame}" if film.frame else "")
+    return without_suffix(film.path) + (f"#{film.frame}" if film.frame else "")
 
 
 def document_names(films: Iterable[Film]) -> dict[int, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from filmroom.db.records import Film, State, Tags
-from filmroom.search.evaluation.trec import resolve
+from filmroom.search.evaluation.trec import document_name, resolve
 from filmroom.search.film_names import FilmNames
 
 
@@ -54,3 +56,25 @@ def test_a_uid_and_a_file_name_may_mean_one_film() -> None:
     placed = FilmNames([film(1, "a/one.png", uid="1.2.3")]).place(["1.2.3", "one.png", "b/one.png"])
     assert placed.films == {"1.2.3": 1, "one.png": 1}
     assert placed.missing == ("b/one.png",)
+
+
+def test_the_last_part_of_a_uid_is_no_suffix() -> None:
+    films = [film(1, "1.2.40/1.2.40.7.11"), film(2, "1.2.40/1.2.40.7.22")]
+    names = FilmNames(films)
+    assert names.find("1.2.40.7") == frozenset()
+    assert names.find("1.2.40.7.11") == names.find("1.2.40.7.11.dcm") == names.find("1.2.40/1.2.40.7.11") == {1}
+    assert [document_name(one) for one in films] == ["1.2.40/1.2.40.7.11", "1.2.40/1.2.40.7.22"]
+    assert document_name(film(3, "ward.a/chest.v2.PNG")) == "ward.a/chest.v2"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+def test_names_equal_in_unicode_are_one(form: str, asked: str) -> None:
+    path = unicodedata.normalize(form, "Größe/Ångström.png")
+    name = unicodedata.normalize(asked, "Größe/Ångström.png")
+    assert FilmNames([film(1, path)]).place([name]).films == {name: 1}
+
+
+def test_one_name_in_two_forms_is_no_rival_of_itself() -> None:
+    both = [unicodedata.normalize(form, "sub/Ångström.png") for form in ("NFC", "NFD")]
+    assert FilmNames([film(1, "a/sub/Ångström.png")]).place(both).films == dict.fromkeys(both, 1)

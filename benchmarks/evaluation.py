@@ -93,7 +93,8 @@ def _head(searcher: Searcher, rows: Sequence[dict[str, str]]) -> list[str]:
         "every abnormal one is also labelled pneumonia; its labels were mined from reports. The other two sources are "
         "labelled with the disease alone, look different, and were never trained on. Few films show most findings: "
         "read the intervals first. All intervals are 95 %. These films were also looked at while the model was made, "
-        "so that the figures may be kind to it.",
+        "and their two classes differ in grey scale: the figures flatter. The model card has those of films of "
+        "another origin.",
         "",
     ]
 

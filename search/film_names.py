@@ -2,47 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import PurePosixPath
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from filmroom.db.records import Film
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff"}
+_PICTURES = re.compile(r"(?<=.)\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|webp)$", re.IGNORECASE)
+_UID, _WHOLE, _FILE, _STEM = range(4)  # how far a name is from the film's: what it named, most exact first
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The film of each name that is certain, and the names that match no film or several; each once and in order."""
+
+    films: dict[str, int]
+    missing: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a film lies: its folders below the indexed one, and the folders of that, nearest last."""
+
+    film: int
+    folders: tuple[str, ...]
+    root: tuple[str, ...]
 
 
 class FilmNames:
     """Finds films by instance UID, relative path, file name or stem, in this order of trust.
 
-    Folders and a picture's suffix that the archive does not know are ignored; `#` names a frame: `UID#2`.
+    A path must agree with the film's for as many parts as both have. A picture's suffix that the archive does not
+    know is ignored; `#` names a frame: `UID#2`. Names that are canonically equal in Unicode are the same.
     """
 
     def __init__(self, films: Iterable[Film]) -> None:
-        self._kinds: tuple[dict[str, set[int]], ...] = ({}, {}, {}, {})
+        self._uids: dict[str, set[int]] = {}
+        self._files: dict[str, list[_Place]] = {}
+        self._stems: dict[str, list[_Place]] = {}
         for film in films:
-            for kind, values in zip(self._kinds, _names(film), strict=True):
-                for value in values:
-                    kind.setdefault(value, set()).add(film.id)
+            frame = f"#{film.frame}"
+            if film.tags.instance_uid:
+                for name in (film.tags.instance_uid, film.tags.instance_uid + frame):
+                    self._uids.setdefault(name, set()).add(film.id)
+            *folders, file = _parts(film.path)
+            place = _Place(film.id, tuple(folders), tuple(_parts(film.root)))
+            for kind, name in ((self._files, file), (self._stems, without_suffix(file))):
+                kind.setdefault(name, []).append(place)
+                kind.setdefault(name + frame, []).append(place)
 
     def find(self, called: str) -> frozenset[int]:
         """The ids of the films of this name: none, one, or several where it is ambiguous."""
-        spellings = _spellings(called)
-        return frozenset(next((kind[name] for name in spellings for kind in self._kinds if name in kind), ()))
+        return self._find(called)[0]
+
+    def place(self, names: Iterable[str], *, doubtful: Collection[str] = ()) -> Placed:
+        """Give each name of one table its film, where that is certain on both sides.
+
+        A film that names of several files claim goes to those that name it most exactly, and to none of them where
+        they are equally exact. `doubtful` names mean several things in the table itself.
+        """
+        found = {name: self._find(name) for name in dict.fromkeys(names)}
+        claims: dict[int, dict[str, int]] = {}
+        for name, (ids, distance) in found.items():
+            if len(ids) == 1 and distance > _UID and name not in doubtful:
+                claims.setdefault(next(iter(ids)), {})[name] = distance
+        films = {name: next(iter(ids)) for name, (ids, distance) in found.items() if len(ids) == 1 and distance == _UID}
+        missing = {name for name, (ids, _) in found.items() if not ids}
+        for film, rivals in claims.items():
+            nearest = min(rivals.values())
+            near = [name for name, distance in rivals.items() if distance == nearest]
+            if nearest == _WHOLE or _one_file(near):
+                films |= {name: film for name in rivals if name in near or _one_file([*near, name])}
+                missing |= rivals.keys() - films.keys()
+        ambiguous = found.keys() - films.keys() - missing
+        return Placed(films, tuple(n for n in found if n in missing), tuple(n for n in found if n in ambiguous))
+
+    def is_bare(self, called: str) -> bool:
+        """Whether a name is a file's alone: neither a path nor an instance UID."""
+        return len(_parts(_decoded(called))) == 1 and called not in self._uids
+
+    def _find(self, called: str) -> tuple[frozenset[int], int]:
+        """The films, and how far the name is from theirs."""
+        for name in dict.fromkeys((called, _decoded(called))):
+            parts = _parts(name)
+            if not parts:
+                continue
+            *folders, file = parts
+            for uid in (name, file, without_suffix(file)):
+                if uid in self._uids:
+                    return frozenset(self._uids[uid]), _UID
+            ways = (
+                (self._files.get(file, ()), _FILE),
+                (self._stems.get(file, ()), _FILE),
+                (self._stems.get(without_suffix(file), ()), _STEM),
+            )
+            for places, distance in ways:
+                whole = frozenset(place.film for place in places if place.folders == tuple(folders))
+                if whole:
+                    return whole, _WHOLE if distance == _FILE else distance
+            for places, distance in ways:
+                agreeing = frozenset(place.film for place in places if _agree(folders, place))
+                if agreeing:
+                    return agreeing, distance
+        return frozenset(), _STEM
 
 
-def _names(film: Film) -> tuple[tuple[str, ...], ...]:
-    path = PurePosixPath(film.path)
-    frame = f"#{film.frame}"
-    instance = film.tags.instance_uid
-    return (
-        (instance, instance + frame) if instance else (),
-        (film.path, film.path + frame, str(path.with_suffix("")), str(path.with_suffix("")) + frame),
-        (path.name, path.name + frame),
-        (path.stem, path.stem + frame),
-    )
+def without_suffix(name: str) -> str:
+    """A path or file name without a picture's suffix; the last part of a UID is none."""
+    return _PICTURES.sub("", name)
 
 
-def _spellings(document: str) -> tuple[str, ...]:
-    called = document.replace("%20", " ").replace("\\", "/")
-    name = PurePosixPath(called)
-    stem = name.stem if name.suffix.lower() in _PICTURES else name.name
-    return (document, called, name.name, stem)
+def _agree(folders: list[str], place: _Place) -> bool:
+    """Whether a path may be that of a film: no part that both have differs."""
+    below = len(place.folders)
+    if not folders:
+        return True
+    if len(folders) <= below:
+        return tuple(folders) == place.folders[below - len(folders) :]
+    if below and tuple(folders[-below:]) != place.folders:
+        return False
+    above = list(zip(reversed(folders[: len(folders) - below]), reversed(place.root), strict=False))
+    if not below:
+        return all(said == there for said, there in above)
+    # The set may lie in a folder of another name here; of a name that differs by its number it is another patient's.
+    return not any(said != there and _shape(said) == _shape(there) for said, there in above)
+
+
+def _shape(part: str) -> str:
+    return re.sub(r"\d+", "0", part)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in unicodedata.normalize("NFC", path).split("/") if part not in {"", ".", ".."}]
+
+
+def _decoded(name: str) -> str:
+    return name.replace("%20", " ").replace("\\", "/")
+
+
+def _one_file(names: list[str]) -> bool:
+    """Whether all names may be one file's: the parts of each are the end of the longest's."""
+    paths = [_parts(without_suffix(_decoded(name))) for name in names]
+    longest = max(paths, key=len)
+    return all(path == longest[len(longest) - len(path) :] for path in paths)

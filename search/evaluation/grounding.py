@@ -121,16 +121,11 @@ def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = la
 
     Raises BadInput where no box belongs to a film of the archive, ModelUnavailable where the model has no patches.
     """
-    names = FilmNames(films.everyone(searcher.catalog))
+    named = FilmNames(films.everyone(searcher.catalog)).place(name for name, _ in boxes)
     placed: dict[int, dict[str, list[Box]]] = {}
-    missing: dict[str, None] = {}
-    ambiguous: dict[str, None] = {}
     for (name, finding), own in boxes.items():
-        ids = names.find(name)
-        if len(ids) == 1:
-            placed.setdefault(next(iter(ids)), {}).setdefault(finding, []).extend(own)
-        else:
-            (ambiguous if ids else missing)[name] = None
+        if name in named.films:
+            placed.setdefault(named.films[name], {}).setdefault(finding, []).extend(own)
     if not placed:
         raise BadInput("no box belongs to a film of this archive", fix="Films are matched by UID, path or file name.")
     asked = {finding for own in placed.values() for finding in own}
@@ -160,7 +155,7 @@ def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = la
     rows += [
         _mean(name, [one for one in pairs if one.finding == name]) for name in dict.fromkeys(p.finding for p in pairs)
     ]
-    return Grounding(searcher.model, tuple(rows), tuple(pairs), tuple(missing), tuple(ambiguous), tuple(unread))
+    return Grounding(searcher.model, tuple(rows), tuple(pairs), named.missing, named.ambiguous, tuple(unread))
 
 
 def _patches(searcher: Searcher, here: Sequence[Film]) -> Any:

@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Film
 from filmroom.search.exchange.tables import read_lines, read_table, write_aside
-from filmroom.search.film_names import FilmNames
+from filmroom.search.film_names import FilmNames, without_suffix
 
 MAX_GRADE = 10
 Qrels = dict[str, dict[str, int]]
@@ -131,28 +131,21 @@ def write_queries(path: Path, questions: Iterable[Question]) -> None:
 def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
     """Place judgements on films by the names of `filmroom.search.film_names`. Where one film is judged under two names
     the higher grade counts."""
-    called = FilmNames(films)
+    placed = FilmNames(films).place(document for documents in qrels.values() for document in documents)
     grades: dict[str, dict[int, int]] = {qid: {} for qid in qrels}
-    spoken: dict[int, str] = {}
-    missing: dict[str, None] = {}
-    ambiguous: dict[str, None] = {}
+    names: dict[int, str] = {}
     for qid, documents in qrels.items():
         for document, grade in documents.items():
-            found = called.find(document)
-            if not found:
-                missing[document] = None
-            elif len(found) > 1:
-                ambiguous[document] = None
-            else:
-                (film_id,) = found
-                spoken.setdefault(film_id, document)
-                grades[qid][film_id] = max(grade, grades[qid].get(film_id, 0))
-    return Resolution(grades, spoken, tuple(missing), tuple(ambiguous))
+            film = placed.films.get(document)
+            if film is not None:
+                names.setdefault(film, document)
+                grades[qid][film] = max(grade, grades[qid].get(film, 0))
+    return Resolution(grades, names, placed.missing, placed.ambiguous)
 
 
 def document_name(film: Film) -> str:
     """What a run calls a film that no judgement named: its relative path without suffix, and its frame."""
-    return str(PurePosixPath(film.path).with_suffix("")) + (f"#{film.frame}" if film.frame else "")
+    return without_suffix(film.path) + (f"#{film.frame}" if film.frame else "")
 
 
 def document_names(films: Iterable[Film]) -> dict[int, str]:

@@ -12,7 +12,7 @@ from filmroom.db.reads import films
 from filmroom.db.records import Film, Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from filmroom.search.exchange.tables import Row, read_table
-from filmroom.search.film_names import FilmNames
+from filmroom.search.film_names import FilmNames, Placed
 
 _FILM = (
     "film",
@@ -70,19 +70,27 @@ def read_labels(
     findings = [name for name in table.columns if name and name not in {named, patient}] if column is None else []
     if column is None and not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
+    study = table.column(*_STUDY)
+    rows: list[tuple[str, str, list[tuple[str, float]]]] = []
+    several = _Several()
+    for row in table:
+        labels = _wide(row, findings) if column is None else _long(row, column, value)
+        of_whom = (row.get(patient), row.get(study))
+        several.add(row.get(named), (of_whom, tuple(labels)) if column is None else of_whom)
+        rows.append((row.get(named), row.get(patient), labels))
+    if not rows:
+        raise BadInput("there are no rows", where=path)
     names = FilmNames(films.everyone(catalog))
+    placed = names.place((name for name, _, _ in rows), doubtful=several.bare(names))
     found: list[tuple[int, Label]] = []
     patients: dict[int, str] = {}
-    tally = _Tally()
-    for row in table:
-        for film_id in tally.find(names, row.get(named)):
-            said = _wide(row, findings) if column is None else _long(row, column, value)
-            found += [(film_id, Label(name, score, source or path.name)) for name, score in said]
-            if row.get(patient):
-                patients[film_id] = row.get(patient)
-    if not tally.rows:
-        raise BadInput("there are no rows", where=path)
-    return found, patients, tally.imported({film_id for film_id, _ in found}, len(found))
+    for name, whose, labels in rows:
+        film_id = placed.films.get(name)
+        if film_id is not None:
+            found += [(film_id, Label(finding, score, source or path.name)) for finding, score in labels]
+            if whose:
+                patients[film_id] = whose
+    return found, patients, _imported(len(rows), {film_id for film_id, _ in found}, len(found), placed)
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
@@ -101,49 +109,45 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -
         table.need(*_REPORT)
     everyone = list(films.everyone(catalog))
     names, studies = FilmNames(everyone), _by_study(everyone)
-    found: list[Report] = []
-    tally = _Tally()
-    for row in table:
-        text = row.get(whole) or _joined(row, parts)
-        if named is not None and row.get(named):
-            ids = tally.find(names, row.get(named))
-            found += [Report(text, film_id=film_id) for film_id in ids if text]
-        elif tally.find_study(studies, row.get(study)) and text:
-            found.append(Report(text, study_uid=row.get(study)))
-    if not tally.rows:
+    rows = [(row.get(named), row.get(study), row.get(whole) or _joined(row, parts)) for row in table]
+    if not rows:
         raise BadInput("there are no rows", where=path)
+    several = _Several()
+    for name, uid, text in rows:
+        several.add(name, (uid, text))
+    placed = names.place((name for name, uid, _ in rows if name or not uid), doubtful=several.bare(names))
+    found: list[Report] = []
+    absent: dict[str, None] = {}
+    for name, uid, text in rows:
+        if name in placed.films and text:
+            found.append(Report(text, film_id=placed.films[name]))
+        elif not name and uid in studies and text:
+            found.append(Report(text, study_uid=uid))
+        elif not name and uid and uid not in studies:
+            absent[uid] = None
     touched = {one.film_id for one in found if one.film_id} | {
         film_id for one in found if one.study_uid for film_id in studies[one.study_uid]
     }
-    return tally.imported(touched, put_reports(catalog, found, source=source or path.name))
+    return _imported(len(rows), touched, put_reports(catalog, found, source=source or path.name), placed, absent)
 
 
-class _Tally:
-    """Counts rows, and keeps the names that could not be placed, each once and in order."""
+class _Several:
+    """Finds the names that stand for several things in one table: rows that differ in what one film has one of."""
 
     def __init__(self) -> None:
-        self.rows = 0
-        self._missing: dict[str, None] = {}
-        self._ambiguous: dict[str, None] = {}
+        self._meant: dict[str, set[object]] = {}
 
-    def find(self, names: FilmNames, called: str) -> frozenset[int]:
-        self.rows += 1
-        ids = names.find(called) if called else frozenset()
-        if len(ids) > 1:
-            self._ambiguous[called] = None
-            return frozenset()
-        if not ids:
-            self._missing[called or "(empty)"] = None
-        return ids
+    def add(self, name: str, meant: object) -> None:
+        self._meant.setdefault(name, set()).add(meant)
 
-    def find_study(self, studies: dict[str, list[int]], uid: str) -> bool:
-        self.rows += 1
-        if uid not in studies:
-            self._missing[uid or "(empty)"] = None
-        return uid in studies
+    def bare(self, names: FilmNames) -> set[str]:
+        """Those of them that are a file's name alone, so that nothing else says which row is meant."""
+        return {name for name, meant in self._meant.items() if len(meant) > 1 and names.is_bare(name)}
 
-    def imported(self, touched: set[int], added: int) -> Imported:
-        return Imported(self.rows, len(touched), added, tuple(self._missing), tuple(self._ambiguous))
+
+def _imported(rows: int, touched: set[int], added: int, placed: Placed, absent: Iterable[str] = ()) -> Imported:
+    missing = tuple(name or "(empty)" for name in (*placed.missing, *absent))
+    return Imported(rows, len(touched), added, missing, placed.ambiguous)
 
 
 def _by_study(everyone: Iterable[Film]) -> dict[str, list[int]]:

@@ -59,23 +59,18 @@ def import_vectors(archive: Archive, path: Path, *, model: str, table: Path | No
     """
     with _opened(path) as held:
         space = _space(path, held, model)
-        names = FilmNames(films.everyone(archive.catalog))
-        placed: dict[str, int] = {}
-        missing: list[str] = []
-        ambiguous: list[str] = []
+        given: list[str] = []
         for name, one in _named(path, held, table):
             if one.shape != (space.vectors, space.dim) or not np.isfinite(one).all() or not one.any(axis=1).all():
                 raise BadInput(
                     f"the vectors of {name[:80]} are not {space.vectors} x {space.dim} finite numbers", where=path
                 )
-            found = names.find(name)
-            if len(found) == 1:
-                placed[name] = next(iter(found))
-            else:
-                (ambiguous if found else missing).append(name)
+            given.append(name)
+        named = FilmNames(films.everyone(archive.catalog)).place(given)
+        placed = named.films
         if not placed:
             raise BadInput(
-                f"none of its {len(missing) + len(ambiguous):,} names is one film of this archive",
+                f"none of its {len(named.missing) + len(named.ambiguous):,} names is one film of this archive",
                 where=path,
                 fix="Films are matched by instance UID, path or file name; index them first with any model.",
             )
@@ -93,7 +88,7 @@ def import_vectors(archive: Archive, path: Path, *, model: str, table: Path | No
             kept = next(one for one in spaces.spaces(archive.catalog) if one.id == space_id)
             VectorIndex.open(archive.catalog, kept, archive.vectors, gpu=False).save()
     count = len(set(placed.values()))
-    return ImportedVectors(space.model, space.vectors, space.dim, count, tuple(missing), tuple(ambiguous))
+    return ImportedVectors(space.model, space.vectors, space.dim, count, named.missing, named.ambiguous)
 
 
 def _opened(path: Path) -> Any:

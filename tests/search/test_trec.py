@@ -142,7 +142,8 @@ def test_documents_are_found_by_uid_path_name_or_stem() -> None:
         "b/same": 2,
         "1.2.4#1": 1,
         "two%20words": 1,
-        "elsewhere/one.png": 2,
+        "one.png": 2,
+        "elsewhere/one.png": 1,
         "same": 1,
         "1.2.4": 1,
         "absent": 1,
@@ -151,7 +152,7 @@ def test_documents_are_found_by_uid_path_name_or_stem() -> None:
     assert placed.grades == {"q": {1: 2, 2: 2, 3: 2, 5: 1, 6: 1}, "empty": {}}
     assert placed.names[1] == "1.2.3"
     assert placed.ambiguous == ("same", "1.2.4")
-    assert placed.missing == ("absent", "nowhere")
+    assert placed.missing == ("elsewhere/one.png", "absent", "nowhere")
     assert [document_name(films[index]) for index in (0, 4)] == ["a/one", "c/cine#1"]
 
 

@@ -1,0 +1,61 @@
+"""Labels and reports reach the film that a row means, or are counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filmroom.db.records import Film, State, Tags
+from filmroom.search.exchange import import_labels
+from filmroom.search.exchange.import_labels import import_reports, read_labels
+
+FILMS = [
+    Film(1, "/films", "p1/chest.jpg", 0, State.PRESENT, 1, Tags(study_uid="1.5")),
+    Film(2, "/films", "p3/side.jpg", 0, State.PRESENT, 1, Tags()),
+]
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    reports: list[Any] = []
+
+    def put(_: object, found: list[Any], *, source: str) -> int:
+        reports.extend(found)
+        return len(found)
+
+    monkeypatch.setattr(import_labels.films, "everyone", lambda _: FILMS)
+    monkeypatch.setattr(import_labels, "put_reports", put)
+    return reports
+
+
+def table(folder: Path, text: str) -> Path:
+    path = folder / "t.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("text", "given", "missing", "ambiguous"),
+    [
+        ("film,label\np2/chest.jpg,edema\np1/chest.jpg,mass\n", {(1, "mass")}, ("p2/chest.jpg",), ()),
+        ("film,label\nchest.jpg,edema\nchest.jpg,mass\n", {(1, "edema"), (1, "mass")}, (), ()),
+        ("film,edema\nchest.jpg,1\nchest.jpg,0\nside.jpg,1\n", {(2, "edema")}, (), ("chest.jpg",)),
+        ("film,patient,label\nchest.jpg,a,edema\nchest.jpg,b,mass\n", set(), (), ("chest.jpg",)),
+        ("film,label\n,edema\n", set(), ("(empty)",), ()),
+    ],
+)
+def test_labels(
+    tmp_path: Path, text: str, given: set[tuple[int, str]], missing: tuple[str, ...], ambiguous: tuple[str, ...]
+) -> None:
+    found, _, done = read_labels(None, table(tmp_path, text))  # type: ignore[arg-type]
+    assert {(number, label.name) for number, label in found} == given
+    assert (done.missing, done.ambiguous) == (missing, ambiguous)
+
+
+def test_reports(tmp_path: Path, kept: list[Any]) -> None:
+    text = "film,study,report\np2/chest.jpg,,wrong\nside.jpg,,one\nside.jpg,,two\n,1.5,of the study\n,1.6,none\n"
+    done = import_reports(None, table(tmp_path, text))  # type: ignore[arg-type]
+    assert [(report.text, report.study_uid) for report in kept] == [("of the study", "1.5")]
+    assert (done.rows, done.films, done.missing, done.ambiguous) == (5, 1, ("p2/chest.jpg", "1.6"), ("side.jpg",))

@@ -22,7 +22,8 @@ from filmroom.search.classification.zero_shot_archive import Screening, screen
 from filmroom.search.evaluation.evaluator import Measured, evaluate_files
 from filmroom.search.evaluation.metrics import MEASURES, read_gain
 from filmroom.search.exchange.original_pixels import original
-from filmroom.search.searcher import Results, Searcher
+from filmroom.search.results import Results
+from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
 PathLike = str | Path

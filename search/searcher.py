@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, NotFound, Rejected
 from filmroom.db.reads import films, fulltext
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.records import Film, Filter
+from filmroom.db.records import Filter
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
 from filmroom.search.fusion import reciprocal_rank_fusion
@@ -22,80 +22,18 @@ from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
+from filmroom.search.results import Hit, Results
 from filmroom.search.space_selection import choose, with_text
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import pandas
+    pass
 
 KEPT_FILTERS = 8
 """Filters whose films are kept at hand: of a million, 8 MB each."""
 
-_COLUMNS = (
-    "id", "rank", "score", "percentile", "path", "view", "sex", "age", "year", "study_uid", "patient_key", "labels",
-)  # fmt: skip
-
 FUSED = 200
 """Films of each ranking that a hybrid search fuses, at least."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One film of an answer. `score` is a cosine (a fused score with `hybrid`, a probe's probability where that is all
-    that was asked), None where only a filter was asked;
-    `percentile` says how many per cent of the archive's films score below it for the same query."""
-
-    rank: int
-    film: Film
-    score: float | None
-    percentile: float | None
-
-    @property
-    def id(self) -> int:
-        return self.film.id
-
-    @property
-    def standing(self) -> str:
-        """The percentile with one decimal, rounded down (99.96 is not 100); empty where there is none."""
-        return "" if self.percentile is None else f"{math.floor(self.percentile * 10) / 10:.1f}"
-
-
-@dataclass(frozen=True)
-class Results:
-    """An answer. `total` counts the films that pass the filter, of which the hits are the best. `ranked_by` and
-    `denied` are what the query was understood to ask for and against; `advice`: what to ask where no film passes."""
-
-    query: str
-    model: str
-    took_ms: float
-    hits: tuple[Hit, ...]
-    total: int
-    ranked_by: tuple[str, ...] = ()
-    denied: tuple[str, ...] = ()
-    advice: tuple[str, ...] = ()
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """Make a table with a row a hit, best first; the index is the film's id."""
-        import pandas
-
-        rows = [
-            {
-                "id": hit.id,
-                "rank": hit.rank,
-                "score": hit.score,
-                "percentile": hit.percentile,
-                "path": hit.film.path,
-                "view": hit.film.tags.view,
-                "sex": hit.film.tags.sex,
-                "age": hit.film.tags.age,
-                "year": hit.film.tags.year,
-                "study_uid": hit.film.tags.study_uid,
-                "patient_key": hit.film.tags.patient_key,
-                "labels": list(hit.film.label_names),
-            }
-            for hit in self.hits
-        ]
-        return pandas.DataFrame(rows, columns=_COLUMNS).set_index("id")
 
 
 class Searcher:

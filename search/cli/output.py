@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from filmroom.indexer.phantom.demo_archive import DemoSummary
     from filmroom.indexer.pipeline import Summary
     from filmroom.search.exchange.import_labels import Imported
-    from filmroom.search.searcher import Results
+    from filmroom.search.results import Results
     from filmroom.search.status import Status
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)

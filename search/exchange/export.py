@@ -17,7 +17,7 @@ from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
 from filmroom.search.exchange.original_pixels import original
 from filmroom.search.exchange.tables import cell
-from filmroom.search.searcher import Hit
+from filmroom.search.results import Hit
 from PIL import Image
 
 _DICOM_AT, _DICOM = 128, b"DICM"

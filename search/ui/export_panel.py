@@ -16,7 +16,8 @@ from filmroom.db.writes import annotations as kept
 from filmroom.search.evaluation.trec import document_name, write_run
 from filmroom.search.exchange import export
 from filmroom.search.request import SearchRequest
-from filmroom.search.searcher import Hit, Results, Searcher
+from filmroom.search.results import Hit, Results
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
 from filmroom.search.ui.text import counted, films, plain
 

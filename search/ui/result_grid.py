@@ -8,7 +8,7 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
 from filmroom.search.request import SearchRequest
-from filmroom.search.searcher import Hit
+from filmroom.search.results import Hit
 from filmroom.search.ui.components.grid.grid import Act, Cell, Mark, grid
 from filmroom.search.ui.search_state import film_address
 from filmroom.search.ui.text import facts, findings, spoken

@@ -10,7 +10,7 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Film, Label, State, Tags
 from filmroom.search.exchange import export
-from filmroom.search.searcher import Hit
+from filmroom.search.results import Hit
 from PIL import Image
 
 

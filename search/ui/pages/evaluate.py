@@ -19,7 +19,8 @@ from filmroom.search.evaluation.metrics import measure_run
 from filmroom.search.evaluation.pooling import to_qrels
 from filmroom.search.evaluation.significance import compare
 from filmroom.search.evaluation.trec import Qrels, Question, read_qrels, read_queries, read_run, resolve
-from filmroom.search.searcher import Hit, Searcher
+from filmroom.search.results import Hit
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
 from filmroom.search.ui.components.grid.grid import Act, Mark
 from filmroom.search.ui.result_grid import wall_of_hits

@@ -14,7 +14,8 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.writes import annotations as kept
 from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, without_filter
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
-from filmroom.search.searcher import Results, Searcher
+from filmroom.search.results import Results
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, filter_panel, layout
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act

@@ -14,7 +14,8 @@ from filmroom.db.writes import annotations as kept
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
 from filmroom.search.evaluation.statistics import auc_interval
 from filmroom.search.query.parser import parse
-from filmroom.search.searcher import Hit, Searcher
+from filmroom.search.results import Hit
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, layout
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.result_grid import wall_of_hits

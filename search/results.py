@@ -1,0 +1,75 @@
+"""Hold an answer: the films that match, best first, and how the query was read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from filmroom.db.records import Film
+
+if TYPE_CHECKING:
+    import pandas
+
+_COLUMNS = (
+    "id", "rank", "score", "percentile", "path", "view", "sex", "age", "year", "study_uid", "patient_key", "labels",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One film of an answer. `score` is a cosine (a fused score with `hybrid`, a probe's probability where that is all
+    that was asked), None where only a filter was asked;
+    `percentile` says how many per cent of the archive's films score below it for the same query."""
+
+    rank: int
+    film: Film
+    score: float | None
+    percentile: float | None
+
+    @property
+    def id(self) -> int:
+        return self.film.id
+
+    @property
+    def standing(self) -> str:
+        """The percentile with one decimal, rounded down (99.96 is not 100); empty where there is none."""
+        return "" if self.percentile is None else f"{math.floor(self.percentile * 10) / 10:.1f}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """An answer. `total` counts the films that pass the filter, of which the hits are the best. `ranked_by` and
+    `denied` are what the query was understood to ask for and against; `advice`: what to ask where no film passes."""
+
+    query: str
+    model: str
+    took_ms: float
+    hits: tuple[Hit, ...]
+    total: int
+    ranked_by: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Make a table with a row a hit, best first; the index is the film's id."""
+        import pandas
+
+        rows = [
+            {
+                "id": hit.id,
+                "rank": hit.rank,
+                "score": hit.score,
+                "percentile": hit.percentile,
+                "path": hit.film.path,
+                "view": hit.film.tags.view,
+                "sex": hit.film.tags.sex,
+                "age": hit.film.tags.age,
+                "year": hit.film.tags.year,
+                "study_uid": hit.film.tags.study_uid,
+                "patient_key": hit.film.tags.patient_key,
+                "labels": list(hit.film.label_names),
+            }
+            for hit in self.hits
+        ]
+        return pandas.DataFrame(rows, columns=_COLUMNS).set_index("id")

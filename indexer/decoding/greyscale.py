@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from filmroom.indexer.decoding.lookup_tables import is_packed, number, numbers, plain_table
 from filmroom.indexer.decoding.rejections import Refusal
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -30,6 +31,7 @@ _FRAME_FACTS = {
 # dead detector elements and lead letters, too little to lose anatomy.
 _TAIL = 0.001
 _TABLE = 1 << 17
+_EMPTY = ("", "None")
 _WHITE = 65535.0
 
 
@@ -56,7 +58,7 @@ def present(stored: NDArray[Any], header: Dataset, *, frame: int = 0) -> NDArray
 
 def _shades(values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inverted: bool) -> NDArray[np.float32]:
     """The grey of each of `values` (n,), ascending stored values that pixels refer to by `places`."""
-    modality = apply_modality_lut(values, facts) if facts.get("RescaleSlope") != 0 else values
+    modality = _modality(values, facts)
     if not np.isfinite(modality).all():
         raise Refusal.NO_GREY_SCALE.error()
     padding = _padding(values, facts)
@@ -70,6 +72,22 @@ def _shades(values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inver
     grey = np.clip(grey, 0.0, 1.0)
     shades = 1.0 - grey if inverted else grey
     return np.where(padding, 0.0, shades).astype(np.float32)
+
+
+def _modality(values: NDArray[Any], facts: Dataset) -> NDArray[Any]:
+    """What the detector measured, by the modality LUT or else by slope and intercept (PS3.3 C.11.1)."""
+    if facts.get("ModalityLUTSequence"):
+        table = Dataset()
+        table.ModalityLUTSequence = [plain_table(facts.ModalityLUTSequence[0], facts)]
+        return apply_modality_lut(values, table)
+    if "RescaleSlope" not in facts or "RescaleIntercept" not in facts:
+        return values
+    # Elements that are there and empty change nothing.
+    slope = number(facts.RescaleSlope) if f"{facts.RescaleSlope}" not in _EMPTY else 1.0
+    intercept = number(facts.RescaleIntercept) if f"{facts.RescaleIntercept}" not in _EMPTY else 0.0
+    if slope is None or intercept is None:
+        raise Refusal.NO_GREY_SCALE.error()
+    return values.astype(np.float64) * slope + intercept if slope else values
 
 
 def _padding(values: NDArray[Any], facts: Dataset) -> NDArray[np.bool_]:
@@ -88,14 +106,21 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
     if facts.get("VOILUTSequence"):
         whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
         try:
-            count, first, _ = facts.VOILUTSequence[0].LUTDescriptor
-            entries = apply_voi(np.arange(first, first + (count or 1 << 16)), facts)
+            offered = facts.VOILUTSequence[0]
+            table = facts
+            if is_packed(offered):
+                table = Dataset()
+                table.VOILUTSequence = [plain_table(offered, facts)]
+            count, first, _ = offered.LUTDescriptor
+            entries = apply_voi(np.arange(first, first + (count or 1 << 16)), table)
             # By what the table reaches, as many claim 16 bits for entries of 12.
             low, high = float(entries.min()), float(entries.max())
-            yield (apply_voi(whole, facts).astype(np.float64) - low) / (high - low)
+            yield (apply_voi(whole, table).astype(np.float64) - low) / (high - low)
         except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
             pass
-    for center, width in zip(_floats(facts, "WindowCenter"), _floats(facts, "WindowWidth"), strict=False):
+    for center, width in zip(numbers(facts, "WindowCenter"), numbers(facts, "WindowWidth"), strict=False):
+        if center is None or width is None:
+            continue
         function = str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
         if function == "LINEAR" and 0 < width < 1:
             function = "LINEAR_EXACT"  # what LINEAR cannot say of float values
@@ -122,14 +147,6 @@ def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.flo
         return np.zeros(len(ascending))
     spread: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
     return spread
-
-
-def _floats(facts: Dataset, keyword: str) -> list[float]:
-    value = facts.get(keyword)
-    if value is None or value == "":
-        return []
-    several = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else list(value)
-    return [float(one) for one in several if one not in (None, "")]
 
 
 def _facts(header: Dataset, frame: int) -> Dataset:

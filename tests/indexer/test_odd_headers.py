@@ -1,0 +1,145 @@
+"""Grey values of films whose headers are written otherwise than they should be, against values worked out by hand."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from filmroom.db.errors import Rejected
+from filmroom.indexer.decoding.decode import decode_bytes
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from tests.indexer.dicom_files import dicom, ramp, voi_lut
+
+pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length", "ignore:Value")
+STORED = ramp()
+CURVE = np.round(np.linspace(0, 1, 4096) ** 2 * 4095).astype(np.uint16)
+
+
+def linear(values: np.ndarray, center: float, width: float) -> np.ndarray:
+    """LINEAR as PS3.3 C.11.2.1.2.1 writes it."""
+    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def shown(data: bytes) -> np.ndarray:
+    (film,) = decode_bytes(data)
+    return film.pixels
+
+
+def with_text(data: bytes, **texts: str) -> bytes:
+    """The file with decimal strings put in as they are, which pydicom would not write."""
+    film = pydicom.dcmread(io.BytesIO(data))
+    marks = {f"{70 + at}.{'0' * (len(text) + len(text) % 2 - 3)}": text for at, text in enumerate(texts.values())}
+    for keyword, mark in zip(texts, marks, strict=True):
+        setattr(film, keyword, mark)
+    out = io.BytesIO()
+    film.save_as(out)
+    changed = out.getvalue()
+    for mark, text in marks.items():
+        assert changed.count(mark.encode()) == 1
+        changed = changed.replace(mark.encode(), text.ljust(len(mark)).encode())
+    return changed
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    ("slope", "intercept", "values"),
+    [
+        ("", "", STORED),
+        ("", "0", STORED),
+        ("1", "", STORED),
+        ("2", "", STORED * 2.0),
+        ("", "-24", STORED - 24.0),
+        (None, "", STORED),
+        ("", None, STORED),
+    ],
+)
+def test_empty_rescale_values_change_nothing(
+    slope: str | None, intercept: str | None, values: np.ndarray, photometric: str, syntax: str
+) -> None:
+    rescale = {"RescaleSlope": slope, "RescaleIntercept": intercept}
+    stated = {keyword: value for keyword, value in rescale.items() if value is not None}
+    data = dicom(
+        STORED, syntax=syntax, PhotometricInterpretation=photometric, WindowCenter="1280", WindowWidth="2560", **stated
+    )
+    wanted = linear(values.astype(float), 1280, 2560)
+    np.testing.assert_allclose(shown(data), 1 - wanted if photometric == "MONOCHROME1" else wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    ("texts", "window"),
+    [
+        ({"WindowCenter": "1000,5", "WindowWidth": "0800,0"}, (1000.5, 800)),
+        ({"WindowCenter": "1000,5", "WindowWidth": "800.00"}, (1000.5, 800)),
+        ({"WindowCenter": "1000.5", "WindowWidth": "0800,0"}, (1000.5, 800)),
+        ({"WindowCenter": " 1000,5 ", "WindowWidth": "8e2   "}, (1000.5, 800)),
+    ],
+)
+def test_decimal_commas(texts: dict[str, str], window: tuple[float, float], photometric: str) -> None:
+    pixels = shown(with_text(dicom(STORED, PhotometricInterpretation=photometric), **texts))
+    wanted = linear(STORED.astype(float), *window)
+    np.testing.assert_allclose(pixels, 1 - wanted if photometric == "MONOCHROME1" else wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("said", ["NaN", "nan", "inf", "-inf", "n/a", "auto", "1,2,3"])
+@pytest.mark.parametrize("keyword", ["WindowCenter", "WindowWidth"])
+def test_a_window_that_is_no_number_is_none(keyword: str, said: str) -> None:
+    texts = {"WindowCenter": "2048.0", "WindowWidth": "4096.0"} | {keyword: said.ljust(6)}
+    np.testing.assert_array_equal(shown(with_text(dicom(STORED), **texts)), shown(dicom(STORED)))
+
+
+def test_the_window_after_one_that_is_no_number() -> None:
+    pixels = shown(with_text(dicom(STORED), WindowCenter="NaN\\1280", WindowWidth="1000\\2560"))
+    np.testing.assert_allclose(pixels, linear(STORED.astype(float), 1280, 2560), atol=2e-5)
+
+
+@pytest.mark.parametrize("said", ["NaN   ", "1,2,3 ", "high  "])
+def test_a_slope_that_is_no_number_is_refused(said: str) -> None:
+    with pytest.raises(Rejected, match="cannot be shown"):
+        decode_bytes(with_text(dicom(STORED, RescaleIntercept="0"), RescaleSlope=said))
+
+
+def table(entries: np.ndarray, *, bits: int, first: int = 0, packed: bool = False, keyword: str) -> dict[str, object]:
+    item = voi_lut(entries, first=first, bits=bits, keyword=keyword)
+    if packed:
+        item.LUTData = entries.astype(np.uint8).tobytes() + b"\0" * (len(entries) % 2)
+    return {keyword: [item]}
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_modality_table_of_any_depth(bits: int, syntax: str) -> None:
+    entries = CURVE >> max(0, 12 - bits)
+    how = table(entries, bits=bits, keyword="ModalityLUTSequence")
+    top = 1 << min(bits, 12)
+    data = dicom(STORED, syntax=syntax, WindowCenter=top / 2, WindowWidth=top, **how)
+    np.testing.assert_allclose(shown(data), linear(entries[STORED].astype(float), top / 2, top), atol=2e-5)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(("first", "count"), [(0, 4096), (0, 4095), (100, 3000), (1, 256)])
+def test_voi_table_of_two_entries_in_a_word(first: int, count: int, photometric: str) -> None:
+    entries = np.round(np.linspace(0, 1, count) ** 2 * 255).astype(np.uint8)
+    how = table(entries, bits=8, first=first, packed=True, keyword="VOILUTSequence")
+    pixels = shown(dicom(STORED, PhotometricInterpretation=photometric, **how))
+    wanted = entries[np.clip(STORED.astype(int) - first, 0, count - 1)] / 255
+    np.testing.assert_allclose(pixels, 1 - wanted if photometric == "MONOCHROME1" else wanted, atol=2e-5)
+
+
+def test_modality_table_of_two_entries_in_a_word() -> None:
+    entries = (CURVE >> 4).astype(np.uint8)
+    how = table(entries, bits=8, packed=True, keyword="ModalityLUTSequence")
+    pixels = shown(dicom(STORED, WindowCenter=128, WindowWidth=256, **how))
+    np.testing.assert_allclose(pixels, linear(entries[STORED].astype(float), 128, 256), atol=2e-5)
+
+
+def test_a_voi_table_that_was_cut_off_gives_way_to_the_window() -> None:
+    how = table(CURVE, bits=12, keyword="VOILUTSequence")
+    item = how["VOILUTSequence"][0]  # type: ignore[index]
+    item.LUTData = item.LUTData[:1000]
+    pixels = shown(dicom(STORED, WindowCenter=1280, WindowWidth=2560, **how))
+    np.testing.assert_allclose(pixels, linear(STORED.astype(float), 1280, 2560), atol=2e-5)

@@ -17,6 +17,7 @@ from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.rejections import Refusal
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
@@ -61,6 +62,7 @@ _PLUG_INS = {
     "1.2.840.10008.1.2.4.91": "pylibjpeg",
     "1.2.840.10008.1.2.5": "pylibjpeg",
 }
+_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 # JPEG Lossless and JPEG-LS: without the end marker gdcm makes up the rest of a film, or takes 15 s to fail.
 _END_MARKED = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (57, 70, 80, 81))
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -86,7 +88,7 @@ def read_dicom(
     header = _read_header(data, limits)
     _check_kind(header)
     rows, columns = _number(header, "Rows"), _number(header, "Columns")
-    frames = _number(header, "NumberOfFrames", missing=1)
+    frames = _number(header, "NumberOfFrames", missing=1) or 1  # none, of a file that has pixels, is one
     if not any_modality and not _is_radiograph(header, frames):
         raise Refusal.NOT_RADIOGRAPH.error()
     limits.check_pixels(rows, columns, frames=frames)
@@ -194,9 +196,12 @@ def _stored(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
     preferred = _PLUG_INS.get(syntax, "")
     if preferred not in decoder.available_plugins:
         preferred = ""
-    for plug_in in dict.fromkeys((preferred, "")):
+    attempts = [(header, preferred), (header, "")] if preferred else [(header, "")]
+    if (narrow := _of_eight_bits(header, frame)) is not None:
+        attempts.append((narrow, preferred))
+    for said, plug_in in attempts:
         try:
-            stored, facts = decoder.as_array(header, index=frame, decoding_plugin=plug_in)
+            stored, facts = decoder.as_array(said, index=frame, decoding_plugin=plug_in)
             return stored, str(facts["photometric_interpretation"])
         except (MemoryError, KeyboardInterrupt, SystemExit):
             raise
@@ -206,3 +211,32 @@ def _stored(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
     twelve_bit = syntax == "1.2.840.10008.1.2.4.51" and _number(header, "BitsStored") > 8
     refusal = Refusal.NO_DECODER if twelve_bit or isinstance(last, NotImplementedError) else Refusal.TRUNCATED
     raise refusal.error() from None
+
+
+def _of_eight_bits(header: Dataset, frame: int) -> Dataset | None:
+    """The header set right for a grey JPEG stream of 8 bits that it says more of. None where it is anything else."""
+    if header.file_meta.TransferSyntaxUID not in _JPEG or header.get("BitsAllocated") == 8:
+        return None
+    try:
+        stream = get_frame(header.PixelData, frame, number_of_frames=_number(header, "NumberOfFrames", missing=1) or 1)
+        if _precision(stream) != 8 or header.get("SamplesPerPixel") != 1:
+            return None
+    except Exception:  # what is wrong with it, decoding has told
+        return None
+    narrow = header.copy()
+    narrow.BitsAllocated, narrow.BitsStored, narrow.HighBit, narrow.PixelRepresentation = 8, 8, 7, 0
+    return narrow
+
+
+def _precision(stream: bytes) -> int | None:
+    """Bits a sample by the frame header of a JPEG stream (ITU-T T.81 B.2.2)."""
+    at = 2
+    while at + 5 <= len(stream) and stream[at] == 0xFF:
+        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4])
+        if marker == 0xFF:  # fill
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return stream[at + 4]
+        else:
+            at += 2 + length
+    return None

@@ -9,7 +9,15 @@ import pydicom
 import pytest
 from filmroom.db.errors import Rejected
 from filmroom.indexer.decoding.decode import decode_bytes
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+)
 
 from tests.indexer.dicom_files import dicom, ramp, voi_lut
 
@@ -143,3 +151,32 @@ def test_a_voi_table_that_was_cut_off_gives_way_to_the_window() -> None:
     item.LUTData = item.LUTData[:1000]
     pixels = shown(dicom(STORED, WindowCenter=1280, WindowWidth=2560, **how))
     np.testing.assert_allclose(pixels, linear(STORED.astype(float), 1280, 2560), atol=2e-5)
+
+
+def jpeg_film(stored: np.ndarray, *, syntax: str, **elements: object) -> bytes:
+    """A film whose stream is a JPEG of 8 bits, whatever its header says of it."""
+    stream = io.BytesIO()
+    Image.fromarray(stored).save(stream, "JPEG", quality=100)
+    film = pydicom.dcmread(io.BytesIO(dicom(stored.astype(np.uint16), **elements)))
+    film.file_meta.TransferSyntaxUID = syntax
+    film.PixelData = encapsulate([stream.getvalue()])
+    film["PixelData"].VR = "OB"
+    out = io.BytesIO()
+    film.save_as(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGExtended12Bit])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_jpeg_of_8_bits_under_a_header_of_16(bits: int, signed: int, photometric: str, syntax: str) -> None:
+    grey = np.repeat(np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4, 8, 0), 8, 1)  # flat blocks keep values
+    how = {"BitsStored": bits, "PixelRepresentation": signed, "PhotometricInterpretation": photometric}
+    pixels = shown(jpeg_film(grey, syntax=syntax, **how))
+    wanted = grey / 252
+    np.testing.assert_allclose(pixels, 1 - wanted if photometric == "MONOCHROME1" else wanted, atol=0.02)
+
+
+def test_no_frames_in_a_file_that_has_pixels_is_one() -> None:
+    np.testing.assert_array_equal(shown(dicom(STORED, NumberOfFrames=0)), shown(dicom(STORED)))

@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from filmroom.db.records import Tags
+from filmroom.indexer.radiology.views_and_body_parts import body_part_of, view_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -20,8 +21,8 @@ OLDEST = 89
 # All that is ever read of a header besides what is needed to show the pixels.
 READ_FOR_TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ViewPosition",
-    "ViewCodeSequence", "BodyPartExamined", "Laterality", "ImageLaterality", "PatientSex", "PatientAge",
-    "PatientBirthDate", "StudyDate", "AcquisitionDate", "PatientID", "IssuerOfPatientID",
+    "ViewCodeSequence", "BodyPartExamined", "AnatomicRegionSequence", "Laterality", "ImageLaterality",
+    "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "AcquisitionDate", "PatientID", "IssuerOfPatientID",
     "PhotometricInterpretation", "BurnedInAnnotation", "ConversionType",
 )  # fmt: skip
 
@@ -29,37 +30,13 @@ _MODALITIES = frozenset({
     "CR", "CT", "DG", "DR", "DX", "ECG", "ES", "GM", "HC", "IO", "IVUS", "MG", "MR", "NM", "OCT",
     "OP", "OPT", "OT", "PT", "PX", "RF", "RG", "RTDOSE", "RTIMAGE", "SM", "US", "XA", "XC",
 })  # fmt: skip
-_VIEWS = {
-    "PA": "PA", "AP": "AP", "LL": "LL", "RL": "RL", "LLD": "LLD", "RLD": "RLD", "LLO": "LLO", "RLO": "RLO",
-    "LAO": "LAO", "RAO": "RAO", "LPO": "LPO", "RPO": "RPO", "CC": "CC", "MLO": "MLO", "ML": "ML", "LM": "LM",
-    "LMO": "LMO", "XCCL": "XCCL", "LATERAL": "LATERAL", "LAT": "LATERAL", "POSTERO ANTERIOR": "PA",
-    "POSTEROANTERIOR": "PA", "ANTERO POSTERIOR": "AP", "ANTEROPOSTERIOR": "AP", "LEFT LATERAL": "LL",
-    "RIGHT LATERAL": "RL", "AP SUPINE": "AP", "AP ERECT": "AP", "PA ERECT": "PA", "OBLIQUE": "OBLIQUE",
-}  # fmt: skip
-# PS3.16 CID 4010 and 4014, by their SNOMED CT codes and the SRT codes of older files.
-_VIEW_CODES = {
-    "272479007": "PA", "R-40888": "PA", "399348003": "AP", "R-10206": "AP", "399173006": "LL", "R-10236": "LL",
-    "399198007": "RL", "R-10232": "RL", "399067008": "LATERAL", "R-102CD": "LATERAL", "399135007": "LAO",
-    "R-10220": "LAO", "399356000": "RAO", "R-40985": "RAO", "399006002": "LPO", "R-10212": "LPO",
-    "399038007": "RPO", "R-10210": "RPO", "399162004": "CC", "R-10242": "CC", "399368009": "MLO",
-    "R-10226": "MLO", "399260004": "ML", "R-10224": "ML", "399352003": "LM", "R-10228": "LM",
-}  # fmt: skip
-_BODY_PARTS = frozenset({
-    "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CHEST", "CHESTABDOMEN",
-    "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "DENTAL", "ELBOW", "EXTREMITY", "FACE", "FEMUR",
-    "FIBULA", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEEL", "HIP", "HUMERUS", "JAW", "KNEE",
-    "LEG", "LSPINE", "LSSPINE", "MANDIBLE", "MAXILLA", "NASAL", "NECK", "ORBIT", "PATELLA",
-    "PELVIS", "RADIUS", "RIB", "SACRUM", "SCAPULA", "SHOULDER", "SI", "SINUS", "SKULL", "SPINE",
-    "SSPINE", "STERNUM", "TEETH", "THIGH", "THUMB", "TIBIA", "TMJ", "TOE", "TSPINE", "TLSPINE",
-    "ULNA", "WHOLEBODY", "WHOLESPINE", "WRIST",
-})  # fmt: skip
-_BODY_PART_WORDS = {"THORAX": "CHEST", "LUNG": "CHEST", "LUNGS": "CHEST", "RIBS": "RIB", "HIPS": "HIP"}
 _PHOTOMETRICS = frozenset({
     "MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422",
     "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "PALETTE COLOR",
 })  # fmt: skip
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_OLDEST_EVER = 125
 _AGE = re.compile(r"([0-9]{1,3})([DWMY])")
 
 
@@ -81,14 +58,12 @@ def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = N
 
     sex, modality = word("PatientSex"), word("Modality")
     side = word("ImageLaterality") or word("Laterality")
-    body = word("BodyPartExamined").replace(" ", "")
-    body = _BODY_PART_WORDS.get(body, body)
     photometric = str(_plain(header, "PhotometricInterpretation")).strip().upper()
     study_date = _date(header, "StudyDate") or _date(header, "AcquisitionDate")
     return Tags(
         modality=modality if modality in _MODALITIES else None,
-        view=_view(header, word("ViewPosition")),
-        body_part=body if body in _BODY_PARTS else None,
+        view=view_of(word("ViewPosition"), _code(header, "ViewCodeSequence")),
+        body_part=body_part_of(word("BodyPartExamined"), _code(header, "AnatomicRegionSequence")),
         laterality=side if side in {"L", "R", "B", "U"} else None,
         sex=sex if sex in {"M", "F", "O"} else None,
         age=_age(header, study_date),
@@ -141,20 +116,21 @@ def _date(header: Dataset, keyword: str) -> date | None:
 
 
 def _age(header: Dataset, study_date: date | None) -> int | None:
+    """Completed years. An age that nobody reaches stands for one that is not known: 999Y."""
     if stated := _AGE.fullmatch(str(_plain(header, "PatientAge")).strip().upper()):
         years = int(stated[1]) // {"D": 365, "W": 52, "M": 12, "Y": 1}[stated[2]]
-    elif study_date and (born := _date(header, "PatientBirthDate")):
-        years = study_date.year - born.year - ((study_date.month, study_date.day) < (born.month, born.day))
-    else:
+        if years <= _OLDEST_EVER:
+            return min(years, OLDEST)
+    if not study_date or not (born := _date(header, "PatientBirthDate")):
         return None
-    return min(years, OLDEST) if years >= 0 else None
+    years = study_date.year - born.year - ((study_date.month, study_date.day) < (born.month, born.day))
+    return min(years, OLDEST) if 0 <= years <= _OLDEST_EVER else None
 
 
-def _view(header: Dataset, position: str) -> str | None:
-    if position in _VIEWS:
-        return _VIEWS[position]
-    code = _plain(header, "ViewCodeSequence")
-    return _VIEW_CODES.get(str(_plain(code, "CodeValue"))) if hasattr(code, "get") else None  # type: ignore[arg-type]
+def _code(header: Dataset, keyword: str) -> str:
+    """The code of a sequence's first item; "" where there is none."""
+    item = _plain(header, keyword)
+    return str(_plain(item, "CodeValue")).strip() if hasattr(item, "get") else ""  # type: ignore[arg-type]
 
 
 def _burned_in(header: Dataset) -> bool | None:

@@ -37,6 +37,10 @@ def tags(*, key: bytes | None = KEY, hash_uids: bool = False, **elements: object
         ({"PatientBirthDate": "19800615", "StudyDate": "20200615"}, 40),
         ({"PatientBirthDate": "19000101", "StudyDate": "20200615"}, 89),
         ({"PatientAge": "001Y", "PatientBirthDate": "19800615", "StudyDate": "20200615"}, 1),
+        ({"PatientAge": "999Y"}, None),
+        ({"PatientAge": "126Y"}, None),
+        ({"PatientAge": "999Y", "PatientBirthDate": "19800615", "StudyDate": "20200615"}, 40),
+        ({"PatientBirthDate": "18951231", "StudyDate": "20240101"}, None),
         ({"PatientBirthDate": "20300101", "StudyDate": "20200615"}, None),
         ({"PatientBirthDate": "19800615"}, None),
         ({}, None),
@@ -51,6 +55,13 @@ def test_age(elements: dict[str, str], age: int | None) -> None:
     [
         ("PA", "PA"), ("ap", "AP"), (" LL ", "LL"), ("LATERAL", "LATERAL"), ("LAT", "LATERAL"), ("MLO", "MLO"),
         ("AP SUPINE", "AP"), ("LEFT_LATERAL", "LL"), ("Dr Who", None), ("", None),
+        ("AP AXIAL", "AP"), ("PA ERECT", "PA"), ("AP PORTABLE", "AP"), ("AP-LORDOTIC", "AP"),
+        ("XTABLE LATERAL", "LATERAL"),
+        ("CROSS-TABLE LAT", "LATERAL"), ("LEFT LAT", "LL"), ("R LAT", "RL"), ("LAT RIGHT", "RL"), ("AP LLD", "LLD"),
+        ("PA RLD", "RLD"), ("LEFT LATERAL DECUBITUS", "LLD"), ("R DECUB", "RLD"), ("AP DECUBITUS", "AP"),
+        ("LATERAL DECUBITUS", None), ("LLD RLD", None), ("POSTERO-ANTERIOR", "PA"), ("ANTERO_POSTERIOR SUPINE", "AP"),
+        ("POSTEROANTERIOR", "PA"), ("AP/LAT", None), ("PA AP", None), ("AP DR WHO", None), ("LEFT", None),
+        ("LEFT RIGHT LATERAL", None), ("OBLIQUE", "OBLIQUE"), ("DECUBITUS", None), ("SUPINE", None),
     ],
 )  # fmt: skip
 def test_view(position: str, view: str | None) -> None:
@@ -62,6 +73,33 @@ def test_view_by_its_code(code: str, view: str | None) -> None:
     item = header(PIXELS)
     item.CodeValue = code
     assert tags(ViewPosition=None, ViewCodeSequence=[item]).view == view
+
+
+@pytest.mark.parametrize(
+    ("examined", "part"),
+    [
+        ("CHEST", "CHEST"), ("THORAX", "CHEST"), ("TORAX", "CHEST"), ("Tórax", "CHEST"), ("PORT CHEST", "CHEST"),
+        ("CHEST PA", "CHEST"), ("CHEST_PORTABLE", "CHEST"), ("PECHO", "CHEST"), ("CHEST 2 VIEW", None),
+        ("chest-ap", "CHEST"),
+        ("PA AND LATERAL", None), ("LEFT HAND", "HAND"), ("L-SPINE", "LSPINE"), ("C SPINE", "CSPINE"),
+        ("RODILLA", "KNEE"),
+        ("CHEST ABDOMEN", "CHESTABDOMEN"), ("ABDOMEN CHEST", None), ("CHEST OF DR WHO", None), ("", None), ("PA", None),
+        ("R KNEE LAT", "KNEE"), ("RIBS", "RIB"), ("WHOLE BODY", "WHOLEBODY"),
+    ],
+)  # fmt: skip
+def test_body_part(examined: str, part: str | None) -> None:
+    assert tags(BodyPartExamined=examined).body_part == part
+
+
+@pytest.mark.parametrize(
+    ("code", "part"),
+    [("51185008", "CHEST"), ("T-D3000", "CHEST"), ("816094009", "CHEST"), ("72696002", "KNEE"), ("Dr Who", None)],
+)
+def test_body_part_by_its_region(code: str, part: str | None) -> None:
+    item = header(PIXELS)
+    item.CodeValue = code
+    assert tags(BodyPartExamined=None, AnatomicRegionSequence=[item]).body_part == part
+    assert tags(BodyPartExamined="HAND", AnatomicRegionSequence=[item]).body_part == "HAND"
 
 
 @pytest.mark.parametrize(

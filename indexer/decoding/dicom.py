@@ -62,6 +62,8 @@ _PLUG_INS = {
     "1.2.840.10008.1.2.4.91": "pylibjpeg",
     "1.2.840.10008.1.2.5": "pylibjpeg",
 }
+# MPEG-2, MPEG-4 and HEVC: 1.2.840.10008.1.2.4.100 to .108.
+_VIDEO = "1.2.840.10008.1.2.4.10"
 _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 # JPEG Lossless and JPEG-LS: without the end marker gdcm makes up the rest of a film, or takes 15 s to fail.
 _END_MARKED = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (57, 70, 80, 81))
@@ -143,7 +145,10 @@ def _check_kind(header: Dataset) -> None:
     if _DICOMDIR in classes:
         raise Refusal.DICOMDIR.error()
     if not any(keyword in header for keyword in _PIXELS):
-        raise Refusal.NO_PIXELS.error()
+        known = [UID(one) for one in classes if UID(one).is_valid and one]
+        without_an_image = any("Image Storage" not in one.name for one in known)
+        # What says that it is an image, or nothing of itself, has lost its pixels and is no report.
+        raise (Refusal.NO_PIXELS if without_an_image else Refusal.DAMAGED).error()
 
 
 def _is_radiograph(header: Dataset, frames: int) -> bool:
@@ -188,7 +193,7 @@ def _stored(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise Refusal.NO_DECODER.error() from None
+        raise (Refusal.VIDEO if syntax.startswith(_VIDEO) else Refusal.NO_DECODER).error() from None
     if not decoder.is_available:
         raise Refusal.NO_DECODER.error()
     if syntax in _END_MARKED and bytes(header.PixelData[-16:]).rstrip(b"\0")[-2:] != b"\xff\xd9":
@@ -208,9 +213,9 @@ def _stored(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
         except BaseException as error:  # a decoder in Rust panics with what is no Exception
             last = error
     # A sound stream that no plug-in knows is told from a damaged one by what the standard allows it to be.
-    twelve_bit = syntax == "1.2.840.10008.1.2.4.51" and _number(header, "BitsStored") > 8
-    refusal = Refusal.NO_DECODER if twelve_bit or isinstance(last, NotImplementedError) else Refusal.TRUNCATED
-    raise refusal.error() from None
+    if syntax == _JPEG[1] and _number(header, "BitsStored") > 8:
+        raise Refusal.TWELVE_BIT_JPEG.error() from None
+    raise (Refusal.NO_DECODER if isinstance(last, NotImplementedError) else Refusal.TRUNCATED).error() from None
 
 
 def _of_eight_bits(header: Dataset, frame: int) -> Dataset | None:

@@ -41,11 +41,17 @@ class Refusal(Enum):
     )
     TOO_MANY_FRAMES = ("more frames than the limit", Stage.OPEN, "Runs of fluoroscopy are not indexed as films")
     TRUNCATED = ("truncated or damaged pixels", Stage.DECODE, "Copy it again from where it came")
+    TWELVE_BIT_JPEG = (
+        "no decoder for its 12-bit JPEG",
+        Stage.DECODE,
+        "pip install pylibjpeg-libjpeg (GPLv3), or convert it to another transfer syntax",
+    )
     NO_DECODER = (
         "no decoder for its compression",
         Stage.DECODE,
-        "For 12-bit JPEG: pip install pylibjpeg-libjpeg (GPLv3); else convert it to another transfer syntax",
+        "Convert it to another transfer syntax, such as Explicit VR Little Endian or JPEG 2000",
     )
+    VIDEO = ("video", Stage.DECODE, "Runs of fluoroscopy and other video are not indexed as films")
     TOO_SLOW = (
         "took longer than the limit",
         Stage.DECODE,

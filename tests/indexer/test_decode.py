@@ -152,7 +152,7 @@ def png_header(width: int, height: int) -> bytes:
         pytest.param(saved(NOISE, "JPEG")[:-500], "truncated or damaged pixels", id="cut JPEG"),
         pytest.param(saved(GREY8, "GIF"), "not an image", id="GIF"),
         pytest.param(b"PK\x03\x04" + bytes(200), "not an image", id="zip"),
-        pytest.param(bytes(128) + b"DICM", "a DICOM object without an image", id="DICM and no more"),
+        pytest.param(bytes(128) + b"DICM", "damaged or incomplete header", id="DICM and no more"),
         pytest.param(b"\x08\x00" + bytes(300), "not an image", id="begins as bare DICOM"),
     ],
 )

@@ -81,19 +81,20 @@ NO_PIXELS, SLICE, FILM = "a DICOM object without an image", "not a projection ra
 TRUNCATED, DAMAGED = "truncated or damaged pixels", "damaged or incomplete header"
 PYDICOM = [
     ("*/DICOMDIR*", "a DICOM directory file", "a DICOM directory file"),
-    ("charset_files/chrSQEncoding*", NO_PIXELS, NO_PIXELS),
+    ("charset_files/chrSQEncoding*", DAMAGED, DAMAGED),
     ("charset_files/chr[JK]*Multi*", TRUNCATED, TRUNCATED),  # these were cut off before their pixels
     ("charset_files/*", FILM, FILM),
     ("palettes/*", NO_PIXELS, NO_PIXELS),
+    *((f"test_files/{name}", DAMAGED, DAMAGED) for name in (  # images by their class, or of no class at all
+        "UN_sequence.dcm", "empty_charset_LEI.dcm", "no_meta_group_length.dcm", "priv_SQ.dcm")),
     *((f"test_files/{name}", NO_PIXELS, NO_PIXELS) for name in (
-        "ExplVR_*NoMeta.dcm", "UN_sequence.dcm", "empty_charset_LEI.dcm", "no_meta_group_length.dcm", "priv_SQ.dcm",
-        "reportsi*", "rtplan*", "rtstruct.dcm", "test-SR.dcm", "waveform_ecg.dcm")),
+        "ExplVR_*NoMeta.dcm", "reportsi*", "rtplan*", "rtstruct.dcm", "test-SR.dcm", "waveform_ecg.dcm")),
     ("test_files/JPEGLSNearLossless_*", FILM, FILM),
     ("test_files/image_dfl.dcm", FILM, FILM),
     ("test_files/no_meta.dcm", "not an image", "not an image"),
     ("test_files/badVR.dcm", DAMAGED, DAMAGED),
-    ("test_files/JPEG-lossy.dcm", SLICE, "no decoder for its compression"),
-    ("test_files/JPGExtended.dcm", SLICE, "no decoder for its compression"),
+    ("test_files/JPEG-lossy.dcm", SLICE, "no decoder for its 12-bit JPEG"),
+    ("test_files/JPGExtended.dcm", SLICE, "no decoder for its 12-bit JPEG"),
     ("test_files/JPEG2000-embedded-sequence-delimiter.dcm", SLICE, TRUNCATED),
     ("test_files/MR_truncated.dcm", SLICE, TRUNCATED),
     ("test_files/meta_missing_tsyntax.dcm", SLICE, DAMAGED),
@@ -105,7 +106,7 @@ PYDICOM = [
     ("test_files/*", SLICE, FILM),
 ]  # fmt: skip
 WITHOUT_SUFFIX = [
-    ("*/TINY_ALPHA/PT*", NO_PIXELS, NO_PIXELS),
+    ("*/TINY_ALPHA/PT*", DAMAGED, DAMAGED),
     ("*/77654033/CR*", FILM, FILM),
     ("*/dicomdirtests/[79]*", SLICE, FILM),
     ("*", "not an image", "not an image"),

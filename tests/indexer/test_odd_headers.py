@@ -180,3 +180,51 @@ def test_jpeg_of_8_bits_under_a_header_of_16(bits: int, signed: int, photometric
 
 def test_no_frames_in_a_file_that_has_pixels_is_one() -> None:
     np.testing.assert_array_equal(shown(dicom(STORED, NumberOfFrames=0)), shown(dicom(STORED)))
+
+
+def refused(data: bytes) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        decode_bytes(data)
+    return caught.value
+
+
+def without_pixels(sop_class: str) -> bytes:
+    film = pydicom.dcmread(io.BytesIO(dicom(STORED)))
+    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = sop_class
+    for keyword in ("PixelData", "Rows", "Columns"):
+        delattr(film, keyword)
+    out = io.BytesIO()
+    film.save_as(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "reason"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.1.1", "damaged or incomplete header"),
+        ("1.2.840.10008.5.1.4.1.1.1", "damaged or incomplete header"),
+        ("1.2.840.10008.5.1.4.1.1.7", "damaged or incomplete header"),
+        ("1.2.840.10008.5.1.4.1.1.88.11", "a DICOM object without an image"),
+        ("1.2.840.10008.5.1.4.1.1.481.5", "a DICOM object without an image"),
+        ("1.3.12.2.1107.5.9.1", "a DICOM object without an image"),
+    ],
+)
+def test_an_image_that_lost_its_pixels_is_no_report(sop_class: str, reason: str) -> None:
+    assert refused(without_pixels(sop_class)).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("syntax", "reason"),
+    [
+        ("1.2.840.10008.1.2.4.100", "video"),
+        ("1.2.840.10008.1.2.4.102", "video"),
+        ("1.2.840.10008.1.2.4.107", "video"),
+        ("1.2.840.10008.1.2.4.110", "no decoder for its compression"),
+        ("1.2.840.10008.1.2.4.112", "no decoder for its compression"),
+    ],
+)
+def test_other_compressions_are_not_called_12_bit_jpeg(syntax: str, reason: str) -> None:
+    data = jpeg_film((STORED >> 4).astype(np.uint8), syntax="1.2.840.10008.1.2.4.102")
+    error = refused(data.replace(b"1.2.840.10008.1.2.4.102", syntax.encode()))
+    assert error.reason == reason
+    assert "12-bit" not in str(error)

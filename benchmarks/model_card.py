@@ -175,17 +175,20 @@ def print_probe(data: Path, dev: Dev) -> None:
     """A ridge probe for each label on frozen ImageNet features (mean pooled) of the NIH train films."""
     import open_clip
     import torch
-    from filmroom.indexer.training.bundled import NIH, PREPROCESS, config, nih_films, start_image_tower
+    from filmroom.indexer.models.preprocess import Preprocess
+    from filmroom.indexer.training.bundled import config, start_image_tower
+    from filmroom.indexer.training.data.open_collections import NIH, collection
 
     visual: Any = open_clip.CLIP(**config(100)).visual.eval()
     start_image_tower(visual)
+    plain = Preprocess(320, (0.5,) * 3, (0.5,) * 3)
 
     def features(pictures: list[NDArray[np.uint8]]) -> F32:
-        batch = np.stack([PREPROCESS.apply(p.astype(np.float32) / np.float32(255)) for p in pictures])
+        batch = np.stack([plain.apply(p.astype(np.float32) / np.float32(255)) for p in pictures])
         with torch.inference_mode():
             return np.asarray(visual.trunk(torch.from_numpy(batch)), np.float32)
 
-    films = nih_films(data)
+    films = [film for film in collection(data)[0] if film.group.endswith("-nih")]
     train = np.concatenate([features([f.read() for f in films[n : n + 16]]) for n in range(0, len(films), 16)])
     truth = np.array([[any(c.idea == name for c in f.facts.present) for name in NIH] for f in films], np.float32)
     middle, spread = train.mean(0), train.std(0) + 0.05

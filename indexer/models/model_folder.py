@@ -65,9 +65,11 @@ def read_facts(folder: Path) -> ModelFacts:
     path = folder / FACTS
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
+        low_high = said.get("percentiles")
         preprocess = Preprocess(
-            int(said["image_size"]), tuple(said["mean"]), tuple(said["std"]), Resize(said["resize"])
-        )
+            int(said["image_size"]), tuple(said["mean"]), tuple(said["std"]), Resize(said["resize"]),
+            (float(low_high[0]), float(low_high[1])) if low_high else None,
+        )  # fmt: skip
         return ModelFacts(
             name=str(said["name"]),
             preprocess=preprocess,
@@ -87,7 +89,7 @@ def read_facts(folder: Path) -> ModelFacts:
         raise ModelUnavailable(f"this folder has no {FACTS}", where=folder, fix=_INCOMPLETE) from None
     except OSError as fault:
         raise ModelUnavailable(f"it cannot be read ({fault.strerror})", where=path) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (ValueError, LookupError, TypeError, AttributeError) as fault:
         raise ModelUnavailable(
             f"it is not a model's description ({type(fault).__name__}: {fault})", where=path, fix=_INCOMPLETE
         ) from None

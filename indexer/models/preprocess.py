@@ -49,15 +49,24 @@ class Preprocess:
     """What one model does to a film before its image tower. Picklable, and part of the space's fingerprint.
 
     `size` is the side S of the tower's input; `mean` and `std` have one entry for each of its C channels (all
-    channels carry the same grey picture), in units of 0 black to 1 white.
+    channels carry the same grey picture), in units of 0 black to 1 white. `percentiles`: these two of a film's grey
+    values become 0 and 1 before it is padded, so that how a machine or a collection sets its greys tells a tower
+    nothing; None leaves the values alone.
     """
 
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     resize: Resize = Resize.BICUBIC
+    percentiles: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        low, high = self.percentiles or (0.0, 100.0)
+        if not 0 <= low < high <= 100:
+            raise ModelUnavailable(
+                f"the model's preprocessing names percentiles that make no sense ({low:g}, {high:g})",
+                fix="The first must be below the second, both from 0 to 100.",
+            )
         if self.size < 1 or not self.mean or len(self.mean) != len(self.std) or min(self.std) <= 0:
             raise ModelUnavailable(
                 "the model's preprocessing makes no sense",
@@ -95,8 +104,21 @@ class Preprocess:
             kernel, edge = Image.Resampling[self.resize.name], side / block
             picture = Image.fromarray(square).resize((self.size, self.size), kernel, (0, 0, edge, edge))
             square = np.asarray(picture)
+        if self.percentiles:
+            square = self._standardised(square, height, width)
         grey: NDArray[np.uint16] = np.rint(np.clip(square, 0.0, 1.0) * np.float32(_WHITE)).astype(np.uint16)
         return grey
+
+    def _standardised(self, square: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """(S, S) -> the same with the percentiles of the film, `height` x `width` before padding, at 0 and 1."""
+        longest = max(height, width)
+        tall, wide = (max(1, round(self.size * side / longest)) for side in (height, width))
+        top, left = (self.size - tall) // 2, (self.size - wide) // 2
+        film = (slice(top, top + tall), slice(left, left + wide))
+        low, high = np.percentile(square[film], self.percentiles or (0.0, 100.0))
+        padded = np.zeros_like(square)
+        padded[film] = np.clip((square[film] - low) / max(high - low, 1e-3), 0.0, 1.0)
+        return padded
 
     def normalise(self, grey: NDArray[np.uint16]) -> NDArray[np.float32]:
         """(N, S, S) from `shrink` -> the tower's input (N, C, S, S) float32: (value - mean) / std."""
@@ -128,6 +150,7 @@ class Preprocess:
             "resize": self.resize.value,
             "pad": "black",
             "version": _VERSION,
+            **({"percentiles": list(self.percentiles)} if self.percentiles else {}),
         }
 
     @staticmethod
@@ -151,11 +174,13 @@ class Preprocess:
                 f"the model's preprocessing resamples by a method that is not known here ({kernel})",
                 fix=f"Known are {', '.join(Resize)}.",
             )
+        low_high = preprocess_cfg.get("percentiles")  # filmroom's own; open_clip does not know it
         return Preprocess(
             size=size,
             mean=tuple(float(m) for m in preprocess_cfg.get("mean") or _CLIP_MEAN),
             std=tuple(float(s) for s in preprocess_cfg.get("std") or _CLIP_STD),
             resize=Resize(kernel),
+            percentiles=(float(low_high[0]), float(low_high[1])) if low_high else None,
         )
 
 

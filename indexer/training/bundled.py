@@ -1,20 +1,19 @@
-"""The recipe of the bundled model: `python -m filmroom.indexer.training.bundled --data DIR --out assets/filmroom-mini`.
+"""The recipe of the bundled model: `python -m filmroom.indexer.training.bundled --data DIR [DIR ...] --out FOLDER`.
 
 1. A text tower is taught what radiologists' phrases mean, by the lexicon and a sentence encoder.
-2. An ImageNet image tower gets a linear head, then its last stages are trained with it, on the NIH films of the train
-   split (no other source may be used) and on synthetic phantoms; the text tower stays.
+2. An image tower is trained on what the labels of open collections say, on boxes, and on synthetic phantoms.
+3. A linear map, in closed form, lets words rank films as the labels do.
 
-DIR holds `manifest.csv` and `images/train`. Interrupted, it goes on where it was.
+`--start FOLDER` begins from the towers and the tokenizer of a model folder instead of ImageNet and step 1. Each DIR
+holds `manifest.csv` and `images/train`. Interrupted, it goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,24 +21,21 @@ from typing import Any
 import numpy as np
 import torch
 from filmroom.indexer.models.preprocess import Preprocess, Resize
-from filmroom.indexer.radiology.captions import Claim, Facts, facts
-from filmroom.indexer.training.data.films import TrainingFilm
+from filmroom.indexer.training.data.open_collections import NIH, Boxes, collection
 from filmroom.indexer.training.data.phantoms import phantom_film
-from filmroom.indexer.training.language import Teacher, build_tokenizer, corpus, start_embeddings, teach, tokens
-from filmroom.indexer.training.train import Options, Progress, train
-from filmroom.indexer.training.write import draw_history, write_model
-from numpy.typing import NDArray
+from filmroom.indexer.training.film_batches import keep_squares
+from filmroom.indexer.training.label_training import LabelOptions, pooled, train_on_labels
+from filmroom.indexer.training.labels import label_table
+from filmroom.indexer.training.language import Teacher, build_tokenizer, corpus, encode, start_embeddings, teach, tokens
+from filmroom.indexer.training.word_alignment import Answers, align
+from filmroom.indexer.training.write import write_model
 
 NAME, SIZE, DIM, CONTEXT = "filmroom-mini", 320, 256, 40
-NIH = (
-    "atelectasis", "cardiomegaly", "consolidation", "edema", "effusion", "emphysema", "fibrosis", "hernia",
-    "infiltration", "mass", "nodule", "pleural thickening", "pneumonia", "pneumothorax", "no finding",
-)  # fmt: skip
-PREPROCESS = Preprocess(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), Resize.BICUBIC)
-OPTIONS = Options(
-    epochs=16, frozen=12, views=6, held=0.0, dropout=0.5, probe=True, rate=3e-4, tower_rate=6e-4, patience=0
-)
+PREPROCESS = Preprocess(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), Resize.BICUBIC, (2.0, 98.0))
+OPTIONS = LabelOptions(epochs=12, at_most={"cxr-more-kermany": 300, "cxr-more-hannover": 30, "phantom": 400}, size=SIZE)
 FIRST_PHANTOM = 200000
+_REFERENCE = "nih"
+"""Answers are standardised over the films of the collections whose name ends so."""
 
 
 def config(vocabulary: int) -> dict[str, Any]:
@@ -57,49 +53,6 @@ def config(vocabulary: int) -> dict[str, Any]:
         "init_logit_scale": 2.3,
         "init_logit_bias": -3.0,
     }  # fmt: skip
-
-
-def nih_films(data: Path) -> list[TrainingFilm]:
-    """The NIH films of the train split with what their labels, view, sex and age say."""
-    with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows = [r for r in csv.DictReader(file) if r["split"] == "train" and r["source"] == "nih"]
-    return [
-        TrainingFilm(
-            r["image_id"],
-            r["patient_id"],
-            _reader(data / "images" / "train" / f"{r['image_id']}.jpg"),
-            _facts(r),
-            group="nih",
-        )
-        for r in rows
-    ]
-
-
-def _facts(row: dict[str, str]) -> Facts:
-    said = facts(row["labels"].split("|"), view=row["view"], vocabulary=NIH)
-    present, absent = list(said.present), set(said.absent)
-    sexes = {"M": ("male", "female"), "F": ("female", "male")}.get(row["sex"])
-    if sexes:
-        present.append(Claim(sexes[0]))
-        absent.add(sexes[1])
-    if row["age"]:
-        age = int(float(row["age"]))
-        for idea, is_so, is_not in (("elderly", age >= 70, age <= 60), ("child", age <= 12, age > 12)):
-            if is_so:
-                present.append(Claim(idea))
-            if is_not:
-                absent.add(idea)
-    return Facts(tuple(present), frozenset(absent))
-
-
-def _reader(path: Path) -> Callable[[], NDArray[np.uint8]]:
-    def read() -> NDArray[np.uint8]:
-        from PIL import Image
-
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("L"))
-
-    return read
 
 
 def make_language(work: Path, *, known: int, general: int, steps: int, device: str) -> None:
@@ -140,47 +93,85 @@ def start_image_tower(visual: Any) -> None:
     visual.trunk.load_state_dict(dict(zip(ours, theirs, strict=True)))
 
 
+def start_from(folder: Path, model: Any, work: Path) -> None:
+    """Take the towers of a model folder of the same architecture, and its tokenizer."""
+    from safetensors.torch import load_file
+
+    model.load_state_dict({k: v.float() for k, v in load_file(folder / "open_clip_model.safetensors").items()})
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (work / name).write_bytes((folder / name).read_bytes())
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="a model folder to begin from")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "filmroom-bundled")
-    parser.add_argument("--phantoms", type=int, default=5780)
+    parser.add_argument("--phantoms", type=int, default=1000)
     parser.add_argument("--phrases", type=int, default=30000)
     parser.add_argument("--words", type=int, default=14000)
     parser.add_argument("--text-steps", type=int, default=800)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--epochs", type=int, default=OPTIONS.epochs)
     given = parser.parse_args(arguments)
     import open_clip
     from tokenizers import Tokenizer
 
     given.work.mkdir(parents=True, exist_ok=True)
-    make_language(given.work, known=given.phrases, general=given.words, steps=given.text_steps, device=given.device)
+    if given.start:
+        size = Tokenizer.from_file(str(given.start / "tokenizer.json")).get_vocab_size()
+        model_cfg = config(size)
+        model = open_clip.CLIP(**model_cfg)
+        start_from(given.start, model, given.work)
+    else:
+        make_language(given.work, known=given.phrases, general=given.words, steps=given.text_steps, device="cpu")
+        model_cfg = config(Tokenizer.from_file(str(given.work / "tokenizer.json")).get_vocab_size())
+        model = open_clip.CLIP(**model_cfg)
+        model.load_state_dict(torch.load(given.work / "text.pt", weights_only=True), strict=False)
+        start_image_tower(model.visual)
     tokenizer = Tokenizer.from_file(str(given.work / "tokenizer.json"))
-    model_cfg = config(tokenizer.get_vocab_size())
-    model = open_clip.CLIP(**model_cfg)
-    model.load_state_dict(torch.load(given.work / "text.pt", weights_only=True), strict=False)
-    start_image_tower(model.visual)
-    real = nih_films(given.data)
-    films = real + [phantom_film(FIRST_PHANTOM + seed) for seed in range(given.phantoms)]
-    done = train(
-        model, lambda texts: tokens(tokenizer, texts, CONTEXT), films, PREPROCESS, work=given.work / "image",
-        options=replace(OPTIONS, device=given.device), progress=_tell,
+    real, boxes = [], list[Boxes]()
+    for data in given.data:
+        films, own = collection(data)
+        real += films
+        boxes += own
+    films = real + [phantom_film(FIRST_PHANTOM + seed, size=SIZE) for seed in range(given.phantoms)]
+    boxes += [()] * given.phantoms
+    squares = keep_squares(films, PREPROCESS, given.work / "films.npy", _tell)
+    table = label_table(films)
+    net = train_on_labels(
+        model.visual.trunk, squares, boxes, table, work=given.work, options=replace(OPTIONS, epochs=given.epochs),
+        progress=lambda done, total, loss: print(f"epoch {done}/{total} loss {loss:.3f}", flush=True),
     )  # fmt: skip
+    features = pooled(net, squares, SIZE)
+    synthetic = np.array([film.group == "phantom" for film in films])
+    reference = np.array([film.group.endswith(_REFERENCE) for film in films])
+    answers = Answers(table.claims, net.answers.weight.detach().numpy(), net.answers.bias.detach().numpy())
+
+    @torch.inference_mode()
+    def embed(texts: Any) -> Any:
+        rows = encode(model.eval(), tokens(tokenizer, texts, CONTEXT)).float()
+        return torch.nn.functional.normalize(rows, dim=-1).numpy()
+
+    asked = frozenset(
+        {*NIH, "bacterial pneumonia", "viral pneumonia", "view PA", "view AP", "male", "elderly", "child"}
+    )
+    weight, bias = align(answers, embed, features[~synthetic], features[reference], features[synthetic], asked)
+    model.visual.trunk.load_state_dict(net.trunk.state_dict())
+    with torch.no_grad():
+        model.visual.head.proj.weight.copy_(torch.from_numpy(weight))
+        model.visual.head.proj.bias.copy_(torch.from_numpy(bias))
     write_model(
-        done.model.cpu(), given.out, base=given.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
+        model.eval(), given.out, base=given.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
         context_length=CONTEXT, licence="Apache-2.0",
-        notes=f"Trained on {len(real)} NIH ChestX-ray14 films (NIH Clinical Center) and "
-        f"{given.phantoms} synthetic phantoms. Research use only, not for diagnosis.",
+        notes=f"Trained on {len(real):,} real films (NIH Clinical Center; Kermany et al.; Dong et al.; Hannover "
+        f"Medical School) and {given.phantoms:,} synthetic phantoms. Research use only, not for diagnosis.",
     )  # fmt: skip
-    draw_history(done.history, given.work / "training.png")
     return 0
 
 
-def _tell(progress: Progress) -> None:
-    if progress.stage == "epochs" or progress.done % 50 == 0:
-        loss = "" if progress.loss is None else f" loss {progress.loss:.2f}"
-        print(f"{progress.stage} {progress.done}/{progress.total}{loss}", flush=True)
+def _tell(done: int, total: int) -> None:
+    print(f"films {done}/{total}", flush=True)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def save_config(folder: Path, *, model_cfg: Mapping[str, Any], preprocess: Prepr
     picture = {
         "mean": list(preprocess.mean), "std": list(preprocess.std), "interpolation": preprocess.resize.value,
         "resize_mode": "longest", "fill_color": 0,
+        **({"percentiles": list(preprocess.percentiles)} if preprocess.percentiles else {}),
     }  # fmt: skip
     said = {"model_cfg": dict(model_cfg), "preprocess_cfg": picture}
     (folder / CONFIG).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

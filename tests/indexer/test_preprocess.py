@@ -99,3 +99,32 @@ def test_nonsense_is_one_clear_line() -> None:
         Preprocess.from_open_clip({"vision_cfg": {"image_size": [224, 336]}}, {})
     with pytest.raises(ModelUnavailable, match="nearest-exact"):
         Preprocess.from_open_clip({"vision_cfg": {}}, {"interpolation": "nearest-exact"})
+
+
+def test_two_percentiles_of_the_film_become_black_and_white_and_the_padding_stays_black() -> None:
+    film = np.random.default_rng(0).uniform(0.4, 0.6, (64, 128)).astype(np.float32)
+    standard = Preprocess(128, (0.5,), (0.5,), percentiles=(2.0, 98.0))
+    grey = standard.shrink(film)
+    assert (grey[:32] == 0).all()
+    assert (grey[96:] == 0).all()
+    shown = grey[32:96]
+    assert 0.015 < (shown == 0).mean() < 0.025
+    assert 0.015 < (shown == 65535).mean() < 0.025
+    brighter = standard.shrink(film * 0.5 + 0.3)  # how a machine sets its greys tells nothing
+    assert np.abs(brighter.astype(int) - grey.astype(int)).max() <= 8
+
+
+def test_a_film_of_one_grey_is_no_division_by_nothing() -> None:
+    grey = Preprocess(32, (0.5,), (0.5,), percentiles=(2.0, 98.0)).shrink(np.full((40, 40), 0.3, np.float32))
+    assert (grey == 0).all()
+
+
+@pytest.mark.parametrize("given", [(98.0, 2.0), (-1.0, 50.0), (50.0, 101.0)])
+def test_percentiles_that_make_no_sense_are_named(given: tuple[float, float]) -> None:
+    with pytest.raises(ModelUnavailable, match="percentiles"):
+        Preprocess(32, (0.5,), (0.5,), percentiles=given)
+
+
+def test_percentiles_are_part_of_the_fingerprint_only_where_they_are_used() -> None:
+    assert "percentiles" not in PLAIN.facts()
+    assert Preprocess(32, (0.5,), (0.5,), percentiles=(2.0, 98.0)).facts()["percentiles"] == [2.0, 98.0]

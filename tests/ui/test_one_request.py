@@ -39,6 +39,8 @@ def test_newest_first_sorts_all_that_pass_and_not_the_page_shown(dated: Path, mo
     newest = sorted((year for year in years(searcher, everything) if year), reverse=True)
     test = page(dated, "search", monkeypatch, q="effusion", sort="newest")
     assert years(searcher, shown(test)) == newest[:24]
+    assert "24 of 36 films, newest first" in said(test)
+    assert "best" not in said(test), "an order by year ranks nothing"
     last = searcher.answer(SearchRequest("effusion", order=Order.NEWEST, k=100)).hits
     assert len(last) == len(everything)
     assert last[-1].film.tags.year is None

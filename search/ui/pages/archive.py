@@ -54,7 +54,7 @@ def _index(archive: Archive | None, folder: Path) -> None:
     st.subheader("Index a folder")
     if not layout.may_name_folders():
         st.caption("On the serving machine: filmroom index FOLDER. From here only after a sign-in.")
-        _progress(folder)
+        _progress(folder, seen=archive is not None)
         return
     ready = [one.name for one in models(archive) if one.ready]
     with st.form("index", border=False):
@@ -72,7 +72,7 @@ def _index(archive: Archive | None, folder: Path) -> None:
             st.session_state["started-after"] = _newest(archive)
     elif pressed:
         st.warning("Name a folder, and a model that is on this machine.")
-    _progress(folder)
+    _progress(folder, seen=archive is not None)
 
 
 def _newest(archive: Archive | None) -> int:
@@ -81,8 +81,9 @@ def _newest(archive: Archive | None) -> int:
 
 
 @st.fragment(run_every=POLL)
-def _progress(folder: Path) -> None:
-    """The newest run, looked at every second: it goes on in its own process whether or not anybody looks."""
+def _progress(folder: Path, *, seen: bool) -> None:
+    """The newest run, looked at every second: it goes on in its own process whether or not anybody looks. `seen` is
+    False where the page around it was drawn before there was an archive."""
     try:
         archive = Archive.open(folder)
     except NotFound:
@@ -103,7 +104,8 @@ def _progress(folder: Path) -> None:
     _run_line(archive, run)
     was = st.session_state.get("watched")
     st.session_state["watched"] = (run.id, run.state)
-    if was and was != (run.id, run.state) and run.state is not RunState.RUNNING:
+    ended = run.state is not RunState.RUNNING
+    if ended and (not seen or (was and was != (run.id, run.state))):
         st.rerun()
 
 

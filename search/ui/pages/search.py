@@ -269,7 +269,8 @@ def _feedback(request: SearchRequest) -> None:
     votes = " and ".join(f"{films(len(ids))} {which}" for ids, which in said if ids)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feedback"):
         base = "the words and " if request.query else ""
-        st.caption(f"Ranked by {base}{votes}.", width="content")
+        done = "Ranked" if request.order is Order.MATCH else "Scored"
+        st.caption(f"{done} by {base}{votes}.", width="content")
         for film_id in (*request.like, *request.unlike):
             st.page_link(
                 layout.pages()["film"],
@@ -287,8 +288,10 @@ def _summary(results: Results, request: SearchRequest) -> str:
     shown = f"the best {number(len(results.hits))} of {films(results.total)}"
     if request.per_study:
         shown = f"the best film of each of {counted(len(results.hits), 'study', 'studies')}"
-    if results.hits[0].score is None:
+    if results.hits[0].score is None or request.order is not Order.MATCH:
         shown = f"{number(len(results.hits))} of {films(results.total)}"
+    if request.order is not Order.MATCH:
+        shown += f", {SORTS[request.order].lower()}"
     return f"{shown[0].upper()}{shown[1:]} · {plain(results.model)} · {results.took_ms:.0f} ms"
 
 

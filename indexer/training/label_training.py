@@ -1,0 +1,214 @@
+"""Training of an image tower on labels: one linear answer a claim on its mean pooled map, helped by boxes.
+
+Each collection has offsets of its own, so that how often it shows a finding tells nothing about a film of it. The map
+of a boxed finding is drawn into its boxes. What ships is the running average of the weights. A killed run goes on from
+the last whole epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filmroom.indexer.radiology.captions import Claim
+from filmroom.indexer.training.data.open_collections import Boxes
+from filmroom.indexer.training.film_batches import changed_batch, plain_batch
+from filmroom.indexer.training.labels import LabelTable
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+F32 = NDArray[np.float32]
+_REAL_COLUMNS = 15.0
+"""What the answers about a real film are divided by: about as many findings as its collection was looked at for."""
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How to train. `at_most` limits the films that one epoch takes of a collection, drawn anew for each.
+    `frozen`: blocks of an EfficientNet that stay as they are. `boxes`: the weight of the maps beside the answers."""
+
+    epochs: int = 12
+    batch: int = 32
+    rate: float = 3e-4
+    decay: float = 0.05
+    dropout: float = 0.2
+    average: float = 0.99
+    frozen: int = 2
+    boxes: float = 0.1
+    size: int = 320
+    seed: int = 0
+    at_most: Mapping[str, int] = field(default_factory=dict)
+
+
+class LabelledTower(nn.Module):
+    """A timm EfficientNet, one linear answer a claim, and an offset for each collection and claim."""
+
+    def __init__(self, trunk: Any, claims: int, groups: int, frozen: int) -> None:
+        super().__init__()
+        self.trunk, self.frozen = trunk, frozen
+        self.answers = nn.Linear(int(trunk.num_features), claims)
+        self.offsets = nn.Parameter(torch.zeros(groups, claims))
+        nn.init.zeros_(self.answers.weight)
+        nn.init.zeros_(self.answers.bias)
+        for part in self.still():
+            part.requires_grad_(False)
+
+    def still(self) -> list[nn.Module]:
+        """Return what is not trained: the stem and the first blocks."""
+        return [self.trunk.conv_stem, self.trunk.bn1, *self.trunk.blocks[: self.frozen]] if self.frozen else []
+
+    def maps(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (N, C, h, w) in float32, computed in bfloat16."""
+        with torch.autocast(pixels.device.type, torch.bfloat16):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+                x = self.trunk.bn1(self.trunk.conv_stem(pixels))
+            for number, block in enumerate(self.trunk.blocks):
+                with torch.set_grad_enabled(torch.is_grad_enabled() and number >= self.frozen):
+                    x = block(x)
+            return torch.as_tensor(self.trunk.bn2(self.trunk.conv_head(x))).float()
+
+
+def train_on_labels(
+    trunk: Any, squares: NDArray[np.uint8], boxes: Sequence[Boxes], table: LabelTable, *, work: Path,
+    options: LabelOptions, progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
+) -> LabelledTower:  # fmt: skip
+    """Train `trunk` on films kept by `keep_squares` and return it with its averaged weights and answers."""
+    torch.manual_seed(options.seed)
+    net = LabelledTower(trunk, len(table.claims), len(table.groups), options.frozen)
+    net.to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        net.offsets.copy_(torch.from_numpy(_odds(table)))
+    steps = options.epochs * (len(_epoch(table, options, np.random.default_rng(0))) // options.batch)
+    optimiser = _optimiser(net, options)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rise_and_fall(step / max(1, steps)))
+    mean = copy.deepcopy(net).eval()
+    done, taken = _resume(work / "labels.pt", net, mean, optimiser, schedule)
+    columns = {claim.idea: n for n, claim in enumerate(table.claims) if claim == Claim(claim.idea)}
+    truth, weights = torch.from_numpy(table.truth), torch.from_numpy(table.weights)
+    share = torch.tensor([0.6 * len(table.claims) if name == "phantom" else _REAL_COLUMNS for name in table.groups])
+    for epoch in range(done, options.epochs):
+        rng = np.random.default_rng((options.seed, epoch))
+        rows = _epoch(table, options, rng)
+        net.train()
+        for part in net.still():
+            part.eval()
+        losses = []
+        for start in range(0, len(rows) - options.batch + 1, options.batch):
+            picked = rows[start : start + options.batch]
+            pixels, places = changed_batch(
+                squares[picked], [boxes[n] for n in picked], options.size, -(-options.size // 32), rng
+            )
+            found = net.maps(pixels)
+            group = torch.from_numpy(table.group[picked])
+            logits = net.answers(functional.dropout(found.mean((2, 3)), options.dropout)) + net.offsets[group]
+            known = truth[picked]
+            each = functional.binary_cross_entropy_with_logits(
+                logits, known.nan_to_num(0.0), weights[picked] * ~known.isnan(), reduction="none"
+            )
+            loss = (each.sum(1) / share[group]).mean()
+            pairs = [(n, columns[name], inside) for n, name, inside in places if name in columns]
+            if pairs and options.boxes:
+                loss = loss + options.boxes * _outside(found, net.answers.weight, pairs)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], 5.0)
+            optimiser.step()
+            schedule.step()
+            taken += 1
+            _follow(mean, net, min(options.average, (1 + taken) / (10 + taken)))
+            losses.append(float(loss.detach()))
+        _save(work / "labels.pt", net, mean, optimiser, schedule, epoch + 1, taken)
+        progress(epoch + 1, options.epochs, float(np.mean(losses)))
+    return mean
+
+
+@torch.inference_mode()
+def pooled(net: LabelledTower, squares: NDArray[np.uint8], size: int) -> F32:
+    """Return (N, C), the mean of each film's map, the films not changed."""
+    net.eval()
+    parts = [net.maps(plain_batch(squares[n : n + 32], size)).mean((2, 3)) for n in range(0, len(squares), 32)]
+    features: F32 = torch.cat(parts).numpy()
+    return features
+
+
+def _outside(found: torch.Tensor, answers: torch.Tensor, pairs: list[tuple[int, int, torch.Tensor]]) -> torch.Tensor:
+    """How little of a finding's map lies in its boxes: -log of its share, the map made a distribution over places."""
+    each = [
+        -((found[n].flatten(1).T @ answers[column]).log_softmax(0)[inside].logsumexp(0)) for n, column, inside in pairs
+    ]
+    return torch.stack(each).sum() / max(6, len(each))
+
+
+def _odds(table: LabelTable) -> F32:
+    """(groups, claims): the logarithm of yes to no in each collection, as weighed."""
+    rows = []
+    for group in range(len(table.groups)):
+        of = table.group == group
+        yes, no = ((table.weights[of] * (table.truth[of] == answer)).sum(0) + 1 for answer in (1, 0))
+        rows.append(np.log(yes / no))
+    return np.array(rows, np.float32)
+
+
+def _epoch(table: LabelTable, options: LabelOptions, rng: np.random.Generator) -> NDArray[np.int64]:
+    parts = []
+    for number, name in enumerate(table.groups):
+        own = np.flatnonzero(table.group == number)
+        most = options.at_most.get(name, len(own))
+        parts.append(rng.choice(own, most, replace=False) if most < len(own) else own)
+    return rng.permutation(np.concatenate(parts))
+
+
+def _rise_and_fall(share: float) -> float:
+    """One cycle: a straight rise over the first tenth, then half a cosine."""
+    rising = share / 0.1 if share < 0.1 else 0.5 * (1 + math.cos(math.pi * min(1.0, (share - 0.1) / 0.9)))
+    return max(rising, 0.004)
+
+
+def _optimiser(net: LabelledTower, options: LabelOptions) -> torch.optim.Optimizer:
+    body = [p for p in net.trunk.parameters() if p.requires_grad]
+    return torch.optim.AdamW([
+        {"params": body, "lr": options.rate, "weight_decay": options.decay},
+        {"params": [net.answers.weight], "lr": options.rate * 10, "weight_decay": options.decay},
+        {"params": [net.answers.bias, net.offsets], "lr": options.rate * 3, "weight_decay": 0.0},
+    ])  # fmt: skip
+
+
+@torch.no_grad()
+def _follow(mean: nn.Module, net: nn.Module, share: float) -> None:
+    for old, new in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, 1 - share)
+        else:
+            old.copy_(new)
+
+
+def _save(path: Path, net: nn.Module, mean: nn.Module, optimiser: Any, schedule: Any, epoch: int, taken: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    torch.save(
+        {
+            "net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(),
+            "schedule": schedule.state_dict(), "epoch": epoch, "taken": taken,
+        },
+        aside,
+    )  # fmt: skip
+    os.replace(aside, path)
+
+
+def _resume(path: Path, net: nn.Module, mean: nn.Module, optimiser: Any, schedule: Any) -> tuple[int, int]:
+    if not path.is_file():
+        return 0, 0
+    kept = torch.load(path, weights_only=True)
+    net.load_state_dict(kept["net"])
+    mean.load_state_dict(kept["mean"])
+    optimiser.load_state_dict(kept["optimiser"])
+    schedule.load_state_dict(kept["schedule"])
+    return int(kept["epoch"]), int(kept["taken"])

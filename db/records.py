@@ -91,43 +91,75 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which films may answer. Empty fields do not filter; the values of one field are alternatives (or);
-    the fields are conditions (and), and so are several phrases; `not_...` excludes."""
-
-    views: tuple[str, ...] = ()
-    not_views: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    body_parts: tuple[str, ...] = ()
-    sexes: tuple[str, ...] = ()
-    age: Range = field(default_factory=Range)
-    year: Range = field(default_factory=Range)
-    labels: tuple[str, ...] = ()
-    not_labels: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    collections: tuple[str, ...] = ()
-    studies: tuple[str, ...] = ()
-    patients: tuple[str, ...] = ()
-    not_patients: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    phrases: tuple[str, ...] = ()
-    not_phrases: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
-    has_report: bool | None = None
-    burned_in: bool | None = None
-    scores: tuple[ScoreFilter, ...] = ()
-
-    def __bool__(self) -> bool:
-        return self != Filter()
-
-
-@dataclass(frozen=True)
 class ScoreFilter:
     """`probe:NAME>0.8`: films whose stored label NAME from source `probe` has a value in [low, high]."""
 
     name: str
     low: float = 0.0
     high: float = 1.0
+
+
+@dataclass(frozen=True)
+class ReportedFinding:
+    """`says:"left effusion"`: what a report says or denies. `text` is how it was written and takes no part in the SQL;
+    an empty side, severity or place stands for any."""
+
+    text: str
+    finding: str
+    side: str = ""
+    severity: str = ""
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which films may answer. Empty fields do not filter; the values of one field are alternatives (or);
+    the fields are conditions (and), and so are several phrases; `not_...` excludes. Of each group of `any_of` at least
+    one filter must let a film pass."""
+
+    views: tuple[str, ...] = ()
+    not_views: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    not_modalities: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
+    not_body_parts: tuple[str, ...] = ()
+    sexes: tuple[str, ...] = ()
+    not_sexes: tuple[str, ...] = ()
+    age: Range = field(default_factory=Range)
+    year: Range = field(default_factory=Range)
+    labels: tuple[str, ...] = ()
+    not_labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    not_tags: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    not_collections: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    not_studies: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    not_patients: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    not_paths: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    not_phrases: tuple[str, ...] = ()
+    says: tuple[ReportedFinding, ...] = ()
+    not_says: tuple[ReportedFinding, ...] = ()
+    denies: tuple[ReportedFinding, ...] = ()
+    not_denies: tuple[ReportedFinding, ...] = ()
+    findings: tuple[str, ...] = ()
+    not_findings: tuple[str, ...] = ()
+    has_report: bool | None = None
+    burned_in: bool | None = None
+    scores: tuple[ScoreFilter, ...] = ()
+    any_of: tuple[tuple[Filter, ...], ...] = ()
+
+    def __bool__(self) -> bool:
+        return self != Filter()
+
+    @property
+    def asks_reports(self) -> bool:
+        """Whether what reports say or deny is asked for anywhere in it."""
+        own = self.says or self.not_says or self.denies or self.not_denies
+        return bool(own) or any(one.asks_reports for group in self.any_of for one in group)
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,20 @@ report = Table(
     Column("study_uid", String, index=True),
     Column("source", String, nullable=False),
     Column("text", Text, nullable=False),
+    Column("read_by", Integer),
+    Index("ix_report_read_by", "read_by"),
+)
+
+report_finding = Table(
+    "report_finding",
+    metadata,
+    Column("report_id", ForeignKey("report.id", ondelete="CASCADE"), primary_key=True),
+    Column("finding", String, primary_key=True),
+    Column("assertion", String, primary_key=True),
+    Column("side", String, primary_key=True),
+    Column("severity", String, primary_key=True),
+    Column("places", String, primary_key=True),
+    Index("ix_report_finding", "finding", "assertion", "report_id"),
 )
 
 run = Table(

@@ -17,6 +17,7 @@ from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Filter
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
+from filmroom.search.exchange.read_reports import read_reports
 from filmroom.search.fusion import reciprocal_rank_fusion
 from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.parser import Query, parse
@@ -232,6 +233,8 @@ class Searcher:
         named = [*like, *unlike]
         if not where and not named:
             return None
+        if where.asks_reports:
+            read_reports(self.catalog)  # those of archives from before, and of a run that was killed
         allowed = self._passing(where)
         return np.setdiff1d(allowed, named) if named else allowed
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.assertion import plain_assertions
@@ -18,6 +18,8 @@ from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 
 NORMAL = "no finding"
+READER = 1
+"""To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
 _MORE_NAMES = {
     "pulmonary atelectasis": "atelectasis",
     "pleural effusions": "effusion",
@@ -108,18 +110,23 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     text = spell_out(_ASKED.sub("possible ", text)).text
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
-        rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
-        for clause in denied:
-            for idea in mentions(clause, ideas):
-                if idea != NORMAL:
-                    statements[replace(qualified(idea, clause, present=False), certain=True)] = None
-        for clause in _CLAUSE.split(rest):
-            for idea in mentions(clause, ideas):
-                statements[qualified(idea, clause)] = None
-        if NORMAL in mentions(rest, ideas):  # its phrases run over commas
-            statements[Statement(NORMAL)] = None
+        statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))
     abnormal = any(one.present and one.idea != NORMAL and not one.idea.startswith("view ") for one in statements)
     return tuple(one for one in statements if one.idea != NORMAL or (not abnormal and one.certain))
+
+
+@lru_cache(maxsize=20_000)  # reports are made of the same sentences
+def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...]:
+    statements: list[Statement] = []
+    rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
+    for clause in denied:
+        lacking = (idea for idea in mentions(clause, ideas) if idea != NORMAL)
+        statements += [replace(qualified(idea, clause, present=False), certain=True) for idea in lacking]
+    for clause in _CLAUSE.split(rest):
+        statements += [qualified(idea, clause) for idea in mentions(clause, ideas)]
+    if NORMAL in mentions(rest, ideas):  # its phrases run over commas
+        statements.append(Statement(NORMAL))
+    return tuple(statements)
 
 
 def mentions(text: str, known: frozenset[str]) -> list[str]:

@@ -11,6 +11,7 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film, Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
+from filmroom.search.exchange.read_reports import read_reports
 from filmroom.search.exchange.tables import Row, read_table
 from filmroom.search.film_names import FilmNames, Placed
 
@@ -128,7 +129,9 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -
     touched = {one.film_id for one in found if one.film_id} | {
         film_id for one in found if one.study_uid for film_id in studies[one.study_uid]
     }
-    return _imported(len(rows), touched, put_reports(catalog, found, source=source or path.name), placed, absent)
+    added = put_reports(catalog, found, source=source or path.name)
+    read_reports(catalog)
+    return _imported(len(rows), touched, added, placed, absent)
 
 
 class _Several:

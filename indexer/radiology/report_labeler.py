@@ -34,6 +34,13 @@ _MORE_NAMES = {
     "calcified granuloma": "granuloma",
     "nodule/mass": "nodule or mass",
     "enlarged heart": "cardiomegaly",
+    "borderline heart size": "cardiomegaly",
+    "levoscoliosis": "scoliosis",
+    "dextroscoliosis": "scoliosis",
+    "scoliotic curvature": "scoliosis",
+    "scoliotic curve": "scoliosis",
+    "granulomata": "granuloma",
+    "granulomatous disease": "granuloma",
     "fluid in the pleural space": "effusion",
     "central venous line": "line",
     "pa chest film": "view PA",
@@ -44,6 +51,11 @@ _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
     r"likely|versus|vs|consider|or|rule[- ]out|r/o|question of|query|not been (?:ruled out|excluded)|not ruled out|"
     r"can ?not|concern\w* for|evaluate for|assess for)\b|\?",
+    re.I,
+)
+_HEART_ENLARGED = re.compile(
+    r"\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)\s+"
+    r"(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
     re.I,
 )
 _ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
@@ -118,6 +130,7 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
 @lru_cache(maxsize=20_000)  # reports are made of the same sentences
 def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...]:
     statements: list[Statement] = []
+    sentence = _HEART_ENLARGED.sub(lambda found: f"{found['how'] or ''}cardiomegaly", sentence)
     rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
     for clause in denied:
         lacking = (idea for idea in mentions(clause, ideas) if idea != NORMAL)

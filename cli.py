@@ -242,12 +242,12 @@ def rejected(
     as_json: JsonOption = False,
 ) -> None:
     """Files that could not be indexed: where, why, and what to do."""
-    from filmroom.db.writes import runs
+    from filmroom.search import status as overview
     from filmroom.search.cli import output
     from filmroom.search.exchange import tables
 
     kept = open_archive(archive)
-    files = runs.rejected(kept.catalog)
+    files = overview.rejected_files(kept.catalog)
     if csv is not None:
         tables.write_aside(csv, tables.rejected_csv(files))
     elif as_json:

@@ -16,6 +16,14 @@ class State(StrEnum):
     REPLACED = "replaced"
 
 
+class DuplicateReason(StrEnum):
+    """Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
+
+    SAME_CONTENT = "SAME_CONTENT"
+    SAME_PICTURE = "SAME_PICTURE"
+    SAME_UID = "SAME_UID"
+
+
 @dataclass(frozen=True)
 class Scope:
     """What one run looks at: a root, and the part of it below `prefix` ('' is all of it)."""

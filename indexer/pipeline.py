@@ -40,10 +40,10 @@ from filmroom.indexer.sources.source_file import Failure, SourceFile
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
 
-_FORGOTTEN = Refusal.FORGOTTEN.value[0]
+_FORGOTTEN = Refusal.FORGOTTEN.code
 
-PASSING = (Refusal.UNREADABLE.value[0],)
-"""Reasons that may be gone by the next run without the file having changed."""
+PASSING = (Refusal.UNREADABLE.code,)
+"""Codes of reasons that may be gone by the next run without the file having changed."""
 
 HASHED_TOGETHER = 64
 """Files whose content is looked up in one transaction before any of them is decoded."""
@@ -63,7 +63,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `reasons` counts the files rejected in it or before; `stopped`: it was interrupted."""
+    """What a run did. `reasons` counts the files rejected in it or before, by code; `stopped`: it was interrupted."""
 
     counts: Counts
     reasons: dict[str, int]
@@ -147,7 +147,7 @@ class _Run:
     def take(self, path: Path) -> None:
         scope = file_diff.open_scope(self._catalog, path)
         self._scopes.append(scope)
-        path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, reason=_FORGOTTEN))
+        path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, code=_FORGOTTEN))
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
         self._places = path_pseudonyms.places(self._catalog, self._archive.patient_key(), scope)
@@ -188,7 +188,7 @@ class _Run:
 
     def summary(self, started: float, *, stopped: bool = False) -> Summary:
         reasons = Counter(
-            one.reason
+            one.code
             for one in runs.rejected(self._catalog)
             for scope in self._scopes
             if one.root == str(scope.root) and self._is_within(scope, one)
@@ -283,7 +283,7 @@ class _Run:
 
     def _is_forgotten(self, result: ingest.Result) -> bool:
         """Also what was forgotten and can now not even be read."""
-        if result.rejected is None or result.rejected.reason == _FORGOTTEN:
+        if result.rejected is None or result.rejected.code == _FORGOTTEN:
             return result.rejected is not None
         return not self._options.bring_back and self._places.known(result.seen.path) is not None
 

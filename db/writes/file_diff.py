@@ -119,7 +119,7 @@ def compare(
 
     Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
     `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
-    `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose reason is one of
+    `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose code is one of
     `passing` always are.
     """
     with catalog.read() as connection:

@@ -11,17 +11,12 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.records import Outcome, Scope, Space, State, Tags
+from filmroom.db.records import DuplicateReason, Outcome, Scope, Space, State, Tags
 from filmroom.db.schema import embedding, file, film, root, space, thumbnail
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-
-SAME_CONTENT = "same content"
-SAME_PICTURE = "same instance UID and picture, other header"
-SAME_UID = "same instance UID, other picture"
-"""Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +128,7 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     if not there:
         repoint(connection, old_file=known.id, new_file=file_id)
         return Outcome.INDEXED
-    _mark_duplicate(connection, file_id, known.film_id, SAME_CONTENT)
+    _mark_duplicate(connection, file_id, known.film_id, DuplicateReason.SAME_CONTENT)
     return Outcome.DUPLICATE
 
 
@@ -187,8 +182,10 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
         kept.add(film_id)
     _replace_others(connection, file_id, keep=kept)
     if twin is not None and not kept:
-        same = twin.sha256 == result.sha256
-        _mark_duplicate(connection, file_id, twin.id, SAME_CONTENT if same else SAME_PICTURE if alike else SAME_UID)
+        reason = DuplicateReason.SAME_PICTURE if alike else DuplicateReason.SAME_UID
+        if twin.sha256 == result.sha256:
+            reason = DuplicateReason.SAME_CONTENT
+        _mark_duplicate(connection, file_id, twin.id, reason)
         return Outcome.DUPLICATE
     return Outcome.INDEXED
 
@@ -235,8 +232,8 @@ def _put_file(
         "listed": True,
         "duplicate_of": None,
         "stage": why.stage.value if why else None,
-        "reason": why.reason if why else None,
-        "remedy": why.remedy if why else None,
+        "reason": why.code if why else None,
+        "remedy": None,  # its words go with the code; an earlier version kept them here
         "tried_at": int(time.time()),
     }
     return int(connection.execute(_PUT_FILE, values).scalar_one())
@@ -249,8 +246,8 @@ def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> 
         connection.execute(update(film).where(film.c.id.in_(others)).values(state=State.REPLACED.value))
 
 
-def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: str) -> None:
-    values = {"outcome": Outcome.DUPLICATE.value, "duplicate_of": film_id, "reason": reason}
+def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: DuplicateReason) -> None:
+    values = {"outcome": Outcome.DUPLICATE.value, "duplicate_of": film_id, "reason": reason.value}
     connection.execute(update(file).where(file.c.id == file_id).values(**values))
 
 

@@ -38,7 +38,7 @@ _STILLBORN = 3
 _KEPT_SHARE = 0.25  # of the memory limit: a worker that comes to hold more between two files is replaced
 # What a sound film, too, may meet in a worker in which another has left memory or a broken decoder behind.
 _DOUBTFUL = frozenset(
-    one.value[0] for one in (Refusal.TOO_MUCH_MEMORY, Refusal.CRASHED, Refusal.TRUNCATED, Refusal.NOT_PREPARED)
+    one.code for one in (Refusal.TOO_MUCH_MEMORY, Refusal.CRASHED, Refusal.TRUNCATED, Refusal.NOT_PREPARED)
 )
 
 
@@ -205,7 +205,7 @@ def _tend(
 
 
 def _is_doubtful(answer: object) -> bool:
-    return isinstance(answer, Rejected) and answer.reason in _DOUBTFUL
+    return isinstance(answer, Rejected) and answer.code in _DOUBTFUL
 
 
 def _cannot_start() -> FilmroomError:

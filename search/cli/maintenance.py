@@ -96,10 +96,10 @@ def forget(
 
 def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """Files that are not indexed because the same film is: the same bytes, or the same UID with another picture."""
-    from filmroom.db.writes import runs
     from filmroom.search.cli import output
+    from filmroom.search.status import duplicate_files
 
-    found = runs.duplicates(open_archive(archive).catalog)
+    found = duplicate_files(open_archive(archive).catalog)
     if as_json:
         print_json([asdict(one) for one in found])
     else:

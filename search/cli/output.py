@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Counts, Film
+from filmroom.indexer.decoding.rejections import reason_of
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import typed
 from rich.console import Console
@@ -23,12 +24,11 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from filmroom.db.doctor import Examination
-    from filmroom.db.writes.runs import DuplicateFile, RejectedFile
     from filmroom.indexer.phantom.demo_archive import DemoSummary
     from filmroom.indexer.pipeline import Summary
     from filmroom.search.exchange.import_labels import Imported
     from filmroom.search.results import Results
-    from filmroom.search.status import Status
+    from filmroom.search.status import DuplicateFile, RejectedFile, Status
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 """What is redirected to a file or a pipe has no width of its own: wide enough that no column is cut."""
@@ -143,8 +143,8 @@ def print_summary(done: Summary, archive: Path) -> None:
     for name in ("indexed", "unchanged", "duplicate", "rejected"):
         table.add_row(name, f"{getattr(counts, name):,}")
         if name == "rejected":
-            for reason, count in done.reasons.items():
-                table.add_row(Text(f"  {reason}", style="dim"), Text(f"{count:,}", style="dim"))
+            for code, count in done.reasons.items():
+                table.add_row(Text(f"  {reason_of(code)}", style="dim"), Text(f"{count:,}", style="dim"))
     table.add_section()
     table.add_row("listed", f"{counts.listed:,}")
     table.add_row("gone", f"{counts.gone:,}")
@@ -161,10 +161,11 @@ def print_summary(done: Summary, archive: Path) -> None:
 
 def refusal(done: Summary, archive: Path) -> BadInput:
     """Why a run that was to index files has indexed none."""
-    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in done.reasons.items())
+    reasons = ", ".join(f"{reason_of(code)} ({count:,})" for code, count in done.reasons.items())
     if done.counts.listed == 1:
         return BadInput(
-            f"the one file listed was rejected ({', '.join(done.reasons)})", fix=f"See it: {typed('rejected', archive)}"
+            f"the one file listed was rejected ({', '.join(map(reason_of, done.reasons))})",
+            fix=f"See it: {typed('rejected', archive)}",
         )
     return BadInput(
         f"all {done.counts.listed:,} files listed were rejected: {reasons}",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filmroom.db.errors import BadInput, NotFound
-from filmroom.db.writes.runs import RejectedFile
+from filmroom.search.status import RejectedFile
 
 MAX_BYTES = 2 * 1024**3
 _KINDS = {b"PK\x03\x04": "a spreadsheet or zip file", b"%PDF": "a PDF file", b"PAR1": "a Parquet file"}

@@ -21,7 +21,8 @@ from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
 from filmroom.search.ui.text import counted, films, plain
 
-NEW = "A new collection"
+NEW = -1
+"""The choice behind the collections that are there, whatever they are called."""
 ALL_HITS = 10_000
 
 
@@ -56,13 +57,18 @@ def keep(
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     """Puts these films into a collection."""
     names = [one.name for one in kept.collections(archive.catalog)]
-    chosen = st.selectbox("Collection", [*names, NEW], key=f"collect-into-{key}")
-    name = chosen
+    chosen = st.selectbox(
+        "Collection",
+        [*range(len(names)), NEW],
+        key=f"collect-into-{key}",
+        format_func=lambda at: "A new collection" if at == NEW else names[at],
+    )
+    name = "" if chosen == NEW else names[chosen]
     if chosen == NEW:
         name = st.text_input("Its name", key=f"collect-name-{key}", max_chars=80).strip()
     if st.button(f"Put {films(len(ids))} into it", key=f"collect-do-{key}", disabled=not (name and ids)):
-        added = kept.collect(archive.catalog, str(name), ids)
-        st.toast(f"{films(added)} added to {plain(str(name))}")
+        added = kept.collect(archive.catalog, name, ids)
+        st.toast(f"{films(added)} added to {plain(name)}")
 
 
 def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:

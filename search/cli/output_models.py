@@ -69,8 +69,11 @@ def print_findings(found: Sequence[Said], archive: Path, *, any_written: bool) -
     console.print("Written by a model. Research use only, not for diagnosis.", style="dim")
 
 
-def print_imported_vectors(done: ImportedVectors) -> None:
+def print_imported_vectors(done: ImportedVectors, archive: Path) -> None:
     console.print(Text(f"{counted(done.films, 'film')} with {done.vectors} x {done.dim} vectors of {done.model} now."))
+    if done.answers != done.model:
+        said = f"{done.answers} goes on answering where no model is named. To let {done.model} answer:"
+        print_command(said, f"models use {done.model}", archive)
     print_unplaced(done.missing, done.ambiguous, "name")
 
 

@@ -195,23 +195,31 @@ class OpenArchive:
         return screen(self.searcher, named, where=where, threshold=threshold)
 
     def probe(
-        self, labels: str | Sequence[str] = (), *, table: PathLike | None = None, save: str | None = None
+        self,
+        labels: str | Sequence[str] = (),
+        *,
+        table: PathLike | None = None,
+        split_column: str | None = None,
+        save: str | None = None,
     ) -> Probed:
         """Learn findings from labelled films, on the stored vectors, split by patient. No image is read.
 
         The labels are the archive's, or those of a CSV `table`; with a table and no `labels` every column is learned.
+        `split_column` is the table's own split into train, tune and test.
         With `save` the probe is kept under that name and applied, and `probe:NAME>0.8` then filters.
         """
         names = [labels] if isinstance(labels, str) else list(labels)
         if table is None and not names:
             raise BadInput("there is nothing to learn", fix="Name labels of the archive, or give table=FILE.")
+        if split_column is not None and table is None:
+            raise BadInput("a split is read from a table", where=split_column, fix="Give table=FILE.")
         if save is not None:
             saved_probes.check_name(save)
         searcher = self.searcher
         known = (
             saved_probes.labels_of_archive(searcher.archive)
             if table is None
-            else saved_probes.labels_of_table(searcher.archive, Path(table))
+            else saved_probes.labels_of_table(searcher.archive, Path(table), split=split_column)
         )
         learned = saved_probes.learn(searcher, known, names)
         if save is not None:

@@ -93,6 +93,26 @@ def test_a_probe_is_learned_kept_and_filters(indexed: Terminal, films: Films, ti
     assert as_json(indexed, "search", "probe:edema-1>=0")["hits"] == []
 
 
+def test_a_probe_takes_the_split_of_its_table(indexed: Terminal, tmp_path: Path) -> None:
+    parts = ["train"] * 16 + ["val"] * 6 + ["test"] * 8
+    rows = [f"film-{n:03}.png,{n % 2},{part},p{n // 3}" for n, part in enumerate(parts)]
+    table = tmp_path / "l.csv"
+    table.write_text("film,edema,set,patient\n" + "\n".join([*rows[:-1], "film-029.png,1,,p9"]))
+    found = as_json(indexed, "probe", "--labels", table, "--split-column", "set")
+    (report,) = found["probes"]
+    assert [report[f"{part}_films"] for part in ("train", "tune", "test")] == [16, 6, 7]
+    assert found["patients_in_several_parts"] == 2
+    assert "2 patients in more than one part" in indexed("probe", "--labels", table, "--split-column", "set")
+
+    command = ("probe", "--labels", table, "--split-column")
+    table.write_text("film,edema,set\nfilm-000.png,1,train\nfilm-001.png,0,perhaps\n")
+    assert "'perhaps' is no part of a split. Write train" in said(indexed, *command, "set")
+    table.write_text("film,edema,set\nfilm-000.png,1,train\nfilm-001.png,0,train\n")
+    assert "no film of the archive is in test" in said(indexed, *command, "set")
+    assert "a split is read from a table" in said(indexed, "probe", "--label", "edema", "--split-column", "set")
+    assert "There is no column parts" in said(indexed, *command, "parts")
+
+
 def test_a_probe_of_the_archives_labels(indexed: Terminal, tmp_path: Path) -> None:
     indexed("label", labels(tmp_path / "l.csv"))
     out = indexed("probe", "--label", "Edema")

@@ -138,8 +138,9 @@ def print_probed(done: Probed) -> None:
         console.print(Text(f"Calibration, said: observed (films): {bins}. Brier {report.brier:.3f}.", style="dim"))
         console.print(
             Text(
-                f"Learned from up to {counted(report.train_films, 'film')} ({report.train_positives:,} with it); "
-                f"held out {report.test_films:,} ({report.test_positives:,} with it) of "
+                f"Learned from up to {counted(report.train_films, 'film')} ({report.train_positives:,} with it)"
+                + (f", tuned on {report.tune_films:,}; " if report.tune_films else "; ")
+                + f"held out {report.test_films:,} ({report.test_positives:,} with it) of "
                 f"{counted(report.test_patients, 'patient')}.",
                 style="dim",
             )
@@ -150,6 +151,11 @@ def print_probed(done: Probed) -> None:
         console.print(
             f"Labelled, without a patient key: {counted(done.alone, 'film')}, each counted as a patient of its own."
         )
+    if done.straddling:
+        said = (
+            f"Warning: {counted(done.straddling, 'patient')} in more than one part of the split; the figures flatter."
+        )
+        console.print(Text(said, style="yellow"))
     console.print(Text(f"{done.model}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "labelled name")
 

@@ -18,7 +18,9 @@ from filmroom.indexer.pipeline import Options, Summary
 from filmroom.indexer.pipeline import index as run_index
 from filmroom.search.classification import saved_probes
 from filmroom.search.classification.saved_probes import Probed
-from filmroom.search.classification.zero_shot_archive import Screening, screen
+from filmroom.search.classification.zero_shot import Prompts
+from filmroom.search.classification.zero_shot_archive import Screening, read_prompts, screen
+from filmroom.search.classification.zero_shot_choice import Choice, choose_among
 from filmroom.search.evaluation.evaluator import Measured, evaluate_files
 from filmroom.search.evaluation.metrics import MEASURES, read_gain
 from filmroom.search.exchange.original_pixels import original
@@ -186,13 +188,27 @@ class OpenArchive:
             report=None if report is None else Path(report),
         )
 
-    def zeroshot(self, findings: str | Sequence[str], *, where: str = "", threshold: float = 0.0) -> Screening:
+    def zeroshot(
+        self,
+        findings: str | Sequence[str] = (),
+        *,
+        prompts: PathLike | Sequence[Prompts] = (),
+        where: str = "",
+        threshold: float = 0.0,
+    ) -> Screening:
         """Score the archive for findings, or for a set of them such as chexpert13, from prompts alone.
 
-        `where` is a filter such as "view:PA age:60..". AUC is given where labels say what is there.
+        `prompts` are of one's own: a table with the columns finding, positive and negative, or what
+        `filmroom.search.classification.zero_shot.own_prompts` makes. `where` is a filter such as "view:PA age:60..".
+        AUC is given where labels say what is there.
         """
         named = [findings] if isinstance(findings, str) else list(findings)
-        return screen(self.searcher, named, where=where, threshold=threshold)
+        own = read_prompts(Path(prompts)) if isinstance(prompts, str | Path) else prompts
+        return screen(self.searcher, named, prompts=own, where=where, threshold=threshold)
+
+    def zeroshot_among(self, candidates: Sequence[str], *, where: str = "") -> Choice:
+        """Choose one candidate for each film by a softmax over them; accuracy where labels name exactly one."""
+        return choose_among(self.searcher, candidates, where=where)
 
     def probe(
         self,

@@ -68,6 +68,49 @@ def test_zeroshot_counts_and_measures(indexed: Terminal, tmp_path: Path) -> None
     assert "95 % interval" in indexed("zeroshot", "--findings", "chexpert13")
 
 
+def test_zeroshot_takes_prompts_of_ones_own(indexed: Terminal, tmp_path: Path) -> None:
+    indexed("label", labels(tmp_path / "l.csv"))
+    asked = ("--positive", "wet lungs", "--positive", "pulmonary edema", "--negative", "dry lungs")
+    (typed,) = as_json(indexed, "zeroshot", "Edema", *asked)["findings"]
+    assert typed["prompts"] == {"positive": ["wet lungs", "pulmonary edema"], "negative": ["dry lungs"]}
+    assert (typed["finding"], typed["positives"], typed["negatives"]) == ("edema", 15, 15)
+    table = tmp_path / "prompts.csv"
+    table.write_text(
+        "finding,positive,negative\nedema,wet lungs|pulmonary edema,\nedema,,dry lungs\nmass,mass,no mass\n"
+    )
+    (read, mass) = as_json(indexed, "zeroshot", "--prompts", table)["findings"]
+    assert read == typed
+    assert mass["auc"] is None
+
+    needs_both = "a score needs prompts that say the finding and prompts that deny it"
+    assert needs_both in said(indexed, "zeroshot", "edema", "--positive", "wet lungs")
+    assert "prompts are of one finding" in said(indexed, "zeroshot", "edema", "mass", *asked)
+    table.write_text("finding,positive\nedema,wet lungs\n")
+    assert "There is no column negative" in said(indexed, "zeroshot", "--prompts", table)
+
+
+def test_zeroshot_chooses_one_of_several(indexed: Terminal, tmp_path: Path) -> None:
+    rows = [f"film-{n:03},{'pneumothorax' if n % 3 else 'cardiomegaly'}" for n in range(20)]
+    (tmp_path / "l.csv").write_text("film,label\n" + "\n".join([*rows, "film-020,pneumothorax|cardiomegaly"]))
+    indexed("label", tmp_path / "l.csv")
+    scores = tmp_path / "s.csv"
+    asked = ("zeroshot", "--among", "enlarged heart, pneumothorax", "--scores", scores)
+    found = as_json(indexed, *asked)
+    assert (found["candidates"], found["films"]) == (["enlarged heart", "pneumothorax"], COUNT)
+    assert sum(found["chosen"]) == COUNT
+    assert [sum(row) for row in found["confusion"]] == [7, 13], "an enlarged heart is labelled cardiomegaly"
+    assert (found["labelled"], found["labelled_with_several"], found["largest_class"]) == (20, 1, 13 / 20)
+    right = found["confusion"][0][0] + found["confusion"][1][1]
+    assert found["accuracy"]["value"] == right / 20
+    assert found["accuracy"]["low"] <= right / 20 <= found["accuracy"]["high"]
+    rows_read = list(csv.DictReader(scores.open()))
+    assert all(abs(float(row["enlarged heart"]) + float(row["pneumothorax"]) - 1) < 1e-5 for row in rows_read)
+    assert [sum(row["chosen"] == name for row in rows_read) for name in found["candidates"]] == found["chosen"]
+    assert "Accuracy 0." in indexed(*asked)
+    assert "a choice needs two candidates" in said(indexed, "zeroshot", "--among", "edema")
+    assert "candidates are chosen among" in said(indexed, "zeroshot", "edema", "--among", "edema, mass")
+
+
 def test_a_probe_is_learned_kept_and_filters(indexed: Terminal, films: Films, tiny: Path, tmp_path: Path) -> None:
     table, page = labels(tmp_path / "l.csv", patient=True), tmp_path / "probe.html"
     found = as_json(indexed, "probe", "--labels", table, "--save", "edema-1", "--report", page)

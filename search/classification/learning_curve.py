@@ -237,9 +237,7 @@ def _penalty(
     return _PENALTIES[kind][int(np.argmin(losses))]
 
 
-def _tuned(
-    data: Floats, truth: NDArray[Any], rows: Ints, tune: Ints, *, name: str, space: Space, kind: Kind
-) -> float:
+def _tuned(data: Floats, truth: NDArray[Any], rows: Ints, tune: Ints, *, name: str, space: Space, kind: Kind) -> float:
     """The penalty with the best log loss on the films to tune on."""
     losses = []
     for strength in _PENALTIES[kind]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from filmroom.db.errors import BadInput
@@ -17,6 +17,9 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+
+if TYPE_CHECKING:
+    from filmroom.search.searcher import Searcher
 
 MeasureOption = Annotated[
     list[str] | None, typer.Option("--measure", help="nDCG@5, P@5, AP, RR, R@10, Judged@5 ...; may be repeated.")
@@ -159,6 +162,19 @@ def zeroshot(
     finding_set: Annotated[
         str | None, typer.Option("--findings", metavar="SET", help="A set of findings: chexpert13 or nih14.")
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Your prompts: finding,positive,negative; | between several."),
+    ] = None,
+    positive: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A prompt that says the one finding; may be repeated.")
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A prompt that denies it; may be repeated.")
+    ] = None,
+    among: Annotated[
+        str | None, typer.Option(metavar="LIST", help='Choose one instead: "enlarged heart, pleural effusion".')
+    ] = None,
     where: Annotated[str, typer.Option(metavar="QUERY", help="Only films that pass: view:PA age:60..")] = "",
     threshold: Annotated[float, typer.Option(help="Count the films that score at least this.")] = 0.0,
     scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every film's scores as CSV.")] = None,
@@ -168,20 +184,44 @@ def zeroshot(
     as_json: JsonOption = False,
 ) -> None:
     """Score the archive for findings from prompts alone; AUC where labels say what is there."""
-    from filmroom.search.classification.zero_shot import check_set
-    from filmroom.search.classification.zero_shot_archive import screen, write_scores
+    from filmroom.search.classification.zero_shot import check_set, own_prompts
+    from filmroom.search.classification.zero_shot_archive import read_prompts, screen, write_scores
     from filmroom.search.cli import output_evaluation
     from filmroom.search.searcher import Searcher
 
     named = [*(findings or []), *([check_set(finding_set)] if finding_set else [])]
+    if among is not None:
+        if named or prompts or positive or negative:
+            raise BadInput("candidates are chosen among, findings are scored", where="--among", fix="Give it alone.")
+        _choose(Searcher.open(archive_folder(archive), model, weights=weights), among, where, scores, as_json=as_json)
+        return
+    own = read_prompts(prompts) if prompts else []
+    if positive or negative:
+        if len(named) > 1 or finding_set:
+            raise BadInput("prompts are of one finding", where=", ".join(named), fix="Name it, or use --prompts FILE.")
+        own.append(own_prompts(named[0] if named else (positive or [""])[0], positive or (), negative or ()))
+        named = []
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
-    done = screen(searcher, named, where=where, threshold=threshold)
+    done = screen(searcher, named, prompts=own, where=where, threshold=threshold)
     if scores is not None:
         write_scores(scores, searcher, done)
     if as_json:
         print_json(done.to_json())
     else:
         output_evaluation.print_screening(done)
+
+
+def _choose(searcher: Searcher, among: str, where: str, scores: Path | None, *, as_json: bool) -> None:
+    from filmroom.search.classification.zero_shot_choice import choose_among, write_choice
+    from filmroom.search.cli import output_evaluation
+
+    done = choose_among(searcher, among.split(","), where=where)
+    if scores is not None:
+        write_choice(scores, searcher, done)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_evaluation.print_choice(done)
 
 
 def ground(

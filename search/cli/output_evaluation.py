@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.output import NOTICE, console, print_command, print_unplaced, some
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from filmroom.search.classification.saved_probes import Probed, SavedProbe
     from filmroom.search.classification.zero_shot_archive import Screening
+    from filmroom.search.classification.zero_shot_choice import Choice
     from filmroom.search.evaluation.build_qrels import MadeQrels
     from filmroom.search.evaluation.comparison import Compared
     from filmroom.search.evaluation.evaluator import Measured
@@ -112,6 +114,32 @@ def print_screening(done: Screening) -> None:
     )
     if done.mean is None:
         console.print("No mean AUC: too few films are labelled with and without a finding (filmroom label).")
+
+
+def print_choice(done: Choice) -> None:
+    labelled = sum(map(sum, done.confusion))
+    table = _table("candidate", "chosen", words=(0,))
+    for name, count in zip(done.candidates, done.chosen, strict=True):
+        table.add_row(Text(name), f"{count:,}")
+    console.print(table)
+    if done.accuracy is None:
+        console.print("No film is labelled with exactly one of them (filmroom label), so nothing was measured.")
+    else:
+        console.print()
+        matrix = _table("labelled \\ chosen", *map(escape, done.candidates), words=(0,))
+        for name, row in zip(done.candidates, done.confusion, strict=True):
+            matrix.add_row(Text(name), *(f"{count:,}" for count in row))
+        console.print(matrix)
+        said = f"Accuracy {_with_interval(done.accuracy)} over {counted(labelled, 'film')} labelled with exactly one"
+        more = f", {done.several:,} with several left out" if done.several else ""
+        console.print(Text(f"{said}{more}; always choosing the most frequent: {done.largest:.3f}."))
+    among = f" that pass {done.where}" if done.where else ""
+    how = "softmax of 100 x cosine; every film gets one of them, whether it shows any or not"
+    console.print(Text(f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; {how}. {NOTICE}", style="dim"))
+
+
+def _with_interval(found: Interval) -> str:
+    return f"{found.value:.3f}" if math.isnan(found.low) else str(found)
 
 
 @contextmanager

@@ -203,6 +203,49 @@ def test_runs_are_compared(indexed: Terminal, tmp_path: Path) -> None:
     assert "p (Holm)" in indexed(*command)
 
 
+def test_a_run_that_lacks_queries_counts_them_as_nothing_and_says_so(indexed: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("".join(f"q{n} 0 good 1\nq{n} 0 bad 0\n" for n in range(4)) + "q9 0 bad 0\n")
+    for name, count in (("a", 4), ("b", 1)):
+        lines = [f"q{n} Q0 good 1 0.9 x\nq{n} Q0 {name} 2 0.1 x\n" for n in range(count)]
+        (tmp_path / name).write_text("".join(lines))
+    command = ("compare", tmp_path / "a", tmp_path / "b", "--qrels", tmp_path / "qrels", "--measure", "nDCG@5")
+    found = as_json(indexed, *command)
+    (ndcg,) = found["measures"]
+    assert (found["n"], ndcg["a"], ndcg["b"]) == (4, 1.0, 0.25)
+    assert found["lacking"] == {"a": [], "b": ["q1", "q2", "q3"]}
+    assert found["perfect"] == {"a": 4, "b": 1}
+    assert found["judged_at_5"] == {"a": 0.5, "b": 0.5}, "over what both answer"
+    assert ndcg["difference"]["low"] is None, "four queries have no interval"
+    out = " ".join(indexed(*command).split())
+    assert "Warning: B lacks 3 judged queries of the qrels, counted as 0: q1, q2, q3." in out
+    assert "Judged@5 differs" not in out
+    assert "Answered perfectly (nDCG@5 of 1): A 4, B 1 of 4 queries." in out
+    assert "too few queries" in out
+    assert "a run is ranked already" in said(indexed, *command, "--hybrid")
+    (tmp_path / "b").write_text("".join(f"q{n} Q0 new 1 0.9 x\nq{n} Q0 newer 2 0.1 x\n" for n in range(4)))
+    out = " ".join(indexed(*command).split())
+    assert (
+        "Warning: Judged@5 differs (A 0.500, B 0.000): films that nobody judged count as misses, so that B may" in out
+    )
+
+
+def test_report_words_take_part_in_what_is_measured(indexed: Terminal, shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("film,report\nfilm-011,Tension pneumothorax.\nfilm-017,Clear lungs.\n")
+    indexed("report", tmp_path / "r.csv")
+    (tmp_path / "q.tsv").write_text("a\tpneumothorax\n")
+    (tmp_path / "qrels").write_text("a 0 film-011 2\na 0 film-017 0\n")
+    files = ("--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels", "--measure", "RR")
+    plain, fused = (as_json(indexed, "evaluate", *files, *more) for more in ((), ("--hybrid",)))
+    assert (plain["settings"]["hybrid"], fused["settings"]["hybrid"]) == (False, True)
+    assert fused["mean"]["RR"] > plain["mean"]["RR"]
+    assert (fused["interval"]["RR"], fused["perfect"]) == ([None, None], {"RR": int(fused["mean"]["RR"] == 1)})
+    out = indexed("evaluate", *files, "--hybrid", "--judged-only")
+    assert "Answered perfectly (RR of 1): 1 of 1 query." in out
+    assert "No interval" in out
+    both = as_json(indexed, "compare", "--models", "tiny", "tiny", *files, "--hybrid")
+    assert both["measures"][0]["a"] == fused["mean"]["RR"]
+
+
 def test_models_are_compared_on_the_same_queries(indexed: Terminal, shared: Path, other: Path, tmp_path: Path) -> None:
     indexed("index", shared / "films", "--model", other)
     (tmp_path / "q.tsv").write_text("a\tedema\nb\tmass\n")

@@ -26,6 +26,7 @@ MeasureOption = Annotated[
 ]
 GainOption = Annotated[str, typer.Option("--gain", help="What a grade is worth in nDCG: linear or exponential.")]
 JudgedOnlyOption = Annotated[bool, typer.Option("--judged-only", help="Rank judged films only.")]
+HybridOption = Annotated[bool, typer.Option("--hybrid", help="Fuse each ranking with that by report words.")]
 QrelsOption = Annotated[Path, typer.Option("--qrels", metavar="FILE", help="TREC judgements: qid 0 film grade.")]
 QUERIES = "qid TAB query [TAB group], or JSON lines."
 
@@ -48,6 +49,7 @@ def evaluate(
     gain: GainOption = "linear",
     judged_only: JudgedOnlyOption = False,
     per_study: Annotated[bool, typer.Option("--per-study", help="A study is one hit: its best film.")] = False,
+    hybrid: HybridOption = False,
     public_set: Annotated[
         str | None, typer.Option("--set", metavar="NAME", help="The public set that the films are of, such as nih.")
     ] = None,
@@ -70,6 +72,7 @@ def evaluate(
         gain=asked,
         judged_only=judged_only,
         per_study=per_study,
+        hybrid=hybrid,
         public_set=public_set,
         run=run,
         report=report,
@@ -93,6 +96,7 @@ def compare(
     measure: MeasureOption = None,
     gain: GainOption = "linear",
     judged_only: JudgedOnlyOption = False,
+    hybrid: HybridOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Is B better than A? Differences by query, a paired randomisation test, Holm's correction."""
@@ -104,8 +108,9 @@ def compare(
     if bool(runs) == bool(models) or (runs and len(runs) != 2):
         raise BadInput("two rankings can be compared", fix="Name two runs, or two models with --models A B.")
     if runs:
-        if judged_only:
-            raise BadInput("a run is ranked already", where="--judged-only", fix="Use it with --models.")
+        for given, name in ((judged_only, "--judged-only"), (hybrid, "--hybrid")):
+            if given:
+                raise BadInput("a run is ranked already", where=name, fix="Use it with --models.")
         done = compare_runs(runs[0], runs[1], qrels, queries=queries, measures=measures, gain=asked)
     elif models:
         if queries is None:
@@ -118,6 +123,7 @@ def compare(
             measures=measures,
             gain=asked,
             judged_only=judged_only,
+            hybrid=hybrid,
         )
     if as_json:
         print_json(done.to_json())

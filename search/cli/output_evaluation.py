@@ -41,11 +41,16 @@ def print_evaluation(done: Measured) -> None:
         table.add_row(Text(group), Text(f"mean of {_queries(intervals[found.measures[0]].n)}", style="dim"), *row)
     means = [f"{found.mean[name].value:.3f}" for name in found.measures]
     table.add_row("mean", _queries(len(found.queries)), *means, style="bold")
-    for bound, said in (("low", "95 % interval from"), ("high", "to")):
+    bounded = found.mean[found.measures[0]].bounded
+    for bound, said in (("low", "95 % interval from"), ("high", "to")) if bounded else ():
         table.add_row("", said, *[f"{getattr(found.mean[name], bound):.3f}" for name in found.measures], style="dim")
     for baseline, values in found.baselines.items():
         table.add_row(baseline, "baseline", *[f"{values[name]:.3f}" for name in found.measures], style="dim")
     console.print(table)
+    first, count = found.measures[0], len(found.queries)
+    console.print(f"Answered perfectly ({first} of 1): {found.perfect[first]:,} of {_queries(count)}.", markup=False)
+    if not bounded:
+        console.print(f"No interval: {_queries(count)} would say nothing of others.")
     settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.settings().items())
     console.print(Text(f"{done.model}. {settings}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "judged name")
@@ -64,13 +69,19 @@ def print_comparison(done: Compared) -> None:
     console.print()
     table = _table("measure", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "better", "worse", words=(0,))
     for one in found.measures:
-        interval = f"{one.difference.low:+.3f} to {one.difference.high:+.3f}"
+        difference = one.difference
+        interval = f"{difference.low:+.3f} to {difference.high:+.3f}" if difference.bounded else "too few queries"
         change = f"{one.difference.value:+.3f}"
         p = (f"{one.p:.4f}", f"{one.p_holm:.4f}")
         table.add_row(
             one.measure, f"{one.a:.3f}", f"{one.b:.3f}", change, interval, *p, str(one.better), str(one.worse)
         )
     console.print(table)
+    a, b = done.perfect
+    said = f"Answered perfectly ({first} of 1): A {a:,}, B {b:,} of {_queries(found.n)}."
+    console.print(said, markup=False)
+    for warning in done.warnings:
+        console.print(Text(f"Warning: {warning}.", style="yellow"))
     left = len(found.only_a) + len(found.only_b)
     said = f", {left} that only one of them has left out" if left else ""
     console.print(
@@ -130,16 +141,12 @@ def print_choice(done: Choice) -> None:
         for name, row in zip(done.candidates, done.confusion, strict=True):
             matrix.add_row(Text(name), *(f"{count:,}" for count in row))
         console.print(matrix)
-        said = f"Accuracy {_with_interval(done.accuracy)} over {counted(labelled, 'film')} labelled with exactly one"
+        said = f"Accuracy {done.accuracy} over {counted(labelled, 'film')} labelled with exactly one"
         more = f", {done.several:,} with several left out" if done.several else ""
         console.print(Text(f"{said}{more}; always choosing the most frequent: {done.largest:.3f}."))
     among = f" that pass {done.where}" if done.where else ""
     how = "softmax of 100 x cosine; every film gets one of them, whether it shows any or not"
     console.print(Text(f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; {how}. {NOTICE}", style="dim"))
-
-
-def _with_interval(found: Interval) -> str:
-    return f"{found.value:.3f}" if math.isnan(found.low) else str(found)
 
 
 @contextmanager

@@ -299,7 +299,7 @@ def adapt(
     from filmroom.indexer.training.data.archive import training_films
     from filmroom.indexer.training.run import adapt as run
     from filmroom.indexer.training.train import Loss, Options
-    from filmroom.search.cli import output
+    from filmroom.search.cli import output_models
     from filmroom.search.query.parser import parse
 
     if loss not in tuple(Loss):
@@ -314,13 +314,13 @@ def adapt(
         seed=seed,
         device=usable_device(device),
     )
-    with output.adapt_progress(quiet=as_json) as (on_films, on_progress):
+    with output_models.adapt_progress(quiet=as_json) as (on_films, on_progress):
         films = training_films(kept, out / "work", where=parse(only).filter, progress=on_films)
-        facts = run(films, source, out, options=options, progress=on_progress)
+        done = run(films, source, out, options=options, progress=on_progress)
     if as_json:
-        print_json({"model": facts.name, "folder": str(out), "films": len(films), "fingerprint": facts.fingerprint})
+        print_json(output_models.adapted_json(done, out, len(films)))
     else:
-        output.print_adapted(facts.name, out, len(films))
+        output_models.print_adapted(done, out, len(films))
 
 
 @app.command()

@@ -167,7 +167,12 @@ class Searcher:
         return tuple(replace(hit, score=scored.get(hit.id)) for hit in hits)
 
     def rank(
-        self, query: str | Query, *, k: int | None = None, within: NDArray[np.int64] | None = None
+        self,
+        query: str | Query,
+        *,
+        k: int | None = None,
+        within: NDArray[np.int64] | None = None,
+        hybrid: bool = False,
     ) -> list[tuple[int, float]]:
         """(film id, score), best first: the ranking alone, for evaluation. Within the films given and the filter."""
         asked = parse(query) if isinstance(query, str) else query
@@ -178,7 +183,10 @@ class Searcher:
         allowed = self._within(asked.filter, (), ())
         if within is not None:
             allowed = within if allowed is None else np.intersect1d(allowed, within)
-        return self._ranked(vector, k if k is not None else len(self.index), allowed)
+        depth = k if k is not None else len(self.index)
+        if hybrid:
+            return self._fused(asked, vector, depth if within is None else len(self.index), allowed)[:depth]
+        return self._ranked(vector, depth, allowed)
 
     def vector(self, query: str | Query) -> NDArray[np.float32] | None:
         """The query as one unit vector (D,), for scores and heat maps; None without words."""

@@ -113,4 +113,4 @@ def import_vectors(
     if as_json:
         print_json(asdict(done))
     else:
-        output_models.print_imported_vectors(done)
+        output_models.print_imported_vectors(done, archive_folder(archive))

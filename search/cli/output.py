@@ -277,33 +277,6 @@ def print_examination(found: Examination) -> None:
 
 
 @contextmanager
-def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
-    """Bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
-    from rich.progress import Progress
-
-    names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}
-    with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int, said: str = "") -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(names[stage], total=total)
-            bar.update(tasks[stage], completed=done, total=total, description=names[stage] + said)
-
-        def on_progress(told: Any) -> None:
-            loss = "" if told.loss is None else f", loss {told.loss:.3f}"
-            ndcg = "" if told.ndcg is None else f", nDCG@5 {told.ndcg:.3f}"
-            show(told.stage, told.done, told.total, loss + ndcg)
-
-        yield lambda done, total: show("films", done, total), on_progress
-
-
-def print_adapted(name: str, out: Path, count: int) -> None:
-    console.print(Text(f"{name}: trained on {counted(count, 'film')}, in {out}. Its figures: {out / 'MODEL_CARD.md'}"))
-    console.print(Text(f"Next: filmroom index FOLDER --model {out}"))
-
-
-@contextmanager
 def demo_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress
 

@@ -37,6 +37,10 @@ def probe(
         list[str] | None,
         typer.Option(metavar="NAME", help="The finding, of the table or the archive; may be repeated."),
     ] = None,
+    split_column: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The table's own split: train, tune and test; default: drawn by patient."),
+    ] = None,
     save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep it: probe:NAME>0.8 then filters.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots: .html, or .md.")] = None,
     archive: ArchiveOption = None,
@@ -53,11 +57,13 @@ def probe(
 
     if labels is None and not label:
         raise BadInput("there is nothing to learn", fix="Give --labels FILE, or --label NAME of the archive's labels.")
+    if split_column is not None and labels is None:
+        raise BadInput("a split is read from a table", where="--split-column", fix="Add --labels FILE.")
     if save is not None:
         saved_probes.check_name(save)
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     known = (
-        saved_probes.labels_of_table(searcher.archive, labels)
+        saved_probes.labels_of_table(searcher.archive, labels, split=split_column)
         if labels
         else saved_probes.labels_of_archive(searcher.archive)
     )

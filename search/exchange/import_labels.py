@@ -15,7 +15,7 @@ from filmroom.search.exchange.read_reports import read_reports
 from filmroom.search.exchange.tables import Row, read_table
 from filmroom.search.film_names import FilmNames, Placed
 
-_FILM = (
+FILM_COLUMNS = (
     "film",
     "image",
     "image_id",
@@ -60,15 +60,19 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) ->
 
 
 def read_labels(
-    catalog: Catalog, path: Path, *, source: str | None = None
+    catalog: Catalog, path: Path, *, source: str | None = None, split: str | None = None
 ) -> tuple[list[tuple[int, Label]], dict[int, str], Imported]:
-    """The labels of a table by film, and the patients where a column names them, without keeping anything."""
+    """The labels of a table by film, and the patients where a column names them, without keeping anything. `split` is
+    a column that is no finding."""
     table = read_table(path)
-    named = table.need(*_FILM)
+    named = table.need(*FILM_COLUMNS)
     patient = table.column("patient", "patient_id", "subject_id")
+    divided = table.need(split) if split else None
     column = table.column(*_LABEL)
     value = table.column("value", "score", "probability")
-    findings = [name for name in table.columns if name and name not in {named, patient}] if column is None else []
+    findings = (
+        [name for name in table.columns if name and name not in {named, patient, divided}] if column is None else []
+    )
     if column is None and not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
     study = table.column(*_STUDY)
@@ -101,9 +105,9 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -
     Raises BadInput with file and line.
     """
     table = read_table(path)
-    named, study = table.column(*_FILM), table.column(*_STUDY)
+    named, study = table.column(*FILM_COLUMNS), table.column(*_STUDY)
     if named is None and study is None:
-        table.need(*_FILM)
+        table.need(*FILM_COLUMNS)
     whole = table.column(*_REPORT)
     parts = [column for name in _PARTS if (column := table.column(name))]
     if whole is None and not parts:

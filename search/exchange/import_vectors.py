@@ -21,6 +21,7 @@ from filmroom.indexer.models.base import unit_rows
 from filmroom.indexer.models.precomputed import IMPORTED
 from filmroom.search.exchange.tables import read_table
 from filmroom.search.film_names import FilmNames
+from filmroom.search.space_selection import in_use
 from numpy.typing import NDArray
 
 LAYOUTS = {
@@ -39,8 +40,8 @@ Named = Iterator[tuple[str, NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class ImportedVectors:
-    """What came of a file: the space filled, the films that have a vector of it now, and names that match no film or
-    several."""
+    """What came of a file: the space filled, the films that have a vector of it now, names that match no film or
+    several, and the model that answers where none is named (an import changes it only where nothing else can)."""
 
     model: str
     vectors: int
@@ -48,6 +49,7 @@ class ImportedVectors:
     films: int
     missing: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    answers: str
 
 
 def import_vectors(archive: Archive, path: Path, *, model: str, table: Path | None = None) -> ImportedVectors:
@@ -88,7 +90,8 @@ def import_vectors(archive: Archive, path: Path, *, model: str, table: Path | No
             kept = next(one for one in spaces.spaces(archive.catalog) if one.id == space_id)
             VectorIndex.open(archive.catalog, kept, archive.vectors, gpu=False).save()
     count = len(set(placed.values()))
-    return ImportedVectors(space.model, space.vectors, space.dim, count, named.missing, named.ambiguous)
+    answers = in_use(archive).space.model
+    return ImportedVectors(space.model, space.vectors, space.dim, count, named.missing, named.ambiguous, answers)
 
 
 def _opened(path: Path) -> Any:

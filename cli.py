@@ -25,6 +25,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import discard_output, open_missing_streams, say
 from typer.core import TyperCommand
 
 app = typer.Typer(
@@ -40,7 +41,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"filmroom {version('filmroom')}")
+        say(f"filmroom {version('filmroom')}")
         raise typer.Exit
 
 
@@ -57,18 +58,22 @@ def options(
 def main() -> None:
     """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
     gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
+    open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name may hold bytes that are no UTF-8, and a pipe may be ASCII: print what can be printed.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        _with(sys.argv[1:2])()
+        try:
+            _with(sys.argv[1:2])()
+        finally:
+            sys.stdout.flush()  # here a reader that has left, or a full disk, can still be told from a fault
     except FilmroomError as error:
         _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output has gone (`filmroom search ... | head`): not a fault.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(0)
     except Exception as error:
         if os.environ.get("FILMROOM_DEBUG"):
@@ -353,11 +358,11 @@ def serve(
     from filmroom.search.ui.server.loopback import is_loopback
 
     if not is_loopback(host):
-        typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
-    typer.echo(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
+        say(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
+    say(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
     folder = archive_folder(archive)
     if not (folder / "catalog.sqlite").is_file():
-        typer.echo(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
+        say(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
     program = command(folder, host, port)
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.
@@ -368,7 +373,11 @@ def serve(
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo(f"filmroom: {message}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        discard_output()  # at the end of the process it would fail again, in words of Python's
+    say(f"filmroom: {message}", err=True)
     sys.exit(1)
 
 

@@ -168,6 +168,21 @@ def test_a_function_imports_for_weight_alone() -> None:
     assert [one for one in imports() if one.late and not allowed(one)] == []
 
 
+def test_what_a_command_prints_cannot_steer_the_terminal() -> None:
+    """By `say` and `print_json`, or by the `Text` and `Console` of filmroom.search.cli.output."""
+    for name, path in modules().items():
+        if name == "filmroom.cli" or name.startswith("filmroom.search.cli."):
+            calls = {
+                ast.unparse(one.func)
+                for one in ast.walk(ast.parse(path.read_text("utf-8")))
+                if isinstance(one, ast.Call)
+            }
+            calls -= {"typer.echo"} if name == "filmroom.search.cli.printing" else set()
+            assert not calls & {"print", "typer.echo", "typer.secho", "rich.print"}, f"{name}: print by say(...)"
+    raw = {"rich.text", "rich.console"}
+    assert {one.importer for one in imports() if one.module in raw} <= {"filmroom.search.cli.output"}
+
+
 def test_no_exception_outlives_its_reason() -> None:
     late = [one for one in imports() if one.late]
     assert {name for name in HEAVY if not any(name in (one.module, one.module.split(".")[0]) for one in late)} == set()

@@ -225,8 +225,8 @@ def _start(context: BaseContext, work: Callable[[Item], Result], limits: Limits)
     process = context.Process(  # type: ignore[attr-defined]
         target=_serve, args=(theirs, work, limits), name="filmroom-decoder", daemon=True
     )
-    with main_script.not_run_again(work):
-        process.start()
+    setattr(process, child_processes.NEEDS_MAIN, main_script.defines(work))
+    process.start()
     theirs.close()
     return _Worker(process, ours, time.monotonic() + _START_SECONDS)
 

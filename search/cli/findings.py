@@ -19,6 +19,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
     from filmroom.search.findings.generate import Plan
@@ -83,7 +84,7 @@ def _describe(
     to = cxrreportgen.endpoint(url, key_file)
     kept = open_archive(archive)
     planned = plan(kept, limit=limit)
-    typer.echo(_cost(planned, url), err=True)
+    say(_cost(planned, url), err=True)
     if planned.calls and not yes:
         if not sys.stdin.isatty():
             raise BadInput("films are sent to another machine only when told to", where=url, fix="Add --yes.")
@@ -94,12 +95,12 @@ def _describe(
         print_json(asdict(done) | {"left_out": planned.left_out, "done_before": planned.done})
     elif planned.calls:
         wrote = f"{counted(done.sentences, 'sentence')}, {counted(done.boxes, 'box', 'boxes')}"
-        typer.echo(f"{counted(done.calls, 'call')}: {wrote}.")
+        say(f"{counted(done.calls, 'call')}: {wrote}.")
         for film_id, why in done.failed[:10]:
-            typer.echo(f"film {film_id}: {why}", err=True)
+            say(f"film {film_id}: {why}", err=True)
     if done.failed:
         if not as_json:
-            typer.echo(f"Without findings: {counted(len(done.failed), 'film')}. Run it again to try again.", err=True)
+            say(f"Without findings: {counted(len(done.failed), 'film')}. Run it again to try again.", err=True)
         sys.exit(1)
 
 
@@ -132,9 +133,9 @@ def findings(
         if as_json:
             print_json(asdict(done))
         else:
-            typer.echo(f"{counted(done.files, 'document')} in {sr}. They name the patient as the films do.")
+            say(f"{counted(done.files, 'document')} in {sr}. They name the patient as the films do.")
             for film_id, why in done.failed[:10]:
-                typer.echo(f"film {film_id}: {why}", err=True)
+                say(f"film {film_id}: {why}", err=True)
         if done.failed and not done.files:
             sys.exit(1)
     elif as_json:

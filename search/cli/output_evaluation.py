@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filmroom.search.cli.counting import counted
-from filmroom.search.cli.output import NOTICE, console, print_command, print_unplaced, some
-from rich.console import Console
-from rich.markup import escape
+from filmroom.search.cli.output import NOTICE, Console, Text, console, print_command, print_unplaced, some
+from filmroom.search.cli.printing import printable
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from filmroom.search.classification.saved_probes import Probed, SavedProbe
@@ -137,7 +135,7 @@ def print_choice(done: Choice) -> None:
         console.print("No film is labelled with exactly one of them (filmroom label), so nothing was measured.")
     else:
         console.print()
-        matrix = _table("labelled \\ chosen", *map(escape, done.candidates), words=(0,))
+        matrix = _table("labelled \\ chosen", *done.candidates, words=(0,))
         for name, row in zip(done.candidates, done.confusion, strict=True):
             matrix.add_row(Text(name), *(f"{count:,}" for count in row))
         console.print(matrix)
@@ -154,12 +152,12 @@ def learning(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     """A spinner on stderr that names the finding."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    screen = Console(stderr=True, highlight=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    screen = Console(stderr=True)
     # What is no screen would keep an empty line of it.
     with Progress(*columns, console=screen, disable=quiet or not screen.is_terminal, transient=True) as bar:
         task = bar.add_task("Learning", total=None)
-        yield lambda name: bar.update(task, description=f"Learning {name}", advance=1)
+        yield lambda name: bar.update(task, description=f"Learning {printable(name)}", advance=1)
 
 
 def print_probed(done: Probed) -> None:

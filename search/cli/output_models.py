@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filmroom.search.cli.counting import counted
-from filmroom.search.cli.output import console, path_text, print_command, print_unplaced
-from rich.console import Console
+from filmroom.search.cli.output import Console, Text, console, path_text, print_command, print_unplaced
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from filmroom.indexer.training.run import Adapted
@@ -83,8 +81,8 @@ def calls_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """A bar on stderr over the calls of an endpoint."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task("Describing films", total=total)
         yield lambda: bar.advance(task)
 

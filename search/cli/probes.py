@@ -17,6 +17,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import say
 
 probe_app = typer.Typer(help="Learn a finding from labelled films, on the stored vectors.", invoke_without_command=True)
 NameArgument = Annotated[str, typer.Argument(help="The probe's name.")]
@@ -103,9 +104,7 @@ def probe_apply(
     from filmroom.search.searcher import Searcher
 
     count = saved_probes.apply(Searcher.open(archive_folder(archive), model), name)
-    print_json({"probe": name, "films": count}) if as_json else typer.echo(
-        f"{name} is applied to {counted(count, 'film')}."
-    )
+    print_json({"probe": name, "films": count}) if as_json else say(f"{name} is applied to {counted(count, 'film')}.")
 
 
 @probe_app.command("remove")
@@ -115,4 +114,4 @@ def probe_remove(name: NameArgument, archive: ArchiveOption = None, as_json: Jso
 
     count = saved_probes.remove(open_archive(archive), name)
     said = f"{name} is deleted, with its probabilities of {counted(count, 'film')}."
-    print_json({"probe": name, "films": count}) if as_json else typer.echo(said)
+    print_json({"probe": name, "films": count}) if as_json else say(said)

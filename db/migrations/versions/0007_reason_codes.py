@@ -6,8 +6,8 @@ Words that no version is known to have written stay as they are, with their reme
 from alembic import op
 from sqlalchemy import case, column, table, update
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -79,7 +79,7 @@ def decode_bytes(
             if data[_PART_10] != b"DICM" and is_picture(data):
                 return read_picture(data, limits, side=side)
             if data[_PART_10] == b"DICM" or data.startswith(_BARE_STARTS):
-                from filmroom.indexer.decoding.dicom import (
+                from filmroom.indexer.decoding.dicom.read import (
                     read_dicom,  # pydicom is slow to import, and pictures do without
                 )
 

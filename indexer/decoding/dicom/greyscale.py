@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from filmroom.indexer.decoding.lookup_tables import is_packed, number, numbers, plain_table
+from filmroom.indexer.decoding.dicom.lookup_tables import is_packed, number, numbers, plain_table
 from filmroom.indexer.decoding.rejections import Refusal
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from filmroom.indexer.decoding.greyscale import READ_FOR_GREYSCALE, present
-from filmroom.indexer.decoding.jpeg2000 import smaller
+from filmroom.indexer.decoding.dicom.greyscale import READ_FOR_GREYSCALE, present
+from filmroom.indexer.decoding.dicom.jpeg2000 import smaller
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.phi_filter import READ_FOR_TAGS, kept_tags
 from filmroom.indexer.decoding.radiograph import Radiograph

@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+DECODING = 2
+"""The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
+tags; `filmroom.indexer.decoding.versions` says which films' pixels changed, so that no other is embedded again."""
+
+IMPORTED = "imported:"
+"""How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""
+
 
 class State(StrEnum):
     """What became of a film. `gone`: its file is no longer listed. `replaced`: its file now holds another picture.

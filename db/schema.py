@@ -86,6 +86,8 @@ file = Table(
     Column("reason", String),
     Column("remedy", String),
     Column("tried_at", Integer, nullable=False),
+    # The version of decoding that its films are known to be as (`filmroom.db.records.DECODING`).
+    Column("decoding", Integer, nullable=False, server_default="1"),
     UniqueConstraint("root_id", "path"),
     Index("ix_file_sha256", "sha256"),
     Index("ix_file_outcome", "outcome"),

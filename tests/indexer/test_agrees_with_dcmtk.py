@@ -43,6 +43,10 @@ FILMS: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
         ("+Wi", "1"),
     ),
     "VOI table of 12 bits": ({"VOILUTSequence": [voi_lut(CURVE, bits=12)]}, ("+Wl", "1")),
+    "VOI table of 8 bits, one entry in a word": ({"VOILUTSequence": [voi_lut(CURVE >> 4, bits=8)]}, ("+Wl", "1")),
+    "logarithmic window": (WINDOW | {"VOILUTFunction": "LOG"}, ("+Wi", "1")),
+    "high bit 11 of 8": ({"BitsStored": 8, "HighBit": 11, "WindowCenter": "128", "WindowWidth": "256"}, ("+Wi", "1")),
+    "high bit 10 of 10": ({"BitsStored": 10, "HighBit": 10, "WindowCenter": "512", "WindowWidth": "900"}, ("+Wi", "1")),
     "VOI table, two entries in a word": ({"VOILUTSequence": [PACKED]}, ("+Wl", "1")),
 }
 

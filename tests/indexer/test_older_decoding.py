@@ -30,17 +30,12 @@ from tests.tiny_model import make_model
 
 MADE = Path(__file__).with_name("archive_of_0_1.zip")
 MADE_AT = 1_700_000_000
-CHANGED = {"high_bit.dcm", "three_components.dcm", "frames.dcm", "sixteen.png", "sixteen.tif"}
-REJECTED = {"empty_rescale.dcm"}
-ALIKE = {
-    "plain.dcm",
-    "left_lateral.dcm",
-    "eight.png",
-    "table_of_8_bits.dcm",
+CHANGED = {
+    "high_bit.dcm", "three_components.dcm", "frames.dcm", "sixteen.png", "sixteen.tif", "table_of_8_bits.dcm",
     "logarithm.dcm",
-    "mirrored.dcm",
-    "lying.dcm",
-}
+}  # fmt: skip
+REJECTED = {"empty_rescale.dcm"}
+ALIKE = {"plain.dcm", "left_lateral.dcm", "eight.png", "mirrored.dcm", "lying.dcm"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from filmroom.indexer.decoding.dicom.headers import altered
-from filmroom.indexer.decoding.dicom.lookup_tables import is_packed, number, numbers, plain_table
+from filmroom.indexer.decoding.dicom.lookup_tables import number, numbers, plain_table
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.spread import spread_of_counts
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ FRAME_FACTS = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
 }
+WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _TABLE = 1 << 17
 _EMPTY = ("", "None")
 _WHITE = 65535.0
@@ -106,10 +107,8 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
         whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
         try:
             offered = facts.VOILUTSequence[0]
-            table = facts
-            if is_packed(offered):
-                table = Dataset()
-                table.VOILUTSequence = [plain_table(offered, facts)]
+            table = Dataset()
+            table.VOILUTSequence = [plain_table(offered, facts)]
             count, first, _ = offered.LUTDescriptor
             entries = apply_voi(np.arange(first, first + (count or 1 << 16)), table)
             # By what the table reaches, as many claim 16 bits for entries of 12.
@@ -120,7 +119,8 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
     for center, width in zip(numbers(facts, "WindowCenter"), numbers(facts, "WindowWidth"), strict=False):
         if center is None or width is None:
             continue
-        function = str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
+        said = window_function(facts)
+        function = said if said in WINDOW_FUNCTIONS else "LINEAR"  # as dcmtk takes LOG and the like
         if function == "LINEAR" and 0 < width < 1:
             function = "LINEAR_EXACT"  # what LINEAR cannot say of float values
         window = Dataset()
@@ -131,6 +131,11 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
             yield apply_windowing(values, window) / _WHITE
         except (ArithmeticError, ValueError):
             continue
+
+
+def window_function(facts: Dataset) -> str:
+    """How the window turns values into greys, as the header says it."""
+    return str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
 
 
 def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -118,6 +118,8 @@ film = Table(
     Column("patient_key", String, index=True),
     Column("burned_in", Boolean),
     Column("added_at", Integer, nullable=False),
+    # How the picture of the file was mirrored or turned, or that it is not certain.
+    Column("orientation", String),
     Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
     sqlite_autoincrement=True,
 )

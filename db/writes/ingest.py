@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.records import DECODING, IMPORTED, Outcome, Scope, Space, State, Tags
-from filmroom.db.schema import embedding, file, film, root, space, thumbnail
+from filmroom.db.records import DECODING, IMPORTED, UNCERTAIN_ORIENTATION, Outcome, Scope, Space, State, Tags
+from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
@@ -216,6 +216,8 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
             elif decoding < new.since:
                 # Vectors that came from outside are of the same film, however it is decoded here.
                 touch_generation(connection, _drop_vectors(connection, film_id, imported=False))
+            if _lay_otherwise(old.orientation, new.tags.orientation):
+                _drop_findings(connection, film_id)
             if old.file_id != file_id:
                 drop_unused(connection, old.file_id)
         else:
@@ -257,6 +259,17 @@ def _drop_vectors(connection: Connection, film_id: int, *, imported: bool = True
     spaces = set(connection.scalars(dropped))
     connection.execute(delete(embedding).where(embedding.c.film_id == film_id, embedding.c.space_id.in_(spaces)))
     return spaces
+
+
+def _lay_otherwise(before: str | None, now: str | None) -> bool:
+    done = [None if said == UNCERTAIN_ORIENTATION else said for said in (before, now)]
+    return done[0] != done[1]
+
+
+def _drop_findings(connection: Connection, film_id: int) -> None:
+    """What models wrote of a film that they saw mirrored or lying: sides and boxes are of another picture."""
+    for written in (finding, described):
+        connection.execute(delete(written).where(written.c.film_id == film_id))
 
 
 def _put_file(

@@ -15,7 +15,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.doctor import examine
 from filmroom.db.records import DECODING, IMPORTED, Space
 from filmroom.db.schema import embedding, file, film, space, thumbnail
-from filmroom.db.writes import ingest
+from filmroom.db.writes import findings, ingest
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.decoding.decode import decode_bytes
 from filmroom.indexer.decoding.limits import Limits
@@ -32,10 +32,10 @@ MADE = Path(__file__).with_name("archive_of_0_1.zip")
 MADE_AT = 1_700_000_000
 CHANGED = {
     "high_bit.dcm", "three_components.dcm", "frames.dcm", "sixteen.png", "sixteen.tif", "table_of_8_bits.dcm",
-    "logarithm.dcm",
+    "logarithm.dcm", "mirrored.dcm", "lying.dcm",
 }  # fmt: skip
 REJECTED = {"empty_rescale.dcm"}
-ALIKE = {"plain.dcm", "left_lateral.dcm", "eight.png", "mirrored.dcm", "lying.dcm"}
+ALIKE = {"plain.dcm", "left_lateral.dcm", "eight.png"}
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,19 @@ def test_vectors_that_were_brought_in_stay(old: Old) -> None:
     put_vectors(old.archive.catalog, space_id, {one: np.full((1, 4), 0.5, np.float32) for one in ids})
     old.index()
     assert len(old.vectors("elsewhere")) == len(ids)
+
+
+def test_what_models_wrote_of_a_film_that_is_set_right_goes(old: Old) -> None:
+    """They saw another picture: its left was the right, and their boxes lie elsewhere."""
+    statement = select(file.c.path, film.c.id).join(film, film.c.file_id == file.c.id)
+    with old.archive.catalog.read() as connection:
+        ids = {row.path: row.id for row in connection.execute(statement)}
+    for name in ("plain.dcm", "mirrored.dcm", "high_bit.dcm"):
+        findings.put(old.archive.catalog, [ids[name]], [findings.Finding("An opacity on the left.")], source="model")
+    old.index()
+    kept = {one.film_id for one in findings.everything(old.archive.catalog)}
+    assert kept == {ids["plain.dcm"], ids["high_bit.dcm"]}
+    assert ids["mirrored.dcm"] not in findings.described_ids(old.archive.catalog, source="model")
 
 
 def test_moved_before_the_first_run_of_this_version(old: Old) -> None:

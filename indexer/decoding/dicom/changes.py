@@ -5,23 +5,27 @@ To be widened with any change of pixels, so that films of an earlier version are
 
 from __future__ import annotations
 
+from filmroom.db.records import Tags
 from filmroom.indexer.decoding.dicom import high_bit
 from filmroom.indexer.decoding.dicom.greyscale import FRAME_FACTS, WINDOW_FUNCTIONS, window_function
 from filmroom.indexer.decoding.dicom.lookup_tables import TABLES
 from filmroom.indexer.decoding.dicom.stream import Stream, has_other_components
+from filmroom.indexer.decoding.orientation import is_set_right
 from pydicom.dataset import Dataset
 
 _PER_FRAME = "PerFrameFunctionalGroupsSequence"
 
 
-def pixels_since(header: Dataset, stream: Stream | None) -> int:
-    """The version (`filmroom.db.records.DECODING`). `header` may lack the pixels; `stream` is of the first frame."""
+def pixels_since(header: Dataset, stream: Stream | None, tags: Tags) -> int:
+    """The version (`filmroom.db.records.DECODING`). `header` may lack the pixels; `stream` is of the first frame,
+    `tags` are those that are kept now."""
     changed = (
         high_bit.shift(header, stream)
         or has_other_components(header, stream)
         or _has_shallow_table(header)
         or _has_unknown_function(header)
         or _frames_differ(header)
+        or is_set_right(tags.orientation)
     )
     return 2 if changed else 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import zlib  # must stay before pydicom: gdcm brings a zlib whose names clash with a later import of this one
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -13,9 +14,11 @@ from filmroom.db.records import Tags
 from filmroom.indexer.decoding.dicom.changes import pixels_since
 from filmroom.indexer.decoding.dicom.greyscale import READ_FOR_GREYSCALE, present
 from filmroom.indexer.decoding.dicom.jpeg2000 import smaller
+from filmroom.indexer.decoding.dicom.patient_orientation import READ_FOR_ORIENTATION, orientation_of
 from filmroom.indexer.decoding.dicom.stored_values import luminance, stored_values
 from filmroom.indexer.decoding.dicom.stream import STARTS, Stream, frame_stream, is_compressed, read_stream
 from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.orientation import lies, set_right
 from filmroom.indexer.decoding.phi_filter import READ_FOR_TAGS, kept_tags
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.rejections import Refusal
@@ -41,7 +44,7 @@ _READ_FOR_PIXELS = (
     "SegmentedBluePaletteColorLookupTableData",
 )  # fmt: skip
 # Nothing else of a header is ever parsed: what is not read cannot leak.
-_READ = [*_READ_FOR_PIXELS, *READ_FOR_GREYSCALE, *READ_FOR_TAGS]
+_READ = [*_READ_FOR_PIXELS, *READ_FOR_GREYSCALE, *READ_FOR_TAGS, *READ_FOR_ORIENTATION]
 
 # (0002,0000) UL, which says how long the file meta group is (PS3.10 7.1).
 _GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
@@ -80,9 +83,12 @@ def read_dicom(
     if not any_modality and not _is_radiograph(header, frames):
         raise Refusal.NOT_RADIOGRAPH.error()
     limits.check_pixels(rows, columns, frames=frames)
-    tags = kept_tags(header, rows=rows, columns=columns, key=key, hash_uids=hash_uids)
-    since = pixels_since(header, frame_stream(header, 0))
-    return [Radiograph(_frame(header, frame, side=side), tags, frame, since) for frame in range(frames)]
+    tags = _tags(header, rows, columns, key=key, hash_uids=hash_uids)
+    since = pixels_since(header, frame_stream(header, 0), tags)
+    return [
+        Radiograph(set_right(_frame(header, frame, side=side), tags.orientation), tags, frame, since)
+        for frame in range(frames)
+    ]
 
 
 def read_tags(
@@ -98,12 +104,20 @@ def read_tags(
     file.seek(0)
     header = _parse(file, until_pixels=True)
     _say_syntax(header)
-    if pixels_since(header, _first_stream(header, file.read(_START))) > since:
-        return None
+    stream = _first_stream(header, file.read(_START))
     rows, columns = _number(header, "Rows"), _number(header, "Columns")
     frames = _number(header, "NumberOfFrames", missing=1) or 1
     limits.check_pixels(rows, columns, frames=frames)
-    return (kept_tags(header, rows=rows, columns=columns, key=key, hash_uids=hash_uids),) * frames
+    tags = _tags(header, rows, columns, key=key, hash_uids=hash_uids)
+    return None if pixels_since(header, stream, tags) > since else (tags,) * frames
+
+
+def _tags(header: Dataset, rows: int, columns: int, *, key: bytes | None, hash_uids: bool) -> Tags:
+    """What is kept of the header of a picture that has so many rows and columns in its file."""
+    tags = kept_tags(header, rows=rows, columns=columns, key=key, hash_uids=hash_uids)
+    orientation = orientation_of(header, tags)
+    high, wide = (columns, rows) if lies(orientation) else (rows, columns)
+    return replace(tags, orientation=orientation, rows=high, columns=wide)
 
 
 def _first_stream(header: Dataset, pixels: bytes) -> Stream | None:

@@ -47,7 +47,7 @@ PASSING = (Refusal.UNREADABLE.value[0],)
 """Reasons that may be gone by the next run without the file having changed."""
 
 LOOKED_AT_TOGETHER = 256
-"""Files of an earlier version that are noted as alike in one transaction: a header takes a millisecond."""
+"""Files of an earlier version that are noted as alike in one transaction: a header takes a few milliseconds."""
 
 HASHED_TOGETHER = 64
 """Files whose content is looked up in one transaction before any of them is decoded."""

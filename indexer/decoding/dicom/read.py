@@ -220,6 +220,5 @@ def _frame(header: Dataset, frame: int, *, side: int | None) -> NDArray[np.float
         white = 255 if stored.dtype == np.uint8 else 65535
     if stored.ndim == 2:
         return present(stored, header, frame=frame)
-    grey = luminance(stored)
-    grey /= np.float32(white)
+    grey = luminance(stored, white=white)
     return np.clip(grey, 0, 1, out=grey)

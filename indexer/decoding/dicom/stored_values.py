@@ -57,11 +57,11 @@ def stored_values(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
     return stored, photometric
 
 
-def luminance(colours: NDArray[Any]) -> NDArray[np.float32]:
-    """(H, W, 3) -> (H, W), in the same units."""
+def luminance(colours: NDArray[Any], *, white: float = 1) -> NDArray[np.float32]:
+    """(H, W, 3) -> (H, W), in units of `white`."""
     grey = np.zeros(colours.shape[:2], np.float32)
     for channel, weight in enumerate(_LUMINANCE):
-        grey += colours[..., channel] * np.float32(weight)
+        grey += colours[..., channel] * np.float32(weight / white)
     return grey
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.records import Outcome, State
+from filmroom.db.records import DECODING, Outcome, State
 from filmroom.db.schema import embedding, file, film, space, thumbnail
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
@@ -42,7 +42,7 @@ def examine(archive: Archive) -> Examination:
     """Compares catalog, vectors and FAISS; changes nothing."""
     held = spaces.spaces(archive.catalog)
     faults = _catalog_faults(archive)
-    notes = []
+    notes = _older(archive)
     for one in held:
         faults += _vector_faults(archive, one)
         if one.films and snapshot.is_of_another_version(archive.vectors, one):
@@ -53,6 +53,18 @@ def examine(archive: Archive) -> Examination:
         else:
             faults += _index_faults(archive, one)
     return Examination(films.count(archive.catalog), tuple(held), tuple(faults), tuple(notes))
+
+
+def _older(archive: Archive) -> list[str]:
+    """What an earlier version of decoding made is no fault, but may be shown otherwise now."""
+    older = (file.c.outcome == Outcome.INDEXED.value, file.c.listed, file.c.decoding < DECODING)
+    with archive.catalog.read() as connection:
+        count = connection.scalar(select(func.count()).select_from(file).where(*older)) or 0
+    said = "1 file was" if count == 1 else f"{count:,} files were"
+    rest = (
+        "decoded by an earlier version of Filmroom: the next index run looks at their headers, and embeds again what "
+    )
+    return [f"{said} {rest}is shown otherwise now"] if count else []
 
 
 def repair(archive: Archive) -> Examination:

@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+DECODING = 2
+"""The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
+tags; `filmroom.indexer.decoding.versions` says which films' pixels changed, so that no other is embedded again."""
+
+IMPORTED = "imported:"
+"""How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""
+
+
+UNCERTAIN_ORIENTATION = "uncertain"
+"""What is kept of a film that may lie or be mirrored in its file, and is left as it is."""
+
 
 class State(StrEnum):
     """What became of a film. `gone`: its file is no longer listed. `replaced`: its file now holds another picture.
@@ -37,7 +48,9 @@ class Scope:
 class Tags:
     """The only facts of a film that are kept (an allow-list; see docs/privacy.md).
 
-    `age` is in whole years, at most 89; `year` is the study's year. No name, no exact date, no free text.
+    `age` is in whole years, at most 89; `year` is the study's year. No name, no exact date, no free text. `rows` and
+    `columns` are of the film as it is shown; `orientation` says what was done to its file's picture for that
+    (`filmroom.indexer.decoding.orientation`).
     """
 
     modality: str | None = None
@@ -55,6 +68,7 @@ class Tags:
     instance_uid: str | None = None
     patient_key: str | None = None
     burned_in: bool | None = None
+    orientation: str | None = None
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,8 @@ file = Table(
     Column("reason", String),
     Column("remedy", String),
     Column("tried_at", Integer, nullable=False),
+    # The version of decoding that its films are known to be as (`filmroom.db.records.DECODING`).
+    Column("decoding", Integer, nullable=False, server_default="1"),
     UniqueConstraint("root_id", "path"),
     Index("ix_file_sha256", "sha256"),
     Index("ix_file_outcome", "outcome"),
@@ -116,6 +118,8 @@ film = Table(
     Column("patient_key", String, index=True),
     Column("burned_in", Boolean),
     Column("added_at", Integer, nullable=False),
+    # How the picture of the file was mirrored or turned, or that it is not certain.
+    Column("orientation", String),
     Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
     sqlite_autoincrement=True,
 )

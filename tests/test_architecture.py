@@ -50,7 +50,7 @@ HEAVY = {
     "importlib", "resource", "secrets", "subprocess",
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.
     "filmroom.db.catalog", "filmroom.db.engine", "filmroom.db.migrate", "filmroom.db.writes.annotations",
-    "filmroom.indexer.decoding.dicom", "filmroom.indexer.decoding.workers", "filmroom.indexer.models.registry",
+    "filmroom.indexer.decoding.dicom.read", "filmroom.indexer.decoding.workers", "filmroom.indexer.models.registry",
     "filmroom.indexer.models.open_clip.source", "filmroom.indexer.models.open_clip.tokenizer",
     "filmroom.indexer.models.open_clip.towers", "filmroom.indexer.models.open_clip.trace",
     "filmroom.indexer.models.tensorflow.elixr", "filmroom.indexer.models.tensorflow.remedis",

@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.records import DuplicateReason, Outcome, Scope, Space, State, Tags
-from filmroom.db.schema import embedding, file, film, root, space, thumbnail
+from filmroom.db.records import (
+    DECODING,
+    IMPORTED,
+    UNCERTAIN_ORIENTATION,
+    DuplicateReason,
+    Outcome,
+    Scope,
+    Space,
+    State,
+    Tags,
+)
+from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
@@ -21,13 +31,23 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 @dataclass(frozen=True)
 class NewFilm:
-    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP."""
+    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP; `since` is the version
+    of decoding that first made its pixels as they are."""
 
     identity: str
     frame: int
     tags: Tags
     thumbnail: bytes
     vectors: NDArray[np.float32]
+    since: int = 1
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a file of known content is, and the version of decoding that its films are as."""
+
+    outcome: Outcome
+    decoding: int
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,7 @@ class Result:
     rejected: Rejected | None = None
 
 
+_OF_PIXELS = frozenset({"rows", "columns", "burned_in"})
 # Building a statement costs more than running it: these are built once.
 _ADD_FILM = insert(film).returning(film.c.id)
 _ADD_VECTOR = insert(embedding)
@@ -54,14 +75,24 @@ _PUT_FILE = _file.on_conflict_do_update(
     set_={
         name: _file.excluded[name]
         for name in (
-            "size", "mtime_ns", "sha256", "outcome", "listed", "duplicate_of", "stage", "reason", "remedy", "tried_at"
+            "size", "mtime_ns", "sha256", "outcome", "listed", "duplicate_of", "stage", "reason", "remedy", "tried_at",
+            "decoding",
         )
     },
 ).returning(file.c.id)  # fmt: skip
 _FILMS_OF_FILE = select(film.c.id).where(film.c.file_id == bindparam("of_file"))
 _FILE_BY_PATH = select(file).where(file.c.root_id == bindparam("of_root"), file.c.path == bindparam("at_path"))
 _FILM_BY_IDENTITY = (
-    select(film, file.c.path, file.c.size, file.c.mtime_ns, file.c.listed, file.c.sha256, root.c.path.label("root"))
+    select(
+        film,
+        file.c.path,
+        file.c.size,
+        file.c.mtime_ns,
+        file.c.listed,
+        file.c.sha256,
+        file.c.decoding,
+        root.c.path.label("root"),
+    )
     .join(file, file.c.id == film.c.file_id)
     .join(root, root.c.id == file.c.root_id)
     .where(film.c.identity == bindparam("wanted"))
@@ -100,14 +131,14 @@ def any_films(catalog: Catalog) -> bool:
 
 def keep_known(
     catalog: Catalog, scope: Scope, space_id: int, hashed: Sequence[tuple[Seen, str]]
-) -> list[Outcome | None]:
+) -> list[Settled | None]:
     """For files (seen, SHA-256) whose content may be indexed already: a file that was touched or moved stays
     indexed under its new facts, a copy is a duplicate, and None means that it must be decoded and embedded."""
     with catalog.write() as connection:
         return [_keep_known(connection, scope, space_id, seen, sha256) for seen, sha256 in hashed]
 
 
-def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Outcome | None:
+def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Settled | None:
     embedded = exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id)
     statement = (
         select(file, film.c.id.label("film_id"), root.c.path.label("root"))
@@ -121,15 +152,28 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     if known is None:
         return None
     there = _there(known)
-    file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED)
+    file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED, decoding=known.decoding)
     if file_id == known.id:
-        return Outcome.INDEXED
+        return Settled(Outcome.INDEXED, known.decoding)
     _replace_others(connection, file_id, keep=set())
     if not there:
         repoint(connection, old_file=known.id, new_file=file_id)
-        return Outcome.INDEXED
+        return Settled(Outcome.INDEXED, known.decoding)
     _mark_duplicate(connection, file_id, known.film_id, DuplicateReason.SAME_CONTENT)
-    return Outcome.DUPLICATE
+    return Settled(Outcome.DUPLICATE, known.decoding)
+
+
+def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[Seen, Sequence[Tags]]]) -> None:
+    """For unchanged files that an earlier version decoded to the same pixels: their films get the tags, one a frame,
+    that the present version reads. None are given for a file that has no header. What the pixels say stays."""
+    with catalog.write() as connection:
+        for seen, tags in looked_at:
+            known = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": seen.path}).one()
+            connection.execute(update(file).where(file.c.id == known.id).values(decoding=DECODING))
+            for frame, said in enumerate(tags):
+                read = {name: value for name, value in vars(said).items() if name not in _OF_PIXELS}
+                of_frame = (film.c.file_id == known.id, film.c.frame == frame, film.c.state != State.REPLACED.value)
+                connection.execute(update(film).where(*of_frame).values(**read))
 
 
 def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result]) -> list[Outcome]:
@@ -171,8 +215,14 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
             film_id = old.id
             connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))
             content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
+            decoding = before.decoding if before is not None and old.file_id == file_id else old.decoding
             if content != result.sha256:
                 touch_generation(connection, _drop_vectors(connection, film_id))
+            elif decoding < new.since:
+                # Vectors that came from outside are of the same film, however it is decoded here.
+                touch_generation(connection, _drop_vectors(connection, film_id, imported=False))
+            if _lay_otherwise(old.orientation, new.tags.orientation):
+                _drop_findings(connection, film_id)
             if old.file_id != file_id:
                 drop_unused(connection, old.file_id)
         else:
@@ -207,10 +257,26 @@ def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:
     return connection.scalar(select(thumbnail.c.webp).where(thumbnail.c.film_id == film_id)) == new.thumbnail
 
 
-def _drop_vectors(connection: Connection, film_id: int) -> set[int]:
-    spaces = set(connection.scalars(select(embedding.c.space_id).where(embedding.c.film_id == film_id)))
-    connection.execute(delete(embedding).where(embedding.c.film_id == film_id))
+def _drop_vectors(connection: Connection, film_id: int, *, imported: bool = True) -> set[int]:
+    """Deletes what every model made of a film, and with `imported` what was brought in. Returns the spaces."""
+    dropped = select(embedding.c.space_id).join(space, space.c.id == embedding.c.space_id)
+    dropped = dropped.where(embedding.c.film_id == film_id)
+    if not imported:
+        dropped = dropped.where(~space.c.fingerprint.startswith(IMPORTED))
+    spaces = set(connection.scalars(dropped))
+    connection.execute(delete(embedding).where(embedding.c.film_id == film_id, embedding.c.space_id.in_(spaces)))
     return spaces
+
+
+def _lay_otherwise(before: str | None, now: str | None) -> bool:
+    done = [None if said == UNCERTAIN_ORIENTATION else said for said in (before, now)]
+    return done[0] != done[1]
+
+
+def _drop_findings(connection: Connection, film_id: int) -> None:
+    """What models wrote of a film that they saw mirrored or lying: sides and boxes are of another picture."""
+    for written in (finding, described):
+        connection.execute(delete(written).where(written.c.film_id == film_id))
 
 
 def _put_file(
@@ -221,6 +287,7 @@ def _put_file(
     sha256: str | None,
     outcome: Outcome,
     why: Rejected | None = None,
+    decoding: int = DECODING,
 ) -> int:
     values: dict[str, Any] = {
         "root_id": scope.root_id,
@@ -235,6 +302,7 @@ def _put_file(
         "reason": why.code if why else None,
         "remedy": None,  # its words go with the code; an earlier version kept them here
         "tried_at": int(time.time()),
+        "decoding": decoding,
     }
     return int(connection.execute(_PUT_FILE, values).scalar_one())
 

@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Imported once by the process that workers are forked from: starting another one then costs milliseconds.
-_PRELOAD = ["filmroom.indexer.decoding.workers", "filmroom.indexer.decoding.dicom"]
+_PRELOAD = ["filmroom.indexer.decoding.workers", "filmroom.indexer.decoding.dicom.read"]
 _START_SECONDS = 120.0  # for those imports, on a machine that is busy with much else
 _GRACE = 2.0
 _STILLBORN = 3
@@ -249,7 +249,7 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _be_quiet()
     _limit_memory(limits.memory_bytes)
-    import filmroom.indexer.decoding.dicom  # noqa: F401  (before the clock of the first file starts)
+    import filmroom.indexer.decoding.dicom.read  # noqa: F401  (before the clock of the first file starts)
 
     try:
         pipe.send((None, False))

@@ -7,13 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from filmroom.db.errors import FilmroomError, ModelUnavailable
-from filmroom.db.records import Space
+from filmroom.db.records import IMPORTED, Space
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.models.base import Towers, Vectors, no_text
 from filmroom.indexer.models.preprocess import Preparing
-
-IMPORTED = "imported:"
-"""How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""
 
 
 def is_imported(space: Space) -> bool:

@@ -83,6 +83,7 @@ def results_json(found: Results) -> dict[str, Any]:
             "path": hit.film.path,
             "study_uid": hit.film.tags.study_uid,
             "view": hit.film.tags.view,
+            "orientation": hit.film.tags.orientation,
             "labels": label_names(hit.film),
         }
         for hit in found.hits

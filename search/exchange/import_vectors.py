@@ -13,12 +13,11 @@ import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads import films, spaces
-from filmroom.db.records import Space
+from filmroom.db.records import IMPORTED, Space
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import ingest
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.models.base import unit_rows
-from filmroom.indexer.models.precomputed import IMPORTED
 from filmroom.search.exchange.tables import read_table
 from filmroom.search.film_names import FilmNames
 from filmroom.search.space_selection import in_use

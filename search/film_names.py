@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from filmroom.db.records import Film
 
@@ -139,7 +140,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _decoded(name: str) -> str:
-    return name.replace("%20", " ").replace("\\", "/")
+    return unquote(name).replace("\\", "/")
 
 
 def _one_file(names: list[str]) -> bool:

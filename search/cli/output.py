@@ -187,6 +187,8 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
         f"{counted(done.rows, 'row')}: {counted(done.added, what)} for {counted(done.films, 'film')}.",
     )
     print_unplaced(done.missing, done.ambiguous, "name")
+    if done.empty:
+        console.print(f"{counted(done.empty, 'row')} without any {what}.")
 
 
 def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:

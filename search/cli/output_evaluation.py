@@ -74,6 +74,8 @@ def print_comparison(done: Compared) -> None:
     console.print(
         Text(f"{_queries(found.n)} of both{said}. Gain {done.gain.value}. {found.test}. {NOTICE}", style="dim")
     )
+    for run, lacking in done.unanswered.items():
+        console.print(Text(f"{run} lacks {_queries(len(lacking))}, 0 each in its means: {some(lacking)}"))
 
 
 def print_made(done: MadeQrels, out: Path) -> None:

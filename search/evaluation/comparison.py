@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,19 @@ from filmroom.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class Compared:
-    """`texts` are the queries' words, where they are known."""
+    """`texts` are the queries' words, where they are known. `unanswered` are the judged queries that a run lacks, by
+    run: they count 0 in its means."""
 
     a: str
     b: str
     gain: Gain
     comparison: Comparison
     texts: dict[str, str]
+    unanswered: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {"a": self.a, "b": self.b, "gain": self.gain.value, **self.comparison.to_json()}
+        known = {"a": self.a, "b": self.b, "gain": self.gain.value, "unanswered": self.unanswered}
+        return known | self.comparison.to_json()
 
 
 def compare_runs(
@@ -48,7 +51,12 @@ def compare_runs(
             )
     scores = [measure_run(run, judged, measures=measures, gain=gain) for run in runs]
     texts = {one.qid: one.text for one in read_queries(queries)} if queries else {}
-    return Compared(str(a), str(b), gain, compare(*scores), texts)
+    lacking = {
+        str(path): tuple(qid for qid in scores[0] if qid not in run) for path, run in zip((a, b), runs, strict=True)
+    }
+    return Compared(
+        str(a), str(b), gain, compare(*scores), texts, {name: qids for name, qids in lacking.items() if qids}
+    )
 
 
 def compare_models(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -165,6 +166,8 @@ def read_labels(path: Path) -> list[Document]:
         if several is not None:
             statements += [Statement(idea_of(part)) for part in re.split(r"[|;]", row.get(several)) if part.strip()]
             continue
+        if value and not row.get(value):
+            continue
         number = _value(row, value)
         stated = stated or number < 0.5
         statements.append(Statement(idea_of(row.get(single)), present=number >= 0.5))
@@ -184,13 +187,9 @@ READERS: dict[str, Callable[[Path], list[Document]]] = {
 
 
 def _value(row: Row, column: str | None) -> float:
-    said = row.get(column)
-    try:
-        number = float(said) if said else 1.0
-    except ValueError:
-        number = -1.0
+    number = row.number(column) if column else 1.0
     if not 0.0 <= number <= 1.0:
-        raise BadInput(f"The value {said} is not between 0 and 1", where=row.where)
+        raise BadInput(f"The value {row.get(column)} is not between 0 and 1", where=row.where)
     return number
 
 
@@ -210,10 +209,9 @@ def _nih_boxes(path: Path) -> dict[str, list[Statement]]:
     columns = [table.need("Bbox [x", "x"), table.need("y"), table.need("w"), table.need("h", "h]")]
     found: dict[str, list[Statement]] = {}
     for row in table:
-        try:
-            x, y, width, height = (float(row.get(column)) for column in columns)
-        except ValueError:
-            raise BadInput("A box needs four numbers", where=row.where) from None
+        x, y, width, height = map(row.number, columns)
+        if not math.isfinite(x + y + width + height):
+            raise BadInput("A box needs four numbers", where=row.where)
         across, down = (x + width / 2) / _NIH_SIZE, (y + height / 2) / _NIH_SIZE
         wide = x / _NIH_SIZE < 0.45 and (x + width) / _NIH_SIZE > 0.55
         side = "" if wide else "right" if across < 0.5 else "left"  # the patient's right is at the picture's left

@@ -11,22 +11,10 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film, Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
-from filmroom.search.exchange.tables import Row, read_table
+from filmroom.search.exchange.fact_columns import FACTS, FILM, NO_FINDINGS
+from filmroom.search.exchange.tables import Row, plain, read_table
 from filmroom.search.film_names import FilmNames, Placed
 
-_FILM = (
-    "film",
-    "image",
-    "image_id",
-    "image index",
-    "file",
-    "filename",
-    "path",
-    "instance_uid",
-    "sopinstanceuid",
-    "uid",
-)
-_STUDY = ("study", "study_uid", "studyinstanceuid")
 _LABEL = ("label", "labels", "finding", "findings", "finding labels")
 _REPORT = ("report", "text", "report_text")
 _PARTS = ("indication", "findings", "impression")
@@ -37,21 +25,23 @@ _UNCERTAIN = {"-1", "-1.0", "uncertain"}
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of a table: rows read, films that got something, and the names that match no film or several."""
+    """What came of a table: rows read, films that got something, the names that match no film or several, and the rows
+    that say nothing (`empty`)."""
 
     rows: int
     films: int
     added: int
     missing: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    empty: int = 0
 
 
 def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
     """Reads labels: columns `film` and `label` (several joined with | or ;), and optionally `value` (0 to 1, yes, no).
 
     A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells and -1 (uncertain) say
-    nothing. `source` names where the labels come from, the file's name by default. Raises BadInput with file and
-    line, keeping nothing.
+    nothing, and columns of facts (sex, age, view ...) are passed over. `source` names where the labels come from, the
+    file's name by default. Raises BadInput with file and line, keeping nothing.
     """
     found, _, imported = read_labels(catalog, path, source=source)
     put_labels(catalog, found)
@@ -63,14 +53,14 @@ def read_labels(
 ) -> tuple[list[tuple[int, Label]], dict[int, str], Imported]:
     """The labels of a table by film, and the patients where a column names them, without keeping anything."""
     table = read_table(path)
-    named = table.need(*_FILM)
-    patient = table.column("patient", "patient_id", "subject_id")
+    named = table.need(*FILM)
+    patient = table.column(*FACTS["patient"])
     column = table.column(*_LABEL)
     value = table.column("value", "score", "probability")
-    findings = [name for name in table.columns if name and name not in {named, patient}] if column is None else []
+    findings = [name for name in table.columns if name and plain(name) not in NO_FINDINGS] if column is None else []
     if column is None and not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
-    study = table.column(*_STUDY)
+    study = table.column(*FACTS["study"])
     rows: list[tuple[str, str, list[tuple[str, float]]]] = []
     several = _Several()
     for row in table:
@@ -90,7 +80,8 @@ def read_labels(
             found += [(film_id, Label(finding, score, source or path.name)) for finding, score in labels]
             if whose:
                 patients[film_id] = whose
-    return found, patients, _imported(len(rows), {film_id for film_id, _ in found}, len(found), placed)
+    empty = sum(not labels for _, _, labels in rows)
+    return found, patients, _imported(len(rows), {film_id for film_id, _ in found}, len(found), placed, empty=empty)
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
@@ -100,16 +91,16 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -
     Raises BadInput with file and line.
     """
     table = read_table(path)
-    named, study = table.column(*_FILM), table.column(*_STUDY)
+    named, study = table.column(*FILM), table.column(*FACTS["study"])
     if named is None and study is None:
-        table.need(*_FILM)
+        table.need(*FILM)
     whole = table.column(*_REPORT)
     parts = [column for name in _PARTS if (column := table.column(name))]
     if whole is None and not parts:
         table.need(*_REPORT)
     everyone = list(films.everyone(catalog))
     names, studies = FilmNames(everyone), _by_study(everyone)
-    rows = [(row.get(named), row.get(study), row.get(whole) or _joined(row, parts)) for row in table]
+    rows = [(row.get(named), row.get(study), _broken(row.get(whole) or _joined(row, parts))) for row in table]
     if not rows:
         raise BadInput("there are no rows", where=path)
     several = _Several()
@@ -128,7 +119,9 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -
     touched = {one.film_id for one in found if one.film_id} | {
         film_id for one in found if one.study_uid for film_id in studies[one.study_uid]
     }
-    return _imported(len(rows), touched, put_reports(catalog, found, source=source or path.name), placed, absent)
+    empty = sum(not text for _, _, text in rows)
+    added = put_reports(catalog, found, source=source or path.name)
+    return _imported(len(rows), touched, added, placed, absent, empty=empty)
 
 
 class _Several:
@@ -145,9 +138,11 @@ class _Several:
         return {name for name, meant in self._meant.items() if len(meant) > 1 and names.is_bare(name)}
 
 
-def _imported(rows: int, touched: set[int], added: int, placed: Placed, absent: Iterable[str] = ()) -> Imported:
+def _imported(
+    rows: int, touched: set[int], added: int, placed: Placed, absent: Iterable[str] = (), *, empty: int = 0
+) -> Imported:
     missing = tuple(name or "(empty)" for name in (*placed.missing, *absent))
-    return Imported(rows, len(touched), added, missing, placed.ambiguous)
+    return Imported(rows, len(touched), added, missing, placed.ambiguous, empty)
 
 
 def _by_study(everyone: Iterable[Film]) -> dict[str, list[int]]:
@@ -159,9 +154,9 @@ def _by_study(everyone: Iterable[Film]) -> dict[str, list[int]]:
 
 
 def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:
-    if value and row.get(value).lower() in _UNCERTAIN:
+    if value and row.get(value).lower() in _UNCERTAIN | {""}:
         return []
-    score = _score(row, value) if value and row.get(value) else 1.0
+    score = _score(row, value) if value else 1.0
     names = row.get(column).replace(";", "|").split("|")
     return [(name.strip(), score) for name in names if name.strip()]
 
@@ -176,10 +171,7 @@ def _score(row: Row, column: str) -> float:
         return 1.0
     if said in _NO:
         return 0.0
-    try:
-        score = float(said.replace(",", "."))
-    except ValueError:
-        score = float("nan")
+    score = row.number(column)
     if not 0.0 <= score <= 1.0:
         raise BadInput(
             f"{column} is neither 0, 1, yes, no nor a number between 0 and 1",
@@ -191,3 +183,8 @@ def _score(row: Row, column: str) -> float:
 
 def _joined(row: Row, parts: list[str]) -> str:
     return "\n\n".join(f"{part.strip().upper()}: {row.get(part)}" for part in parts if row.get(part))
+
+
+def _broken(text: str) -> str:
+    r"""The text with its lines: some tables write a line break as \n, which would join two sentences' words."""
+    return text if "\n" in text else text.replace("\\r", "").replace("\\n", "\n")

@@ -258,8 +258,10 @@ def test_plain_labels_and_reports(tmp_path: Path) -> None:
     ]
     rows = read_labels(write(tmp_path / "b.csv", "film,label,value\nf1,edema,1\nf1,mass,0\n"))
     assert (shorts(rows[0]), rows[0].closed) == ({"+edema", "-mass"}, False)
-    with pytest.raises(BadInput, match=":2: The value nan is not between 0 and 1"):
-        read_labels(write(tmp_path / "c.csv", "film,label,value\nf1,edema,nan\n"))
+    (unsaid,) = read_labels(write(tmp_path / "e.csv", "film,label,value\nf1,edema,nan\n"))
+    assert unsaid.statements == (), "a value that is missing says nothing"
+    with pytest.raises(BadInput, match=":2: The value 2 is not between 0 and 1"):
+        read_labels(write(tmp_path / "c.csv", "film,label,value\nf1,edema,2\n"))
     reports = read_reports(
         write(tmp_path / "d.jsonl", '{"id": "f1", "findings": "No edema.", "impression": "Mass."}\n')
     )

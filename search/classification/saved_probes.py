@@ -91,7 +91,7 @@ def labels_of_table(archive: Archive, path: Path) -> Labelled:
 
     Raises BadInput where no row matches a film.
     """
-    found, patients, imported = read_labels(archive.catalog, path)
+    found, patients, imported = read_labels(archive.catalog, path, key=archive.patient_key())
     if not found:
         raise BadInput(
             f"none of the {imported.rows:,} rows labels a film of this archive",

@@ -8,17 +8,12 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.indexer.radiology.report_labeler import Statement, read_report, read_wanted, spoken
 from filmroom.search.evaluation.grading import Document, build_qrels, grade, make_questions
-from filmroom.search.evaluation.public_datasets import (
-    READERS,
-    read_chexpert,
-    read_labels,
-    read_nih,
-    read_open_i,
-    read_padchest,
-    read_reports,
-    read_vindr,
-)
 from filmroom.search.evaluation.trec import Question
+from filmroom.search.public_sets.label_tables import read_chexpert, read_padchest, read_vindr
+from filmroom.search.public_sets.nih import read_nih
+from filmroom.search.public_sets.open_i import read_open_i
+from filmroom.search.public_sets.own_tables import read_labels, read_reports
+from filmroom.search.public_sets.readers import READERS
 
 
 def said(text: str) -> set[str]:
@@ -266,4 +261,4 @@ def test_plain_labels_and_reports(tmp_path: Path) -> None:
         write(tmp_path / "d.jsonl", '{"id": "f1", "findings": "No edema.", "impression": "Mass."}\n')
     )
     assert shorts(reports[0]) == {"-edema", "+mass"}
-    assert set(READERS) == {"nih", "chexpert", "vindr", "padchest", "open-i", "reports", "labels"}
+    assert set(READERS) == {"nih", "chexpert", "mimic", "vindr", "padchest", "open-i", "reports", "labels"}

@@ -14,12 +14,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
-from filmroom.search.cli import evaluation, findings, maintenance, models
+from filmroom.search.cli import evaluation, findings, importing, maintenance, models
 from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
     ModelOption,
-    SourceOption,
     WeightsOption,
     archive_folder,
     open_archive,
@@ -214,20 +213,6 @@ def search(
 
 
 @app.command()
-def label(
-    table: Annotated[Path, typer.Argument(help="CSV or TSV: film,label[,value], or film and a column a finding.")],
-    archive: ArchiveOption = None,
-    source: SourceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give films labels from a table."""
-    from filmroom.search.cli import output
-    from filmroom.search.exchange.import_labels import import_labels
-
-    output.print_imported(import_labels(open_archive(archive).catalog, table, source=source), "label", as_json=as_json)
-
-
-@app.command()
 def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """What is in the archive, and what the last runs did."""
     from filmroom.search import status as overview
@@ -381,6 +366,7 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+importing.register(app)
 findings.register(app)
 models.register(app)
 maintenance.register(app)

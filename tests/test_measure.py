@@ -200,7 +200,15 @@ def test_runs_are_compared(indexed: Terminal, tmp_path: Path) -> None:
     assert rr["p"] == pytest.approx(2 / 2**8)
     assert rr["p_holm"] == pytest.approx(4 / 2**8)
     assert p["difference"]["value"] == 0
-    assert "p (Holm)" in indexed(*command)
+    out = indexed(*command)
+    assert "p (Holm)" in out
+    assert "lacks" not in out
+    (tmp_path / "b").write_text("q1 Q0 good 1 0.9 x\n")
+    found = as_json(indexed, *command, "--measure", "RR")
+    assert found["lacking"] == {"a": [], "b": [f"q{n}" for n in (0, 2, 3, 4, 5, 6, 7)]}
+    assert found["measures"][0]["b"] == pytest.approx(1 / 8), "as trec_eval -c"
+    said = "B lacks 7 judged queries of the qrels, counted as 0: q0, q2, q3, q4, q5, ..."
+    assert said in " ".join(indexed(*command).split())
 
 
 def test_a_run_that_lacks_queries_counts_them_as_nothing_and_says_so(indexed: Terminal, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 from filmroom.db.batching import marks
 from filmroom.db.records import Filter, Range, ReportedFinding
@@ -98,8 +99,10 @@ def _has_label(name: str) -> Clause:
 
 
 def _has_path(part: str) -> Clause:
-    literal = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    return Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (literal,))
+    """Composed and decomposed Unicode are one name: zip files of macOS hold the latter."""
+    spellings = dict.fromkeys((part, normalize("NFC", part), normalize("NFD", part)))
+    literal = [one.replace("/", "//").replace("%", "/%").replace("_", "/_") for one in spellings]
+    return _any(Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (one,)) for one in literal)
 
 
 _HAS_REPORT = Clause(

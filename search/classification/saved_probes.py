@@ -98,7 +98,7 @@ def labels_of_table(archive: Archive, path: Path, *, split: str | None = None) -
 
     Raises BadInput where no row matches a film.
     """
-    found, patients, imported = read_labels(archive.catalog, path, split=split)
+    found, patients, imported = read_labels(archive.catalog, path, split=split, key=archive.patient_key())
     if not found:
         raise BadInput(
             f"none of the {imported.rows:,} rows labels a film of this archive",

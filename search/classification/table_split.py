@@ -8,7 +8,7 @@ from pathlib import Path
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
-from filmroom.search.exchange.import_labels import FILM_COLUMNS
+from filmroom.search.exchange.fact_columns import FILM
 from filmroom.search.exchange.tables import read_table
 from filmroom.search.film_names import FilmNames
 
@@ -35,7 +35,7 @@ def read_split(catalog: Catalog, path: Path, column: str) -> dict[int, Part]:
     Raises BadInput for another word, with its line, for a film in two parts, and without films to train and to test.
     """
     table = read_table(path)
-    named, column = table.need(*FILM_COLUMNS), table.need(column)
+    named, column = table.need(*FILM), table.need(column)
     rows = [(row.where, row.get(named), row.get(column)) for row in table]
     placed = FilmNames(films.everyone(catalog)).place(name for _, name, _ in rows).films
     found: dict[int, Part] = {}

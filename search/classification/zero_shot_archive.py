@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +22,8 @@ from filmroom.search.classification.zero_shot import (
     zero_shot,
     zero_shot_table,
 )
-from filmroom.search.exchange.tables import cell, read_table, write_aside
+from filmroom.search.exchange.delimited import csv_row
+from filmroom.search.exchange.tables import read_table, write_aside
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
@@ -140,14 +139,12 @@ def filter_of(where: str) -> Filter:
 
 def write_scores(path: Path, searcher: Searcher, found: Screening) -> None:
     """CSV with a film a row: its id, its path and a column a finding. Raises BadInput where it cannot be written."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["id", "film", *found.scores])
+    table = [csv_row(["id", "film", *found.scores])]
     for start in range(0, len(found.film_ids), BLOCK):
         some = found.film_ids[start : start + BLOCK].tolist()
         for at, film in enumerate(films.films(searcher.catalog, some), start):
-            writer.writerow([film.id, cell(film.path), *(f"{scores[at]:.6f}" for scores in found.scores.values())])
-    write_aside(path, out.getvalue())
+            table.append(csv_row([film.id, film.path, *(round(float(one[at]), 6) for one in found.scores.values())]))
+    write_aside(path, "".join(table))
 
 
 def stored_vectors(

@@ -20,7 +20,8 @@ from filmroom.db.writes.annotations import label_values
 from filmroom.search.classification.zero_shot import known_truth, labels_of
 from filmroom.search.classification.zero_shot_archive import BLOCK, filter_of, patients_of, stored_vectors
 from filmroom.search.evaluation.statistics import FEWEST, Interval, bootstrap
-from filmroom.search.exchange.tables import cell, write_aside
+from filmroom.search.exchange.delimited import cell
+from filmroom.search.exchange.tables import write_aside
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 

@@ -137,7 +137,8 @@ def qrels(
         Path | None, typer.Argument(metavar="[TABLE]", help="A set's table; default: the archive's labels and reports.")
     ] = None,
     reader: Annotated[
-        str, typer.Option("--from", metavar="SET", help="nih, chexpert, vindr, padchest, open-i, reports or labels.")
+        str,
+        typer.Option("--from", metavar="SET", help="nih, chexpert, vindr, padchest, open-i, reports or labels."),
     ] = "labels",
     boxes: Annotated[Path | None, typer.Option(metavar="FILE", help="nih: BBox_List_2017.csv.")] = None,
     adjudicated: Annotated[Path | None, typer.Option(metavar="FILE", help="nih: four_findings_expert_labels.")] = None,

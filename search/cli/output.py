@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Counts, Film
+from filmroom.db.records import Counts, Facet, Film
 from filmroom.indexer.decoding.rejections import reason_of
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import typed
@@ -220,7 +220,11 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     console.print(
         f"{counted(done.rows, 'row')}: {counted(done.added, what)} for {counted(done.films, 'film')}.",
     )
+    if done.labels:
+        _print_facets("Labels", [Facet(name, count) for name, count in done.labels.items()])
     print_unplaced(done.missing, done.ambiguous, "name")
+    if done.empty:
+        console.print(f"{counted(done.empty, 'row')} without any {what}.")
 
 
 def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:

@@ -247,10 +247,7 @@ def _mean(name: str, pairs: Sequence[Pointed]) -> Grounded:
 
 
 def _numbers(row: Row, columns: Sequence[str | None]) -> tuple[float, float, float, float]:
-    try:
-        x, y, width, height = (float(row.get(column)) for column in columns)
-    except ValueError:
-        x = y = width = height = float("nan")
+    x, y, width, height = map(row.number, columns)
     if not np.isfinite([x, y, width, height]).all():
         raise BadInput("A box needs four numbers", where=row.where, fix="Write: x, y, width, height")
     return x, y, width, height

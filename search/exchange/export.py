@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 import pkgutil
@@ -15,8 +14,8 @@ from typing import Any
 from filmroom.db.errors import BadInput, FilmroomError, MissingExtra, Rejected
 from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
+from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.original_pixels import original
-from filmroom.search.exchange.tables import cell
 from filmroom.search.results import Hit
 from PIL import Image
 
@@ -78,11 +77,11 @@ def _row(hit: Hit | Film, *, paths: bool) -> Exported:
 
 def as_csv(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
     """UTF-8 with a header line."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(Exported.__dataclass_fields__))
-    writer.writeheader()
-    writer.writerows(_cells(row) for row in rows(hits, paths=paths))
-    return out.getvalue().encode()
+    table = [
+        csv_row(Exported.__dataclass_fields__),
+        *(csv_row(asdict(row).values()) for row in rows(hits, paths=paths)),
+    ]
+    return "".join(table).encode()
 
 
 def as_parquet(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
@@ -157,14 +156,10 @@ def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentifie
         hidden |= {"path", "study_uid", "series_uid", "instance_uid", "patient_key"}
     names = ["file", *(name for name in Exported.__dataclass_fields__ if name not in hidden)]
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out:
-        writer = csv.DictWriter(out, names, extrasaction="ignore")
-        writer.writeheader()
+        out.write(csv_row(names))
         for name, film in written:
-            writer.writerow({"file": cell(name), **_cells(_row(film, paths=not deidentified))})
-
-
-def _cells(row: Exported) -> dict[str, object]:
-    return {name: cell(value) if isinstance(value, str) else value for name, value in asdict(row).items()}
+            values = {"file": name, **asdict(_row(film, paths=not deidentified))}
+            out.write(csv_row(values[column] for column in names))
 
 
 def _copied_name(film: Film, source: Path) -> str:

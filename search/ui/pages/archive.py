@@ -16,7 +16,8 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.records import Facet, Run, RunState
 from filmroom.db.writes.runs import runs
 from filmroom.search.background_index import last_words, start_index, stop_index
-from filmroom.search.exchange.tables import cell, rejected_csv
+from filmroom.search.exchange.delimited import cell
+from filmroom.search.exchange.tables import rejected_csv
 from filmroom.search.status import models, rejected_files, status
 from filmroom.search.ui import layout
 from filmroom.search.ui.text import number, plain

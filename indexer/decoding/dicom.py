@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import zlib  # must stay before pydicom: gdcm brings a zlib whose names clash with a later import of this one
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,11 +99,30 @@ def read_dicom(
     return [Radiograph(_frame(header, frame, side=side), tags, frame) for frame in range(frames)]
 
 
-def _read_header(data: bytes, limits: Limits) -> Dataset:
+def stored_frames(
+    data: bytes, limits: Limits, *, besides: Sequence[str] = ()
+) -> tuple[Dataset, list[tuple[NDArray[Any], str]]]:
+    """Read the header, with the attributes `besides`, and every frame: stored values, (H, W) or (H, W, 3) in RGB, and
+    their photometric interpretation. Raises Rejected."""
+    header = _read_header(data, limits, besides=besides)
+    _check_kind(header)
+    rows, columns = _number(header, "Rows"), _number(header, "Columns")
+    frames = _number(header, "NumberOfFrames", missing=1) or 1
+    limits.check_pixels(rows, columns, frames=frames)
+    read = []
+    for frame in range(frames):
+        stored, photometric = _stored(header, frame)
+        if photometric == "PALETTE COLOR":
+            stored, photometric = apply_color_lut(stored, header), "RGB"
+        read.append((stored, photometric))
+    return header, read
+
+
+def _read_header(data: bytes, limits: Limits, *, besides: Sequence[str] = ()) -> Dataset:
     has_preamble = data[128:132] == b"DICM"
     try:
         _check_deflated(data, limits)
-        header = _parse(data)
+        header = _parse(data, besides=besides)
         if not any(keyword in header for keyword in _PIXELS) and "Rows" in _parse(data, until_pixels=True):
             raise Refusal.TRUNCATED.error()  # pydicom drops what a cut-off element belongs to
     except (MemoryError, zlib.error, EOFError, RecursionError) as error:
@@ -120,8 +140,9 @@ def _read_header(data: bytes, limits: Limits) -> Dataset:
     return header
 
 
-def _parse(data: bytes, *, until_pixels: bool = False) -> Dataset:
-    return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_READ), stop_before_pixels=until_pixels)
+def _parse(data: bytes, *, until_pixels: bool = False, besides: Sequence[str] = ()) -> Dataset:
+    wanted: list[Any] = [*_READ, *besides]
+    return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=wanted, stop_before_pixels=until_pixels)
 
 
 def _check_deflated(data: bytes, limits: Limits) -> None:

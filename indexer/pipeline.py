@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from filmroom.db import doctor
 from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, learn_sizes, set_meta
@@ -101,6 +102,7 @@ def index(
         try:
             for path in paths:
                 run.take(path)
+            doctor.settle_checksums(archive)
             run.save_index()
             learn_sizes(archive.catalog)
         except KeyboardInterrupt:

@@ -249,7 +249,7 @@ def rejected(
 @app.command()
 def doctor(
     archive: ArchiveOption = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what is derived from the catalog.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend by the side whose checksum is right.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare catalog, vectors and index; exit code 1 where they disagree."""

@@ -88,11 +88,12 @@ class Space:
 
 @dataclass(frozen=True)
 class StoredSpace:
-    """A space with its id in this catalog, and how many of the present films it holds."""
+    """A space with its id in this catalog, how many of the present films it holds, and the id of the archive."""
 
     id: int
     space: Space
     films: int
+    archive: str = ""
 
 
 @dataclass(frozen=True)

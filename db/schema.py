@@ -121,6 +121,11 @@ film = Table(
     # How the picture of the file was mirrored or turned, or that it is not certain.
     Column("orientation", String),
     Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
+    # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
+    Index(
+        "ix_film_facts",
+        *("modality", "body_part", "laterality", "sex", "age", "photometric", "rows", "columns", "series_uid"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -147,7 +152,10 @@ embedding = Table(
     Column("space_id", ForeignKey("space.id", ondelete="CASCADE"), nullable=False),
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("vectors", LargeBinary, nullable=False),
+    # `filmroom.db.integrity.checksum` of the vectors; earlier versions kept none.
+    Column("checksum", Integer),
     UniqueConstraint("space_id", "film_id"),
+    Index("ix_embedding_unchecked", "id", sqlite_where=text("checksum IS NULL")),
     Index("ix_embedding_space_id_id", "space_id", "id"),
     # Ids are never used twice: the highest one an index has seen is its watermark.
     sqlite_autoincrement=True,
@@ -158,6 +166,8 @@ thumbnail = Table(
     metadata,
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
     Column("webp", LargeBinary, nullable=False),
+    Column("checksum", Integer),
+    Index("ix_thumbnail_unchecked", "film_id", sqlite_where=text("checksum IS NULL")),
 )
 
 label = Table(
@@ -347,5 +357,8 @@ STATE_STATEMENTS = (
     "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'film_states'; END",
 )
 
-for _statement in (*FTS_STATEMENTS, *SENTENCE_STATEMENTS, *STATE_STATEMENTS):
+# An index on the disk bears it, too: one of another archive is not taken for this one's.
+IDENTITY_STATEMENTS = ("INSERT INTO meta(key, value) VALUES ('archive_id', lower(hex(randomblob(16))))",)
+
+for _statement in (*FTS_STATEMENTS, *SENTENCE_STATEMENTS, *STATE_STATEMENTS, *IDENTITY_STATEMENTS):
     event.listen(metadata, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

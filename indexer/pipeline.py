@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from filmroom.db import doctor
 from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, learn_sizes, set_meta
@@ -105,6 +106,7 @@ def index(
         try:
             for path in paths:
                 run.take(path)
+            doctor.settle_checksums(archive)
             run.save_index()
             learn_sizes(archive.catalog)
         except KeyboardInterrupt:

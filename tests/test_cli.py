@@ -153,7 +153,7 @@ def test_doctor_finds_a_torn_index_and_repairs_it(indexed: Terminal) -> None:
     assert "agree" in indexed("doctor")
     (torn,) = (indexed.archive / "vectors").glob("*.rows.npy")
     torn.write_bytes(torn.read_bytes()[:50])
-    assert "missing or damaged" in indexed("doctor")
+    assert "is damaged" in indexed("doctor")
     assert indexed.code == 1
     before = indexed.json("search", "edema")
     assert indexed.code == 0
@@ -182,7 +182,7 @@ def test_an_index_of_another_version_is_not_called_damaged(indexed: Terminal, fi
     indexed("index", films(6), "--model", tiny)
     assert json.loads(manifest.read_text())["version"] == snapshot.VERSION, "also where no field is another"
     manifest.write_text("{}")
-    assert "missing or damaged" in indexed("doctor")
+    assert "is damaged" in indexed("doctor")
     assert indexed.code == 1
 
 

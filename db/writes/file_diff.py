@@ -15,7 +15,7 @@ from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
 from filmroom.db.records import DECODING, Outcome, Scope, State
-from filmroom.db.schema import PathText, embedding, file, film, root, stored_path
+from filmroom.db.schema import PathText, embedding, file, film, root, stored_path, thumbnail
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -242,6 +242,11 @@ def _kind(space_id: int, *, retry: bool, passing: Sequence[str], final: Sequence
         film.c.state != State.REPLACED.value,
         ~exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id),
     )
+    faceless = exists().where(
+        film.c.file_id == file.c.id,
+        film.c.state == State.PRESENT.value,
+        ~exists().where(thumbnail.c.film_id == film.c.id),
+    )
     filmless = ~exists().where(film.c.file_id == file.c.id, film.c.state != State.REPLACED.value)
     rejected = file.c.outcome == Outcome.REJECTED.value
     by_older = file.c.decoding < DECODING
@@ -253,7 +258,7 @@ def _kind(space_id: int, *, retry: bool, passing: Sequence[str], final: Sequence
         (rejected, Outcome.REJECTED.value),
         (exists().where(_orphan.c.id == file.c.id), "work"),
         (file.c.outcome == Outcome.DUPLICATE.value, Outcome.DUPLICATE.value),
-        (or_(filmless, lacking), "work"),
+        (or_(filmless, lacking, faceless), "work"),
         (by_older, "older"),
         else_="unchanged",
     )

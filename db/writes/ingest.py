@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
+from filmroom.db.integrity import checksum
 from filmroom.db.records import (
     DECODING,
     IMPORTED,
@@ -68,7 +69,9 @@ _DROP_VECTOR = delete(embedding).where(
     embedding.c.film_id == bindparam("of_film"), embedding.c.space_id == bindparam("of_space")
 )
 _thumbnail = upsert(thumbnail)
-_PUT_THUMBNAIL = _thumbnail.on_conflict_do_update(index_elements=["film_id"], set_={"webp": _thumbnail.excluded.webp})
+_PUT_THUMBNAIL = _thumbnail.on_conflict_do_update(
+    index_elements=["film_id"], set_={"webp": _thumbnail.excluded.webp, "checksum": _thumbnail.excluded.checksum}
+)
 _file = upsert(file)
 _PUT_FILE = _file.on_conflict_do_update(
     index_elements=["root_id", "path"],
@@ -139,7 +142,9 @@ def keep_known(
 
 
 def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Settled | None:
-    embedded = exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id)
+    embedded = exists().where(
+        embedding.c.film_id == film.c.id, embedding.c.space_id == space_id, thumbnail.c.film_id == film.c.id
+    )
     statement = (
         select(file, film.c.id.label("film_id"), root.c.path.label("root"))
         .join(film, film.c.file_id == file.c.id)
@@ -245,11 +250,12 @@ def _film_values(new: NewFilm) -> dict[str, Any]:
 
 
 def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: NewFilm) -> None:
-    connection.execute(_PUT_THUMBNAIL, {"film_id": film_id, "webp": new.thumbnail})
+    connection.execute(_PUT_THUMBNAIL, {"film_id": film_id, "webp": new.thumbnail, "checksum": checksum(new.thumbnail)})
     if connection.execute(_DROP_VECTOR, {"of_film": film_id, "of_space": space_id}).rowcount:
         touch_generation(connection, {space_id})
     blob = new.vectors.astype(np.float16).tobytes()
-    connection.execute(_ADD_VECTOR, {"film_id": film_id, "space_id": space_id, "vectors": blob})
+    added = {"film_id": film_id, "space_id": space_id, "vectors": blob, "checksum": checksum(blob)}
+    connection.execute(_ADD_VECTOR, added)
 
 
 def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:

@@ -119,7 +119,11 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     deidentify = st.checkbox(
         "De-identify",
         key=f"copy-deidentify-{key}",
-        help="dicom-anonymizer, PS3.15 basic profile. Words burned into the pixels stay: look before you pass it on.",
+        help="New files with the pixels, coded facts and nothing else (PS3.15 profile). "
+        "Words burned into the pixels stay: look before you pass it on.",
+    )
+    uids = deidentify and st.checkbox(
+        "Keep UIDs", key=f"copy-uids-{key}", help="So that films can be found again in the PACS that they came from."
     )
     found = db_films.films(archive.catalog, ids)
     burned = sum(one.tags.burned_in is True for one in found)
@@ -128,7 +132,7 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
         try:
             with st.spinner("Copying"):
-                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify)
+                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify, uids=uids)
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return

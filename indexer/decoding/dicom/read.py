@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import zlib  # must stay before pydicom: gdcm brings a zlib whose names clash with a later import of this one
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
@@ -126,11 +127,30 @@ def _first_stream(header: Dataset, pixels: bytes) -> Stream | None:
     return read_stream(pixels[min(starts) :]) if starts and is_compressed(header) else None
 
 
-def _read_header(data: bytes, limits: Limits) -> Dataset:
+def stored_frames(
+    data: bytes, limits: Limits, *, besides: Sequence[str] = ()
+) -> tuple[Dataset, list[tuple[NDArray[Any], str]]]:
+    """Read the header, with the attributes `besides`, and every frame: stored values, (H, W) or (H, W, 3) in RGB, and
+    their photometric interpretation. Raises Rejected."""
+    header = _read_header(data, limits, besides=besides)
+    _check_kind(header)
+    rows, columns = _number(header, "Rows"), _number(header, "Columns")
+    frames = _number(header, "NumberOfFrames", missing=1) or 1
+    limits.check_pixels(rows, columns, frames=frames)
+    read = []
+    for frame in range(frames):
+        stored, photometric = stored_values(header, frame)
+        if photometric == "PALETTE COLOR":
+            stored, photometric = apply_color_lut(stored, header), "RGB"
+        read.append((stored, photometric))
+    return header, read
+
+
+def _read_header(data: bytes, limits: Limits, *, besides: Sequence[str] = ()) -> Dataset:
     has_preamble = data[128:132] == b"DICM"
     try:
         _check_deflated(data, limits)
-        header = _parse(io.BytesIO(data))
+        header = _parse(io.BytesIO(data), besides=besides)
         if not any(keyword in header for keyword in _PIXELS) and "Rows" in _parse(io.BytesIO(data), until_pixels=True):
             raise Refusal.TRUNCATED.error()  # pydicom drops what a cut-off element belongs to
     except (MemoryError, zlib.error, EOFError, RecursionError) as error:
@@ -153,8 +173,9 @@ def _say_syntax(header: Dataset) -> None:
         )
 
 
-def _parse(file: BinaryIO, *, until_pixels: bool = False) -> Dataset:
-    return pydicom.dcmread(file, force=True, specific_tags=list(_READ), stop_before_pixels=until_pixels)
+def _parse(file: BinaryIO, *, until_pixels: bool = False, besides: Sequence[str] = ()) -> Dataset:
+    wanted: list[Any] = [*_READ, *besides]
+    return pydicom.dcmread(file, force=True, specific_tags=wanted, stop_before_pixels=until_pixels)
 
 
 def _is_deflated(data: bytes) -> bool:

@@ -230,7 +230,7 @@ def _doctor(archive: Archive) -> None:
             with st.spinner("Examining"):
                 st.session_state["examined"] = examine(archive)
         examined: Examination | None = st.session_state.get("examined")
-        if examined and examined.faults and st.button("Repair", help="Rebuilds what is derived; the catalog stays."):
+        if examined and examined.faults and st.button("Repair", help="Mends by the side whose checksum is right."):
             with st.spinner("Repairing"):
                 st.session_state["examined"] = examined = repair(archive)
     if examined is None:

@@ -110,6 +110,8 @@ class Filter:
     patients: tuple[str, ...] = ()
     not_patients: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    not_splits: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     not_phrases: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()

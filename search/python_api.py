@@ -21,6 +21,7 @@ from filmroom.search.classification.saved_probes import Probed
 from filmroom.search.classification.zero_shot_archive import Screening, screen
 from filmroom.search.evaluation.evaluator import Measured, evaluate_files
 from filmroom.search.evaluation.metrics import MEASURES, read_gain
+from filmroom.search.exchange.import_facts import ImportedFacts, import_facts
 from filmroom.search.exchange.original_pixels import original
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
@@ -158,6 +159,20 @@ class OpenArchive:
         catalog = self._archive.catalog
         record = films.get(catalog, film_id)
         return IndexedFilm(record, tuple(films.reports(catalog, record)))
+
+    def facts(
+        self,
+        files: PathLike | Sequence[PathLike],
+        *,
+        public_set: str | None = None,
+        source: str | None = None,
+        overwrite: bool = False,
+    ) -> ImportedFacts:
+        """Give films patient, study, view, sex, age, year and split from tables, or from the files of a public set.
+
+        What a film's own header says stays, unless it is to be overwritten.
+        """
+        return import_facts(self._archive, _paths(files), set_name=public_set, source=source, overwrite=overwrite)
 
     def evaluate(
         self,

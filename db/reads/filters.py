@@ -84,6 +84,11 @@ def _conditions(where: Filter) -> list[Clause]:
         )
     if where.paths:
         found.append(_exists("file WHERE file.id = film.file_id", _any([_has_path(part) for part in where.paths])))
+    for splits, excluded in ((where.splits, False), (where.not_splits, True)):
+        if splits:
+            named = _within("fact.value", [one.lower() for one in splits])
+            within = _exists("fact WHERE fact.film_id = film.id AND fact.name = 'split'", named)
+            found.append(_not(within) if excluded else within)
     found += [_has_phrase(phrase) for phrase in where.phrases]
     found += [_not(_has_phrase(phrase)) for phrase in where.not_phrases]
     if where.findings:

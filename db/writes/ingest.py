@@ -13,6 +13,7 @@ from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
 from filmroom.db.records import Outcome, Scope, Space, State, Tags
 from filmroom.db.schema import embedding, file, film, root, space, thumbnail
+from filmroom.db.writes.facts import given_facts
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
@@ -174,7 +175,8 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
             film_id = int(connection.execute(_ADD_FILM, values).scalar_one())
         elif old.file_id == file_id or old.state != State.PRESENT.value or not _there(old):
             film_id = old.id
-            connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))
+            values = _film_values(new) | given_facts(connection, film_id, new.tags) | {"file_id": file_id}
+            connection.execute(update(film).where(film.c.id == film_id).values(values))
             content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
             if content != result.sha256:
                 touch_generation(connection, _drop_vectors(connection, film_id))

@@ -29,9 +29,10 @@ def write_page(path: Path, found: Probed) -> None:
     """HTML with plots, or Markdown where `path` ends with .md. Raises BadInput where it cannot be written."""
     facts = [
         f"Model: {found.model}",
-        "Heads are fitted on stored vectors; training and held-out films share no patient",
+        "Heads are fitted on stored vectors; training and held-out films share no patient"
+        + (", as far as patients are known" if found.alone else ""),
         "AUC: mean of the draws, 95 % interval by bootstrap over held-out patients and draws",
-        *([f"Without a patient key: {counted(found.alone, 'film')}, each counted as a patient"] if found.alone else []),
+        *([f"Patients unknown: {counted(found.alone, 'film')}, each counted as a patient"] if found.alone else []),
         *(f"{name}: left out. {why}" for name, why in found.left_out.items()),
     ]
     if is_markdown(path):

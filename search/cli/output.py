@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from filmroom.db.writes.runs import DuplicateFile, RejectedFile
     from filmroom.indexer.phantom.demo_archive import DemoSummary
     from filmroom.indexer.pipeline import Summary
+    from filmroom.search.exchange.import_facts import ImportedFacts
     from filmroom.search.exchange.import_labels import Imported
     from filmroom.search.results import Results
     from filmroom.search.status import Status
@@ -189,6 +190,21 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     print_unplaced(done.missing, done.ambiguous, "name")
     if done.empty:
         console.print(f"{counted(done.empty, 'row')} without any {what}.")
+
+
+def print_facts(done: ImportedFacts, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(json.dumps(asdict(done)), indent=None)
+        return
+    console.print(f"{counted(done.rows, 'row')}: facts of {counted(done.films, 'film')}.")
+    for counts, said in (
+        (done.given, "Given"),
+        (done.own, "Kept as the films' own headers say otherwise (--overwrite takes the table's)"),
+        (done.unread, "Not certain, and left out"),
+    ):
+        if counts:
+            console.print(f"{said}: {', '.join(f'{name} {count:,}' for name, count in sorted(counts.items()))}")
+    print_unplaced(done.missing, done.ambiguous, "name")
 
 
 def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:

@@ -98,6 +98,7 @@ _LISTS = (
     _Field("study", "study:1.2.840.1", "studies"),
     _Field("patient", "patient:3fa1", "patients", "not_patients"),
     _Field("path", "path:2019/ward", "paths"),
+    _Field("split", "split:test", "splits", "not_splits"),
     _Field("report", 'report:"exact words"', "phrases", "not_phrases"),
     _Field("finding", 'finding:"left effusion"', "findings"),
 )

@@ -11,6 +11,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.reads.films import films
 from filmroom.db.records import Label
 from filmroom.db.writes import annotations
+from filmroom.db.writes.facts import put_facts
 from streamlit.testing.v1 import AppTest
 
 from tests.pages import opened
@@ -178,6 +179,18 @@ def test_a_film_shows_its_pixels_facts_report_and_relatives(
     nearest = components(test, "grid")[-1]["items"]
     assert len(nearest) == 16
     assert str(numbered[1]) not in {item["id"] for item in nearest}
+
+
+def test_a_film_says_where_a_fact_came_from(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"age": 61, "split": "test"}
+    put_facts(Archive.open(archive_folder).catalog, {numbered[3]: given}, source="<i>train</i>.csv", overrides=True)
+    test = page(archive_folder, "film", monkeypatch, film=str(numbered[3]))
+    facts = dict(map(tuple, components(test, "sheet")[0]["facts"]))
+    assert facts["Age"] == "61 years, from <i>train</i>.csv"
+    assert facts["Split"] == "test, from <i>train</i>.csv"
+    assert facts["Size"] == "340 by 400 pixels"
 
 
 @pytest.mark.parametrize("named", ["", "abc", "-1", "9" * 16, "<b>"])

@@ -101,6 +101,9 @@ def index(
     any_modality: Annotated[bool, typer.Option("--any-modality", help="Also CT, MR, colour captures.")] = False,
     hash_uids: Annotated[bool, typer.Option("--hash-uids", help="Keep keyed hashes of the UIDs.")] = False,
     bring_back: Annotated[bool, typer.Option("--bring-back", help="Also what was forgotten on request.")] = False,
+    keep_apart: Annotated[
+        bool, typer.Option("--keep-apart", help="Also pictures that bear the instance UID of another.")
+    ] = False,
     max_megapixels: Annotated[
         float, typer.Option(min=0.01, max=1e5, help="Pixels of a file, all frames, in millions.")
     ] = 100,
@@ -123,7 +126,13 @@ def index(
         memory_bytes=int(max_memory * 2**20),
     )
     options = Options(
-        limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids, bring_back=bring_back
+        limits,
+        workers,
+        retry=retry,
+        any_modality=any_modality,
+        hash_uids=hash_uids,
+        bring_back=bring_back,
+        keep_apart=keep_apart,
     )
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
     if model and Path(model).is_dir():
@@ -133,7 +142,7 @@ def index(
     with output.index_progress(quiet=as_json) as on_progress:
         done = run(kept, paths, towers, options=options, on_progress=on_progress)
     if as_json:
-        print_json(asdict(done.counts) | {"seconds": round(done.seconds, 3)})
+        print_json(asdict(done.counts) | {"same_uid": len(done.same_uid), "seconds": round(done.seconds, 3)})
     else:
         output.print_summary(done, kept.folder)
     if done.stopped:

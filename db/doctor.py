@@ -8,10 +8,11 @@ import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.records import Outcome, State
+from filmroom.db.records import SAME_UID, Outcome, State, same_uid_note
 from filmroom.db.schema import embedding, file, film, space, thumbnail
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.writes.runs import duplicates
 from sqlalchemy import and_, exists, func, select
 
 
@@ -26,7 +27,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Examination:
-    """`notes` say what will be mended by itself."""
+    """`notes` say what is no fault of the archive: what will be mended by itself, and what to look at."""
 
     films: int
     spaces: tuple[StoredSpace, ...]
@@ -42,7 +43,7 @@ def examine(archive: Archive) -> Examination:
     """Compares catalog, vectors and FAISS; changes nothing."""
     held = spaces.spaces(archive.catalog)
     faults = _catalog_faults(archive)
-    notes = []
+    notes = _notes(archive)
     for one in held:
         faults += _vector_faults(archive, one)
         if one.films and snapshot.is_of_another_version(archive.vectors, one):
@@ -53,6 +54,13 @@ def examine(archive: Archive) -> Examination:
         else:
             faults += _index_faults(archive, one)
     return Examination(films.count(archive.catalog), tuple(held), tuple(faults), tuple(notes))
+
+
+def _notes(archive: Archive) -> list[str]:
+    found = duplicates(archive.catalog, why=SAME_UID)
+    if not found:
+        return []
+    return [f"{same_uid_note([one.path for one in found])}. `filmroom duplicates` lists them"]
 
 
 def repair(archive: Archive) -> Examination:

@@ -81,6 +81,7 @@ class OpenArchive:
         any_modality: bool = False,
         hash_uids: bool = False,
         bring_back: bool = False,
+        keep_apart: bool = False,
         on_progress: Callable[[Counts], None] = lambda counts: None,
     ) -> Summary:
         """Index folders or files: new films are embedded, known ones left alone. Makes the archive if need be.
@@ -98,6 +99,7 @@ class OpenArchive:
             any_modality=any_modality,
             hash_uids=hash_uids,
             bring_back=bring_back,
+            keep_apart=keep_apart,
         )
         archive = Archive.create(self.folder)
         self.__dict__.pop("searcher", None)  # the model that holds most films may be another one now

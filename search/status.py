@@ -49,6 +49,7 @@ class Status:
     burned_in: int
     writer: str | None
     runs: tuple[Run, ...]
+    same_uid: tuple[str, ...]
 
 
 def status(folder: Path) -> Status:
@@ -89,6 +90,7 @@ def status(folder: Path) -> Status:
         burned_in=found.burned_in,
         writer=writer(folder),
         runs=found.runs,
+        same_uid=found.same_uid,
     )
 
 

@@ -114,13 +114,14 @@ def compare(
     retry: bool = False,
     unreadable: Sequence[str] = (),
     passing: Sequence[str] = (),
+    reopened: Sequence[str] = (),
 ) -> Comparison:
     """Compares a complete listing of the scope with the catalog and notes which files are listed.
 
     Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
     `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
     `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose reason is one of
-    `passing` always are.
+    `passing` always are, and duplicates whose reason is one of `reopened`.
     """
     with catalog.read() as connection:
         for table in (_seen, _orphan):
@@ -133,7 +134,7 @@ def compare(
             )
         for ids in chunked(_orphaned_duplicates(connection, scope)):
             connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
-        kind = _kind(space_id, retry=retry, passing=passing)
+        kind = _kind(space_id, retry=retry, passing=passing, reopened=reopened)
         joined = _seen.outerjoin(file, and_(file.c.root_id == scope.root_id, file.c.path == _seen.c.path))
         counts = {
             str(row[0]): int(row[1])
@@ -228,7 +229,7 @@ def _orphaned_duplicates(connection: Connection, scope: Scope) -> list[int]:
     ]
 
 
-def _kind(space_id: int, *, retry: bool, passing: Sequence[str]) -> ColumnElement[str]:
+def _kind(space_id: int, *, retry: bool, passing: Sequence[str], reopened: Sequence[str]) -> ColumnElement[str]:
     lacking = exists().where(
         film.c.file_id == file.c.id,
         film.c.state != State.REPLACED.value,
@@ -243,6 +244,7 @@ def _kind(space_id: int, *, retry: bool, passing: Sequence[str]) -> ColumnElemen
         (and_(rejected, again), "work"),
         (rejected, Outcome.REJECTED.value),
         (exists().where(_orphan.c.id == file.c.id), "work"),
+        (and_(file.c.outcome == Outcome.DUPLICATE.value, file.c.reason.in_(reopened)), "work"),
         (file.c.outcome == Outcome.DUPLICATE.value, Outcome.DUPLICATE.value),
         (or_(filmless, lacking), "work"),
         else_="unchanged",

@@ -5,24 +5,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.records import Outcome, Scope, Space, State, Tags
+from filmroom.db.records import SAME_CONTENT, SAME_PICTURE, SAME_UID, Outcome, Scope, Space, State, Tags
 from filmroom.db.schema import embedding, file, film, root, space, thumbnail
 from filmroom.db.writes.facts import given_facts
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-
-SAME_CONTENT = "same content"
-SAME_PICTURE = "same instance UID and picture, other header"
-SAME_UID = "same instance UID, other picture"
-"""Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +133,16 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     return Outcome.DUPLICATE
 
 
-def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result]) -> list[Outcome]:
-    """Keeps a batch in one transaction; gives the outcome of each result in order."""
+def commit(
+    catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result], *, keep_apart: bool = False
+) -> list[Outcome]:
+    """Keeps a batch in one transaction; gives the outcome of each result in order. With `keep_apart` a picture under
+    the UID of another is a film of its own, known by its content."""
     with catalog.write() as connection:
-        return [_keep(connection, scope, space_id, result) for result in results]
+        return [_keep(connection, scope, space_id, result, keep_apart=keep_apart) for result in results]
 
 
-def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -> Outcome:
+def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *, keep_apart: bool) -> Outcome:
     before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.seen.path}).first()
     if result.rejected is not None:
         if before is not None and before.outcome == Outcome.INDEXED.value and _same(before, result.seen):
@@ -166,6 +164,8 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
     alike = False
     for new in result.films:
         old = connection.execute(_FILM_BY_IDENTITY, {"wanted": new.identity}).first()
+        if new.tags.instance_uid and result.sha256 and (old is None or old.file_id != file_id):
+            new, old = _apart(connection, new, old, result.sha256, keep_apart=keep_apart)
         if old is None:
             values = _film_values(new) | {
                 "file_id": file_id,
@@ -193,6 +193,20 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
         _mark_duplicate(connection, file_id, twin.id, SAME_CONTENT if same else SAME_PICTURE if alike else SAME_UID)
         return Outcome.DUPLICATE
     return Outcome.INDEXED
+
+
+def _apart(
+    connection: Connection, new: NewFilm, old: Row[Any] | None, sha256: str, *, keep_apart: bool
+) -> tuple[NewFilm, Row[Any] | None]:
+    """The film as it is known by its content, where it was kept apart from another of its UID or is to be now."""
+    apart = replace(new, identity=f"sha256:{sha256}#{new.frame}")
+    before = connection.execute(_FILM_BY_IDENTITY, {"wanted": apart.identity}).first()
+    if before is not None:
+        return apart, before
+    other = old is not None and old.state == State.PRESENT.value and _there(old) and old.sha256 != sha256
+    if old is not None and keep_apart and other and not _looks_the_same(connection, old.id, new):
+        return apart, None
+    return new, old
 
 
 def _film_values(new: NewFilm) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from filmroom.db.erasure.path_pseudonyms import is_nameless
 from filmroom.db.reads.summary import run_of
 from filmroom.db.records import Counts, Outcome, Run, RunState
 from filmroom.db.schema import file, film, root, run
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, true, update
 
 
 def start(catalog: Catalog, paths: Sequence[Path], model: str) -> int:
@@ -88,8 +88,9 @@ class DuplicateFile:
     why: str
 
 
-def duplicates(catalog: Catalog) -> list[DuplicateFile]:
-    """What differs first: the same instance UID with another picture is a fault of the archive that was indexed."""
+def duplicates(catalog: Catalog, *, why: str | None = None) -> list[DuplicateFile]:
+    """What differs first: the same instance UID with another picture is a fault of the archive that was indexed. Only
+    those of one reason where `why` names it."""
     of_file, of_root = file.alias("of_file"), root.alias("of_root")
     statement = (
         select(film.c.id, root.c.path.label("root"), file.c.path, file.c.reason)
@@ -98,7 +99,7 @@ def duplicates(catalog: Catalog) -> list[DuplicateFile]:
         .join(film, film.c.id == file.c.duplicate_of)
         .join(of_file, of_file.c.id == film.c.file_id)
         .join(of_root, of_root.c.id == of_file.c.root_id)
-        .where(file.c.outcome == Outcome.DUPLICATE.value, file.c.listed)
+        .where(file.c.outcome == Outcome.DUPLICATE.value, file.c.listed, file.c.reason == why if why else true())
         .order_by(file.c.reason.desc(), film.c.id, root.c.path, file.c.path)
     )
     with catalog.read() as connection:

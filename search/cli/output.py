@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Counts, Facet, Film
+from filmroom.db.records import SAME_UID, Counts, Facet, Film, same_uid_note
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import typed
 from rich.console import Console
@@ -152,12 +152,18 @@ def print_summary(done: Summary, archive: Path) -> None:
     console.print(table)
     rate = f", {counts.indexed / done.seconds:.1f} films a second" if counts.indexed else ""
     console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(str(archive)), sep="")
+    if done.same_uid:
+        _print_same_uid([one.path for one in done.same_uid], archive)
     if not counts.listed:
         console.print("Nothing was found there: no film is added, and none is taken away.")
     if done.stopped:
         console.print("Stopped. What was done is kept: run the same command again to go on.")
     elif counts.rejected and not done.fruitless:
         print_command("What to do about rejected files:", "rejected", archive)
+
+
+def _print_same_uid(paths: Sequence[str], archive: Path) -> None:
+    print_command(f"{_printable(same_uid_note(paths))}. See them:", "duplicates", archive)
 
 
 def refusal(done: Summary, archive: Path) -> BadInput:
@@ -243,6 +249,8 @@ def print_status(found: Status) -> None:
     if found.burned_in:
         said = f"Perhaps with words burned into their pixels: {counted(found.burned_in, 'film')}. See them:"
         print_command(said, "search has:burned-in", Path(found.archive))
+    if found.same_uid:
+        _print_same_uid(found.same_uid, Path(found.archive))
     if found.writer:
         console.print(Text("Writing now: "), path_text(found.writer), sep="")
     for run in found.runs:
@@ -282,13 +290,17 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
     console.print(table)
     tally = Counter(one.why for one in files)
     console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
+    if SAME_UID in tally:
+        console.print(
+            "Pictures that bear the UID of another are indexed as films of their own with index --keep-apart."
+        )
 
 
 def print_examination(found: Examination) -> None:
     for one in found.spaces:
         console.print(Text(f"{one.space.model}: {one.films:,} of {counted(found.films, 'film')}"))
     for note in found.notes:
-        console.print(f"{note}.")
+        console.print(Text(f"{_printable(note)}."))
     for fault in found.faults:
         console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
     if found.healthy:

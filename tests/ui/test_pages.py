@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db import schema
 from filmroom.db.archive import Archive
 from filmroom.db.reads.films import films
-from filmroom.db.records import Label
+from filmroom.db.records import SAME_UID, Label
 from filmroom.db.writes import annotations
 from filmroom.db.writes.facts import put_facts
+from sqlalchemy import delete, insert, select
 from streamlit.testing.v1 import AppTest
 
 from tests.pages import opened
@@ -191,6 +193,24 @@ def test_a_film_says_where_a_fact_came_from(
     assert facts["Age"] == "61 years, from <i>train</i>.csv"
     assert facts["Split"] == "test, from <i>train</i>.csv"
     assert facts["Size"] == "340 by 400 pixels"
+
+
+def test_the_archive_page_names_pictures_under_one_uid(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Archive.open(archive_folder).catalog.write() as connection:
+        root = connection.scalar(select(schema.file.c.root_id).limit(1))
+        twin = {"root_id": root, "path": "<b>twin.dcm", "size": 1, "mtime_ns": 1, "tried_at": 0, "listed": True}
+        twin |= {"outcome": "duplicate", "reason": SAME_UID, "duplicate_of": numbered[0]}
+        connection.execute(insert(schema.file).values(twin))
+    try:
+        words = said(page(archive_folder, "archive", monkeypatch))
+    finally:
+        with Archive.open(archive_folder).catalog.write() as connection:
+            connection.execute(delete(schema.file).where(schema.file.c.path == "<b>twin.dcm"))
+    assert "1 file bears the instance UID of another picture" in words
+    assert "keep-apart" in words.replace("\\", "")
+    assert "<b>twin" not in words
 
 
 @pytest.mark.parametrize("named", ["", "abc", "-1", "9" * 16, "<b>"])

@@ -291,6 +291,7 @@ def adapt(
     from filmroom.indexer.models.open_clip.towers import usable_device
     from filmroom.indexer.models.registry import checkpoint
     from filmroom.indexer.training.data.archive import training_films
+    from filmroom.indexer.training.data.films import patients_apart
     from filmroom.indexer.training.run import adapt as run
     from filmroom.indexer.training.train import Loss, Options
     from filmroom.search.cli import output
@@ -315,6 +316,8 @@ def adapt(
         print_json({"model": facts.name, "folder": str(out), "films": len(films), "fingerprint": facts.fingerprint})
     else:
         output.print_adapted(facts.name, out, len(films))
+        if any(not film.patient_known for film in films):
+            output.print_command(f"Held out: {patients_apart(films)}. Say whose they are:", "facts FILE", kept.folder)
 
 
 @app.command()

@@ -106,6 +106,9 @@ def index(
     any_modality: Annotated[bool, typer.Option("--any-modality", help="Also CT, MR, colour captures.")] = False,
     hash_uids: Annotated[bool, typer.Option("--hash-uids", help="Keep keyed hashes of the UIDs.")] = False,
     bring_back: Annotated[bool, typer.Option("--bring-back", help="Also what was forgotten on request.")] = False,
+    keep_apart: Annotated[
+        bool, typer.Option("--keep-apart", help="Also pictures that bear the instance UID of another.")
+    ] = False,
     max_megapixels: Annotated[
         float, typer.Option(min=0.01, max=1e5, help="Pixels of a file, all frames, in millions.")
     ] = 100,
@@ -128,7 +131,13 @@ def index(
         memory_bytes=int(max_memory * 2**20),
     )
     options = Options(
-        limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids, bring_back=bring_back
+        limits,
+        workers,
+        retry=retry,
+        any_modality=any_modality,
+        hash_uids=hash_uids,
+        bring_back=bring_back,
+        keep_apart=keep_apart,
     )
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
     if model and Path(model).is_dir():
@@ -138,7 +147,7 @@ def index(
     with output.index_progress(quiet=as_json) as on_progress:
         done = run(kept, paths, towers, options=options, on_progress=on_progress)
     if as_json:
-        print_json(asdict(done.counts) | {"seconds": round(done.seconds, 3)})
+        print_json(asdict(done.counts) | {"same_uid": len(done.same_uid), "seconds": round(done.seconds, 3)})
     else:
         output.print_summary(done, kept.folder)
     if done.stopped:
@@ -287,9 +296,10 @@ def adapt(
     from filmroom.indexer.models.open_clip.towers import usable_device
     from filmroom.indexer.models.registry import checkpoint
     from filmroom.indexer.training.data.archive import training_films
+    from filmroom.indexer.training.data.films import patients_apart
     from filmroom.indexer.training.run import adapt as run
     from filmroom.indexer.training.train import Loss, Options
-    from filmroom.search.cli import output_models
+    from filmroom.search.cli import output, output_models
     from filmroom.search.query.parser import parse
 
     if loss not in tuple(Loss):
@@ -311,6 +321,8 @@ def adapt(
         print_json(output_models.adapted_json(done, out, len(films)))
     else:
         output_models.print_adapted(done, out, len(films))
+        if any(not film.patient_known for film in films):
+            output.print_command(f"Held out: {patients_apart(films)}. Say whose they are:", "facts FILE", kept.folder)
 
 
 @app.command()

@@ -13,11 +13,12 @@ from filmroom.db.catalog import get_meta
 from filmroom.db.integrity import Blob
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.records import DECODING, Outcome, State
+from filmroom.db.records import DECODING, SAME_UID, Outcome, State, same_uid_note
 from filmroom.db.schema import embedding, file, film, thumbnail
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.vector_index.snapshot import Snapshot
+from filmroom.db.writes.runs import duplicates
 from numpy.typing import NDArray
 from sqlalchemy import exists, func, select
 
@@ -37,7 +38,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Examination:
-    """`notes` say what will be mended by itself."""
+    """`notes` say what is no fault of the archive: what will be mended by itself, and what to look at."""
 
     films: int
     spaces: tuple[StoredSpace, ...]
@@ -67,7 +68,7 @@ def examine(archive: Archive) -> Examination:
     faults = [Fault(f"the catalog file is damaged: {one}", _RESTORE, False) for one in _structure(archive)]
     faults += _row_faults(archive)
     faults += _faults_of(_damage(archive, held), held)
-    notes = _older(archive)
+    notes = [*_older(archive), *_notes(archive)]
     for one in held:
         wrong = _index_faults(archive, one)
         if note := _index_note(archive, one):
@@ -91,6 +92,13 @@ def _older(archive: Archive) -> list[str]:
         "decoded by an earlier version of Filmroom: the next index run looks at their headers, and embeds again what "
     )
     return [f"{said} {rest}is shown otherwise now"] if count else []
+
+
+def _notes(archive: Archive) -> list[str]:
+    found = duplicates(archive.catalog, why=SAME_UID)
+    if not found:
+        return []
+    return [f"{same_uid_note([one.path for one in found])}. `filmroom duplicates` lists them"]
 
 
 def repair(archive: Archive) -> Examination:

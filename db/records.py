@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -162,6 +163,8 @@ class Filter:
     not_patients: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     not_paths: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    not_splits: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     not_phrases: tuple[str, ...] = ()
     says: tuple[ReportedFinding, ...] = ()
@@ -203,6 +206,12 @@ class Film:
     def label_names(self) -> tuple[str, ...]:
         """The labels that it has, each once, those of probes left out."""
         return tuple(dict.fromkeys(one.name for one in self.labels if one.value >= 0.5 and one.source != "probe"))
+
+
+SAME_CONTENT = "same content"
+SAME_PICTURE = "same instance UID and picture, other header"
+SAME_UID = DuplicateReason.SAME_UID.value
+"""Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
 
 
 class Outcome(StrEnum):
@@ -268,3 +277,14 @@ class Facet:
 
     value: str
     count: int
+
+
+def same_uid_note(paths: Sequence[str]) -> str:
+    """Say which files bear the instance UID of another picture, and how to index them."""
+    more = len(paths) - 3
+    named = ", ".join(paths[:3]) + (f" and {more:,} more" if more > 0 else "")
+    said = "1 file bears" if len(paths) == 1 else f"{len(paths):,} files bear"
+    return (
+        f"{said} the instance UID of another picture and so {'is' if len(paths) == 1 else 'are'} not indexed: {named}. "
+        "Where they are films of their own (some anonymisers give all one UID), index them with --keep-apart"
+    )

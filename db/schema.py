@@ -325,6 +325,19 @@ measured = Table(
     Column("measured_at", Integer, nullable=False),
 )
 
+# What tables say of films where their own headers say nothing, or where it `overrides` them. The columns of `film` hold
+# what counts; these rows say where it is from, and give it again when a film is indexed anew.
+fact = Table(
+    "fact",
+    metadata,
+    Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("overrides", Boolean, nullable=False),
+    Index("ix_fact_name_value", "name", "value"),
+)
+
 # What must not come back: keyed hashes (`filmroom.db.erasure.forget`), so that remembering keeps nothing of the film.
 forgotten = Table("forgotten", metadata, Column("mark", String, primary_key=True))
 

@@ -24,11 +24,12 @@ from filmroom.db.erasure import path_pseudonyms
 from filmroom.db.erasure.path_pseudonyms import Places
 from filmroom.db.errors import BadInput, FilmroomError, NotFound, Rejected
 from filmroom.db.reads import spaces
-from filmroom.db.records import DECODING, Counts, Outcome, RunState, Scope, Tags
+from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, Tags
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import file_diff, ingest, runs
 from filmroom.db.writes.file_diff import Seen
+from filmroom.db.writes.runs import DuplicateFile
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.workers import Processed, process
@@ -56,7 +57,8 @@ HASHED_TOGETHER = 64
 
 @dataclass(frozen=True)
 class Options:
-    """How a run treats files. `retry`: try again what was rejected before; `bring_back`: take what was forgotten."""
+    """How a run treats files. `retry`: try again what was rejected before; `bring_back`: take what was forgotten;
+    `keep_apart`: a picture under the UID of another is a film of its own."""
 
     limits: Limits = field(default_factory=Limits)
     workers: int | None = None
@@ -64,16 +66,19 @@ class Options:
     any_modality: bool = False
     hash_uids: bool = False
     bring_back: bool = False
+    keep_apart: bool = False
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `reasons` counts the files rejected in it or before, by code; `stopped`: it was interrupted."""
+    """What a run did. `reasons` counts the files rejected in it or before, by code; `same_uid` are those that bear the
+    UID of another picture and are not indexed; `stopped`: it was interrupted."""
 
     counts: Counts
     reasons: dict[str, int]
     seconds: float
     stopped: bool = False
+    same_uid: tuple[DuplicateFile, ...] = ()
 
     @property
     def fruitless(self) -> bool:
@@ -167,6 +172,7 @@ class _Run:
             unreadable=unreadable,
             passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
             final=(_FORGOTTEN,),
+            reopened=[SAME_UID] if self._options.keep_apart else [],
         )
         self._count(
             listed=compared.listed,
@@ -200,12 +206,18 @@ class _Run:
             for scope in self._scopes
             if one.root == str(scope.root) and self._is_within(scope, one)
         )
-        return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped)
+        doubles = runs.duplicates(self._catalog, why=SAME_UID) if self._counts.duplicate else []
+        same_uid = tuple(
+            one
+            for one in doubles
+            if any(one.root == str(scope.root) and _below(scope, one.path) for scope in self._scopes)
+        )
+        return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped, same_uid)
 
     def _is_within(self, scope: Scope, one: runs.RejectedFile) -> bool:
         if one.forgotten:
             return (one.root, one.path) in self._forgotten
-        return f"{one.path}/".startswith(f"{scope.prefix}/" if scope.prefix else "")
+        return _below(scope, one.path)
 
     def _reject(self, scope: Scope, work: Sequence[Seen], failed: dict[str, Rejected]) -> None:
         results = [ingest.Result(seen, None, rejected=failed[seen.path]) for seen in work]
@@ -306,7 +318,9 @@ class _Run:
             return
         path_pseudonyms.vacate(self._catalog, scope, [one.seen.path for one in results if self._is_forgotten(one)])
         results = [self._nameless(scope, one) if self._is_forgotten(one) else one for one in results]
-        tally = Counter(ingest.commit(self._catalog, scope, self._space_id, results))
+        tally = Counter(
+            ingest.commit(self._catalog, scope, self._space_id, results, keep_apart=self._options.keep_apart)
+        )
         self._count(
             indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
         )
@@ -329,6 +343,10 @@ class _Run:
             self._counts = replace(self._counts, **summed)
             runs.progress(self._catalog, self._id, self._counts)
         self._on_progress(self._counts)
+
+
+def _below(scope: Scope, path: str) -> bool:
+    return f"{path}/".startswith(f"{scope.prefix}/" if scope.prefix else "")
 
 
 def _listed(

@@ -34,6 +34,39 @@ class _Place:
     root: tuple[str, ...]
 
 
+class _Places:
+    """The films of one file name. Whole sets call thousands of films `view1_frontal.jpg`: they are found by the ends of
+    their folders, not one by one."""
+
+    def __init__(self) -> None:
+        self._all: list[_Place] = []
+        self._whole: dict[tuple[str, ...], list[_Place]] = {}
+        self._ends: dict[tuple[str, ...], list[_Place]] = {}
+
+    def add(self, place: _Place) -> None:
+        self._all.append(place)
+
+    def whole(self, folders: tuple[str, ...]) -> frozenset[int]:
+        """The films that lie in just these folders."""
+        self._index()
+        return frozenset(place.film for place in self._whole.get(folders, ()))
+
+    def agreeing(self, folders: tuple[str, ...]) -> frozenset[int]:
+        """The films of which no folder differs that both have."""
+        if not folders:
+            return frozenset(place.film for place in self._all)
+        self._index()
+        above = [place for at in range(1, len(folders) + 1) for place in self._whole.get(folders[at:], ())]
+        return frozenset(place.film for place in (*self._ends.get(folders, ()), *above) if _agree(folders, place))
+
+    def _index(self) -> None:
+        if not self._whole:
+            for place in self._all:
+                self._whole.setdefault(place.folders, []).append(place)
+                for at in range(len(place.folders)):
+                    self._ends.setdefault(place.folders[at:], []).append(place)
+
+
 class FilmNames:
     """Finds films by instance UID, relative path, file name or stem, in this order of trust.
 
@@ -43,8 +76,8 @@ class FilmNames:
 
     def __init__(self, films: Iterable[Film]) -> None:
         self._uids: dict[str, set[int]] = {}
-        self._files: dict[str, list[_Place]] = {}
-        self._stems: dict[str, list[_Place]] = {}
+        self._files: dict[str, _Places] = {}
+        self._stems: dict[str, _Places] = {}
         for film in films:
             frame = f"#{film.frame}"
             if film.tags.instance_uid:
@@ -53,8 +86,8 @@ class FilmNames:
             *folders, file = _parts(film.path)
             place = _Place(film.id, tuple(folders), tuple(_parts(film.root)))
             for kind, name in ((self._files, file), (self._stems, without_suffix(file))):
-                kind.setdefault(name, []).append(place)
-                kind.setdefault(name + frame, []).append(place)
+                kind.setdefault(name, _Places()).add(place)
+                kind.setdefault(name + frame, _Places()).add(place)
 
     def find(self, called: str) -> frozenset[int]:
         """The ids of the films of this name: none, one, or several where it is ambiguous."""
@@ -78,7 +111,7 @@ class FilmNames:
             near = [name for name, distance in rivals.items() if distance == nearest]
             if nearest == _WHOLE or _one_file(near):
                 films |= {name: film for name in rivals if name in near or _one_file([*near, name])}
-                missing |= rivals.keys() - films.keys()
+                missing |= {name for name in rivals if name not in films}
         ambiguous = found.keys() - films.keys() - missing
         return Placed(films, tuple(n for n in found if n in missing), tuple(n for n in found if n in ambiguous))
 
@@ -97,17 +130,15 @@ class FilmNames:
                 if uid in self._uids:
                     return frozenset(self._uids[uid]), _UID
             ways = (
-                (self._files.get(file, ()), _FILE),
-                (self._stems.get(file, ()), _FILE),
-                (self._stems.get(without_suffix(file), ()), _STEM),
+                (self._files.get(file), _FILE),
+                (self._stems.get(file), _FILE),
+                (self._stems.get(without_suffix(file)), _STEM),
             )
             for places, distance in ways:
-                whole = frozenset(place.film for place in places if place.folders == tuple(folders))
-                if whole:
+                if places and (whole := places.whole(tuple(folders))):
                     return whole, _WHOLE if distance == _FILE else distance
             for places, distance in ways:
-                agreeing = frozenset(place.film for place in places if _agree(folders, place))
-                if agreeing:
+                if places and (agreeing := places.agreeing(tuple(folders))):
                     return agreeing, distance
         return frozenset(), _STEM
 
@@ -154,14 +185,14 @@ def without_suffix(name: str) -> str:
     return _PICTURES.sub("", name)
 
 
-def _agree(folders: list[str], place: _Place) -> bool:
+def _agree(folders: tuple[str, ...], place: _Place) -> bool:
     """Whether a path may be that of a film: no part that both have differs."""
     below = len(place.folders)
     if not folders:
         return True
     if len(folders) <= below:
-        return tuple(folders) == place.folders[below - len(folders) :]
-    if below and tuple(folders[-below:]) != place.folders:
+        return folders == place.folders[below - len(folders) :]
+    if below and folders[-below:] != place.folders:
         return False
     above = list(zip(reversed(folders[: len(folders) - below]), reversed(place.root), strict=False))
     if not below:

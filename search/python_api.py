@@ -23,6 +23,7 @@ from filmroom.search.classification.zero_shot_archive import Screening, read_pro
 from filmroom.search.classification.zero_shot_choice import Choice, choose_among
 from filmroom.search.evaluation.evaluator import Measured, evaluate_files
 from filmroom.search.evaluation.metrics import MEASURES, read_gain
+from filmroom.search.exchange.import_facts import ImportedFacts, import_facts
 from filmroom.search.exchange.original_pixels import original
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
@@ -82,6 +83,7 @@ class OpenArchive:
         any_modality: bool = False,
         hash_uids: bool = False,
         bring_back: bool = False,
+        keep_apart: bool = False,
         on_progress: Callable[[Counts], None] = lambda counts: None,
     ) -> Summary:
         """Index folders or files: new films are embedded, known ones left alone. Makes the archive if need be.
@@ -99,6 +101,7 @@ class OpenArchive:
             any_modality=any_modality,
             hash_uids=hash_uids,
             bring_back=bring_back,
+            keep_apart=keep_apart,
         )
         archive = Archive.create(self.folder)
         self.__dict__.pop("searcher", None)  # the model that holds most films may be another one now
@@ -160,6 +163,20 @@ class OpenArchive:
         catalog = self._archive.catalog
         record = films.get(catalog, film_id)
         return IndexedFilm(record, tuple(films.reports(catalog, record)))
+
+    def facts(
+        self,
+        files: PathLike | Sequence[PathLike],
+        *,
+        public_set: str | None = None,
+        source: str | None = None,
+        overwrite: bool = False,
+    ) -> ImportedFacts:
+        """Give films patient, study, view, sex, age, year and split from tables, or from the files of a public set.
+
+        What a film's own header says stays, unless it is to be overwritten.
+        """
+        return import_facts(self._archive, _paths(files), set_name=public_set, source=source, overwrite=overwrite)
 
     def evaluate(
         self,

@@ -53,6 +53,7 @@ class Status:
     burned_in: int
     writer: str | None
     runs: tuple[Run, ...]
+    same_uid: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def status(folder: Path) -> Status:
         burned_in=found.burned_in,
         writer=None if (holder := writer(folder)) is None else str(holder),
         runs=found.runs,
+        same_uid=found.same_uid,
     )
 
 

@@ -37,6 +37,7 @@ def test_index_ends_with_one_line_of_counts(terminal: Terminal, films: Films, ti
     counts = terminal.json("index", folder, "--model", tiny)
     assert isinstance(counts, dict)
     assert counts.pop("seconds") > 0
+    assert counts.pop("same_uid") == 0
     assert counts == {"listed": 4, "indexed": 3, "unchanged": 0, "duplicate": 0, "rejected": 1, "gone": 0}
 
 

@@ -161,7 +161,7 @@ def test_a_probe_of_the_archives_labels(indexed: Terminal, tmp_path: Path) -> No
     out = indexed("probe", "--label", "Edema")
     assert indexed.code == 0, indexed.err
     assert "Calibration" in out
-    assert f"Labelled, without a patient key: {COUNT} films" in out
+    assert f"Patients unknown: {COUNT} films" in out
 
 
 def test_a_probe_belongs_to_its_model(indexed: Terminal, shared: Path, other: Path, tmp_path: Path) -> None:

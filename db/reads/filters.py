@@ -85,6 +85,11 @@ def _collection_any(names: Sequence[str]) -> Clause:
     )
 
 
+def _split_any(names: Sequence[str]) -> Clause:
+    named = _within("fact.value", [name.lower() for name in names])
+    return _exists("fact WHERE fact.film_id = film.id AND fact.name = 'split'", named)
+
+
 def _between(column: str, span: Range) -> list[Clause]:
     if span.low is not None and span.low == span.high:
         # Of a range SQLite thinks that it keeps too many films to ask the column's index.
@@ -198,4 +203,5 @@ _LISTS: dict[str, Callable[[Sequence[Any]], Clause]] = {
     "says": _each(lambda wanted: _reported(wanted, "present")),
     "denies": _each(lambda wanted: _reported(wanted, "absent")),
     "findings": _each(_has_finding),
+    "splits": _split_any,
 }

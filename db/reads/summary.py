@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filmroom.db.records import Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
+from filmroom.db.records import SAME_UID, Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
 
 BUSY_SECONDS = 15
 
@@ -40,7 +40,8 @@ class FirstLook:
 @dataclass(frozen=True)
 class Glance:
     """`looks`: the approximate first look by space id, where one was built. `labelled`: films that have labels;
-    `burned_in`: that may have words in their pixels. `runs`: the newest first."""
+    `burned_in`: that may have words in their pixels. `runs`: the newest first. `same_uid`: paths of files that are not
+    indexed, as they bear the UID of another picture."""
 
     films: int
     files: FileCounts
@@ -53,6 +54,7 @@ class Glance:
     reports: int
     burned_in: int
     runs: tuple[Run, ...]
+    same_uid: tuple[str, ...]
 
 
 # Those that are absent are counted, which are few: a count over all would read every film's row.
@@ -68,6 +70,7 @@ ORDER BY films DESC, space.id DESC
 _VIEWS = """
 SELECT view, count(*) FROM film WHERE state = 'present' AND view IS NOT NULL GROUP BY view ORDER BY 2 DESC, 1
 """
+_SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
 _LABELS = """
 SELECT label.name, count(DISTINCT label.film_id) FROM label JOIN film ON film.id = label.film_id
 WHERE film.state = 'present' AND label.value >= 0.5 AND label.source != 'probe'
@@ -94,6 +97,7 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
             reports=_one(connection, "SELECT count(*) FROM report"),
             burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
             runs=_runs(connection, runs),
+            same_uid=tuple(os.fsdecode(row[0]) for row in connection.execute(_SAME_UID, (SAME_UID,))),
         )
 
 

@@ -119,13 +119,15 @@ def compare(
     unreadable: Sequence[str] = (),
     passing: Sequence[str] = (),
     final: Sequence[str] = (),
+    reopened: Sequence[str] = (),
 ) -> Comparison:
     """Compares a complete listing of the scope with the catalog and notes which files are listed.
 
     Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
     `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
     `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose code is one of
-    `passing` always are, and those that an earlier version of decoding rejected, but for the codes in `final`.
+    `passing` always are, and those that an earlier version of decoding rejected, but for the codes in `final`; and
+    duplicates whose code is one of `reopened`.
     """
     with catalog.read() as connection:
         for table in (_seen, _orphan):
@@ -138,7 +140,7 @@ def compare(
             )
         for ids in chunked(_orphaned_duplicates(connection, scope)):
             connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
-        kind = _kind(space_id, retry=retry, passing=passing, final=final)
+        kind = _kind(space_id, retry=retry, passing=passing, final=final, reopened=reopened)
         joined = _seen.outerjoin(file, and_(file.c.root_id == scope.root_id, file.c.path == _seen.c.path))
         counts = {
             str(row[0]): int(row[1])
@@ -236,7 +238,9 @@ def _orphaned_duplicates(connection: Connection, scope: Scope) -> list[int]:
     ]
 
 
-def _kind(space_id: int, *, retry: bool, passing: Sequence[str], final: Sequence[str]) -> ColumnElement[str]:
+def _kind(
+    space_id: int, *, retry: bool, passing: Sequence[str], final: Sequence[str], reopened: Sequence[str]
+) -> ColumnElement[str]:
     lacking = exists().where(
         film.c.file_id == file.c.id,
         film.c.state != State.REPLACED.value,
@@ -257,6 +261,7 @@ def _kind(space_id: int, *, retry: bool, passing: Sequence[str], final: Sequence
         (and_(rejected, again), "work"),
         (rejected, Outcome.REJECTED.value),
         (exists().where(_orphan.c.id == file.c.id), "work"),
+        (and_(file.c.outcome == Outcome.DUPLICATE.value, file.c.reason.in_(reopened)), "work"),
         (file.c.outcome == Outcome.DUPLICATE.value, Outcome.DUPLICATE.value),
         (or_(filmless, lacking, faceless), "work"),
         (by_older, "older"),

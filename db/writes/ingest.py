@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from filmroom.db.records import (
     Tags,
 )
 from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
+from filmroom.db.writes.facts import given_facts
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
@@ -181,13 +182,16 @@ def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[S
                 connection.execute(update(film).where(*of_frame).values(**read))
 
 
-def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result]) -> list[Outcome]:
-    """Keeps a batch in one transaction; gives the outcome of each result in order."""
+def commit(
+    catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result], *, keep_apart: bool = False
+) -> list[Outcome]:
+    """Keeps a batch in one transaction; gives the outcome of each result in order. With `keep_apart` a picture under
+    the UID of another is a film of its own, known by its content."""
     with catalog.write() as connection:
-        return [_keep(connection, scope, space_id, result) for result in results]
+        return [_keep(connection, scope, space_id, result, keep_apart=keep_apart) for result in results]
 
 
-def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -> Outcome:
+def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *, keep_apart: bool) -> Outcome:
     before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.seen.path}).first()
     if result.rejected is not None:
         if before is not None and before.outcome == Outcome.INDEXED.value and _same(before, result.seen):
@@ -209,6 +213,8 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
     alike = False
     for new in result.films:
         old = connection.execute(_FILM_BY_IDENTITY, {"wanted": new.identity}).first()
+        if new.tags.instance_uid and result.sha256 and (old is None or old.file_id != file_id):
+            new, old = _apart(connection, new, old, result.sha256, keep_apart=keep_apart)
         if old is None:
             values = _film_values(new) | {
                 "file_id": file_id,
@@ -218,7 +224,8 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
             film_id = int(connection.execute(_ADD_FILM, values).scalar_one())
         elif old.file_id == file_id or old.state != State.PRESENT.value or not _there(old):
             film_id = old.id
-            connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))
+            values = _film_values(new) | given_facts(connection, film_id, new.tags) | {"file_id": file_id}
+            connection.execute(update(film).where(film.c.id == film_id).values(values))
             content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
             decoding = before.decoding if before is not None and old.file_id == file_id else old.decoding
             if content != result.sha256:
@@ -243,6 +250,20 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
         _mark_duplicate(connection, file_id, twin.id, reason)
         return Outcome.DUPLICATE
     return Outcome.INDEXED
+
+
+def _apart(
+    connection: Connection, new: NewFilm, old: Row[Any] | None, sha256: str, *, keep_apart: bool
+) -> tuple[NewFilm, Row[Any] | None]:
+    """The film as it is known by its content, where it was kept apart from another of its UID or is to be now."""
+    apart = replace(new, identity=f"sha256:{sha256}#{new.frame}")
+    before = connection.execute(_FILM_BY_IDENTITY, {"wanted": apart.identity}).first()
+    if before is not None:
+        return apart, before
+    other = old is not None and old.state == State.PRESENT.value and _there(old) and old.sha256 != sha256
+    if old is not None and keep_apart and other and not _looks_the_same(connection, old.id, new):
+        return apart, None
+    return new, old
 
 
 def _film_values(new: NewFilm) -> dict[str, Any]:

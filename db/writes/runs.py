@@ -14,7 +14,7 @@ from filmroom.db.erasure.path_pseudonyms import is_nameless
 from filmroom.db.reads.summary import run_of
 from filmroom.db.records import Counts, DuplicateReason, Outcome, Run, RunState
 from filmroom.db.schema import file, film, root, run
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import case, insert, select, true, update
 
 _GRAVEST_FIRST = {reason.value: at for at, reason in enumerate(reversed(DuplicateReason))}
 
@@ -91,8 +91,9 @@ class DuplicateFile:
     code: str
 
 
-def duplicates(catalog: Catalog) -> list[DuplicateFile]:
-    """What differs first: the same instance UID with another picture is a fault of the archive that was indexed."""
+def duplicates(catalog: Catalog, *, why: str | None = None) -> list[DuplicateFile]:
+    """What differs first: the same instance UID with another picture is a fault of the archive that was indexed. Only
+    those of one reason where `why` names it."""
     of_file, of_root = file.alias("of_file"), root.alias("of_root")
     statement = (
         select(film.c.id, root.c.path.label("root"), file.c.path, file.c.reason)
@@ -101,7 +102,7 @@ def duplicates(catalog: Catalog) -> list[DuplicateFile]:
         .join(film, film.c.id == file.c.duplicate_of)
         .join(of_file, of_file.c.id == film.c.file_id)
         .join(of_root, of_root.c.id == of_file.c.root_id)
-        .where(file.c.outcome == Outcome.DUPLICATE.value, file.c.listed)
+        .where(file.c.outcome == Outcome.DUPLICATE.value, file.c.listed, file.c.reason == why if why else true())
         .order_by(
             case(_GRAVEST_FIRST, value=file.c.reason, else_=len(DuplicateReason)), film.c.id, root.c.path, file.c.path
         )

@@ -117,13 +117,20 @@ def _date(header: Dataset, keyword: str) -> date | None:
 
 def _age(header: Dataset, study_date: date | None) -> int | None:
     """Completed years. An age that nobody reaches stands for one that is not known: 999Y."""
-    if stated := _AGE.fullmatch(str(_plain(header, "PatientAge")).strip().upper()):
-        years = int(stated[1]) // {"D": 365, "W": 52, "M": 12, "Y": 1}[stated[2]]
-        if years <= _OLDEST_EVER:
-            return min(years, OLDEST)
-    if not study_date or not (born := _date(header, "PatientBirthDate")):
-        return None
-    years = study_date.year - born.year - ((study_date.month, study_date.day) < (born.month, born.day))
+    stated = age_of(str(_plain(header, "PatientAge")))
+    if stated is not None or not study_date or not (born := _date(header, "PatientBirthDate")):
+        return stated
+    return kept_age(study_date.year - born.year - ((study_date.month, study_date.day) < (born.month, born.day)))
+
+
+def age_of(text: str) -> int | None:
+    """Read an age as DICOM writes it (058Y, 006M) in completed years. None where it is not one that is reached."""
+    stated = _AGE.fullmatch(text.strip().upper())
+    return kept_age(int(stated[1]) // {"D": 365, "W": 52, "M": 12, "Y": 1}[stated[2]]) if stated else None
+
+
+def kept_age(years: int) -> int | None:
+    """Give an age as it may be kept; None for one that nobody reaches."""
     return min(years, OLDEST) if 0 <= years <= _OLDEST_EVER else None
 
 

@@ -12,7 +12,7 @@ from filmroom.indexer.models.model_folder import TOKENIZER, ModelFacts
 from filmroom.indexer.models.open_clip.source import ClipSource
 from filmroom.indexer.models.open_clip.tokenizer import as_tokenizers
 from filmroom.indexer.models.open_clip.towers import ClipTowers
-from filmroom.indexer.training.data.films import TrainingFilm
+from filmroom.indexer.training.data.films import TrainingFilm, patients_apart
 from filmroom.indexer.training.train import Options, Progress, Trained, train
 from filmroom.indexer.training.write import draw_history, write_model
 
@@ -84,7 +84,7 @@ Research use only, not for diagnosis.
 
 - Base: {base.name} (licence: {base.licence}).
 - Films: {", ".join(f"{count} from {group}" for group, count in sorted(groups.items()))}; {done.training} for training,
-  {done.validation} held out, no patient in both.{f" Sources: {sources}" if sources else ""}
+  {done.validation} held out, {patients_apart(films)}.{f" Sources: {sources}" if sources else ""}
 - Method: {options.loss.value} loss, {len(done.history)} epochs, seed {options.seed}, the first {options.frozen}
   stages of the image tower kept, text tower {"trained" if options.train_text else "kept"}. No left-right flips. Loss
   and nDCG over time: training.png.

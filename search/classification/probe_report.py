@@ -34,9 +34,10 @@ def write_page(path: Path, found: Probed) -> None:
             f"the split is the table's own, and {counted(found.straddling, 'patient')} in several of its parts"
             if found.straddling
             else "training and held-out films share no patient"
+            + (", as far as patients are known" if found.alone else "")
         ),
         "AUC: mean of the draws, 95 % interval by bootstrap over held-out patients and draws",
-        *([f"Without a patient key: {counted(found.alone, 'film')}, each counted as a patient"] if found.alone else []),
+        *([f"Patients unknown: {counted(found.alone, 'film')}, each counted as a patient"] if found.alone else []),
         *(f"{name}: left out. {why}" for name, why in found.left_out.items()),
     ]
     if is_markdown(path):

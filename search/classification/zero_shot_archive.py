@@ -31,6 +31,10 @@ from numpy.typing import NDArray
 BLOCK = 20_000
 
 
+_ALONE = "film "
+"""How the key of a film begins that counts as a patient of its own."""
+
+
 @dataclass(frozen=True)
 class ScreenedFinding:
     """One finding: `selected` of the films score at least the threshold. Sensitivity and specificity are of that
@@ -44,7 +48,8 @@ class ScreenedFinding:
 
 @dataclass(frozen=True)
 class Screening:
-    """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is that of a ZeroShotTable."""
+    """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is that of a ZeroShotTable.
+    `unknown_patients` counts the labelled films without a patient key, each of which counts as a patient."""
 
     model: str
     where: str
@@ -54,6 +59,7 @@ class Screening:
     prompts: tuple[Prompts, ...]
     findings: tuple[ScreenedFinding, ...]
     mean: float | None
+    unknown_patients: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +68,7 @@ class Screening:
             "threshold": self.threshold,
             "films": len(self.film_ids),
             "mean_auc": self.mean,
+            "films_without_patient": self.unknown_patients,
             "findings": [
                 {
                     **asdict(one.measured),
@@ -110,7 +117,8 @@ def screen(
     patients[labelled] = patients_of(searcher.catalog, film_ids[labelled].tolist())
     table = zero_shot_table(joined, truth, groups=patients.tolist())
     rows = tuple(_at(row, joined[row.finding], truth[row.finding], threshold) for row in table.rows)
-    return Screening(searcher.model, where, threshold, film_ids, joined, tuple(asked), rows, table.mean)
+    unknown = sum(key.startswith(_ALONE) for key in patients)
+    return Screening(searcher.model, where, threshold, film_ids, joined, tuple(asked), rows, table.mean, unknown)
 
 
 def read_prompts(path: Path) -> list[Prompts]:
@@ -161,7 +169,7 @@ def stored_vectors(
 
 def patients_of(catalog: Catalog, film_ids: Sequence[int]) -> list[str]:
     """The patient key of each film; a film without one is a patient of its own."""
-    return [film.tags.patient_key or f"film {film.id}" for film in films.films(catalog, film_ids)]
+    return [film.tags.patient_key or f"{_ALONE}{film.id}" for film in films.films(catalog, film_ids)]
 
 
 def _at(row: ZeroShotRow, scores: NDArray[np.float32], truth: NDArray[np.float64], threshold: float) -> ScreenedFinding:

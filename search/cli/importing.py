@@ -1,4 +1,4 @@
-"""The commands that give films what tables and public sets say of them: label, report."""
+"""The commands that give films what tables and public sets say of them: label, facts, report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETS = "nih, chexpert, mimic, vindr, padchest, open-i"
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the program."""
-    for command in (label, report):
+    for command in (label, facts, report):
         app.command()(command)
 
 
@@ -48,6 +48,31 @@ def label(
     else:
         done = import_set_labels(kept, reader, files, source=source)
     output.print_imported(done, "label", as_json=as_json)
+
+
+def facts(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="CSV, TSV or JSON lines: film, and any of patient, study, view, sex, age, year and split.",
+            show_default=False,
+        ),
+    ],
+    archive: ArchiveOption = None,
+    reader: Annotated[
+        str | None, typer.Option("--from", metavar="SET", help=f"A public set as published: {SETS}, folders.")
+    ] = None,
+    source: SourceOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also what a film's own header says.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give films what a header would say of them: patient, study, view, sex, age, year and split."""
+    from filmroom.search.cli import output
+    from filmroom.search.exchange.import_facts import import_facts
+
+    done = import_facts(open_archive(archive), files, set_name=reader, source=source, overwrite=overwrite)
+    output.print_facts(done, as_json=as_json)
 
 
 def report(

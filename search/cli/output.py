@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Counts, Facet, Film
+from filmroom.db.records import SAME_UID, Counts, Facet, Film, same_uid_note
 from filmroom.indexer.decoding.rejections import reason_of
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import typed
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from filmroom.db.doctor import Examination
     from filmroom.indexer.phantom.demo_archive import DemoSummary
     from filmroom.indexer.pipeline import Summary
+    from filmroom.search.exchange.import_facts import ImportedFacts
     from filmroom.search.exchange.import_labels import Imported
     from filmroom.search.results import Results
     from filmroom.search.status import DuplicateFile, RejectedFile, Status
@@ -186,12 +187,18 @@ def print_summary(done: Summary, archive: Path) -> None:
     console.print(table)
     rate = f", {counts.indexed / done.seconds:.1f} films a second" if counts.indexed else ""
     console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(str(archive)), sep="")
+    if done.same_uid:
+        _print_same_uid([one.path for one in done.same_uid], archive)
     if not counts.listed:
         console.print("Nothing was found there: no film is added, and none is taken away.")
     if done.stopped:
         console.print("Stopped. What was done is kept: run the same command again to go on.")
     elif counts.rejected and not done.fruitless:
         print_command("What to do about rejected files:", "rejected", archive)
+
+
+def _print_same_uid(paths: Sequence[str], archive: Path) -> None:
+    print_command(f"{same_uid_note(paths)}. See them:", "duplicates", archive)
 
 
 def refusal(done: Summary, archive: Path) -> BadInput:
@@ -225,6 +232,21 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     print_unplaced(done.missing, done.ambiguous, "name")
     if done.empty:
         console.print(f"{counted(done.empty, 'row')} without any {what}.")
+
+
+def print_facts(done: ImportedFacts, *, as_json: bool) -> None:
+    if as_json:
+        console.print(Text(json_line(asdict(done))), soft_wrap=True)
+        return
+    console.print(f"{counted(done.rows, 'row')}: facts of {counted(done.films, 'film')}.")
+    for counts, said in (
+        (done.given, "Given"),
+        (done.own, "Kept as the films' own headers say otherwise (--overwrite takes the table's)"),
+        (done.unread, "Not certain, and left out"),
+    ):
+        if counts:
+            console.print(f"{said}: {', '.join(f'{name} {count:,}' for name, count in sorted(counts.items()))}")
+    print_unplaced(done.missing, done.ambiguous, "name")
 
 
 def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:
@@ -263,6 +285,8 @@ def print_status(found: Status) -> None:
     if found.burned_in:
         said = f"Perhaps with words burned into their pixels: {counted(found.burned_in, 'film')}. See them:"
         print_command(said, "search has:burned-in", Path(found.archive))
+    if found.same_uid:
+        _print_same_uid(found.same_uid, Path(found.archive))
     if found.writer:
         console.print(Text("Writing now: "), path_text(found.writer), sep="")
     for run in found.runs:
@@ -302,13 +326,17 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
     console.print(table)
     tally = Counter(one.why for one in files)
     console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
+    if any(one.code == SAME_UID for one in files):
+        console.print(
+            "Pictures that bear the UID of another are indexed as films of their own with index --keep-apart."
+        )
 
 
 def print_examination(found: Examination) -> None:
     for one in found.spaces:
         console.print(Text(f"{one.space.model}: {one.films:,} of {counted(found.films, 'film')}"))
     for note in found.notes:
-        console.print(f"{note}.")
+        console.print(Text(f"{note}."))
     for fault in found.faults:
         console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
     if found.healthy:

@@ -121,6 +121,8 @@ def print_screening(done: Screening) -> None:
             style="dim",
         )
     )
+    if done.unknown_patients:
+        print_unknown_patients(done.unknown_patients)
     if done.mean is None:
         console.print("No mean AUC: too few films are labelled with and without a finding (filmroom label).")
 
@@ -181,9 +183,7 @@ def print_probed(done: Probed) -> None:
     for name, why in done.left_out.items():
         console.print(Text(f"{name}: left out. {why}"))
     if done.alone:
-        console.print(
-            f"Labelled, without a patient key: {counted(done.alone, 'film')}, each counted as a patient of its own."
-        )
+        print_unknown_patients(done.alone)
     if done.straddling:
         said = (
             f"Warning: {counted(done.straddling, 'patient')} in more than one part of the split; the figures flatter."
@@ -191,6 +191,12 @@ def print_probed(done: Probed) -> None:
         console.print(Text(said, style="yellow"))
     console.print(Text(f"{done.model}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "labelled name")
+
+
+def print_unknown_patients(films: int) -> None:
+    """Say that films of one patient may be on both sides of a split, and narrow an interval."""
+    said = f"Patients unknown: {counted(films, 'film')}, each counted as a patient of its own; figures may flatter. "
+    console.print(Text(f"{said}Say whose they are with filmroom facts."))
 
 
 def print_saved(found: Sequence[SavedProbe], archive: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from filmroom.db.records import Film
-from filmroom.indexer.decoding.lookup_tables import number
+from filmroom.indexer.decoding.dicom.lookup_tables import number
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian

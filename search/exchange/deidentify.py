@@ -14,6 +14,7 @@ from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.decode import read_file
 from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.orientation import lies
 from filmroom.indexer.decoding.phi_filter import hashed_uid
 from filmroom.indexer.decoding.process_pool import run
 from filmroom.indexer.decoding.workers import usable_cpus
@@ -56,7 +57,6 @@ def copies(
 def _copy(film: Film, *, replacements: Replacements, limits: Limits) -> bytes | str:
     """The work on one film, in a worker process."""
     from filmroom.indexer.decoding.dicom.read import stored_frames
-    from filmroom.indexer.decoding.orientation import lies
     from filmroom.search.exchange.allowed_attributes import READ, built, written
 
     header, frames = stored_frames(read_file(full_path(film), limits), limits, besides=READ)

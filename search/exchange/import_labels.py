@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import films
-from filmroom.db.records import Film, Label
+from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
-from filmroom.search.exchange.fact_columns import FACTS, FILM, NO_FINDINGS
+from filmroom.search.exchange.fact_columns import NO_FINDINGS
+from filmroom.search.exchange.placing import NameColumns, Named, PlacedRows, Several, place_rows, reports_of_study
 from filmroom.search.exchange.read_reports import read_reports
 from filmroom.search.exchange.tables import Row, plain, read_table
-from filmroom.search.film_names import FilmNames, StudyNames
 
 _LABEL = ("label", "labels", "finding", "findings", "finding labels")
 _REPORT = ("report", "text", "report_text")
@@ -74,9 +73,7 @@ def read_labels(
     """The labels of a table by film, and the patients where a column names them, without keeping anything. `split` is
     a column that is no finding."""
     table = read_table(path)
-    named, study, patient = (table.column(*names) for names in (FILM, FACTS["study"], FACTS["patient"]))
-    if named is None and study is None:
-        table.need(*FILM)
+    columns = NameColumns.of(table)
     divided = table.need(split) if split else None
     column = table.column(*_LABEL)
     value = table.column("value", "score", "probability")
@@ -84,15 +81,15 @@ def read_labels(
     findings = others if column is None else []
     if column is None and not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
-    rows: list[tuple[_Meant, list[tuple[str, float]]]] = []
+    rows: list[tuple[Named, list[tuple[str, float]]]] = []
     several = Several()
     for row in table:
         labels = _wide(row, findings) if column is None else _long(row, column, value)
-        meant = _Meant(row.get(named), row.get(patient), row.get(study))
+        meant = columns.read(row)
         of_whom = (meant.patient, meant.study)
         several.add(meant.film, (of_whom, tuple(labels)) if column is None else of_whom)
         rows.append((meant, labels))
-    placed = _place(catalog, path, [meant for meant, _ in rows], several, key)
+    placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
     found: list[tuple[int, Label]] = []
     patients: dict[int, str] = {}
     for meant, labels in rows:
@@ -112,21 +109,19 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
     Raises BadInput with file and line.
     """
     table = read_table(path)
-    named, study, patient = (table.column(*names) for names in (FILM, FACTS["study"], FACTS["patient"]))
-    if named is None and study is None:
-        table.need(*FILM)
+    columns = NameColumns.of(table)
     whole = table.column(*_REPORT)
     parts = [column for name in _PARTS if (column := table.column(name))]
     if whole is None and not parts:
         table.need(*_REPORT)
-    rows: list[tuple[_Meant, str]] = []
+    rows: list[tuple[Named, str]] = []
     several = Several()
     for row in table:
         text = _broken(row.get(whole) or _joined(row, parts))
-        meant = _Meant(row.get(named), row.get(patient), row.get(study))
+        meant = columns.read(row)
         several.add(meant.film, (meant.study, text))
         rows.append((meant, text))
-    placed = _place(catalog, path, [meant for meant, _ in rows], several, key)
+    placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
     found: list[Report] = []
     for meant, text in rows:
         if text and meant.film:
@@ -140,77 +135,8 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
     return _imported(len(rows), touched, added, placed, empty)
 
 
-def reports_of_study(text: str, film_ids: Collection[int], studies: Mapping[frozenset[int], str]) -> list[Report]:
-    """One report of the study where its UID is known, else one for each of its films."""
-    uid = studies.get(frozenset(film_ids))
-    if uid is not None:
-        return [Report(text, study_uid=uid)]
-    return [Report(text, film_id=film_id) for film_id in sorted(film_ids)]
-
-
-@dataclass(frozen=True)
-class _Meant:
-    """What a row names: a film, or else a study."""
-
-    film: str
-    patient: str
-    study: str
-
-
-@dataclass(frozen=True)
-class _PlacedRows:
-    """The films of each row's name, and of each study; the names that match none or several."""
-
-    films: dict[_Meant, frozenset[int]]
-    studies: dict[frozenset[int], str]
-    missing: tuple[str, ...]
-    ambiguous: tuple[str, ...]
-
-
-def _place(catalog: Catalog, path: Path, rows: Sequence[_Meant], several: Several, key: bytes) -> _PlacedRows:
-    if not rows:
-        raise BadInput("there are no rows", where=path)
-    everyone = list(films.everyone(catalog))
-    names, studies = FilmNames(everyone), StudyNames(everyone, key)
-    placed = names.place((one.film for one in rows if one.film or not one.study), doubtful=several.bare(names))
-    found: dict[_Meant, frozenset[int]] = {}
-    missing, ambiguous = dict.fromkeys(placed.missing), dict.fromkeys(placed.ambiguous)
-    for one in dict.fromkeys(rows):
-        if one.film or not one.study:
-            found[one] = frozenset({placed.films[one.film]} if one.film in placed.films else ())
-            continue
-        groups = studies.find(one.patient, one.study)
-        found[one] = groups[0] if len(groups) == 1 else frozenset()
-        if len(groups) != 1:
-            (ambiguous if groups else missing)[one.study] = None
-    return _PlacedRows(found, whole_studies(everyone), tuple(missing), tuple(ambiguous))
-
-
-def whole_studies(everyone: Iterable[Film]) -> dict[frozenset[int], str]:
-    """The UID of each study by all its films."""
-    found: dict[str, set[int]] = {}
-    for film in everyone:
-        if film.tags.study_uid:
-            found.setdefault(film.tags.study_uid, set()).add(film.id)
-    return {frozenset(ids): uid for uid, ids in found.items()}
-
-
-class Several:
-    """Finds the names that stand for several things in one table: rows that differ in what one film has one of."""
-
-    def __init__(self) -> None:
-        self._meant: dict[str, set[object]] = {}
-
-    def add(self, name: str, meant: object) -> None:
-        self._meant.setdefault(name, set()).add(meant)
-
-    def bare(self, names: FilmNames) -> set[str]:
-        """Those of them that are a file's name alone, so that nothing else says which row is meant."""
-        return {name for name, meant in self._meant.items() if len(meant) > 1 and names.is_bare(name)}
-
-
 def _imported(
-    rows: int, touched: set[int], added: int, placed: _PlacedRows, empty: int, labels: dict[str, int] | None = None
+    rows: int, touched: set[int], added: int, placed: PlacedRows, empty: int, labels: dict[str, int] | None = None
 ) -> Imported:
     missing = tuple(name or "(empty)" for name in placed.missing)
     return Imported(rows, len(touched), added, missing, placed.ambiguous, empty, labels or {})

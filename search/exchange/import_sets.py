@@ -12,13 +12,12 @@ from filmroom.db.reads import films
 from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from filmroom.search.evaluation.grading import Document
-from filmroom.search.exchange.import_labels import Imported, Several, count_labels, reports_of_study, whole_studies
+from filmroom.search.exchange.import_labels import Imported, count_labels
+from filmroom.search.exchange.placing import Several, reports_of_study, whole_studies
 from filmroom.search.film_names import FilmNames, StudyNames
-from filmroom.search.public_sets.folders import read_folders
+from filmroom.search.public_sets.folders import FOLDERS, read_folders
 from filmroom.search.public_sets.label_tables import read_report_folder
 from filmroom.search.public_sets.readers import read_set
-
-FOLDERS = "folders"
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
 
+FOLDERS = "folders"
 MOST_CLASSES = 100
-_SPLITS = {
-    "train": "train", "training": "train", "val": "validate", "valid": "validate", "validate": "validate",
-    "validation": "validate", "dev": "validate", "test": "test", "testing": "test",
-}  # fmt: skip
+_SPLITS = {*(["train", "training", "val", "valid", "validate", "validation", "dev", "test", "testing"])}
 _NO_CLASS = {
     *_SPLITS,
     "image",
@@ -61,7 +59,7 @@ def read_folders(folders: Sequence[Path], films: Iterable[Film]) -> list[Foldere
 
 def split_of(folders: Iterable[str]) -> str:
     """The part of a split that the folders of a path name; "" where none does."""
-    return next((_SPLITS[name.lower()] for name in folders if name.lower() in _SPLITS), "")
+    return next((name.lower() for name in folders if name.lower() in _SPLITS), "")
 
 
 def _below(folder: Path, films: Iterable[Film]) -> Iterator[Foldered]:

@@ -37,7 +37,8 @@ def read_mimic(path: Path) -> list[Document]:
     """MIMIC-CXR: a label table (a row a study), mimic_cxr_sectioned.csv, or the folder of its reports
     (pNN/pNNNNNNNN/sNNNNNNNN.txt)."""
     if path.is_dir():
-        return read_report_folder(path)
+        found = [(one, one.study or ("", "")) for one in read_report_folder(path)]
+        return [replace(one, study=(bare_number(who), bare_number(which))) for one, (who, which) in found]
     table = read_table(path)
     patient, study = table.column(*FACTS["patient"]), table.need(*FACTS["study"])
     image, texts = table.column("dicom_id"), [table.column(name) for name in ("findings", "impression")]
@@ -45,7 +46,7 @@ def read_mimic(path: Path) -> list[Document]:
     told = any(texts)
     documents = []
     for row in table:
-        who, which = _bare(row.get(patient)), _bare(row.get(study))
+        who, which = bare_number(row.get(patient)), bare_number(row.get(study))
         statements, labels = ((), ()) if told else _columns(row, findings)
         report = "\n\n".join(f"{name}: {row.get(name)}" for name in texts if name and row.get(name)).replace("_", " ")
         study_name = f"p{who}/s{which}" if who else f"s{which}"
@@ -91,7 +92,7 @@ def _columns(row: Row, findings: Sequence[str]) -> tuple[tuple[Statement, ...], 
     return tuple(statements), tuple(labels)
 
 
-def _bare(name: str) -> str:
+def bare_number(name: str) -> str:
     """MIMIC writes a patient as 10000032 or p10000032, a study as 50414267 or s50414267."""
     return re.sub(r"^[ps](?=\d+$)", "", name)
 

@@ -35,7 +35,7 @@ def read_open_i(path: Path, *, projections: Path | None = None) -> list[Document
     MeSH strings carry the qualifiers ("Pulmonary Atelectasis/base/left/mild"); the report's own denials are added.
     The films are the XML's images, those of indiana_projections.csv, or else the report itself.
     """
-    films = _projections(projections) if projections else {}
+    films = projections_of(projections) if projections else {}
     reports = _open_i_xml(path) if path.is_dir() else _open_i_table(path)
     documents = []
     for report in reports:
@@ -118,7 +118,13 @@ def _open_i_xml(folder: Path) -> Iterator[_Report]:
         yield _Report(report, images, mesh, {part: texts[part] for part in _SECTIONS if part in texts})
 
 
-def _projections(path: Path) -> dict[str, list[tuple[str, str]]]:
+def images_of(folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """(image, "") of each report of the folder of XML files, which say nothing of views."""
+    return {report.id: [(image, "") for image in report.images] for report in _open_i_xml(folder)}
+
+
+def projections_of(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """(image, view) of each report, from indiana_projections.csv."""
     table = read_table(path)
     name, file, view = table.need("uid"), table.need("filename"), table.column("projection")
     found: dict[str, list[tuple[str, str]]] = {}

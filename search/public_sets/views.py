@@ -16,7 +16,7 @@ _VIEWS = {
     "LATERAL": "view LATERAL",
     "FRONTAL": "frontal",
 }
-_KEPT = {"L": "LATERAL", "LL": "LL", "RL": "RL"}
+_KEPT = {"L": "LATERAL", "AP_HORIZONTAL": "AP"}
 
 
 def view_statements(name: str) -> tuple[Statement, ...]:

@@ -70,6 +70,7 @@ _LISTS = (
     _Field("study", "study:1.2.840.1", "studies"),
     _Field("patient", "patient:3fa1", "patients"),
     _Field("path", "path:2019/ward", "paths"),
+    _Field("split", "split:test", "splits"),
     _Field("report", 'report:"exact words"', "phrases"),
     _Field("says", 'says:"left effusion"', "says", _reported),
     _Field("denies", "denies:pneumothorax", "denies", _reported),

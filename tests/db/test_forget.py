@@ -18,6 +18,7 @@ from filmroom.db.reads import spaces
 from filmroom.db.schema import film, root, run
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import annotations as say
+from filmroom.db.writes.facts import put_facts
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, index
 from sqlalchemy import select
@@ -33,10 +34,12 @@ def test_no_byte_of_a_patient_is_left(told: Terminal) -> None:
     key = anna["patient"].decode()
     # Vectors stand in the snapshot as FAISS packs them: float16, as in the catalog.
     assert holding(told.archive, anna) == set(anna), "the search would find them"
+    put_facts(archive.catalog, {one.id: {"split": "fold-of-anna"} for one in of(archive, "Anna")}, source="table")
     archive.catalog.close()
     done = told.json("forget", "--patient", key, "--yes")
     assert done == {"films": 2, "files": 3, "reports": 3, "remembered": True}
     assert holding(told.archive, anna) == set()
+    assert not any(b"fold-of-anna" in one.read_bytes() for one in told.archive.rglob("*") if one.is_file())
     assert b"copy-of-anna" not in (told.archive / "catalog.sqlite").read_bytes().lower()
     assert holding(told.archive, berta) == set(berta), "the films of others are untouched"
     assert examine(Archive.open(told.archive)).faults == ()

@@ -6,7 +6,7 @@ import pytest
 from filmroom.indexer.radiology.abbreviations import ABBREVIATIONS, spell_out
 from filmroom.indexer.radiology.report_labeler import read_report
 from filmroom.search.evaluation.grading import read_wanted
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 
@@ -54,6 +54,7 @@ def test_reports_and_judgements_read_them_too() -> None:
     assert (wanted.main.idea, wanted.denied) == ("pneumonia", ("pneumothorax",))
 
 
+@settings(deadline=None)
 @given(some.lists(some.sampled_from((*ABBREVIATIONS, "effusion", "XQZ", ",")), max_size=6))
 def test_writing_out_twice_changes_nothing(words: list[str]) -> None:
     once = spell_out(" ".join(words)).text

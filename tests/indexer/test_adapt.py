@@ -19,7 +19,15 @@ from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.phantom import View, sample
 from filmroom.indexer.radiology.captions import Claim, Facts, captions, facts, truth
 from filmroom.indexer.training.data.augment import augment
-from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, split, statements, truths
+from filmroom.indexer.training.data.films import (
+    Statement,
+    TrainingFilm,
+    balance,
+    patients_apart,
+    split,
+    statements,
+    truths,
+)
 from filmroom.indexer.training.data.phantoms import phantom_film
 from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
 from filmroom.indexer.training.run import Adapted, adapt
@@ -268,3 +276,11 @@ def test_films_that_say_nothing_cannot_be_trained_on(tmp_path: Path) -> None:
 
 def _said(sentence: str) -> TrainingFilm:
     return TrainingFilm("k", "p", lambda: np.zeros((8, 8), np.uint8), sentences=(sentence,))
+
+
+def test_the_card_says_where_patients_are_unknown() -> None:
+    film = TrainingFilm("k", "p", lambda: np.zeros((8, 8), np.uint8))
+    unknown = replace(film, patient_known=False)
+    assert patients_apart([film, film]) == "no patient in both"
+    assert patients_apart([film, unknown]).startswith("patients unknown for 1 of 2 films")
+    assert patients_apart([unknown]).startswith("patients unknown for every film")

@@ -6,7 +6,7 @@ import pytest
 from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.report_labeler import read_report
 from filmroom.search.query.parser import parse, to_text
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 PRESENT = (
@@ -149,12 +149,14 @@ def test_a_dash_within_or_between_words_is_no_minus(dash: str) -> None:
     assert not parse(f"air{dash}space opacity {dash} left").negated
 
 
+@settings(deadline=None)
 @given(some.lists(some.sampled_from((*PRESENT, *DENIED, *DOUBTED, "view:PA", "-mass", "and", "but", ",")), max_size=5))
 def test_a_query_written_out_is_the_same_query(parts: list[str]) -> None:
     query = parse(" ".join(parts))
     assert parse(to_text(query)) == query
 
 
+@settings(deadline=None)
 @given(some.text(max_size=200))
 def test_any_text_is_read(text: str) -> None:
     read = plain_assertions(text)

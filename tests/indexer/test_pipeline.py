@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.doctor import examine
@@ -28,6 +29,7 @@ from sqlalchemy import select
 
 from tests.conftest import write_film
 from tests.indexer import dicom_files
+from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
 Films = Callable[..., Path]
@@ -290,6 +292,50 @@ def test_other_content_under_the_same_uid_never_inherits_a_vector(archive: Archi
     run(archive, tiny, folder)
     run(archive, tiny, folder)
     assert content(archive)["uid:1.2.3#0"] != before
+
+
+def test_pictures_under_one_uid_are_named_and_can_be_kept_apart(
+    archive: Archive, tiny: Path, tmp_path: Path, terminal: Terminal
+) -> None:
+    folder = tmp_path / "anonymised"
+    folder.mkdir()
+    ramp = dicom_files.ramp(64, 64)
+    for name, pixels in zip("abcde", (ramp, ramp[::-1], ramp.T, ramp.T[:, ::-1], ramp // 2048 * 2048), strict=True):
+        (folder / f"{name}.dcm").write_bytes(dicom_files.dicom(np.ascontiguousarray(pixels), SOPInstanceUID="1.2.3"))
+    shutil.copy(folder / "b.dcm", folder / "z.dcm")
+    done = run(archive, tiny, folder)
+    assert done.counts == Counts(listed=6, indexed=1, duplicate=5)
+    assert [one.path for one in done.same_uid] == ["b.dcm", "c.dcm", "d.dcm", "e.dcm", "z.dcm"]
+    assert run(archive, tiny, folder).same_uid == done.same_uid, "a later run says it, too"
+    said = "5 files bear the instance UID of another picture and so are not indexed: b.dcm, c.dcm, d.dcm and 2 more."
+    for command in (["status"], ["doctor"], ["index", folder, "--model", tiny]):
+        out = " ".join(terminal(*command).split())
+        assert said in out
+        assert "--keep-apart" in out
+    apart = run(archive, tiny, folder, keep_apart=True)
+    assert apart.counts == Counts(listed=6, indexed=4, unchanged=1, duplicate=1)
+    assert apart.same_uid == ()
+    assert "UID of another" not in terminal("status") + terminal("doctor")
+    before = content(archive)
+    assert len(before) == len(set(before.values())) == 5
+    assert run(archive, tiny, folder).counts == Counts(listed=6, unchanged=5, duplicate=1)
+    other = make_model(tmp_path / "other-apart", name="other-apart", seed=1)
+    assert run(archive, other, folder).counts == Counts(listed=6, indexed=5, duplicate=1), "without the option, too"
+
+
+def test_what_was_kept_apart_is_forgotten_alone(
+    archive: Archive, tiny: Path, tmp_path: Path, terminal: Terminal
+) -> None:
+    folder = tmp_path / "anonymised"
+    folder.mkdir()
+    _dicom(folder / "a.dcm", 4095)
+    _dicom(folder / "b.dcm", 700)
+    assert run(archive, tiny, folder, keep_apart=True).counts.indexed == 2
+    second = next(one.id for one in catalog_films.everyone(archive.catalog) if one.path == "b.dcm")
+    terminal("forget", second, "--yes")
+    assert terminal.code == 0, terminal.err
+    assert run(archive, tiny, folder, keep_apart=True).reasons == {"forgotten on request": 1}
+    assert run(archive, tiny, folder, keep_apart=True, bring_back=True).counts.indexed == 1
 
 
 def test_uids_are_hashed_for_a_whole_archive_or_not_at_all(archive: Archive, tiny: Path, films: Films) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from filmroom.db.records import Film, State, Tags
-from filmroom.search.exchange import import_labels
+from filmroom.search.exchange import import_labels, placing
 from filmroom.search.exchange.import_labels import import_reports, read_labels
 
 FILMS = [
@@ -24,7 +24,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         reports.extend(found)
         return len(found)
 
-    monkeypatch.setattr(import_labels.films, "everyone", lambda _: FILMS)
+    monkeypatch.setattr(placing.films, "everyone", lambda _: FILMS)
     monkeypatch.setattr(import_labels, "put_reports", put)
     return reports
 

@@ -151,10 +151,11 @@ def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     assert terminal.code == 0, terminal.err
     for name in ("films", "queries.tsv", "qrels.txt"):
         (tmp_path / name).symlink_to(demo / name)
+    (tmp_path / "facts.csv").write_text("film,patient,split\nfilm-0001.dcm,p1,test\n")
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "python.md").read_text("utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 6
+    assert len(examples) == 7
     names: dict[str, object] = {}
     for example in examples:
         exec(compile(example, "docs/python.md", "exec"), names)

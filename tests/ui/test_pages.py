@@ -10,9 +10,10 @@ import pytest
 from filmroom.db import schema
 from filmroom.db.archive import Archive
 from filmroom.db.reads.films import films
-from filmroom.db.records import Label
+from filmroom.db.records import SAME_UID, Label
 from filmroom.db.writes import annotations
-from sqlalchemy import update
+from filmroom.db.writes.facts import put_facts
+from sqlalchemy import delete, insert, select, update
 from streamlit.testing.v1 import AppTest
 
 from tests.pages import opened
@@ -198,6 +199,36 @@ def test_a_film_says_how_it_lay_in_its_file(
         with catalog.write() as connection:
             connection.execute(update(schema.film).where(schema.film.c.id == numbered[7]).values(orientation=None))
     assert said is None if words is None else said.startswith(words)
+
+
+def test_a_film_says_where_a_fact_came_from(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"age": 61, "split": "test"}
+    put_facts(Archive.open(archive_folder).catalog, {numbered[3]: given}, source="<i>train</i>.csv", overrides=True)
+    test = page(archive_folder, "film", monkeypatch, film=str(numbered[3]))
+    facts = dict(map(tuple, components(test, "sheet")[0]["facts"]))
+    assert facts["Age"] == "61 years, from <i>train</i>.csv"
+    assert facts["Split"] == "test, from <i>train</i>.csv"
+    assert facts["Size"] == "340 by 400 pixels"
+
+
+def test_the_archive_page_names_pictures_under_one_uid(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Archive.open(archive_folder).catalog.write() as connection:
+        root = connection.scalar(select(schema.file.c.root_id).limit(1))
+        twin = {"root_id": root, "path": "<b>twin.dcm", "size": 1, "mtime_ns": 1, "tried_at": 0, "listed": True}
+        twin |= {"outcome": "duplicate", "reason": SAME_UID, "duplicate_of": numbered[0]}
+        connection.execute(insert(schema.file).values(twin))
+    try:
+        words = said(page(archive_folder, "archive", monkeypatch))
+    finally:
+        with Archive.open(archive_folder).catalog.write() as connection:
+            connection.execute(delete(schema.file).where(schema.file.c.path == "<b>twin.dcm"))
+    assert "1 file bears the instance UID of another picture" in words
+    assert "keep-apart" in words.replace("\\", "")
+    assert "<b>twin" not in words
 
 
 @pytest.mark.parametrize("named", ["", "abc", "-1", "9" * 16, "<b>"])

@@ -11,9 +11,14 @@ depends_on = None
 def upgrade() -> None:
     op.execute("ALTER TABLE report ADD COLUMN read_by INTEGER")
     op.execute("CREATE INDEX ix_report_read_by ON report (read_by)")
-    op.execute(
-        "CREATE TABLE report_finding (report_id INTEGER NOT NULL REFERENCES report (id) ON DELETE CASCADE, "
-        "finding VARCHAR NOT NULL, assertion VARCHAR NOT NULL, side VARCHAR NOT NULL, severity VARCHAR NOT NULL, "
-        "places VARCHAR NOT NULL, PRIMARY KEY (report_id, finding, assertion, side, severity, places))"
-    )
+    op.execute("""CREATE TABLE report_finding (
+    report_id INTEGER NOT NULL, 
+    finding VARCHAR NOT NULL, 
+    assertion VARCHAR NOT NULL, 
+    side VARCHAR NOT NULL, 
+    severity VARCHAR NOT NULL, 
+    places VARCHAR NOT NULL, 
+    PRIMARY KEY (report_id, finding, assertion, side, severity, places), 
+    FOREIGN KEY(report_id) REFERENCES report (id) ON DELETE CASCADE
+)""")
     op.execute("CREATE INDEX ix_report_finding ON report_finding (finding, assertion, report_id)")

@@ -58,6 +58,7 @@ def training_films(
             read=partial(_read, kept[film.id]),
             facts=known,
             sentences=sentences,
+            patient_known=film.tags.patient_key is not None,
         )
         for film, known, sentences in usable
         if film.id in kept

@@ -21,7 +21,8 @@ class TrainingFilm:
     """One film. `read` gives its presentation pixels (H, W) uint8, not padded; films of a `patient` stay together.
 
     `facts` come from labels, `sentences` from a report; either may be empty. `group` says where it comes from,
-    `weight` how much it counts beside films of other groups.
+    `weight` how much it counts beside films of other groups. Without `patient_known` the patient stands for a study or
+    for the film alone.
     """
 
     key: str
@@ -31,6 +32,7 @@ class TrainingFilm:
     sentences: tuple[str, ...] = ()
     group: str = ""
     weight: float = 1.0
+    patient_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -130,3 +132,12 @@ def split(films: Sequence[TrainingFilm], *, share: float, seed: int) -> tuple[li
     held = set(patients[: max(1, round(share * len(patients)))]) if share > 0 else set()
     training = [n for n, film in enumerate(films) if film.patient not in held]
     return training, [n for n, film in enumerate(films) if film.patient in held]
+
+
+def patients_apart(films: Sequence[TrainingFilm]) -> str:
+    """Say whether training and held-out films are of different patients, as far as that is known."""
+    unknown = sum(not film.patient_known for film in films)
+    if not unknown:
+        return "no patient in both"
+    share = "every film" if unknown == len(films) else f"{unknown} of {len(films)} films"
+    return f"patients unknown for {share}, so that films of one patient may be in both"

@@ -13,7 +13,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.doctor import Examination, examine, repair
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads import films as db_films
-from filmroom.db.records import Facet, Run, RunState
+from filmroom.db.records import Facet, Run, RunState, same_uid_note
 from filmroom.db.writes.runs import runs
 from filmroom.search.background_index import last_words, start_index, stop_index
 from filmroom.search.exchange.delimited import cell
@@ -153,6 +153,8 @@ def _contents(archive: Archive) -> None:
     with st.container(horizontal=True, gap="large"):
         for name, value in facts:
             st.metric(name, value, width="content")
+    if found.same_uid:
+        st.info(plain(f"{same_uid_note(found.same_uid)}."), icon=":material/difference:")
     every: list[tuple[str, Sequence[Facet], bool]] = [
         ("Labels", found.labels[:20], False),
         ("Views", found.views[:12], False),

@@ -14,6 +14,7 @@ from filmroom.db.reads import films
 from filmroom.db.records import UNCERTAIN_ORIENTATION, Film, Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings
+from filmroom.db.writes.facts import SPLIT, sources
 from filmroom.search.exchange.original_pixels import radiograph
 from filmroom.search.heatmap import heat_map
 from filmroom.search.query.parser import Query, parse
@@ -31,6 +32,12 @@ from numpy.typing import NDArray
 NEAREST = 16
 VIEWER_LINK = "FILMROOM_VIEWER_URL"
 """Setting: the address of a DICOM viewer, with {study}, {series} and {instance} where the UIDs go."""
+
+_SHEET = {
+    "view": "View", "sex": "Sex", "age": "Age", "year": "Year", "study": "Study", "patient": "Patient key",
+    SPLIT: "Split",
+}  # fmt: skip
+"""What the sheet calls the facts that a table may have given."""
 
 
 def show() -> None:
@@ -144,6 +151,7 @@ def _concepts(query: str) -> Query | None:
 
 def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     tags = film.tags
+    given = sources(archive.catalog, film.id)
     facts = [
         ("View", tags.view),
         ("Modality", tags.modality),
@@ -156,6 +164,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         ("Study", tags.study_uid),
         ("Instance", tags.instance_uid),
         ("Patient key", tags.patient_key),
+        ("Split", given[SPLIT][0] if SPLIT in given else None),
         ("Burned-in text", "likely" if tags.burned_in else None),
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
@@ -165,7 +174,10 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         labels.append(("Absent", absent))
     known = _concepts(request.query)
     words = [*(known.positive if known else ()), *(known.filter.phrases if known else ())]
-    sheet(key="facts", facts=[(name, str(value)) for name, value in facts if value not in (None, "")])
+    origin = {_SHEET[name]: source for name, (_, source) in given.items()}
+    shown = [(name, str(value)) for name, value in facts if value not in (None, "")]
+    told = [(name, f"{value}, from {origin[name]}" if name in origin else value) for name, value in shown]
+    sheet(key="facts", facts=told)
     if labels:
         st.markdown("###### Labels")
         sheet(key="labels", facts=labels)

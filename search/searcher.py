@@ -19,6 +19,7 @@ from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
 from filmroom.search.fusion import reciprocal_rank_fusion
 from filmroom.search.query.embedding import query_vector, unit
+from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
 from filmroom.search.query.suggestions import advice
@@ -149,6 +150,7 @@ class Searcher:
             total,
             reading=read(asked),
             advice=() if total else advice(self.catalog, asked.filter),
+            limits=limits_of(self.held.space, asked),
         )
 
     def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> tuple[Hit, ...]:

@@ -12,6 +12,7 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.writes import annotations as kept
+from filmroom.search.query.model_limits import ModelLimits
 from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, without_filter
 from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
@@ -34,6 +35,7 @@ GENERAL_EXAMPLES = ("pleural effusion", "enlarged heart", "pneumothorax", "norma
 SIDED = re.compile(
     r"\b(left|right|both|bilateral(ly)?|unilateral|tiny|small|minimal|mild|moderate|large|massive|severe)\b", re.I
 )
+PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 UPLOADS = ("dcm", "dicom", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 
 
@@ -209,6 +211,7 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         return
     _feedback(request)
     _reading(results.reading)
+    _limits(results.limits)
     if not results.hits:
         _nothing(parsed, results.advice)
         return
@@ -271,6 +274,17 @@ def _reading(reading: Reading) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="as-filter"):
             st.caption("Some of these words can filter instead of rank:", width="content")
             st.button(plain(reading.as_filter), on_click=_ask, args=(reading.as_filter,), type="tertiary")
+
+
+def _limits(limits: ModelLimits) -> None:
+    """What the model was measured to find poorly, with its card."""
+    if not limits.sentence:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="limits"):
+        st.caption(plain(limits.sentence), width="content")
+        if limits.card and (card := Path(limits.card)).is_file():
+            with st.popover("Model card", type="tertiary"):
+                st.markdown(PICTURE.sub("", card.read_text(encoding="utf-8")))
 
 
 def _feedback(request: SearchRequest) -> None:

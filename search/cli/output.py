@@ -60,6 +60,7 @@ def results_json(found: Results) -> dict[str, Any]:
         "total": found.total,
         "reading": asdict(found.reading),
         "measured": found.limits.to_json(),
+        "learned": found.learned.to_json() if found.learned else None,
         "hits": hits,
     }
 
@@ -77,6 +78,8 @@ def print_results(found: Results, archive: Path) -> None:
         return
     for sentence in found.reading.sentences:
         console.print(Text(sentence))
+    if found.learned:
+        console.print(Text(found.learned.sentence))
     if found.limits.sentence:
         card = f" Its card: {found.limits.card}" if found.limits.card else ""
         console.print(Text(f"{found.limits.sentence}{card}", style="yellow"), soft_wrap=True)

@@ -84,6 +84,7 @@ def _restore() -> None:
     st.session_state.q = request.query
     st.session_state.study = request.per_study
     st.session_state.hybrid = request.hybrid
+    st.session_state.judged = request.judged
     st.session_state.sort = request.order
     st.session_state.address = address
 
@@ -105,6 +106,7 @@ def _request(searcher: Searcher) -> SearchRequest:
         query=st.session_state.q or "",
         per_study=st.session_state.study,
         hybrid=st.session_state.hybrid,
+        judged=st.session_state.judged,
         order=st.session_state.sort,
     )
     if now.query != before.query:
@@ -144,6 +146,11 @@ def _controls(archive: Archive) -> Callable[[], None]:
             "With report words",
             key="hybrid",
             help="Fuses the ranking of the films with that of their reports' words.",
+        )
+        st.toggle(
+            "Learn from judged",
+            key="judged",
+            help="Films that were judged for these words, voted on here or labelled with the finding bend the ranking.",
         )
         st.selectbox(
             "Order",
@@ -212,6 +219,8 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     _feedback(request)
     _reading(results.reading)
     _limits(results.limits)
+    if results.learned:
+        st.caption(plain(results.learned.sentence))
     if not results.hits:
         _nothing(parsed, results.advice)
         return

@@ -198,6 +198,9 @@ def search(
     unlike: Annotated[list[int] | None, typer.Option(metavar="ID", help="And unlike this one.")] = None,
     per_study: Annotated[bool, typer.Option("--per-study", help="The best film of each study.")] = False,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")] = False,
+    judged: Annotated[
+        bool, typer.Option("--judged", help="Learn from films judged, voted on or labelled for these words.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find films: words, fields such as view:AP, -term, "report words"."""
@@ -213,7 +216,14 @@ def search(
             raise BadInput("there is no such file", where=one, fix="Give the number of a film, or the path of a file.")
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     found = searcher.search(
-        query, like=named, unlike=unlike or [], k=k, offset=offset, per_study=per_study, hybrid=hybrid
+        query,
+        like=named,
+        unlike=unlike or [],
+        k=k,
+        offset=offset,
+        per_study=per_study,
+        hybrid=hybrid,
+        judged=judged,
     )
     if as_json:
         print_json(output.results_json(found))

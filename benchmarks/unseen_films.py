@@ -1,6 +1,7 @@
 """What a model finds on real films of other patients and another origin, beside guesses that see less, as Markdown.
 
     python benchmarks/unseen_films.py assets/filmroom-mini --data DIR [--previous MODEL] [--flatters DIR] [--probe]
+        [--write assets/filmroom-mini/measured.json]
 
 DIR holds `manifest.csv`, `images/` and `eval/` with `queries.tsv`, `qrels.txt` (positives) and, where present,
 `qrels_abnormal.txt` (films with some finding alone: telling normal from abnormal earns nothing there). Findings and
@@ -20,6 +21,7 @@ from blind_guesses import grey_statistics, imagenet_features, probe_scores, trai
 from filmroom.db.records import Tags
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.models.measured import FindingMeasured, ModelMeasured
 from filmroom.indexer.training.ranking import ndcg
 from filmroom.search.evaluation.statistics import Interval, auc_interval, bootstrap_mean
 from model_card import Dev, _grades, film_vectors, read_dev, text_scores
@@ -169,6 +171,26 @@ def print_findings(dev: Dev, systems: dict[str, Score]) -> None:
         print(f"| {finding} | {int(truth_of(dev, finding).sum())} | {typed} | {' | '.join(cells)} |")
 
 
+def write_measured(path: Path, towers: OnnxTowers, dev: Dev, score: Score) -> None:
+    """Write what the search says of a model's findings: AUC of the bare name, mean nDCG@5 of the wordings."""
+    asked = ndcg_of(dev, scores_by_query(dev, score), dev.all, judged=False)
+    found = [
+        FindingMeasured(
+            finding,
+            int(truth_of(dev, finding).sum()),
+            round(auc.value, 3),
+            round(auc.low, 3),
+            round(auc.high, 3),
+            round(float(np.mean([value for qid, value in asked.items() if label_of(qid) == finding])), 3),
+        )
+        for finding, auc in aucs(dev, score).items()
+    ]
+    sources = "/".join(sorted({row["source"].upper() for row in dev.rows}))
+    data = f"{len(dev.rows)} {sources} films of patients that it was not taught with"
+    content = ModelMeasured(towers.space.fingerprint, data, tuple(found)).to_json()
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
 def words(towers: OnnxTowers, films: F32) -> Score:
     """Score films by a model's words, asked as search asks them."""
     return lambda _, text: text_scores(towers, films, [text])[0]
@@ -194,6 +216,7 @@ def main() -> None:
     parser.add_argument("--flatters", type=Path, help="a set whose classes differ in more than findings")
     parser.add_argument("--previous", type=Path, help="another model folder to compare with")
     parser.add_argument("--probe", action="store_true", help="linear probes on frozen features and grey statistics too")
+    parser.add_argument("--write", type=Path, help="write the figures that the search quotes: MODEL/measured.json")
     given = parser.parse_args()
     models = {given.model.name: OnnxTowers(given.model)}
     if given.previous:
@@ -201,6 +224,8 @@ def main() -> None:
     for data in filter(None, (given.data, given.flatters)):
         dev = read_dev(data)
         systems = {name: words(towers, film_vectors(towers, data, dev)) for name, towers in models.items()}
+        if given.write and data == given.data:
+            write_measured(given.write, models[given.model.name], dev, systems[given.model.name])
         systems["random order"] = random_order(dev)
         if given.probe:
             train = train_films([given.data, *([given.flatters] if given.flatters else [])])

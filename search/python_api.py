@@ -129,6 +129,7 @@ class OpenArchive:
         offset: int = 0,
         per_study: bool = False,
         hybrid: bool = False,
+        judged: bool = False,
     ) -> Results:
         """Find films: words, fields such as view:AP, -term, "report words"; `like` and `unlike` are example films.
 
@@ -138,7 +139,7 @@ class OpenArchive:
             raise BadInput("there is nothing to search for", fix='Try: search("pleural effusion view:AP")')
         examples = [Path(example) if isinstance(example, str) else example for example in like]
         return self.searcher.search(
-            query, like=examples, unlike=unlike, k=k, offset=offset, per_study=per_study, hybrid=hybrid
+            query, like=examples, unlike=unlike, k=k, offset=offset, per_study=per_study, hybrid=hybrid, judged=judged
         )
 
     def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:

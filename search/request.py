@@ -57,7 +57,8 @@ class SearchRequest:
     """A search: words and filters (`query`), films for and against it, and which part of the answer in what order.
 
     `like` and `unlike` are film ids, `uploads` films from outside. `per_study` keeps the best film of each study;
-    `hybrid` fuses the ranking with that of the report words. The answer has `k` films after the first `offset`.
+    `hybrid` fuses the ranking with that of the report words; `judged` lets films that were judged, voted on or labelled
+    for the words bend the ranking. The answer has `k` films after the first `offset`.
     """
 
     query: str = ""
@@ -66,6 +67,7 @@ class SearchRequest:
     uploads: tuple[UploadedFilm, ...] = ()
     per_study: bool = False
     hybrid: bool = False
+    judged: bool = False
     order: Order = Order.MATCH
     k: int = PAGE
     offset: int = 0
@@ -88,6 +90,7 @@ class SearchRequest:
             "upload": ",".join(upload.id for upload in self.uploads),
             "study": "true" if self.per_study else "",
             "hybrid": "true" if self.hybrid else "",
+            "judged": "true" if self.judged else "",
             "sort": "" if self.order is Order.MATCH else self.order.value,
             "n": "" if self.k == PAGE else str(self.k),
         }
@@ -133,6 +136,7 @@ def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, Uploade
         uploads=tuple(known[name] for name in _names(parameters) if name in known),
         per_study=parameters.get("study") == "true",
         hybrid=parameters.get("hybrid") == "true",
+        judged=parameters.get("judged") == "true",
         order=Order(sort) if sort in tuple(Order) else Order.MATCH,
         k=min(MOST_SHOWN, max(PAGE, int(shown))) if shown.isdecimal() and len(shown) < 6 else PAGE,
     )

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from filmroom.db.records import Film
+from filmroom.search.query.model_limits import ModelLimits
 from filmroom.search.query.reading import Reading
+from filmroom.search.query.relevance_feedback import Learned
 
 if TYPE_CHECKING:
     import pandas
@@ -42,7 +44,8 @@ class Hit:
 class Results:
     """An answer: the hits, best first, of the `total` films that pass the filter.
 
-    `reading` tells how the query's words were read; `advice` says what to ask where no film passes.
+    `reading` tells how the query's words were read, `limits` how well the model finds what they name, `learned` what
+    judged films did where the request let them; `advice` says what to ask where no film passes.
     """
 
     query: str
@@ -52,6 +55,8 @@ class Results:
     total: int
     reading: Reading = field(default_factory=Reading)
     advice: tuple[str, ...] = ()
+    limits: ModelLimits = field(default_factory=ModelLimits)
+    learned: Learned | None = None
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a table with a row a hit, best first; the index is the film's id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +20,11 @@ from filmroom.indexer.models.base import Towers, no_text
 from filmroom.search.exchange.read_reports import read_reports
 from filmroom.search.fusion import reciprocal_rank_fusion
 from filmroom.search.query.embedding import query_vector, unit
+from filmroom.search.query.judged_films import learned_vector
+from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
+from filmroom.search.query.relevance_feedback import Learned
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.results import Hit, Results
@@ -50,6 +53,7 @@ class Searcher:
         self.towers = towers
         self.index = index
         self._stays = stays
+        self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
         self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
 
     @classmethod
@@ -80,12 +84,14 @@ class Searcher:
         offset: int = 0,
         per_study: bool = False,
         hybrid: bool = False,
+        judged: bool = False,
     ) -> Results:
         """The k best films after `offset`; exactly k when as many pass the filter.
 
         `like` and `unlike` are film ids, or files that are decoded under the usual limits and not kept; the films
         named are left out of the answer. `per_study` keeps the best film of each study. `hybrid` fuses the ranking
-        with that of the report words by reciprocal rank. Raises BadInput for a query that cannot be read.
+        with that of the report words by reciprocal rank; `judged` learns from films judged for the words. Raises
+        BadInput for a query that cannot be read.
         """
         text = query if isinstance(query, str) else query.text
         parsed = parse(query) if isinstance(query, str) else query
@@ -97,6 +103,7 @@ class Searcher:
             uploads=tuple(self.upload(example) for example in like if isinstance(example, Path)),
             per_study=per_study,
             hybrid=hybrid,
+            judged=judged,
             k=k,
             offset=offset,
         )
@@ -119,7 +126,7 @@ class Searcher:
             self.index.keep_fast()
         k, offset, per_study = request.k, request.offset, request.per_study
         hybrid = request.hybrid and bool(asked.concepts)
-        vector = self._vector(asked, (*request.like, *request.uploads), request.unlike)
+        vector, learned = self._asked_vector(request, asked)
         within = self._within(asked.filter, request.like, request.unlike)
         if vector is not None:
             within = self._searchable(within)
@@ -150,11 +157,13 @@ class Searcher:
             total,
             reading=read(asked),
             advice=() if total else advice(self.catalog, asked.filter),
+            limits=limits_of(self.held.space, asked),
+            learned=learned,
         )
 
     def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> tuple[Hit, ...]:
         """Give these films, in this order, with their scores for the request."""
-        vector = self._vector(parse(request.query), (*request.like, *request.uploads), request.unlike)
+        vector, _ = self._asked_vector(request, parse(request.query))
         hits = self._hits([(film_id, math.nan) for film_id in ids], None, 0)
         if vector is None:
             return hits
@@ -191,6 +200,17 @@ class Searcher:
     def vector(self, query: str | Query) -> NDArray[np.float32] | None:
         """The query as one unit vector (D,), for scores and heat maps; None without words."""
         return self._vector(parse(query) if isinstance(query, str) else query, (), ())
+
+    def _asked_vector(self, request: SearchRequest, asked: Query) -> tuple[NDArray[np.float32] | None, Learned | None]:
+        """The vector of a request, and what judged films taught it where they may."""
+        vector = self._vector(asked, (*request.like, *request.uploads), request.unlike)
+        if vector is None or not request.judged or not asked.concepts:
+            return vector, None
+        key = (self.catalog.changes(), request.query, request.like, request.unlike, request.uploads)
+        if self._learned is None or self._learned[0] != key:
+            bent = learned_vector(vector, asked, request.votes, self.catalog, self.index)
+            self._learned = key, *bent
+        return self._learned[1:]
 
     def _vector(
         self, asked: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]

@@ -17,6 +17,7 @@ from filmroom.search.cli.counting import counted
 
 if TYPE_CHECKING:
     from filmroom.db.catalog import Catalog
+    from filmroom.indexer.models.measured import FindingMeasured
 
 _WEIGHTS_SHOWN = 8
 
@@ -163,8 +164,8 @@ def _size(path: Path) -> int:
 @dataclass(frozen=True)
 class ModelStatus:
     """A model by name. `films`: how many of the archive's films are embedded with it; `films_a_second` and `ndcg`
-    (nDCG@5 with the query set `ndcg_queries`) as last measured on this archive; `in_use`: it answers where none is
-    named."""
+    (nDCG@5 with the query set `ndcg_queries`) as last measured on this archive; `measured` and `measured_on`: a finding
+    as its makers measured it; `in_use`: it answers where none is named."""
 
     name: str
     origin: str
@@ -177,10 +178,13 @@ class ModelStatus:
     films_a_second: float | None = None
     ndcg: float | None = None
     ndcg_queries: str | None = None
+    measured: FindingMeasured | None = None
+    measured_on: str | None = None
 
 
-def models(archive: Archive | None) -> list[ModelStatus]:
-    """Every model known here, and those that the archive holds vectors of."""
+def models(archive: Archive | None, *, finding: str | None = None) -> list[ModelStatus]:
+    """Every model known here, and those that the archive holds vectors of; with `finding`, what was measured of it with
+    the weights on this disk. Raises BadInput where it was measured of none."""
     from filmroom.indexer.models.registry import list_models
 
     held = _measured(archive) if archive else {}
@@ -190,8 +194,24 @@ def models(archive: Archive | None) -> list[ModelStatus]:
         said = ModelStatus(card.name, card.origin.value, card.ready, card.licence, card.size_mb, 0, card.notes)
         found.append(replace(said, **here) if here else said)
     # Vectors without a model here: imported, or of a model that was forgotten.
-    return found + [
+    found += [
         replace(ModelStatus(name, "archive", False, "unknown", None, 0, ""), **here) for name, here in held.items()
+    ]
+    return found if finding is None else _with_finding(found, finding)
+
+
+def _with_finding(found: list[ModelStatus], finding: str) -> list[ModelStatus]:
+    from filmroom.indexer.models.measured import measured_here
+    from filmroom.search.query.model_limits import findings_in
+
+    known = {one.name: figures for one in found if (figures := measured_here(one.name)) is not None}
+    named = {name: some for name, figures in known.items() if (some := findings_in([finding], figures))}
+    if not named:
+        have = ", ".join(sorted({one.finding for figures in known.values() for one in figures.findings}))
+        raise BadInput("this finding was measured of no model here", where=finding, fix=f"Measured: {have or 'none'}.")
+    return [
+        replace(one, measured=named[one.name][0], measured_on=known[one.name].data) if one.name in named else one
+        for one in found
     ]
 
 

@@ -55,7 +55,7 @@ def test_index_prints_where_every_file_went(terminal: Terminal, films: Films, ti
 def test_search_finds_and_says_how(indexed: Terminal) -> None:
     found = indexed.json("search", "pleural effusion", "-k", 4)
     assert isinstance(found, dict)
-    assert set(found) == {"query", "model", "took_ms", "total", "reading", "hits"}
+    assert set(found) == {"query", "model", "took_ms", "total", "reading", "measured", "learned", "hits"}
     assert (found["query"], found["model"], found["total"]) == ("pleural effusion", "tiny", 6)
     hits = found["hits"]
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4]
@@ -127,7 +127,9 @@ def test_evaluate_prints_the_shape_that_scripts_read(indexed: Terminal, tmp_path
     assert set(done["queries"]) == {"a", "b"}
     assert done["missing"] == ["lost"]
     assert len(out.read_text().splitlines()) == 12
-    assert "95 % interval" in indexed("evaluate", "--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels")
+    said = indexed("evaluate", "--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels")
+    assert "No interval: 2 queries would say nothing of others." in said
+    assert done["interval"]["AP"] == [None, None]
 
 
 def test_judged_only_ranks_the_condensed_list(indexed: Terminal, tmp_path: Path) -> None:

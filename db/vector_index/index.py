@@ -205,6 +205,11 @@ class VectorIndex:
             found: NDArray[np.bool_] = (rows >= 0) & self._alive[rows] if self._alive.size else rows >= 0
             return found
 
+    @property
+    def sample(self) -> NDArray[np.float32]:
+        """Vectors (M, T, D) of some of the archive's films, for means and deviations."""
+        return self._sample
+
     def centre(self) -> NDArray[np.float32]:
         """The mean vector (D,) of the archive's films: what they have in common whatever they show."""
         dim = self._held.space.dim

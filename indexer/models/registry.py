@@ -101,6 +101,13 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
     )
 
 
+def model_folder(name: str) -> Path | None:
+    """The folder of a known model on this disk; None where it has none or is not known."""
+    card = _known().get(name)
+    folder = None if card is None else _folder(card)
+    return folder if folder is not None and folder.is_dir() else None
+
+
 def is_loadable(space: Space) -> bool:
     """Tell whether the towers of a space can be loaded here: its files and the package that runs them are there, and
     for imported vectors a model of their name and size. Reads descriptions and checksums, no weights."""

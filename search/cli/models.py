@@ -32,17 +32,23 @@ def register(app: typer.Typer) -> None:
 def models(context: typer.Context, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """The models that can be searched with, and what this archive holds of them."""
     if context.invoked_subcommand is None:
-        models_list(archive, as_json)
+        models_list(archive, as_json=as_json)
 
 
 @models_app.command("list")
-def models_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+def models_list(
+    archive: ArchiveOption = None,
+    finding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Show how well each model was measured to find this.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """State, films embedded, films a second and nDCG@5 as measured here, size, licence."""
     from filmroom.search import status
     from filmroom.search.cli import output_models
 
     folder = archive_folder(archive)
-    found = status.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None)
+    found = status.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None, finding=finding)
     if as_json:
         print_json([asdict(one) for one in found])
     else:

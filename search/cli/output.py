@@ -95,6 +95,8 @@ def results_json(found: Results) -> dict[str, Any]:
         "took_ms": round(found.took_ms, 2),
         "total": found.total,
         "reading": asdict(found.reading),
+        "measured": found.limits.to_json(),
+        "learned": found.learned.to_json() if found.learned else None,
         "hits": hits,
     }
 
@@ -112,6 +114,11 @@ def print_results(found: Results, archive: Path) -> None:
         return
     for sentence in found.reading.sentences:
         console.print(Text(sentence))
+    if found.learned:
+        console.print(Text(found.learned.sentence))
+    if found.limits.sentence:
+        card = f" Its card: {found.limits.card}" if found.limits.card else ""
+        console.print(Text(f"{found.limits.sentence}{card}", style="yellow"), soft_wrap=True)
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
     for hit in found.hits:
         table.add_row(

@@ -12,6 +12,7 @@ from filmroom.search.cli.output import Console, Text, console, path_text, print_
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from filmroom.indexer.models.measured import FindingMeasured
     from filmroom.indexer.training.run import Adapted
     from filmroom.search.exchange.import_vectors import ImportedVectors
     from filmroom.search.findings.search import Said
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
 def print_models(found: Sequence[ModelStatus]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
+    asked = next((one.measured.finding for one in found if one.measured), None)
     for name, right in (
         ("model", False),
         ("state", False),
         ("films here", True),
         ("films/s", True),
         ("nDCG@5", True),
+        *([(f"AUC of {asked}", True)] if asked else []),
         ("MB", True),
         ("licence", False),
         ("", False),
@@ -39,6 +42,7 @@ def print_models(found: Sequence[ModelStatus]) -> None:
             f"{one.films:,}",
             "" if one.films_a_second is None else f"{one.films_a_second:.1f}",
             "" if one.ndcg is None else f"{one.ndcg:.3f}",
+            *([_area(one.measured)] if asked else []),
             "" if one.size_mb is None else f"{one.size_mb:,}",
             Text(one.licence),
             Text(one.notes, style="dim"),
@@ -47,6 +51,12 @@ def print_models(found: Sequence[ModelStatus]) -> None:
     if any(one.ndcg is not None for one in found):
         sets = ", ".join(sorted({f"{one.ndcg_queries}" for one in found if one.ndcg_queries}))
         console.print(Text(f"nDCG@5 as last measured on this archive, with {sets}.", style="dim"))
+    for data in dict.fromkeys(one.measured_on for one in found if one.measured_on):
+        console.print(Text(f"AUC with its 95 % interval, measured by the makers on {data}.", style="dim"))
+
+
+def _area(one: FindingMeasured | None) -> str:
+    return "not measured" if one is None else f"{one.auc:.2f} [{one.auc_low:.2f}, {one.auc_high:.2f}]"
 
 
 def print_findings(found: Sequence[Said], archive: Path, *, any_written: bool) -> None:

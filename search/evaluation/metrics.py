@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from filmroom.db.errors import BadInput
-from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
+from filmroom.search.evaluation.statistics import FEWEST, Interval, bootstrap_mean
 from filmroom.search.evaluation.trec import MAX_GRADE, Question
 
 MEASURES = ("nDCG@5", "nDCG@10", "P@5", "AP", "Judged@5")
@@ -105,7 +105,7 @@ class Evaluation:
             "per_study": self.per_study,
             "hybrid": self.hybrid,
             "depth": self.depth,
-            "interval": "95 %, bootstrap over queries",
+            "interval": f"95 %, bootstrap over queries; none for fewer than {FEWEST}",
         }
 
 

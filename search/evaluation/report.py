@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from filmroom.search.evaluation.metrics import Evaluation
-from filmroom.search.evaluation.statistics import FEWEST, Interval
+from filmroom.search.evaluation.statistics import Interval
 from filmroom.search.exchange.tables import write_aside
 from filmroom.search.report_document import (
     NOTICE,
@@ -96,7 +96,7 @@ def _facts(evaluation: Evaluation, page: Page) -> list[str]:
         + ("judged films only" if evaluation.judged_only else f"all films, to depth {evaluation.depth:,}")
         + ("; the films of a study are one document" if evaluation.per_study else "")
         + ("; fused with the ranking by report words" if evaluation.hybrid else ""),
-        f"Intervals: {settings['interval']}; none for fewer than {FEWEST} queries",
+        f"Intervals: {settings['interval']}",
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.models.measured import measured_here
 from filmroom.indexer.models.model_folder import CONFIG, WEIGHTS, faults, read_facts
 from filmroom.indexer.models.preprocess import Preprocess
 
@@ -35,6 +36,20 @@ def test_its_card_names_data_and_limits() -> None:
     card = (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
     for said in ("NIH Clinical Center", "Research use only", "nDCG@5", "Known failures", "synthetic"):
         assert said in card
+
+
+def test_its_figures_are_of_these_weights_and_those_of_its_card() -> None:
+    """Weights that change are measured again: benchmarks/unseen_films.py --write."""
+    known = measured_here("filmroom-mini")
+    assert known is not None
+    assert known.fingerprint == read_facts(FOLDER).fingerprint
+    assert len(known.findings) >= 10
+    card = (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert known.data.split(" ", 1)[0] in card
+    effusion = known.of("effusion")
+    assert effusion is not None
+    assert not effusion.weak
+    assert f"| effusion | {effusion.films} |" in card
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(placing.films, "everyone", lambda _: FILMS)
     monkeypatch.setattr(import_labels, "put_reports", put)
+    monkeypatch.setattr(import_labels, "read_reports", lambda _: 0)
     return reports
 
 

@@ -23,6 +23,7 @@ ids = some.lists(some.integers(0, 10**9), max_size=6, unique=True).map(tuple)
         unlike=ids,
         per_study=some.booleans(),
         hybrid=some.booleans(),
+        judged=some.booleans(),
         order=some.sampled_from(Order),
         uploads=some.lists(uploaded, max_size=2, unique=True).map(tuple),
     )

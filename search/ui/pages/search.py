@@ -13,6 +13,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.writes import annotations as kept
 from filmroom.search.query.fields import FIELDS
+from filmroom.search.query.model_limits import ModelLimits
 from filmroom.search.query.parser import MAX_CHARACTERS, Query, parse, without_filter
 from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
@@ -35,6 +36,7 @@ GENERAL_EXAMPLES = ("pleural effusion", "enlarged heart", "pneumothorax", "norma
 SIDED = re.compile(
     r"\b(left|right|both|bilateral(ly)?|unilateral|tiny|small|minimal|mild|moderate|large|massive|severe)\b", re.I
 )
+PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 UPLOADS = ("dcm", "dicom", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 
 
@@ -83,6 +85,7 @@ def _restore() -> None:
     st.session_state.q = request.query
     st.session_state.study = request.per_study
     st.session_state.hybrid = request.hybrid
+    st.session_state.judged = request.judged
     st.session_state.sort = request.order
     st.session_state.address = address
 
@@ -104,6 +107,7 @@ def _request(searcher: Searcher) -> SearchRequest:
         query=st.session_state.q or "",
         per_study=st.session_state.study,
         hybrid=st.session_state.hybrid,
+        judged=st.session_state.judged,
         order=st.session_state.sort,
     )
     if now.query != before.query:
@@ -143,6 +147,11 @@ def _controls(archive: Archive) -> Callable[[], None]:
             "With report words",
             key="hybrid",
             help="Fuses the ranking of the films with that of their reports' words.",
+        )
+        st.toggle(
+            "Learn from judged",
+            key="judged",
+            help="Films that were judged for these words, voted on here or labelled with the finding bend the ranking.",
         )
         st.selectbox(
             "Order",
@@ -210,6 +219,9 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         return
     _feedback(request)
     _reading(results.reading)
+    _limits(results.limits)
+    if results.learned:
+        st.caption(plain(results.learned.sentence))
     if not results.hits:
         _nothing(parsed, results.advice)
         return
@@ -272,6 +284,17 @@ def _reading(reading: Reading) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="as-filter"):
             st.caption("Some of these words can filter instead of rank:", width="content")
             st.button(plain(reading.as_filter), on_click=_ask, args=(reading.as_filter,), type="tertiary")
+
+
+def _limits(limits: ModelLimits) -> None:
+    """What the model was measured to find poorly, with its card."""
+    if not limits.sentence:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="limits"):
+        st.caption(plain(limits.sentence), width="content")
+        if limits.card and (card := Path(limits.card)).is_file():
+            with st.popover("Model card", type="tertiary"):
+                st.markdown(PICTURE.sub("", card.read_text(encoding="utf-8")))
 
 
 def _feedback(request: SearchRequest) -> None:

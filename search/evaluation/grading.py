@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.report_labeler import (
-    NORMAL,
     Statement,
-    idea_of,
     mentions,
     qualified,
     spoken,
     with_parents,
 )
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of, is_view
 from filmroom.search.evaluation.trec import Qrels, Question
 from filmroom.search.query.parser import parse
 
@@ -142,7 +141,7 @@ def _asked(one: Statement) -> list[tuple[str, str]]:
         return [("negation", "no")]
     if not one.certain:
         return []
-    if one.idea.startswith("view ") or one.idea == "frontal":
+    if is_view(one.idea):
         return [("view", "")]
     if one.idea == NORMAL:
         return [("finding", "")]
@@ -155,7 +154,7 @@ def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
     ideas = frozenset(known)
     query = parse(text)
     positive = spell_out(" ".join(query.positive)).text
-    found = mentions(positive, ideas) or ([NORMAL] if idea_of(positive) == NORMAL else [])
+    found = mentions(positive, ideas) or ([NORMAL] if finding_of(positive) == NORMAL else [])
     denied = [idea for clause in query.negated for idea in mentions(spell_out(clause).text, ideas)]
     if not found:
         return Wanted(None, (), tuple(denied))

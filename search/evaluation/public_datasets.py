@@ -9,22 +9,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from filmroom.db.errors import BadInput
-from filmroom.indexer.radiology.report_labeler import NORMAL, Statement, idea_of, qualified, qualifies, read_report
+from filmroom.indexer.radiology.report_labeler import Statement, qualified, qualifies, read_report
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of, view_finding
 from filmroom.search.evaluation.grading import Document
 from filmroom.search.exchange.tables import Row, read_table, read_text
 
 _NIH_SIZE = 1024.0  # the boxes of ChestX-ray14 are in pixels of its 1024 x 1024 files
-_VIEWS = {
-    "PA": "view PA",
-    "AP": "view AP",
-    "AP_HORIZONTAL": "view AP SUPINE",
-    "AP SUPINE": "view AP SUPINE",
-    "AP ERECT": "view AP ERECT",
-    "L": "view LATERAL",
-    "LL": "view LATERAL",
-    "LATERAL": "view LATERAL",
-    "FRONTAL": "frontal",
-}
 _ANATOMY = {
     *("aorta", "aorta, thoracic", "bone and bones", "clavicle", "costophrenic angle", "diaphragm", "heart"),
     *("hilum", "humerus", "lumbar vertebrae", "lung", "markings", "mediastinum", "pulmonary artery", "ribs"),
@@ -49,7 +39,7 @@ def read_nih(entries: Path, *, boxes: Path | None = None, adjudicated: Path | No
         image = row.get(name)
         if not image:
             raise BadInput("The row names no image", where=row.where)
-        found = [Statement(idea_of(label)) for label in row.get(labels).split("|") if label]
+        found = [Statement(finding_of(label)) for label in row.get(labels).split("|") if label]
         boxed = {one.idea for one in placed.get(image, ())}
         found = [*placed.get(image, ()), *(one for one in found if one.idea not in boxed)]
         documents.append(Document(image, _decided(found, judged.get(image, {})) + view_statements(row.get(view))))
@@ -73,7 +63,7 @@ def read_chexpert(path: Path) -> list[Document]:
             if value not in {"1", "1.0", "0", "0.0", "-1", "-1.0"}:
                 raise BadInput(f"Unknown value {value} for {column}", where=row.where, fix="Write 1, 0, -1 or nothing")
             number = float(value)
-            statements.append(Statement(idea_of(column), present=number != 0.0, certain=number >= 0.0))
+            statements.append(Statement(finding_of(column), present=number != 0.0, certain=number >= 0.0))
         documents.append(
             Document(row.get(name), (*statements, *view_statements(row.get(projection) or row.get(side))), closed=False)
         )
@@ -90,7 +80,7 @@ def read_vindr(path: Path) -> list[Document]:
         image = votes.setdefault(row.get(name), {})
         named = [row.get(label)] if label else _ones(row, skip={name, reader})
         for finding in named:
-            image.setdefault(idea_of(finding), set()).add(row.get(reader))
+            image.setdefault(finding_of(finding), set()).add(row.get(reader))
     return [
         Document(image, tuple(Statement(idea, votes=len(readers)) for idea, readers in found.items()))
         for image, found in votes.items()
@@ -113,7 +103,7 @@ def read_padchest(path: Path) -> list[Document]:
             where = " ".join(part[4:] for part in group if part.startswith("loc "))
             findings = [part.strip() for part in group if part.strip() and not part.startswith("loc ")]
             statements += [
-                replace(qualified(idea_of(finding), f"{finding} {where}"), certain=True)
+                replace(qualified(finding_of(finding), f"{finding} {where}"), certain=True)
                 for finding in findings
                 if finding not in {"unchanged", "exclude"}
             ]
@@ -163,11 +153,11 @@ def read_labels(path: Path) -> list[Document]:
     for row in table:
         statements = found.setdefault(row.get(name), [])
         if several is not None:
-            statements += [Statement(idea_of(part)) for part in re.split(r"[|;]", row.get(several)) if part.strip()]
+            statements += [Statement(finding_of(part)) for part in re.split(r"[|;]", row.get(several)) if part.strip()]
             continue
         number = _value(row, value)
         stated = stated or number < 0.5
-        statements.append(Statement(idea_of(row.get(single)), present=number >= 0.5))
+        statements.append(Statement(finding_of(row.get(single)), present=number >= 0.5))
     return [Document(film, tuple(statements), closed=not stated) for film, statements in found.items()]
 
 
@@ -196,7 +186,7 @@ def _value(row: Row, column: str | None) -> float:
 
 def view_statements(name: str) -> tuple[Statement, ...]:
     """What a view position says of a film; nothing where it is not known."""
-    idea = _VIEWS.get(name.strip().upper())
+    idea = view_finding(name)
     return (Statement(idea),) if idea else ()
 
 
@@ -219,7 +209,7 @@ def _nih_boxes(path: Path) -> dict[str, list[Statement]]:
         side = "" if wide else "right" if across < 0.5 else "left"  # the patient's right is at the picture's left
         zone = ("upper", "middle", "lower")[min(2, int(down * 3))]
         found.setdefault(row.get(name), []).append(
-            Statement(idea_of(row.get(label)), side=side, places=frozenset({zone}))
+            Statement(finding_of(row.get(label)), side=side, places=frozenset({zone}))
         )
     return found
 
@@ -250,7 +240,7 @@ def _decided(found: Iterable[Statement], judged: dict[str, bool]) -> tuple[State
     denied = {idea for label, yes in judged.items() if not yes for idea in _GOOGLE[label]}
     kept = [replace(one, certain=one.idea not in denied) for one in found]
     have = {one.idea for one in kept}
-    said = [Statement(idea_of(label), present=yes) for label, yes in judged.items() if idea_of(label) not in have]
+    said = [Statement(finding_of(label), present=yes) for label, yes in judged.items() if finding_of(label) not in have]
     normal = [one for one in kept if one.idea != NORMAL or not any(judged.values())]
     return (*normal, *said)
 
@@ -266,9 +256,9 @@ def _mesh(term: str) -> tuple[Statement, ...]:
         said = [part for part in parts if not qualifies(part)]
         if not said:
             return ()
-        idea = idea_of(f"{said[-1]} {head.split(',')[0]}")
+        idea = finding_of(f"{said[-1]} {head.split(',')[0]}")
     else:
-        idea = idea_of(head)
+        idea = finding_of(head)
     return (replace(qualified(idea, rest), certain="possible" not in parts),)
 
 

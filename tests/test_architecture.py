@@ -176,6 +176,11 @@ def test_no_exception_outlives_its_reason() -> None:
     assert idle == set()
 
 
+def test_one_module_uses_the_private_parts_of_streamlit() -> None:
+    private = {one.importer for one in imports() if one.module.startswith("streamlit.")}
+    assert private == {"filmroom.search.ui.server.streamlit_private"}
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_folder_holds_what_can_be_looked_over(room: str) -> None:
     counts = {

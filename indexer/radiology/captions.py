@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from filmroom.indexer.radiology.lexicon import TERMS, term_of
 from filmroom.indexer.radiology.qualifiers import ABSENT, CARRIERS, PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
-from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, VIEWS, finding_of, is_view, view_finding
+from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, VIEWS, finding_of, view_finding
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,3 @@ def phrase(claim: Claim, rng: random.Random, *, carrier: float = 0.25) -> str:
     if claim.absent:
         return rng.choice(ABSENT).format(said)
     return rng.choice(CARRIERS).format(said) if rng.random() < carrier else said
-
-
-def captions(about: Facts, rng: random.Random, *, count: int = 4) -> list[str]:
-    """A few true sentences about a film: its findings, its view, and now and then what it lacks."""
-    if not about.present and not about.absent:
-        return []
-    said = [phrase(rng.choice(about.present), rng) for _ in range(count)] if about.present else []
-    lacking = sorted(idea for idea in about.absent if not is_view(idea))
-    if lacking and (not said or rng.random() < 0.3):
-        said[-1:] = [phrase(Claim(rng.choice(lacking), absent=True), rng)]
-    return said

@@ -56,7 +56,6 @@ class Options:
     batch: int = 64
     rate: float = 1e-3
     tower_rate: float = 2e-4
-    decay: float = 0.05
     pull: float = 0.02
     frozen: int = 13
     views: int = 8

@@ -18,7 +18,7 @@ from filmroom.indexer.radiology.report_labeler import Statement, read_report
 from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.evaluation.grading import Document, build_qrels, make_questions
 from filmroom.search.evaluation.public_datasets import READERS, view_statements
-from filmroom.search.evaluation.trec import Question, document_names, read_queries, write_qrels, write_queries
+from filmroom.search.evaluation.trec import Topic, document_names, read_queries, write_qrels, write_queries
 
 ARCHIVE = "archive"
 
@@ -132,5 +132,5 @@ def write_made(
     )
 
 
-def _left(questions: Sequence[Question], qrels: dict[str, dict[str, int]], unread: Sequence[str]) -> list[Question]:
+def _left(questions: Sequence[Topic], qrels: dict[str, dict[str, int]], unread: Sequence[str]) -> list[Topic]:
     return [one for one in questions if one.qid not in qrels and one.qid not in unread]

@@ -17,7 +17,7 @@ from filmroom.indexer.radiology.report_labeler import (
     with_parents,
 )
 from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of, is_view
-from filmroom.search.evaluation.trec import Qrels, Question
+from filmroom.search.evaluation.trec import Qrels, Topic
 from filmroom.search.query.parser import parse
 
 _MIN_POSITIVE = 5
@@ -68,7 +68,7 @@ class Judged:
     unread: tuple[str, ...]
 
 
-def build_qrels(questions: Sequence[Question], documents: Iterable[Document]) -> Judged:
+def build_qrels(questions: Sequence[Topic], documents: Iterable[Document]) -> Judged:
     """Judge every film for every question that names a finding or denies one."""
     films = list(documents)
     known = frozenset(one.idea for film in films for one in film.statements)
@@ -117,7 +117,7 @@ def _fits(wanted: Statement, stated: Statement) -> bool:
     return side and wanted.severity in {"", stated.severity} and wanted.places <= stated.places
 
 
-def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITIVE) -> list[Question]:
+def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITIVE) -> list[Topic]:
     """Queries that a set can judge, with at least `at_least` films each: findings, views, devices, findings with a
     side, a severity or a place, and denials of what the set both states and denies. Groups are named so."""
     counts: dict[tuple[str, str, str], set[str]] = {}
@@ -131,7 +131,7 @@ def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITI
     for group, word, idea in sorted(enough):
         if group != "negation" or idea in found:
             text = f"{word} {spoken(idea)}".strip()
-            questions.append(Question("-".join(text.split()), text, group))
+            questions.append(Topic("-".join(text.split()), text, group))
     return questions
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,16 +117,6 @@ def auc_interval(
         drawn.append(auc(values[films], positive[films]))
     low, high = np.nanquantile(drawn, (0.025, 0.975))
     return Interval(value, float(low), float(high), int(positive.size))
-
-
-def bootstrap(
-    statistic: Callable[[NDArray[np.int64]], float], n: int, *, samples: int = 500, seed: int = _SEED
-) -> Interval:
-    """`statistic(indices)` over `n` items with its percentile interval; NaN resamples are left out."""
-    rng = np.random.default_rng(seed)
-    drawn = [statistic(rng.integers(0, n, n)) for _ in range(samples)]
-    low, high = np.nanquantile(drawn, (0.025, 0.975)) if n else (float("nan"), float("nan"))
-    return Interval(statistic(np.arange(n)), float(low), float(high), n)
 
 
 def _ranks(values: Floats) -> Floats:

@@ -18,7 +18,7 @@ from filmroom.search.evaluation.public_datasets import (
     read_reports,
     read_vindr,
 )
-from filmroom.search.evaluation.trec import Question
+from filmroom.search.evaluation.trec import Topic
 
 
 def said(text: str) -> set[str]:
@@ -102,7 +102,7 @@ def test_a_closed_set_knows_what_is_absent() -> None:
 
 
 def test_building_leaves_out_the_unknown_and_names_the_unreadable() -> None:
-    questions = [Question("a", "effusion"), Question("b", "pneumothorax"), Question("c", "a quiet afternoon")]
+    questions = [Topic("a", "effusion"), Topic("b", "pneumothorax"), Topic("c", "a quiet afternoon")]
     judged = build_qrels(questions, [FILM, Document("g", (), closed=True)])
     assert judged.qrels == {"a": {"f": 2, "g": 0}, "b": {"g": 0}}
     assert judged.unread == ("c",)
@@ -188,7 +188,7 @@ def test_vindr_boxes_and_columns(tmp_path: Path) -> None:
     )
     documents = read_vindr(boxes)
     judged = build_qrels(
-        [Question("e", "pleural effusion"), Question("a", "aortic enlargement"), Question("n", "no finding")], documents
+        [Topic("e", "pleural effusion"), Topic("a", "aortic enlargement"), Topic("n", "no finding")], documents
     )
     assert judged.qrels["e"] == {"aa90": 2, "bb91": 0}
     assert judged.qrels["n"] == {"aa90": 0, "bb91": 1}
@@ -198,7 +198,7 @@ def test_vindr_boxes_and_columns(tmp_path: Path) -> None:
         "image_id,rad_id,Aortic enlargement,Pleural effusion,No finding\n"
         "aa90,R8,0,1,0\naa90,R9,1,1,0\naa90,R10,0,1,0\nbb91,R8,0,0,1\n",
     )
-    assert build_qrels([Question("e", "pleural effusion")], read_vindr(wide)).qrels["e"] == {"aa90": 3, "bb91": 0}
+    assert build_qrels([Topic("e", "pleural effusion")], read_vindr(wide)).qrels["e"] == {"aa90": 3, "bb91": 0}
 
 
 def test_padchest(tmp_path: Path) -> None:

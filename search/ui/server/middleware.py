@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import functools
 import gzip
-import json
 import mimetypes
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filmroom.search.ui.server import first_paint
+from filmroom.search.ui.server import first_paint, streamlit_private
 from filmroom.search.ui.server.sign_in import admitted
 
 if TYPE_CHECKING:
@@ -87,10 +86,10 @@ class Door:
     """The outermost ASGI application. `pages` are the paths of the pages, `static` Streamlit's files, `icon` ours."""
 
     def __init__(self, app: ASGIApp, *, pages: frozenset[str], static: Path, icon: Path) -> None:
-        from streamlit import config
+        import streamlit as st
 
         self.app = app
-        base = str(config.get_option("server.baseUrlPath") or "").strip("/")
+        base = str(st.get_option("server.baseUrlPath") or "").strip("/")
         self.base = f"/{base}" if base else ""
         self.pages = pages
         self.files = {f"/{one.relative_to(static).as_posix()}": _File(one) for one in (static / "static").rglob("*.*")}
@@ -161,19 +160,8 @@ class Door:
 
 def signed_in(scope: Scope) -> bool:
     """True where nobody has to sign in, and for a request with the signed cookie of somebody who has."""
-    from starlette.requests import HTTPConnection
-    from streamlit.auth_util import get_cookie_with_chunks, get_secrets_auth_section
-    from streamlit.web.server.server_util import get_cookie_secret
-    from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
-    from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
-
-    settings = get_secrets_auth_section()
+    settings = streamlit_private.sign_in_settings()
     if not settings:
         return True
-    cookies = HTTPConnection(scope).cookies
-
-    def one(name: str) -> bytes | None:
-        return decode_signed_value(get_cookie_secret(), name, cookies.get(name, "").encode("latin-1", "replace"))
-
-    found = get_cookie_with_chunks(one, USER_COOKIE_NAME)
-    return found is not None and admitted(json.loads(found), settings)
+    user = streamlit_private.signed_in_user(scope)
+    return user is not None and admitted(user, settings)

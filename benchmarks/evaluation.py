@@ -31,7 +31,7 @@ from filmroom.search.evaluation.grading import build_qrels, make_questions
 from filmroom.search.evaluation.grounding import Grounding, ground, read_boxes
 from filmroom.search.evaluation.metrics import Evaluation, evaluate
 from filmroom.search.evaluation.statistics import Interval
-from filmroom.search.evaluation.trec import Question, read_qrels, read_queries
+from filmroom.search.evaluation.trec import Topic, read_qrels, read_queries
 from filmroom.search.exchange.import_labels import import_labels
 from filmroom.search.public_sets.open_i import read_open_i
 from filmroom.search.query.embedding import query_vector
@@ -107,12 +107,10 @@ def _head(searcher: Searcher, rows: Sequence[dict[str, str]]) -> list[str]:
 def _retrieval(searcher: Searcher, folder: Path) -> list[str]:
     meta = {row["qid"]: row for row in csv.DictReader((folder / "queries_meta.tsv").open(), delimiter="\t")}
 
-    def grouped(one: Question) -> Question:
+    def grouped(one: Topic) -> Topic:
         of = meta[one.qid]
         kind = "view" if of["label"].startswith("view:") else "finding"
-        return Question(
-            one.qid, one.text, f"{kind}, {'as labelled' if of['kind'] == 'canonical' else 'in other words'}"
-        )
+        return Topic(one.qid, one.text, f"{kind}, {'as labelled' if of['kind'] == 'canonical' else 'in other words'}")
 
     questions = [grouped(one) for one in read_queries(folder / "queries.tsv")]
     everything = evaluate_questions(searcher, questions, read_qrels(folder / "qrels.txt"), measures=MEASURES)

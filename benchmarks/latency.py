@@ -3,7 +3,7 @@
     python benchmarks/latency.py [--sizes 1000 10000 100000 1000000] [--dim 256] [--per-film 1] [--folder DIR]
 
 On made vectors (see `made.py`). `raw` is FAISS's own scan of the same float16 rows, query by query in turn with ours
-(`exact`); `ours` is what a search takes where the index has built an approximate first look, whose recall is told on
+(`exact`); `ours` is what a search takes where the index has built an IVF index, whose recall is told on
 the archive's own vectors. `batch` is 1,000 queries at once. `--folder` keeps the archives for the next time.
 `--per-film 32 --dim 128` is the shape of ELIXR's spaces.
 """

@@ -21,7 +21,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, learn_sizes, set_meta
 from filmroom.db.erasure import path_pseudonyms
-from filmroom.db.erasure.path_pseudonyms import Places
+from filmroom.db.erasure.path_pseudonyms import ForgottenPaths
 from filmroom.db.errors import BadInput, FilmroomError, NotFound, Rejected
 from filmroom.db.reads import spaces
 from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, Tags
@@ -366,7 +366,7 @@ def _listed(
         yield seen
 
 
-def _as_stored(listed: Iterable[Seen], places: Places, shown: dict[str, str]) -> Iterator[Seen]:
+def _as_stored(listed: Iterable[Seen], places: ForgottenPaths, shown: dict[str, str]) -> Iterator[Seen]:
     """Files of forgotten films stand in the catalog by a digest; `shown` tells their paths by it."""
     for seen in listed:
         stored = places.known(seen.path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filmroom.db.archive import Archive, catalog_file, writer
 from filmroom.db.errors import BadInput, NotFound
-from filmroom.db.reads.summary import FirstLook, glance
+from filmroom.db.reads.summary import IvfStats, glance
 from filmroom.db.records import Facet, FileCounts, Run, Space, StoredSpace
 from filmroom.indexer.decoding.rejections import option_of, reason_of, remedy_of
 from filmroom.search.cli.counting import counted
@@ -25,7 +25,7 @@ _WEIGHTS_SHOWN = 8
 @dataclass(frozen=True)
 class SpaceStatus:
     """One model's vectors in the archive. `label`: its name, with the beginning of the fingerprint where the archive
-    holds vectors of several weights of it. `complete`: every present film has them. `first_look`: how a process that
+    holds vectors of several weights of it. `complete`: every present film has them. `ivf`: how a process that
     stays answers fast from many films; None while every answer is exact."""
 
     model: str
@@ -35,7 +35,7 @@ class SpaceStatus:
     has_text: bool
     films: int
     complete: bool
-    first_look: FirstLook | None
+    ivf: IvfStats | None
     label: str
 
 
@@ -138,7 +138,7 @@ def status(folder: Path) -> Status:
                 one.space.has_text,
                 one.films,
                 one.films == found.films,
-                found.looks.get(one.id),
+                found.ivf.get(one.id),
                 label(one.space, [other.space for other in found.spaces]),
             )
             for one in found.spaces

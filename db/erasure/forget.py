@@ -35,7 +35,7 @@ class Forgotten:
 
 
 @dataclass(frozen=True)
-class Marks:
+class ForgottenHashes:
     """Which films are not to come back."""
 
     key: bytes
@@ -45,9 +45,9 @@ class Marks:
         return bool(self.marks) and not self.marks.isdisjoint(_marks(self.key, [identity], [patient_key]))
 
 
-def marks(archive: Archive) -> Marks:
+def marks(archive: Archive) -> ForgottenHashes:
     with archive.catalog.read() as connection:
-        return Marks(archive.patient_key(), frozenset(connection.scalars(select(forgotten.c.mark))))
+        return ForgottenHashes(archive.patient_key(), frozenset(connection.scalars(select(forgotten.c.mark))))
 
 
 def release(archive: Archive, identity: str, patient_key: str | None) -> None:

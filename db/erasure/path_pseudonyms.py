@@ -25,7 +25,7 @@ _NAMELESS = re.compile(re.escape(_MARK) + "[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class Places:
+class ForgottenPaths:
     """The forgotten files of one root, by what stands in the catalog in place of their paths."""
 
     key: bytes
@@ -49,11 +49,11 @@ def is_nameless(path: str) -> bool:
     return _NAMELESS.fullmatch(path) is not None
 
 
-def places(catalog: Catalog, key: bytes, scope: Scope) -> Places:
+def places(catalog: Catalog, key: bytes, scope: Scope) -> ForgottenPaths:
     of_root = (file.c.root_id == scope.root_id, file.c.path.startswith(_MARK, autoescape=True))
     with catalog.read() as connection:
         found = connection.scalars(select(file.c.path).where(*of_root))
-        return Places(key, scope.root, frozenset(filter(is_nameless, found)))
+        return ForgottenPaths(key, scope.root, frozenset(filter(is_nameless, found)))
 
 
 def named(catalog: Catalog, scope: Scope, *, code: str) -> list[str]:

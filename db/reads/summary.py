@@ -22,7 +22,7 @@ BUSY_SECONDS = 15
 
 
 @dataclass(frozen=True)
-class FirstLook:
+class IvfStats:
     """What was built for fast answers from many films (`filmroom.db.vector_index.ivf`), and what it was measured to do:
     the share `recall` of the exact ten best that it finds, and milliseconds a query."""
 
@@ -39,7 +39,7 @@ class FirstLook:
 
 @dataclass(frozen=True)
 class Glance:
-    """`looks`: the approximate first look by space id, where one was built. `labelled`: films that have labels;
+    """`ivf`: the IVF index by space id, where one was built. `labelled`: films that have labels;
     `burned_in`: that may have words in their pixels. `runs`: the newest first. `same_uid`: paths of files that are not
     indexed, as they bear the UID of another picture."""
 
@@ -47,7 +47,7 @@ class Glance:
     files: FileCounts
     roots: tuple[str, ...]
     spaces: tuple[StoredSpace, ...]
-    looks: dict[int, FirstLook]
+    ivf: dict[int, IvfStats]
     views: tuple[Facet, ...]
     labels: tuple[Facet, ...]
     labelled: int
@@ -84,13 +84,13 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
         connection.execute("BEGIN")
         spaces = stored_spaces(connection)
         folder = path.with_name("vectors")
-        looks = {one.id: look for one in spaces if (look := first_look(folder, one)) is not None}
+        ivf = {one.id: stats for one in spaces if (stats := ivf_stats(folder, one)) is not None}
         return Glance(
             films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
             files=_file_counts(connection),
             roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
             spaces=spaces,
-            looks=looks,
+            ivf=ivf,
             views=tuple(Facet(*row) for row in connection.execute(_VIEWS)),
             labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
             labelled=_one(connection, "SELECT count(DISTINCT film_id) FROM label"),
@@ -110,10 +110,10 @@ def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:
     )
 
 
-def first_look(folder: Path, held: StoredSpace) -> FirstLook | None:
-    """What is said of the space's approximate first look, where one was built for these weights."""
+def ivf_stats(folder: Path, held: StoredSpace) -> IvfStats | None:
+    """What is said of the space's IVF index, where one was built for these weights."""
     try:
-        found = FirstLook(**json.loads((folder / f"lists-{held.id}.json").read_text()))
+        found = IvfStats(**json.loads((folder / f"lists-{held.id}.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
     return found if found.fingerprint == held.space.fingerprint else None

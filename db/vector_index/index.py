@@ -4,7 +4,7 @@ Inner products of unit vectors are cosines. A film of T vectors has T rows in th
 Rows are never removed: the vectors of a film that was replaced are skipped, until the next rebuild leaves them out.
 
 Answers are exact up to the size where an exact scan takes longer than SLOW_MS on this machine. Above it, in a process
-that stays, `keep_fast` builds an approximate first look (`filmroom.db.vector_index.ivf`) beside the exact rows, which
+that stays, `keep_fast` builds an IVF index (`filmroom.db.vector_index.ivf`) beside the exact rows, which
 go on serving and have the last word: they score what it names.
 """
 
@@ -21,7 +21,7 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.reads.summary import FirstLook
+from filmroom.db.reads.summary import IvfStats
 from filmroom.db.vector_index import ivf, snapshot
 from filmroom.db.vector_index.flat import FewRows, Rows, are_few, rows_for
 from filmroom.db.vector_index.ivf import Approximate
@@ -31,7 +31,7 @@ GATHER_BELOW = 0.2
 """Filters that keep less than this share of the rows are scored over the gathered rows: exact, and fast enough."""
 
 SLOW_MS = 50.0
-"""An exact scan that takes longer is worth an approximate first look."""
+"""An exact scan that takes longer is worth an IVF index."""
 
 LARGE = 20_000_000
 """Numbers (rows times dimension) below which no scan takes SLOW_MS: not even timed."""
@@ -97,8 +97,8 @@ class VectorIndex:
         return self._rows.device
 
     @property
-    def approximation(self) -> FirstLook | None:
-        """What is known of the approximate first look; None while every answer is exact."""
+    def approximation(self) -> IvfStats | None:
+        """What is known of the IVF index; None while every answer is exact."""
         held = self._approximate
         return None if held is None else held.facts
 
@@ -129,7 +129,7 @@ class VectorIndex:
             self._stamp = stamp
 
     def keep_fast(self) -> threading.Thread | None:
-        """For a process that stays: where exact answers are slow here, builds a faster first look in the background,
+        """For a process that stays: where exact answers are slow here, builds an IVF index in the background,
         and again when the archive has grown by half since. Answers go on meanwhile. Gives the thread at work."""
         held, size = self._approximate, len(self)
         covered = max(self._tried, 0 if held is None else held.facts.rows // self._held.space.vectors)
@@ -241,7 +241,7 @@ class VectorIndex:
         self._mark = int(block.ids[-1])
 
     def _catch_up(self) -> None:
-        """The first look must know every row that the exact ones know."""
+        """The IVF index must know every row that the exact ones know."""
         held = self._approximate
         if held is None or held.mark >= self._mark:
             return
@@ -305,7 +305,7 @@ class VectorIndex:
         return np.flatnonzero(named & self._alive)
 
     def _near(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> Ranked | None:
-        """The exact order of what the first look names; None where it names fewer than k films."""
+        """The exact order of what the IVF index names; None where it names fewer than k films."""
         held, count = self._approximate, self._held.space.vectors
         assert held is not None  # noqa: S101
         keep, share = None, 1.0

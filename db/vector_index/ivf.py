@@ -1,4 +1,4 @@
-"""An approximate first look at very many vectors: FAISS's inverted lists over 8-bit codes.
+"""An IVF index at very many vectors: FAISS's inverted lists over 8-bit codes.
 
 It only names candidates, which are then scored exactly. How many lists to look into is found on the archive's own
 vectors: half of them as they are (what a search for similar films asks) and half as they differ from the mean (what
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filmroom.db.reads.summary import FirstLook, first_look
+from filmroom.db.reads.summary import IvfStats, ivf_stats
 from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index.flat import ManyRows, best
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Approximate:
     """Vectors are known by number: `embedding id * T + t`."""
 
     index: Any
-    facts: FirstLook
+    facts: IvfStats
     mark: int
 
     def add(self, numbers: NDArray[np.int64], rows: NDArray[np.float32], mark: int) -> None:
@@ -84,7 +84,7 @@ def build(
             flat[start * per_film : (start + ids.size) * per_film].astype(np.float32), numbers(ids, per_film)
         )
     mark = int(embedding_ids[-1])
-    facts = FirstLook(held.space.fingerprint, mark, len(flat), lists, 1, 0.0, 0.0, 0.0)
+    facts = IvfStats(held.space.fingerprint, mark, len(flat), lists, 1, 0.0, 0.0, 0.0)
     return _measured(Approximate(index, facts, mark), stored, embedding_ids, np.flatnonzero(alive))
 
 
@@ -206,7 +206,7 @@ def load(folder: Path, held: StoredSpace) -> Approximate | None:
     """What was saved for the space, or None where there is nothing that can be trusted."""
     path, _ = _paths(folder, held.id)
     try:
-        facts = first_look(folder, held)
+        facts = ivf_stats(folder, held)
         if facts is None or _checksum(path) != facts.crc:
             return None
         import faiss

@@ -11,50 +11,9 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from filmroom.indexer.radiology.lexicon import TERMS
+from filmroom.indexer.radiology.lexicon import TERMS, term_of
 from filmroom.indexer.radiology.qualifiers import ABSENT, CARRIERS, PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
-
-ALIASES = {
-    "pleural effusion": "effusion",
-    "infiltrate": "infiltration",
-    "infiltrates": "infiltration",
-    "pulmonary edema": "edema",
-    "normal": "no finding",
-    "covid": "covid-19",
-    "pleural_thickening": "pleural thickening",
-    "enlarged heart": "cardiomegaly",
-    "hiatal hernia": "hernia",
-    "rib fracture": "fracture",
-    "endotracheal tube": "tube",
-    "central line": "line",
-    "central venous catheter": "line",
-    "nasogastric tube": "nasogastric",
-    "chest drain": "chest tube",
-    "nodule or mass": "mass",
-    "central venous line": "line",
-    "sternotomy wires": "sternotomy",
-}
-PARENTS = {
-    "covid-19": ("viral pneumonia", "pneumonia"),
-    "sars": ("viral pneumonia", "pneumonia"),
-    "influenza pneumonia": ("viral pneumonia", "pneumonia"),
-    "varicella pneumonia": ("viral pneumonia", "pneumonia"),
-    "viral pneumonia": ("pneumonia",),
-    "streptococcus pneumonia": ("bacterial pneumonia", "pneumonia"),
-    "klebsiella pneumonia": ("bacterial pneumonia", "pneumonia"),
-    "legionella pneumonia": ("bacterial pneumonia", "pneumonia"),
-    "e. coli pneumonia": ("bacterial pneumonia", "pneumonia"),
-    "mycoplasma pneumonia": ("bacterial pneumonia", "pneumonia"),
-    "chlamydophila pneumonia": ("bacterial pneumonia", "pneumonia"),
-    "bacterial pneumonia": ("pneumonia",),
-    "pneumocystis pneumonia": ("pneumonia",),
-    "lipoid pneumonia": ("pneumonia",),
-    "view AP SUPINE": ("view AP", "frontal"),
-    "view AP ERECT": ("view AP", "frontal"),
-    "view AP": ("frontal",),
-    "view PA": ("frontal",),
-}
-VIEWS = ("view PA", "view AP", "view AP SUPINE", "view AP ERECT", "view LATERAL", "frontal")
+from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, VIEWS, finding_of, view_finding
 
 
 @dataclass(frozen=True)
@@ -76,22 +35,6 @@ class Facts:
     absent: frozenset[str] = frozenset()
 
 
-def idea_of(label: str) -> str | None:
-    """The lexicon's idea for a label as it stands in a table, or None where there is none."""
-    name = " ".join(label.strip().lower().split())
-    name = ALIASES.get(name, ALIASES.get(name.replace("_", " "), name))
-    return name if name in TERMS else None
-
-
-def view_idea(view: str | None) -> str | None:
-    """`AP SUPINE` -> `view AP SUPINE`; `LL` and `LAT` are lateral; None for a view that is not known."""
-    if not view:
-        return None
-    name = " ".join(view.upper().replace("_", " ").split())
-    name = {"LL": "LATERAL", "RL": "LATERAL", "LAT": "LATERAL", "RLAT": "LATERAL", "LLAT": "LATERAL"}.get(name, name)
-    return f"view {name}" if f"view {name}" in TERMS else None
-
-
 def facts(labels: Iterable[str], *, view: str | None = None, vocabulary: Iterable[str] = ()) -> Facts:
     """Facts of a labelled film.
 
@@ -99,11 +42,11 @@ def facts(labels: Iterable[str], *, view: str | None = None, vocabulary: Iterabl
     imply their parents (covid-19 is a viral pneumonia). A film with no findings lacks every finding; of tubes and
     other devices that says nothing.
     """
-    ideas = [idea for idea in map(idea_of, labels) if idea]
+    ideas = [idea for idea in map(finding_of, labels) if idea]
     seen = {parent for idea in ideas for parent in (idea, *PARENTS.get(idea, ()))}
-    looked = {idea for idea in map(idea_of, vocabulary) if idea}
+    looked = {idea for idea in map(finding_of, vocabulary) if idea}
     absent = looked - seen
-    if "no finding" in seen:
+    if NORMAL in seen:
         absent |= {
             idea
             for idea, term in TERMS.items()
@@ -111,8 +54,8 @@ def facts(labels: Iterable[str], *, view: str | None = None, vocabulary: Iterabl
         }
         absent |= {"ards", "edema", "effusion", "cardiomegaly", "interstitial"}
     elif seen:
-        absent.add("no finding")
-    shot = view_idea(view)
+        absent.add(NORMAL)
+    shot = view_finding(view)
     if shot:
         seen |= {shot, *PARENTS.get(shot, ())}
         rest = set(VIEWS) - seen
@@ -150,7 +93,7 @@ def _matches(claim: Claim, known: Claim) -> bool | None:
 
 def phrase(claim: Claim, rng: random.Random, *, carrier: float = 0.25) -> str:
     """One way to say it, drawn at random: name, order of the words and sentence around it differ."""
-    term = TERMS[claim.idea]
+    term = term_of(claim.idea)
     described = bool(term.signs) and rng.random() < 0.35
     name = rng.choice(term.signs if described else term.names)
     tails = []
@@ -171,14 +114,3 @@ def phrase(claim: Claim, rng: random.Random, *, carrier: float = 0.25) -> str:
     if claim.absent:
         return rng.choice(ABSENT).format(said)
     return rng.choice(CARRIERS).format(said) if rng.random() < carrier else said
-
-
-def captions(about: Facts, rng: random.Random, *, count: int = 4) -> list[str]:
-    """A few true sentences about a film: its findings, its view, and now and then what it lacks."""
-    if not about.present and not about.absent:
-        return []
-    said = [phrase(rng.choice(about.present), rng) for _ in range(count)] if about.present else []
-    lacking = sorted(idea for idea in about.absent if not idea.startswith("view ") and idea != "frontal")
-    if lacking and (not said or rng.random() < 0.3):
-        said[-1:] = [phrase(Claim(rng.choice(lacking), absent=True), rng)]
-    return said

@@ -360,3 +360,8 @@ TERMS: dict[str, Term] = {
     "rotated": _term("rotated film | patient rotation | poorly centred film | rotated patient"),
     "low volume": _term("low lung volumes | poor inspiration | hypoinflation | expiratory film | shallow inspiration"),
 }
+
+
+def term_of(idea: str) -> Term:
+    """The term of an idea; one that the lexicon lacks has its own name, and nothing more is known of it."""
+    return TERMS.get(idea) or Term((idea,))

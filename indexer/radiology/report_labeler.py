@@ -12,41 +12,13 @@ from functools import cache, lru_cache
 
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.assertion import plain_assertions
-from filmroom.indexer.radiology.captions import PARENTS
-from filmroom.indexer.radiology.lexicon import TERMS
+from filmroom.indexer.radiology.lexicon import term_of
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
+from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, is_view, phrases
 
-NORMAL = "no finding"
 READER = 1
 """To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
-_MORE_NAMES = {
-    "pulmonary atelectasis": "atelectasis",
-    "pleural effusions": "effusion",
-    "hernia, hiatal": "hernia",
-    "fractures, bone": "fracture",
-    "pulmonary emphysema": "emphysema",
-    "pulmonary fibrosis": "fibrosis",
-    "catheters, indwelling": "line",
-    "airspace disease": "opacity",
-    "airspace opacity": "opacity",
-    "lung opacity": "opacity",
-    "calcified granuloma": "granuloma",
-    "nodule/mass": "nodule or mass",
-    "enlarged heart": "cardiomegaly",
-    "borderline heart size": "cardiomegaly",
-    "levoscoliosis": "scoliosis",
-    "dextroscoliosis": "scoliosis",
-    "scoliotic curvature": "scoliosis",
-    "scoliotic curve": "scoliosis",
-    "granulomata": "granuloma",
-    "granulomatous disease": "granuloma",
-    "fluid in the pleural space": "effusion",
-    "central venous line": "line",
-    "pa chest film": "view PA",
-    "ap chest film": "view AP",
-    "lateral chest film": "view LATERAL",
-}
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
     r"likely|versus|vs|consider|or|rule[- ]out|r/o|question of|query|not been (?:ruled out|excluded)|not ruled out|"
@@ -77,15 +49,9 @@ class Statement:
     votes: int = 0
 
 
-def idea_of(label: str) -> str:
-    """The lexicon's name for a label: "Pleural_Effusion" -> "effusion"; unknown ones in plain lower case."""
-    plain = " ".join(label.lower().replace("_", " ").split())
-    return NORMAL if plain == "normal" else _phrases().get(plain, plain)
-
-
 def spoken(idea: str) -> str:
     """What a radiologist would type for an idea: "effusion" -> "pleural effusion"."""
-    return TERMS[idea].names[0] if idea in TERMS else idea
+    return term_of(idea).names[0]
 
 
 def with_parents(statement: Statement) -> tuple[Statement, ...]:
@@ -123,7 +89,7 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
         statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))
-    abnormal = any(one.present and one.idea != NORMAL and not one.idea.startswith("view ") for one in statements)
+    abnormal = any(one.present and one.idea != NORMAL and not is_view(one.idea) for one in statements)
     return tuple(one for one in statements if one.idea != NORMAL or (not abnormal and one.certain))
 
 
@@ -144,9 +110,9 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
 
 def mentions(text: str, known: frozenset[str]) -> list[str]:
     """Ideas that the text names, in order, the longest name first where names overlap."""
-    phrases = _phrases()
+    names = phrases()
     plain = " ".join(text.lower().replace("_", " ").split())
-    found = [(*match.span(), phrases[_singular(match[0], phrases)]) for match in _pattern().finditer(plain)]
+    found = [(*match.span(), names[_singular(match[0], names)]) for match in _pattern().finditer(plain)]
     for idea in known:
         if idea in plain:
             found += [(*match.span(), idea) for match in re.finditer(rf"(?<!\w){re.escape(idea)}s?(?!\w)", plain)]
@@ -162,25 +128,13 @@ def _found(text: str, what: str) -> set[str]:
 
 
 @cache
-def _phrases() -> dict[str, str]:
-    phrases = dict(_MORE_NAMES)
-    for idea in TERMS:
-        phrases[idea.lower()] = idea
-    for part in ("names", "signs"):
-        for idea, term in TERMS.items():
-            for phrase in getattr(term, part):
-                phrases.setdefault(" ".join(phrase.lower().split()), idea)
-    return phrases
-
-
-@cache
 def _pattern() -> re.Pattern[str]:
-    longest = sorted(_phrases(), key=len, reverse=True)
+    longest = sorted(phrases(), key=len, reverse=True)
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})s?(?!\w)")
 
 
-def _singular(word: str, phrases: dict[str, str]) -> str:
-    return word if word in phrases else word[:-1]
+def _singular(word: str, names: dict[str, str]) -> str:
+    return word if word in names else word[:-1]
 
 
 @cache

@@ -9,7 +9,14 @@ _VIEWS = frozenset({
     "PA", "AP", "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "CC", "MLO", "ML", "LM", "LMO",
     "XCCL", "LATERAL", "OBLIQUE",
 })  # fmt: skip
-_VIEW_WORDS = {"LAT": "LATERAL", "POSTEROANTERIOR": "PA", "ANTEROPOSTERIOR": "AP", "DECUB": "DECUBITUS"}
+_VIEW_WORDS = {
+    "LAT": "LATERAL",
+    "LLAT": "LL",
+    "RLAT": "RL",
+    "POSTEROANTERIOR": "PA",
+    "ANTEROPOSTERIOR": "AP",
+    "DECUB": "DECUBITUS",
+}
 _SIDES = {"LEFT": "L", "RIGHT": "R", "L": "L", "R": "R"}
 # What is said of how a film was made, and changes nothing of its view: AP AXIAL, XTABLE LATERAL, PA ERECT.
 _MANNERS = frozenset({

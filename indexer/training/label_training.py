@@ -7,13 +7,12 @@ the last whole epoch.
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,9 +20,11 @@ from filmroom.indexer.radiology.captions import Claim
 from filmroom.indexer.training.data.open_collections import Boxes
 from filmroom.indexer.training.film_batches import changed_batch, plain_batch
 from filmroom.indexer.training.labels import LabelTable
+from filmroom.indexer.training.split_tower import running_average
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 F32 = NDArray[np.float32]
 _REAL_COLUMNS = 15.0
@@ -89,8 +90,8 @@ def train_on_labels(
     steps = options.epochs * (len(_epoch(table, options, np.random.default_rng(0))) // options.batch)
     optimiser = _optimiser(net, options)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rise_and_fall(step / max(1, steps)))
-    mean = copy.deepcopy(net).eval()
-    done, taken = _resume(work / "labels.pt", net, mean, optimiser, schedule)
+    mean = running_average(net, options.average, buffers=True).eval()
+    done = _resume(work / "labels.pt", net, mean, optimiser, schedule)
     columns = {claim.idea: n for n, claim in enumerate(table.claims) if claim == Claim(claim.idea)}
     truth, weights = torch.from_numpy(table.truth), torch.from_numpy(table.weights)
     share = torch.tensor([0.6 * len(table.claims) if name == "phantom" else _REAL_COLUMNS for name in table.groups])
@@ -122,12 +123,11 @@ def train_on_labels(
             nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], 5.0)
             optimiser.step()
             schedule.step()
-            taken += 1
-            _follow(mean, net, min(options.average, (1 + taken) / (10 + taken)))
+            mean.update_parameters(net)
             losses.append(float(loss.detach()))
-        _save(work / "labels.pt", net, mean, optimiser, schedule, epoch + 1, taken)
+        _save(work / "labels.pt", net, mean, optimiser, schedule, epoch + 1)
         progress(epoch + 1, options.epochs, float(np.mean(losses)))
-    return mean
+    return cast(LabelledTower, mean.module)
 
 
 @torch.inference_mode()
@@ -181,34 +181,25 @@ def _optimiser(net: LabelledTower, options: LabelOptions) -> torch.optim.Optimiz
     ])  # fmt: skip
 
 
-@torch.no_grad()
-def _follow(mean: nn.Module, net: nn.Module, share: float) -> None:
-    for old, new in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - share)
-        else:
-            old.copy_(new)
-
-
-def _save(path: Path, net: nn.Module, mean: nn.Module, optimiser: Any, schedule: Any, epoch: int, taken: int) -> None:
+def _save(path: Path, net: nn.Module, mean: AveragedModel, optimiser: Any, schedule: Any, epoch: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".tmp")
     torch.save(
         {
             "net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(), "epoch": epoch, "taken": taken,
+            "schedule": schedule.state_dict(), "epoch": epoch,
         },
         aside,
     )  # fmt: skip
     os.replace(aside, path)
 
 
-def _resume(path: Path, net: nn.Module, mean: nn.Module, optimiser: Any, schedule: Any) -> tuple[int, int]:
+def _resume(path: Path, net: nn.Module, mean: AveragedModel, optimiser: Any, schedule: Any) -> int:
     if not path.is_file():
-        return 0, 0
+        return 0
     kept = torch.load(path, weights_only=True)
     net.load_state_dict(kept["net"])
     mean.load_state_dict(kept["mean"])
     optimiser.load_state_dict(kept["optimiser"])
     schedule.load_state_dict(kept["schedule"])
-    return int(kept["epoch"]), int(kept["taken"])
+    return int(kept["epoch"])

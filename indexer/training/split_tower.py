@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 
 class Upper(nn.Module):
@@ -41,3 +42,17 @@ def quiet_norms(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.eval()
+
+
+def running_average(module: nn.Module, most: float, *, buffers: bool = False) -> AveragedModel:
+    """A copy of `module` that follows its weights, by `update_parameters`: by a share of `most` in the end, and by less
+    in the first steps, as it begins at a place that training leaves soon."""
+
+    def follow(mean: torch.Tensor, now: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
+        if not mean.is_floating_point():  # counts of batches are no weights
+            return now
+        return mean.lerp(now, 1 - min(most, (1 + int(steps)) / (10 + int(steps))))
+
+    average = AveragedModel(module, avg_fn=follow, use_buffers=buffers)
+    average.update_parameters(module)  # the first of them is a copy
+    return average

@@ -25,7 +25,7 @@ from filmroom.indexer.training.data.maps import Maps
 from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
 from filmroom.indexer.training.probe import fit_head
 from filmroom.indexer.training.ranking import mean_ndcg
-from filmroom.indexer.training.split_tower import quiet_norms, split_tower
+from filmroom.indexer.training.split_tower import quiet_norms, running_average, split_tower
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
@@ -58,7 +58,6 @@ class Options:
     batch: int = 64
     rate: float = 1e-3
     tower_rate: float = 2e-4
-    decay: float = 0.05
     pull: float = 0.02
     frozen: int = 13
     views: int = 8
@@ -295,9 +294,8 @@ class _Run:
             self.optimiser, [lr for ps, lr in groups if ps], total_steps=steps + 1, pct_start=0.1
         )
         self.start = [p.detach().clone() for p in self.trained]
-        self.average = [p.detach().clone() for p in self.trained]
+        self.average = running_average(nn.ParameterList(self.trained), options.average)
         self.best = [p.detach().clone() for p in self.trained]
-        self.taken = 0
 
     def step(self, inputs: torch.Tensor, texts: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> float:
         """One step of the optimiser; returns the loss."""
@@ -318,17 +316,15 @@ class _Run:
     @torch.no_grad()
     def _pull(self) -> None:
         """Draw the weights towards their start (L2-SP, Li et al. 2018), decoupled from the gradient; then average."""
-        self.taken += 1
         rate = self.schedule.get_last_lr()[0] * self.options.pull
-        share = 1 - min(self.options.average, (1 + self.taken) / (10 + self.taken))
-        for p, start, mean in zip(self.trained, self.start, self.average, strict=True):
+        for p, start in zip(self.trained, self.start, strict=True):
             p.add_(start - p, alpha=rate)
-            mean.add_(p - mean, alpha=share)
+        self.average.update_parameters(nn.ParameterList(self.trained))
 
     def measured(self, validation: _Validation, maps: Maps) -> float:
         """nDCG@5 over the held-out films with the averaged weights."""
         now = [p.detach().clone() for p in self.trained]
-        self._put(self.average)
+        self._put(list(self.average.parameters()))
         ndcg = validation.ndcg(self.upper, maps)
         self._put(now)
         return ndcg
@@ -339,7 +335,7 @@ class _Run:
             p.copy_(value)
 
     def remember(self) -> None:
-        self.best = [p.clone() for p in self.average]
+        self.best = [p.detach().clone() for p in self.average.parameters()]
 
     def finish(self) -> None:
         self._put(self.best)
@@ -351,8 +347,8 @@ class _Run:
         torch.save(
             {
                 "options": _plain(self.options), "state": asdict(state), "optimiser": self.optimiser.state_dict(),
-                "schedule": self.schedule.state_dict(), "now": [p.detach() for p in self.trained], "taken": self.taken,
-                "average": self.average, "best": self.best, "start": self.start,
+                "schedule": self.schedule.state_dict(), "now": [p.detach() for p in self.trained],
+                "average": self.average.state_dict(), "best": self.best, "start": self.start,
             },
             aside,
         )  # fmt: skip
@@ -370,9 +366,8 @@ class _Run:
         self.optimiser.load_state_dict(kept["optimiser"])
         self.schedule.load_state_dict(kept["schedule"])
         self._put(kept["now"])
-        self.taken, self.average, self.best, self.start = (
-            kept["taken"], kept["average"], kept["best"], kept["start"],
-        )  # fmt: skip
+        self.average.load_state_dict(kept["average"])
+        self.best, self.start = kept["best"], kept["start"]
         return _State(**kept["state"])
 
 

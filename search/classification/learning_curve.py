@@ -23,6 +23,9 @@ _DRAWS = 5
 _TEST = 0.3
 _BINS = 10
 _CROSS_VALIDATED = 2_000
+_FOLDS = 3
+_FEW_FILMS = 0.1
+"""The penalty where there are too few films to find one."""
 _PENALTIES = {Kind.LINEAR: (1e-3, 1e-2, 1e-1, 1.0), Kind.MLP: (1e-3, 1e-2, 1e-1)}
 
 Floats = NDArray[np.float64]
@@ -184,17 +187,20 @@ def split_patients(patients: NDArray[Any], truth: NDArray[Any], *, seed: int = 0
 
 def calibration(probabilities: Floats, truth: NDArray[Any], *, bins: int = _BINS) -> tuple[CalibrationBin, ...]:
     """Equal-width bins that have a film in them."""
-    index = np.minimum((np.asarray(probabilities) * bins).astype(int), bins - 1)
+    from scipy.stats import binned_statistic  # type: ignore[import-untyped]
+
+    values = [np.asarray(probabilities, float), np.asarray(truth, float)]
+    means, edges, index = binned_statistic(values[0], values, "mean", bins=bins, range=(0, 1))
     return tuple(
         CalibrationBin(
-            low=one / bins,
-            high=(one + 1) / bins,
-            films=int((index == one).sum()),
-            said=float(probabilities[index == one].mean()),
-            observed=float(np.asarray(truth, dtype=float)[index == one].mean()),
+            low=float(edges[one]),
+            high=float(edges[one + 1]),
+            films=int((index == one + 1).sum()),
+            said=float(means[0, one]),
+            observed=float(means[1, one]),
         )
         for one in range(bins)
-        if (index == one).any()
+        if (index == one + 1).any()
     )
 
 
@@ -218,37 +224,36 @@ def _penalty(
     kind: Kind = Kind.LINEAR,
 ) -> float:
     """The penalty with the best cross-validated log loss, folds by patient; 0.1 for few films."""
-    rng = np.random.default_rng(0)
-    some = rng.permutation(len(data))[:_CROSS_VALIDATED]
-    data, truth = data[some], truth[some]
-    unique, inverse = np.unique(patients[some], return_inverse=True)
-    folds = rng.permutation(len(unique))[inverse] % 3
-    usable = all(0 < truth[folds != fold].sum() < (folds != fold).sum() for fold in range(3))
-    if len(data) < 40 or not usable:
-        return 0.1
+    from sklearn.metrics import log_loss  # type: ignore[import-untyped]
+    from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]
+
+    some = np.random.default_rng(0).permutation(len(data))[:_CROSS_VALIDATED]
+    data, truth, patients = data[some], truth[some], patients[some]
+    if len(data) < 40 or len(np.unique(patients)) < _FOLDS:
+        return _FEW_FILMS
+    folds = list(GroupKFold(_FOLDS, shuffle=True, random_state=0).split(data, truth, patients))
+    if any(len(np.unique(truth[inside])) < 2 for inside, _ in folds):
+        return _FEW_FILMS
     losses = []
     for strength in _PENALTIES[kind]:
         said = np.empty(len(data))
-        for fold in range(3):
-            inside = folds != fold
+        for inside, outside in folds:
             head = fit_head(data[inside], truth[inside], name=name, space=space, kind=kind, penalty=strength)
-            said[~inside] = head.probabilities(data[~inside])
-        losses.append(_log_loss(said, truth))
+            said[outside] = head.probabilities(data[outside])
+        losses.append(log_loss(truth, np.clip(said, 1e-6, 1 - 1e-6), labels=[False, True]))
     return _PENALTIES[kind][int(np.argmin(losses))]
 
 
 def _tuned(data: Floats, truth: NDArray[Any], rows: Ints, tune: Ints, *, name: str, space: Space, kind: Kind) -> float:
     """The penalty with the best log loss on the films to tune on."""
+    from sklearn.metrics import log_loss
+
     losses = []
     for strength in _PENALTIES[kind]:
         head = fit_head(data[rows], truth[rows], name=name, space=space, kind=kind, penalty=strength)
-        losses.append(_log_loss(head.probabilities(data[tune]), truth[tune]))
+        said = np.clip(head.probabilities(data[tune]), 1e-6, 1 - 1e-6)
+        losses.append(log_loss(truth[tune], said, labels=[False, True]))
     return _PENALTIES[kind][int(np.argmin(losses))]
-
-
-def _log_loss(said: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    clipped = np.clip(said.astype(np.float64), 1e-6, 1 - 1e-6)
-    return float(-np.mean(np.where(truth, np.log(clipped), np.log(1 - clipped))))
 
 
 def _curve_auc(scores: Sequence[Floats], truth: NDArray[np.bool_], patients: NDArray[Any]) -> Interval:

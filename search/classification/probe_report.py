@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 
 from filmroom.search.classification.learning_curve import CurvePoint, ProbeReport
@@ -15,13 +15,12 @@ from filmroom.search.report_document import (
     NOTICE,
     Table,
     html_page,
-    html_table,
     is_markdown,
     markdown_table,
     markdown_text,
 )
 
-_WIDE, _HIGH, _LEFT, _BELOW = 420, 240, 44, 34
+_WIDE, _HIGH, _LEFT = 420, 240, 44
 _COLOURS = {Kind.LINEAR: "#2f7dc1", Kind.MLP: "#b46900"}
 
 
@@ -48,11 +47,17 @@ def write_page(path: Path, found: Probed) -> None:
                 lines += markdown_table(table, level=3)
         write_aside(path, "\n".join(lines).rstrip() + "\n")
         return
-    parts = ["<h1>Probes</h1>", f"<p>{NOTICE}</p><ul>{''.join(f'<li>{escape(fact)}</li>' for fact in facts)}</ul>"]
-    for report in found.reports:
-        parts += [f"<h2>{escape(report.name)}</h2><p>{escape(_said(report))}</p>", _curve(report), _calibration(report)]
-        parts += [html_table(table) for table in _tables(report)]
-    write_aside(path, html_page("Probes", parts))
+    probes = [
+        {
+            "name": report.name,
+            "said": _said(report),
+            "curve": _curve(report),
+            "calibration": _calibration(report),
+            "tables": _tables(report),
+        }
+        for report in found.reports
+    ]
+    write_aside(path, html_page("probes.html", title="Probes", facts=facts, probes=probes))
 
 
 def _said(report: ProbeReport) -> str:
@@ -72,7 +77,8 @@ def _tables(report: ProbeReport) -> list[Table]:
     ]
 
 
-def _curve(report: ProbeReport) -> str:
+def _curve(report: ProbeReport) -> dict[str, object]:
+    """The learning curve as places in an SVG: a line with intervals for each kind of head."""
     most = max(point.films for point in report.curve)
     least = min(point.films for point in report.curve)
     span = math.log(most / least) or 1.0
@@ -80,63 +86,60 @@ def _curve(report: ProbeReport) -> str:
     def x(point: CurvePoint) -> float:
         return _LEFT + _WIDE * (math.log(point.films / least) / span if most > least else 0.5)
 
-    marks = []
+    lines = []
     for kind in dict.fromkeys(point.kind for point in report.curve):
         points = [point for point in report.curve if point.kind is kind]
-        line = " ".join(f"{x(point):.1f},{_y(point.auc.value):.1f}" for point in points)
-        colour = _COLOURS[kind]
-        marks.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for point in points:
-            said = f"{kind.value}, {counted(point.films, 'film')}: {point.auc}"
-            marks.append(
-                f'<line x1="{x(point):.1f}" x2="{x(point):.1f}" y1="{_y(point.auc.low):.1f}" '
-                f'y2="{_y(point.auc.high):.1f}" stroke="{colour}" opacity=".5"/>'
-                f'<circle cx="{x(point):.1f}" cy="{_y(point.auc.value):.1f}" r="4" fill="{colour}">'
-                f"<title>{escape(said)}</title></circle>"
-            )
-        marks.append(
-            f'<text x="{_LEFT + _WIDE + 8}" y="{_y(points[-1].auc.value) + 4:.1f}" fill="{colour}">{kind.value}</text>'
-        )
-    marks += [
-        f'<text x="{x(point):.1f}" y="{_HIGH + 16}" text-anchor="middle">{point.films:,}</text>'
-        for point in report.curve
-        if point.kind is report.curve[0].kind
-    ]
-    return _svg(f"AUC of {report.name} by the number of labelled films", marks, "labelled films")
+        dots = [
+            {
+                "x": f"{x(point):.1f}",
+                "y": f"{_y(point.auc.value):.1f}",
+                "low": f"{_y(point.auc.low):.1f}",
+                "top": f"{_y(point.auc.high):.1f}",
+                "said": f"{kind.value}, {counted(point.films, 'film')}: {point.auc}",
+            }
+            for point in points
+        ]
+        lines.append({
+            "name": kind.value,
+            "colour": _COLOURS[kind],
+            "points": " ".join(f"{dot['x']},{dot['y']}" for dot in dots),
+            "dots": dots,
+            "end": f"{_y(points[-1].auc.value) + 4:.1f}",
+        })  # fmt: skip
+    sizes = [point for point in report.curve if point.kind is report.curve[0].kind]
+    columns = [{"x": f"{x(point):.1f}", "label": f"{point.films:,}"} for point in sizes]
+    return _plot(f"AUC of {report.name} by the number of labelled films", columns) | {"lines": lines}
 
 
-def _calibration(report: ProbeReport) -> str:
-    marks = [
-        f'<line x1="{_LEFT}" y1="{_HIGH}" x2="{_LEFT + _WIDE}" y2="0" stroke="currentColor" stroke-dasharray="4"/>'
-    ]
+def _calibration(report: ProbeReport) -> dict[str, object]:
+    """The calibration as places in an SVG: a dot a bin, the larger the more films it holds."""
     most = max(one.films for one in report.calibration)
-    for one in report.calibration:
-        said = f"{counted(one.films, 'film')}: said {one.said:.2f}, observed {one.observed:.2f}"
-        radius = 3 + 7 * math.sqrt(one.films / most)
-        marks.append(
-            f'<circle cx="{_LEFT + _WIDE * one.said:.1f}" cy="{_y(one.observed):.1f}" r="{radius:.1f}" '
-            f'fill="{_COLOURS[Kind.LINEAR]}" opacity=".8"><title>{escape(said)}</title></circle>'
-        )
-    marks += [
-        f'<text x="{_LEFT + _WIDE * tick / 4}" y="{_HIGH + 16}" text-anchor="middle">{tick / 4:g}</text>'
-        for tick in range(5)
+    dots = [
+        {
+            "x": f"{_LEFT + _WIDE * one.said:.1f}",
+            "y": f"{_y(one.observed):.1f}",
+            "r": f"{3 + 7 * math.sqrt(one.films / most):.1f}",
+            "said": f"{counted(one.films, 'film')}: said {one.said:.2f}, observed {one.observed:.2f}",
+        }
+        for one in report.calibration
     ]
-    return _svg(f"Calibration of {report.name}: share with the finding by probability", marks, "probability said")
+    columns = [{"x": str(_LEFT + _WIDE * tick / 4), "label": f"{tick / 4:g}"} for tick in range(5)]
+    plot = _plot(f"Calibration of {report.name}: share with the finding by probability", columns)
+    return plot | {"dots": dots, "colour": _COLOURS[Kind.LINEAR]}
 
 
 def _y(value: float) -> float:
     return _HIGH * (1 - value)
 
 
-def _svg(title: str, marks: list[str], below: str) -> str:
-    grid = [
-        f'<line x1="{_LEFT}" x2="{_LEFT + _WIDE}" y1="{_y(tick / 4)}" y2="{_y(tick / 4)}" stroke="currentColor" '
-        f'opacity=".2"/><text x="{_LEFT - 8}" y="{_y(tick / 4) + 4}" text-anchor="end">{tick / 4:g}</text>'
-        for tick in range(5)
-    ]
-    name = f'<text x="{_LEFT + _WIDE / 2}" y="{_HIGH + 32}" text-anchor="middle">{escape(below)}</text>'
-    return (
-        f'<h3>{escape(title)}</h3><svg role="img" aria-label="{escape(title)}" '
-        f'viewBox="0 -8 {_LEFT + _WIDE + 70} {_HIGH + _BELOW + 12}" width="34rem" style="max-width: 100%" '
-        f'font-size="12" fill="currentColor">{"".join(grid)}{"".join(marks)}{name}</svg>'
-    )
+def _plot(title: str, columns: Sequence[dict[str, str]]) -> dict[str, object]:
+    """What both plots have: the frame, a scale from 0 to 1 at its left, and what stands below it."""
+    rows = [{"y": _y(tick / 4), "label": f"{tick / 4:g}"} for tick in range(5)]
+    return {
+        "title": title,
+        "left": _LEFT,
+        "right": _LEFT + _WIDE,
+        "high": _HIGH,
+        "rows": rows,
+        "columns": columns,
+    }

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.embedding import EmbedTexts, prompted
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Prompts:
-    """What is asked for one finding; `labels` are the names it may have in an archive, lower case."""
+    """What is asked for one finding; `labels` are the findings that count as it."""
 
     finding: str
     positive: tuple[str, ...]
@@ -125,14 +126,15 @@ def truth_of(prompts: Prompts, labels: Mapping[str, Mapping[int, float]], films:
 def known_truth(
     names: Sequence[str], labels: Mapping[str, Mapping[int, float]], films: Sequence[int]
 ) -> NDArray[np.float64]:
-    """(N,) 1 present, 0 absent, NaN unknown, from label name -> film -> value; `names` in lower case mean the same.
+    """(N,) 1 present, 0 absent, NaN unknown, from label name -> film -> value; `names` mean the same, in any spelling.
 
     A film that is labelled with other findings but not with this one counts as absent, unless an archive states
     absences of this finding (value 0), as CheXpert does: then only what is stated counts.
     """
     stated: dict[int, float] = {}
+    wanted = {finding_of(name) for name in names}
     for name, values in labels.items():
-        if name.lower() in names:
+        if finding_of(name) in wanted:
             for film, value in values.items():
                 stated[film] = max(value, stated.get(film, 0.0))
     if not stated:

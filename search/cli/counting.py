@@ -1,8 +1,13 @@
-"""Counts in English."""
+"""Count in English."""
 
 from __future__ import annotations
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
+def number(count: int, *, thousands: str = ",") -> str:
+    """Write a count with `thousands` between the thousands."""
+    return f"{count:,}".replace(",", thousands)
+
+
+def counted(count: int, one: str, many: str | None = None, *, thousands: str = ",") -> str:
     """`1 film`, `2,000 films`; `many` where it is not `one` with an s."""
-    return f"1 {one}" if count == 1 else f"{count:,} {many or one + 's'}"
+    return f"1 {one}" if count == 1 else f"{number(count, thousands=thousands)} {many or one + 's'}"

@@ -279,10 +279,10 @@ def print_status(found: Status) -> None:
         if not one.complete:
             held = f"{one.films:,} of {counted(found.films, 'film')}; index again to complete it"
         console.print(Text(f"Model {one.label}: {held} ({one.vectors} x {one.dim})"))
-        if (look := one.first_look) is not None:
+        if (ivf := one.ivf) is not None:
             console.print(
-                f"  First look into {look.probes} of {look.lists} lists: recall@10 {look.recall:.3f} of the exact "
-                f"ranking, {look.approximate_ms:.1f} ms instead of {look.exact_ms:.0f} ms."
+                f"  IVF index, {ivf.probes} of {ivf.lists} lists probed: recall@10 {ivf.recall:.3f} of the exact "
+                f"ranking, {ivf.approximate_ms:.1f} ms instead of {ivf.exact_ms:.0f} ms."
             )
     for root in found.roots:
         console.print(Text("Folder "), path_text(root), sep="")

@@ -13,9 +13,10 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes.annotations import label_values
-from filmroom.indexer.radiology.report_labeler import Statement, idea_of, read_report
+from filmroom.indexer.radiology.report_labeler import Statement, read_report
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.evaluation.grading import Document, build_qrels, make_questions
-from filmroom.search.evaluation.trec import Question, document_names, read_queries, write_qrels, write_queries
+from filmroom.search.evaluation.trec import Topic, document_names, read_queries, write_qrels, write_queries
 from filmroom.search.public_sets.readers import documents_of
 from filmroom.search.public_sets.views import view_statements
 
@@ -62,7 +63,7 @@ def documents_of_archive(archive: Archive) -> list[Document]:
     stated: dict[int, list[Statement]] = {}
     for name, column in values.items():
         for film_id, value in column.items():
-            stated.setdefault(film_id, []).append(Statement(idea_of(name), present=value >= 0.5))
+            stated.setdefault(film_id, []).append(Statement(finding_of(name), present=value >= 0.5))
     closed = not any(value < 0.5 for column in values.values() for value in column.values())
     everyone = list(films.everyone(archive.catalog))
     names = document_names(everyone)
@@ -124,5 +125,5 @@ def write_made(
     )
 
 
-def _left(questions: Sequence[Question], qrels: dict[str, dict[str, int]], unread: Sequence[str]) -> list[Question]:
+def _left(questions: Sequence[Topic], qrels: dict[str, dict[str, int]], unread: Sequence[str]) -> list[Topic]:
     return [one for one in questions if one.qid not in qrels and one.qid not in unread]

@@ -18,7 +18,7 @@ from filmroom.search.cli.counting import counted
 from filmroom.search.evaluation.contamination import Contamination, contamination
 from filmroom.search.evaluation.metrics import DEPTH, MEASURES, Evaluation, Gain, evaluate
 from filmroom.search.evaluation.report import Page, write_report
-from filmroom.search.evaluation.trec import Qrels, Question, document_name, read_qrels, read_queries, resolve, write_run
+from filmroom.search.evaluation.trec import Qrels, Topic, document_name, read_qrels, read_queries, resolve, write_run
 from filmroom.search.searcher import Searcher
 
 
@@ -93,7 +93,7 @@ def evaluate_files(
 
 def evaluate_questions(
     searcher: Searcher,
-    questions: Sequence[Question],
+    questions: Sequence[Topic],
     qrels: Qrels,
     *,
     measures: Sequence[str] = MEASURES,

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field, replace
 
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.report_labeler import (
-    NORMAL,
     Statement,
-    idea_of,
     mentions,
     qualified,
     spoken,
     with_parents,
 )
-from filmroom.search.evaluation.trec import Qrels, Question
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of, is_view
+from filmroom.search.evaluation.trec import Qrels, Topic
 from filmroom.search.query.parser import parse
 
 _MIN_POSITIVE = 5
@@ -76,7 +75,7 @@ class Judged:
     unread: tuple[str, ...]
 
 
-def build_qrels(questions: Sequence[Question], documents: Iterable[Document]) -> Judged:
+def build_qrels(questions: Sequence[Topic], documents: Iterable[Document]) -> Judged:
     """Judge every film for every question that names a finding or denies one."""
     films = list(documents)
     known = frozenset(one.idea for film in films for one in film.statements)
@@ -125,7 +124,7 @@ def _fits(wanted: Statement, stated: Statement) -> bool:
     return side and wanted.severity in {"", stated.severity} and wanted.places <= stated.places
 
 
-def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITIVE) -> list[Question]:
+def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITIVE) -> list[Topic]:
     """Queries that a set can judge, with at least `at_least` films each: findings, views, devices, findings with a
     side, a severity or a place, and denials of what the set both states and denies. Groups are named so."""
     counts: dict[tuple[str, str, str], set[str]] = {}
@@ -139,7 +138,7 @@ def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITI
     for group, word, idea in sorted(enough):
         if group != "negation" or idea in found:
             text = f"{word} {spoken(idea)}".strip()
-            questions.append(Question("-".join(text.split()), text, group))
+            questions.append(Topic("-".join(text.split()), text, group))
     return questions
 
 
@@ -149,7 +148,7 @@ def _asked(one: Statement) -> list[tuple[str, str]]:
         return [("negation", "no")]
     if not one.certain:
         return []
-    if one.idea.startswith("view ") or one.idea == "frontal":
+    if is_view(one.idea):
         return [("view", "")]
     if one.idea == NORMAL:
         return [("finding", "")]
@@ -162,7 +161,7 @@ def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
     ideas = frozenset(known)
     query = parse(text)
     positive = spell_out(" ".join(query.positive)).text
-    found = mentions(positive, ideas) or ([NORMAL] if idea_of(positive) == NORMAL else [])
+    found = mentions(positive, ideas) or ([NORMAL] if finding_of(positive) == NORMAL else [])
     denied = [idea for clause in query.negated for idea in mentions(spell_out(clause).text, ideas)]
     if not found:
         return Wanted(None, (), tuple(denied))

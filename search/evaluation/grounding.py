@@ -20,7 +20,8 @@ from filmroom.db.records import Film
 from filmroom.indexer.decoding.orientation import box_on_film, size_in_file
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import process
-from filmroom.indexer.radiology.report_labeler import idea_of, spoken
+from filmroom.indexer.radiology.report_labeler import spoken
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.indexer.sources.source_file import Failure, SourceFile
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
 from filmroom.search.exchange.original_pixels import shown_alike
@@ -113,7 +114,7 @@ def read_boxes(path: Path) -> dict[tuple[str, str], list[Box]]:
         sides = _numbers(row, columns)
         if sides[2] <= 0 or sides[3] <= 0 or sides[0] < 0 or sides[1] < 0:
             raise BadInput("The box has no area on the film", where=row.where, fix="Write: x, y, width, height")
-        finding = idea_of(row.get(label))
+        finding = finding_of(row.get(label))
         found.setdefault((row.get(name), finding), []).append(Box(*sides, side=_NIH_SIDE if listed else None))
     if not found:
         raise BadInput("There are no boxes", where=path)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.errors import BadInput
 from filmroom.search.evaluation.statistics import FEWEST, Interval, bootstrap_mean
-from filmroom.search.evaluation.trec import MAX_GRADE, Question
+from filmroom.search.evaluation.trec import MAX_GRADE, Topic
 
 MEASURES = ("nDCG@5", "nDCG@10", "P@5", "AP", "Judged@5")
 DEPTH = 1_000
@@ -119,7 +119,7 @@ class _Measure:
 
 def evaluate(
     rank: Rank,
-    questions: Sequence[Question],
+    questions: Sequence[Topic],
     grades: Grades,
     *,
     films: Sequence[int],

@@ -10,7 +10,7 @@ from itertools import combinations
 
 from filmroom.db.records import Film
 from filmroom.db.writes.annotations import Judgement
-from filmroom.search.evaluation.trec import Qrels, Question, document_names
+from filmroom.search.evaluation.trec import Qrels, Topic, document_names
 from filmroom.search.searcher import Searcher
 
 DEPTH = 20
@@ -58,7 +58,7 @@ def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
     return None if expected == 0 else 1 - observed / expected
 
 
-def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[list[Question], Qrels]:
+def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[list[Topic], Qrels]:
     """Questions q1, q2 ... in the order they were first judged, and their grades by document name.
 
     Of several judges the lower median counts.
@@ -67,7 +67,7 @@ def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[li
     grades: dict[str, dict[int, list[int]]] = {}
     for one in judgements:
         grades.setdefault(one.query, {}).setdefault(one.film_id, []).append(one.grade)
-    questions = [Question(f"q{at}", query) for at, query in enumerate(grades, start=1)]
+    questions = [Topic(f"q{at}", query) for at, query in enumerate(grades, start=1)]
     qrels = {
         question.qid: {
             names[film_id]: statistics.median_low(given)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from filmroom.search.evaluation.metrics import Evaluation
@@ -15,7 +14,6 @@ from filmroom.search.report_document import (
     NOTICE,
     Table,
     html_page,
-    html_table,
     is_markdown,
     markdown_table,
     markdown_text,
@@ -64,23 +62,24 @@ def to_markdown(evaluation: Evaluation, page: Page) -> str:
 
 def to_html(evaluation: Evaluation, page: Page) -> str:
     """One file without scripts or links: the tables, two plots, and the films that the best and worst queries found."""
-    parts = [f"<h1>{escape(page.title)}</h1>"]
-    if page.warning:
-        parts.append(f'<p class="warn" role="note">{escape(page.warning)}</p>')
-    facts = "".join(f"<li>{escape(fact)}</li>" for fact in _facts(evaluation, page))
-    parts.append(f"<p>{NOTICE}</p><ul>{facts}</ul>")
     first = evaluation.measures[0]
+    by_group = None
     if evaluation.groups:
-        means = {group: values[first] for group, values in evaluation.groups.items()}
-        parts.append(_plot(f"{first} by group, with 95 % intervals", {"all": evaluation.mean[first]} | means))
+        means = [("all", evaluation.mean[first])]
+        means += [(group, values[first]) for group, values in evaluation.groups.items()]
+        by_group = _plot(f"{first} by group, with 95 % intervals", means)
     values = sorted(((_first(evaluation, qid), evaluation.texts[qid]) for qid in evaluation.queries), reverse=True)
-    bars = {f"{text} [{number}]": Interval(value, value, value, 1) for number, (value, text) in enumerate(values)}
-    parts += [html_table(table) for table in _tables(evaluation)]
-    parts.append(_plot(f"{first} of every query", bars, numbered=True))
-    for title, qids in _extremes(evaluation):
-        parts.append(f"<h2>{escape(title)}</h2>")
-        parts += [_films(evaluation, page, qid) for qid in qids]
-    return html_page(page.title, parts)
+    dots = [(text, Interval(value, value, value, 1)) for value, text in values]
+    return html_page(
+        "evaluation.html",
+        title=page.title,
+        facts=_facts(evaluation, page),
+        warning=page.warning,
+        tables=_tables(evaluation),
+        by_group=by_group,
+        by_query=_plot(f"{first} of every query", dots),
+        extremes=[(title, [_query(evaluation, page, qid) for qid in qids]) for title, qids in _extremes(evaluation)],
+    )
 
 
 def _facts(evaluation: Evaluation, page: Page) -> list[str]:
@@ -140,42 +139,37 @@ def _said(evaluation: Evaluation, qid: str, name: str) -> str:
     return f"{name}, " + ("not judged" if grade is None else f"grade {grade}")
 
 
-def _films(evaluation: Evaluation, page: Page, qid: str) -> str:
-    figures = []
+def _query(evaluation: Evaluation, page: Page, qid: str) -> dict[str, object]:
+    """A query with its first films, as its template takes them."""
+    films = []
     for rank, name in _top(evaluation, qid):
         picture = page.thumbnail(evaluation.film_ids[name])
-        said = escape(f"{rank}. {_said(evaluation, qid, name)}")
-        source = base64.b64encode(picture).decode("ascii") if picture else ""
-        image = f'<img alt="{said}" src="data:image/webp;base64,{source}">' if source else ""
-        figures.append(f"<figure>{image}<figcaption>{said}</figcaption></figure>")
-    head = f"{evaluation.texts[qid]} ({evaluation.measures[0]} {_first(evaluation, qid):.3f})"
-    return f'<h3>{escape(head)}</h3><div class="films">{"".join(figures)}</div>'
+        webp = base64.b64encode(picture).decode("ascii") if picture else ""
+        films.append({"said": f"{rank}. {_said(evaluation, qid, name)}", "webp": webp})
+    said = f"{evaluation.texts[qid]} ({evaluation.measures[0]} {_first(evaluation, qid):.3f})"
+    return {"said": said, "films": films}
 
 
-def _plot(title: str, values: dict[str, Interval], *, numbered: bool = False) -> str:
-    """Dots with intervals on a scale from 0 to 1, a row each, as inline SVG; colours follow the text."""
+def _plot(title: str, values: Sequence[tuple[str, Interval]]) -> dict[str, object]:
+    """Dots with intervals on a scale from 0 to 1, a row each, as places in an SVG."""
     left, width, step = 300, 460, 18
-    height = step * len(values) + 24
-    marks = [
-        f'<line x1="{left + width * tick / 4}" x2="{left + width * tick / 4}" y1="0" y2="{height - 20}" '
-        f'stroke="currentColor" opacity=".2"/><text x="{left + width * tick / 4}" y="{height - 4}" '
-        f'text-anchor="middle">{tick / 4:g}</text>'
-        for tick in range(5)
-    ]
-    for row, (name, value) in enumerate(values.items()):
-        label = name.rsplit(" [", 1)[0] if numbered else name
-        short = label if len(label) <= 42 else f"{label[:41]}…"
+    dots = []
+    for row, (label, value) in enumerate(values):
         bounds = (value.low, value.value, value.high) if value.bounded else (value.value,) * 3
         low, middle, high = (left + width * min(1.0, max(0.0, one)) for one in bounds)
-        y = step * row + 10
-        marks.append(
-            f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(short)}</text>'
-            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="#2f7dc1" stroke-width="3"/>'
-            f'<circle cx="{middle:.1f}" cy="{y}" r="4.5" fill="#2f7dc1">'
-            f"<title>{escape(label)}: {value.value:.3f}</title></circle>"
-        )
-    return (
-        f'<h2>{escape(title)}</h2><svg role="img" aria-label="{escape(title)}" '
-        f'viewBox="0 0 {left + width + 20} {height}" width="100%" font-size="12" '
-        f'fill="currentColor">{"".join(marks)}</svg>'
-    )
+        dots.append({
+            "y": step * row + 10,
+            "short": label if len(label) <= 42 else f"{label[:41]}…",
+            "low": f"{low:.1f}",
+            "middle": f"{middle:.1f}",
+            "high": f"{high:.1f}",
+            "said": f"{label}: {value.value:.3f}",
+        })  # fmt: skip
+    return {
+        "title": title,
+        "left": left,
+        "width": left + width + 20,
+        "height": step * len(values) + 24,
+        "ticks": [{"x": left + width * tick / 4, "label": f"{tick / 4:g}"} for tick in range(5)],
+        "dots": dots,
+    }

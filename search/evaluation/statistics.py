@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,8 +52,8 @@ def bootstrap_mean(values: ArrayLike, *, samples: int = SAMPLES, seed: int = _SE
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     if data.size < FEWEST:
         return Interval(float(data.mean()), float("nan"), float("nan"), int(data.size))
-    drawn = np.random.default_rng(seed).integers(0, data.size, (samples, data.size))
-    low, high = np.quantile(data[drawn].mean(axis=1), (0.025, 0.975))
+    drawn = _resampled(data, np.mean, samples=samples, seed=seed)
+    low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(float(data.mean()), float(low), float(high), int(data.size))
 
 
@@ -117,24 +119,35 @@ def auc_interval(
         return Interval(value, float("nan"), float("nan"), int(positive.size))
     keys = np.arange(positive.size) if groups is None else np.asarray(groups)
     members = _members(keys)
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(samples):
-        chosen = rng.integers(0, len(members), len(members))
+    if len(members) < 2:
+        return Interval(value, float("nan"), float("nan"), int(positive.size))
+
+    def area(chosen: NDArray[np.int64]) -> float:
         films = np.concatenate([members[index] for index in chosen])
-        drawn.append(auc(values[films], positive[films]))
-    low, high = np.nanquantile(drawn, (0.025, 0.975))
+        return auc(values[films], positive[films])
+
+    drawn = _resampled(np.arange(len(members)), area, samples=samples, seed=seed, vectorized=False)
+    low, high = np.nanquantile(drawn, (0.025, 0.975))  # NaN where all the films drawn are of one class
     return Interval(value, float(low), float(high), int(positive.size))
 
 
-def bootstrap(
-    statistic: Callable[[NDArray[np.int64]], float], n: int, *, samples: int = 500, seed: int = _SEED
-) -> Interval:
-    """`statistic(indices)` over `n` items with its percentile interval; NaN resamples are left out."""
-    rng = np.random.default_rng(seed)
-    drawn = [statistic(rng.integers(0, n, n)) for _ in range(samples)]
-    low, high = np.nanquantile(drawn, (0.025, 0.975)) if n else (float("nan"), float("nan"))
-    return Interval(statistic(np.arange(n)), float(low), float(high), n)
+def _resampled(
+    data: NDArray[Any], statistic: Callable[..., Any], *, samples: int, seed: int, vectorized: bool = True
+) -> Floats:
+    """The statistic of `samples` bootstrap samples of at least two items."""
+    from scipy.stats import bootstrap  # type: ignore[import-untyped]
+
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of NaN among them, and of an interval that we do not use
+        found = bootstrap(
+            (data,),
+            statistic,
+            n_resamples=samples,
+            vectorized=vectorized,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+    return np.asarray(found.bootstrap_distribution, np.float64)
 
 
 def _ranks(values: Floats) -> Floats:

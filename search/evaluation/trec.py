@@ -25,7 +25,7 @@ Run = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Question:
+class Topic:
     """One query of a set. `group` is its kind: finding, side, severity, negation ..."""
 
     qid: str
@@ -43,12 +43,12 @@ class Resolution:
     ambiguous: tuple[str, ...] = ()
 
 
-def read_queries(path: Path) -> list[Question]:
+def read_queries(path: Path) -> list[Topic]:
     """`qid TAB query [TAB group]` a line, JSON lines, or a table with such a header.
 
     Raises BadInput for a line without a query, a query id that is there twice, or an empty file.
     """
-    questions: dict[str, Question] = {}
+    questions: dict[str, Topic] = {}
     for where, qid, text, group in _query_rows(path):
         if not qid or not text:
             raise BadInput("There is no query on the line", where=where, fix="Write: qid TAB query [TAB group]")
@@ -56,7 +56,7 @@ def read_queries(path: Path) -> list[Question]:
             raise BadInput("A query id cannot contain spaces", where=where)
         if qid in questions:
             raise BadInput(f"The query id {qid} is there twice", where=where, fix="Give each query its own id")
-        questions[qid] = Question(qid, text, group)
+        questions[qid] = Topic(qid, text, group)
     if not questions:
         raise BadInput("There are no queries", where=path)
     return list(questions.values())
@@ -129,7 +129,7 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     write_aside(path, "".join(lines))
 
 
-def write_queries(path: Path, questions: Iterable[Question]) -> None:
+def write_queries(path: Path, questions: Iterable[Topic]) -> None:
     """`qid TAB query TAB group` a line."""
     lines = ("\t".join(" ".join(cell.split()) for cell in (item.qid, item.text, item.group)) for item in questions)
     write_aside(path, "".join(line.rstrip("\t") + "\n" for line in lines))

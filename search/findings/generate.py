@@ -10,14 +10,12 @@ from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
 from filmroom.db.errors import ArchiveBusy
 from filmroom.db.reads import films
-from filmroom.db.reads.filters import LATERALS
 from filmroom.db.records import Film
 from filmroom.db.writes import findings
 from filmroom.indexer.models.cxrreportgen import SOURCE, BadAnswer, Endpoint, as_sent, ask
+from filmroom.indexer.radiology.vocabulary import LATERAL, is_frontal, view_finding
 from filmroom.search.exchange.original_pixels import originals
 
-_LATERAL = {"LAT", *LATERALS, *(view for views in LATERALS.values() for view in views)}
-_FRONTAL = ("AP", "PA", "FRONTAL")
 _DECODED_TOGETHER = 16
 _CHEST = ("CHEST", "THORAX", "LUNG", "RIB")
 
@@ -138,10 +136,11 @@ def _why_not(film: Film) -> str | None:
         return "words burned into the pixels"
     if part and not any(name in part for name in _CHEST):
         return "not of the chest"
-    if not _is_lateral(film) and film.tags.view and not film.tags.view.upper().startswith(_FRONTAL):
+    view = view_finding(film.tags.view)
+    if film.tags.view and view != LATERAL and not is_frontal(view):
         return "neither frontal nor lateral"
     return None
 
 
 def _is_lateral(film: Film) -> bool:
-    return (film.tags.view or "").upper() in _LATERAL
+    return view_finding(film.tags.view) == LATERAL

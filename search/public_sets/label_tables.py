@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from filmroom.db.errors import BadInput
-from filmroom.indexer.radiology.report_labeler import Statement, idea_of, qualified
+from filmroom.indexer.radiology.report_labeler import Statement, qualified
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.evaluation.grading import Document
 from filmroom.search.exchange.fact_columns import FACTS, NO_FINDINGS
 from filmroom.search.exchange.tables import Row, plain, read_table, read_text
@@ -86,7 +87,7 @@ def _columns(row: Row, findings: Sequence[str]) -> tuple[tuple[Statement, ...], 
         if value not in {"1", "1.0", "0", "0.0", "-1", "-1.0"}:
             raise BadInput(f"Unknown value {value} for {column}", where=row.where, fix="Write 1, 0, -1 or nothing")
         number = float(value)
-        statements.append(Statement(idea_of(column), present=number != 0.0, certain=number >= 0.0))
+        statements.append(Statement(finding_of(column), present=number != 0.0, certain=number >= 0.0))
         if number >= 0.0:
             labels.append((column.lower(), number))
     return tuple(statements), tuple(labels)
@@ -114,7 +115,7 @@ def read_vindr(path: Path) -> list[Document]:
 def _voted(image: str, found: dict[str, set[str]]) -> Document:
     readers: dict[str, set[str]] = {}
     for finding, some in found.items():
-        readers.setdefault(idea_of(finding), set()).update(some)
+        readers.setdefault(finding_of(finding), set()).update(some)
     statements = tuple(Statement(idea, votes=len(some)) for idea, some in readers.items())
     return Document(image, statements, labels=tuple((finding.lower(), 1.0) for finding in found))
 
@@ -139,7 +140,7 @@ def read_padchest(path: Path) -> list[Document]:
             where = " ".join(part[4:] for part in group if part.startswith("loc "))
             findings = [part.strip() for part in group if part.strip() and not part.startswith("loc ")]
             statements += [
-                replace(qualified(idea_of(finding), f"{finding} {where}"), certain=True)
+                replace(qualified(finding_of(finding), f"{finding} {where}"), certain=True)
                 for finding in findings
                 if finding not in _NO_LABEL
             ]

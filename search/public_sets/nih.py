@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from filmroom.db.errors import BadInput
-from filmroom.indexer.radiology.report_labeler import NORMAL, Statement, idea_of
+from filmroom.indexer.radiology.report_labeler import Statement
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of
 from filmroom.search.evaluation.grading import Document
 from filmroom.search.exchange.tables import read_table
 from filmroom.search.public_sets.views import view_statements
@@ -34,7 +35,7 @@ def read_nih(entries: Path, *, boxes: Path | None = None, adjudicated: Path | No
         named = [label.strip() for label in row.get(labels).split("|") if label.strip()]
         if not image:
             raise BadInput("The row names no image", where=row.where)
-        found = [Statement(idea_of(label)) for label in named]
+        found = [Statement(finding_of(label)) for label in named]
         boxed = {one.idea for one in placed.get(image, ())}
         found = [*placed.get(image, ()), *(one for one in found if one.idea not in boxed)]
         read = judged.get(image, {})
@@ -57,7 +58,7 @@ def _nih_boxes(path: Path) -> dict[str, list[Statement]]:
         side = "" if wide else "right" if across < 0.5 else "left"  # the patient's right is at the picture's left
         zone = ("upper", "middle", "lower")[min(2, int(down * 3))]
         found.setdefault(row.get(name), []).append(
-            Statement(idea_of(row.get(label)), side=side, places=frozenset({zone}))
+            Statement(finding_of(row.get(label)), side=side, places=frozenset({zone}))
         )
     return found
 
@@ -88,7 +89,7 @@ def _decided(found: Iterable[Statement], judged: dict[str, bool]) -> tuple[State
     denied = {idea for label, yes in judged.items() if not yes for idea in _GOOGLE[label]}
     kept = [replace(one, certain=one.idea not in denied) for one in found]
     have = {one.idea for one in kept}
-    said = [Statement(idea_of(label), present=yes) for label, yes in judged.items() if idea_of(label) not in have]
+    said = [Statement(finding_of(label), present=yes) for label, yes in judged.items() if finding_of(label) not in have]
     normal = [one for one in kept if one.idea != NORMAL or not any(judged.values())]
     return (*normal, *said)
 
@@ -98,5 +99,5 @@ def _own_labels(
 ) -> tuple[tuple[str, float], ...]:
     """The set's labels that no radiologist contradicts, and what the radiologists found."""
     certain = {one.idea for one in statements if one.present and one.certain}
-    mined = {label.lower().replace("_", " "): 1.0 for label in named if idea_of(label) in certain}
+    mined = {label.lower().replace("_", " "): 1.0 for label in named if finding_of(label) in certain}
     return tuple((mined | {label.lower(): float(yes) for label, yes in judged.items()}).items())

@@ -8,15 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from filmroom.db.errors import BadInput
-from filmroom.indexer.radiology.report_labeler import (
-    NORMAL,
-    Statement,
-    idea_of,
-    qualified,
-    qualifies,
-    read_report,
-    spoken,
-)
+from filmroom.indexer.radiology.report_labeler import Statement, qualified, qualifies, read_report, spoken
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of
 from filmroom.search.evaluation.grading import Document
 from filmroom.search.exchange.tables import read_table, read_text
 from filmroom.search.public_sets.views import view_statements
@@ -84,9 +77,9 @@ def _mesh(term: str) -> tuple[Statement, ...]:
         said = [part for part in parts if not qualifies(part)]
         if not said:
             return ()
-        idea = idea_of(f"{said[-1]} {head.split(',')[0]}")
+        idea = finding_of(f"{said[-1]} {head.split(',')[0]}")
     else:
-        idea = idea_of(head)
+        idea = finding_of(head)
     return (replace(qualified(idea, rest), certain="possible" not in parts),)
 
 

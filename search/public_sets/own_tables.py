@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from filmroom.db.errors import BadInput
-from filmroom.indexer.radiology.report_labeler import Statement, idea_of, read_report
+from filmroom.indexer.radiology.report_labeler import Statement, read_report
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.evaluation.grading import Document
 from filmroom.search.exchange.tables import Row, read_table
 
@@ -36,13 +37,13 @@ def read_labels(path: Path) -> list[Document]:
     for row in table:
         statements = found.setdefault(row.get(name), [])
         if several is not None:
-            statements += [Statement(idea_of(part)) for part in re.split(r"[|;]", row.get(several)) if part.strip()]
+            statements += [Statement(finding_of(part)) for part in re.split(r"[|;]", row.get(several)) if part.strip()]
             continue
         if value and not row.get(value):
             continue
         number = _value(row, value)
         stated = stated or number < 0.5
-        statements.append(Statement(idea_of(row.get(single)), present=number >= 0.5))
+        statements.append(Statement(finding_of(row.get(single)), present=number >= 0.5))
     return [Document(film, tuple(statements), closed=not stated) for film, statements in found.items()]
 
 

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from filmroom.indexer.radiology.report_labeler import Statement
 from filmroom.indexer.radiology.views_and_body_parts import view_of
+from filmroom.indexer.radiology.vocabulary import view_finding
 
-_VIEWS = {
-    "PA": "view PA",
-    "AP": "view AP",
-    "AP_HORIZONTAL": "view AP SUPINE",
-    "AP SUPINE": "view AP SUPINE",
-    "AP ERECT": "view AP ERECT",
-    "L": "view LATERAL",
-    "LL": "view LATERAL",
-    "LATERAL": "view LATERAL",
-    "FRONTAL": "frontal",
-}
 _KEPT = {"L": "LATERAL", "AP_HORIZONTAL": "AP"}
 
 
 def view_statements(name: str) -> tuple[Statement, ...]:
     """What a view position says of a film; nothing where it is not known."""
-    idea = _VIEWS.get(name.strip().upper())
+    idea = view_finding(name)
     return (Statement(idea),) if idea else ()
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter, Range, ReportedFinding, ScoreFilter
-from filmroom.indexer.radiology.report_labeler import NORMAL, read_report
+from filmroom.indexer.radiology.report_labeler import read_report
+from filmroom.indexer.radiology.vocabulary import NORMAL
 from filmroom.search.query.quoting import QUOTED, plain, quote, shown, unquote
 
 _OLDEST = 89  # the archive keeps every higher age as 89 (privacy)

@@ -122,11 +122,6 @@ def with_filter(text: str, **changes: object) -> str:
     return to_text(replace(query, filter=replace(query.filter, **changes)))  # type: ignore[arg-type]
 
 
-def with_term(text: str, term: str) -> str:
-    """`text` and one more term, normalised: `with_term("edema", "label:effusion")`."""
-    return to_text(parse(f"{text} {term}"))
-
-
 def without_filter(text: str) -> str:
     """Only what ranks: the concepts of `text`."""
     return to_text(replace(parse(text), filter=Filter()))

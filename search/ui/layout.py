@@ -22,7 +22,7 @@ from filmroom.search.ui.text import NOTICE, plain
 
 if TYPE_CHECKING:
     from filmroom.search.searcher import Searcher
-    from streamlit.navigation.page import Page
+    from filmroom.search.ui.server.streamlit_private import Page
 
 ICON = ASSETS / "style" / "icon.png"
 STYLE = ASSETS / "style" / "page.css"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
-from streamlit.runtime import get_instance
+from filmroom.search.ui.server import streamlit_private
 
 
 def url(data: bytes, kind: str, *, slot: str) -> str:
@@ -13,6 +13,6 @@ def url(data: bytes, kind: str, *, slot: str) -> str:
     a hash of the content, so the browser keeps what it has seen. Streamlit's own parts (`st.image`) do the same;
     there is no public function for it.
     """
-    address = get_instance().media_file_mgr.add(data, kind, slot)
+    address = streamlit_private.add_media(data, kind, slot)
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{base}{address}" if base else address

@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 
 from filmroom.db.records import Film, Tags
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of
+from filmroom.search.cli import counting
 
 NOTICE = "Research use only, not for diagnosis"
-NORMAL = ("no finding", "normal")
-"""Labels that say that there is nothing: no finding to look for, and nothing of which a film can lack."""
+_THIN = "\N{NARROW NO-BREAK SPACE}"
 
 # Everything that Streamlit's Markdown reads: emphasis, links, HTML, directives (:red[...]), shortcodes, formulas.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&\"'/@=^])")
 _LINE_BREAKS = re.compile(r"\s+")
+
+
+def is_normal(label: str) -> bool:
+    """Whether a label says that there is nothing: no finding to look for, and nothing of which a film can lack."""
+    return finding_of(label) == NORMAL
 
 
 def plain(text: str) -> str:
@@ -42,12 +48,12 @@ def spoken(film: Film) -> str:
 
 def number(count: int) -> str:
     """With thin spaces between the thousands."""
-    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return counting.number(count, thousands=_THIN)
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
     """`1 film`, `2 000 films`; `many` where it is not `one` with an s."""
-    return f"1 {one}" if count == 1 else f"{number(count)} {many or one + 's'}"
+    return counting.counted(count, one, many, thousands=_THIN)
 
 
 def films(count: int) -> str:

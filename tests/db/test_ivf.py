@@ -1,4 +1,4 @@
-"""The approximate first look into a large archive: never older than a deletion, and never the last word."""
+"""The IVF index into a large archive: never older than a deletion, and never the last word."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: 
         facts = one.approximation
         assert facts is not None
         assert facts.recall >= ivf.RECALL
-        assert glance(crowd.archive.catalog.path).looks[crowd.space_id].recall == facts.recall
+        assert glance(crowd.archive.catalog.path).ivf[crowd.space_id].recall == facts.recall
         found = one.search(queries, 10)
         assert np.mean([np.isin(*pair).mean() for pair in zip(exact.film_ids, found.film_ids, strict=True)]) >= 0.99
         assert np.allclose(found.scores[:, 0], 1.0, atol=2e-3), "what is found is scored exactly"

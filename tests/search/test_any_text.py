@@ -15,7 +15,7 @@ from filmroom.search.evaluation.trec import read_qrels, read_queries, read_run
 from filmroom.search.exchange.import_labels import import_labels, import_reports
 from filmroom.search.exchange.tables import read_table
 from filmroom.search.query.fields import FIELDS
-from filmroom.search.query.parser import parse, to_text, with_filter, with_term, without_filter
+from filmroom.search.query.parser import parse, to_text, with_filter, without_filter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,7 +67,7 @@ def test_any_query(text: str) -> None:
 @given(QUERIES, QUERIES)
 def test_any_term_joins_any_query(text: str, term: str) -> None:
     try:
-        parse(with_term(text, term))
+        parse(to_text(parse(f"{text} {term}")))
     except FilmroomError:
         return
 

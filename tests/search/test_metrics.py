@@ -8,9 +8,9 @@ from math import log2
 import pytest
 from filmroom.db.errors import BadInput
 from filmroom.search.evaluation.metrics import Gain, Ranked, evaluate, in_order, measure_run
-from filmroom.search.evaluation.trec import Question
+from filmroom.search.evaluation.trec import Topic
 
-QUESTIONS = [Question("q1", "edema", "finding"), Question("q2", "left mass", "side"), Question("q3", "none", "side")]
+QUESTIONS = [Topic("q1", "edema", "finding"), Topic("q2", "left mass", "side"), Topic("q3", "none", "side")]
 GRADES = {"q1": {1: 2, 2: 1, 3: 0}, "q2": {4: 1, 1: 0}, "q3": {1: 0}, "q9": {1: 1}}
 LISTS = {"edema": [(3, 0.9), (1, 0.8), (5, 0.7), (2, 0.6), (4, 0.5)], "left mass": [(4, 0.9), (1, 0.1)]}
 
@@ -71,7 +71,7 @@ def test_equal_scores_follow_trec_eval() -> None:
 
 def test_order_of_baselines_random_and_prior() -> None:
     grades = {f"q{number}": {film: int(film in {1, 2, 3} - {number}) for film in range(60)} for number in (1, 2, 3)}
-    questions = [Question(qid, qid) for qid in grades]
+    questions = [Topic(qid, qid) for qid in grades]
     found = evaluate(
         lambda text, k, within: [(film, -float(film)) for film in range(60)], questions, grades, films=range(60)
     )

@@ -9,7 +9,7 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter, Range, ReportedFinding, ScoreFilter
 from filmroom.search.query.fields import FIELDS
-from filmroom.search.query.parser import Concept, Query, parse, to_text, with_filter, with_term, without_filter
+from filmroom.search.query.parser import Concept, Query, parse, to_text, with_filter, without_filter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,7 +243,6 @@ def test_controls_write_into_the_query() -> None:
         'edema -mass view:PA "a b" age:60..'
     )
     assert with_filter("edema view:AP", views=()) == "edema"
-    assert with_term("edema", 'label:"pleural effusion"') == 'edema label:"pleural effusion"'
     assert without_filter("edema -mass view:AP has:report") == "edema -mass"
 
 

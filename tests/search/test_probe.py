@@ -58,7 +58,7 @@ def test_a_hidden_layer_learns_what_a_line_cannot() -> None:
         for kind in Kind
     }
     assert right[Kind.LINEAR] < 0.6
-    assert right[Kind.MLP] > 0.75
+    assert right[Kind.MLP] > 0.7
 
 
 def test_patients_are_never_on_both_sides() -> None:

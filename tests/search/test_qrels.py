@@ -8,7 +8,7 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.indexer.radiology.report_labeler import Statement, read_report, spoken
 from filmroom.search.evaluation.grading import Document, build_qrels, grade, make_questions, read_wanted
-from filmroom.search.evaluation.trec import Question
+from filmroom.search.evaluation.trec import Topic
 from filmroom.search.public_sets.label_tables import read_chexpert, read_padchest, read_vindr
 from filmroom.search.public_sets.nih import read_nih
 from filmroom.search.public_sets.open_i import read_open_i
@@ -97,7 +97,7 @@ def test_a_closed_set_knows_what_is_absent() -> None:
 
 
 def test_building_leaves_out_the_unknown_and_names_the_unreadable() -> None:
-    questions = [Question("a", "effusion"), Question("b", "pneumothorax"), Question("c", "a quiet afternoon")]
+    questions = [Topic("a", "effusion"), Topic("b", "pneumothorax"), Topic("c", "a quiet afternoon")]
     judged = build_qrels(questions, [FILM, Document("g", (), closed=True)])
     assert judged.qrels == {"a": {"f": 2, "g": 0}, "b": {"g": 0}}
     assert judged.unread == ("c",)
@@ -183,7 +183,7 @@ def test_vindr_boxes_and_columns(tmp_path: Path) -> None:
     )
     documents = read_vindr(boxes)
     judged = build_qrels(
-        [Question("e", "pleural effusion"), Question("a", "aortic enlargement"), Question("n", "no finding")], documents
+        [Topic("e", "pleural effusion"), Topic("a", "aortic enlargement"), Topic("n", "no finding")], documents
     )
     assert judged.qrels["e"] == {"aa90": 2, "bb91": 0}
     assert judged.qrels["n"] == {"aa90": 0, "bb91": 1}
@@ -193,7 +193,7 @@ def test_vindr_boxes_and_columns(tmp_path: Path) -> None:
         "image_id,rad_id,Aortic enlargement,Pleural effusion,No finding\n"
         "aa90,R8,0,1,0\naa90,R9,1,1,0\naa90,R10,0,1,0\nbb91,R8,0,0,1\n",
     )
-    assert build_qrels([Question("e", "pleural effusion")], read_vindr(wide)).qrels["e"] == {"aa90": 3, "bb91": 0}
+    assert build_qrels([Topic("e", "pleural effusion")], read_vindr(wide)).qrels["e"] == {"aa90": 3, "bb91": 0}
 
 
 def test_padchest(tmp_path: Path) -> None:

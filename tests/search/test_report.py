@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from filmroom.search.evaluation.metrics import Evaluation, Ranked, evaluate
 from filmroom.search.evaluation.report import NOTICE, Page, to_html, to_markdown, write_report
-from filmroom.search.evaluation.trec import Question
+from filmroom.search.evaluation.trec import Topic
 
 NASTY = '<script>alert("x")</script> | left_mass'
 
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    questions = [Question(f"q{number}", f"finding {number}", "finding") for number in range(12)]
-    questions += [Question("n", NASTY, "side"), Question("none", "nothing judged")]
+    questions = [Topic(f"q{number}", f"finding {number}", "finding") for number in range(12)]
+    questions += [Topic("n", NASTY, "side"), Topic("none", "nothing judged")]
     grades = {item.qid: {index: int(index == number) for index in range(14)} for number, item in enumerate(questions)}
     grades["none"] = {1: 0}
 
@@ -82,7 +82,7 @@ def test_the_suffix_decides(tmp_path: Path, evaluation: Evaluation, name: str, s
 
 
 def test_one_query_has_no_worst(evaluation: Evaluation) -> None:
-    single = evaluate(lambda text, k, within: [(1, 1.0)], [Question("q", "mass")], {"q": {1: 1}}, films=[1, 2])
+    single = evaluate(lambda text, k, within: [(1, 1.0)], [Topic("q", "mass")], {"q": {1: 1}}, films=[1, 2])
     page = to_markdown(single, Page("Report", "mini"))
     assert "Worst" not in page
     assert "Groups" not in page

@@ -7,7 +7,6 @@ import pytest
 from filmroom.search.evaluation.statistics import (
     auc,
     auc_interval,
-    bootstrap,
     bootstrap_mean,
     holm,
     paired_randomisation,
@@ -70,9 +69,3 @@ def test_auc_interval_is_wider_when_patients_stay_together() -> None:
     assert alone.value == together.value
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
     assert np.isnan(auc_interval([1, 2], [1, 1]).low)
-
-
-def test_bootstrap_of_any_statistic() -> None:
-    data = np.arange(100.0)
-    interval = bootstrap(lambda chosen: float(np.median(data[chosen])), 100)
-    assert interval.low < interval.value == 49.5 < interval.high

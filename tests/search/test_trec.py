@@ -8,7 +8,7 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Film, State, Tags
 from filmroom.search.evaluation.trec import (
-    Question,
+    Topic,
     document_name,
     read_qrels,
     read_queries,
@@ -40,7 +40,7 @@ def film(number: int, path: str, *, uid: str | None = None, frame: int = 0) -> F
 def test_queries_in_every_format(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "q"
     path.write_bytes(content)
-    questions = [Question("q1", "edema", "finding"), Question("q2", "no mass")]
+    questions = [Topic("q1", "edema", "finding"), Topic("q2", "no mass")]
     assert read_queries(path) == questions
     write_queries(path, questions)
     assert read_queries(path) == questions
@@ -169,7 +169,7 @@ def test_a_film_is_known_by_what_a_run_calls_it(tmp_path: Path) -> None:
 
 
 def test_a_query_is_one_line(tmp_path: Path) -> None:
-    write_queries(tmp_path / "q", [Question("q1", "edema\nor\tmass")])
+    write_queries(tmp_path / "q", [Topic("q1", "edema\nor\tmass")])
     assert (tmp_path / "q").read_text() == "q1\tedema or mass\n"
 
 

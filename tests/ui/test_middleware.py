@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,9 +45,9 @@ def ask(
 
 @pytest.fixture(scope="module")
 def door() -> Door:
-    from streamlit.file_util import get_static_dir
+    from filmroom.search.ui.server.streamlit_private import static_folder
 
-    return Door(Inside(), pages=frozenset(layout.addresses()), static=Path(get_static_dir()), icon=layout.ICON)  # type: ignore[arg-type]
+    return Door(Inside(), pages=frozenset(layout.addresses()), static=static_folder(), icon=layout.ICON)  # type: ignore[arg-type]
 
 
 def script(door: Door) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from filmroom.indexer.radiology.captions import VIEWS, Claim, Facts, phrase, truth
-from filmroom.indexer.radiology.lexicon import TERMS
+from filmroom.indexer.radiology.captions import Claim, Facts, phrase, truth
+from filmroom.indexer.radiology.vocabulary import VIEWS
 from numpy.typing import NDArray
 
 Truth = NDArray[np.float32]
@@ -55,7 +55,7 @@ def statements(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[S
     finer |= {Claim(c.idea, severity=c.severity) for c in known if c.severity}
     finer |= {Claim(c.idea, place=c.place) for c in known if c.place}
     finer |= {Claim(c.idea, side=c.side, severity=c.severity) for c in known if c.side and c.severity}
-    denied = {Claim(c.idea, absent=True) for c in plain if c.idea in TERMS and c.idea not in _NEVER_DENIED}
+    denied = {Claim(c.idea, absent=True) for c in plain if c.idea not in _NEVER_DENIED}
     order = sorted(plain | finer | denied, key=repr)
     made = []
     for claim in order:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 from filmroom.indexer.phantom import Kind, describe, render, sample
-from filmroom.indexer.radiology.captions import PARENTS, VIEWS, Claim, Facts, idea_of, view_idea
+from filmroom.indexer.radiology.captions import Claim, Facts
+from filmroom.indexer.radiology.vocabulary import PARENTS, VIEWS, finding_of, view_finding
 from filmroom.indexer.training.data.films import TrainingFilm
 from numpy.typing import NDArray
 
@@ -29,22 +30,23 @@ def phantom_film(seed: int, *, size: int = 320) -> TrainingFilm:
     phantom = sample(seed)
     claims: list[Claim] = []
     for found in describe(phantom):
-        idea = idea_of(found.label)
-        if idea is None:
-            continue
+        idea = finding_of(found.label)
         idea = _PATTERNS.get(idea, idea)
         side = found.side if found.side in ("left", "right", "bilateral") else None
         claims.append(Claim(idea, side, found.severity or None, _PLACES.get(found.place)))
         claims += [Claim(hint, side) for hint in _HINTS.get(idea, ())]
     seen = {claim.idea for claim in claims}
-    looked = {_PATTERNS.get(idea, idea) for kind in Kind if (idea := idea_of(kind.value))} | {"device", "no finding"}
+    looked = {_PATTERNS.get(idea, idea) for idea in (finding_of(kind.value) for kind in Kind)} | {
+        "device",
+        "no finding",
+    }
     if not seen:
         seen.add("no finding")
         claims.append(Claim("no finding"))
     if not seen & _MAY_BE_OPACITY:
         looked.add("opacity")
     # How a phantom is drawn lying is not how a patient lies: of an AP film it says no more than that.
-    view = view_idea("AP" if phantom.view.value.startswith("AP") else phantom.view.value)
+    view = view_finding("AP" if phantom.view.value.startswith("AP") else phantom.view.value)
     shot = {view, *PARENTS.get(view, ())} if view else set()
     other = set() if view is None else set(VIEWS) - shot - (_LYING_OR_NOT if view == "view AP" else set())
     claims += [Claim(idea) for idea in sorted(shot)]

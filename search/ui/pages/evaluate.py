@@ -18,7 +18,7 @@ from filmroom.search.evaluation.comparison import missing_queries, side_by_side
 from filmroom.search.evaluation.evaluator import Measured, evaluate_questions
 from filmroom.search.evaluation.metrics import Evaluation, measure_run
 from filmroom.search.evaluation.pooling import to_qrels
-from filmroom.search.evaluation.trec import Qrels, Question, read_qrels, read_queries, read_run, resolve
+from filmroom.search.evaluation.trec import Qrels, Topic, read_qrels, read_queries, read_run, resolve
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
@@ -35,7 +35,7 @@ SHOWN = 16
 class Task:
     """Queries and their judgements by document name."""
 
-    questions: tuple[Question, ...]
+    questions: tuple[Topic, ...]
     qrels: Qrels
 
 

@@ -26,7 +26,7 @@ from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.components.viewer.viewer import Attention, Region
 from filmroom.search.ui.result_grid import wall_of_films, wall_of_hits
-from filmroom.search.ui.text import NORMAL, plain
+from filmroom.search.ui.text import is_normal, plain
 from numpy.typing import NDArray
 
 NEAREST = 16
@@ -169,7 +169,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
     labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]
-    absent = ", ".join(one.name for one in film.labels if one.value == 0 and one.name.lower() not in NORMAL)
+    absent = ", ".join(one.name for one in film.labels if one.value == 0 and not is_normal(one.name))
     if absent:
         labels.append(("Absent", absent))
     known = _concepts(request.query)

@@ -24,7 +24,7 @@ from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
-from filmroom.search.ui.text import NORMAL, counted, films, number, plain
+from filmroom.search.ui.text import counted, films, is_normal, number, plain
 
 SORTS = {
     Order.MATCH: "Best match",
@@ -197,7 +197,7 @@ def _help() -> None:
 
 def _examples(archive: Archive) -> None:
     labels = filter_panel.facet(archive.catalog, str(archive.catalog.path), "label", archive.catalog.changes())
-    found = [name for name, _ in labels if name not in NORMAL][:5]
+    found = [name for name, _ in labels if not is_normal(name)][:5]
     examples = found or list(GENERAL_EXAMPLES)
     if found:
         examples.append(f"{found[0]} -{found[1]}" if len(found) > 1 and found[1].isalpha() else f"no {found[0]}")

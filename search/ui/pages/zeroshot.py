@@ -19,7 +19,7 @@ from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, layout
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.result_grid import wall_of_hits
-from filmroom.search.ui.text import NORMAL, films, number, plain
+from filmroom.search.ui.text import films, is_normal, number, plain
 from numpy.typing import NDArray
 
 AROUND = 16
@@ -31,7 +31,7 @@ def show() -> None:
     searcher = layout.searcher(layout.archive_folder())
     st.title("Zero-shot")
     st.write("How much nearer a film is to prompts that say a finding than to prompts that deny it. No training.")
-    known = [one.value for one in db_films.facets(archive.catalog, "label") if one.value not in NORMAL][:30]
+    known = [one.value for one in db_films.facets(archive.catalog, "label") if not is_normal(one.value)][:30]
     finding = st.selectbox(
         "Finding", list(dict.fromkeys([*known, *FINDINGS])), key="finding", bind="query-params", accept_new_options=True
     )

@@ -64,16 +64,15 @@ def main() -> None:
     asked = parser.parse_args()
     import streamlit as st
     from filmroom.search.ui import layout
-    from filmroom.search.ui.server import middleware
+    from filmroom.search.ui.server import middleware, streamlit_private
     from starlette.middleware import Middleware
-    from streamlit.file_util import get_static_dir
 
     # Streamlit takes the first word for the script that was started, and hands the pages the others.
     sys.argv = [str(APP), "--archive", str(asked.archive)]
     outside = Middleware(
         middleware.Door,
         pages=frozenset(layout.addresses()),
-        static=Path(get_static_dir()),
+        static=streamlit_private.static_folder(),
         icon=layout.ICON,
     )
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 import gzip
-import json
 import mimetypes
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filmroom.search.ui.server import first_paint
+from filmroom.search.ui.server import first_paint, streamlit_private
 from filmroom.search.ui.server.sign_in import admitted
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,19 +30,19 @@ _GUARDED = ("/media/", "/_stcore/upload_file/")
 """Films, and a place for uploads: only for those who have signed in, where sign-in is asked for."""
 
 _COMPRESSED = frozenset([".js", ".css", ".json", ".svg", ".html", ".wasm"])
-_FOR_GOOD = b"public, immutable, max-age=31536000"
+_FOR_GOOD = "public, immutable, max-age=31536000"
 
 _ALWAYS = {
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-opener-policy": b"same-origin",
-    b"cross-origin-resource-policy": b"same-origin",
-    b"permissions-policy": b"camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 
 
-def policy(script_hash: str) -> bytes:
+def policy(script_hash: str) -> str:
     """The Content-Security-Policy. Nothing comes from elsewhere and no script stands in a page but the shell's own.
 
     `blob:` is how Streamlit loads the script of a component, `unsafe-eval` is how Vega draws its charts, and inline
@@ -60,7 +61,7 @@ def policy(script_hash: str) -> bytes:
         "form-action": "'self'",
         "frame-ancestors": "'none'",
     }
-    return "; ".join(f"{name} {value}" for name, value in rules.items()).encode()
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,20 @@ class _File:
         return gzip.compress(self.raw, 6, mtime=0) if self.path.suffix in _COMPRESSED else None
 
     @property
-    def kind(self) -> bytes:
+    def kind(self) -> str:
         if self.path.suffix == ".js":  # where the machine's own table says otherwise, browsers refuse to run it
-            return b"text/javascript"
-        return (mimetypes.guess_type(self.path.name)[0] or "application/octet-stream").encode()
+            return "text/javascript"
+        return mimetypes.guess_type(self.path.name)[0] or "application/octet-stream"
 
 
 class Door:
     """The outermost ASGI application. `pages` are the paths of the pages, `static` Streamlit's files, `icon` ours."""
 
     def __init__(self, app: ASGIApp, *, pages: frozenset[str], static: Path, icon: Path) -> None:
-        from streamlit import config
+        import streamlit as st
 
         self.app = app
-        base = str(config.get_option("server.baseUrlPath") or "").strip("/")
+        base = str(st.get_option("server.baseUrlPath") or "").strip("/")
         self.base = f"/{base}" if base else ""
         self.pages = pages
         self.files = {f"/{one.relative_to(static).as_posix()}": _File(one) for one in (static / "static").rglob("*.*")}
@@ -100,7 +101,7 @@ class Door:
         )
         self.page = page.encode()
         self.page_zipped = gzip.compress(self.page, 9, mtime=0)
-        self.always = [*_ALWAYS.items(), (b"content-security-policy", policy(script_hash))]
+        self.always = _ALWAYS | {"content-security-policy": policy(script_hash)}
         threading.Thread(target=self._warm, daemon=True).start()
 
     def _warm(self) -> None:
@@ -117,12 +118,11 @@ class Door:
 
         async def dressed(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                ours = {name for name, _ in self.always}
-                headers = [one for one in message.get("headers", []) if one[0].lower() not in ours]
+                message.setdefault("headers", [])
+                headers = MutableHeaders(scope=message)
+                headers.update(self.always)
                 if path.startswith("/media/"):
-                    headers = [one for one in headers if one[0].lower() != b"cache-control"]
-                    headers.append((b"cache-control", b"private, max-age=3600"))
-                message["headers"] = [*headers, *self.always]
+                    headers["cache-control"] = "private, max-age=3600"
             await send(message)
 
         through = path in _OPEN or path.startswith(_OPEN_BELOW)
@@ -130,50 +130,36 @@ class Door:
             return await self.app(scope, receive, dressed)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        await self._answer(scope, path, dressed, refused=through)
-        return None
+        response = self._answer(scope, path, refused=through)
+        return await response(scope, receive, dressed)
 
-    async def _answer(self, scope: Scope, path: str, send: Send, *, refused: bool) -> None:
-        zips = b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b"")
+    def _answer(self, scope: Scope, path: str, *, refused: bool) -> Response:
+        """What the table holds for this path, or why it holds nothing."""
         file = self.icon if path == "/favicon.png" else self.files.get(path)
-        status, kind, keep = 200, b"text/plain; charset=utf-8", b"no-store"
-        body, zipped = b"", False
         if refused:
-            status, body = 403, b"Sign in first."
-        elif scope["method"] not in ("GET", "HEAD"):
-            status, body = 405, b"Not allowed."
-        elif path in self.pages:
-            kind, keep, zipped = b"text/html; charset=utf-8", b"no-cache", zips
-            body = self.page_zipped if zips else self.page
+            return PlainTextResponse("Sign in first.", 403, {"cache-control": "no-store"})
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("Not allowed.", 405, {"cache-control": "no-store"})
+        zipped: bytes | None
+        if path in self.pages:
+            raw, zipped, kind, keep = self.page, self.page_zipped, "text/html; charset=utf-8", "no-cache"
         elif file:
-            small = file.zipped if zips else None
-            kind, keep, zipped = file.kind, _FOR_GOOD, small is not None
-            body = file.raw if small is None else small
+            raw, zipped, kind, keep = file.raw, file.zipped, file.kind, _FOR_GOOD
         else:
-            status, body = 404, b"There is no such page."
-        headers = [(b"content-type", kind), (b"cache-control", keep), (b"content-length", str(len(body)).encode())]
-        if zipped:
-            headers.append((b"content-encoding", b"gzip"))
-        headers.append((b"vary", b"accept-encoding"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            return PlainTextResponse("There is no such page.", 404, {"cache-control": "no-store"})
+        headers = {"content-type": kind, "cache-control": keep, "vary": "accept-encoding"}
+        if zipped is not None and "gzip" in Headers(scope=scope).get("accept-encoding", ""):
+            raw, headers["content-encoding"] = zipped, "gzip"
+        response = Response(raw, headers=headers)
+        if scope["method"] == "HEAD":
+            response.body = b""  # after its length was noted
+        return response
 
 
 def signed_in(scope: Scope) -> bool:
     """True where nobody has to sign in, and for a request with the signed cookie of somebody who has."""
-    from starlette.requests import HTTPConnection
-    from streamlit.auth_util import get_cookie_with_chunks, get_secrets_auth_section
-    from streamlit.web.server.server_util import get_cookie_secret
-    from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
-    from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
-
-    settings = get_secrets_auth_section()
+    settings = streamlit_private.sign_in_settings()
     if not settings:
         return True
-    cookies = HTTPConnection(scope).cookies
-
-    def one(name: str) -> bytes | None:
-        return decode_signed_value(get_cookie_secret(), name, cookies.get(name, "").encode("latin-1", "replace"))
-
-    found = get_cookie_with_chunks(one, USER_COOKIE_NAME)
-    return found is not None and admitted(json.loads(found), settings)
+    user = streamlit_private.signed_in_user(scope)
+    return user is not None and admitted(user, settings)

@@ -61,9 +61,11 @@ def _style() -> str:
     return STYLE.read_text("utf-8")
 
 
-@st.cache_resource(show_spinner=False)
 def pages() -> dict[str, Page]:
-    """Every page by the name of its module; a page's module is imported when it is first opened."""
+    """Every page by the name of its module; a page's module is imported when it is first opened.
+
+    Made anew each time: a page remembers whether it is being run, and no two sessions may share that.
+    """
     return {
         name: st.Page(
             _shower(name),

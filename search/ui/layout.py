@@ -16,6 +16,7 @@ from filmroom.db.archive import Archive, default_folder
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.spaces import spaces as stored_spaces
+from filmroom.search.ui.server.access_token import required
 from filmroom.search.ui.server.loopback import is_loopback
 from filmroom.search.ui.server.sign_in import admitted
 from filmroom.search.ui.text import NOTICE, plain
@@ -118,9 +119,14 @@ def require_sign_in() -> None:
 
 
 def may_name_folders() -> bool:
-    """Whether this visitor may name folders of the serving machine, to read films from and to copy them to: who sits at
-    it, or has signed in."""
-    return is_loopback(str(st.get_option("server.address") or "")) or st.user.get("is_logged_in") is True
+    """Whether this visitor may name folders of the serving machine, to read films from and to copy them to: who has
+    signed in, or has the token of a server that only this machine reaches.
+
+    An address of this machine alone says nothing of who asks: a proxy on it brings everybody, and every user of it is
+    here, too.
+    """
+    here = is_loopback(str(st.get_option("server.address") or ""))
+    return st.user.get("is_logged_in") is True or (here and required() is not None)
 
 
 @functools.cache

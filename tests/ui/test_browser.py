@@ -236,6 +236,7 @@ def test_a_folder_is_indexed_from_the_page_across_a_reload(tab: Any, tmp_path: P
     source = tmp_path / "more"
     shutil.copytree(archive_folder.parent / "films", source)
     room = Room(tmp_path / "archive")
+    tab.context.add_cookies(room.cookies)
     try:
         tab.goto(f"{room.url}/archive")
         tab.get_by_label("Folder or file").fill(str(source))

@@ -10,4 +10,4 @@ from tests.ui.visitors import crowd
 
 @pytest.mark.slow
 def test_thirty_visitors_get_every_page_twenty_times(room: Room) -> None:
-    assert crowd(room.url, users=30, reruns=20) == {"reruns": 600}
+    assert crowd(room.url, room.headers, users=30, reruns=20) == {"reruns": 600}

@@ -233,6 +233,7 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
         Image.fromarray(random.integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "films" / f"{number}.png")
     (tmp_path / "films" / "text.dcm").write_text("no film")
     room = Room(tmp_path / "archive")
+    tab.context.add_cookies(room.cookies)
     try:
         tab.goto(f"{room.url}/archive")
         start(tab, tmp_path / "films")

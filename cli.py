@@ -120,8 +120,10 @@ def index(
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
     from filmroom.indexer.pipeline import Options
     from filmroom.indexer.pipeline import index as run
+    from filmroom.indexer.sources.folder import check_there
     from filmroom.search.cli import output
 
+    check_there(paths)  # before the archive is made, and before a model is loaded for nothing
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
         max_bytes=int(max_megabytes * 2**20),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 from filmroom.assets import ASSETS
-from filmroom.db.archive import Archive, default_folder
+from filmroom.db.archive import Archive, catalog_file, default_folder
+from filmroom.db.catalog import file_identity
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.spaces import spaces as stored_spaces
@@ -142,14 +143,20 @@ def archive_folder() -> Path:
 def archive() -> Archive:
     """The archive of this page; where there is none, the page says how to make one and ends."""
     try:
-        return _archive(archive_folder())
+        return _opened(archive_folder())
     except NotFound:
         no_archive()
         st.stop()
 
 
-@st.cache_resource(show_spinner=False)
-def _archive(folder: Path) -> Archive:
+def _opened(folder: Path) -> Archive:
+    """The archive that is in the folder now: another one may have taken its place."""
+    return _archive(folder, file_identity(catalog_file(folder)))
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _archive(folder: Path, file: tuple[int, int] | None) -> Archive:
+    st.cache_data.clear()  # what was worked out of another archive
     return Archive.open(folder)
 
 
@@ -167,11 +174,12 @@ def searcher(folder: Path, model: str | None = None) -> Searcher:
     """One for all sessions: the model is loaded once, and another where `filmroom models use` has named another."""
     from filmroom.search.space_selection import chosen
 
-    return _searcher(folder, model, None if model else chosen(_archive(folder)))
+    file = file_identity(catalog_file(folder))
+    return _searcher(folder, file, model, None if model else chosen(_archive(folder, file)))
 
 
 @st.cache_resource(show_spinner=False)
-def _searcher(folder: Path, model: str | None, in_use: str | None) -> Searcher:
+def _searcher(folder: Path, file: tuple[int, int] | None, model: str | None, in_use: str | None) -> Searcher:
     from filmroom.search.searcher import Searcher
 
     return Searcher.open(folder, model, stays=True)

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filmroom.db import sqlite_file
-from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReplaced, FilmroomError
+from filmroom.db import read_only, sqlite_file
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
 from filmroom.db.sqlite_file import SETTINGS, revision_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,20 @@ class Catalog:
         return catalog
 
     @cached_property
+    def read_only(self) -> bool:
+        """Whether this process may read the catalog, and not write it."""
+        return not read_only.may_write(self.path)
+
+    def check_writable(self) -> None:
+        """Raise ArchiveReadOnly where the catalog may not be written."""
+        if self.read_only:
+            raise ArchiveReadOnly(
+                "may be read and not written (the file or its folder is read-only for you)",
+                where=self.path,
+                fix="Change its permissions, or copy the archive to where you may write.",
+            )
+
+    @cached_property
     def engine(self) -> Engine:
         from filmroom.db.engine import connect
 
@@ -64,6 +78,11 @@ class Catalog:
         """As `read`, by SQLite alone; rows are known by name and by place."""
         with self._speaking():
             self._check_same(None)  # before anything is opened, as that would make the file anew
+            if self.read_only:
+                with read_only.reading(self.path) as connection:
+                    self._check_same(connection)
+                    yield connection
+                return
             try:
                 connection = self._idle.pop()
             except IndexError:
@@ -80,6 +99,13 @@ class Catalog:
     def read(self) -> Iterator[Connection]:
         """A consistent view: what other processes commit meanwhile is not seen until the next `read`."""
         self._check_same(None)
+        if self.read_only:
+            from filmroom.db.engine import over
+
+            with self._speaking(), read_only.reading(self.path) as found, over(found).begin() as connection:
+                self._check_same(found)
+                yield connection
+            return
         with self._speaking(), self.engine.begin() as connection:
             self._check_same(connection.connection.driver_connection)
             yield connection
@@ -87,6 +113,7 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
+        self.check_writable()
         writing = self.engine.execution_options(filmroom_write=True)
         self._check_same(None)
         with self._speaking():
@@ -175,6 +202,7 @@ def _ensure_schema(catalog: Catalog) -> None:
     found = revision(catalog)
     if found == HEAD:
         return
+    catalog.check_writable()  # its tables are to be made or changed
     if found is None:
         from filmroom.db.engine import make_tables
 

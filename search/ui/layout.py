@@ -6,7 +6,9 @@ import argparse
 import functools
 import importlib
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,9 @@ _PAGES = (
     ("archive", "Archive", True),
 )
 _LEAVE = "leave"
+
+TURN_SECONDS = 5.0
+_turns = threading.BoundedSemaphore(4)
 
 
 def dress() -> None:
@@ -101,9 +106,24 @@ def _shower(name: str) -> Callable[[], None]:
 def with_words(show: Callable[[], None]) -> None:
     """Runs a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
     try:
-        show()
+        with turn():
+            show()
     except FilmroomError as fault:
         st.error(plain(str(fault)))
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Let few pages run at once: they share one interpreter with the server, which has to answer meanwhile.
+
+    A page that waits behind long ones runs all the same after TURN_SECONDS.
+    """
+    mine = _turns.acquire(timeout=TURN_SECONDS)
+    try:
+        yield
+    finally:
+        if mine:
+            _turns.release()
 
 
 def require_sign_in() -> None:

@@ -162,7 +162,7 @@ def test_two_browsers_see_nothing_of_each_other(browser: Any, tab: Any, room: Ro
     tab.get_by_text("1 film picked").first.wait_for()
     other = browser.new_context().new_page()
     other.set_default_timeout(PATIENCE)
-    other.goto(room.url)
+    other.goto(room.address)
     other.wait_for_selector(".grid .frame")
     settle(other)
     assert "secret" not in other.content()

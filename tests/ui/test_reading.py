@@ -119,7 +119,7 @@ def test_a_search_is_saved_for_everybody_and_forgotten(browser: Any, tab: Any, r
     expect(tab.get_by_role("button", name="for the paper")).to_be_visible()
     other = browser.new_context().new_page()
     other.set_default_timeout(PATIENCE)
-    other.goto(room.url)
+    other.goto(room.address)
     other.wait_for_selector(".grid .frame")
     other.get_by_role("button", name="Saved").click()
     other.get_by_role("button", name="for the paper").click()

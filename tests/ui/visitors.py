@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import threading
 import time
+import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -55,12 +59,29 @@ def faults(shown: Sequence[Any]) -> list[str]:
     return said + [one.alert.body for one in shown if one.WhichOneof("type") == "alert" and one.alert.format == 1]
 
 
+def film_ids(shown: Sequence[Any]) -> list[int]:
+    """The films of the result grid."""
+    grids = (one.bidi_component for one in shown if one.WhichOneof("type") == "bidi_component")
+    found = next((json.loads(one.json) for one in grids if one.component_name == "filmroom.grid"), {"items": []})
+    return [int(item["id"]) for item in found["items"]]
+
+
 def crowd(
-    url: str, headers: Mapping[str, str] | None = None, *, users: int, reruns: int, pages: Sequence[str] = PAGES
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    users: int,
+    reruns: int,
+    pages: Sequence[str] = PAGES,
+    answers: Mapping[str, list[int]] | None = None,
 ) -> Counter[str]:
-    """Let `users` run pages at once, `reruns` times each; counts of what was run and of every fault."""
+    """Let `users` run pages at once, `reruns` times each; counts of what was run and of every fault.
+
+    `answers` are the films of queries: where they are given, every second run asks one of them, and is held against it.
+    """
     tally: Counter[str] = Counter()
     lock = threading.Lock()
+    asked = list((answers or {}).items())
 
     def visit(number: int) -> None:
         seen: Counter[str] = Counter()
@@ -68,7 +89,13 @@ def crowd(
             with join(url, headers) as socket:
                 for turn in range(reruns):
                     seen["reruns"] += 1
-                    seen.update(faults(run_page(socket, pages[(number + turn) % len(pages)])))
+                    if asked and turn % 2:
+                        query, right = asked[(number + turn) % len(asked)]
+                        shown = run_page(socket, "", f"q={query}")
+                        seen["wrong answers"] += film_ids(shown) != right
+                    else:
+                        shown = run_page(socket, pages[(number + turn) % len(pages)])
+                    seen.update(faults(shown))
         except Exception as error:
             seen[f"{type(error).__name__}: {error}"] += 1
         with lock:
@@ -79,4 +106,28 @@ def crowd(
         one.start()
     for one in threads:
         one.join()
-    return tally
+    return +tally
+
+
+@contextmanager
+def health(url: str) -> Iterator[list[float]]:
+    """Ask the health check again and again; the seconds of every answer, infinite where there was none."""
+    seconds: list[float] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.1):
+            began = time.perf_counter()
+            try:
+                with urllib.request.urlopen(f"{url}/_stcore/health", timeout=60) as answer:
+                    seconds.append(time.perf_counter() - began if answer.status == 200 else math.inf)
+            except OSError:
+                seconds.append(math.inf)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        yield seconds
+    finally:
+        over.set()
+        asker.join()

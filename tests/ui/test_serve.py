@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filmroom.search.ui.server.middleware import MOST_WEBSOCKETS
+from filmroom.search.ui.server.admission import MOST_WEBSOCKETS
 from websockets.exceptions import InvalidStatus
 
 from tests.terminal import Terminal

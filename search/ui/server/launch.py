@@ -104,7 +104,7 @@ def main() -> None:
     asked = parser.parse_args()
     import streamlit as st
     from filmroom.search.ui import layout
-    from filmroom.search.ui.server import middleware
+    from filmroom.search.ui.server import admission, middleware
     from starlette.middleware import Middleware
     from streamlit import net_util
     from streamlit.auth_util import get_secrets_auth_section
@@ -117,8 +117,8 @@ def main() -> None:
         pages=frozenset(layout.addresses()),
         static=Path(get_static_dir()),
         icon=layout.ICON,
-        names=own_names(asked.host),
     )
+    before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(asked.host))
     # Streamlit asks a service of the internet for it where a websocket is none of its own page's.
     net_util.get_external_ip = lambda: None
     require(None if asked.no_token else AccessToken(asked.port))
@@ -134,7 +134,7 @@ def main() -> None:
         threading.Thread(target=_warm, args=(asked.archive,), daemon=True).start()
         yield
 
-    st.App(APP, middleware=[outside], lifespan=beside).run(config=settings(asked.host, asked.port))
+    st.App(APP, middleware=[before, outside], lifespan=beside).run(config=settings(asked.host, asked.port))
 
 
 def _warm(archive: Path) -> None:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filmroom.search.ui.server import first_paint
-from filmroom.search.ui.server.access_token import required, without_token
-from filmroom.search.ui.server.request_origin import from_elsewhere
 from filmroom.search.ui.server.sign_in import admitted
 
 if TYPE_CHECKING:
@@ -25,22 +23,10 @@ if TYPE_CHECKING:
 
 # What Streamlit's pages ask of its server; everything else that it could answer (metrics, an interface for programs)
 # is closed.
-_HEALTH = "/_stcore/health"
-"""Says that the server is alive, and nothing of an archive: open to whatever watches over services."""
-
-_OPEN = frozenset([_HEALTH, "/_stcore/host-config", "/_stcore/stream", "/oauth2callback"])
+_OPEN = frozenset(["/_stcore/health", "/_stcore/host-config", "/_stcore/stream", "/oauth2callback"])
 _OPEN_BELOW = ("/media/", "/_stcore/upload_file/", "/auth/")
 _GUARDED = ("/media/", "/_stcore/upload_file/")
 """Films, and a place for uploads: only for those who have signed in, where sign-in is asked for."""
-
-MOST_WEBSOCKETS = 64
-"""Pages that may be open at once. Each has a thread, and what they do together must leave the server time to answer."""
-
-_LOCKED = """<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8"><title>Filmroom</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body><main><h1>Filmroom</h1><p>This page is for those who have its address.</p>
-<p>Open the whole address that <code>filmroom serve</code> printed, with the token at its end.</p></main></body></html>
-"""
 
 _COMPRESSED = frozenset([".js", ".css", ".json", ".svg", ".html", ".wasm"])
 _FOR_GOOD = b"public, immutable, max-age=31536000"
@@ -97,38 +83,13 @@ class _File:
         return (mimetypes.guess_type(self.path.name)[0] or "application/octet-stream").encode()
 
 
-@dataclass(frozen=True)
-class Refusal:
-    status: int
-    body: bytes
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
-    """Answer a request, or a websocket before it is one."""
-    kind = "http" if scope["type"] == "http" else "websocket.http"
-    if kind == "websocket.http" and kind + ".response" not in scope.get("extensions", {}):
-        return await send({"type": "websocket.close", "code": 1008})
-    length = (b"content-length", str(len(refusal.body)).encode())
-    headers = [(b"cache-control", b"no-store"), length, *refusal.headers]
-    await send({"type": f"{kind}.response.start", "status": refusal.status, "headers": headers})
-    body = b"" if scope.get("method") == "HEAD" else refusal.body
-    await send({"type": f"{kind}.response.body", "body": body})
-    return None
-
-
 class Door:
-    """The outermost ASGI application. `pages` are the paths of the pages, `static` Streamlit's files, `icon` ours;
-    `names` those of this machine, where the server can be reached by no others."""
+    """The outermost ASGI application. `pages` are the paths of the pages, `static` Streamlit's files, `icon` ours."""
 
-    def __init__(
-        self, app: ASGIApp, *, pages: frozenset[str], static: Path, icon: Path, names: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, pages: frozenset[str], static: Path, icon: Path) -> None:
         from streamlit import config
 
         self.app = app
-        self.names = names
-        self.websockets = 0
         base = str(config.get_option("server.baseUrlPath") or "").strip("/")
         self.base = f"/{base}" if base else ""
         self.pages = pages
@@ -164,45 +125,12 @@ class Door:
                 message["headers"] = [*headers, *self.always]
             await send(message)
 
-        refusal = None if path == _HEALTH else self._refusal(scope, path)
-        if refusal is not None:
-            return await refuse(scope, dressed, refusal)
         through = path in _OPEN or path.startswith(_OPEN_BELOW)
         if through and not (path.startswith(_GUARDED) and not signed_in(scope)):
-            return await self._pass(scope, receive, dressed)
+            return await self.app(scope, receive, dressed)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         await self._answer(scope, path, dressed, refused=through)
-        return None
-
-    def _refusal(self, scope: Scope, path: str) -> Refusal | None:
-        """What a request is answered before anything of it is looked at; None where it may come in."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        method = scope.get("method", "WEBSOCKET")
-        if why := from_elsewhere(headers, method=method, names=self.names):
-            return Refusal(403, why.encode())
-        token = required()
-        if token is not None:
-            query = scope.get("query_string", b"")
-            if method == "GET" and path in self.pages and token.is_in(query):
-                rest = without_token(query)
-                kept = token.set_cookie(f"{self.base}/", secure=scope.get("scheme") == "https")
-                to = f"{self.base}{path}{'?' if rest else ''}{rest}".encode("latin-1")
-                return Refusal(303, b"", ((b"location", to), (b"set-cookie", kept)))
-            if not token.is_among(value for name, value in scope["headers"] if name == b"cookie"):
-                return Refusal(403, _LOCKED.encode(), ((b"content-type", b"text/html; charset=utf-8"),))
-        if scope["type"] == "websocket" and self.websockets >= MOST_WEBSOCKETS:
-            return Refusal(503, b"Too many pages are open.", ((b"retry-after", b"10"),))
-        return None
-
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "websocket":
-            return await self.app(scope, receive, send)
-        self.websockets += 1
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self.websockets -= 1
         return None
 
     async def _answer(self, scope: Scope, path: str, send: Send, *, refused: bool) -> None:

@@ -11,11 +11,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filmroom.db.read_only import may_write, reading
 from filmroom.db.records import SAME_UID, Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
 
 BUSY_SECONDS = 15
@@ -80,7 +81,7 @@ GROUP BY label.name ORDER BY 2 DESC, 1
 
 def glance(path: Path, *, runs: int = 5) -> Glance:
     """Reads the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
+    with _opened(path) as connection:
         connection.execute("BEGIN")
         spaces = stored_spaces(connection)
         folder = path.with_name("vectors")
@@ -99,6 +100,12 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
             runs=_runs(connection, runs),
             same_uid=tuple(os.fsdecode(row[0]) for row in connection.execute(_SAME_UID, (SAME_UID,))),
         )
+
+
+def _opened(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    if not may_write(path):
+        return reading(path)
+    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS))
 
 
 def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:

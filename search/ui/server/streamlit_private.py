@@ -23,6 +23,14 @@ def static_folder() -> Path:
     return Path(get_static_dir())
 
 
+def ask_no_address_service() -> None:
+    """Keep Streamlit from asking a service of the internet for this machine's address, which it does where a websocket
+    is none of its own page's."""
+    from streamlit import net_util
+
+    net_util.get_external_ip = lambda: None
+
+
 def add_media(data: bytes, kind: str, slot: str) -> str:
     """Keep bytes for the session that asks, and give their address; `kind` is their MIME type.
 

@@ -23,9 +23,10 @@ from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.decoding.workers import thumbnail as small
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, Summary, index
-from filmroom.indexer.sources.source_file import SourceFile
+from filmroom.indexer.sources.source_file import Failure, SourceFile
 from sqlalchemy import select, update
 
+from tests.indexer.dicom_files import LOSSLESS, ramp, write
 from tests.tiny_model import make_model
 
 MADE = Path(__file__).with_name("archive_of_0_1.zip")
@@ -120,6 +121,26 @@ def test_a_header_alone_tells_what_the_whole_file_does(old: Old, name: str) -> N
     (looked,) = process([listed], prepare=np.copy, limits=Limits(), workers=1)
     (film,) = decode_bytes((old.films / name).read_bytes())[-1:]
     assert (looked.alike is None) == (film.since > 1)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS.values(), ids=LOSSLESS)
+def test_a_header_is_looked_at_in_every_transfer_syntax(tmp_path: Path, syntax: str) -> None:
+    for name, how in {"usual": {}, "mirrored": {"PatientOrientation": ["R", "F"]}}.items():
+        (tmp_path / f"{name}.dcm").write_bytes(write(ramp(64, 80), tmp_path, syntax=syntax, PatientID="", **how))
+    listed = [SourceFile(str(tmp_path), f"{name}.dcm", 0, 0, decoding=1) for name in ("usual", "mirrored")]
+    looked = {one.listed.path: one for one in process(listed, prepare=np.copy, limits=Limits(), workers=1)}
+    (tags,) = looked["usual.dcm"].alike  # type: ignore[union-attr]
+    assert (tags.view, tags.rows, tags.columns) == ("PA", 64, 80)
+    (film,) = looked["mirrored.dcm"].films  # type: ignore[union-attr]
+    assert (film.since, film.tags.orientation) == (2, "mirrored")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"\0" * 128 + b"DICM", b"not a film"])
+def test_a_header_that_is_broken_by_now_is_rejected(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "film").write_bytes(data)
+    listed = SourceFile(str(tmp_path), "film", 0, 0, decoding=1)
+    (looked,) = process([listed], prepare=np.copy, limits=Limits(), workers=1)
+    assert isinstance(looked, Failure)
 
 
 def test_the_run_after_that_looks_at_nothing(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,13 @@ def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[S
             for frame, said in enumerate(tags):
                 read = {name: value for name, value in vars(said).items() if name not in _OF_PIXELS}
                 of_frame = (film.c.file_id == known.id, film.c.frame == frame, film.c.state != State.REPLACED.value)
-                connection.execute(update(film).where(*of_frame).values(**read))
+                for film_id in connection.scalars(select(film.c.id).where(*of_frame)).all():
+                    given = {
+                        name: value
+                        for name, value in given_facts(connection, film_id, said).items()
+                        if name not in _OF_PIXELS
+                    }
+                    connection.execute(update(film).where(film.c.id == film_id).values(**read | given))
 
 
 def commit(

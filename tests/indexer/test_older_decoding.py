@@ -16,6 +16,7 @@ from filmroom.db.doctor import examine
 from filmroom.db.records import DECODING, IMPORTED, Space
 from filmroom.db.schema import embedding, file, film, space, thumbnail
 from filmroom.db.writes import findings, ingest
+from filmroom.db.writes.facts import put_facts
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.decoding.decode import decode_bytes
 from filmroom.indexer.decoding.limits import Limits
@@ -102,6 +103,14 @@ def test_only_films_that_changed_are_embedded_again(old: Old) -> None:
     assert names(after.keys() - before.keys()) == REJECTED, "what an earlier version rejected is tried again"
     shown = old.thumbnails()
     assert {key for key in seen if shown[key] != seen[key]} <= {key for key in seen if key[0] in CHANGED}
+
+
+def test_facts_that_a_table_gave_stand_above_the_header_that_is_looked_at(old: Old) -> None:
+    name = next(name for name in sorted(ALIKE) if name.endswith(".dcm"))
+    ids = {path: film_id for (path, _), (film_id, _) in old.vectors().items()}
+    put_facts(old.archive.catalog, {ids[name]: {"view": "LATERAL"}}, source="table", overrides=True)
+    old.index()
+    assert old.view(name) == "LATERAL"
 
 
 def test_what_is_said_of_a_header_is_true_of_the_pixels(old: Old) -> None:

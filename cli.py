@@ -288,56 +288,6 @@ def doctor(
 
 
 @app.command()
-def adapt(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the model.")],
-    archive: ArchiveOption = None,
-    base: Annotated[str, typer.Option(metavar="NAME", help="The model to begin with.")] = "filmroom-mini",
-    weights: WeightsOption = None,
-    only: Annotated[
-        str, typer.Option(metavar="QUERY", help='Which films: fields, such as "view:PA year:2019..".')
-    ] = "",
-    epochs: Annotated[int, typer.Option(min=1, help="At most; it stops when nDCG@5 does not get better.")] = 20,
-    loss: Annotated[str, typer.Option(help="siglip or clip.")] = "siglip",
-    held: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients to validate on.")] = 0.15,
-    train_text: Annotated[bool, typer.Option("--train-text", help="Train the text tower too.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the split, the order and the augmentation.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU where there is one.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Train a model on the films of an archive with their labels and reports. Run it again to go on after a kill."""
-    from filmroom.indexer.models.open_clip.towers import usable_device
-    from filmroom.indexer.models.registry import checkpoint
-    from filmroom.indexer.training.data.archive import training_films
-    from filmroom.indexer.training.data.films import patients_apart
-    from filmroom.indexer.training.run import adapt as run
-    from filmroom.indexer.training.train import Loss, Options
-    from filmroom.search.cli import output, output_models
-    from filmroom.search.query.parser import parse
-
-    if loss not in tuple(Loss):
-        raise BadInput("not a loss", where=loss, fix="Use siglip or clip.")
-    source = checkpoint(base, weights=weights)
-    kept = open_archive(archive)
-    options = Options(
-        epochs=epochs,
-        loss=Loss(loss),
-        held=held,
-        train_text=train_text,
-        seed=seed,
-        device=usable_device(device),
-    )
-    with output_models.adapt_progress(quiet=as_json) as (on_films, on_progress):
-        films = training_films(kept, out / "work", where=parse(only).filter, progress=on_films)
-        done = run(films, source, out, options=options, progress=on_progress)
-    if as_json:
-        print_json(output_models.adapted_json(done, out, len(films)))
-    else:
-        output_models.print_adapted(done, out, len(films))
-        if any(not film.patient_known for film in films):
-            output.print_command(f"Held out: {patients_apart(films)}. Say whose they are:", "facts FILE", kept.folder)
-
-
-@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to write the films.")],
     films: Annotated[int, typer.Option(min=120, max=5000, help="How many films.")] = 160,

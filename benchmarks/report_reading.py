@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from filmroom.search.exchange.read_reports import assertions
+from filmroom.search.findings.read_reports import assertions
 
 _NOT_DRAWN = ("infiltration", "pneumonia", "scoliosis", "fracture", "granuloma")
 # Finding, and the MeSH headings that stand for it.

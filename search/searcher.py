@@ -17,7 +17,7 @@ from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Filter
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
-from filmroom.search.exchange.read_reports import read_reports
+from filmroom.search.findings.read_reports import read_reports
 from filmroom.search.fusion import reciprocal_rank_fusion
 from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.judged_films import learned_vector

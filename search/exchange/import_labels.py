@@ -13,8 +13,8 @@ from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from filmroom.search.exchange.fact_columns import NO_FINDINGS
 from filmroom.search.exchange.placing import NameColumns, Named, PlacedRows, Several, place_rows, reports_of_study
-from filmroom.search.exchange.read_reports import read_reports
 from filmroom.search.exchange.tables import Row, plain, read_table
+from filmroom.search.findings.read_reports import read_reports
 
 _LABEL = ("label", "labels", "finding", "findings", "finding labels")
 _REPORT = ("report", "text", "report_text")

@@ -10,7 +10,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.schema import report, report_finding
 from filmroom.db.writes.report_findings import count_unread
 from filmroom.indexer.radiology.report_labeler import READER
-from filmroom.search.exchange.read_reports import read_reports
+from filmroom.search.findings.read_reports import read_reports
 from sqlalchemy import delete, func, select, update
 
 from tests.terminal import Terminal

@@ -30,7 +30,6 @@ class Catalog:
     """
 
     path: Path
-    _file: tuple[int, int] | None = None
     _idle: list[sqlite3.Connection] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
@@ -44,9 +43,9 @@ class Catalog:
             # Made here first, so that the file is its owner's alone whatever the folder allows.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
             fresh = True
-        catalog = cls(path, file_identity(path))
+        catalog = cls(path)
         _ensure_schema(catalog, fresh=fresh)
-        _ = catalog._id
+        _ = catalog._file, catalog._id
         return catalog
 
     @cached_property
@@ -68,6 +67,11 @@ class Catalog:
         from filmroom.db.engine import connect
 
         return connect(self.path)
+
+    @cached_property
+    def _file(self) -> tuple[int, int] | None:
+        """The file that is open: looked at once it is, as some file systems number it anew when it is first opened."""
+        return file_identity(self.path)
 
     @cached_property
     def _id(self) -> str | None:
@@ -136,8 +140,8 @@ class Catalog:
         A file that was moved or deleted can be read and written as before by those who have it open: answers would be
         a ghost's, and what is written would be lost.
         """
-        if self._file is None:
-            return
+        if "_file" not in vars(self):
+            return  # it is being opened
         known = vars(self).get("_id")
         copied_over = connection is not None and known is not None and _id_in(connection) != known
         if copied_over or self._file != file_identity(self.path):

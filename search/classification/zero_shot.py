@@ -100,7 +100,11 @@ def labels_of(finding: str) -> tuple[str, ...]:
     prompts which say it ("enlarged heart" is kept as cardiomegaly)."""
     name = finding.strip().lower()
     entries = _file()["findings"].items()
-    known = [entry["labels"] for other, entry in entries if name in (other, *entry["positive"], *entry["labels"])]
+    known = [
+        entry.get("labels", [other])
+        for other, entry in entries
+        if name in (other, *entry["positive"], *entry.get("labels", ()))
+    ]
     return tuple(dict.fromkeys([name, *(label for labels in known for label in labels)]))
 
 

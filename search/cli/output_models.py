@@ -103,7 +103,7 @@ def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None],
     from rich.progress import Progress
 
     names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}
-    with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+    with Progress(console=Console(stderr=True), disable=quiet) as bar:
         tasks: dict[str, Any] = {}
 
         def show(stage: str, done: int, total: int, said: str = "") -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filmroom.db import private_files
 from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -83,10 +84,11 @@ class Archive:
         note = self.folder / "writer.json"
         try:
             # Not at once: `status` may be looking whether it is held.
-            with FileLock(self.folder / "writer.lock", timeout=0.5):
+            with FileLock(self.folder / "writer.lock", timeout=0.5, mode=private_files.MODE):
                 # For those who are told to wait: a full disk has no room for it, and forgetting may make some.
                 with suppress(OSError):
-                    note.write_text(json.dumps({"pid": os.getpid(), "doing": doing, "since": int(time.time())}))
+                    said = {"pid": os.getpid(), "doing": doing, "since": int(time.time())}
+                    private_files.write(note, json.dumps(said).encode())
                 try:
                     yield
                 finally:
@@ -126,7 +128,7 @@ def writer(folder: Path) -> str | None:
 
     try:
         # A writer that was killed leaves its note behind, but no lock.
-        with FileLock(folder / "writer.lock", timeout=0):
+        with FileLock(folder / "writer.lock", timeout=0, mode=private_files.MODE):
             return None
     except Timeout:
         minutes = max(0, int(time.time()) - int(found["since"])) // 60

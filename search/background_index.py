@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from filmroom.db import private_files
 from filmroom.db.archive import LOG, Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.records import Run, RunState
@@ -30,6 +31,7 @@ def start_index(archive: Path, paths: Sequence[Path], *, model: str | None = Non
             )
     try:
         archive.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_files.write(archive / LOG, b"")
         log = (archive / LOG).open("wb")
     except OSError as fault:
         raise BadInput(f"cannot be written ({fault.strerror})", where=archive) from None

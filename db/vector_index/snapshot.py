@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from filmroom.db import private_files
 from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index import ivf
 from numpy.typing import NDArray
@@ -60,11 +61,13 @@ class Snapshot:
 
 def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
     """Writes aside, flushes, renames; then removes what is no longer named. Raises OSError."""
-    folder.mkdir(exist_ok=True)
+    private_files.make_folder(folder)
     stem = f"{held.id}-{snapshot.mark}-{os.getpid()}"
     rows_path, ids_path = folder / f"{stem}.rows.npy", folder / f"{stem}.ids.npy"
-    np.save(rows_path, snapshot.rows)
-    np.save(ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))
+    for path, data in ((rows_path, snapshot.rows), (ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))):
+        path.unlink(missing_ok=True)
+        with private_files.create(path) as out:
+            np.save(out, data)
     manifest = Manifest(
         version=VERSION,
         archive=held.archive,
@@ -227,9 +230,10 @@ def _crc(claims: dict[str, object]) -> int:
 
 def _write(folder: Path, space_id: int, manifest: Manifest) -> None:
     aside = folder / f"{space_id}-{manifest.mark}-{os.getpid()}.json.part"
-    with aside.open("w") as out:
+    aside.unlink(missing_ok=True)
+    with private_files.create(aside) as out:
         claims = asdict(manifest)
-        json.dump(claims | {"crc": _crc(claims)}, out)
+        out.write(json.dumps(claims | {"crc": _crc(claims)}).encode())
         out.flush()
         os.fsync(out.fileno())
     os.replace(aside, folder / f"{space_id}.json")

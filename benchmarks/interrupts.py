@@ -63,9 +63,8 @@ def interrupted(films: Path, archive: Path, seconds: float) -> tuple[int, bytes]
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
 
 
-def main() -> None:
-    given = [int(one) for one in sys.argv[1:3]]
-    number, seed = (given + [200, 1][len(given) :])[:2]
+def tries(number: int, seed: int) -> tuple[Counter[str], Counter[str]]:
+    """How so many runs ended, and what is to be said of their archives."""
     chance, ends, kept = random.Random(seed), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory(prefix="filmroom-") as place:
         films, archive = write_films(Path(place, "films")), Path(place, "archive")
@@ -74,11 +73,9 @@ def main() -> None:
             status, said = interrupted(films, archive, seconds)
             name = f"exit {status}" if status >= 0 else signal.Signals(-status).name
             ends[name] += 1
-            if status not in (0, 130, -signal.SIGINT):
-                print(f"after {seconds:.2f} s: {name}\n{said.decode(errors='replace')[-3000:]}", flush=True)
-            if b"Traceback" in said:
-                kept["traceback"] += 1
-                print(f"after {seconds:.2f} s: {name}\n{said.decode(errors='replace')[-3000:]}", flush=True)
+            kept["tracebacks"] += b"Traceback" in said
+            if status not in (0, 130, -signal.SIGINT) or b"Traceback" in said:
+                print(f"after {seconds:.2f} s: {name}\n{said.decode(errors='replace')[-3000:]}", file=sys.stderr)
             try:
                 opened = Archive.open(archive)
                 kept["sound" if doctor.examine(opened).healthy else "faults"] += 1
@@ -87,8 +84,10 @@ def main() -> None:
                 kept["not made yet"] += 1
             if chance.random() < 0.7:  # else the next run goes on
                 shutil.rmtree(archive, ignore_errors=True)
-    print(dict(ends), dict(kept))
+    return ends, kept
 
 
 if __name__ == "__main__":
-    main()
+    given = [int(one) for one in sys.argv[1:3]]
+    for counts in tries(*(given + [200, 1][len(given) :])[:2]):
+        print(dict(counts))

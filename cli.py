@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import shlex
+import signal
 import sys
 from copy import copy
 from dataclasses import asdict
@@ -61,6 +62,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A file name may hold bytes that are no UTF-8, and a pipe may be ASCII: print what can be printed.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.argv[1:2] == ["index"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until a run is under way, which hears Ctrl-C, there is nothing to clean up, and libraries are half imported.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         try:
             _with(sys.argv[1:2])()
@@ -148,6 +152,7 @@ def index(
     kept = open_archive(archive, create=True)
     with output.index_progress(quiet=as_json) as on_progress:
         done = run(kept, paths, towers, options=options, on_progress=on_progress)
+    del towers  # with its threads, which must be gone before the interpreter is
     if as_json:
         print_json(asdict(done.counts) | {"same_uid": len(done.same_uid), "seconds": round(done.seconds, 3)})
     else:

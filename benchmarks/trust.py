@@ -65,14 +65,28 @@ def damaged(folder: Path) -> None:
             (folder / f"{name} {number}").write_bytes(bytes(torn[:at] if number % 2 else torn))
 
 
+def flips(folder: Path, number: int) -> Counter[str]:
+    """How many of so many bit flips in an archive the doctor finds, and how many change nothing or are missed."""
+    from tests import bit_flips, faults
+    from tests.tiny_model import make_model
+
+    for film in range(12):
+        faults.write_film(folder / "films" / f"{film}.png", film)
+    faults.index(folder / "archive", [folder / "films"], make_model(folder / "model"))
+    return bit_flips.flipped(folder / "archive", number, seed=1)
+
+
 def main() -> int:
     import visitors  # every worker imports this script, and need not wait for what these need
 
+    from benchmarks import interrupts
     from tests import faults
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="of two indexers and ten searchers at once")
     parser.add_argument("--films", type=int, default=12)
+    parser.add_argument("--flips", type=int, default=200, help="bits that fall over, one at a time")
+    parser.add_argument("--interrupts", type=int, default=200, help="of Ctrl-C on a terminal")
     said = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="filmroom-trust-") as place:
         folder = Path(place)
@@ -85,6 +99,9 @@ def main() -> int:
         }
         (folder / "room").mkdir()
         room = visitors.visit(folder / "room")
+        fallen = flips(folder / "flips", said.flips)
+    ends, kept = interrupts.tries(said.interrupts, seed=1)
+    crashed = sum(count for name, count in ends.items() if name not in ("exit 0", "exit 130", "SIGINT"))
     storm = done["storm"]
     rows = [
         ("hostile and damaged files", f"{outcomes.total():,}"),
@@ -98,6 +115,10 @@ def main() -> int:
         ("runs that filled a small disk", done["disk"].get("full", "not allowed here")),
         (f"searches in {said.seconds} s beside two indexers, ten at once", f"{storm['searches']:,}"),
         ("searches that said why not", f"{storm.get('searches that said why not', 0):,}"),
+        *((f"bit flips {what}", f"{fallen[what]:,}") for what in ("found", "harmless", "missed")),
+        ("interrupts by Ctrl-C", f"{ends.total():,}"),
+        ("- that ended in a crash", f"{crashed:,}"),
+        ("- after which the archive was not sound", f"{kept['faults']:,}"),
         ("wrong answers", f"{storm['wrong answers']:,}"),
         *room.rows(),
         ("films lost", f"{sum(one.get('lost', 0) for one in done.values()):,}"),
@@ -106,7 +127,8 @@ def main() -> int:
     for what, count in rows:
         print(f"| {what} | {count} |")
     lost = sum(one.get("lost", 0) + one.get("said nothing", 0) for one in done.values())
-    return 1 if wrong or lost or not room.sound or storm["wrong answers"] or storm["faults"] else 0
+    bad = fallen["missed"] or crashed or kept["faults"] or not room.sound
+    return 1 if wrong or lost or bad or storm["wrong answers"] or storm["faults"] else 0
 
 
 if __name__ == "__main__":

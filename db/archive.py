@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
+from filmroom.db.files import private_files
 
 if TYPE_CHECKING:
     from filmroom.db.catalog import Catalog
@@ -98,10 +99,11 @@ class Archive:
         note = self.folder / "writer.json"
         try:
             # Not at once: `status` may be looking whether it is held.
-            with FileLock(self.folder / "writer.lock", timeout=0.5):
+            with FileLock(self.folder / "writer.lock", timeout=0.5, mode=private_files.MODE):
                 # For those who are told to wait: a full disk has no room for it, and forgetting may make some.
                 with suppress(OSError):
-                    note.write_text(json.dumps({"pid": os.getpid(), "doing": doing, "since": int(time.time())}))
+                    said = {"pid": os.getpid(), "doing": doing, "since": int(time.time())}
+                    private_files.write(note, json.dumps(said).encode())
                 try:
                     yield
                 finally:
@@ -141,7 +143,7 @@ def writer(folder: Path) -> Writer | None:
 
     try:
         # A writer that was killed leaves its note behind, but no lock.
-        with FileLock(folder / "writer.lock", timeout=0):
+        with FileLock(folder / "writer.lock", timeout=0, mode=private_files.MODE):
             return None
     except Timeout:
         return Writer(pid=int(found["pid"]), doing=str(found["doing"]), since=int(found["since"]))

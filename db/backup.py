@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import zipfile
 import zlib
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db import doctor, sqlite_file
+from filmroom.db import doctor
 from filmroom.db.archive import Archive
 from filmroom.db.errors import ArchiveDamaged, BadInput
+from filmroom.db.files import private_files, sqlite_file
 
 _CATALOG, _KEY = "catalog.sqlite", "patient.key"
+_RATIO = 20
+"""Bytes of a catalog for one of a backup: more is a bomb. Our own backups are not compressed at all."""
+
+_SLACK = 1 << 16
+_END, _END_64 = 22, 76
+"""Bytes of a zip's end record, and of the two that come before it where the file is large."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +45,33 @@ def backup(archive: Archive, target: Path) -> Copied:
     if target.exists():
         raise BadInput("there is a file of this name already", where=target, fix="Name a new one.")
     archive.patient_key()
-    aside = target.with_name(target.name + ".part")
     try:
         with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=target.absolute().parent) as folder:
             copy = Path(folder, _CATALOG)
             sqlite_file.backup(archive.catalog.path, copy)
             films = _films(copy)
-            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            with private_files.aside(target) as (aside, out):
                 # Stored as they are: thumbnails and vectors do not get smaller.
                 with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
                     packed.write(copy, _CATALOG)
                     packed.write(archive.folder / _KEY, _KEY)
                 out.flush()
                 os.fsync(out.fileno())
-        os.replace(aside, target)
+                _put(aside, target)
     except (OSError, sqlite3.OperationalError) as error:
-        with suppress(OSError):  # its folder may be none
-            aside.unlink()
         said = getattr(error, "strerror", None) or error
         raise BadInput(f"the backup cannot be written ({said})", where=target, fix="Name another place.") from error
     return Copied(films, _megabytes(target))
+
+
+def _put(aside: Path, target: Path) -> None:
+    """Gives the finished file its name, and writes over nothing that came there meanwhile. Raises OSError."""
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, as removable disks have
+        os.replace(aside, target)
 
 
 def restore(source: Path, folder: Path) -> Copied:
@@ -96,15 +112,38 @@ def _made_whole(folder: Path, source: Path) -> Copied:
 
 
 def _unpack(source: Path, folder: Path) -> None:
+    """Two plain files and no others, of no more than they say, and no more than there is room for."""
+    _check_directory(source)
     with zipfile.ZipFile(source) as packed:
         if sorted(packed.namelist()) != [_CATALOG, _KEY]:
             raise zipfile.BadZipFile
+        for one in packed.infolist():
+            # A link's or a folder's mode, or a size that no catalog shrinks from (pictures and vectors hardly do).
+            if one.external_attr >> 16 and not stat.S_ISREG(one.external_attr >> 16):
+                raise zipfile.BadZipFile
+            if one.file_size > _RATIO * one.compress_size + _SLACK or (one.filename == _KEY and one.file_size > _SLACK):
+                raise zipfile.BadZipFile
+        if sum(one.file_size for one in packed.infolist()) > shutil.disk_usage(folder).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         for name in (_CATALOG, _KEY):
-            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with packed.open(name) as data, open(handle, "wb") as out:
+            with packed.open(name) as data, private_files.create(folder / name) as out:
                 shutil.copyfileobj(data, out, 1 << 20)  # ends in BadZipFile where a checksum is wrong
                 out.flush()
                 os.fsync(out.fileno())
+
+
+def _check_directory(source: Path) -> None:
+    """The list at the end of the file is read whole by whoever opens it: that of two files is short. PKWARE's APPNOTE,
+    4.3.14 and 4.3.16."""
+    with source.open("rb") as file:
+        file.seek(max(0, source.stat().st_size - _END - _END_64))
+        tail = file.read()
+    end, end_64 = tail[-_END:], tail[:_END_64]
+    if end[:4] != b"PK\5\6" or int.from_bytes(end[10:12], "little") != 2:
+        raise zipfile.BadZipFile
+    large = int.from_bytes(end_64[40:48], "little") if end_64[:4] == b"PK\6\6" else 0
+    if max(int.from_bytes(end[12:16], "little"), large) > _SLACK:
+        raise zipfile.BadZipFile
 
 
 def _films(path: Path) -> int:

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filmroom.db import read_only, sqlite_file
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
-from filmroom.db.sqlite_file import SETTINGS, revision_of
+from filmroom.db.files import read_only, sqlite_file
+from filmroom.db.files.sqlite_file import SETTINGS, revision_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -6,8 +6,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from filmroom.db import schema, sqlite_file
-from filmroom.db.sqlite_file import SETTINGS
+from filmroom.db import schema
+from filmroom.db.files import sqlite_file
+from filmroom.db.files.sqlite_file import SETTINGS
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 
 

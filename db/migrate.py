@@ -10,9 +10,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
-from filmroom.db import sqlite_file
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
-from filmroom.db.sqlite_file import backup, revision_of, scrub
+from filmroom.db.files import private_files, sqlite_file
+from filmroom.db.files.sqlite_file import backup, revision_of, scrub
 from sqlalchemy import Engine
 
 
@@ -31,7 +31,7 @@ def bring_up(path: Path, engine: Engine, head: str) -> None:
     check_known(path, str(_revision(path)))
     try:
         # The writer's lock of the archive: an older version may be at work.
-        with FileLock(path.with_name("writer.lock"), timeout=sqlite_file.BUSY_SECONDS):
+        with FileLock(path.with_name("writer.lock"), timeout=sqlite_file.BUSY_SECONDS, mode=private_files.MODE):
             if _revision(path) == head:
                 return  # by another process, which this one waited for
             _forget_searches(path)

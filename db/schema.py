@@ -124,7 +124,8 @@ film = Table(
     # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
     Index(
         "ix_film_facts",
-        *("modality", "body_part", "laterality", "sex", "age", "photometric", "rows", "columns", "series_uid"),
+        *("modality", "body_part", "laterality", "sex", "age", "photometric", "rows", "columns", "series_uid", "frame"),
+        "added_at",
     ),
     sqlite_autoincrement=True,
 )

@@ -34,6 +34,7 @@ from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.workers import Processed, process
 from filmroom.indexer.forgotten import turned_away
+from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.model_folder import sha256 as hash_file
 from filmroom.indexer.models.preprocess import Preprocess
@@ -102,14 +103,16 @@ def index(
     check_there(paths)
     _settle_uids(archive, hashed=options.hash_uids)
     started = time.monotonic()
-    with archive.writing(f"indexing {', '.join(str(path) for path in paths)}"):
-        run = _Run(archive, towers, options, on_progress, runs.start(archive.catalog, paths, towers.space.model))
+    with archive.writing(f"indexing {', '.join(str(path) for path in paths)}"), between_steps():
+        with step():
+            run = _Run(archive, towers, options, on_progress, runs.start(archive.catalog, paths, towers.space.model))
         try:
             for path in paths:
                 run.take(path)
-            doctor.settle_checksums(archive)
-            run.save_index()
-            learn_sizes(archive.catalog)
+            with step():
+                doctor.settle_checksums(archive)
+                run.save_index()
+                learn_sizes(archive.catalog)
         except KeyboardInterrupt:
             run.end(RunState.STOPPED)
             return run.summary(started, stopped=True)
@@ -287,8 +290,9 @@ class _Run:
         films = [film for one in batch for film in one.films]
         if not films:
             return []
-        ready = self._towers.preprocess.batch([film.prepared for film in films])
-        vectors = iter(self._towers.embed_prepared(ready))
+        with step():
+            ready = self._towers.preprocess.batch([film.prepared for film in films])
+            vectors = iter(self._towers.embed_prepared(ready))
         results = []
         for one in batch:
             new = [
@@ -314,9 +318,10 @@ class _Run:
             return
         path_pseudonyms.vacate(self._catalog, scope, [one.seen.path for one in results if self._is_forgotten(one)])
         results = [self._nameless(scope, one) if self._is_forgotten(one) else one for one in results]
-        tally = Counter(
-            ingest.commit(self._catalog, scope, self._space_id, results, keep_apart=self._options.keep_apart)
-        )
+        with step():
+            tally = Counter(
+                ingest.commit(self._catalog, scope, self._space_id, results, keep_apart=self._options.keep_apart)
+            )
         self._count(
             indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filmroom.db.archive import LOG, Archive
 from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.files import private_files
 from filmroom.db.records import Run, RunState
 from filmroom.indexer.sources.folder import check_there
 
@@ -27,6 +28,7 @@ def start_index(archive: Path, paths: Sequence[Path], *, model: str | None = Non
     check_there(paths)
     try:
         archive.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_files.write(archive / LOG, b"")
         log = (archive / LOG).open("wb")
     except OSError as fault:
         raise BadInput(f"cannot be written ({fault.strerror})", where=archive) from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,11 +28,15 @@ class Terminal:
         self._monkeypatch.setattr(sys, "argv", ["filmroom", *command])
         self._monkeypatch.setenv("FILMROOM_ARCHIVE", str(self.archive))
         self._monkeypatch.setenv("COLUMNS", "140")
+        on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             cli.main()
             self.code = 0
         except SystemExit as end:
             self.code = int(end.code or 0)
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, on_interrupt)  # a program keeps its own to its end
         said = self._capfd.readouterr()
         self.err = said.err
         return said.out

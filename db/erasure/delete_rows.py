@@ -51,8 +51,9 @@ def erase(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[int, int]:
         orphaned = delete(report).where(report.c.film_id.is_(None), report.c.study_uid.in_(some_studies), filmless)
         reports += connection.execute(orphaned).rowcount
     for words in _FTS:
-        # The words of deleted texts stay in the index until then.
-        connection.execute(insert(words).values({words.name: "optimize"}))
+        # The words of texts that were deleted, now or before, stay in segments of their own until then.
+        if connection.exec_driver_sql(f"SELECT count(DISTINCT segid) > 1 FROM {words.name}_idx").scalar():
+            connection.execute(insert(words).values({words.name: "optimize"}))
     places, dropped = _drop_files(connection, files)
     _drop_mentions(connection, rows, places)
     return dropped, reports

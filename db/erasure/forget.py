@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db import sqlite_file
 from filmroom.db.archive import LOG, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
+from filmroom.db.files import sqlite_file
 from filmroom.db.reads import spaces
+from filmroom.db.reads.spaces import Stamp, StoredSpace
 from filmroom.db.schema import film, forgotten
 from filmroom.db.vector_index import snapshot
-from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.snapshot import Manifest
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -78,8 +79,12 @@ def forget(
     with archive.writing("forgetting films"):
         with archive.catalog.read() as connection:
             rows_of(connection, film_ids)  # a wrong id must cost nobody the index
+        held = spaces.spaces(archive.catalog)
+        stamps = {one.id: spaces.stamp(archive.catalog, one.id) for one in held}
         # Before the rows, as they can be made again: whatever ends this process, no vector outlives its film.
-        snapshot.remove_all(archive.vectors)
+        taken = {one.id: snapshot.take_away(archive.vectors, one, film_ids) for one in held}
+        whole = [one for one in taken.values() if one is not None]
+        snapshot.remove_strays(archive.vectors, whole)
         with archive.catalog.write() as connection:
             rows = rows_of(connection, film_ids)
             if remember:
@@ -87,14 +92,24 @@ def forget(
                     connection.execute(upsert(forgotten).values(mark=mark).on_conflict_do_nothing())
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
-        snapshot.remove_all(archive.vectors)
+        snapshot.remove_strays(archive.vectors, whole)
         for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
             left.unlink(missing_ok=True)
-        if why := sqlite_file.scrub(archive.catalog.path):
+        if why := sqlite_file.settle(archive.catalog.path) if film_ids else sqlite_file.scrub(archive.catalog.path):
             raise _blocked(archive.catalog.path, why)
-        for one in spaces.spaces(archive.catalog):
-            VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()
+        for one in held:
+            _put_back(archive, one, taken[one.id], stamps[one.id])
     return Forgotten(len(rows), files, reports, remember)
+
+
+def _put_back(archive: Archive, held: StoredSpace, taken: Manifest | None, before: Stamp) -> None:
+    """The snapshot as of now, where it was up to date; the next run makes another where there was none."""
+    if taken is None:
+        return
+    now = spaces.stamp(archive.catalog, held.id)
+    known = taken.generation == before.generation
+    generation = now.generation if known else taken.generation
+    snapshot.put_back(archive.vectors, held, taken, generation=generation, mark=now.mark)
 
 
 def _marks(key: bytes, identities: Sequence[str], patients: Sequence[str | None]) -> set[str]:

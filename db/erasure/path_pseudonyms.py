@@ -14,9 +14,9 @@ from pathlib import Path
 
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
+from filmroom.db.files.sqlite_file import empty_log
 from filmroom.db.records import Scope
 from filmroom.db.schema import file, film
-from filmroom.db.sqlite_file import empty_log
 from sqlalchemy import delete, exists, select, update
 
 _LOG_SECONDS = 1.0

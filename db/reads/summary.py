@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filmroom.db.read_only import may_write, reading
+from filmroom.db.files.read_only import may_write, reading
 from filmroom.db.records import SAME_UID, Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
 
 BUSY_SECONDS = 15

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filmroom.db.files import private_files
 from filmroom.db.reads.summary import IvfStats, ivf_stats
 from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index.flat import ManyRows, best
@@ -186,9 +187,10 @@ def save(folder: Path, space_id: int, built: Approximate) -> None:
     """Written aside and renamed; the facts last, since without them the rest is not looked at. Raises OSError."""
     import faiss
 
-    folder.mkdir(exist_ok=True)
+    private_files.make_folder(folder)
     path, facts = _paths(folder, space_id)
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    private_files.write(aside, b"")  # FAISS opens it by its name, and keeps its mode
     try:
         faiss.write_index(built.index, str(aside))
     except RuntimeError as error:
@@ -198,7 +200,8 @@ def save(folder: Path, space_id: int, built: Approximate) -> None:
     facts.unlink(missing_ok=True)
     os.replace(aside, path)
     told = facts.with_name(f"{facts.name}.{os.getpid()}.part")
-    told.write_text(json.dumps(asdict(built.facts) | {"mark": built.mark, "rows": built.index.ntotal, "crc": crc}))
+    facts_now = asdict(built.facts) | {"mark": built.mark, "rows": built.index.ntotal, "crc": crc}
+    private_files.write(told, json.dumps(facts_now).encode())
     os.replace(told, facts)
 
 

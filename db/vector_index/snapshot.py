@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from filmroom.db.files import private_files
 from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index import ivf
 from numpy.typing import NDArray
 
 VERSION = 4
+
+_PIECE = 1 << 18
 
 LARGE = 50_000
 """Films from which a snapshot may lag behind the catalog."""
@@ -38,8 +42,9 @@ class Manifest:
     rows: int
     rows_file: str
     ids_file: str
-    rows_crc: int
-    ids_crc: int
+    rows_sums: list[int]
+    ids_sums: list[int]
+    """A checksum for each of `_PIECE` bytes, so that to forget a film does not mean to read all of them."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,13 @@ class Snapshot:
 
 def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
     """Writes aside, flushes, renames; then removes what is no longer named. Raises OSError."""
-    folder.mkdir(exist_ok=True)
+    private_files.make_folder(folder)
     stem = f"{held.id}-{snapshot.mark}-{os.getpid()}"
     rows_path, ids_path = folder / f"{stem}.rows.npy", folder / f"{stem}.ids.npy"
-    np.save(rows_path, snapshot.rows)
-    np.save(ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))
+    for path, data in ((rows_path, snapshot.rows), (ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))):
+        path.unlink(missing_ok=True)
+        with private_files.create(path) as out:
+            np.save(out, data)
     manifest = Manifest(
         version=VERSION,
         archive=held.archive,
@@ -73,16 +80,10 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
         rows=snapshot.ids.shape[1],
         rows_file=rows_path.name,
         ids_file=ids_path.name,
-        rows_crc=_checksum(rows_path, flush=True),
-        ids_crc=_checksum(ids_path, flush=True),
+        rows_sums=_sums(rows_path, flush=True),
+        ids_sums=_sums(ids_path, flush=True),
     )
-    aside = folder / f"{stem}.json.part"
-    with aside.open("w") as out:
-        claims = asdict(manifest)
-        json.dump(claims | {"crc": _crc(claims)}, out)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(aside, folder / f"{held.id}.json")
+    _write(folder, held.id, manifest)
     keep = {rows_path.name, ids_path.name, f"{held.id}.json"}
     for old in folder.glob(f"{held.id}-*"):
         if old.name not in keep:
@@ -96,7 +97,7 @@ def load(folder: Path, held: StoredSpace) -> Snapshot | None:
         if not _is_of(manifest, held):
             return None
         rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
-        if (_checksum(rows_path), _checksum(ids_path)) != (manifest.rows_crc, manifest.ids_crc):
+        if (_sums(rows_path), _sums(ids_path)) != (manifest.rows_sums, manifest.ids_sums):
             return None
         ids = np.load(ids_path, allow_pickle=False)
         rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
@@ -156,11 +157,56 @@ def remove(folder: Path, space_id: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_all(folder: Path) -> None:
-    """Deletes everything that is derived from vectors, those of spaces that are no more too."""
+def take_away(folder: Path, held: StoredSpace, film_ids: Sequence[int]) -> Manifest | None:
+    """Overwrites the vectors of films, also those that were replaced, where they stand in the snapshot of a space.
+
+    The snapshot counts for nothing from then on, until `put_back` is told what it holds now; so whatever ends this
+    process, no vector is found that its catalog has not. None where there is no snapshot. Raises OSError.
+    """
+    try:
+        manifest = _manifest(folder, held)
+        rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
+        (folder / f"{held.id}.json").unlink()
+        ids = np.load(ids_path, mmap_mode="r+", allow_pickle=False)
+        rows = np.load(rows_path, mmap_mode="r+", allow_pickle=False)
+        if not _is_of(manifest, held) or len(rows) != ids.shape[1]:
+            return None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    at = np.flatnonzero(np.isin(ids[1], np.asarray(film_ids, np.int64)))
+    rows[at] = 0
+    ids[1, at], ids[2, at] = 0, 0
+    for changed in (rows, ids):
+        changed.flush()
+    size, width = rows.itemsize * rows[0].size if len(rows) else 0, ids.itemsize
+    starts = [ids.offset + width * (row * ids.shape[1] + at) for row in (1, 2)]
+    _sum_again(rows_path, manifest.rows_sums, rows.offset + size * at, size)
+    _sum_again(ids_path, manifest.ids_sums, np.concatenate(starts), width)
+    return manifest
+
+
+def put_back(folder: Path, held: StoredSpace, manifest: Manifest, *, generation: int, mark: int) -> None:
+    """Lets a snapshot count again, as of the catalog's `generation` and watermark. Raises OSError."""
+    _write(folder, held.id, replace(manifest, generation=generation, mark=min(manifest.mark, mark)))
+
+
+def remove_strays(folder: Path, keep: Iterable[Manifest]) -> None:
+    """Deletes all that is derived from vectors but the data of these snapshots: lists, which are made again in the
+    background, what spaces that are no more have left, and what a process that was ended has not put in its place."""
+    named = {name for one in keep for name in (one.rows_file, one.ids_file)}
     for path in folder.glob("*"):
-        if path.is_file():
+        if path.is_file() and path.name not in named:
             path.unlink(missing_ok=True)
+
+
+def _sum_again(path: Path, sums: list[int], starts: NDArray[np.int64], size: int) -> None:
+    """The checksums of the pieces in which `size` bytes from each of `starts` lie."""
+    pieces = np.unique(np.concatenate([starts // _PIECE, (starts + max(size, 1) - 1) // _PIECE]))
+    with path.open("rb") as data:
+        for piece in pieces.tolist():
+            data.seek(piece * _PIECE)
+            sums[piece] = zlib.crc32(data.read(_PIECE))
+        os.fsync(data.fileno())
 
 
 def _is_of(manifest: Manifest, held: StoredSpace) -> bool:
@@ -182,11 +228,20 @@ def _crc(claims: dict[str, object]) -> int:
     return zlib.crc32(json.dumps(claims, sort_keys=True).encode())
 
 
-def _checksum(path: Path, *, flush: bool = False) -> int:
-    crc = 0
+def _write(folder: Path, space_id: int, manifest: Manifest) -> None:
+    aside = folder / f"{space_id}-{manifest.mark}-{os.getpid()}.json.part"
+    aside.unlink(missing_ok=True)
+    with private_files.create(aside) as out:
+        claims = asdict(manifest)
+        out.write(json.dumps(claims | {"crc": _crc(claims)}).encode())
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(aside, folder / f"{space_id}.json")
+
+
+def _sums(path: Path, *, flush: bool = False) -> list[int]:
     with path.open("rb") as data:
-        while block := data.read(1 << 22):
-            crc = zlib.crc32(block, crc)
+        sums = [zlib.crc32(piece) for piece in iter(lambda: data.read(_PIECE), b"")]
         if flush:
             os.fsync(data.fileno())
-    return crc
+    return sums

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import sqlite3
 import stat
 import threading
@@ -16,6 +18,8 @@ from filmroom.db.archive import Archive
 from filmroom.db.backup import backup, restore
 from filmroom.db.doctor import examine
 from filmroom.db.errors import BadInput
+from filmroom.db.files import private_files
+from filmroom.search.background_index import start_index
 
 from tests.conftest import write_film
 from tests.terminal import Terminal
@@ -156,3 +160,105 @@ def test_a_zip_with_other_names_in_it_is_no_backup(indexed: Terminal, tmp_path: 
     with pytest.raises(BadInput, match="is no Filmroom backup"):
         restore(tmp_path / "one", tmp_path / "deep" / "new")
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_nothing_planted_beside_a_backup_is_followed_or_kept_open(
+    indexed: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user of a shared folder puts links and open files where an unfinished backup could lie."""
+    (tmp_path / "spool").mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name in ("one.part", ".one.part", "one.tmp"):
+        (tmp_path / "spool" / name).symlink_to(victim)
+    names: set[str] = set()
+    modes: set[int] = set()
+    create = private_files.create
+
+    def seen(path: Path) -> object:
+        out = create(path)
+        names.add(path.name)
+        modes.add(stat.S_IMODE(path.stat().st_mode))
+        return out
+
+    monkeypatch.setattr(private_files, "create", seen)
+    old = os.umask(0)
+    try:
+        for target in ("one", "two"):
+            indexed("backup", tmp_path / "spool" / target)
+            assert indexed.code == 0, indexed.err
+    finally:
+        os.umask(old)
+    assert victim.read_text() == "mine"
+    assert len(names) == 2, "another name each time"
+    assert modes == {0o600}
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "spool" / "one.part")
+    (tmp_path / "spool" / "three").symlink_to(tmp_path / "nowhere")
+    indexed("backup", tmp_path / "spool" / "three")
+    assert indexed.code == 1
+    assert not (tmp_path / "nowhere").exists()
+
+
+def bomb(path: Path, *, size: int = 64 << 20, names: int = 0, mode: int = 0, key: int = 32) -> Path:
+    """A zip with the names of a backup, and something that no backup has."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        catalog = zipfile.ZipInfo("catalog.sqlite")
+        catalog.external_attr = mode << 16
+        catalog.compress_type = zipfile.ZIP_DEFLATED
+        packed.writestr(catalog, bytes(size))
+        packed.writestr("patient.key", os.urandom(key))
+        for number in range(names):
+            packed.writestr(f"{number}", b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"names": 70_000, "size": 10},
+        {"mode": stat.S_IFLNK | 0o777, "size": 10},
+        {"mode": stat.S_IFDIR | 0o777, "size": 10},
+        {"key": 1 << 20, "size": 10},
+    ],
+    ids=["ratio", "count", "link", "folder", "key"],
+)
+def test_a_restore_unpacks_within_limits(tmp_path: Path, kind: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    source = bomb(tmp_path / "bomb", **kind)
+    written: list[str] = []
+    monkeypatch.setattr(private_files, "create", lambda path: written.append(path.name))
+    with pytest.raises(BadInput, match="is no Filmroom backup"):
+        restore(source, tmp_path / "new")
+    assert written == [], "nothing is unpacked"
+    assert {path.name for path in tmp_path.iterdir()} == {"bomb"}
+
+
+def test_a_restore_asks_for_room_first(indexed: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    indexed("backup", tmp_path / "one")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    indexed("restore", tmp_path / "one", tmp_path / "new")
+    assert indexed.code == 1
+    assert "No space left" in indexed.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_every_file_of_an_archive_is_its_owners_wherever_the_folder_came_from(
+    films: Films, tiny: Path, tmp_path: Path, terminal: Terminal
+) -> None:
+    old = os.umask(0)
+    try:
+        terminal.archive.mkdir(mode=0o777)
+        terminal("index", films(5), "--model", tiny)
+        with Archive.open(terminal.archive).writing("looking"):
+            found = [path for path in terminal.archive.rglob("*") if path.is_file()]
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in found}
+        started = start_index(terminal.archive, [tmp_path / "films"], model=str(tiny))
+        os.kill(started, signal.SIGKILL)
+        modes["index.log"] = stat.S_IMODE((terminal.archive / "index.log").stat().st_mode)
+    finally:
+        os.umask(old)
+    assert {"writer.lock", "writer.json", "catalog.sqlite", "patient.key", "1.json"} <= set(modes)
+    assert {name: mode for name, mode in modes.items() if mode != 0o600} == {}
+    assert stat.S_IMODE((terminal.archive / "vectors").stat().st_mode) == 0o700

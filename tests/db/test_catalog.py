@@ -13,7 +13,7 @@ from filmroom.db import schema
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReplaced, NotFound
-from filmroom.db.sqlite_file import backup
+from filmroom.db.files.sqlite_file import backup
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filmroom.db import catalog, doctor, sqlite_file
+from filmroom.db import catalog, doctor
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
+from filmroom.db.files import sqlite_file
 from filmroom.db.reads import films
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex

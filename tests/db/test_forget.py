@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filmroom.db import sqlite_file
 from filmroom.db.archive import Archive
-from filmroom.db.doctor import examine
+from filmroom.db.doctor import Examination, examine
 from filmroom.db.erasure import forget as forgetting
 from filmroom.db.errors import ArchiveBusy, NotFound
+from filmroom.db.files import sqlite_file
 from filmroom.db.reads import films as catalog_films
 from filmroom.db.reads import spaces
 from filmroom.db.schema import film, root, run
+from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import annotations as say
 from filmroom.db.writes.facts import put_facts
+from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, index
 from sqlalchemy import select
@@ -229,3 +231,61 @@ def test_searches_that_name_others_are_kept(told: Terminal) -> None:
     forgetting.forget(archive, [one.id for one in anna])
     left = {one.query for one in say.saved_searches(archive.catalog) if str(uid) in one.query}
     assert left == {f"study:{uid}4", f"study:{uid}.99", f"study:9{uid}"}
+
+
+def test_neither_catalog_nor_index_is_written_anew(told: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds must not grow with the archive; benchmarks/forgetting.py measures them."""
+    archive = Archive.open(told.archive)
+    (held,) = spaces.spaces(archive.catalog)
+    VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False).save()
+    before = {path: path.stat().st_ino for path in archive.vectors.glob("*.npy")}
+    asked: list[str] = []
+    monkeypatch.setattr(sqlite_file, "scrub", lambda path: asked.append("VACUUM"))
+    gone = of(archive, "Berta")[0].id
+    forgetting.forget(archive, [gone])
+    assert asked == []
+    assert {path: path.stat().st_ino for path in archive.vectors.glob("*.npy")} == before
+    found = snapshot.load(archive.vectors, held)
+    assert found is not None
+    assert gone not in found.ids[1]
+    assert int(found.live.sum()) == 5
+    stamp = spaces.stamp(archive.catalog, held.id)
+    assert snapshot.is_current(archive.vectors, held, generation=stamp.generation, mark=stamp.mark)
+    assert examine(archive) == Examination(5, tuple(spaces.spaces(archive.catalog)), ())
+
+
+def test_a_vector_that_was_replaced_goes_with_its_film(told: Terminal) -> None:
+    """The index skips what was replaced, and holds it still."""
+    archive = Archive.open(told.archive)
+    anna = of(archive, "Anna")[0]
+    (held,) = spaces.spaces(archive.catalog)
+    old = spaces.vectors_of(archive.catalog, held, [anna.id])[anna.id]
+    put_vectors(archive.catalog, held.id, {anna.id: -old})
+    VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False).save()
+    trace = {"old": old.astype(np.float16).tobytes(), "new": (-old).astype(np.float16).tobytes()}
+    assert holding(told.archive / "vectors", trace) == {"old", "new"}
+    forgetting.forget(archive, [anna.id])
+    archive.catalog.close()
+    assert holding(told.archive, trace) == set()
+
+
+@pytest.mark.parametrize("step", ["erase", "settle"])
+def test_an_end_in_the_middle_leaves_a_sound_archive(
+    told: Terminal, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    archive = Archive.open(told.archive)
+    anna = traces(archive, "Anna")
+    ids = [one.id for one in of(archive, "Anna")]
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting if step == "erase" else sqlite_file, step, ended)
+        with pytest.raises(KeyboardInterrupt):
+            forgetting.forget(archive, ids)
+    assert examine(archive).faults == ()
+    assert not any(name.endswith("vector") for name in holding(told.archive / "vectors", anna))
+    forgetting.forget(archive, ids if step == "erase" else [])
+    archive.catalog.close()
+    assert holding(told.archive, anna) == set()

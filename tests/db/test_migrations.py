@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from alembic import command
 from filmroom.db import catalog as catalogs
-from filmroom.db import migrate, schema, sqlite_file
+from filmroom.db import migrate, schema
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import Catalog
 from filmroom.db.engine import connect
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
+from filmroom.db.files import sqlite_file
 from filmroom.indexer.decoding.rejections import Refusal, reason_of
 from filmroom.search.status import rejected_files
 from sqlalchemy import insert, select

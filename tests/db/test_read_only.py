@@ -13,9 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from filmroom.db import read_only, schema
+from filmroom.db import schema
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly
+from filmroom.db.files import read_only
 from sqlalchemy import insert, select
 
 from tests.terminal import Terminal

@@ -9,12 +9,13 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
-from filmroom.db.reads import spaces
-from filmroom.db.records import State
+from filmroom.db.reads import films, spaces
+from filmroom.db.records import State, Tags
 from filmroom.db.schema import film
 from filmroom.db.vector_index import flat, snapshot
 from filmroom.db.vector_index.flat import gpu_works
 from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.writes import file_diff, ingest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -219,6 +220,36 @@ def test_percentiles_count_the_films_below(tmp_path: Path) -> None:
     assert percentiles[0] == pytest.approx(100.0)
     assert percentiles[50] == pytest.approx(50.0, abs=0.1)
     assert percentiles[-1] == pytest.approx(0.0)
+
+
+def test_percentiles_go_by_the_best_vector_of_each_film(tmp_path: Path) -> None:
+    """As scores do: by the mean of a film's vectors its percentile would be another."""
+    bench = make_bench(tmp_path / "archive", 101, per_film=4)
+    query = unit(np.random.default_rng(8), DIM)
+    scores = (bench.vectors @ query).max(axis=1).astype(np.float32)
+    found = bench.open().percentiles(query, scores)
+    below = np.array([(scores < score - 1e-6).sum() for score in scores], np.float32)
+    np.testing.assert_allclose(found, below, atol=1e-4)
+
+
+def test_a_batch_is_one_transaction(tmp_path: Path) -> None:
+    """All of its films or none: one that cannot be kept takes those before it back, and readers see no part of it."""
+    bench = make_bench(tmp_path / "archive", 3)
+    before = bench.archive.catalog.changes()
+    bench.add(bench.vectors, start=10)
+    assert bench.archive.catalog.changes() == before + 1
+    good, bad = (
+        ingest.Result(
+            file_diff.Seen(f"{name}.png", 1, 1),
+            f"{name:>064}",
+            films=[ingest.NewFilm(f"sha256:{name}#0", 0, Tags(rows=1, columns=1), thumbnail, bench.vectors[0])],
+        )
+        for name, thumbnail in (("good", b""), ("bad", object()))
+    )
+    with pytest.raises(Exception, match=r"object|bytes"):
+        ingest.commit(bench.archive.catalog, bench.scope, bench.space_id, [good, bad])
+    assert len(list(films.everyone(bench.archive.catalog))) == 6
+    assert bench.archive.catalog.changes() == before + 1
 
 
 def test_scores_of_named_films(tmp_path: Path) -> None:

@@ -120,3 +120,32 @@ def reaching_folder(folder: Path, secret: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tf.saved_model.save(reader, str(folder), signatures=reader.__call__)
     return folder
+
+
+def writing_folder(folder: Path, target: Path, kind: str) -> Path:
+    """A SavedModel whose program writes a file of this machine: as it is called, or as it is loaded."""
+    tf = tensorflow()
+
+    class Writer(tf.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = tf.Variable(1.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 448, 448, 3], tf.float32, name="inputs")])
+        def __call__(self, inputs: Any) -> Any:
+            if kind == "PrintV2":
+                tf.print("written", output_stream=f"file://{target}")
+            elif kind == "SaveV2":
+                tf.raw_ops.SaveV2(prefix=str(target), tensor_names=["x"], shape_and_slices=[""], tensors=[self.one])
+            elif kind == "WriteFile":
+                tf.io.write_file(str(target), "written")
+            elif kind == "DebugIdentityV2":
+                tf.raw_ops.DebugIdentityV2(input=inputs, debug_urls=[f"file://{target}"])
+            elif kind == "in a branch":
+                tf.cond(self.one > 0, lambda: tf.io.write_file(str(target), "written"), tf.no_op)
+            return tf.reduce_mean(inputs, axis=[1, 2]) * self.one
+
+    writer = Writer()
+    folder.mkdir(parents=True, exist_ok=True)
+    tf.saved_model.save(writer, str(folder), signatures=writer.__call__)
+    return folder

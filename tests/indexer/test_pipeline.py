@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +22,10 @@ from filmroom.db.reads import films as catalog_films
 from filmroom.db.reads import spaces
 from filmroom.db.records import Counts, RunState, State
 from filmroom.db.schema import embedding, film, space
-from filmroom.db.writes import runs
+from filmroom.db.writes import ingest, runs
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.models.registry import load_towers
-from filmroom.indexer.pipeline import Options, Summary, index
+from filmroom.indexer.pipeline import BATCH, Options, Summary, index
 from sqlalchemy import select
 
 from tests.conftest import write_film
@@ -380,6 +381,22 @@ def test_two_models_live_side_by_side(archive: Archive, tiny: Path, films: Films
 def test_a_second_run_at_the_same_time_says_who_holds_the_archive(archive: Archive, tiny: Path, films: Films) -> None:
     with archive.writing("indexing /elsewhere"), pytest.raises(ArchiveBusy, match="indexing /elsewhere"):
         index(archive, [films(1)], load_towers(str(tiny)))
+
+
+def test_films_are_committed_in_batches(
+    archive: Archive, tiny: Path, films: Films, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit for each film would flush the disk as often; more in one would be lost together by a kill."""
+    sizes: list[int] = []
+    commit = ingest.commit
+
+    def counted(catalog: Any, scope: Any, space_id: int, results: Any) -> Any:
+        sizes.append(len(results))
+        return commit(catalog, scope, space_id, results)
+
+    monkeypatch.setattr(ingest, "commit", counted)
+    index(archive, [films(70)], load_towers(str(tiny)), options=Options(workers=1))
+    assert sizes == [BATCH, BATCH, 70 - 2 * BATCH]
 
 
 def test_an_interrupt_keeps_what_was_done(archive: Archive, tiny: Path, films: Films) -> None:

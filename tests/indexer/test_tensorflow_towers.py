@@ -20,7 +20,14 @@ from filmroom.indexer.models.tensorflow.elixr import AsPng, ElixrTowers
 from filmroom.indexer.models.tensorflow.remedis import SavedModelTowers
 from PIL import Image
 
-from tests.indexer.saved_models import elixr_folder, reaching_folder, remedis_folder, tensorflow, vocabulary
+from tests.indexer.saved_models import (
+    elixr_folder,
+    reaching_folder,
+    remedis_folder,
+    tensorflow,
+    vocabulary,
+    writing_folder,
+)
 
 pytestmark = pytest.mark.slow  # TensorFlow takes a quarter of a minute to import
 
@@ -110,7 +117,7 @@ def test_several_films_run_in_several_processes_and_come_back_in_order(elixr: Pa
     np.testing.assert_allclose(together[:2], alone, atol=1e-5)
     assert np.isfinite(together[:5]).all()
     assert np.isnan(together[5]).all(), "a film that the model cannot read is told apart"
-    assert len(towers._pool._processes) >= 2
+    assert towers._several.count >= 2
 
 
 def test_remedis_takes_448_pixels_in_zero_to_one_and_reads_no_words(remedis: Path) -> None:
@@ -222,8 +229,17 @@ def test_a_program_that_reads_files_is_not_loaded(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
     folder = reaching_folder(tmp_path / "model", secret)
-    with pytest.raises(ModelUnavailable, match=r"reads or writes files or runs Python \(ReadFile\)"):
+    with pytest.raises(ModelUnavailable, match=r"operations that a model may not use \(ReadFile\)"):
         SavedModelTowers(folder, name="x")
+
+
+@pytest.mark.parametrize("kind", ["PrintV2", "SaveV2", "WriteFile", "DebugIdentityV2", "in a branch"])
+def test_a_program_that_writes_files_is_not_loaded(tmp_path: Path, kind: str) -> None:
+    folder = writing_folder(tmp_path / "model", tmp_path / "target", kind)
+    wanted = "WriteFile" if kind == "in a branch" else kind
+    with pytest.raises(ModelUnavailable, match=rf"operations that a model may not use \(.*{wanted}"):
+        SavedModelTowers(folder, name="x")
+    assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
 
 def test_without_tensorflow_it_names_the_extra(

@@ -12,7 +12,7 @@ STATEMENTS = (
     "ALTER TABLE thumbnail ADD COLUMN checksum INTEGER",
     "CREATE INDEX ix_embedding_unchecked ON embedding (id) WHERE checksum IS NULL",
     "CREATE INDEX ix_thumbnail_unchecked ON thumbnail (film_id) WHERE checksum IS NULL",
-    "CREATE INDEX ix_film_facts ON film (modality, body_part, laterality, sex, age, photometric, rows, columns, series_uid)",
+    "CREATE INDEX ix_film_facts ON film (modality, body_part, laterality, sex, age, photometric, rows, columns, series_uid, frame, added_at)",
     "INSERT INTO meta(key, value) VALUES ('archive_id', lower(hex(randomblob(16))))",
 )
 

@@ -11,10 +11,7 @@ The folder is that of google/cxr-foundation, with BERT's vocabulary beside it:
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +20,6 @@ from typing import Any
 import numpy as np
 from filmroom.db.errors import ModelUnavailable
 from filmroom.db.records import Space
-from filmroom.indexer.child_processes import context
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import usable_cpus
 from filmroom.indexer.models.base import Vectors, no_patches, prepare, unit_rows
@@ -31,6 +27,7 @@ from filmroom.indexer.models.checksums import digest_of
 from filmroom.indexer.models.detect import ELIXR_PARTS
 from filmroom.indexer.models.hub import BERT, VOCABULARY, hub_folder
 from filmroom.indexer.models.tensorflow import elixr_text, saved_model
+from filmroom.indexer.models.tensorflow.confined import Confined
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -58,7 +55,7 @@ class AsPng:
 
 
 class ElixrTowers:
-    """CXR Foundation from a local folder. TensorFlow is imported when a tower is first used."""
+    """CXR Foundation from a local folder. Its programs run in processes of their own, once it is first used."""
 
     def __init__(self, folder: Path, *, name: str = "elixr", prompt: str = "{}") -> None:
         self.folder = folder
@@ -71,16 +68,8 @@ class ElixrTowers:
 
     def embed_prepared(self, batch: Sequence[bytes]) -> Vectors:
         """N PNG files -> (N, 32, 128), rows of unit length; in several processes where there is more than one."""
-        if len(batch) < 2:
-            found = [self._here.image(png) for png in batch]
-        else:
-            try:
-                found = list(self._pool.map(_in_worker, batch))
-            except BrokenProcessPool:
-                raise ModelUnavailable(
-                    f"a process of model {self.space.model} ended, most likely for want of memory",
-                    fix="Close other programs and run it again: what was done is kept.",
-                ) from None
+        workers = self._one if len(batch) < 2 else self._several
+        found = workers.each("image", [(png,) for png in batch])
         return unit_rows(np.stack(found)) if found else np.empty((0, VECTORS, DIM), np.float32)
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
@@ -90,7 +79,7 @@ class ElixrTowers:
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """(N, 128), rows of unit length; what is longer than 128 tokens is cut."""
         ids, paddings = elixr_text.encode(self._tokenizer, [self.prompt.replace("{}", text) for text in texts])
-        found = [self._here.text(ids[at : at + 1], paddings[at : at + 1]) for at in range(len(texts))]
+        found = self._one.each("text", [(ids[at : at + 1], paddings[at : at + 1]) for at in range(len(texts))])
         return unit_rows(np.stack(found)) if found else np.empty((0, DIM), np.float32)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
@@ -102,20 +91,19 @@ class ElixrTowers:
         return elixr_text.read_vocabulary(self.vocabulary)
 
     @cached_property
-    def _here(self) -> _Model:
-        return _Model(self.folder)
+    def _one(self) -> Confined:
+        saved_model.check_installed()
+        return Confined(__name__, Model.__name__, self.folder)
 
     @cached_property
-    def _pool(self) -> ProcessPoolExecutor:
+    def _several(self) -> Confined:
         saved_model.check_installed()
         count = max(2, min(_MOST_WORKERS, usable_cpus() // 2))
-        spawn = context("spawn")
-        threads = max(1, usable_cpus() // count)
-        return ProcessPoolExecutor(count, mp_context=spawn, initializer=_start_worker, initargs=(self.folder, threads))
+        return Confined(__name__, Model.__name__, self.folder, count=count, threads=max(1, usable_cpus() // count))
 
 
-class _Model:
-    """Both SavedModels in this process, each loaded when it is first called."""
+class Model:
+    """Both SavedModels in a process of their own, each loaded when it is first called."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -180,23 +168,6 @@ def vocabulary_of(folder: Path) -> Path:
         where=folder,
         fix=f"Put {VOCABULARY} of {BERT} there.",
     )
-
-
-_WORKER: _Model | None = None
-
-
-def _start_worker(folder: Path, threads: int) -> None:
-    global _WORKER
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    tf = saved_model.tensorflow()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    _WORKER = _Model(folder)
-
-
-def _in_worker(png: bytes) -> NDArray[np.float32]:
-    assert _WORKER is not None  # noqa: S101
-    return _WORKER.image(png)
 
 
 def _other(folder: Path, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> ModelUnavailable:

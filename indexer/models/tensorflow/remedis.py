@@ -15,6 +15,7 @@ from filmroom.indexer.models.checksums import digest_of
 from filmroom.indexer.models.model_folder import fingerprint
 from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.models.tensorflow import saved_model
+from filmroom.indexer.models.tensorflow.confined import Confined
 from numpy.typing import NDArray
 
 _SIDE = 448
@@ -25,22 +26,23 @@ _OUTPUTS = ("default", "final_avg_pool")
 class SavedModelTowers:
     """An encoder float32 (B, S, S, 3) in [0, 1] -> (B, D), as a SavedModel in a local folder.
 
-    Its signature says S and D where it fixes them, so TensorFlow is imported at once.
+    Its signature says S and D where it fixes them, so that it is loaded at once, in a process of its own.
     """
 
     def __init__(self, folder: Path, *, name: str) -> None:
         files = saved_model.model_files(folder)
         self.folder = folder
-        self._loaded = saved_model.load(folder)
-        self._call, side = self._entry()
+        saved_model.check_installed()
+        self._encoder = Confined(__name__, Encoder.__name__, folder)
+        side, dim = self._encoder.call("facts")
         self.preprocess = Preprocess(side, (0.0,) * 3, (1.0,) * 3)
         digest = digest_of(folder, files)
         made = fingerprint(digest, tokenizer=None, model_cfg={}, preprocess=self.preprocess)
-        self.space = Space(name, made, self._dim(side), has_text=False)
+        self.space = Space(name, made, dim, has_text=False)
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
         """(N, 3, S, S) -> (N, 1, D), rows of unit length."""
-        found = [self._run(batch[at : at + _AT_ONCE]) for at in range(0, len(batch), _AT_ONCE)]
+        found = [self._encoder.call("run", batch[at : at + _AT_ONCE]) for at in range(0, len(batch), _AT_ONCE)]
         rows = np.concatenate(found) if found else np.empty((0, self.space.dim), np.float32)
         return unit_rows(rows)[:, None, :]
 
@@ -55,6 +57,20 @@ class SavedModelTowers:
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """Always raises ModelUnavailable: there is no joint space for patches to lie in."""
         raise no_patches(self.space.model)
+
+
+class Encoder:
+    """The SavedModel, in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._loaded = saved_model.load(folder)
+        self._call, self._side = self._entry()
+
+    def facts(self) -> tuple[int, int]:
+        """The side of its films, and the dimension of its vectors."""
+        side = self._side
+        return side, int(self.run(np.zeros((1, 3, side, side), np.float32)).shape[1])
 
     def _entry(self) -> tuple[Callable[[Any], Any], int]:
         """What to call with films, and their side: the signature, or where there is none the model itself.
@@ -77,10 +93,8 @@ class SavedModelTowers:
             raise self._other(f"it takes {shape}")
         return (lambda films: call(**{name: films}) if name else call(films)), shape[1] or _SIDE
 
-    def _dim(self, side: int) -> int:
-        return int(self._run(np.zeros((1, 3, side, side), np.float32)).shape[1])
-
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, S, S) -> (N, D)."""
         tf = saved_model.tensorflow()
         channels_last = tf.constant(np.ascontiguousarray(batch.transpose(0, 2, 3, 1)))
         found = self._call(channels_last)

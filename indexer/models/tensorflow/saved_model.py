@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.db.errors import MissingExtra, ModelUnavailable
+from filmroom.indexer.models.tensorflow.operations import others
 
 EXTRA = "elixr"
 GRAPH = "saved_model.pb"
 _INDEX = Path("variables", "variables.index")
-# A SavedModel is a program. These operations reach outside of it, and no tower needs them.
-_REACHING = frozenset({
-    "EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile", "WholeFileReader",
-    "WholeFileReaderV2", "TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset", "SendOutput",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,15 +134,11 @@ def _look_over(folder: Path) -> None:
         said.ParseFromString((folder / GRAPH).read_bytes())
     except Exception:  # protobuf's errors differ with its implementation
         raise ModelUnavailable("it is damaged or no SavedModel", where=folder / GRAPH, fix="Fetch it again.") from None
-    used = set()
-    for one in said.meta_graphs:
-        used |= {node.op for node in one.graph_def.node}
-        used |= {node.op for function in one.graph_def.library.function for node in function.node_def}
-    reaching = sorted(used & _REACHING)
-    if reaching:
+    unknown = sorted(set().union(*(others(one) for one in said.meta_graphs)))
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise ModelUnavailable(
-            f"this model's program reads or writes files or runs Python ({', '.join(reaching)}); it was not loaded",
-            where=folder,
+            f"its program uses operations that a model may not use ({shown}); it was not loaded", where=folder
         )
 
 

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from filmroom.db.read_only import may_write, reading
+from filmroom.db.files.read_only import may_write, reading
 
 BUSY_SECONDS = 15
 
@@ -57,6 +57,15 @@ def scrub(path: Path) -> str | None:
                 connection.execute("VACUUM")
             finally:
                 connection.execute("PRAGMA temp_store_directory=''")
+        return None if empty_log(path, seconds=BUSY_SECONDS) else "another process is reading it"
+    except sqlite3.OperationalError as error:
+        return str(error)
+
+
+def settle(path: Path) -> str | None:
+    """Leaves nothing of what was deleted since every connection overwrites it (`SETTINGS`), which is in the log still;
+    in a time that does not grow with the catalog. Gives what hindered it, if anything did."""
+    try:
         return None if empty_log(path, seconds=BUSY_SECONDS) else "another process is reading it"
     except sqlite3.OperationalError as error:
         return str(error)

@@ -1,0 +1,119 @@
+"""Ctrl-C breaks into no step, comes after it, and leaves nothing behind that the interpreter's end stumbles over."""
+
+from __future__ import annotations
+
+import os
+import pty
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from filmroom.db import doctor
+from filmroom.db.archive import Archive
+from filmroom.indexer.interrupts import between_steps, step
+
+
+@pytest.fixture(autouse=True)
+def _own_handler() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_waits_for_the_end_of_a_step() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        with between_steps():
+            with step():
+                press()
+                with step():
+                    done.append("inner")
+                done.append("outer")
+            done.append("after")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["inner", "outer"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_outside_of_a_step_it_comes_at_once_and_leaves_no_trace() -> None:
+    def work() -> None:
+        with between_steps():
+            press()
+            time.sleep(1)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        with between_steps(), step():
+            pass
+
+
+def test_a_handler_of_the_program_stays_its_own() -> None:
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    with between_steps(), step():
+        press()
+    assert heard == [signal.SIGINT]
+
+
+def test_a_second_one_ends_the_process_at_once() -> None:
+    work = (
+        "import os, signal, time\n"
+        "from filmroom.indexer.interrupts import between_steps, step\n"
+        "with between_steps(), step():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", work], timeout=60, capture_output=True)
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stderr == b""
+
+
+@pytest.mark.slow
+def test_runs_on_a_terminal_end_cleanly(films: Callable[..., Path], tmp_path: Path) -> None:
+    """benchmarks/interrupts.py does this two hundred times."""
+    folder, archive, chance = films(120), tmp_path / "archive", random.Random(5)
+    for _ in range(5):
+        child, terminal = pty.fork()
+        if child == 0:
+            program = [sys.executable, "-P", "-X", "faulthandler", "-c", "import filmroom.cli; filmroom.cli.main()"]
+            os.execv(program[0], [*program, "index", str(folder), "--archive", str(archive)])
+        time.sleep(chance.uniform(1.5, 9))
+        os.write(terminal, b"\x03")
+        said = read_to_end(terminal)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, 130, -signal.SIGINT), said
+        assert b"Traceback" not in said
+        assert b"Fatal" not in said
+        if archive.exists():
+            opened = Archive.open(archive)
+            assert doctor.examine(opened).healthy
+            opened.catalog.close()
+
+
+def read_to_end(terminal: int) -> bytes:
+    said = b""
+    while select.select([terminal], [], [], 120)[0]:
+        try:
+            some = os.read(terminal, 1 << 16)
+        except OSError:
+            break
+        if not some:
+            break
+        said += some
+    os.close(terminal)
+    return said

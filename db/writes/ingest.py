@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.integrity import checksum
+from filmroom.db.reads.integrity import checksum
 from filmroom.db.records import Outcome, Scope, Space, State, Tags
 from filmroom.db.schema import embedding, file, film, root, space, thumbnail
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint

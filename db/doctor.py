@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from filmroom.db import integrity
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import get_meta
-from filmroom.db.integrity import Blob
-from filmroom.db.reads import films, spaces
+from filmroom.db.reads import films, integrity, spaces
+from filmroom.db.reads.integrity import Blob
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import DECODING, SAME_UID, Outcome, State, same_uid_note
 from filmroom.db.schema import embedding, file, film, thumbnail
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.vector_index.snapshot import Snapshot
+from filmroom.db.writes import mending
 from filmroom.db.writes.runs import duplicates
 from numpy.typing import NDArray
 from sqlalchemy import exists, func, select
@@ -112,9 +112,9 @@ def repair(archive: Archive) -> Examination:
         held = spaces.spaces(archive.catalog)
         if not _structure(archive):  # nothing is written into a file that SQLite finds damaged
             damage = _damage(archive, held)
-            integrity.put(archive.catalog, damage.mended)
-            integrity.settle(archive.catalog, damage.sound)
-            integrity.drop(archive.catalog, damage.lost)
+            mending.put(archive.catalog, damage.mended)
+            mending.settle(archive.catalog, damage.sound)
+            mending.drop(archive.catalog, damage.lost)
             if not damage.doubtful:  # of those the index may be the right side
                 for one in held:
                     snapshot.remove(archive.vectors, one.id)
@@ -125,7 +125,7 @@ def repair(archive: Archive) -> Examination:
 def settle_checksums(archive: Archive) -> None:
     """Gives a checksum to what an earlier version has written without one, where nothing speaks against it."""
     if integrity.unchecked(archive.catalog):
-        integrity.settle(archive.catalog, _damage(archive, spaces.spaces(archive.catalog)).sound)
+        mending.settle(archive.catalog, _damage(archive, spaces.spaces(archive.catalog)).sound)
 
 
 def _structure(archive: Archive) -> list[str]:

@@ -153,7 +153,7 @@ embedding = Table(
     Column("space_id", ForeignKey("space.id", ondelete="CASCADE"), nullable=False),
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("vectors", LargeBinary, nullable=False),
-    # `filmroom.db.integrity.checksum` of the vectors; earlier versions kept none.
+    # `filmroom.db.reads.integrity.checksum` of the vectors; earlier versions kept none.
     Column("checksum", Integer),
     UniqueConstraint("space_id", "film_id"),
     Index("ix_embedding_unchecked", "id", sqlite_where=text("checksum IS NULL")),

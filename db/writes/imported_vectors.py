@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog, touch_generation
-from filmroom.db.integrity import checksum
+from filmroom.db.reads.integrity import checksum
 from filmroom.db.schema import embedding
 from numpy.typing import NDArray
 from sqlalchemy import delete, insert

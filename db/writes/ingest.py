@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.integrity import checksum
+from filmroom.db.reads.integrity import checksum
 from filmroom.db.records import (
     DECODING,
     IMPORTED,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 
 _BLOBS = ("BLOB",)
@@ -81,41 +80,6 @@ def unchecked(catalog: Catalog) -> bool:
             connection.execute(f"SELECT 1 FROM {table} WHERE checksum IS NULL LIMIT 1").fetchone()
             for table in ("embedding", "thumbnail")
         )
-
-
-def put(catalog: Catalog, mended: Sequence[Blob]) -> None:
-    """Writes vectors in place of those that stand there."""
-    for some in chunked(mended):
-        rows = [(one.data, checksum(one.data), one.film_id, one.space_id) for one in some]
-        with catalog.write() as connection:
-            statement = "UPDATE embedding SET vectors = ?, checksum = ? WHERE film_id = ? AND space_id = ?"
-            connection.exec_driver_sql(statement, rows)
-
-
-def settle(catalog: Catalog, sound: Sequence[Blob]) -> None:
-    """Keeps the checksums of vectors and thumbnails that have none."""
-    for some in chunked(sound):
-        vectors = [(one.checksum, one.film_id, one.space_id) for one in some if one.space_id is not None]
-        pictures = [(one.checksum, one.film_id) for one in some if one.space_id is None]
-        with catalog.write() as connection:
-            if vectors:
-                statement = "UPDATE embedding SET checksum = ? WHERE film_id = ? AND space_id = ?"
-                connection.exec_driver_sql(statement, vectors)
-            if pictures:
-                connection.exec_driver_sql("UPDATE thumbnail SET checksum = ? WHERE film_id = ?", pictures)
-
-
-def drop(catalog: Catalog, lost: Sequence[Blob]) -> None:
-    """Deletes vectors and thumbnails that nothing can mend, so that the next index run makes them again."""
-    for some in chunked(lost):
-        vectors = [(one.film_id, one.space_id) for one in some if one.space_id is not None]
-        pictures = [(one.film_id,) for one in some if one.space_id is None]
-        with catalog.write() as connection:
-            if vectors:
-                connection.exec_driver_sql("DELETE FROM embedding WHERE film_id = ? AND space_id = ?", vectors)
-                connection.exec_driver_sql("UPDATE space SET generation = generation + 1")
-            if pictures:
-                connection.exec_driver_sql("DELETE FROM thumbnail WHERE film_id = ?", pictures)
 
 
 def _texts(connection: sqlite3.Connection) -> list[tuple[str, str]]:

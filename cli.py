@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
-from filmroom.search.cli import evaluation, findings, maintenance, models
+from filmroom.search.cli import evaluation, exporting, findings, maintenance, models
 from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
@@ -375,6 +375,7 @@ def _fail(message: str) -> NoReturn:
 findings.register(app)
 models.register(app)
 maintenance.register(app)
+exporting.register(app)
 evaluation.register(app)
 
 if __name__ == "__main__":

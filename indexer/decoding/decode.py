@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filmroom.db.errors import Rejected
 from filmroom.indexer.decoding.limits import Limits
-from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.decoding.radiograph import Radiograph, Window
 from filmroom.indexer.decoding.raster import is_picture, read_picture
 from filmroom.indexer.decoding.rejections import Refusal
 
@@ -64,11 +64,13 @@ def decode_bytes(
     any_modality: bool = False,
     hash_uids: bool = False,
     side: int | None = None,
+    window: Window | None = None,
 ) -> list[Radiograph]:
     """As `decode`, of a file that has been read. Time and memory are not limited here but in a worker.
 
     Where no more than `side` pixels a side are needed, a film that can be decoded at a half, a quarter or an eighth
-    of its size is; its tags still tell its own size.
+    of its size is; its tags still tell its own size. A `window` takes the place of a DICOM film's own; pictures have
+    none.
     """
     if not data:
         raise Refusal.EMPTY.error()
@@ -83,7 +85,9 @@ def decode_bytes(
                     read_dicom,  # pydicom is slow to import, and pictures do without
                 )
 
-                return read_dicom(data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side)
+                return read_dicom(
+                    data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side, window=window
+                )
     except Rejected:
         raise
     except MemoryError:

@@ -13,7 +13,7 @@ from filmroom.indexer.decoding.greyscale import READ_FOR_GREYSCALE, present
 from filmroom.indexer.decoding.jpeg2000 import smaller
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.phi_filter import READ_FOR_TAGS, kept_tags
-from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.decoding.radiograph import Radiograph, Window
 from filmroom.indexer.decoding.rejections import Refusal
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -81,6 +81,7 @@ def read_dicom(
     any_modality: bool = False,
     hash_uids: bool = False,
     side: int | None = None,
+    window: Window | None = None,
 ) -> list[Radiograph]:
     """The frames of a DICOM file, of any transfer syntax that has a decoder. Raises Rejected.
 
@@ -95,7 +96,7 @@ def read_dicom(
         raise Refusal.NOT_RADIOGRAPH.error()
     limits.check_pixels(rows, columns, frames=frames)
     tags = kept_tags(header, rows=rows, columns=columns, key=key, hash_uids=hash_uids)
-    return [Radiograph(_frame(header, frame, side=side), tags, frame) for frame in range(frames)]
+    return [Radiograph(_frame(header, frame, side=side, window=window), tags, frame) for frame in range(frames)]
 
 
 def _read_header(data: bytes, limits: Limits) -> Dataset:
@@ -169,18 +170,18 @@ def _number(header: Dataset, keyword: str, *, missing: int = 0) -> int:
         raise Refusal.DAMAGED.error() from None
 
 
-def _frame(header: Dataset, frame: int, *, side: int | None) -> NDArray[np.float32]:
+def _frame(header: Dataset, frame: int, *, side: int | None, window: Window | None) -> NDArray[np.float32]:
     """Presentation pixels (H, W) in [0, 1] of one frame."""
     less = None if side is None else smaller(header, side=side)
     if less is not None:
-        return present(less, header)
+        return present(less, header, window=window)
     stored, photometric = _stored(header, frame)
     white = (1 << _number(header, "BitsStored", missing=8)) - 1
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, header)
         white = 255 if stored.dtype == np.uint8 else 65535
     if stored.ndim == 2:
-        return present(stored, header, frame=frame)
+        return present(stored, header, frame=frame, window=window)
     grey = np.zeros(stored.shape[:2], np.float32)
     for channel, weight in enumerate(_LUMINANCE):
         grey += stored[..., channel] * np.float32(weight / white)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from filmroom.db.records import Film
+from filmroom.search.query.reading import Reading
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -51,16 +52,17 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Results:
-    """An answer. `total` counts the films that pass the filter, of which the hits are the best. `ranked_by` and
-    `denied` are what the query was understood to ask for and against; `advice`: what to ask where no film passes."""
+    """An answer: the hits, best first, of the `total` films that pass the filter.
+
+    `reading` tells how the query's words were read; `advice` says what to ask where no film passes.
+    """
 
     query: str
     model: str
     took_ms: float
     hits: tuple[Hit, ...]
     total: int
-    ranked_by: tuple[str, ...] = ()
-    denied: tuple[str, ...] = ()
+    reading: Reading = field(default_factory=Reading)
     advice: tuple[str, ...] = ()
 
     def to_pandas(self) -> pandas.DataFrame:

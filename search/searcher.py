@@ -20,6 +20,7 @@ from filmroom.indexer.models.base import Towers, no_text
 from filmroom.search.fusion import reciprocal_rank_fusion
 from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.parser import Query, parse
+from filmroom.search.query.reading import read
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.results import Hit, Ranking, Results
@@ -130,8 +131,7 @@ class Searcher:
             1000 * (time.perf_counter() - started),
             hits,
             total,
-            ranked_by=asked.positive,
-            denied=asked.negated,
+            reading=read(asked),
             advice=() if total else advice(self.catalog, asked.filter),
         )
 

@@ -81,6 +81,20 @@ def test_a_query_says_how_it_was_understood_where_it_denies(indexed: Terminal) -
     assert "Ranked by: effusion; against: k." in " ".join(said.split())
     assert "Ranked against: pleural effusion." in " ".join(indexed("search", "no pleural effusion").split())
     assert "Ranked" not in indexed("search", "effusion")
+    doubted = " ".join(indexed("search", "effusion cannot be excluded").split())
+    assert "Ranked by: effusion; not sure, but ranked: effusion." in doubted
+
+
+def test_a_query_says_which_abbreviations_it_read(indexed: Terminal) -> None:
+    assert "CHF is read as congestive heart failure." in indexed("search", "CHF")
+    assert "XQZ: an abbreviation that is not known here; write it out." in indexed("search", "effusion with XQZ")
+    assert indexed.json("search", "CHF")["reading"]["spelled_out"] == [["CHF", "congestive heart failure"]]
+
+
+def test_words_that_could_filter_are_offered_as_fields(indexed: Terminal) -> None:
+    assert "filter instead of rank: effusion sex:F age:61.." in " ".join(
+        indexed("search", "effusion in women over 60").split()
+    )
 
 
 @pytest.mark.parametrize("query", ["-effusion", "-effusion -edema", "-kyphosis", "-é"])

@@ -1,7 +1,7 @@
 """Negations in a query's words: "edema without effusion" is edema, and not effusion.
 
 Raw negated prompts rank at chance, so what is negated must be found here and scored as a pair
-(search/concepts.py). Statements of a normal film ("no acute findings") describe it, and stay as they are.
+(filmroom.search.query.embedding). Statements of a normal film ("no acute findings") describe it, and stay as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ _AFTER = re.compile(
     re.I,
 )
 _REACH = 400  # characters that one negation can govern
-_STOP = re.compile(r"(?<!\S)(?:but|however|with|although|though|yet|except|apart from)(?!\S)|[;()]|\.(?!\S)", re.I)
+_STOP = re.compile(
+    r"(?<!\S)(?:but|however|with|although|though|yet|except(?: for)?|apart from|aside from|other than|besides|"
+    r"save for)(?!\S)|[;()]|\.(?!\S)",
+    re.I,
+)
 _ANEW = re.compile(r"(?:,|(?<!\S)and)\s+(?:and\s+)?(?:the|there|heart|lungs)(?!\S)", re.I)
 _CLAUSE = re.compile(r"[,;.()]|(?<!\S)(?:but|with|and|or|showing)(?!\S)", re.I)
 _OR = r"(?<!\S)(?:and/or|or|nor)(?!\S)"
@@ -54,8 +58,8 @@ _GENERIC = frozenset(
     )
 )
 _EDGE = re.compile(
-    r"^(?:[\s,;.]|(?:and|but|or|with|however)(?=\s|$))+"
-    r"|(?:[\s,;]|(?<=\s)(?:and|but|or|with|showing|has|there is|there are)$|^(?:with|there is|there are)$)+$",
+    r"^(?:[\s,;.]|(?:and|but|or|with|however|other than|aside from|besides|save for)(?=\s|$))+"
+    r"|(?:[\s,;:]|(?<=\s)(?:and|but|or|with|showing|has|there is|there are)$|^(?:with|there is|there are)$)+$",
     re.I,
 )
 

@@ -1,6 +1,6 @@
 """What a text says of a film: findings with side, severity and place; present, denied, or only suspected.
 
-The words are the lexicon's (indexer/lexicon.py, qualifiers.py). A label that it lacks is an idea of its own name.
+The words are the lexicon's (`lexicon`, `qualifiers`). A label that it lacks is an idea of its own name.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
+from filmroom.indexer.radiology.abbreviations import spell_out
+from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.captions import PARENTS
 from filmroom.indexer.radiology.lexicon import TERMS
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
-from filmroom.search.query.parser import parse
 
 NORMAL = "no finding"
 _MORE_NAMES = {
@@ -39,9 +40,11 @@ _MORE_NAMES = {
 }
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
-    r"likely|versus|vs|consider|or)\b|\?",
+    r"likely|versus|vs|consider|or|rule[- ]out|r/o|question of|query|not been (?:ruled out|excluded)|not ruled out|"
+    r"can ?not|concern\w* for|evaluate for|assess for)\b|\?",
     re.I,
 )
+_ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|\n+|\d+\.\s")
 _CLAUSE = re.compile(r",|(?<!\S)(?:and|with|but)(?!\S)", re.I)
 _LEFT_AND_RIGHT = re.compile(r"\b(?:both|bibasilar|bibasal|biapical|bilaterally)\b", re.I)
@@ -58,20 +61,6 @@ class Statement:
     places: frozenset[str] = frozenset()
     certain: bool = True
     votes: int = 0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a query asks: a finding with qualifiers, findings beside it, findings that must not be there."""
-
-    main: Statement | None
-    others: tuple[Statement, ...] = ()
-    denied: tuple[str, ...] = ()
-
-    @property
-    def qualified(self) -> bool:
-        main = self.main
-        return bool(self.others or self.denied or (main and (main.side or main.severity or main.places)))
 
 
 def idea_of(label: str) -> str:
@@ -116,36 +105,24 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     finding.
     """
     ideas = frozenset(known)
+    text = spell_out(_ASKED.sub("possible ", text)).text
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
-        rest, denied = split_negations(sentence, lists=True)
+        rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
         for clause in denied:
-            for idea in _mentions(clause, ideas):
+            for idea in mentions(clause, ideas):
                 if idea != NORMAL:
                     statements[replace(qualified(idea, clause, present=False), certain=True)] = None
         for clause in _CLAUSE.split(rest):
-            for idea in _mentions(clause, ideas):
+            for idea in mentions(clause, ideas):
                 statements[qualified(idea, clause)] = None
-        if NORMAL in _mentions(rest, ideas):  # its phrases run over commas
+        if NORMAL in mentions(rest, ideas):  # its phrases run over commas
             statements[Statement(NORMAL)] = None
     abnormal = any(one.present and one.idea != NORMAL and not one.idea.startswith("view ") for one in statements)
     return tuple(one for one in statements if one.idea != NORMAL or (not abnormal and one.certain))
 
 
-def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
-    """What a query asks, by the query language; its filters are no part of it."""
-    ideas = frozenset(known)
-    query = parse(text)
-    positive = " ".join(query.positive)
-    found = _mentions(positive, ideas) or ([NORMAL] if idea_of(positive) == NORMAL else [])
-    denied = [idea for clause in query.negated for idea in _mentions(clause, ideas)]
-    if not found:
-        return Wanted(None, (), tuple(denied))
-    main = replace(qualified(found[0], positive), certain=True)
-    return Wanted(main, tuple(Statement(idea) for idea in found[1:]), tuple(denied))
-
-
-def _mentions(text: str, known: frozenset[str]) -> list[str]:
+def mentions(text: str, known: frozenset[str]) -> list[str]:
     """Ideas that the text names, in order, the longest name first where names overlap."""
     phrases = _phrases()
     plain = " ".join(text.lower().replace("_", " ").split())

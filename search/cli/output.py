@@ -58,6 +58,7 @@ def results_json(found: Results) -> dict[str, Any]:
         "model": found.model,
         "took_ms": round(found.took_ms, 2),
         "total": found.total,
+        "reading": asdict(found.reading),
         "hits": hits,
     }
 
@@ -73,11 +74,8 @@ def print_results(found: Results, archive: Path) -> None:
             console.print(Text(said))
         print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
         return
-    if found.denied:
-        against = f"gainst: {', '.join(found.denied)}."
-        console.print(
-            Text(f"Ranked by: {', '.join(found.ranked_by)}; a{against}" if found.ranked_by else f"Ranked a{against}")
-        )
+    for sentence in found.reading.sentences:
+        console.print(Text(sentence))
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
     for hit in found.hits:
         table.add_row(

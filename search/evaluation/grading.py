@@ -8,11 +8,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from filmroom.indexer.radiology.report_labeler import NORMAL, Statement, Wanted, read_wanted, spoken, with_parents
+from filmroom.indexer.radiology.abbreviations import spell_out
+from filmroom.indexer.radiology.report_labeler import (
+    NORMAL,
+    Statement,
+    idea_of,
+    mentions,
+    qualified,
+    spoken,
+    with_parents,
+)
 from filmroom.search.evaluation.trec import Qrels, Question
+from filmroom.search.query.parser import parse
 
 _MIN_POSITIVE = 5
 _DEVICES = {"device", "pacemaker", "tube", "nasogastric", "line", "chest tube", "sternotomy"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a query asks: a finding with qualifiers, findings beside it, findings that must not be there."""
+
+    main: Statement | None
+    others: tuple[Statement, ...] = ()
+    denied: tuple[str, ...] = ()
+
+    @property
+    def qualified(self) -> bool:
+        main = self.main
+        return bool(self.others or self.denied or (main and (main.side or main.severity or main.places)))
 
 
 @dataclass(frozen=True)
@@ -124,3 +148,16 @@ def _asked(one: Statement) -> list[tuple[str, str]]:
         return [("finding", "")]
     words = [("side", one.side), ("severity", one.severity), *(("place", place) for place in one.places)]
     return [("device" if one.idea in _DEVICES else "finding", ""), *((group, word) for group, word in words if word)]
+
+
+def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
+    """What a query asks, by the query language; its filters are no part of it."""
+    ideas = frozenset(known)
+    query = parse(text)
+    positive = spell_out(" ".join(query.positive)).text
+    found = mentions(positive, ideas) or ([NORMAL] if idea_of(positive) == NORMAL else [])
+    denied = [idea for clause in query.negated for idea in mentions(spell_out(clause).text, ideas)]
+    if not found:
+        return Wanted(None, (), tuple(denied))
+    main = replace(qualified(found[0], positive), certain=True)
+    return Wanted(main, tuple(Statement(idea) for idea in found[1:]), tuple(denied))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from filmroom.db.errors import BadInput
+from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.search.query.parser import Query
 from numpy.typing import NDArray
 
@@ -35,10 +36,10 @@ def query_vector(query: Query, embed_texts: EmbedTexts, prompt: str = "{}") -> V
     if not query.concepts:
         raise BadInput("The query only filters", fix="Add words to rank by")
     signed: dict[str, float] = {}
-    for words in query.positive:
+    for words in map(_written_out, query.positive):
         text = prompted(words, prompt)
         signed[text] = signed.get(text, 0.0) + 1.0
-    for words in query.negated:
+    for words in map(_written_out, query.negated):
         for text, sign in zip((prompted(f"no {words}", prompt), prompted(words, prompt)), (1.0, -1.0), strict=True):
             signed[text] = signed.get(text, 0.0) + DENIED * sign
     signs = np.array(list(signed.values()), dtype=np.float32)
@@ -47,6 +48,10 @@ def query_vector(query: Query, embed_texts: EmbedTexts, prompt: str = "{}") -> V
     if np.linalg.norm(combined) < 1e-6:  # a text tower that does not see the "no": away from x is all that is left
         combined = np.where(signs < 0, signs, 0.0).astype(np.float32) @ vectors
     return unit(combined)
+
+
+def _written_out(words: str) -> str:
+    return spell_out(words).text
 
 
 def prompted(words: str, prompt: str) -> str:

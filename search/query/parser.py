@@ -16,6 +16,7 @@ from difflib import get_close_matches
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter, Range, ScoreFilter
+from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.negation import split_negations
 
 MAX_CHARACTERS = 10_000
@@ -30,6 +31,8 @@ _TOKEN = re.compile(
 _ITEM = re.compile(rf'(?P<quoted>{_QUOTED})|[^,"]+')
 _SCORE = re.compile(rf'(?P<name>{_QUOTED}|[^<>="]+)(?:(?P<sign>[<>]=?|=)(?P<value>.*))?')
 _TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
+# Word, macOS and iOS write these for a minus while one types; within words and between them they are what they are.
+_DASH = re.compile(rf'{_QUOTED}|(?<!\S)[\u2010-\u2015\ufe58\ufe63\uff0d](?=["]|[^\W\d_])')
 _SEXES = {"F": "F", "FEMALE": "F", "WOMAN": "F", "M": "M", "MALE": "M", "MAN": "M", "O": "O", "OTHER": "O"}
 
 
@@ -48,6 +51,8 @@ class Query:
     concepts: tuple[Concept, ...] = ()
     filter: Filter = field(default_factory=Filter)
     text: str = field(default="", compare=False)
+    doubted: tuple[str, ...] = field(default=(), compare=False)
+    """What the words leave open ("cannot be excluded"): it ranks like what is asked for."""
 
     @property
     def positive(self) -> tuple[str, ...]:
@@ -114,8 +119,10 @@ def parse(text: str) -> Query:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
     rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
+    rest = _DASH.sub(lambda found: found[0] if found[0].startswith('"') else "-", rest)
     wanted = Filter()
     negated: list[str] = []
+    doubted: list[str] = []
     while True:  # what remains after a negation is cut out may itself read as an operator: until nothing changes
         words: list[str] = []
         for token in _tokens(rest):
@@ -128,7 +135,9 @@ def parse(text: str) -> Query:
             else:
                 words.append(token["word"])
         joined = " ".join(words)
-        rest, said = split_negations(joined)
+        asserted = plain_assertions(joined)
+        doubted += asserted.doubted
+        rest, said = split_negations(asserted.text)
         negated += said
         if rest == joined:
             break
@@ -136,7 +145,12 @@ def parse(text: str) -> Query:
     if len(names) > MAX_CONCEPTS:
         raise BadInput(f"The query excludes {len(names)} things", fix=f"At most {MAX_CONCEPTS} can be weighed")
     positive = (Concept(rest),) if rest else ()
-    return Query((*positive, *(Concept(name, negated=True) for name in names)), wanted, text.strip())
+    return Query(
+        (*positive, *(Concept(name, negated=True) for name in names)),
+        wanted,
+        text.strip(),
+        tuple(dict.fromkeys(doubted)),
+    )
 
 
 def to_text(query: Query) -> str:

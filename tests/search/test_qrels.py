@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from filmroom.db.errors import BadInput
-from filmroom.indexer.radiology.report_labeler import Statement, read_report, read_wanted, spoken
-from filmroom.search.evaluation.grading import Document, build_qrels, grade, make_questions
+from filmroom.indexer.radiology.report_labeler import Statement, read_report, spoken
+from filmroom.search.evaluation.grading import Document, build_qrels, grade, make_questions, read_wanted
 from filmroom.search.evaluation.public_datasets import (
     READERS,
     read_chexpert,

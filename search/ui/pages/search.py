@@ -13,6 +13,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.writes import annotations as kept
 from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, without_filter
+from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
@@ -207,6 +208,7 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     if results is None:
         return
     _feedback(request)
+    _reading(results.reading)
     if not results.hits:
         _nothing(parsed, results.advice)
         return
@@ -259,6 +261,16 @@ def _search(searcher: Searcher, request: SearchRequest, parsed: Query) -> Result
     except FilmroomError as fault:
         st.warning(plain(str(fault)))
         return None
+
+
+def _reading(reading: Reading) -> None:
+    """How the words were read, where it is more than the words, and the filter that some of them could be."""
+    for sentence in dataclasses.replace(reading, as_filter="").sentences:
+        st.caption(plain(sentence))
+    if reading.as_filter:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="as-filter"):
+            st.caption("Some of these words can filter instead of rank:", width="content")
+            st.button(plain(reading.as_filter), on_click=_ask, args=(reading.as_filter,), type="tertiary")
 
 
 def _feedback(request: SearchRequest) -> None:

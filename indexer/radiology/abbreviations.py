@@ -1,0 +1,113 @@
+"""Spell out the abbreviations of chest radiology.
+
+Only those that mean one thing on a chest film: "PE" (embolism or effusion), "RA" (atrium or arthritis) and their like
+stay as they are. Those of `_CAPITALS` are words or parts of words in small letters, and are read in capitals alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from filmroom.indexer.radiology.lexicon import TERMS
+from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
+
+ABBREVIATIONS = {
+    # findings and diseases
+    "chf": "congestive heart failure",
+    "pna": "pneumonia",
+    "ptx": "pneumothorax",
+    "pleff": "pleural effusion",
+    "pl eff": "pleural effusion",
+    "copd": "chronic obstructive pulmonary disease",
+    "ards": "acute respiratory distress syndrome",
+    "ild": "interstitial lung disease",
+    "ipf": "idiopathic pulmonary fibrosis",
+    "ggo": "ground-glass opacity",
+    "spn": "solitary pulmonary nodule",
+    "pcp": "pneumocystis pneumonia",
+    "cap": "community-acquired pneumonia",
+    "tb": "tuberculosis",
+    "hf": "heart failure",
+    "ctr": "cardiothoracic ratio",
+    "cxr": "chest x-ray",
+    "nad": "no acute disease",
+    "wnl": "within normal limits",
+    # devices
+    "aicd": "implantable cardioverter defibrillator",
+    "icd": "implantable cardioverter defibrillator",
+    "ppm": "permanent pacemaker",
+    "ett": "endotracheal tube",
+    "ngt": "nasogastric tube",
+    "ogt": "orogastric tube",
+    "cvc": "central venous catheter",
+    "cvl": "central venous line",
+    "picc": "peripherally inserted central catheter",
+    "iabp": "intra-aortic balloon pump",
+    "lvad": "left ventricular assist device",
+    "cabg": "coronary artery bypass graft with sternotomy wires",
+    # places
+    "rul": "right upper lobe",
+    "rml": "right middle lobe",
+    "rll": "right lower lobe",
+    "lul": "left upper lobe",
+    "lll": "left lower lobe",
+    "svc": "superior vena cava",
+    "b/l": "bilateral",
+    "s/p": "status post",
+}
+_CAPITALS = frozenset(("cap", "icd", "hf", "tb", "ctr", "pcp", "spn", "svc"))
+_SHORT = re.compile(
+    r"(?<![\w/-])(?:"
+    + "|".join(re.escape(short).replace(r"\ ", r"\s+") for short in ABBREVIATIONS)
+    + r")(?:s\b)?(?![\w/-])",
+    re.I,
+)
+_IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,5}s?(?![\w/-])")
+
+
+@dataclass(frozen=True)
+class SpelledOut:
+    """A text with its abbreviations written out; `read` are the pairs as they stood, `unknown` what has no entry."""
+
+    text: str
+    read: tuple[tuple[str, str], ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def spell_out(text: str) -> SpelledOut:
+    """Write the abbreviations of `text` out, and tell which words in capitals are not known.
+
+    A text that is all in capitals ("PLEURAL EFFUSION") has no abbreviations that its capitals tell.
+    """
+    read: dict[str, str] = {}
+    shouted = not any(char.islower() for char in text) and len(text.split()) > 1
+
+    def long_form(found: re.Match[str]) -> str:
+        short = found[0]
+        key = " ".join(short.lower().split())
+        key = key if key in ABBREVIATIONS else key.removesuffix("s")
+        if key in _CAPITALS and not short.removesuffix("s").isupper():
+            return short
+        read[short] = ABBREVIATIONS[key]
+        return ABBREVIATIONS[key]
+
+    written = _SHORT.sub(long_form, text)
+    words = () if shouted else _in_capitals(_SHORT.sub(" ", text))
+    return SpelledOut(written, tuple(read.items()), tuple(dict.fromkeys(words)))
+
+
+def _in_capitals(text: str) -> Iterable[str]:
+    return (found[0] for found in _IN_CAPITALS.finditer(text) if found[0].lower() not in _known_words())
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    phrases = [phrase for term in TERMS.values() for phrase in (*term.names, *term.signs)]
+    for table in (SIDES, SEVERITIES, PLACES, SIDE_TAILS, PLACE_TAILS):
+        values = table.values() if isinstance(table, dict) else table
+        phrases += [phrase for value in values for phrase in ((value,) if isinstance(value, str) else value)]
+    views = ("ap", "pa", "ll", "lat", "no", "not", "and", "or", "of", "in", "with", "iv", "mm", "cm", "ct", "mri")
+    return frozenset((*views, *(word for phrase in phrases for word in re.findall(r"\w+", phrase.lower()))))

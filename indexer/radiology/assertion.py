@@ -1,0 +1,150 @@
+"""Read phrases that look like denials and are none, that deny from behind, or that leave a finding open.
+
+`plain_assertions` rewrites a text so that the scope rules of `negation` see the finding as it is meant: "no change in
+the effusion" is an effusion, "effusion: none" is "without effusion", "effusion cannot be excluded" is an effusion in
+doubt. The phrases are NegEx's pseudo-negations, post-negations and possibles (Chapman et al., 2001 and 2013) with the
+colon and dash of report templates.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+
+_DEGREE = (
+    r"(?:(?:significant|substantial|appreciable|apparent|obvious|definite|relevant|major|marked|clear|further|gross|"
+    r"radiographic|short-term|interval|overall|notable|discernible|measurable|dramatic|important|real|acute)\s+)*"
+)
+_COURSE = (
+    r"(?:change|changes|increase|decrease|improvement|resolution|progression|worsening|reduction|regression|clearing|"
+    r"enlargement|growth|difference|alteration|deterioration|diminution)"
+)
+_NONE_OF = r"(?:no|without|w/o|nor|lack of|absence of|(?:did|does|do) not show)"
+# "no change in X", "without interval improvement of X": what has not changed is there.
+_UNCHANGED = re.compile(
+    rf"(?<![^\s,;(]){_NONE_OF}\s+(?:(?:evidence|signs?)\s+of\s+)?(?:an?\s+|any\s+)?{_DEGREE}{_COURSE}"
+    rf"(?:\s+or\s+{_DEGREE}{_COURSE})?\s+(?:in\s+the\s+(?:size|extent|amount|appearance|degree|volume)\s+of|"
+    rf"in\s+(?:size|extent|amount|appearance)\s+of|in|of|to|with|regarding)\s+(?:the\s+|this\s+|these\s+|any\s+)?",
+    re.I,
+)
+_NO_DOUBT = re.compile(
+    r"(?<![^\s,;(])(?:no|without)\s+(?:a\s+)?(?:doubt|question)\s+(?:about|of|that there is)\s+(?:the\s+|an?\s+)?", re.I
+)
+# "X has not resolved", "X is not changed": it is still there.
+_STILL = re.compile(
+    r"(?:\s+(?:has|have|had|is|are|was|were))?\s+not\s+(?:yet\s+)?(?:significantly\s+|completely\s+|fully\s+)?"
+    r"(?:resolved|cleared|changed|improved|increased|decreased|progressed|worsened|enlarged)(?!\S)",
+    re.I,
+)
+_AGAINST = r"(?:absent|excluded|ruled out|not present|not there|not seen)"
+_TWICE = re.compile(
+    rf"(?<![^\s,;(])no\s+(?:evidence|indication|suggestion|sign|reason to believe)\s+that\s+(?:the\s+|an?\s+)?"
+    rf"(?P<what>[^,;.]+?)\s+(?:is|are|has been|have been)\s+{_AGAINST}",
+    re.I,
+)
+# "with or without X" says nothing of X, up to the end of its clause.
+_EITHER = re.compile(r"(?<!\S)(?:with or without|with/without|w/ or w/o|\+/-)\s+(?P<what>[^,;.]+)", re.I)
+_END = r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and)(?!\S)))"
+_FULLY = r"(?:(?:completely|fully|entirely|totally|now|since|all|both|also|clearly)\s+)*"
+_SEEN = r"(?:\s+(?:seen|present|identified|noted))?"
+# "X: none", "X - no", "X has resolved", "X is no longer seen": the clause before is denied.
+_DENIED_BEHIND = (
+    re.compile(
+        r"(?:\s*[:=]\s*|\s+[-\u2010-\u2015]+\s*)"
+        rf"(?:none|no|nil|negative|absent|not seen|not present|not identified){_SEEN}{_END}",
+        re.I,
+    ),
+    re.compile(rf"\s+(?:none|nil){_SEEN}{_END}", re.I),
+    re.compile(
+        rf"\s+(?:(?:has|have|had)\s+{_FULLY}(?:resolved|cleared|disappeared|gone)|(?:is|are)\s+{_FULLY}(?:resolved|gone)|"
+        rf"{_FULLY}resolved|(?:(?:is|are)\s+)?no longer\s+"
+        rf"(?:seen|visible|present|identified|evident|apparent|appreciated|noted)){_END}",
+        re.I,
+    ),
+)
+_CLAUSE_START = re.compile(
+    r"[,;()]|[.:=](?=\s)|(?<!\S)(?:but|however|although|though|while|whereas|yet|with|except|besides)(?!\S)", re.I
+)
+_SURE = re.compile(r"[:=]|no longer|\s[-\u2010-\u2015]", re.I)
+_NOT_YET = re.compile(r"\b(?:not|nearly|almost|partially|partly|mostly|incompletely|largely|never|no|without)\b", re.I)
+# Doubt before and behind the finding.
+_DOUBT_BEFORE = re.compile(
+    r"(?<![^\s,;(])(?:(?:to\s+)?rule[- ]out|r/o|(?:the\s+)?question of|questionable|query|suspicion of|suspected|"
+    r"possible|possibly|probable|probably|concern(?:ing)? for|evaluate for|assess for|"
+    r"(?:we\s+)?can ?not (?:exclude|rule out)|could (?:represent|be)|may (?:represent|be)|\?)"
+    r"\s*(?:of\s+)?(?:an?\s+|the\s+|any\s+)?(?=\S)",
+    re.I,
+)
+_DOUBT_BEHIND = re.compile(
+    r"(?:\s+(?:is|are))?(?:\s+can ?not be (?:completely |entirely |fully |definitely )?(?:ruled out|excluded)|"
+    r"\s+(?:has|have) not been (?:ruled out|excluded)|"
+    r"\s+not (?:be\s+)?(?:completely |entirely |fully )?(?:ruled out|excluded)|"
+    r"\s+(?:is|are)\s+(?:possible|suspected|questionable)|\s*\?)" + _END,
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Assertions:
+    """A text with its findings as they are meant; `doubted` are those that it leaves open, in its words."""
+
+    text: str
+    doubted: tuple[str, ...] = ()
+
+
+def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
+    """Rewrite what looks like a denial and is none, and turn denials from behind to the front.
+
+    The texts of queries and the sentences of reports are read alike; with `keep_doubt` the words of doubt stay in the
+    text, for a reader that marks each clause by them.
+    """
+    text = _TWICE.sub(lambda found: f"{found['what']} cannot be excluded", text)
+    text = _NO_DOUBT.sub("", text)
+    text = _STILL.sub("", _UNCHANGED.sub("", text))
+    text = " ".join(_EITHER.sub("", text).split()) if _EITHER.search(text) else text
+    doubted: list[str] = []
+    text = _DOUBT_BEHIND.sub(" not excluded", text) if keep_doubt else _doubts(text, doubted)
+    for pattern in _DENIED_BEHIND:
+        text = _denied_before(text, pattern)
+    return Assertions(text, tuple(dict.fromkeys(doubted)))
+
+
+def _denied_before(text: str, trigger: re.Pattern[str]) -> str:
+    """Write "without X;" for each clause X that the trigger ends."""
+    starts = [0, *(found.end() for found in _CLAUSE_START.finditer(text))]
+    pieces: list[str] = []
+    copied = 0
+    for found in trigger.finditer(text):
+        start = max(copied, starts[bisect_right(starts, found.start()) - 1])
+        clause = text[start : found.start()].strip()
+        if not clause or (_NOT_YET.search(text[start : found.end()]) and not _SURE.search(found[0])):
+            continue
+        # "without" reaches over an "and"; the semicolon ends it before the next statement.
+        pieces += [text[copied:start], " " if start else "", f"without {clause};"]
+        copied = found.end()
+    return "".join(pieces) + text[copied:] if pieces else text
+
+
+def _doubts(text: str, doubted: list[str]) -> str:
+    """Take the words of doubt away, and note the clause that each belongs to."""
+    while found := _DOUBT_BEHIND.search(text):
+        start = max((text.rfind(mark, 0, found.start()) + 1 for mark in ",;."), default=0)
+        clause = text[start : found.start()].strip()
+        if not clause:
+            break
+        doubted.append(clause)
+        text = text[: found.start()] + text[found.end() :]
+    position = 0
+    while found := _DOUBT_BEFORE.search(text, position):
+        if re.search(r"(?<!\S)(?:no|without|not)\s+(?:clinical\s+)?$", text[: found.start()], re.I):
+            position = found.end()
+            continue
+        rest = text[found.end() :]
+        clause = re.split(r"[,;.]|(?<!\S)(?:but|with|without|and|no)(?!\S)", rest, maxsplit=1)[0].strip()
+        position = found.start()
+        if not clause:
+            break
+        doubted.append(clause)
+        text = text[: found.start()] + rest
+    return text

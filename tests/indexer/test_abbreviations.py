@@ -1,0 +1,60 @@
+"""Abbreviations of chest radiology are written out, and those that are not known are named."""
+
+from __future__ import annotations
+
+import pytest
+from filmroom.indexer.radiology.abbreviations import ABBREVIATIONS, spell_out
+from filmroom.indexer.radiology.report_labeler import read_report
+from filmroom.search.evaluation.grading import read_wanted
+from hypothesis import given
+from hypothesis import strategies as some
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("CHF", "congestive heart failure"),
+        ("mild chf", "mild congestive heart failure"),
+        ("PTXs", "pneumothorax"),
+        ("bilateral pl eff", "bilateral pleural effusion"),
+        ("RLL PNA, ETT in place", "right lower lobe pneumonia, endotracheal tube in place"),
+        ("apical cap", "apical cap"),
+        ("CAP", "community-acquired pneumonia"),
+        ("PE", "PE"),
+        ("CHF-like", "CHF-like"),
+        ("switchf", "switchf"),
+    ],
+)
+def test_what_is_written_out(text: str, written: str) -> None:
+    assert spell_out(text).text == written
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("effusion with XQZ", ("XQZ",)),
+        ("AP film, PA and LAT", ()),
+        ("PLEURAL EFFUSION AND MASS", ()),
+        ("small MASS", ()),
+        ("CHF", ()),
+        ("XQZ", ("XQZ",)),
+    ],
+)
+def test_what_is_not_known(text: str, unknown: tuple[str, ...]) -> None:
+    assert spell_out(text).unknown == unknown
+
+
+def test_reports_and_judgements_read_them_too() -> None:
+    assert [(one.idea, one.present) for one in read_report("No PTX. RLL PNA.")] == [
+        ("pneumothorax", False),
+        ("pneumonia", True),
+    ]
+    wanted = read_wanted("PNA without PTX")
+    assert wanted.main is not None
+    assert (wanted.main.idea, wanted.denied) == ("pneumonia", ("pneumothorax",))
+
+
+@given(some.lists(some.sampled_from((*ABBREVIATIONS, "effusion", "XQZ", ",")), max_size=6))
+def test_writing_out_twice_changes_nothing(words: list[str]) -> None:
+    once = spell_out(" ".join(words)).text
+    assert spell_out(once).text == once

@@ -1,0 +1,42 @@
+"""How a query was read is said, and words that could filter are offered as fields."""
+
+from __future__ import annotations
+
+import pytest
+from filmroom.search.query.parser import parse
+from filmroom.search.query.reading import as_filter, read
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("effusion in women over 60", "effusion sex:F age:61.."),
+        ("women over 60 with effusion", "effusion sex:F age:61.."),
+        ("edema in men aged 50 to 60 view:PA", "edema view:PA sex:M age:50..60"),
+        ("pneumonia in patients younger than 5 years", "pneumonia age:..4"),
+        ("effusion in patients older than 40 and younger than 50", "effusion age:41..49"),
+        ("lateral views with hernia", "hernia view:LATERAL"),
+        ("mass in 2019 -effusion", "mass -effusion year:2019"),
+        ("AP film", "view:AP"),
+        ("effusion in women sex:F", ""),
+        ("mass over 3 cm", ""),
+        ("nodule above 12", ""),
+        ("effusion at 70 years", ""),
+        ("nodule, over 70 years old, female", "nodule sex:F age:71.."),
+        ("edema", ""),
+        ("no effusion", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_offered_as_a_filter(text: str, offered: str) -> None:
+    assert as_filter(parse(text)) == offered
+
+
+def test_what_is_said() -> None:
+    assert read(parse("pleural effusion")).sentences == ()
+    assert read(parse("effusion without edema")).sentences == ("Ranked by: effusion; against: edema.",)
+    assert read(parse("no edema")).sentences == ("Ranked against: edema.",)
+    assert read(parse("rule out PNA")).sentences == (
+        "Ranked by: PNA; not sure, but ranked: PNA.",
+        "PNA is read as pneumonia.",
+    )

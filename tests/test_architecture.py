@@ -63,6 +63,7 @@ LATE_IMPORTERS = {
     "filmroom.search.cli": "as above",
     "filmroom.search.status": "`filmroom status` imports only what the archive at hand needs",
     "filmroom.search.ui.layout": "the first page paints before the models are there",
+    "filmroom.search.ui.server.api": "a page paints before the libraries of the REST interface are there",
     "filmroom.search.ui.server.launch": "the command line of the server is made without Streamlit",
 }
 """Modules, and packages with all that is in them, whose functions may import anything below them."""

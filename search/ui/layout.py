@@ -140,6 +140,11 @@ def archive() -> Archive:
         st.stop()
 
 
+def opened(folder: Path) -> Archive:
+    """An archive that all sessions share. Raises NotFound where there is none."""
+    return _archive(folder)
+
+
 @st.cache_resource(show_spinner=False)
 def _archive(folder: Path) -> Archive:
     return Archive.open(folder)

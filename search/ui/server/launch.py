@@ -64,7 +64,7 @@ def main() -> None:
     asked = parser.parse_args()
     import streamlit as st
     from filmroom.search.ui import layout
-    from filmroom.search.ui.server import middleware
+    from filmroom.search.ui.server import api, middleware
     from starlette.middleware import Middleware
     from streamlit.file_util import get_static_dir
 
@@ -75,6 +75,7 @@ def main() -> None:
         pages=frozenset(layout.addresses()),
         static=Path(get_static_dir()),
         icon=layout.ICON,
+        api=api.interface(asked.archive, asked.host),
     )
 
     @contextlib.asynccontextmanager

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from filmroom.db.reads import films
+from filmroom.indexer.models import registry
 from filmroom.search.exchange.original_pixels import original
 from PIL import Image
 
@@ -132,19 +135,45 @@ def test_findings_by_their_words(api: Served) -> None:
     assert api.get("/findings", params={"meaning": "fluid", "k": 1})[0]["score"] is not None
 
 
-def test_an_index_run_is_started_watched_and_over(api: Served, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_index_run_is_started_watched_and_stopped(
+    api: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    registry.add_model(str(api.house.model))
     write_film(tmp_path / "more" / "new.png", 4711)
-    started = api.send("POST", "/runs", 202, json={"paths": [str(tmp_path / "more")], "model": "tiny"})
-    assert started["pid"] > 0
-    end = time.monotonic() + 60
-    while time.monotonic() < end and not (api.archive.folder / "index.log").read_text().strip():
-        time.sleep(0.2)
-    # The tiny model is a folder that this run does not know by name: what it says is found in the runs or the log.
-    assert api.get("/runs")[0]["state"] in ("running", "done", "failed")
+    assert api.send("POST", "/runs", 202, json={"paths": [str(tmp_path / "more")], "model": "tiny"})["pid"] > 0
+    done = wait_for(api, lambda run: run["id"] == 2 and run["state"] == "done")
+    assert (done["counts"]["indexed"], done["counts"]["listed"]) == (1, 1)
+    assert api.get("/runs/2") == done
+    assert api.get("/search", params={"k": 1})["total"] == 25
+    api.send("POST", "/runs/2/stop", 404)
+    for number in range(400):
+        write_film(tmp_path / "many" / f"{number}.png", 5000 + number, side=256)
+    api.send("POST", "/runs", 202, json={"paths": [str(tmp_path / "many")], "model": "tiny"})
+    wait_for(api, lambda run: run["id"] == 3 and run["state"] == "running" and api.archive.writer() is not None)
+    api.send("POST", "/runs", 409, json={"paths": [str(tmp_path / "more")]})
+    assert api.send("POST", "/runs/3/stop", 202) == {"id": 3, "stopping": True}
+    assert wait_for(api, lambda run: run["id"] == 3 and run["state"] != "running")["state"] in ("stopped", "done")
+
+
+def wait_for(api: Served, right: Callable[[Any], bool]) -> Any:
+    """The newest run, once it is as it should be."""
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        for run in api.get("/runs"):
+            if right(run):
+                return run
+        time.sleep(0.1)
+    raise AssertionError(f"{api.get('/runs')[:1]} {(api.archive.folder / 'index.log').read_text()}")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("relative", 400), ("/nowhere/at/all", 404), ("a\0b", 400), ("/a\0b", 400)]
+)
+def test_a_run_needs_whole_paths_that_are_there(path: str, status: int, api: Served) -> None:
+    api.send("POST", "/runs", status, json={"paths": [path]})
     api.send("GET", "/runs/999", 404)
-    api.send("POST", "/runs/1/stop", 404)
-    api.send("POST", "/runs", 400, json={"paths": ["relative"]})
-    api.send("POST", "/runs", 404, json={"paths": [str(tmp_path / "nowhere")]})
 
 
 def test_status_models_health_and_metrics(api: Served) -> None:

@@ -77,7 +77,7 @@ endif
 
 # What a query and the page import, as byte code: some systems are told to write none, and would compile at every start.
 COMPILE = $(BIN)/python -m compileall -q __init__.py app.py cli.py assets db indexer search && \
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import alembic, streamlit.web.bootstrap, filmroom.search.searcher, filmroom.search.cli.output, filmroom.indexer.decoding.workers, filmroom.indexer.decoding.dicom, faiss, onnxruntime, tokenizers"
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import alembic, streamlit.web.bootstrap, filmroom.search.searcher, filmroom.search.cli.output, filmroom.indexer.decoding.workers, filmroom.indexer.decoding.dicom.read, faiss, onnxruntime, tokenizers"
 
 # An editable install: the checkout is the program. Links to its rooms in the environment make it the package `filmroom`
 # for Python, editors, mypy and pytest alike, whatever the folder of the checkout is called.

@@ -14,17 +14,17 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
-from filmroom.search.cli import evaluation, exporting, findings, maintenance, models, tokens
+from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models, tokens
 from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
     ModelOption,
-    SourceOption,
     WeightsOption,
     archive_folder,
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import discard_output, open_missing_streams, say
 from typer.core import TyperCommand
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"filmroom {version('filmroom')}")
+        say(f"filmroom {version('filmroom')}")
         raise typer.Exit
 
 
@@ -57,18 +57,22 @@ def options(
 def main() -> None:
     """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
     gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
+    open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name may hold bytes that are no UTF-8, and a pipe may be ASCII: print what can be printed.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        _with(sys.argv[1:2])()
+        try:
+            _with(sys.argv[1:2])()
+        finally:
+            sys.stdout.flush()  # here a reader that has left, or a full disk, can still be told from a fault
     except FilmroomError as error:
         _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output has gone (`filmroom search ... | head`): not a fault.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(0)
     except Exception as error:
         if os.environ.get("FILMROOM_DEBUG"):
@@ -209,20 +213,6 @@ def search(
 
 
 @app.command()
-def label(
-    table: Annotated[Path, typer.Argument(help="CSV or TSV: film,label[,value], or film and a column a finding.")],
-    archive: ArchiveOption = None,
-    source: SourceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give films labels from a table."""
-    from filmroom.search.cli import output
-    from filmroom.search.exchange.import_labels import import_labels
-
-    output.print_imported(import_labels(open_archive(archive).catalog, table, source=source), "label", as_json=as_json)
-
-
-@app.command()
 def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """What is in the archive, and what the last runs did."""
     from filmroom.search import status as overview
@@ -242,12 +232,12 @@ def rejected(
     as_json: JsonOption = False,
 ) -> None:
     """Files that could not be indexed: where, why, and what to do."""
-    from filmroom.db.writes import runs
+    from filmroom.search import status as overview
     from filmroom.search.cli import output
     from filmroom.search.exchange import tables
 
     kept = open_archive(archive)
-    files = runs.rejected(kept.catalog)
+    files = overview.rejected_files(kept.catalog)
     if csv is not None:
         tables.write_aside(csv, tables.rejected_csv(files))
     elif as_json:
@@ -259,7 +249,7 @@ def rejected(
 @app.command()
 def doctor(
     archive: ArchiveOption = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what is derived from the catalog.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend by the side whose checksum is right.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare catalog, vectors and index; exit code 1 where they disagree."""
@@ -299,7 +289,7 @@ def adapt(
     from filmroom.indexer.training.data.archive import training_films
     from filmroom.indexer.training.run import adapt as run
     from filmroom.indexer.training.train import Loss, Options
-    from filmroom.search.cli import output
+    from filmroom.search.cli import output_models
     from filmroom.search.query.parser import parse
 
     if loss not in tuple(Loss):
@@ -314,13 +304,13 @@ def adapt(
         seed=seed,
         device=usable_device(device),
     )
-    with output.adapt_progress(quiet=as_json) as (on_films, on_progress):
+    with output_models.adapt_progress(quiet=as_json) as (on_films, on_progress):
         films = training_films(kept, out / "work", where=parse(only).filter, progress=on_films)
-        facts = run(films, source, out, options=options, progress=on_progress)
+        done = run(films, source, out, options=options, progress=on_progress)
     if as_json:
-        print_json({"model": facts.name, "folder": str(out), "films": len(films), "fingerprint": facts.fingerprint})
+        print_json(output_models.adapted_json(done, out, len(films)))
     else:
-        output.print_adapted(facts.name, out, len(films))
+        output_models.print_adapted(done, out, len(films))
 
 
 @app.command()
@@ -353,11 +343,11 @@ def serve(
     from filmroom.search.ui.server.loopback import is_loopback
 
     if not is_loopback(host):
-        typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
-    typer.echo(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
+        say(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
+    say(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
     folder = archive_folder(archive)
     if not (folder / "catalog.sqlite").is_file():
-        typer.echo(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
+        say(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
     program = command(folder, host, port)
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.
@@ -368,10 +358,15 @@ def serve(
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo(f"filmroom: {message}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        discard_output()  # at the end of the process it would fail again, in words of Python's
+    say(f"filmroom: {message}", err=True)
     sys.exit(1)
 
 
+importing.register(app)
 findings.register(app)
 models.register(app)
 maintenance.register(app)

@@ -30,10 +30,10 @@ from filmroom.search.evaluation.evaluator import evaluate_questions
 from filmroom.search.evaluation.grading import build_qrels, make_questions
 from filmroom.search.evaluation.grounding import Grounding, ground, read_boxes
 from filmroom.search.evaluation.metrics import Evaluation, evaluate
-from filmroom.search.evaluation.public_datasets import read_open_i
 from filmroom.search.evaluation.statistics import Interval
 from filmroom.search.evaluation.trec import Question, read_qrels, read_queries
 from filmroom.search.exchange.import_labels import import_labels
+from filmroom.search.public_sets.open_i import read_open_i
 from filmroom.search.query.embedding import query_vector
 from filmroom.search.query.parser import parse
 from filmroom.search.report_document import NOTICE, Table, markdown_table

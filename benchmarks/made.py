@@ -86,7 +86,7 @@ def made_archive(
                 [(i, row.tobytes()) for i, row in zip(ids, rows, strict=True)],
             )
             if thumbnail:
-                cursor.executemany("INSERT INTO thumbnail VALUES (?, ?)", [(i, thumbnail) for i in ids])
+                cursor.executemany("INSERT INTO thumbnail (film_id, webp) VALUES (?, ?)", [(i, thumbnail) for i in ids])
     learn_sizes(archive.catalog)  # as a run does at its end
     return archive
 

@@ -22,6 +22,19 @@ LOG = "index.log"
 
 
 @dataclass(frozen=True)
+class Writer:
+    """The process that holds the writer's lock: what it does, and since when, in seconds since 1970."""
+
+    pid: int
+    doing: str
+    since: int
+
+    def __str__(self) -> str:
+        minutes = max(0, int(time.time()) - self.since) // 60
+        return f"process {self.pid}: {self.doing}, for {minutes} min"
+
+
+@dataclass(frozen=True)
 class Archive:
     folder: Path
     catalog: Catalog
@@ -99,8 +112,8 @@ class Archive:
                 fix="Wait for it, or stop it; its work so far is kept.",
             ) from error
 
-    def writer(self) -> str | None:
-        """Who holds the writer's lock, in words; None when nobody does."""
+    def writer(self) -> Writer | None:
+        """Who holds the writer's lock; None when nobody does."""
         return writer(self.folder)
 
 
@@ -116,8 +129,8 @@ def catalog_file(folder: Path) -> Path:
     return path
 
 
-def writer(folder: Path) -> str | None:
-    """Who holds the writer's lock of an archive, in words; None when nobody does."""
+def writer(folder: Path) -> Writer | None:
+    """Who holds the writer's lock of an archive; None when nobody does."""
     try:
         found = json.loads((folder / "writer.json").read_text())
     except (OSError, ValueError):
@@ -129,8 +142,7 @@ def writer(folder: Path) -> str | None:
         with FileLock(folder / "writer.lock", timeout=0):
             return None
     except Timeout:
-        minutes = max(0, int(time.time()) - int(found["since"])) // 60
-        return f"process {found['pid']}: {found['doing']}, for {minutes} min"
+        return Writer(pid=int(found["pid"]), doing=str(found["doing"]), since=int(found["since"]))
     except OSError:
         return None
 

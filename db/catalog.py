@@ -18,7 +18,7 @@ from filmroom.db.sqlite_file import SETTINGS, revision_of
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0010"
+HEAD = "0011"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 
@@ -38,11 +38,13 @@ class Catalog:
 
         Raises ArchiveDamaged where the file is no catalog.
         """
+        fresh = False
         with suppress(FileExistsError, OSError):
             # Made here first, so that the file is its owner's alone whatever the folder allows.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+            fresh = True
         catalog = cls(path)
-        _ensure_schema(catalog)
+        _ensure_schema(catalog, fresh=fresh)
         return catalog
 
     @cached_property
@@ -122,11 +124,17 @@ def _bump(connection: Connection) -> None:
     )
 
 
-def _ensure_schema(catalog: Catalog) -> None:
+def _ensure_schema(catalog: Catalog, *, fresh: bool) -> None:
     found = revision(catalog)
     if found == HEAD:
         return
     if found is None:
+        if not fresh and any(catalog.path.with_name("vectors").glob("*.json")):
+            raise ArchiveDamaged(
+                "the catalog is empty, and the index beside it is not: it was emptied or cut off",
+                where=catalog.path,
+                fix="Restore a backup; or remove catalog.sqlite and the folder vectors, and index again.",
+            )
         from filmroom.db.engine import make_tables
 
         with catalog.write() as connection:
@@ -174,7 +182,7 @@ def touch_generation(connection: Connection, space_ids: set[int]) -> None:
 def _in_words(error: BaseException, path: Path) -> FilmroomError | None:
     """What a fault of SQLite means to who uses the archive; None for what is no fault of the file or the disk."""
     said = str(error)
-    if "decode to UTF-8" in said:
+    if "decode to UTF-8" in said or isinstance(error, UnicodeDecodeError):
         return _damaged(path)  # without what SQLite says: it shows the text, which may be a report's
     if not isinstance(error, sqlite3.OperationalError):
         broken = "malformed" in said or "not a database" in said

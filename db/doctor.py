@@ -1,23 +1,34 @@
-"""Does everything agree: the catalog with itself, its vectors, the cached index? And mending what is derived."""
+"""Does everything agree: the catalog with itself, its vectors, the cached index? And mending what can be mended."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from filmroom.db import integrity
 from filmroom.db.archive import Archive
+from filmroom.db.catalog import get_meta
+from filmroom.db.integrity import Blob
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.records import Outcome, State
-from filmroom.db.schema import embedding, file, film, space, thumbnail
+from filmroom.db.records import DECODING, Outcome, State
+from filmroom.db.schema import embedding, file, film, thumbnail
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
-from sqlalchemy import and_, exists, func, select
+from filmroom.db.vector_index.snapshot import Snapshot
+from numpy.typing import NDArray
+from sqlalchemy import exists, func, select
+
+_AGAIN = "Run `filmroom index` on the same folders again."
+_RESTORE = "Restore a backup."
+_MEND = "`filmroom doctor --repair` mends it."
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`mendable`: `doctor --repair` puts it right from the catalog; else `remedy` says what a person can do."""
+    """`mendable`: `doctor --repair` puts it right; else `remedy` says what a person can do."""
 
     what: str
     remedy: str
@@ -38,112 +49,221 @@ class Examination:
         return not self.faults
 
 
+@dataclass(frozen=True)
+class _Damage:
+    """Vectors and thumbnails that are not what was written. Of `mended` the right ones are in the index; `doubtful`
+    have no checksum and another vector in the index, so that nothing tells which of the two is right."""
+
+    mended: tuple[Blob, ...] = ()
+    lost: tuple[Blob, ...] = ()
+    doubtful: tuple[Blob, ...] = ()
+    sound: tuple[Blob, ...] = ()
+    """Without a checksum so far; what it should be, without their data."""
+
+
 def examine(archive: Archive) -> Examination:
     """Compares catalog, vectors and FAISS; changes nothing."""
     held = spaces.spaces(archive.catalog)
-    faults = _catalog_faults(archive)
-    notes = []
+    faults = [Fault(f"the catalog file is damaged: {one}", _RESTORE, False) for one in _structure(archive)]
+    faults += _row_faults(archive)
+    faults += _faults_of(_damage(archive, held), held)
+    notes = _older(archive)
     for one in held:
-        faults += _vector_faults(archive, one)
-        if one.films and snapshot.is_of_another_version(archive.vectors, one):
-            notes.append(
-                f"The index of {one.space.model} is of another version of Filmroom: the next index run makes it anew, "
-                "and until then it is read from the catalog"
-            )
+        wrong = _index_faults(archive, one)
+        if note := _index_note(archive, one):
+            notes.append(note)
         else:
-            faults += _index_faults(archive, one)
+            faults += wrong
+    archive_id = get_meta(archive.catalog, "archive_id") or ""
+    if strange := snapshot.strangers(archive.vectors, archive_id, {one.id for one in held}):
+        what = f"the index holds {strange} films of another catalog: this one was emptied, or put here in its place"
+        faults.append(Fault(what, "Restore a backup, or move the folder vectors away and index again.", False))
     return Examination(films.count(archive.catalog), tuple(held), tuple(faults), tuple(notes))
 
 
+def _older(archive: Archive) -> list[str]:
+    """What an earlier version of decoding made is no fault, but may be shown otherwise now."""
+    older = (file.c.outcome == Outcome.INDEXED.value, file.c.listed, file.c.decoding < DECODING)
+    with archive.catalog.read() as connection:
+        count = connection.scalar(select(func.count()).select_from(file).where(*older)) or 0
+    said = "1 file was" if count == 1 else f"{count:,} files were"
+    rest = (
+        "decoded by an earlier version of Filmroom: the next index run looks at their headers, and embeds again what "
+    )
+    return [f"{said} {rest}is shown otherwise now"] if count else []
+
+
 def repair(archive: Archive) -> Examination:
-    """Rebuilds every index from the catalog and examines again. Raises ArchiveBusy while a run is under way."""
+    """Mends what can be mended, each time by the side whose checksum is right, and examines again.
+
+    A vector that is damaged in the catalog comes back from the index; one that is damaged in both is deleted, as is a
+    damaged thumbnail, so that the next index run makes it again; indexes are rebuilt. Raises ArchiveBusy while a run is
+    under way.
+    """
     with archive.writing("repairing"):
-        for one in spaces.spaces(archive.catalog):
-            snapshot.remove(archive.vectors, one.id)
-            VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()
+        held = spaces.spaces(archive.catalog)
+        if not _structure(archive):  # nothing is written into a file that SQLite finds damaged
+            damage = _damage(archive, held)
+            integrity.put(archive.catalog, damage.mended)
+            integrity.settle(archive.catalog, damage.sound)
+            integrity.drop(archive.catalog, damage.lost)
+            if not damage.doubtful:  # of those the index may be the right side
+                for one in held:
+                    snapshot.remove(archive.vectors, one.id)
+                    VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()
     return examine(archive)
 
 
-def _catalog_faults(archive: Archive) -> list[Fault]:
-    faults = []
+def settle_checksums(archive: Archive) -> None:
+    """Gives a checksum to what an earlier version has written without one, where nothing speaks against it."""
+    if integrity.unchecked(archive.catalog):
+        integrity.settle(archive.catalog, _damage(archive, spaces.spaces(archive.catalog)).sound)
+
+
+def _structure(archive: Archive) -> list[str]:
+    unreadable = [f"texts in {name} can no longer be read" for name in integrity.unreadable_tables(archive.catalog)]
+    return [*integrity.structural_faults(archive.catalog), *unreadable]
+
+
+def _row_faults(archive: Archive) -> list[Fault]:
+    present = film.c.state == State.PRESENT.value
+    indexed = (file.c.outcome == Outcome.INDEXED.value, file.c.listed)
     with archive.catalog.read() as connection:
-        said = connection.exec_driver_sql("PRAGMA quick_check(5)").scalars().all()
-        if said != ["ok"]:
-            faults.append(Fault(f"the catalog file is damaged: {said[0]}", "Restore a backup.", mendable=False))
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-        orphans = connection.scalar(
-            select(func.count())
-            .select_from(file)
-            .where(file.c.outcome == Outcome.INDEXED.value, file.c.listed, ~exists().where(film.c.file_id == file.c.id))
-        )
-        faceless = connection.scalar(
-            select(func.count())
-            .select_from(film)
-            .where(film.c.state == State.PRESENT.value, ~exists().where(thumbnail.c.film_id == film.c.id))
-        )
-        blind = connection.scalar(
-            select(func.count())
-            .select_from(film)
-            .where(film.c.state == State.PRESENT.value, ~exists().where(embedding.c.film_id == film.c.id))
-        )
-    again = "Run `filmroom index` on the same folders again."
-    if broken:
-        faults.append(Fault(f"{len(broken)} rows of the catalog point nowhere", "Restore a backup.", mendable=False))
-    for count, said in (
-        (orphans, "files are marked indexed and have no film"),
-        (faceless, "films have no thumbnail"),
-        (blind, "films have no vector"),
-    ):
-        if count:
-            faults.append(Fault(f"{count} {said}", again, mendable=False))
-    return faults
+        counts = [
+            (connection.scalar(select(func.count()).select_from(table).where(*conditions)), said)
+            for table, conditions, said in (
+                (film, (film.c.state.not_in([one.value for one in State]),), "films are in no state that there is"),
+                (
+                    file,
+                    (file.c.outcome.not_in([one.value for one in Outcome]),),
+                    "files have no outcome that there is",
+                ),
+                (
+                    file,
+                    (*indexed, ~exists().where(film.c.file_id == file.c.id)),
+                    "files are marked indexed and have no film",
+                ),
+                (film, (present, ~exists().where(thumbnail.c.film_id == film.c.id)), "films have no thumbnail"),
+                (film, (present, ~exists().where(embedding.c.film_id == film.c.id)), "films have no vector"),
+            )
+        ]
+    faults = [Fault(f"{len(broken)} rows of the catalog point nowhere", _RESTORE, False)] if broken else []
+    return faults + [Fault(f"{count} {said}", _AGAIN, False) for count, said in counts if count]
 
 
-def _vector_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
-    size = one.space.vectors * one.space.dim * 2
-    with archive.catalog.read() as connection:
-        wrong = connection.scalar(
-            select(func.count())
-            .select_from(embedding)
-            .where(and_(embedding.c.space_id == one.id, func.length(embedding.c.vectors) != size))
+def _damage(archive: Archive, held: Sequence[StoredSpace]) -> _Damage:
+    known = {one.id: one for one in held}
+    copies = {one.id: _Copies(snapshot.load(archive.vectors, one)) for one in held}
+    mended: list[Blob] = []
+    lost: list[Blob] = []
+    doubtful: list[Blob] = []
+    sound: list[Blob] = []
+    for blob in integrity.blobs(archive.catalog):
+        if blob.space_id is None:
+            if blob.damaged:
+                lost.append(Blob(blob.film_id, None, b"", None))
+            elif blob.checksum is None:
+                sound.append(_settled(blob))
+            continue
+        space, copy = known.get(blob.space_id), None
+        if blob.damaged or blob.checksum is None:
+            copy = copies[blob.space_id].of(blob.film_id) if blob.space_id in copies else None
+        if blob.damaged:
+            restored = copy is not None and integrity.checksum(copy) == blob.checksum
+            (mended if restored else lost).append(Blob(blob.film_id, blob.space_id, copy or b"", blob.checksum))
+        elif space is None or not _is_unit(blob.data, space):
+            # Whatever its checksum says: a model made it so, or an earlier version left it so.
+            whole = blob.checksum is None and space is not None and copy is not None and _is_unit(copy, space)
+            (mended if whole else lost).append(Blob(blob.film_id, blob.space_id, copy or b"", None))
+        elif blob.checksum is None:
+            (sound if copy in (None, blob.data) else doubtful).append(_settled(blob))
+    return _Damage(tuple(mended), tuple(lost), tuple(doubtful), tuple(sound))
+
+
+def _settled(blob: Blob) -> Blob:
+    """Without its data, as there may be millions."""
+    return Blob(blob.film_id, blob.space_id, b"", integrity.checksum(blob.data))
+
+
+class _Copies:
+    """The vectors of a snapshot, by film."""
+
+    def __init__(self, found: Snapshot | None) -> None:
+        self._found = found
+        self._row: dict[int, int] | None = None
+
+    def of(self, film_id: int) -> bytes | None:
+        if self._found is None:
+            return None
+        if self._row is None:
+            rows = np.flatnonzero(self._found.live)
+            self._row = dict(zip(self._found.ids[1][rows].tolist(), rows.tolist(), strict=True))
+        at = self._row.get(film_id)
+        return None if at is None else np.ascontiguousarray(self._found.rows[at]).tobytes()
+
+
+def _is_unit(data: bytes, one: StoredSpace) -> bool:
+    if len(data) != 2 * one.space.vectors * one.space.dim:
+        return False
+    rows: NDArray[np.float32] = np.frombuffer(data, np.float16).astype(np.float32).reshape(-1, one.space.dim)
+    return bool((np.abs(np.linalg.norm(rows, axis=1) - 1.0) < 0.01).all())
+
+
+def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
+    models = {one.id: one.space.model for one in held}
+
+    def counted(blobs: Sequence[Blob]) -> list[tuple[int, str]]:
+        found = Counter(
+            "thumbnails" if one.space_id is None else f"vectors of {models.get(one.space_id, 'a removed model')}"
+            for one in blobs
         )
-    if wrong:
-        return [Fault(f"{wrong} vectors of {one.space.model} have the wrong length", "Index again.", mendable=False)]
-    bad = 0
-    for block in spaces.vectors_since(archive.catalog, one, 0):
-        lengths = np.linalg.norm(block.vectors.astype(np.float32), axis=2)
-        bad += int((~(np.abs(lengths - 1.0) < 0.01)).any(axis=1).sum())
-    if bad:
-        return [Fault(f"{bad} vectors of {one.space.model} are not of unit length", "Index again.", mendable=False)]
-    return []
+        return [(count, what) for what, count in found.items()]
+
+    faults = [
+        Fault(f"{count} {what} are damaged in the catalog and whole in the index", _MEND)
+        for count, what in counted(damage.mended)
+    ]
+    faults += [
+        Fault(f"{count} {what} are damaged", f"{_MEND[:-1]}, together with `filmroom index` on the same folders.")
+        for count, what in counted(damage.lost)
+    ]
+    doubt = "differ between index and catalog, and nothing tells which are right"
+    return faults + [Fault(f"{count} {what} {doubt}", _RESTORE, False) for count, what in counted(damage.doubtful)]
+
+
+def _index_note(archive: Archive, one: StoredSpace) -> str | None:
+    if not one.films:
+        return None
+    if not snapshot.is_written(archive.vectors, one):
+        why = "is not written yet, as its run was stopped"
+    elif snapshot.is_of_another_version(archive.vectors, one):
+        why = "is of another version of Filmroom"
+    else:
+        return None
+    until = "the next index run makes it anew, and until then it is read from the catalog"
+    return f"The index of {one.space.model} {why}: {until}"
 
 
 def _index_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
-    mend = "`filmroom doctor --repair` rebuilds it."
-    if not one.films:
+    if not one.films or _index_note(archive, one):
         return []
     found = snapshot.load(archive.vectors, one)
     if found is None:
-        return [Fault(f"the index of {one.space.model} is missing or damaged", mend)]
+        return [Fault(f"the index of {one.space.model} is damaged", _MEND)]
     index = VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False)
     if len(index) != one.films:
-        return [Fault(f"the index of {one.space.model} finds {len(index)} films of {one.films}", mend)]
-    with archive.catalog.read() as connection:
-        current = set(
-            connection.scalars(
-                select(embedding.c.id)
-                .join(space, space.c.id == embedding.c.space_id)
-                .where(embedding.c.space_id == one.id, embedding.c.id <= found.mark)
-            )
-        )
+        return [Fault(f"the index of {one.space.model} finds {len(index)} films of {one.films}", _MEND)]
     rows = {int(row): at for at, row in enumerate(found.ids[0])}
-    if missing := current - rows.keys():
-        return [Fault(f"the index of {one.space.model} lacks {len(missing)} vectors", mend)]
-    different = 0
+    missing = different = 0
     for block in spaces.vectors_since(archive.catalog, one, 0):
         for embedding_id, stored in zip(block.ids.tolist(), block.vectors, strict=True):
             if embedding_id in rows:
                 different += not np.array_equal(found.rows[rows[embedding_id]], stored)
+            else:
+                missing += embedding_id <= found.mark
+    if missing:
+        return [Fault(f"the index of {one.space.model} lacks {missing} vectors", _MEND)]
     if different:
-        return [Fault(f"{different} vectors of {one.space.model} differ between index and catalog", mend)]
+        return [Fault(f"{different} vectors of {one.space.model} differ between index and catalog", _MEND)]
     return []

@@ -63,20 +63,22 @@ class Stage(StrEnum):
 
 
 class Rejected(FilmroomError):
-    """A file that cannot be indexed. The run goes on; stage, reason and remedy are stored and shown.
+    """A file that cannot be indexed. The run goes on; code and stage are stored, their words are looked up when shown.
 
-    `reason` is from a small fixed vocabulary without names, paths or tag values, so that it can be counted.
+    `code` and `reason` are from a small fixed vocabulary without names, paths or tag values, so that they can be
+    counted. Only the code is to be compared.
     """
 
-    def __init__(self, reason: str, *, stage: Stage, remedy: str) -> None:
+    def __init__(self, code: str, reason: str, *, stage: Stage, remedy: str) -> None:
         super().__init__(reason, fix=remedy)
+        self.code = code
         self.reason = reason
         self.stage = stage
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rejected, (self.reason, self.stage, self.remedy))
+        return (_rejected, (self.code, self.reason, self.stage, self.remedy))
 
 
-def _rejected(reason: str, stage: Stage, remedy: str) -> Rejected:
-    return Rejected(reason, stage=stage, remedy=remedy)
+def _rejected(code: str, reason: str, stage: Stage, remedy: str) -> Rejected:
+    return Rejected(code, reason, stage=stage, remedy=remedy)

@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+DECODING = 2
+"""The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
+tags; `filmroom.indexer.decoding.versions` says which films' pixels changed, so that no other is embedded again."""
+
+IMPORTED = "imported:"
+"""How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""
+
+
+UNCERTAIN_ORIENTATION = "uncertain"
+"""What is kept of a film that may lie or be mirrored in its file, and is left as it is."""
+
 
 class State(StrEnum):
     """What became of a film. `gone`: its file is no longer listed. `replaced`: its file now holds another picture.
@@ -14,6 +25,14 @@ class State(StrEnum):
     PRESENT = "present"
     GONE = "gone"
     REPLACED = "replaced"
+
+
+class DuplicateReason(StrEnum):
+    """Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
+
+    SAME_CONTENT = "SAME_CONTENT"
+    SAME_PICTURE = "SAME_PICTURE"
+    SAME_UID = "SAME_UID"
 
 
 @dataclass(frozen=True)
@@ -29,7 +48,9 @@ class Scope:
 class Tags:
     """The only facts of a film that are kept (an allow-list; see docs/privacy.md).
 
-    `age` is in whole years, at most 89; `year` is the study's year. No name, no exact date, no free text.
+    `age` is in whole years, at most 89; `year` is the study's year. No name, no exact date, no free text. `rows` and
+    `columns` are of the film as it is shown; `orientation` says what was done to its file's picture for that
+    (`filmroom.indexer.decoding.orientation`).
     """
 
     modality: str | None = None
@@ -47,6 +68,7 @@ class Tags:
     instance_uid: str | None = None
     patient_key: str | None = None
     burned_in: bool | None = None
+    orientation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +88,12 @@ class Space:
 
 @dataclass(frozen=True)
 class StoredSpace:
-    """A space with its id in this catalog, and how many of the present films it holds."""
+    """A space with its id in this catalog, how many of the present films it holds, and the id of the archive."""
 
     id: int
     space: Space
     films: int
+    archive: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,43 +114,75 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which films may answer. Empty fields do not filter; the values of one field are alternatives (or);
-    the fields are conditions (and), and so are several phrases; `not_...` excludes."""
-
-    views: tuple[str, ...] = ()
-    not_views: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    body_parts: tuple[str, ...] = ()
-    sexes: tuple[str, ...] = ()
-    age: Range = field(default_factory=Range)
-    year: Range = field(default_factory=Range)
-    labels: tuple[str, ...] = ()
-    not_labels: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    collections: tuple[str, ...] = ()
-    studies: tuple[str, ...] = ()
-    patients: tuple[str, ...] = ()
-    not_patients: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    phrases: tuple[str, ...] = ()
-    not_phrases: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
-    has_report: bool | None = None
-    burned_in: bool | None = None
-    scores: tuple[ScoreFilter, ...] = ()
-
-    def __bool__(self) -> bool:
-        return self != Filter()
-
-
-@dataclass(frozen=True)
 class ScoreFilter:
     """`probe:NAME>0.8`: films whose stored label NAME from source `probe` has a value in [low, high]."""
 
     name: str
     low: float = 0.0
     high: float = 1.0
+
+
+@dataclass(frozen=True)
+class ReportedFinding:
+    """`says:"left effusion"`: what a report says or denies. `text` is how it was written and takes no part in the SQL;
+    an empty side, severity or place stands for any."""
+
+    text: str
+    finding: str
+    side: str = ""
+    severity: str = ""
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which films may answer. Empty fields do not filter; the values of one field are alternatives (or);
+    the fields are conditions (and), and so are several phrases; `not_...` excludes. Of each group of `any_of` at least
+    one filter must let a film pass."""
+
+    views: tuple[str, ...] = ()
+    not_views: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    not_modalities: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
+    not_body_parts: tuple[str, ...] = ()
+    sexes: tuple[str, ...] = ()
+    not_sexes: tuple[str, ...] = ()
+    age: Range = field(default_factory=Range)
+    year: Range = field(default_factory=Range)
+    labels: tuple[str, ...] = ()
+    not_labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    not_tags: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    not_collections: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    not_studies: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    not_patients: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    not_paths: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    not_phrases: tuple[str, ...] = ()
+    says: tuple[ReportedFinding, ...] = ()
+    not_says: tuple[ReportedFinding, ...] = ()
+    denies: tuple[ReportedFinding, ...] = ()
+    not_denies: tuple[ReportedFinding, ...] = ()
+    findings: tuple[str, ...] = ()
+    not_findings: tuple[str, ...] = ()
+    has_report: bool | None = None
+    burned_in: bool | None = None
+    scores: tuple[ScoreFilter, ...] = ()
+    any_of: tuple[tuple[Filter, ...], ...] = ()
+
+    def __bool__(self) -> bool:
+        return self != Filter()
+
+    @property
+    def asks_reports(self) -> bool:
+        """Whether what reports say or deny is asked for anywhere in it."""
+        own = self.says or self.not_says or self.denies or self.not_denies
+        return bool(own) or any(one.asks_reports for group in self.any_of for one in group)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,8 @@ file = Table(
     Column("reason", String),
     Column("remedy", String),
     Column("tried_at", Integer, nullable=False),
+    # The version of decoding that its films are known to be as (`filmroom.db.records.DECODING`).
+    Column("decoding", Integer, nullable=False, server_default="1"),
     UniqueConstraint("root_id", "path"),
     Index("ix_file_sha256", "sha256"),
     Index("ix_file_outcome", "outcome"),
@@ -116,7 +118,14 @@ film = Table(
     Column("patient_key", String, index=True),
     Column("burned_in", Boolean),
     Column("added_at", Integer, nullable=False),
+    # How the picture of the file was mirrored or turned, or that it is not certain.
+    Column("orientation", String),
     Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
+    # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
+    Index(
+        "ix_film_facts",
+        *("modality", "body_part", "laterality", "sex", "age", "photometric", "rows", "columns", "series_uid"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -143,7 +152,10 @@ embedding = Table(
     Column("space_id", ForeignKey("space.id", ondelete="CASCADE"), nullable=False),
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("vectors", LargeBinary, nullable=False),
+    # `filmroom.db.integrity.checksum` of the vectors; earlier versions kept none.
+    Column("checksum", Integer),
     UniqueConstraint("space_id", "film_id"),
+    Index("ix_embedding_unchecked", "id", sqlite_where=text("checksum IS NULL")),
     Index("ix_embedding_space_id_id", "space_id", "id"),
     # Ids are never used twice: the highest one an index has seen is its watermark.
     sqlite_autoincrement=True,
@@ -154,6 +166,8 @@ thumbnail = Table(
     metadata,
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
     Column("webp", LargeBinary, nullable=False),
+    Column("checksum", Integer),
+    Index("ix_thumbnail_unchecked", "film_id", sqlite_where=text("checksum IS NULL")),
 )
 
 label = Table(
@@ -174,6 +188,20 @@ report = Table(
     Column("study_uid", String, index=True),
     Column("source", String, nullable=False),
     Column("text", Text, nullable=False),
+    Column("read_by", Integer),
+    Index("ix_report_read_by", "read_by"),
+)
+
+report_finding = Table(
+    "report_finding",
+    metadata,
+    Column("report_id", ForeignKey("report.id", ondelete="CASCADE"), primary_key=True),
+    Column("finding", String, primary_key=True),
+    Column("assertion", String, primary_key=True),
+    Column("side", String, primary_key=True),
+    Column("severity", String, primary_key=True),
+    Column("places", String, primary_key=True),
+    Index("ix_report_finding", "finding", "assertion", "report_id"),
 )
 
 run = Table(
@@ -341,5 +369,8 @@ STATE_STATEMENTS = (
     "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'film_states'; END",
 )
 
-for _statement in (*FTS_STATEMENTS, *SENTENCE_STATEMENTS, *STATE_STATEMENTS):
+# An index on the disk bears it, too: one of another archive is not taken for this one's.
+IDENTITY_STATEMENTS = ("INSERT INTO meta(key, value) VALUES ('archive_id', lower(hex(randomblob(16))))",)
+
+for _statement in (*FTS_STATEMENTS, *SENTENCE_STATEMENTS, *STATE_STATEMENTS, *IDENTITY_STATEMENTS):
     event.listen(metadata, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -11,12 +11,17 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import context as contexts
 from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from filmroom.indexer import main_script
+
+NEEDS_MAIN = "needs_main"
+"""Attribute of a process whose work is defined in the main script, and which therefore imports it."""
 
 _VARIABLE = "PYTHONSAFEPATH"
 _changing = threading.Lock()
@@ -44,6 +49,8 @@ def safe_path() -> Iterator[None]:
 def context(method: str, *, preload: Sequence[str] = ()) -> BaseContext:
     """The context of multiprocessing for `method`, spawn or forkserver, whose processes have a safe path.
 
+    They do not run the main script again, but for a process with the attribute NEEDS_MAIN.
+
     `preload` names modules that a fork server imports before it forks. A system without fork servers spawns.
     """
     if os.name == "posix":
@@ -56,10 +63,14 @@ def context(method: str, *, preload: Sequence[str] = ()) -> BaseContext:
     return _Spawn()
 
 
+def _main_script(process: BaseProcess) -> AbstractContextManager[None]:
+    return nullcontext() if getattr(process, NEEDS_MAIN, False) else main_script.not_run_again()
+
+
 class _SpawnedProcess(contexts.SpawnProcess):
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802 (the name that multiprocessing calls)
-        with safe_path():
+        with safe_path(), _main_script(process_obj):
             return contexts.SpawnProcess._Popen(process_obj)
 
 
@@ -72,7 +83,8 @@ if hasattr(contexts, "ForkServerContext"):
     class _ServedProcess(contexts.ForkServerProcess):
         @staticmethod
         def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802 (the name that multiprocessing calls)
-            with safe_path():  # the first process starts the server, and one that died is started again
+            # The first process starts the server, and one that died is started again.
+            with safe_path(), _main_script(process_obj):
                 return contexts.ForkServerProcess._Popen(process_obj)
 
     class _ForkServer(contexts.ForkServerContext):

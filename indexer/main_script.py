@@ -13,17 +13,19 @@ _changing = threading.Lock()
 _MAIN = ("init_main_from_name", "init_main_from_path")
 
 
+def defines(work: object) -> bool:
+    """True where something that `work` is pickled from stands in the main script."""
+    return b"__main__" in bytes(ForkingPickler.dumps(work))
+
+
 @contextmanager
-def not_run_again(work: object) -> Iterator[None]:
-    """Let the processes that this thread starts within do without the main script, unless `work` is defined there.
+def not_run_again() -> Iterator[None]:
+    """Let the processes that this thread starts within do without the main script.
 
     The standard library runs the script again in every process that it spawns, so that functions of the script can be
     found there. A script that indexes and has no `if __name__ == "__main__"` would index in each of its own workers,
     which need nothing of it.
     """
-    if b"__main__" in bytes(ForkingPickler.dumps(work)):
-        yield
-        return
     thread = threading.get_ident()
 
     def without_main(name: str) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from filmroom.db import doctor
 from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, learn_sizes, set_meta
@@ -22,7 +24,7 @@ from filmroom.db.erasure import path_pseudonyms
 from filmroom.db.erasure.path_pseudonyms import Places
 from filmroom.db.errors import BadInput, FilmroomError, NotFound, Rejected
 from filmroom.db.reads import spaces
-from filmroom.db.records import Counts, Outcome, RunState, Scope
+from filmroom.db.records import DECODING, Counts, Outcome, RunState, Scope, Tags
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import file_diff, ingest, runs
@@ -40,10 +42,13 @@ from filmroom.indexer.sources.source_file import Failure, SourceFile
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
 
-_FORGOTTEN = Refusal.FORGOTTEN.value[0]
+_FORGOTTEN = Refusal.FORGOTTEN.code
 
-PASSING = (Refusal.UNREADABLE.value[0],)
-"""Reasons that may be gone by the next run without the file having changed."""
+PASSING = (Refusal.UNREADABLE.code,)
+"""Codes of reasons that may be gone by the next run without the file having changed."""
+
+LOOKED_AT_TOGETHER = 256
+"""Files of an earlier version that are noted as alike in one transaction: a header takes a few milliseconds."""
 
 HASHED_TOGETHER = 64
 """Files whose content is looked up in one transaction before any of them is decoded."""
@@ -63,7 +68,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `reasons` counts the files rejected in it or before; `stopped`: it was interrupted."""
+    """What a run did. `reasons` counts the files rejected in it or before, by code; `stopped`: it was interrupted."""
 
     counts: Counts
     reasons: dict[str, int]
@@ -101,6 +106,7 @@ def index(
         try:
             for path in paths:
                 run.take(path)
+            doctor.settle_checksums(archive)
             run.save_index()
             learn_sizes(archive.catalog)
         except KeyboardInterrupt:
@@ -147,7 +153,7 @@ class _Run:
     def take(self, path: Path) -> None:
         scope = file_diff.open_scope(self._catalog, path)
         self._scopes.append(scope)
-        path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, reason=_FORGOTTEN))
+        path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, code=_FORGOTTEN))
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
         self._places = path_pseudonyms.places(self._catalog, self._archive.patient_key(), scope)
@@ -160,6 +166,7 @@ class _Run:
             retry=self._options.retry,
             unreadable=unreadable,
             passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
+            final=(_FORGOTTEN,),
         )
         self._count(
             listed=compared.listed,
@@ -172,7 +179,7 @@ class _Run:
         self._forgotten |= {(str(scope.root), stored) for stored in shown.keys() - again}
         work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
         self._reject(scope, [seen for seen in work if seen.path in failed], failed)
-        self._embed(scope, [seen for seen in work if seen.path not in failed])
+        self._embed(scope, [seen for seen in work if seen.path not in failed], compared.older)
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def save_index(self) -> None:
@@ -188,7 +195,7 @@ class _Run:
 
     def summary(self, started: float, *, stopped: bool = False) -> Summary:
         reasons = Counter(
-            one.reason
+            one.code
             for one in runs.rejected(self._catalog)
             for scope in self._scopes
             if one.root == str(scope.root) and self._is_within(scope, one)
@@ -205,12 +212,16 @@ class _Run:
         for some in chunked(results):
             self._commit(scope, some)
 
-    def _embed(self, scope: Scope, work: Sequence[Seen]) -> None:
-        by_path = {seen.path: seen for seen in work}
+    def _embed(self, scope: Scope, work: Sequence[Seen], older: Sequence[tuple[Seen, int]]) -> None:
+        """`work` is decoded and embedded, and of `older` what has other pixels by the present version of decoding."""
+        by_path = {seen.path: seen for seen in (*work, *(seen for seen, _ in older))}
         fresh = not ingest.any_films(self._catalog)
-        unknown: Iterable[Seen] = work if fresh else self._unknown(scope, work)
+        unknown = ((seen, None) for seen in work) if fresh else self._unknown(scope, work)
         decoded = process(
-            (SourceFile(str(scope.root), seen.path, seen.size, seen.mtime_ns) for seen in unknown),
+            (
+                SourceFile(str(scope.root), seen.path, seen.size, seen.mtime_ns, decoding)
+                for seen, decoding in chain(unknown, older)
+            ),
             prepare=self._towers.preprocess.shrink,
             limits=self._options.limits,
             workers=self._options.workers,
@@ -223,28 +234,46 @@ class _Run:
         decoded = turned_away(decoded, self._archive, bring_back=self._options.bring_back)
         batch: list[Processed] = []
         refused: list[ingest.Result] = []
+        alike: list[tuple[Seen, Sequence[Tags]]] = []
         with closing(decoded):
             for result in decoded:
                 if isinstance(result, Failure):
                     refused.append(ingest.Result(by_path[result.listed.path], None, rejected=result.error))
+                elif result.alike is not None:
+                    alike.append((by_path[result.listed.path], result.alike))
                 else:
                     batch.append(result)
                 if sum(len(one.films) for one in batch) >= BATCH or len(refused) >= BATCH:
                     self._commit(scope, refused + self._embedded(batch, by_path))
                     batch, refused = [], []
+                if len(alike) >= LOOKED_AT_TOGETHER:
+                    self._keep(scope, alike)
+                    alike = []
         self._commit(scope, refused + self._embedded(batch, by_path))
+        self._keep(scope, alike)
 
-    def _unknown(self, scope: Scope, work: Sequence[Seen]) -> Iterator[Seen]:
-        """The files whose content is new; those that only moved, or are copies, are settled without decoding."""
+    def _keep(self, scope: Scope, alike: Sequence[tuple[Seen, Sequence[Tags]]]) -> None:
+        if alike:
+            ingest.keep_as_they_are(self._catalog, scope, alike)
+            self._count(unchanged=len(alike))
+
+    def _unknown(self, scope: Scope, work: Sequence[Seen]) -> Iterator[tuple[Seen, int | None]]:
+        """The files whose content is new; those that only moved, or are copies, are settled without decoding, but where
+        an earlier version of decoding, given beside them, made their films."""
         with ThreadPoolExecutor(4) as pool:
             for some in chunked(work, HASHED_TOGETHER):
                 hashes = pool.map(lambda seen: _hash(scope, seen), some)
                 hashed = [(seen, sha256) for seen, sha256 in zip(some, hashes, strict=True) if sha256]
-                outcomes = ingest.keep_known(self._catalog, scope, self._space_id, hashed)
-                settled = {seen.path: outcome for (seen, _), outcome in zip(hashed, outcomes, strict=True) if outcome}
-                tally = Counter(settled.values())
+                known = ingest.keep_known(self._catalog, scope, self._space_id, hashed)
+                settled = {seen.path: one for (seen, _), one in zip(hashed, known, strict=True) if one}
+                older = {
+                    path: one.decoding
+                    for path, one in settled.items()
+                    if one.outcome is Outcome.INDEXED and one.decoding < DECODING
+                }
+                tally = Counter(one.outcome for path, one in settled.items() if path not in older)
                 self._count(unchanged=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE])
-                yield from (seen for seen in some if seen.path not in settled)
+                yield from ((seen, older.get(seen.path)) for seen in some if seen.path not in settled.keys() - older)
 
     def _embedded(self, batch: Sequence[Processed], by_path: dict[str, Seen]) -> list[ingest.Result]:
         films = [film for one in batch for film in one.films]
@@ -261,6 +290,7 @@ class _Run:
                     tags=film.tags,
                     thumbnail=film.thumbnail,
                     vectors=next(vectors),
+                    since=film.since,
                 )
                 for film in one.films
             ]
@@ -283,7 +313,7 @@ class _Run:
 
     def _is_forgotten(self, result: ingest.Result) -> bool:
         """Also what was forgotten and can now not even be read."""
-        if result.rejected is None or result.rejected.reason == _FORGOTTEN:
+        if result.rejected is None or result.rejected.code == _FORGOTTEN:
             return result.rejected is not None
         return not self._options.bring_back and self._places.known(result.seen.path) is not None
 

@@ -59,7 +59,7 @@ def last_words(archive: Path) -> str:
 
 def stop_index(archive: Archive, run: Run) -> None:
     """Interrupts a run, which ends after its batch and can be started again. Raises NotFound where it is over."""
-    writer = archive.writer() or ""
-    if run.state is not RunState.RUNNING or not writer.startswith(f"process {run.pid}:"):
+    writer = archive.writer()
+    if run.state is not RunState.RUNNING or writer is None or writer.pid != run.pid:
         raise NotFound("this run is over", where=f"run {run.id}")
     os.kill(run.pid, signal.SIGINT)

@@ -6,10 +6,13 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from filmroom.db.records import Film
+from filmroom.indexer.decoding.phi_filter import hashed_uid
 
 _PICTURES = re.compile(r"(?<=.)\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|webp)$", re.IGNORECASE)
+_DICOM_UID = re.compile(r"[0-9]+(?:\.[0-9]+){3,}")
 _UID, _WHOLE, _FILE, _STEM = range(4)  # how far a name is from the film's: what it named, most exact first
 
 
@@ -109,6 +112,43 @@ class FilmNames:
         return frozenset(), _STEM
 
 
+class StudyNames:
+    """Finds the films of a study: by its UID, by the key that `filmroom facts` gave it, or by the folders of patient
+    and study that the films lie in (p10000032/s50414267, patient00001/study1)."""
+
+    def __init__(self, films: Iterable[Film], key: bytes) -> None:
+        self._key = key
+        self._uids: dict[str, set[int]] = {}
+        self._folders: dict[str, dict[str, set[int]]] = {}
+        for film in films:
+            if film.tags.study_uid:
+                self._uids.setdefault(film.tags.study_uid, set()).add(film.id)
+            folders = [*_parts(film.root)[-2:], *_parts(film.path)[:-1]]
+            for above, folder in zip(("", *folders), folders, strict=False):
+                self._folders.setdefault(folder, {}).setdefault(above, set()).add(film.id)
+
+    def find(self, patient: str, study: str) -> list[frozenset[int]]:
+        """The films of each study that may be meant: none, one, or several where the name is ambiguous."""
+        uids = (study, hashed_uid(study, key=self._key), study_uid(study, patient=patient, key=self._key))
+        known = {frozenset(self._uids[uid]) for uid in uids if uid in self._uids}
+        if known or not study:
+            return list(known)
+        whose = (patient, f"p{patient}", f"patient{patient}")
+        found = []
+        for name in (study, f"s{study}", f"study{study}"):
+            patients = self._folders.get(name, {})
+            found += [patients[who] for who in (whose if patient else patients) if who in patients]
+        return list(map(frozenset, found))
+
+
+def study_uid(study: str, *, patient: str, key: bytes) -> str:
+    """What the catalog calls the study of a table: its UID, or else a keyed hash of patient and study, as a number may
+    be an accession number and `study1` is every patient's."""
+    if _DICOM_UID.fullmatch(study):
+        return study
+    return hashed_uid(f"{patient}\x1f{study}" if patient else study, key=key)
+
+
 def without_suffix(name: str) -> str:
     """A path or file name without a picture's suffix; the last part of a UID is none."""
     return _PICTURES.sub("", name)
@@ -139,7 +179,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _decoded(name: str) -> str:
-    return name.replace("%20", " ").replace("\\", "/")
+    return unquote(name).replace("\\", "/")
 
 
 def _one_file(names: list[str]) -> bool:

@@ -18,7 +18,9 @@ from filmroom.indexer.pipeline import Options, Summary
 from filmroom.indexer.pipeline import index as run_index
 from filmroom.search.classification import saved_probes
 from filmroom.search.classification.saved_probes import Probed
-from filmroom.search.classification.zero_shot_archive import Screening, screen
+from filmroom.search.classification.zero_shot import Prompts
+from filmroom.search.classification.zero_shot_archive import Screening, read_prompts, screen
+from filmroom.search.classification.zero_shot_choice import Choice, choose_among
 from filmroom.search.evaluation.evaluator import Measured, evaluate_files
 from filmroom.search.evaluation.metrics import MEASURES, read_gain
 from filmroom.search.exchange.original_pixels import original
@@ -230,6 +232,7 @@ class OpenArchive:
         gain: str = "linear",
         judged_only: bool = False,
         per_study: bool = False,
+        hybrid: bool = False,
         public_set: str | None = None,
         run: PathLike | None = None,
         report: PathLike | None = None,
@@ -243,37 +246,60 @@ class OpenArchive:
             gain=read_gain(gain),
             judged_only=judged_only,
             per_study=per_study,
+            hybrid=hybrid,
             public_set=public_set,
             run=None if run is None else Path(run),
             report=None if report is None else Path(report),
         )
 
-    def zeroshot(self, findings: str | Sequence[str], *, where: str = "", threshold: float = 0.0) -> Screening:
+    def zeroshot(
+        self,
+        findings: str | Sequence[str] = (),
+        *,
+        prompts: PathLike | Sequence[Prompts] = (),
+        where: str = "",
+        threshold: float = 0.0,
+    ) -> Screening:
         """Score the archive for findings, or for a set of them such as chexpert13, from prompts alone.
 
-        `where` is a filter such as "view:PA age:60..". AUC is given where labels say what is there.
+        `prompts` are of one's own: a table with the columns finding, positive and negative, or what
+        `filmroom.search.classification.zero_shot.own_prompts` makes. `where` is a filter such as "view:PA age:60..".
+        AUC is given where labels say what is there.
         """
         named = [findings] if isinstance(findings, str) else list(findings)
-        return screen(self.searcher, named, where=where, threshold=threshold)
+        own = read_prompts(Path(prompts)) if isinstance(prompts, str | Path) else prompts
+        return screen(self.searcher, named, prompts=own, where=where, threshold=threshold)
+
+    def zeroshot_among(self, candidates: Sequence[str], *, where: str = "") -> Choice:
+        """Choose one candidate for each film by a softmax over them; accuracy where labels name exactly one."""
+        return choose_among(self.searcher, candidates, where=where)
 
     def probe(
-        self, labels: str | Sequence[str] = (), *, table: PathLike | None = None, save: str | None = None
+        self,
+        labels: str | Sequence[str] = (),
+        *,
+        table: PathLike | None = None,
+        split_column: str | None = None,
+        save: str | None = None,
     ) -> Probed:
         """Learn findings from labelled films, on the stored vectors, split by patient. No image is read.
 
         The labels are the archive's, or those of a CSV `table`; with a table and no `labels` every column is learned.
+        `split_column` is the table's own split into train, tune and test.
         With `save` the probe is kept under that name and applied, and `probe:NAME>0.8` then filters.
         """
         names = [labels] if isinstance(labels, str) else list(labels)
         if table is None and not names:
             raise BadInput("there is nothing to learn", fix="Name labels of the archive, or give table=FILE.")
+        if split_column is not None and table is None:
+            raise BadInput("a split is read from a table", where=split_column, fix="Give table=FILE.")
         if save is not None:
             saved_probes.check_name(save)
         searcher = self.searcher
         known = (
             saved_probes.labels_of_archive(searcher.archive)
             if table is None
-            else saved_probes.labels_of_table(searcher.archive, Path(table))
+            else saved_probes.labels_of_table(searcher.archive, Path(table), split=split_column)
         )
         learned = saved_probes.learn(searcher, known, names)
         if save is not None:

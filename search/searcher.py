@@ -17,6 +17,7 @@ from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Filter
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
+from filmroom.search.exchange.read_reports import read_reports
 from filmroom.search.fusion import reciprocal_rank_fusion
 from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.parser import Query, parse
@@ -196,7 +197,12 @@ class Searcher:
         return tuple(replace(hit, score=scored.get(hit.id)) for hit in hits)
 
     def rank(
-        self, query: str | Query, *, k: int | None = None, within: NDArray[np.int64] | None = None
+        self,
+        query: str | Query,
+        *,
+        k: int | None = None,
+        within: NDArray[np.int64] | None = None,
+        hybrid: bool = False,
     ) -> list[tuple[int, float]]:
         """(film id, score), best first: the ranking alone, for evaluation. Within the films given and the filter."""
         asked = parse(query) if isinstance(query, str) else query
@@ -207,7 +213,10 @@ class Searcher:
         allowed = self._within(asked.filter, (), ())
         if within is not None:
             allowed = within if allowed is None else np.intersect1d(allowed, within)
-        return self._ranked(vector, k if k is not None else len(self.index), allowed)
+        depth = k if k is not None else len(self.index)
+        if hybrid:
+            return self._fused(asked, vector, depth if within is None else len(self.index), allowed)[:depth]
+        return self._ranked(vector, depth, allowed)
 
     def vector(self, query: str | Query) -> NDArray[np.float32] | None:
         """The query as one unit vector (D,), for scores and heat maps; None without words."""
@@ -262,6 +271,8 @@ class Searcher:
         named = [*like, *unlike]
         if not where and not named:
             return None
+        if where.asks_reports:
+            read_reports(self.catalog)  # those of archives from before, and of a run that was killed
         allowed = self._passing(where)
         return np.setdiff1d(allowed, named) if named else allowed
 

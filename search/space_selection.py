@@ -11,7 +11,7 @@ from filmroom.db.reads import spaces
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.precomputed import is_imported
-from filmroom.indexer.models.registry import load_space, load_towers
+from filmroom.indexer.models.registry import is_loadable, load_space, load_towers
 
 _IN_USE = "model"
 
@@ -96,12 +96,20 @@ def _held(archive: Archive) -> list[StoredSpace]:
 
 
 def _default(archive: Archive, held: list[StoredSpace]) -> StoredSpace:
-    """The one that was chosen; else of the fullest spaces the newest that reads words. Where the model has got other
-    weights since, those, as soon as they hold as many films."""
+    """The one that was chosen, else the one that reads words. Where the model has got other weights since, those, as
+    soon as they hold as many films."""
     wanted = chosen(archive)
-    words = next((one for one in held if one.space.has_text), held[0])
-    kept = next((one for one in held if one.space.fingerprint == wanted), words)
+    kept = next((one for one in held if one.space.fingerprint == wanted), None) or _reading_words(held)
     return next((one for one in _newer(kept, held) if one.films >= kept.films), kept)
+
+
+def _reading_words(held: list[StoredSpace]) -> StoredSpace:
+    """Of the fullest spaces the newest whose text tower can be loaded here: vectors from elsewhere do not silence the
+    words. Where none can, the fullest that would read words, whose error says what is missing."""
+    readers = [one for one in held if one.space.has_text]
+    if len(readers) < 2:
+        return (readers or held)[0]
+    return next((one for one in readers if _newer(one, held) or is_loadable(one.space)), readers[0])
 
 
 def _newer(kept: StoredSpace, held: list[StoredSpace]) -> list[StoredSpace]:

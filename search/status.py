@@ -6,13 +6,17 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filmroom.db.archive import Archive, catalog_file, writer
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads.summary import FirstLook, glance
 from filmroom.db.records import Facet, FileCounts, Run, Space, StoredSpace
+from filmroom.indexer.decoding.rejections import option_of, reason_of, remedy_of
 from filmroom.search.cli.counting import counted
+
+if TYPE_CHECKING:
+    from filmroom.db.catalog import Catalog
 
 _WEIGHTS_SHOWN = 8
 
@@ -51,6 +55,61 @@ class Status:
     runs: tuple[Run, ...]
 
 
+@dataclass(frozen=True)
+class RejectedFile:
+    """A file that was turned away, where on its way, why, and what to do. `option` of `filmroom index` takes it."""
+
+    root: str
+    path: str
+    stage: str
+    code: str
+    reason: str
+    remedy: str
+    option: str
+    tried_at: int
+    forgotten: bool
+
+
+@dataclass(frozen=True)
+class DuplicateFile:
+    """A listed file that is not indexed because film `film` is: `path` and `of_path` are relative to their roots."""
+
+    film: int
+    root: str
+    path: str
+    of_root: str
+    of_path: str
+    code: str
+    why: str
+
+
+def rejected_files(catalog: Catalog) -> list[RejectedFile]:
+    """The files that were turned away, by reason, in words."""
+    from filmroom.db.writes import runs
+
+    return [
+        RejectedFile(
+            root=file.root,
+            path=file.path,
+            stage=file.stage,
+            code=file.code,
+            reason=reason_of(file.code),
+            remedy=remedy_of(file.code, file.remedy),
+            option=option_of(file.code),
+            tried_at=file.tried_at,
+            forgotten=file.forgotten,
+        )
+        for file in runs.rejected(catalog)
+    ]
+
+
+def duplicate_files(catalog: Catalog) -> list[DuplicateFile]:
+    """The files whose film is indexed from another one, the same UID with another picture first, in words."""
+    from filmroom.db.writes import runs
+
+    return [DuplicateFile(**vars(file), why=reason_of(file.code)) for file in runs.duplicates(catalog)]
+
+
 def status(folder: Path) -> Status:
     """Costs a few counts, and imports no more than it needs. Raises NotFound where there is no archive, and what
     opening its catalog raises where that cannot be read."""
@@ -87,7 +146,7 @@ def status(folder: Path) -> Status:
         labelled=found.labelled,
         reports=found.reports,
         burned_in=found.burned_in,
-        writer=writer(folder),
+        writer=None if (holder := writer(folder)) is None else str(holder),
         runs=found.runs,
     )
 

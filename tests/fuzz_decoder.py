@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 with atheris.instrument_imports(include=["indexer", "pydicom", "PIL"]):
-    import filmroom.indexer.decoding.dicom  # (imported late otherwise, and not followed)
+    import filmroom.indexer.decoding.dicom.read  # (imported late otherwise, and not followed)
     import filmroom.indexer.decoding.raster  # noqa: F401
     import numpy as np
     from filmroom.db.errors import Rejected

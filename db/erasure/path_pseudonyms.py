@@ -56,10 +56,10 @@ def places(catalog: Catalog, key: bytes, scope: Scope) -> Places:
         return Places(key, scope.root, frozenset(filter(is_nameless, found)))
 
 
-def named(catalog: Catalog, scope: Scope, *, reason: str) -> list[str]:
-    """Paths that stand there with this reason all the same: an archive of an earlier version has them."""
+def named(catalog: Catalog, scope: Scope, *, code: str) -> list[str]:
+    """Paths that stand there with this code all the same: an archive of an earlier version has them."""
     with catalog.read() as connection:
-        found = connection.scalars(select(file.c.path).where(file.c.root_id == scope.root_id, file.c.reason == reason))
+        found = connection.scalars(select(file.c.path).where(file.c.root_id == scope.root_id, file.c.reason == code))
         return [path for path in found if not is_nameless(path)]
 
 

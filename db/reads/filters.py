@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+from unicodedata import normalize
 
 from filmroom.db.batching import marks
-from filmroom.db.records import Filter, Range
+from filmroom.db.records import Filter, Range, ReportedFinding
 
 LATERALS = {"LATERAL": ("LATERAL", "LL", "RL")}
 """A lateral may say which side was nearest to the detector."""
@@ -46,47 +48,14 @@ def present(where: Filter) -> Clause:
 
 def _conditions(where: Filter) -> list[Clause]:
     found: list[Clause] = []
-    if where.views:
-        found.append(_view_any(where.views))
-    if where.not_views:
-        found.append(_unless("film.view", _view_any(where.not_views)))
-    for values, column in (
-        (where.modalities, "film.modality"),
-        (where.body_parts, "film.body_part"),
-        (where.sexes, "film.sex"),
-    ):
-        if values:
-            found.append(_within(f"{column} COLLATE NOCASE", values))
+    for name, clause in _LISTS.items():
+        if values := getattr(where, name):
+            found.append(clause(values))
+        if excluded := getattr(where, f"not_{name}"):
+            found.append(_unless(clause(excluded)))
     found += _between("film.age", where.age) + _between("film.year", where.year)
-    if where.studies:
-        found.append(_within("film.study_uid", where.studies))
-    if where.patients:
-        found.append(_within("film.patient_key", where.patients))
-    if where.not_patients:
-        found.append(_unless("film.patient_key", _within("film.patient_key", where.not_patients)))
-    # Several labels are alternatives, as for every other field; an excluded one is excluded whatever its source.
-    if where.labels:
-        found.append(_any([_has_label(name) for name in where.labels]))
-    found += [_not(_has_label(name)) for name in where.not_labels]
-    if where.tags:
-        named = _within("tag.name", [one.lower() for one in where.tags])
-        found.append(_exists("tag WHERE tag.film_id = film.id", named))
-    if where.collections:
-        # SQLite folds the case of ASCII letters only.
-        names = [*where.collections, *(name.lower() for name in where.collections)]
-        found.append(
-            _exists(
-                "collection_film JOIN collection ON collection.id = collection_film.collection_id "
-                "WHERE collection_film.film_id = film.id",
-                _any([_within("collection.name", names), _within("lower(collection.name)", names)]),
-            )
-        )
-    if where.paths:
-        found.append(_exists("file WHERE file.id = film.file_id", _any([_has_path(part) for part in where.paths])))
     found += [_has_phrase(phrase) for phrase in where.phrases]
     found += [_not(_has_phrase(phrase)) for phrase in where.not_phrases]
-    if where.findings:
-        found.append(_any([_has_finding(phrase) for phrase in where.findings]))
     if where.has_report is not None:
         found.append(_HAS_REPORT if where.has_report else _not(_HAS_REPORT))
     if where.burned_in is not None:
@@ -95,11 +64,25 @@ def _conditions(where: Filter) -> list[Clause]:
         values_of = "label WHERE label.film_id = film.id AND label.source = 'probe'"
         said = Clause("label.name = ? AND label.value BETWEEN ? AND ?", (score.name.lower(), score.low, score.high))
         found.append(_exists(values_of, said))
+    found += [_any(_joined(" AND ", _conditions(one) or [Clause("true")]) for one in group) for group in where.any_of]
     return found
 
 
 def _view_any(views: Sequence[str]) -> Clause:
     return _within("film.view", sorted({one for view in views for one in LATERALS.get(view.upper(), (view.upper(),))}))
+
+
+def _tag_any(names: Sequence[str]) -> Clause:
+    return _exists("tag WHERE tag.film_id = film.id", _within("tag.name", [name.lower() for name in names]))
+
+
+def _collection_any(names: Sequence[str]) -> Clause:
+    folded = [*names, *(name.lower() for name in names)]  # SQLite folds the case of ASCII letters only
+    return _exists(
+        "collection_film JOIN collection ON collection.id = collection_film.collection_id "
+        "WHERE collection_film.film_id = film.id",
+        _any([_within("collection.name", folded), _within("lower(collection.name)", folded)]),
+    )
 
 
 def _between(column: str, span: Range) -> list[Clause]:
@@ -116,8 +99,10 @@ def _has_label(name: str) -> Clause:
 
 
 def _has_path(part: str) -> Clause:
-    literal = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    return Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (literal,))
+    """Composed and decomposed Unicode are one name: zip files of macOS hold the latter."""
+    spellings = dict.fromkeys((part, normalize("NFC", part), normalize("NFD", part)))
+    literal = [one.replace("/", "//").replace("%", "/%").replace("_", "/_") for one in spellings]
+    return _any(Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (one,)) for one in literal)
 
 
 _HAS_REPORT = Clause(
@@ -145,6 +130,23 @@ def _has_finding(phrase: str) -> Clause:
     )
 
 
+def _reported(wanted: ReportedFinding, assertion: str) -> Clause:
+    """Films whose report, or study's report, asserts the finding so; both sides include each of them."""
+    said = [Clause("report_finding.finding = ? AND report_finding.assertion = ?", (wanted.finding, assertion))]
+    if wanted.side:
+        said.append(_within("report_finding.side", (wanted.side, "bilateral")))
+    if wanted.severity:
+        said.append(Clause("report_finding.severity = ?", (wanted.severity,)))
+    said += [Clause("instr(report_finding.places, ?)", (f" {place} ",)) for place in wanted.places]
+    rows = _joined(" AND ", said)
+    hit = f"report.id IN (SELECT report_finding.report_id FROM report_finding WHERE {rows.sql})"
+    return Clause(
+        f"(film.id IN (SELECT film_id FROM report WHERE {hit} AND film_id IS NOT NULL) "
+        f"OR {_STUDY} IN (SELECT study_uid FROM report WHERE {hit} AND film_id IS NULL))",
+        rows.values * 2,
+    )
+
+
 def fts_phrase(words: str) -> str:
     """The words as one FTS5 phrase: quoted, so that nothing in them is an operator."""
     return '"' + words.replace('"', '""').replace("\x00", " ") + '"'
@@ -154,8 +156,9 @@ def _within(column: str, values: Sequence[str]) -> Clause:
     return Clause(f"{column} IN ({marks(values)})", tuple(values))
 
 
-def _unless(column: str, one: Clause) -> Clause:
-    return Clause(f"({column} IS NULL OR NOT {one.sql})", one.values)
+def _unless(one: Clause) -> Clause:
+    """A film of which it is unknown is not excluded."""
+    return Clause(f"NOT coalesce({one.sql}, 0)", one.values)
 
 
 def _exists(rows: str, one: Clause) -> Clause:
@@ -174,3 +177,25 @@ def _any(clauses: Iterable[Clause]) -> Clause:
 def _joined(word: str, clauses: Iterable[Clause]) -> Clause:
     several = list(clauses)
     return Clause(word.join(one.sql for one in several), tuple(value for one in several for value in one.values))
+
+
+def _each(clause: Callable[[Any], Clause]) -> Callable[[Sequence[Any]], Clause]:
+    return lambda values: _any([clause(value) for value in values])
+
+
+# The values of a field are alternatives. An excluded label is excluded whatever its source.
+_LISTS: dict[str, Callable[[Sequence[Any]], Clause]] = {
+    "views": _view_any,
+    "modalities": lambda values: _within("film.modality COLLATE NOCASE", values),
+    "body_parts": lambda values: _within("film.body_part COLLATE NOCASE", values),
+    "sexes": lambda values: _within("film.sex COLLATE NOCASE", values),
+    "studies": lambda values: _within("film.study_uid", values),
+    "patients": lambda values: _within("film.patient_key", values),
+    "labels": _each(_has_label),
+    "tags": _tag_any,
+    "collections": _collection_any,
+    "paths": lambda values: _exists("file WHERE file.id = film.file_id", _each(_has_path)(values)),
+    "says": _each(lambda wanted: _reported(wanted, "present")),
+    "denies": _each(lambda wanted: _reported(wanted, "absent")),
+    "findings": _each(_has_finding),
+}

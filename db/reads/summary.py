@@ -99,8 +99,9 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
 
 def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:
     """All spaces, the most complete first, the newest first among equals."""
+    archive = connection.execute("SELECT value FROM meta WHERE key = 'archive_id'").fetchone()
     return tuple(
-        StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6])
+        StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6], archive[0] if archive else "")
         for row in connection.execute(_SPACES)
     )
 

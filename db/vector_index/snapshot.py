@@ -17,7 +17,7 @@ from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index import ivf
 from numpy.typing import NDArray
 
-VERSION = 3
+VERSION = 4
 
 LARGE = 50_000
 """Films from which a snapshot may lag behind the catalog."""
@@ -28,6 +28,7 @@ class Manifest:
     """What a snapshot claims to be. It is used only if every claim holds."""
 
     version: int
+    archive: str
     model: str
     fingerprint: str
     dim: int
@@ -62,6 +63,7 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
     np.save(ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))
     manifest = Manifest(
         version=VERSION,
+        archive=held.archive,
         model=held.space.model,
         fingerprint=held.space.fingerprint,
         dim=held.space.dim,
@@ -91,8 +93,7 @@ def load(folder: Path, held: StoredSpace) -> Snapshot | None:
     """The snapshot of a space, or None where there is none that can be trusted: the caller rebuilds."""
     try:
         manifest = _manifest(folder, held)
-        claims = (manifest.version, manifest.model, manifest.fingerprint, manifest.dim, manifest.vectors)
-        if claims != (VERSION, held.space.model, held.space.fingerprint, held.space.dim, held.space.vectors):
+        if not _is_of(manifest, held):
             return None
         rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
         if (_checksum(rows_path), _checksum(ids_path)) != (manifest.rows_crc, manifest.ids_crc):
@@ -122,10 +123,29 @@ def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -
     try:
         said = _manifest(folder, held)
         late = 0 if said.rows < LARGE else said.rows // 50
-        same = (said.version, said.fingerprint, said.generation) == (VERSION, held.space.fingerprint, generation)
-        return same and 0 <= mark - said.mark <= late
+        return _is_of(said, held) and said.generation == generation and 0 <= mark - said.mark <= late
     except (OSError, ValueError, LookupError, TypeError):
         return False
+
+
+def is_written(folder: Path, held: StoredSpace) -> bool:
+    """Whether there is a snapshot at all, sound or not. A run that was stopped has written none yet."""
+    return (folder / f"{held.id}.json").exists()
+
+
+def strangers(folder: Path, archive: str, space_ids: set[int]) -> int:
+    """The films in snapshots that are not of this archive, or of spaces that it does not know though it did not remove
+    them: a catalog that was lost and made anew leaves such behind."""
+    rows = 0
+    for path in folder.glob("*.json"):
+        try:
+            claims = json.loads(path.read_text())
+            sound = path.stem.isdigit() and claims.pop("crc") == _crc(claims)
+            foreign = claims.get("archive", archive) != archive or int(path.stem) not in space_ids
+            rows += int(claims["rows"]) if sound and foreign else 0
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue
+    return rows
 
 
 def remove(folder: Path, space_id: int) -> None:
@@ -141,6 +161,13 @@ def remove_all(folder: Path) -> None:
     for path in folder.glob("*"):
         if path.is_file():
             path.unlink(missing_ok=True)
+
+
+def _is_of(manifest: Manifest, held: StoredSpace) -> bool:
+    said = (manifest.archive, manifest.model, manifest.fingerprint, manifest.dim, manifest.vectors)
+    space = held.space
+    wanted = (held.archive, space.model, space.fingerprint, space.dim, space.vectors)
+    return manifest.version == VERSION and said == wanted
 
 
 def _manifest(folder: Path, held: StoredSpace) -> Manifest:

@@ -14,8 +14,8 @@ from pathlib import Path
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
-from filmroom.db.records import Outcome, Scope, State
-from filmroom.db.schema import PathText, embedding, file, film, root, stored_path
+from filmroom.db.records import DECODING, Outcome, Scope, State
+from filmroom.db.schema import PathText, embedding, file, film, root, stored_path, thumbnail
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -50,13 +50,17 @@ class Seen:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a listing compares: counts of files that need nothing, and the files that need work, by path."""
+    """How a listing compares: counts of files that need nothing, and the files that need work, by path.
+
+    `older` are unchanged, but an earlier version decoded them: which version it was stands beside each.
+    """
 
     listed: int
     unchanged: int
     duplicate: int
     rejected: int
     work: Sequence[Seen]
+    older: Sequence[tuple[Seen, int]] = ()
 
 
 _seen = Table(
@@ -114,13 +118,14 @@ def compare(
     retry: bool = False,
     unreadable: Sequence[str] = (),
     passing: Sequence[str] = (),
+    final: Sequence[str] = (),
 ) -> Comparison:
     """Compares a complete listing of the scope with the catalog and notes which files are listed.
 
     Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
     `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
-    `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose reason is one of
-    `passing` always are.
+    `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose code is one of
+    `passing` always are, and those that an earlier version of decoding rejected, but for the codes in `final`.
     """
     with catalog.read() as connection:
         for table in (_seen, _orphan):
@@ -133,7 +138,7 @@ def compare(
             )
         for ids in chunked(_orphaned_duplicates(connection, scope)):
             connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
-        kind = _kind(space_id, retry=retry, passing=passing)
+        kind = _kind(space_id, retry=retry, passing=passing, final=final)
         joined = _seen.outerjoin(file, and_(file.c.root_id == scope.root_id, file.c.path == _seen.c.path))
         counts = {
             str(row[0]): int(row[1])
@@ -141,6 +146,8 @@ def compare(
         }
         rows = connection.execute(select(_seen).select_from(joined).where(kind == "work").order_by(_seen.c.path))
         work = [Seen(row.path, row.size, row.mtime_ns) for row in rows]
+        statement = select(_seen, file.c.decoding).select_from(joined).where(kind == "older").order_by(_seen.c.path)
+        older = [(Seen(row.path, row.size, row.mtime_ns), row.decoding) for row in connection.execute(statement)]
         now_listed = exists().where(_seen.c.path == file.c.path)
         in_scope = and_(file.c.root_id == scope.root_id, _below(scope.prefix))
         changed: list[tuple[bool, ColumnElement[bool]]] = [(True, and_(~file.c.listed, now_listed))]
@@ -161,6 +168,7 @@ def compare(
         duplicate=counts.get(Outcome.DUPLICATE, 0),
         rejected=counts.get(Outcome.REJECTED, 0),
         work=work,
+        older=older,
     )
 
 
@@ -199,9 +207,9 @@ def repoint(connection: Connection, *, old_file: int, new_file: int) -> None:
         .where(film.c.file_id == old_file, film.c.state != State.REPLACED.value)
         .values(file_id=new_file, state=State.PRESENT.value)
     )
-    connection.execute(
-        update(file).where(file.c.id == new_file).values(outcome=Outcome.INDEXED.value, duplicate_of=None, reason=None)
-    )
+    decoded = select(file.c.decoding).where(file.c.id == old_file).scalar_subquery()
+    values = {"outcome": Outcome.INDEXED.value, "duplicate_of": None, "reason": None, "decoding": decoded}
+    connection.execute(update(file).where(file.c.id == new_file).values(**values))
     drop_unused(connection, old_file)
 
 
@@ -228,15 +236,21 @@ def _orphaned_duplicates(connection: Connection, scope: Scope) -> list[int]:
     ]
 
 
-def _kind(space_id: int, *, retry: bool, passing: Sequence[str]) -> ColumnElement[str]:
+def _kind(space_id: int, *, retry: bool, passing: Sequence[str], final: Sequence[str]) -> ColumnElement[str]:
     lacking = exists().where(
         film.c.file_id == file.c.id,
         film.c.state != State.REPLACED.value,
         ~exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id),
     )
+    faceless = exists().where(
+        film.c.file_id == file.c.id,
+        film.c.state == State.PRESENT.value,
+        ~exists().where(thumbnail.c.film_id == film.c.id),
+    )
     filmless = ~exists().where(film.c.file_id == file.c.id, film.c.state != State.REPLACED.value)
     rejected = file.c.outcome == Outcome.REJECTED.value
-    again = true() if retry else file.c.reason.in_(passing)
+    by_older = file.c.decoding < DECODING
+    again = true() if retry else or_(file.c.reason.in_(passing), and_(by_older, file.c.reason.not_in(final)))
     return case(
         (file.c.id.is_(None), "work"),
         (or_(file.c.size != _seen.c.size, file.c.mtime_ns != _seen.c.mtime_ns), "work"),
@@ -244,7 +258,8 @@ def _kind(space_id: int, *, retry: bool, passing: Sequence[str]) -> ColumnElemen
         (rejected, Outcome.REJECTED.value),
         (exists().where(_orphan.c.id == file.c.id), "work"),
         (file.c.outcome == Outcome.DUPLICATE.value, Outcome.DUPLICATE.value),
-        (or_(filmless, lacking), "work"),
+        (or_(filmless, lacking, faceless), "work"),
+        (by_older, "older"),
         else_="unchanged",
     )
 

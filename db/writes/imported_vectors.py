@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog, touch_generation
+from filmroom.db.integrity import checksum
 from filmroom.db.schema import embedding
 from numpy.typing import NDArray
 from sqlalchemy import delete, insert
@@ -19,9 +20,10 @@ def put_vectors(catalog: Catalog, space_id: int, vectors: Mapping[int, NDArray[n
         for some in chunked(vectors):
             old = delete(embedding).where(embedding.c.space_id == space_id, embedding.c.film_id.in_(some))
             replaced += connection.execute(old).rowcount
+        stored = {film_id: one.astype(np.float16).tobytes() for film_id, one in vectors.items()}
         rows = [
-            {"space_id": space_id, "film_id": film_id, "vectors": one.astype(np.float16).tobytes()}
-            for film_id, one in vectors.items()
+            {"space_id": space_id, "film_id": film_id, "vectors": one, "checksum": checksum(one)}
+            for film_id, one in stored.items()
         ]
         connection.execute(insert(embedding), rows)
         if replaced:

@@ -11,28 +11,44 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog, touch_generation
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.db.records import Outcome, Scope, Space, State, Tags
-from filmroom.db.schema import embedding, file, film, root, space, thumbnail
+from filmroom.db.integrity import checksum
+from filmroom.db.records import (
+    DECODING,
+    IMPORTED,
+    UNCERTAIN_ORIENTATION,
+    DuplicateReason,
+    Outcome,
+    Scope,
+    Space,
+    State,
+    Tags,
+)
+from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
 from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-SAME_CONTENT = "same content"
-SAME_PICTURE = "same instance UID and picture, other header"
-SAME_UID = "same instance UID, other picture"
-"""Why a file is a duplicate. The last is for a person to look at: two pictures claim to be one."""
-
 
 @dataclass(frozen=True)
 class NewFilm:
-    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP."""
+    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP; `since` is the version
+    of decoding that first made its pixels as they are."""
 
     identity: str
     frame: int
     tags: Tags
     thumbnail: bytes
     vectors: NDArray[np.float32]
+    since: int = 1
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a file of known content is, and the version of decoding that its films are as."""
+
+    outcome: Outcome
+    decoding: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,7 @@ class Result:
     rejected: Rejected | None = None
 
 
+_OF_PIXELS = frozenset({"rows", "columns", "burned_in"})
 # Building a statement costs more than running it: these are built once.
 _ADD_FILM = insert(film).returning(film.c.id)
 _ADD_VECTOR = insert(embedding)
@@ -52,21 +69,33 @@ _DROP_VECTOR = delete(embedding).where(
     embedding.c.film_id == bindparam("of_film"), embedding.c.space_id == bindparam("of_space")
 )
 _thumbnail = upsert(thumbnail)
-_PUT_THUMBNAIL = _thumbnail.on_conflict_do_update(index_elements=["film_id"], set_={"webp": _thumbnail.excluded.webp})
+_PUT_THUMBNAIL = _thumbnail.on_conflict_do_update(
+    index_elements=["film_id"], set_={"webp": _thumbnail.excluded.webp, "checksum": _thumbnail.excluded.checksum}
+)
 _file = upsert(file)
 _PUT_FILE = _file.on_conflict_do_update(
     index_elements=["root_id", "path"],
     set_={
         name: _file.excluded[name]
         for name in (
-            "size", "mtime_ns", "sha256", "outcome", "listed", "duplicate_of", "stage", "reason", "remedy", "tried_at"
+            "size", "mtime_ns", "sha256", "outcome", "listed", "duplicate_of", "stage", "reason", "remedy", "tried_at",
+            "decoding",
         )
     },
 ).returning(file.c.id)  # fmt: skip
 _FILMS_OF_FILE = select(film.c.id).where(film.c.file_id == bindparam("of_file"))
 _FILE_BY_PATH = select(file).where(file.c.root_id == bindparam("of_root"), file.c.path == bindparam("at_path"))
 _FILM_BY_IDENTITY = (
-    select(film, file.c.path, file.c.size, file.c.mtime_ns, file.c.listed, file.c.sha256, root.c.path.label("root"))
+    select(
+        film,
+        file.c.path,
+        file.c.size,
+        file.c.mtime_ns,
+        file.c.listed,
+        file.c.sha256,
+        file.c.decoding,
+        root.c.path.label("root"),
+    )
     .join(file, file.c.id == film.c.file_id)
     .join(root, root.c.id == file.c.root_id)
     .where(film.c.identity == bindparam("wanted"))
@@ -105,15 +134,17 @@ def any_films(catalog: Catalog) -> bool:
 
 def keep_known(
     catalog: Catalog, scope: Scope, space_id: int, hashed: Sequence[tuple[Seen, str]]
-) -> list[Outcome | None]:
+) -> list[Settled | None]:
     """For files (seen, SHA-256) whose content may be indexed already: a file that was touched or moved stays
     indexed under its new facts, a copy is a duplicate, and None means that it must be decoded and embedded."""
     with catalog.write() as connection:
         return [_keep_known(connection, scope, space_id, seen, sha256) for seen, sha256 in hashed]
 
 
-def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Outcome | None:
-    embedded = exists().where(embedding.c.film_id == film.c.id, embedding.c.space_id == space_id)
+def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Settled | None:
+    embedded = exists().where(
+        embedding.c.film_id == film.c.id, embedding.c.space_id == space_id, thumbnail.c.film_id == film.c.id
+    )
     statement = (
         select(file, film.c.id.label("film_id"), root.c.path.label("root"))
         .join(film, film.c.file_id == file.c.id)
@@ -126,15 +157,28 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     if known is None:
         return None
     there = _there(known)
-    file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED)
+    file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED, decoding=known.decoding)
     if file_id == known.id:
-        return Outcome.INDEXED
+        return Settled(Outcome.INDEXED, known.decoding)
     _replace_others(connection, file_id, keep=set())
     if not there:
         repoint(connection, old_file=known.id, new_file=file_id)
-        return Outcome.INDEXED
-    _mark_duplicate(connection, file_id, known.film_id, SAME_CONTENT)
-    return Outcome.DUPLICATE
+        return Settled(Outcome.INDEXED, known.decoding)
+    _mark_duplicate(connection, file_id, known.film_id, DuplicateReason.SAME_CONTENT)
+    return Settled(Outcome.DUPLICATE, known.decoding)
+
+
+def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[Seen, Sequence[Tags]]]) -> None:
+    """For unchanged files that an earlier version decoded to the same pixels: their films get the tags, one a frame,
+    that the present version reads. None are given for a file that has no header. What the pixels say stays."""
+    with catalog.write() as connection:
+        for seen, tags in looked_at:
+            known = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": seen.path}).one()
+            connection.execute(update(file).where(file.c.id == known.id).values(decoding=DECODING))
+            for frame, said in enumerate(tags):
+                read = {name: value for name, value in vars(said).items() if name not in _OF_PIXELS}
+                of_frame = (film.c.file_id == known.id, film.c.frame == frame, film.c.state != State.REPLACED.value)
+                connection.execute(update(film).where(*of_frame).values(**read))
 
 
 def commit(catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result]) -> list[Outcome]:
@@ -176,8 +220,14 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
             film_id = old.id
             connection.execute(update(film).where(film.c.id == film_id).values(file_id=file_id, **_film_values(new)))
             content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
+            decoding = before.decoding if before is not None and old.file_id == file_id else old.decoding
             if content != result.sha256:
                 touch_generation(connection, _drop_vectors(connection, film_id))
+            elif decoding < new.since:
+                # Vectors that came from outside are of the same film, however it is decoded here.
+                touch_generation(connection, _drop_vectors(connection, film_id, imported=False))
+            if _lay_otherwise(old.orientation, new.tags.orientation):
+                _drop_findings(connection, film_id)
             if old.file_id != file_id:
                 drop_unused(connection, old.file_id)
         else:
@@ -187,8 +237,10 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result) -
         kept.add(film_id)
     _replace_others(connection, file_id, keep=kept)
     if twin is not None and not kept:
-        same = twin.sha256 == result.sha256
-        _mark_duplicate(connection, file_id, twin.id, SAME_CONTENT if same else SAME_PICTURE if alike else SAME_UID)
+        reason = DuplicateReason.SAME_PICTURE if alike else DuplicateReason.SAME_UID
+        if twin.sha256 == result.sha256:
+            reason = DuplicateReason.SAME_CONTENT
+        _mark_duplicate(connection, file_id, twin.id, reason)
         return Outcome.DUPLICATE
     return Outcome.INDEXED
 
@@ -198,11 +250,12 @@ def _film_values(new: NewFilm) -> dict[str, Any]:
 
 
 def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: NewFilm) -> None:
-    connection.execute(_PUT_THUMBNAIL, {"film_id": film_id, "webp": new.thumbnail})
+    connection.execute(_PUT_THUMBNAIL, {"film_id": film_id, "webp": new.thumbnail, "checksum": checksum(new.thumbnail)})
     if connection.execute(_DROP_VECTOR, {"of_film": film_id, "of_space": space_id}).rowcount:
         touch_generation(connection, {space_id})
     blob = new.vectors.astype(np.float16).tobytes()
-    connection.execute(_ADD_VECTOR, {"film_id": film_id, "space_id": space_id, "vectors": blob})
+    added = {"film_id": film_id, "space_id": space_id, "vectors": blob, "checksum": checksum(blob)}
+    connection.execute(_ADD_VECTOR, added)
 
 
 def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:
@@ -210,10 +263,26 @@ def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:
     return connection.scalar(select(thumbnail.c.webp).where(thumbnail.c.film_id == film_id)) == new.thumbnail
 
 
-def _drop_vectors(connection: Connection, film_id: int) -> set[int]:
-    spaces = set(connection.scalars(select(embedding.c.space_id).where(embedding.c.film_id == film_id)))
-    connection.execute(delete(embedding).where(embedding.c.film_id == film_id))
+def _drop_vectors(connection: Connection, film_id: int, *, imported: bool = True) -> set[int]:
+    """Deletes what every model made of a film, and with `imported` what was brought in. Returns the spaces."""
+    dropped = select(embedding.c.space_id).join(space, space.c.id == embedding.c.space_id)
+    dropped = dropped.where(embedding.c.film_id == film_id)
+    if not imported:
+        dropped = dropped.where(~space.c.fingerprint.startswith(IMPORTED))
+    spaces = set(connection.scalars(dropped))
+    connection.execute(delete(embedding).where(embedding.c.film_id == film_id, embedding.c.space_id.in_(spaces)))
     return spaces
+
+
+def _lay_otherwise(before: str | None, now: str | None) -> bool:
+    done = [None if said == UNCERTAIN_ORIENTATION else said for said in (before, now)]
+    return done[0] != done[1]
+
+
+def _drop_findings(connection: Connection, film_id: int) -> None:
+    """What models wrote of a film that they saw mirrored or lying: sides and boxes are of another picture."""
+    for written in (finding, described):
+        connection.execute(delete(written).where(written.c.film_id == film_id))
 
 
 def _put_file(
@@ -224,6 +293,7 @@ def _put_file(
     sha256: str | None,
     outcome: Outcome,
     why: Rejected | None = None,
+    decoding: int = DECODING,
 ) -> int:
     values: dict[str, Any] = {
         "root_id": scope.root_id,
@@ -235,9 +305,10 @@ def _put_file(
         "listed": True,
         "duplicate_of": None,
         "stage": why.stage.value if why else None,
-        "reason": why.reason if why else None,
-        "remedy": why.remedy if why else None,
+        "reason": why.code if why else None,
+        "remedy": None,  # its words go with the code; an earlier version kept them here
         "tried_at": int(time.time()),
+        "decoding": decoding,
     }
     return int(connection.execute(_PUT_FILE, values).scalar_one())
 
@@ -249,8 +320,8 @@ def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> 
         connection.execute(update(film).where(film.c.id.in_(others)).values(state=State.REPLACED.value))
 
 
-def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: str) -> None:
-    values = {"outcome": Outcome.DUPLICATE.value, "duplicate_of": film_id, "reason": reason}
+def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: DuplicateReason) -> None:
+    values = {"outcome": Outcome.DUPLICATE.value, "duplicate_of": film_id, "reason": reason.value}
     connection.execute(update(file).where(file.c.id == file_id).values(**values))
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
 from filmroom.db.reads.summary import run_of
-from filmroom.db.records import Counts, Outcome, Run, RunState
+from filmroom.db.records import Counts, DuplicateReason, Outcome, Run, RunState
 from filmroom.db.schema import file, film, root, run
-from sqlalchemy import insert, select, update
+from sqlalchemy import case, insert, select, update
+
+_GRAVEST_FIRST = {reason.value: at for at, reason in enumerate(reversed(DuplicateReason))}
 
 
 def start(catalog: Catalog, paths: Sequence[Path], model: str) -> int:
@@ -49,13 +51,14 @@ def runs(catalog: Catalog, limit: int = 20) -> list[Run]:
 
 @dataclass(frozen=True)
 class RejectedFile:
-    """A file that was turned away, where on its way, why, and what to do."""
+    """A file that was turned away, and where on its way. `code` is what the catalog holds of the reason; `remedy` is
+    there only for a reason in words that an earlier version has left."""
 
     root: str
     path: str
     stage: str
-    reason: str
-    remedy: str
+    code: str
+    remedy: str | None
     tried_at: int
 
     @property
@@ -85,7 +88,7 @@ class DuplicateFile:
     path: str
     of_root: str
     of_path: str
-    why: str
+    code: str
 
 
 def duplicates(catalog: Catalog) -> list[DuplicateFile]:
@@ -99,7 +102,9 @@ def duplicates(catalog: Catalog) -> list[DuplicateFile]:
         .join(of_file, of_file.c.id == film.c.file_id)
         .join(of_root, of_root.c.id == of_file.c.root_id)
         .where(file.c.outcome == Outcome.DUPLICATE.value, file.c.listed)
-        .order_by(file.c.reason.desc(), film.c.id, root.c.path, file.c.path)
+        .order_by(
+            case(_GRAVEST_FIRST, value=file.c.reason, else_=len(DuplicateReason)), film.c.id, root.c.path, file.c.path
+        )
     )
     with catalog.read() as connection:
         rows = connection.execute(statement).all()

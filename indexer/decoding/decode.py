@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filmroom.db.errors import Rejected
+from filmroom.db.records import Tags
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.radiograph import Radiograph, Window
-from filmroom.indexer.decoding.raster import is_picture, read_picture
+from filmroom.indexer.decoding.raster import is_picture, picture_changed, read_picture
 from filmroom.indexer.decoding.rejections import Refusal
 
 _PART_10 = slice(128, 132)
+_START_BYTES = 132
 # A DICOM file without its preamble starts with an element of group 0002 or 0008, in either byte order.
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
@@ -74,20 +78,43 @@ def decode_bytes(
     """
     if not data:
         raise Refusal.EMPTY.error()
+    with _rejecting():
+        if data[_PART_10] != b"DICM" and is_picture(data):
+            return read_picture(data, limits, side=side)
+        if data[_PART_10] == b"DICM" or data.startswith(_BARE_STARTS):
+            from filmroom.indexer.decoding.dicom.read import read_dicom  # pydicom is slow to import
+
+            return read_dicom(
+                data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side, window=window
+            )
+    raise Refusal.UNKNOWN.error()
+
+
+def tags_if_shown_alike(
+    path: Path, limits: Limits, *, since: int, key: bytes | None = None, hash_uids: bool = False
+) -> tuple[Tags, ...] | None:
+    """Look at the header alone of a file that the version `since` of decoding decoded, and that is unchanged.
+
+    None where its films are to be decoded again, as their pixels are others now; else what tags there are, one a
+    frame (none of a picture). Raises Rejected.
+    """
+    with _rejecting(), path.open("rb") as file:
+        start = file.read(_START_BYTES)
+        file.seek(0)
+        if start[_PART_10] != b"DICM" and is_picture(start):
+            return None if picture_changed(file, since=since) else ()
+        from filmroom.indexer.decoding.dicom.read import read_tags  # pydicom is slow to import
+
+        return read_tags(file, limits, since=since, key=key, hash_uids=hash_uids)
+
+
+@contextmanager
+def _rejecting() -> Iterator[None]:
+    """Let nothing but Rejected through, and no warnings: what a library says may quote the file."""
     try:
-        # What a library warns about may quote the file.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if data[_PART_10] != b"DICM" and is_picture(data):
-                return read_picture(data, limits, side=side)
-            if data[_PART_10] == b"DICM" or data.startswith(_BARE_STARTS):
-                from filmroom.indexer.decoding.dicom import (
-                    read_dicom,  # pydicom is slow to import, and pictures do without
-                )
-
-                return read_dicom(
-                    data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side, window=window
-                )
+            yield
     except Rejected:
         raise
     except MemoryError:
@@ -95,4 +122,3 @@ def decode_bytes(
     except Exception:
         # Damage takes forms that no list of exceptions holds; what is not understood is not a film.
         raise Refusal.DAMAGED.error() from None
-    raise Refusal.UNKNOWN.error()

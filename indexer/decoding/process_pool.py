@@ -31,14 +31,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Imported once by the process that workers are forked from: starting another one then costs milliseconds.
-_PRELOAD = ["filmroom.indexer.decoding.workers", "filmroom.indexer.decoding.dicom"]
+_PRELOAD = ["filmroom.indexer.decoding.workers", "filmroom.indexer.decoding.dicom.read"]
 _START_SECONDS = 120.0  # for those imports, on a machine that is busy with much else
 _GRACE = 2.0
 _STILLBORN = 3
 _KEPT_SHARE = 0.25  # of the memory limit: a worker that comes to hold more between two files is replaced
 # What a sound film, too, may meet in a worker in which another has left memory or a broken decoder behind.
 _DOUBTFUL = frozenset(
-    one.value[0] for one in (Refusal.TOO_MUCH_MEMORY, Refusal.CRASHED, Refusal.TRUNCATED, Refusal.NOT_PREPARED)
+    one.code for one in (Refusal.TOO_MUCH_MEMORY, Refusal.CRASHED, Refusal.TRUNCATED, Refusal.NOT_PREPARED)
 )
 
 
@@ -205,7 +205,7 @@ def _tend(
 
 
 def _is_doubtful(answer: object) -> bool:
-    return isinstance(answer, Rejected) and answer.reason in _DOUBTFUL
+    return isinstance(answer, Rejected) and answer.code in _DOUBTFUL
 
 
 def _cannot_start() -> FilmroomError:
@@ -225,8 +225,8 @@ def _start(context: BaseContext, work: Callable[[Item], Result], limits: Limits)
     process = context.Process(  # type: ignore[attr-defined]
         target=_serve, args=(theirs, work, limits), name="filmroom-decoder", daemon=True
     )
-    with main_script.not_run_again(work):
-        process.start()
+    setattr(process, child_processes.NEEDS_MAIN, main_script.defines(work))
+    process.start()
     theirs.close()
     return _Worker(process, ours, time.monotonic() + _START_SECONDS)
 
@@ -249,7 +249,7 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _be_quiet()
     _limit_memory(limits.memory_bytes)
-    import filmroom.indexer.decoding.dicom  # noqa: F401  (before the clock of the first file starts)
+    import filmroom.indexer.decoding.dicom.read  # noqa: F401  (before the clock of the first file starts)
 
     try:
         pipe.send((None, False))

@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Radiograph:
-    """Presentation pixels, float32 (H, W) from 0 black to 1 white, and the tags that may be kept."""
+    """Presentation pixels, float32 (H, W) from 0 black to 1 white, and the tags that may be kept.
+
+    `since` is the version of decoding that first made these pixels of this file.
+    """
 
     pixels: NDArray[np.float32]
     tags: Tags
     frame: int = 0
+    since: int = 1
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import Any, BinaryIO
 
 import numpy as np
 from filmroom.db.records import Tags
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.decoding.spread import spread
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
@@ -16,6 +18,8 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 _TIFF_PHOTOMETRIC, _TIFF_WHITE_IS_ZERO = 262, 0
 _TIFF_SUBFILE, _TIFF_REDUCED = 254, 1
+# Pillow's modes of more than 8 bits, and the version of decoding that first stretched these between percentiles.
+_DEEP, _DEEP_SINCE = ("I", "F"), 2
 
 
 def is_picture(data: bytes) -> bool:
@@ -27,7 +31,7 @@ def read_picture(data: bytes, limits: Limits, *, side: int | None = None) -> lis
     """The films of a picture file: one, or one a page of a TIFF. Raises Rejected.
 
     Pictures of 8 bits are taken as they are (0 black, 255 white); deeper ones say nothing of how they are to be
-    shown, so their darkest value becomes black and their brightest white, whatever part of the range they use.
+    shown, and are stretched between percentiles, whatever part of the range they use.
     Orientation by EXIF is applied; colour becomes luminance; transparency lies upon black. Pictures carry no tags.
     A JPEG that is more than twice `side` both ways is decoded smaller; its tags still tell its own size.
     """
@@ -65,10 +69,17 @@ def read_picture(data: bytes, limits: Limits, *, side: int | None = None) -> lis
             except Exception:
                 raise Refusal.TRUNCATED.error() from None
             rows, columns = (width, height) if _lies(picture) else (height, width)
-            films.append(Radiograph(pixels, Tags(rows=rows, columns=columns), page))
+            since = _DEEP_SINCE if picture.mode.startswith(_DEEP) else 1
+            films.append(Radiograph(pixels, Tags(rows=rows, columns=columns), page, since))
     if not films:
         raise Refusal.DAMAGED.error()
     return films
+
+
+def picture_changed(file: BinaryIO, *, since: int) -> bool:
+    """Whether a picture file has other pixels now than by the version `since` of decoding. Reads its header."""
+    with Image.open(file, formats=_FORMATS) as picture:
+        return since < _DEEP_SINCE and picture.mode.startswith(_DEEP)
 
 
 def _grey(picture: Image.Image) -> NDArray[np.float32]:
@@ -77,7 +88,7 @@ def _grey(picture: Image.Image) -> NDArray[np.float32]:
     upright = _upright(picture)
     if upright.mode == "1":
         return np.asarray(upright).astype(np.float32)
-    if upright.mode.startswith(("I", "F")):
+    if upright.mode.startswith(_DEEP):
         values = np.asarray(upright)
         if not np.isfinite(values).all():
             raise Refusal.NO_GREY_SCALE.error()
@@ -108,9 +119,10 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def stretch(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Any real (H, W) -> float32 from 0 at the least value to 1 at the greatest; all 0 where they are the same."""
-    low, high = float(values.min()), float(values.max())
+def stretch(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Any real (H, W) -> float32 from 0 to 1, between the percentiles that DICOM films without a window are shown
+    between, so that one bright marker leaves the film its greys; all 0 where all values are the same."""
+    low, high = (float(value) for value in spread(values.ravel()))
     if high <= low:
         return np.zeros(values.shape, np.float32)
     pixels = values.astype(np.float32)

@@ -1,14 +1,22 @@
-"""Why a file is turned away: a small, fixed vocabulary, so that reasons can be counted and name nobody."""
+"""Say why a file is turned away: a small, fixed vocabulary, so that reasons can be counted and name nobody.
+
+The catalog holds the names of these members; their words are looked up here when they are shown, so that a better word
+needs no migration and nothing is decided by comparing words.
+"""
 
 from __future__ import annotations
 
 from enum import Enum
 
 from filmroom.db.errors import Rejected, Stage
+from filmroom.db.records import DuplicateReason
 
 
 class Refusal(Enum):
-    """(reason, stage, remedy). Nothing of the file is ever put into these words."""
+    """(reason, stage, remedy). Nothing of the file is ever put into these words.
+
+    In the words of a remedy, {option} is the option of `filmroom index` that is named behind it.
+    """
 
     UNREADABLE = ("cannot be read", Stage.OPEN, "Check its permissions and the disk, then index again")
     NOT_A_FILE = ("not a regular file", Stage.OPEN, "Pipes, sockets and devices are passed over")
@@ -18,7 +26,8 @@ class Refusal(Enum):
     TOO_LARGE = (
         "file larger than the limit",
         Stage.OPEN,
-        "If it is real, index with a higher --max-megabytes",
+        "If it is real, index with a higher {option}",
+        "--max-megabytes",
     )
     UNKNOWN = ("not an image", Stage.OPEN, "DICOM, PNG, JPEG, TIFF, BMP and WebP are read")
     DAMAGED = ("damaged or incomplete header", Stage.OPEN, "Copy it again from where it came")
@@ -27,17 +36,20 @@ class Refusal(Enum):
     NOT_RADIOGRAPH = (
         "not a projection radiograph",
         Stage.OPEN,
-        "Index again with --any-modality if it should be searched all the same",
+        "Index again with {option} if it should be searched all the same",
+        "--any-modality",
     )
     FORGOTTEN = (
         "forgotten on request",
         Stage.OPEN,
-        "Nothing needs to be done: it stays out. To search it again, index with --bring-back",
+        "Nothing needs to be done: it stays out. To search it again, index with {option}",
+        "--bring-back",
     )
     TOO_MANY_PIXELS = (
         "more pixels than the limit",
         Stage.OPEN,
-        "If it is real, index with a higher --max-megapixels",
+        "If it is real, index with a higher {option}",
+        "--max-megapixels",
     )
     TOO_MANY_FRAMES = ("more frames than the limit", Stage.OPEN, "Runs of fluoroscopy are not indexed as films")
     TRUNCATED = ("truncated or damaged pixels", Stage.DECODE, "Copy it again from where it came")
@@ -55,18 +67,55 @@ class Refusal(Enum):
     TOO_SLOW = (
         "took longer than the limit",
         Stage.DECODE,
-        "If it is real, index with a higher --max-seconds",
+        "If it is real, index with a higher {option}",
+        "--max-seconds",
     )
     TOO_MUCH_MEMORY = (
         "needs more memory than the limit",
         Stage.DECODE,
-        "If it is real, index with a higher --max-memory",
+        "If it is real, index with a higher {option}",
+        "--max-memory",
     )
     CRASHED = ("crashed its decoder", Stage.DECODE, "The file is likely damaged; the run went on without it")
     NO_GREY_SCALE = ("pixel values that cannot be shown", Stage.WINDOW, "Check its rescale and window values")
     NOT_PREPARED = ("could not be made ready for the model", Stage.EMBED, "Report this film's size and kind")
 
+    def __init__(self, reason: str, stage: Stage, remedy: str, option: str = "") -> None:
+        self.reason = reason
+        self.stage = stage
+        self.remedy = remedy.format(option=option)
+        self.option = option
+
+    @property
+    def code(self) -> str:
+        """What the catalog holds."""
+        return self.name
+
     def error(self) -> Rejected:
         """The error to raise."""
-        reason, stage, remedy = self.value
-        return Rejected(reason, stage=stage, remedy=remedy)
+        return Rejected(self.code, self.reason, stage=self.stage, remedy=self.remedy)
+
+
+_DUPLICATES = {
+    DuplicateReason.SAME_CONTENT: "same content",
+    DuplicateReason.SAME_PICTURE: "same instance UID and picture, other header",
+    DuplicateReason.SAME_UID: "same instance UID, other picture",
+}
+
+
+def reason_of(code: str) -> str:
+    """The words for a code of the catalog, of a rejected file or a duplicate. What an earlier version kept in words
+    that are not known is shown as it stands."""
+    if code in Refusal.__members__:
+        return Refusal[code].reason
+    return _DUPLICATES[DuplicateReason(code)] if code in DuplicateReason.__members__ else code
+
+
+def remedy_of(code: str, stored: str | None = None) -> str:
+    """What to do about a rejected file; `stored` is what an earlier version kept beside a reason that is not known."""
+    return Refusal[code].remedy if code in Refusal.__members__ else stored or ""
+
+
+def option_of(code: str) -> str:
+    """The option of `filmroom index` that takes such a file all the same; empty where there is none."""
+    return Refusal[code].option if code in Refusal.__members__ else ""

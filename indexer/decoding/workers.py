@@ -14,7 +14,7 @@ import numpy as np
 from filmroom.db.errors import Rejected
 from filmroom.db.records import Tags
 from filmroom.indexer.decoding.burned_in_text import looks_written
-from filmroom.indexer.decoding.decode import decode_bytes, read_file
+from filmroom.indexer.decoding.decode import decode_bytes, read_file, tags_if_shown_alike
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.process_pool import run
 from filmroom.indexer.decoding.radiograph import Window
@@ -34,22 +34,28 @@ Prepare = Callable[[NDArray[np.float32]], NDArray[np.generic]]
 class PreparedFilm:
     """One film on its way to the image tower; `prepared` is what `prepare` made of its pixels.
 
-    `thumbnail` is WebP, its longest side at most 256.
+    `thumbnail` is WebP, its longest side at most 256; `since` is as a Radiograph's.
     """
 
     frame: int
     tags: Tags
     prepared: NDArray[np.generic]
     thumbnail: bytes
+    since: int = 1
 
 
 @dataclass(frozen=True)
 class Processed:
-    """A file that was decoded: `sha256` (hex) of its bytes, and its films, one a frame."""
+    """A file that was decoded: `sha256` (hex) of its bytes, and its films, one a frame.
+
+    Of a file that an earlier version decoded to the same pixels only `alike` is given: its tags, one a frame, none
+    where it has no header.
+    """
 
     listed: SourceFile
     sha256: str
     films: tuple[PreparedFilm, ...]
+    alike: tuple[Tags, ...] | None = None
 
 
 def process(
@@ -132,6 +138,10 @@ def _process_file(
     window: Window | None,
 ) -> Processed:
     """The work on one file, read once, so that the hash is of the bytes that were decoded. Raises Rejected."""
+    if listed.decoding is not None:
+        alike = tags_if_shown_alike(listed.location, limits, since=listed.decoding, key=key, hash_uids=hash_uids)
+        if alike is not None:
+            return Processed(listed, "", (), alike)
     data = read_file(listed.location, limits)
     digest = hashlib.sha256(data).hexdigest()
     films = decode_bytes(
@@ -148,5 +158,5 @@ def _process_file(
         except Exception:
             raise Refusal.NOT_PREPARED.error() from None
         tags = replace(film.tags, burned_in=True) if written else film.tags
-        prepared.append(PreparedFilm(film.frame, tags, ready, small))
+        prepared.append(PreparedFilm(film.frame, tags, ready, small, film.since))
     return Processed(listed, digest, tuple(prepared))

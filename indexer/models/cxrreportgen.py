@@ -171,6 +171,16 @@ def _box(said: Any) -> Box:
     return x0, y0, x1, y1
 
 
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """What sends to `url`: no redirects, and no proxy to this machine.
+
+    A proxy that the environment names reads what is sent by http, films and key. By https it is asked for a tunnel
+    (CONNECT) and learns host and port alone.
+    """
+    direct = [urllib.request.ProxyHandler({})] if urlsplit(url).scheme == "http" else []
+    return urllib.request.build_opener(_NoRedirects, *direct)
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key to another address."""
 
@@ -180,13 +190,14 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def _post(to: Endpoint, body: bytes, sleep: Callable[[float], None]) -> bytes:
     """The body of the answer. 429, 5xx, time-outs and broken connections are tried again, later each time."""
-    opener = urllib.request.build_opener(_NoRedirects)
+    opener = _opener(to.url)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Authorization": f"Bearer {to.key}"}
-    request = urllib.request.Request(to.url, body, headers)  # noqa: S310 (https, or this machine)
     said, wait = "", 0.0
     for number in range(TRIES):
         if number:
             sleep(max(wait, 2.0 ** (number - 1) * random.uniform(0.75, 1.25)))
+        # One for each try: a proxy changes what it is given, and the third time it would be plain http.
+        request = urllib.request.Request(to.url, body, headers)  # noqa: S310 (https, or this machine)
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
                 found: bytes = answer.read(_MOST_BYTES + 1)

@@ -19,6 +19,8 @@ class Kind(StrEnum):
 
 
 ELIXR_PARTS = ("elixr-c-v2-pooled", "pax-elixr-b-text")
+PACKAGES = {Kind.ELIXR: "tensorflow", Kind.SAVED_MODEL: "tensorflow", Kind.TRANSFORMERS: "transformers"}
+"""The optional package that runs a kind of model; open_clip's runs without one."""
 TRANSFORMERS_TYPES = ("siglip", "dinov2")
 TRANSFORMERS_CONFIG = "config.json"
 SAVED_GRAPH = "saved_model.pb"

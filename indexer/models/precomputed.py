@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from filmroom.db.errors import ModelUnavailable
-from filmroom.db.records import Space
+from filmroom.db.errors import FilmroomError, ModelUnavailable
+from filmroom.db.records import IMPORTED, Space
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.models.base import Towers, Vectors, no_text
 from filmroom.indexer.models.preprocess import Preparing
-
-IMPORTED = "imported:"
-"""How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""
 
 
 def is_imported(space: Space) -> bool:
@@ -49,9 +46,17 @@ class ImportedTowers:
     def patch_vectors(self, film: Radiograph) -> Vectors:
         return self._model.patch_vectors(film)
 
+    def fits(self) -> bool:
+        """Load the model's description; False where its vectors have another size. Raises as loading does."""
+        return (self._model.space.vectors, self._model.space.dim) == (self.space.vectors, self.space.dim)
+
     @cached_property
     def _model(self) -> Towers:
-        loaded = self._load()
+        try:
+            loaded = self._load()
+        except FilmroomError as fault:
+            others = "Only its vectors are here; let another model answer words: filmroom models use NAME."
+            raise ModelUnavailable(fault.what, where=fault.where, fix=f"{fault.fix or ''} {others}".strip()) from None
         if (loaded.space.vectors, loaded.space.dim) != (self.space.vectors, self.space.dim):
             raise ModelUnavailable(
                 f"this model gives {loaded.space.vectors} x {loaded.space.dim} numbers a film, "

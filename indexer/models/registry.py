@@ -10,18 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import platformdirs
 from filmroom.assets import ASSETS
-from filmroom.db.errors import BadInput, ModelUnavailable, NotFound
+from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
 from filmroom.db.records import Space, Tags
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.models import hub
 from filmroom.indexer.models.base import Towers
-from filmroom.indexer.models.detect import Kind, kind_of
+from filmroom.indexer.models.detect import PACKAGES, Kind, kind_of
 from filmroom.indexer.models.exported import onnx_export
 from filmroom.indexer.models.exported.onnx import OnnxTowers
 from filmroom.indexer.models.model_folder import FACTS, IMAGE_GRAPH, read_facts
@@ -98,6 +99,21 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
         where=space.model,
         fix="Make it known: filmroom models add FOLDER; or index the archive again with another model.",
     )
+
+
+def is_loadable(space: Space) -> bool:
+    """Tell whether the towers of a space can be loaded here: its files and the package that runs them are there, and
+    for imported vectors a model of their name and size. Reads descriptions and checksums, no weights."""
+    if space.model in (known := _known()):
+        folder = _folder(known[space.model])
+        kind = kind_of(folder) if folder is not None and folder.is_dir() else Kind.OPEN_CLIP
+        if kind in PACKAGES and find_spec(PACKAGES[kind]) is None:
+            return False
+    try:
+        towers = load_space(space)
+        return not isinstance(towers, ImportedTowers) or towers.fits()
+    except FilmroomError:
+        return False
 
 
 def checkpoint(name: str, *, weights: Path | None = None) -> clip_source.ClipSource:

@@ -28,6 +28,12 @@ _UNCHANGED = re.compile(
     rf"in\s+(?:size|extent|amount|appearance)\s+of|in|of|to|with|regarding)\s+(?:the\s+|this\s+|these\s+|any\s+)?",
     re.I,
 )
+# "no change hiatus hernia", as notes leave the preposition out
+_NO_CHANGE = re.compile(
+    rf"(?<![^\s,;(])(?:no|without)\s+{_DEGREE}change\s+(?!(?:in|of|to|with|regarding|since|from|compared|as|over|at|on|"
+    r"during|but|and|or|seen|noted|identified|allowing|for|given|between|when|is|was|has)(?!\w))(?=[a-z])",
+    re.I,
+)
 _NO_DOUBT = re.compile(
     r"(?<![^\s,;(])(?:no|without)\s+(?:a\s+)?(?:doubt|question)\s+(?:about|of|that there is)\s+(?:the\s+|an?\s+)?", re.I
 )
@@ -101,7 +107,7 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     """
     text = _TWICE.sub(lambda found: f"{found['what']} cannot be excluded", text)
     text = _NO_DOUBT.sub("", text)
-    text = _STILL.sub("", _UNCHANGED.sub("", text))
+    text = _STILL.sub("", _NO_CHANGE.sub("", _UNCHANGED.sub("", text)))
     text = " ".join(_EITHER.sub("", text).split()) if _EITHER.search(text) else text
     doubted: list[str] = []
     text = _DOUBT_BEHIND.sub(" not excluded", text) if keep_doubt else _doubts(text, doubted)

@@ -23,7 +23,11 @@ _STOP = re.compile(
     r"save for)(?!\S)|[;()]|\.(?!\S)",
     re.I,
 )
-_ANEW = re.compile(r"(?:,|(?<!\S)and)\s+(?:and\s+)?(?:the|there|heart|lungs)(?!\S)", re.I)
+_ANEW = re.compile(
+    r"(?:,|(?<!\S)and)\s+(?:and\s+)?(?:the|there|heart|lungs)(?!\S)|"
+    r"(?:(?<=\sseen)|(?<=\snoted)|(?<=\spresent)|(?<=\sidentified)),\s+(?!(?:and|or|nor|no)(?!\S))",
+    re.I,
+)
 _CLAUSE = re.compile(r"[,;.()]|(?<!\S)(?:but|with|and|or|showing)(?!\S)", re.I)
 _OR = r"(?<!\S)(?:and/or|or|nor)(?!\S)"
 _AND = r"(?<!\S)(?:and/or|or|nor|and)(?!\S)"

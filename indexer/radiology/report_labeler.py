@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.assertion import plain_assertions
@@ -18,6 +18,8 @@ from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 
 NORMAL = "no finding"
+READER = 1
+"""To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
 _MORE_NAMES = {
     "pulmonary atelectasis": "atelectasis",
     "pleural effusions": "effusion",
@@ -32,6 +34,13 @@ _MORE_NAMES = {
     "calcified granuloma": "granuloma",
     "nodule/mass": "nodule or mass",
     "enlarged heart": "cardiomegaly",
+    "borderline heart size": "cardiomegaly",
+    "levoscoliosis": "scoliosis",
+    "dextroscoliosis": "scoliosis",
+    "scoliotic curvature": "scoliosis",
+    "scoliotic curve": "scoliosis",
+    "granulomata": "granuloma",
+    "granulomatous disease": "granuloma",
     "fluid in the pleural space": "effusion",
     "central venous line": "line",
     "pa chest film": "view PA",
@@ -42,6 +51,11 @@ _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
     r"likely|versus|vs|consider|or|rule[- ]out|r/o|question of|query|not been (?:ruled out|excluded)|not ruled out|"
     r"can ?not|concern\w* for|evaluate for|assess for)\b|\?",
+    re.I,
+)
+_HEART_ENLARGED = re.compile(
+    r"\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)\s+"
+    r"(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
     re.I,
 )
 _ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
@@ -108,18 +122,24 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     text = spell_out(_ASKED.sub("possible ", text)).text
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
-        rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
-        for clause in denied:
-            for idea in mentions(clause, ideas):
-                if idea != NORMAL:
-                    statements[replace(qualified(idea, clause, present=False), certain=True)] = None
-        for clause in _CLAUSE.split(rest):
-            for idea in mentions(clause, ideas):
-                statements[qualified(idea, clause)] = None
-        if NORMAL in mentions(rest, ideas):  # its phrases run over commas
-            statements[Statement(NORMAL)] = None
+        statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))
     abnormal = any(one.present and one.idea != NORMAL and not one.idea.startswith("view ") for one in statements)
     return tuple(one for one in statements if one.idea != NORMAL or (not abnormal and one.certain))
+
+
+@lru_cache(maxsize=20_000)  # reports are made of the same sentences
+def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...]:
+    statements: list[Statement] = []
+    sentence = _HEART_ENLARGED.sub(lambda found: f"{found['how'] or ''}cardiomegaly", sentence)
+    rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
+    for clause in denied:
+        lacking = (idea for idea in mentions(clause, ideas) if idea != NORMAL)
+        statements += [replace(qualified(idea, clause, present=False), certain=True) for idea in lacking]
+    for clause in _CLAUSE.split(rest):
+        statements += [qualified(idea, clause) for idea in mentions(clause, ideas)]
+    if NORMAL in mentions(rest, ideas):  # its phrases run over commas
+        statements.append(Statement(NORMAL))
+    return tuple(statements)
 
 
 def mentions(text: str, known: frozenset[str]) -> list[str]:

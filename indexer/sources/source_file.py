@@ -13,13 +13,15 @@ class SourceFile:
     """A file by its place. `path` is relative to `root`, with "/" between its parts.
 
     Bytes of a name that are not UTF-8 are kept as lone surrogates (`os.fsdecode`), so that the file can be
-    opened again; `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
+    opened again; `size` is in bytes, `mtime_ns` in nanoseconds since 1970. `decoding` is the version of decoding that
+    made the films which are known of it, where it has not changed since: it is decoded only if they are others now.
     """
 
     root: str
     path: str
     size: int
     mtime_ns: int
+    decoding: int | None = None
 
     @property
     def location(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from filmroom.db.errors import BadInput
@@ -16,10 +17,26 @@ from filmroom.indexer.training.train import Options, Progress, Trained, train
 from filmroom.indexer.training.write import draw_history, write_model
 
 
+@dataclass(frozen=True)
+class Adapted:
+    """A model that was written, and its nDCG@5 beside that of its base on the same `held` films of other patients;
+    None where nothing was held out."""
+
+    facts: ModelFacts
+    base: str
+    base_ndcg: float | None
+    ndcg: float | None
+    held: int
+
+    @property
+    def worse(self) -> bool:
+        return self.ndcg is not None and self.base_ndcg is not None and self.ndcg < self.base_ndcg
+
+
 def adapt(
     films: Sequence[TrainingFilm], base: ClipSource, out: Path, *, name: str | None = None,
     options: Options | None = None, sources: str = "", progress: Callable[[Progress], None] | None = None,
-) -> ModelFacts:  # fmt: skip
+) -> Adapted:  # fmt: skip
     """Train `base` on films and write the model to `out`; call again with the same arguments to go on after a kill.
 
     `sources` is said in the model card: the films by source and licence. Raises BadInput where `out` holds another
@@ -49,7 +66,7 @@ def adapt(
     )  # fmt: skip
     draw_history(done.history, out / "training.png")
     (out / "MODEL_CARD.md").write_text(card(facts, base, films, done, options, sources), encoding="utf-8")
-    return facts
+    return Adapted(facts, base.name, done.base_ndcg, done.best_ndcg, done.validation)
 
 
 def card(
@@ -57,7 +74,9 @@ def card(
 ) -> str:
     """MODEL_CARD.md of an adapted model: what it was made of, how, and what was measured."""
     groups = Counter(film.group or "archive" for film in films)
-    best = "not measured (nothing was held out)" if done.best_ndcg is None else f"{done.best_ndcg:.3f}"
+    best = "not measured (nothing was held out)"
+    if done.best_ndcg is not None and done.base_ndcg is not None:
+        best = f"{done.best_ndcg:.3f}, and {done.base_ndcg:.3f} of {base.name} as it was"
     rows = "\n".join(f"| {name} | {digest} |" for name, digest in sorted(facts.files.items()))
     return f"""# {facts.name}
 
@@ -69,8 +88,8 @@ Research use only, not for diagnosis.
 - Method: {options.loss.value} loss, {len(done.history)} epochs, seed {options.seed}, the first {options.frozen}
   stages of the image tower kept, text tower {"trained" if options.train_text else "kept"}. No left-right flips. Loss
   and nDCG over time: training.png.
-- Measured: nDCG@5 of the statements about the held-out films, best epoch: {best}. The epoch was chosen by this
-  figure, so it flatters.
+- Measured: nDCG@5 of statements about the held-out films and of sentences of their reports, best epoch: {best}.
+  The epoch was chosen by this figure, so it flatters.
 
 | file | SHA-256 |
 | --- | --- |

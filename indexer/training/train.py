@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from filmroom.db.errors import BadInput
 from filmroom.indexer.models.preprocess import Preprocess
-from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, split, statements, truths
+from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, sentences, split, statements, truths
 from filmroom.indexer.training.data.maps import Maps
 from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
 from filmroom.indexer.training.probe import fit_head
@@ -32,6 +32,8 @@ from torch.nn import functional
 
 F32 = NDArray[np.float32]
 Tokenize = Callable[[Sequence[str]], torch.Tensor]
+_ASKED_SENTENCES = 64
+"""Sentences of held-out reports that are asked, beside all claims."""
 
 
 class Loss(StrEnum):
@@ -94,11 +96,13 @@ class _State:
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained model (open_clip's, in float32, with the best averaged weights), and how it went."""
+    """The trained model (open_clip's, in float32, with the best averaged weights), and how it went. `best_ndcg` is its
+    nDCG@5 on the held-out films, `base_ndcg` that of the model it began as on the same films and questions."""
 
     model: Any
     history: list[dict[str, float | None]]
     best_ndcg: float | None
+    base_ndcg: float | None
     training: int
     validation: int
 
@@ -128,7 +132,8 @@ def train(
             fix="Give more films a label or a report (filmroom label, filmroom report).",
         )
     texts = _Texts(model, tokenize, said, options)
-    table = truths(films, said, texts.likeness)
+    table = np.full((len(films), len(said)), np.nan, np.float32)
+    table[learn] = truths([films[n] for n in learn], said, texts.likeness)
     weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], said)).to(options.device)
     truth = torch.from_numpy(table).to(options.device)
     lower, upper = split_tower(model.visual, options.frozen)
@@ -137,6 +142,8 @@ def train(
         device=options.device, strength=options.strength,
     )  # fmt: skip
     maps.fill(lambda done, total: tell(Progress("maps", done, total)))
+    validation = _Validation(model, tokenize, films, held, said, options) if held else None
+    base = validation.ndcg(upper, maps) if validation else None
     if hasattr(getattr(model.visual, "head", None), "drop"):
         model.visual.head.drop.p = options.dropout
     if options.probe and lower is not None and not (work / "checkpoint.pt").is_file():
@@ -165,7 +172,7 @@ def train(
             ) * len(rows)
         upper.eval()
         state.epoch += 1
-        ndcg = run.measured(maps, held, texts, table) if held else None
+        ndcg = run.measured(validation, maps) if validation else None
         loss = total / len(order)
         state.history.append({"epoch": state.epoch, "loss": loss, "ndcg": ndcg})
         if ndcg is None or ndcg > state.best:
@@ -174,7 +181,7 @@ def train(
         run.save(work / "checkpoint.pt", state)
         tell(Progress("epochs", state.epoch, options.epochs, loss, ndcg))
     run.finish()
-    return Trained(model.float().eval(), state.history, state.best if held else None, len(learn), len(held))
+    return Trained(model.float().eval(), state.history, state.best if held else None, base, len(learn), len(held))
 
 
 def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
@@ -194,11 +201,15 @@ class _Texts:
         self.tokens = tokenize(flat)
         self.starts = np.cumsum([0, *(len(s.texts) for s in said)])
         self.claims = next((n for n, s in enumerate(said) if s.claim is None), len(said))
-        with torch.inference_mode():
-            parts = [self._embed(self.tokens[n : n + 256]) for n in range(0, len(flat), 256)]
-        self.vectors = torch.cat(parts).clone()
+        self.embed_again()
         own = self.vectors[self.starts[self.claims] :]
         self.likeness: F32 | None = (own @ own.T).cpu().numpy() if len(own) else None
+
+    def embed_again(self) -> None:
+        """Embed all wordings with the text tower as it stands."""
+        with torch.inference_mode():
+            parts = [self._embed(self.tokens[n : n + 256]) for n in range(0, len(self.tokens), 256)]
+        self.vectors = torch.cat(parts).clone()
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
         found = self.model.encode_text(tokens.to(self.options.device))
@@ -220,6 +231,40 @@ class _Texts:
         if self.options.train_text:
             return columns, self._embed(self.tokens[picked])
         return columns, self.vectors[picked]
+
+
+class _Validation:
+    """Questions to the held-out films: the claims that are trained on, and sentences of the films' own reports, which
+    need not occur in any other."""
+
+    def __init__(
+        self, model: Any, tokenize: Tokenize, films: Sequence[TrainingFilm], rows: Sequence[int],
+        said: Sequence[Statement], options: Options,
+    ) -> None:  # fmt: skip
+        self.rows, self.options = rows, options
+        mine = [films[n] for n in rows]
+        asked = [*(one for one in said if one.claim), *sentences(mine)]
+        self.texts = _Texts(model, tokenize, asked, options) if asked else None
+        self.columns: list[int] = []
+        if self.texts is not None:
+            self.table = truths(mine, asked, self.texts.likeness)
+            rest = range(self.texts.claims, len(asked))
+            some = random.Random(options.seed).sample(rest, min(_ASKED_SENTENCES, len(rest)))
+            self.columns = [*range(self.texts.claims), *sorted(some)]
+
+    @torch.inference_mode()
+    def ndcg(self, upper: nn.Module, maps: Maps) -> float:
+        """nDCG@5, mean over the questions, with the weights as they stand."""
+        if self.texts is None:
+            return 0.0
+        parts = [
+            functional.normalize(upper(maps.batch(part, [0] * len(part))).float(), dim=-1)
+            for part in (self.rows[n : n + 32] for n in range(0, len(self.rows), 32))
+        ]
+        if self.options.train_text:
+            self.texts.embed_again()
+        queries = self.texts.middles(self.columns).cpu().numpy()
+        return mean_ndcg(torch.cat(parts).cpu().numpy() @ queries.T, self.table[:, self.columns])
 
 
 class _Run:
@@ -280,20 +325,13 @@ class _Run:
             p.add_(start - p, alpha=rate)
             mean.add_(p - mean, alpha=share)
 
-    @torch.inference_mode()
-    def measured(self, maps: Maps, rows: Sequence[int], texts: _Texts, table: F32) -> float:
-        """nDCG@5 of the claims over the held-out films, with the averaged weights."""
+    def measured(self, validation: _Validation, maps: Maps) -> float:
+        """nDCG@5 over the held-out films with the averaged weights."""
         now = [p.detach().clone() for p in self.trained]
         self._put(self.average)
-        parts = [
-            functional.normalize(self.upper(maps.batch(part, [0] * len(part))).float(), dim=-1)
-            for part in (rows[n : n + 32] for n in range(0, len(rows), 32))
-        ]
-        films = torch.cat(parts).cpu().numpy()
-        asked = list(range(texts.claims)) or list(range(len(texts.said)))
-        queries = texts.middles(asked).cpu().numpy()
+        ndcg = validation.ndcg(self.upper, maps)
         self._put(now)
-        return mean_ndcg(films @ queries.T, table[list(rows)][:, asked])
+        return ndcg
 
     @torch.no_grad()
     def _put(self, values: Sequence[torch.Tensor]) -> None:

@@ -16,6 +16,7 @@ from filmroom.db.records import Space
 from filmroom.search.classification.linear_probe import Head, Kind, fit_head, pooled
 from filmroom.search.evaluation.statistics import Interval, auc
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 SIZES = (10, 20, 50, 100, 200, 400, 1_000, 2_000, 5_000, 10_000)
 _DRAWS = 5
@@ -51,7 +52,8 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """What a probe is worth. `brier` and `calibration` are of the linear head fitted on all training films."""
+    """What a probe is worth. `brier` and `calibration` are of the linear head fitted on all training films. Penalties
+    are chosen on `tune_films` where there are any, else by cross-validation."""
 
     name: str
     train_films: int
@@ -62,6 +64,7 @@ class ProbeReport:
     curve: tuple[CurvePoint, ...]
     brier: float
     calibration: tuple[CalibrationBin, ...]
+    tune_films: int = 0
 
     def auc(self, kind: Kind = Kind.LINEAR) -> Interval:
         """With all training films."""
@@ -79,6 +82,7 @@ def probe(
     name: str,
     space: Space,
     kinds: Sequence[Kind] = (Kind.LINEAR, Kind.MLP),
+    parts: NDArray[np.str_] | None = None,
     seed: int = 0,
     on_fit: Callable[[], None] = lambda: None,
 ) -> tuple[ProbeReport, Head]:
@@ -86,18 +90,50 @@ def probe(
 
     `vectors` (N, T, D), `truth` (N,) 1, 0 or NaN for unknown, `patients` (N,) keys. The report's figures are of
     heads that never saw the held-out patients; the kept head has seen all films, so that no figure is of it.
+    With `parts` (N,) of train, tune and test nothing is drawn: films to tune on choose the penalty, and the kept head
+    has not seen those to test on. Fits are small: one BLAS thread is faster than several.
     Raises BadInput where one of the two sides of the split would have only one class.
     """
+    import scipy.optimize  # type: ignore[import-untyped]  # noqa: F401 (its BLAS must be loaded to be limited)
+
+    with threadpool_limits(1, "blas"):
+        return _probe(
+            vectors, truth, patients, name=name, space=space, kinds=kinds, parts=parts, seed=seed, on_fit=on_fit
+        )
+
+
+def _probe(
+    vectors: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    patients: Sequence[str],
+    *,
+    name: str,
+    space: Space,
+    kinds: Sequence[Kind],
+    parts: NDArray[np.str_] | None,
+    seed: int,
+    on_fit: Callable[[], None],
+) -> tuple[ProbeReport, Head]:
     known = ~np.isnan(truth)
     data, target = pooled(np.asarray(vectors)[known]), np.asarray(truth)[known] > 0.5
     keys = np.asarray(patients)[known]
-    train, test = split_patients(keys, target, seed=seed)
+    tune = np.empty(0, np.int64)
+    if parts is None:
+        train, test = split_patients(keys, target, seed=seed)
+    else:
+        train, tune, test = (np.flatnonzero(parts[known] == part) for part in ("train", "tune", "test"))
     if len(np.unique(target[train])) < 2 or len(np.unique(target[test])) < 2:
         raise BadInput(
             f"Too few patients: {int(target.sum())} films with and {int((~target).sum())} without the finding",
             where=name,
             fix="Label films of at least four patients with and four without it",
         )
+
+    def penalty(rows: Ints, kind: Kind) -> float:
+        if len(np.unique(target[tune])) == 2:
+            return _tuned(data, target, rows, tune, name=name, space=space, kind=kind)
+        return _penalty(data[rows], target[rows], keys[rows], name=name, space=space, kind=kind)
+
     points: list[CurvePoint] = []
     final = np.zeros(len(test))
     for kind in kinds:
@@ -107,7 +143,7 @@ def probe(
             for draw in range(_DRAWS if size < len(train) else 1):
                 chosen = _draw(train, target, size=size, seed=seed + 1000 * draw)
                 if draw == 0:  # one search a size: it costs twelve fits
-                    strength = _penalty(data[chosen], target[chosen], keys[chosen], name=name, space=space, kind=kind)
+                    strength = penalty(chosen, kind)
                 head = fit_head(
                     data[chosen], target[chosen], name=name, space=space, kind=kind, penalty=strength, seed=draw
                 )
@@ -116,7 +152,9 @@ def probe(
             points.append(CurvePoint(kind, size, len(scores), _curve_auc(scores, target[test], keys[test])))
             if size == len(train) and kind is kinds[0]:
                 final = scores[0]
-    kept = fit_head(data, target, name=name, space=space, penalty=_penalty(data, target, keys, name=name, space=space))
+    learned = np.arange(len(data)) if parts is None else np.concatenate([train, tune])
+    strength = penalty(learned if parts is None else train, Kind.LINEAR)
+    kept = fit_head(data[learned], target[learned], name=name, space=space, penalty=strength)
     report = ProbeReport(
         name=name,
         train_films=len(train),
@@ -127,6 +165,7 @@ def probe(
         curve=tuple(points),
         brier=float(np.mean((final - target[test]) ** 2)),
         calibration=calibration(final, target[test]),
+        tune_films=len(tune),
     )
     return report, kept
 
@@ -194,9 +233,22 @@ def _penalty(
             inside = folds != fold
             head = fit_head(data[inside], truth[inside], name=name, space=space, kind=kind, penalty=strength)
             said[~inside] = head.probabilities(data[~inside])
-        said = np.clip(said, 1e-6, 1 - 1e-6)
-        losses.append(-np.mean(np.where(truth, np.log(said), np.log(1 - said))))
+        losses.append(_log_loss(said, truth))
     return _PENALTIES[kind][int(np.argmin(losses))]
+
+
+def _tuned(data: Floats, truth: NDArray[Any], rows: Ints, tune: Ints, *, name: str, space: Space, kind: Kind) -> float:
+    """The penalty with the best log loss on the films to tune on."""
+    losses = []
+    for strength in _PENALTIES[kind]:
+        head = fit_head(data[rows], truth[rows], name=name, space=space, kind=kind, penalty=strength)
+        losses.append(_log_loss(head.probabilities(data[tune]), truth[tune]))
+    return _PENALTIES[kind][int(np.argmin(losses))]
+
+
+def _log_loss(said: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    clipped = np.clip(said.astype(np.float64), 1e-6, 1 - 1e-6)
+    return float(-np.mean(np.where(truth, np.log(clipped), np.log(1 - clipped))))
 
 
 def _curve_auc(scores: Sequence[Floats], truth: NDArray[np.bool_], patients: NDArray[Any]) -> Interval:

@@ -29,7 +29,12 @@ def write_page(path: Path, found: Probed) -> None:
     """HTML with plots, or Markdown where `path` ends with .md. Raises BadInput where it cannot be written."""
     facts = [
         f"Model: {found.model}",
-        "Heads are fitted on stored vectors; training and held-out films share no patient",
+        "Heads are fitted on stored vectors; "
+        + (
+            f"the split is the table's own, and {counted(found.straddling, 'patient')} in several of its parts"
+            if found.straddling
+            else "training and held-out films share no patient"
+        ),
         "AUC: mean of the draws, 95 % interval by bootstrap over held-out patients and draws",
         *([f"Without a patient key: {counted(found.alone, 'film')}, each counted as a patient"] if found.alone else []),
         *(f"{name}: left out. {why}" for name, why in found.left_out.items()),

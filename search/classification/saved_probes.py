@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from filmroom.db.records import Filter, Label
 from filmroom.db.writes.annotations import label_values, put_labels, remove_labels
 from filmroom.search.classification.learning_curve import ProbeReport, probe
 from filmroom.search.classification.linear_probe import Head, load_head, save_head
+from filmroom.search.classification.table_split import Part, read_split
 from filmroom.search.classification.zero_shot import known_truth
 from filmroom.search.classification.zero_shot_archive import patients_of, stored_vectors
 from filmroom.search.exchange.import_labels import read_labels
@@ -38,18 +39,21 @@ Values = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Labelled:
-    """What to learn from. `patients` are keys that a table gave, by film; the archive's own are used elsewhere."""
+    """What to learn from. `patients` are keys that a table gave, by film; the archive's own are used elsewhere. With
+    `parts` only the films in them count, and none of them is drawn."""
 
     values: Values
     patients: Mapping[int, str]
     missing: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
+    parts: Mapping[int, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Probed:
     """One report and head a finding that could be learned, and why the others could not. `alone` counts the
-    labelled films without a patient key, each of which counts as a patient of its own."""
+    labelled films without a patient key, each of which counts as a patient of its own; `straddling` the patients that
+    a table's split has in more than one part."""
 
     model: str
     reports: tuple[ProbeReport, ...]
@@ -58,6 +62,7 @@ class Probed:
     alone: int
     missing: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    straddling: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +70,7 @@ class Probed:
             "probes": [one.to_json() for one in self.reports],
             "left_out": self.left_out,
             "films_without_patient": self.alone,
+            "patients_in_several_parts": self.straddling,
             "missing": list(self.missing),
             "ambiguous": list(self.ambiguous),
         }
@@ -86,12 +92,13 @@ def labels_of_archive(archive: Archive) -> Labelled:
     return Labelled(label_values(archive.catalog), {})
 
 
-def labels_of_table(archive: Archive, path: Path) -> Labelled:
-    """The labels of a table; nothing is stored. A column patient, patient_id or subject_id is used for the split.
+def labels_of_table(archive: Archive, path: Path, *, split: str | None = None) -> Labelled:
+    """The labels of a table; nothing is stored. A column patient, patient_id or subject_id is used for the split,
+    or the column `split` says which films are to train, tune and test on.
 
     Raises BadInput where no row matches a film.
     """
-    found, patients, imported = read_labels(archive.catalog, path)
+    found, patients, imported = read_labels(archive.catalog, path, split=split, key=archive.patient_key())
     if not found:
         raise BadInput(
             f"none of the {imported.rows:,} rows labels a film of this archive",
@@ -102,7 +109,8 @@ def labels_of_table(archive: Archive, path: Path) -> Labelled:
     for film, label in found:
         column = values.setdefault(label.name.strip().lower(), {})
         column[film] = max(label.value, column.get(film, 0.0))
-    return Labelled(values, patients, imported.missing, imported.ambiguous)
+    parts = read_split(archive.catalog, path, split) if split else {}
+    return Labelled(values, patients, imported.missing, imported.ambiguous, parts)
 
 
 def learn(
@@ -122,6 +130,8 @@ def learn(
         have = ", ".join(sorted(labelled.values)[:12]) or "none"
         raise BadInput("there is no label of this name", where=", ".join(unknown) or None, fix=f"Labels: {have}")
     everyone = np.array(sorted({film for column in labelled.values.values() for film in column}), np.int64)
+    if labelled.parts:
+        everyone = everyone[np.isin(everyone, list(labelled.parts))]
     blocks = list(stored_vectors(searcher, everyone))
     if not blocks:
         raise BadInput("no labelled film has a vector of this model", fix="Run `filmroom index` with it first.")
@@ -129,12 +139,19 @@ def learn(
     vectors = np.concatenate([some for _, some in blocks])
     own = patients_of(searcher.catalog, film_ids.tolist())
     keys = [labelled.patients.get(int(film)) or key for film, key in zip(film_ids, own, strict=True)]
+    parts = np.array([labelled.parts[int(film)] for film in film_ids]) if labelled.parts else None
     reports, heads, left_out = [], [], {}
     for name in wanted:
         truth = known_truth((name,), labelled.values, film_ids.tolist())
         try:
             report, head = probe(
-                vectors, truth, keys, name=name, space=searcher.held.space, on_fit=partial(on_fit, name)
+                vectors,
+                truth,
+                keys,
+                name=name,
+                space=searcher.held.space,
+                parts=parts,
+                on_fit=partial(on_fit, name),
             )
         except BadInput as fault:
             if len(wanted) == 1:
@@ -153,7 +170,16 @@ def learn(
         sum(key.startswith("film ") for key in keys),
         labelled.missing,
         labelled.ambiguous,
+        0 if parts is None else _straddling(keys, parts.tolist()),
     )
+
+
+def _straddling(keys: Sequence[str], parts: Sequence[str]) -> int:
+    """Count the patients with films in more than one part."""
+    found: dict[str, set[str]] = {}
+    for key, part in zip(keys, parts, strict=True):
+        found.setdefault(key, set()).add(part)
+    return sum(len(some) > 1 for some in found.values())
 
 
 def keep(searcher: Searcher, name: str, found: Probed) -> int:

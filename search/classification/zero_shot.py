@@ -81,6 +81,28 @@ def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
     return found
 
 
+def own_prompts(finding: str, positive: Sequence[str], negative: Sequence[str]) -> Prompts:
+    """Prompts of one's own for a finding; its labels are those that `prompts_for` knows. Raises BadInput where one side
+    has none: a score is a difference."""
+    say, deny = (tuple(dict.fromkeys(text.strip() for text in side if text.strip())) for side in (positive, negative))
+    if not (finding.strip() and say and deny):
+        raise BadInput(
+            "a score needs prompts that say the finding and prompts that deny it",
+            where=finding.strip() or None,
+            fix='For example: --positive "large pleural effusion" --negative "no pleural effusion"',
+        )
+    return Prompts(finding.strip().lower(), say, deny, labels_of(finding))
+
+
+def labels_of(finding: str) -> tuple[str, ...]:
+    """The labels that a finding may have in an archive, lower case: its own words, and those of the findings that ship
+    prompts which say it ("enlarged heart" is kept as cardiomegaly)."""
+    name = finding.strip().lower()
+    entries = _file()["findings"].items()
+    known = [entry["labels"] for other, entry in entries if name in (other, *entry["positive"], *entry["labels"])]
+    return tuple(dict.fromkeys([name, *(label for labels in known for label in labels)]))
+
+
 def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedTexts, *, prompt: str = "{}") -> Scores:
     """(N,) float32 in [-2, 2]: mean over positive prompts of the film's similarity, minus that over negative ones.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,16 +11,19 @@ import numpy as np
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films, spaces
+from filmroom.db.records import Filter
 from filmroom.db.writes.annotations import label_values
 from filmroom.search.classification.zero_shot import (
     Prompts,
     ZeroShotRow,
+    own_prompts,
     prompts_for,
     truth_of,
     zero_shot,
     zero_shot_table,
 )
-from filmroom.search.exchange.tables import cell, write_aside
+from filmroom.search.exchange.delimited import csv_row
+from filmroom.search.exchange.tables import read_table, write_aside
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
@@ -74,21 +75,27 @@ class Screening:
         }
 
 
-def screen(searcher: Searcher, findings: Sequence[str], *, where: str = "", threshold: float = 0.0) -> Screening:
-    """Score every film that passes `where` (the query language's fields) for each finding or set of findings.
+def screen(
+    searcher: Searcher,
+    findings: Sequence[str],
+    *,
+    prompts: Sequence[Prompts] = (),
+    where: str = "",
+    threshold: float = 0.0,
+) -> Screening:
+    """Score every film that passes `where` (the query language's fields) for each finding or set of findings, and for
+    `prompts` of one's own.
 
     At the threshold 0 a film is nearer to the prompts that say the finding. Raises BadInput where no film passes,
     and where `where` has words to rank by.
     """
-    asked = prompts_for(findings, model=searcher.model)
-    wanted = parse(where)
-    if wanted.concepts:
-        raise BadInput("a filter has fields only", where=where, fix='For example: "view:PA age:60.."')
+    asked = [*(prompts_for(findings, model=searcher.model) if findings or not prompts else ()), *prompts]
+    within = filter_of(where)
     texts = list(dict.fromkeys(text for one in asked for text in (*one.positive, *one.negative)))
     known = dict(zip(texts, searcher.towers.embed_texts(texts), strict=True))
     ids: list[NDArray[np.int64]] = []
     scores: dict[str, list[NDArray[np.float32]]] = {one.finding: [] for one in asked}
-    for some, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, wanted.filter)):
+    for some, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, within)):
         ids.append(some)
         for one in asked:
             scores[one.finding].append(zero_shot(vectors, one, lambda names: np.stack([known[name] for name in names])))
@@ -106,16 +113,38 @@ def screen(searcher: Searcher, findings: Sequence[str], *, where: str = "", thre
     return Screening(searcher.model, where, threshold, film_ids, joined, tuple(asked), rows, table.mean)
 
 
+def read_prompts(path: Path) -> list[Prompts]:
+    """Read a table with the columns finding, positive and negative: a prompt a cell, or several joined with |; a
+    finding may have several rows. Raises BadInput where a finding has no prompt for or none against."""
+    table = read_table(path)
+    columns = [table.need(name) for name in ("finding", "positive", "negative")]
+    sides: dict[str, tuple[list[str], list[str]]] = {}
+    for row in table:
+        finding, positive, negative = (row.get(column) for column in columns)
+        both = sides.setdefault(finding.lower(), ([], []))
+        both[0].extend(positive.split("|"))
+        both[1].extend(negative.split("|"))
+    if not sides:
+        raise BadInput("there are no rows", where=path, fix="Write: finding,positive,negative.")
+    return [own_prompts(finding, *both) for finding, both in sides.items()]
+
+
+def filter_of(where: str) -> Filter:
+    """Read a filter in the query language. Raises BadInput where it has words to rank by."""
+    wanted = parse(where)
+    if wanted.concepts:
+        raise BadInput("a filter has fields only", where=where, fix='For example: "view:PA age:60.."')
+    return wanted.filter
+
+
 def write_scores(path: Path, searcher: Searcher, found: Screening) -> None:
     """CSV with a film a row: its id, its path and a column a finding. Raises BadInput where it cannot be written."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["id", "film", *found.scores])
+    table = [csv_row(["id", "film", *found.scores])]
     for start in range(0, len(found.film_ids), BLOCK):
         some = found.film_ids[start : start + BLOCK].tolist()
         for at, film in enumerate(films.films(searcher.catalog, some), start):
-            writer.writerow([film.id, cell(film.path), *(f"{scores[at]:.6f}" for scores in found.scores.values())])
-    write_aside(path, out.getvalue())
+            table.append(csv_row([film.id, film.path, *(round(float(one[at]), 6) for one in found.scores.values())]))
+    write_aside(path, "".join(table))
 
 
 def stored_vectors(

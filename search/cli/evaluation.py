@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from filmroom.db.errors import BadInput
@@ -18,11 +18,15 @@ from filmroom.search.cli.options import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    from filmroom.search.searcher import Searcher
+
 MeasureOption = Annotated[
     list[str] | None, typer.Option("--measure", help="nDCG@5, P@5, AP, RR, R@10, Judged@5 ...; may be repeated.")
 ]
 GainOption = Annotated[str, typer.Option("--gain", help="What a grade is worth in nDCG: linear or exponential.")]
 JudgedOnlyOption = Annotated[bool, typer.Option("--judged-only", help="Rank judged films only.")]
+HybridOption = Annotated[bool, typer.Option("--hybrid", help="Fuse each ranking with that by report words.")]
 QrelsOption = Annotated[Path, typer.Option("--qrels", metavar="FILE", help="TREC judgements: qid 0 film grade.")]
 QUERIES = "qid TAB query [TAB group], or JSON lines."
 
@@ -45,6 +49,7 @@ def evaluate(
     gain: GainOption = "linear",
     judged_only: JudgedOnlyOption = False,
     per_study: Annotated[bool, typer.Option("--per-study", help="A study is one hit: its best film.")] = False,
+    hybrid: HybridOption = False,
     public_set: Annotated[
         str | None, typer.Option("--set", metavar="NAME", help="The public set that the films are of, such as nih.")
     ] = None,
@@ -67,6 +72,7 @@ def evaluate(
         gain=asked,
         judged_only=judged_only,
         per_study=per_study,
+        hybrid=hybrid,
         public_set=public_set,
         run=run,
         report=report,
@@ -90,6 +96,7 @@ def compare(
     measure: MeasureOption = None,
     gain: GainOption = "linear",
     judged_only: JudgedOnlyOption = False,
+    hybrid: HybridOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Is B better than A? Differences by query, a paired randomisation test, Holm's correction."""
@@ -101,8 +108,9 @@ def compare(
     if bool(runs) == bool(models) or (runs and len(runs) != 2):
         raise BadInput("two rankings can be compared", fix="Name two runs, or two models with --models A B.")
     if runs:
-        if judged_only:
-            raise BadInput("a run is ranked already", where="--judged-only", fix="Use it with --models.")
+        for given, name in ((judged_only, "--judged-only"), (hybrid, "--hybrid")):
+            if given:
+                raise BadInput("a run is ranked already", where=name, fix="Use it with --models.")
         done = compare_runs(runs[0], runs[1], qrels, queries=queries, measures=measures, gain=asked)
     elif models:
         if queries is None:
@@ -115,6 +123,7 @@ def compare(
             measures=measures,
             gain=asked,
             judged_only=judged_only,
+            hybrid=hybrid,
         )
     if as_json:
         print_json(done.to_json())
@@ -128,7 +137,8 @@ def qrels(
         Path | None, typer.Argument(metavar="[TABLE]", help="A set's table; default: the archive's labels and reports.")
     ] = None,
     reader: Annotated[
-        str, typer.Option("--from", metavar="SET", help="nih, chexpert, vindr, padchest, open-i, reports or labels.")
+        str,
+        typer.Option("--from", metavar="SET", help="nih, chexpert, vindr, padchest, open-i, reports or labels."),
     ] = "labels",
     boxes: Annotated[Path | None, typer.Option(metavar="FILE", help="nih: BBox_List_2017.csv.")] = None,
     adjudicated: Annotated[Path | None, typer.Option(metavar="FILE", help="nih: four_findings_expert_labels.")] = None,
@@ -159,6 +169,19 @@ def zeroshot(
     finding_set: Annotated[
         str | None, typer.Option("--findings", metavar="SET", help="A set of findings: chexpert13 or nih14.")
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Your prompts: finding,positive,negative; | between several."),
+    ] = None,
+    positive: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A prompt that says the one finding; may be repeated.")
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A prompt that denies it; may be repeated.")
+    ] = None,
+    among: Annotated[
+        str | None, typer.Option(metavar="LIST", help='Choose one instead: "enlarged heart, pleural effusion".')
+    ] = None,
     where: Annotated[str, typer.Option(metavar="QUERY", help="Only films that pass: view:PA age:60..")] = "",
     threshold: Annotated[float, typer.Option(help="Count the films that score at least this.")] = 0.0,
     scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every film's scores as CSV.")] = None,
@@ -168,20 +191,44 @@ def zeroshot(
     as_json: JsonOption = False,
 ) -> None:
     """Score the archive for findings from prompts alone; AUC where labels say what is there."""
-    from filmroom.search.classification.zero_shot import check_set
-    from filmroom.search.classification.zero_shot_archive import screen, write_scores
+    from filmroom.search.classification.zero_shot import check_set, own_prompts
+    from filmroom.search.classification.zero_shot_archive import read_prompts, screen, write_scores
     from filmroom.search.cli import output_evaluation
     from filmroom.search.searcher import Searcher
 
     named = [*(findings or []), *([check_set(finding_set)] if finding_set else [])]
+    if among is not None:
+        if named or prompts or positive or negative:
+            raise BadInput("candidates are chosen among, findings are scored", where="--among", fix="Give it alone.")
+        _choose(Searcher.open(archive_folder(archive), model, weights=weights), among, where, scores, as_json=as_json)
+        return
+    own = read_prompts(prompts) if prompts else []
+    if positive or negative:
+        if len(named) > 1 or finding_set:
+            raise BadInput("prompts are of one finding", where=", ".join(named), fix="Name it, or use --prompts FILE.")
+        own.append(own_prompts(named[0] if named else (positive or [""])[0], positive or (), negative or ()))
+        named = []
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
-    done = screen(searcher, named, where=where, threshold=threshold)
+    done = screen(searcher, named, prompts=own, where=where, threshold=threshold)
     if scores is not None:
         write_scores(scores, searcher, done)
     if as_json:
         print_json(done.to_json())
     else:
         output_evaluation.print_screening(done)
+
+
+def _choose(searcher: Searcher, among: str, where: str, scores: Path | None, *, as_json: bool) -> None:
+    from filmroom.search.classification.zero_shot_choice import choose_among, write_choice
+    from filmroom.search.cli import output_evaluation
+
+    done = choose_among(searcher, among.split(","), where=where)
+    if scores is not None:
+        write_choice(scores, searcher, done)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_evaluation.print_choice(done)
 
 
 def ground(

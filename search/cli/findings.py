@@ -1,4 +1,4 @@
-"""The commands of reports and of what report models write: report, findings."""
+"""What report models write: having films described, and the findings."""
 
 from __future__ import annotations
 
@@ -14,68 +14,25 @@ from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
     ModelOption,
-    SourceOption,
     archive_folder,
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
     from filmroom.search.findings.generate import Plan
     from filmroom.search.findings.search import Said
 
-CXRREPORTGEN = "cxrreportgen"
-
 
 def register(app: typer.Typer) -> None:
-    for command in (report, findings):
-        app.command()(command)
+    app.command()(findings)
 
 
-def report(
-    table: Annotated[
-        Path | None,
-        typer.Argument(help="CSV or JSON lines: film (or study), and report.", show_default=False),
-    ] = None,
-    archive: ArchiveOption = None,
-    source: SourceOption = None,
-    writer: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Or have cxrreportgen describe the films.")
-    ] = None,
-    endpoint: Annotated[str | None, typer.Option(metavar="URL", help="Its endpoint; films are sent there.")] = None,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The endpoint's key; default: FILMROOM_CXRREPORTGEN_KEY."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many calls.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Send the films without asking.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Give films or studies their reports from a table, or have a model write findings with boxes."""
-    if writer is None:
-        if table is None:
-            raise BadInput("there is no table of reports", fix="Name one, or --from cxrreportgen --endpoint URL.")
-        if endpoint or key_file or limit or yes:
-            raise BadInput("a table is not sent anywhere", where=table, fix="Add --from cxrreportgen, or leave it out.")
-        from filmroom.search.cli import output
-        from filmroom.search.exchange.import_labels import import_reports
-
-        output.print_imported(
-            import_reports(open_archive(archive).catalog, table, source=source), "report", as_json=as_json
-        )
-        return
-    if writer != CXRREPORTGEN:
-        raise BadInput("no report model has this name", where=writer, fix=f"Known: {CXRREPORTGEN}.")
-    if table is not None or source is not None:
-        raise BadInput("it writes findings about the archive's films, and reads no table", where=table or source)
-    if endpoint is None:
-        raise BadInput("its endpoint is not named", where=writer, fix="Add --endpoint URL.")
-    _describe(archive, endpoint, key_file, limit=limit, yes=yes, as_json=as_json)
-
-
-def _describe(
+def describe_films(
     archive: Path | None, url: str, key_file: Path | None, *, limit: int | None, yes: bool, as_json: bool
 ) -> None:
+    """Have cxrreportgen write findings about the archive's films, and print what came of it."""
     from filmroom.indexer.models import cxrreportgen
     from filmroom.search.cli import output_models
     from filmroom.search.findings.generate import describe, plan
@@ -83,7 +40,7 @@ def _describe(
     to = cxrreportgen.endpoint(url, key_file)
     kept = open_archive(archive)
     planned = plan(kept, limit=limit)
-    typer.echo(_cost(planned, url), err=True)
+    say(_cost(planned, url), err=True)
     if planned.calls and not yes:
         if not sys.stdin.isatty():
             raise BadInput("films are sent to another machine only when told to", where=url, fix="Add --yes.")
@@ -94,12 +51,12 @@ def _describe(
         print_json(asdict(done) | {"left_out": planned.left_out, "done_before": planned.done})
     elif planned.calls:
         wrote = f"{counted(done.sentences, 'sentence')}, {counted(done.boxes, 'box', 'boxes')}"
-        typer.echo(f"{counted(done.calls, 'call')}: {wrote}.")
+        say(f"{counted(done.calls, 'call')}: {wrote}.")
         for film_id, why in done.failed[:10]:
-            typer.echo(f"film {film_id}: {why}", err=True)
+            say(f"film {film_id}: {why}", err=True)
     if done.failed:
         if not as_json:
-            typer.echo(f"Without findings: {counted(len(done.failed), 'film')}. Run it again to try again.", err=True)
+            say(f"Without findings: {counted(len(done.failed), 'film')}. Run it again to try again.", err=True)
         sys.exit(1)
 
 
@@ -132,9 +89,9 @@ def findings(
         if as_json:
             print_json(asdict(done))
         else:
-            typer.echo(f"{counted(done.files, 'document')} in {sr}. They name the patient as the films do.")
+            say(f"{counted(done.files, 'document')} in {sr}. They name the patient as the films do.")
             for film_id, why in done.failed[:10]:
-                typer.echo(f"film {film_id}: {why}", err=True)
+                say(f"film {film_id}: {why}", err=True)
         if done.failed and not done.files:
             sys.exit(1)
     elif as_json:

@@ -10,6 +10,7 @@ import typer
 from filmroom.db.errors import BadInput
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import ArchiveOption, JsonOption, open_archive, print_json, typed
+from filmroom.search.cli.printing import say
 
 
 def register(app: typer.Typer) -> None:
@@ -29,9 +30,7 @@ def backup(
     if as_json:
         print_json(asdict(done))
     else:
-        typer.echo(
-            f"{counted(done.films, 'film')} in {file}, {done.megabytes:,.1f} MB. Keep it as you keep the archive."
-        )
+        say(f"{counted(done.films, 'film')} in {file}, {done.megabytes:,.1f} MB. Keep it as you keep the archive.")
 
 
 def restore(
@@ -46,7 +45,7 @@ def restore(
     if as_json:
         print_json(asdict(done))
     else:
-        typer.echo(f"{counted(done.films, 'film')} restored. Search them: {typed('search WORDS', folder)}")
+        say(f"{counted(done.films, 'film')} restored. Search them: {typed('search WORDS', folder)}")
 
 
 def forget(
@@ -80,10 +79,10 @@ def forget(
         print_json(asdict(done))
         return
     if not done.films:
-        typer.echo("No film was named. What earlier deletions left is overwritten.")
+        say("No film was named. What earlier deletions left is overwritten.")
         return
-    typer.echo(f"{counted(done.films, 'film')} and {counted(done.reports, 'report')} are forgotten.")
-    typer.echo(
+    say(f"{counted(done.films, 'film')} and {counted(done.reports, 'report')} are forgotten.")
+    say(
         "Their own files are where they were. "
         + (
             "An index run turns them away, unless it is given --bring-back."
@@ -91,15 +90,15 @@ def forget(
             else "The next index run takes them again."
         )
     )
-    typer.echo("Backups, exports and models trained before still hold what they held.")
+    say("Backups, exports and models trained before still hold what they held.")
 
 
 def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """Files that are not indexed because the same film is: the same bytes, or the same UID with another picture."""
-    from filmroom.db.writes import runs
     from filmroom.search.cli import output
+    from filmroom.search.status import duplicate_files
 
-    found = runs.duplicates(open_archive(archive).catalog)
+    found = duplicate_files(open_archive(archive).catalog)
     if as_json:
         print_json([asdict(one) for one in found])
     else:

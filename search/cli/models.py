@@ -15,6 +15,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
     from filmroom.indexer.models.hub import Offer
@@ -60,13 +61,13 @@ def models_add(
     from filmroom.indexer.models import registry
 
     def on_offer(offer: Offer) -> None:
-        typer.echo(f"Downloading {offer.repository}: {offer.size_mb:,} MB, licence {offer.licence}.", err=True)
+        say(f"Downloading {offer.repository}: {offer.size_mb:,} MB, licence {offer.licence}.", err=True)
 
     card = registry.add_model(place, name=name, weights=weights, prompt=prompt, on_offer=on_offer)
     if as_json:
         print_json(asdict(card))
     else:
-        typer.echo(f"{card.name} is ready. Embed an archive with it: filmroom index FOLDER --model {card.name}")
+        say(f"{card.name} is ready. Embed an archive with it: filmroom index FOLDER --model {card.name}")
 
 
 @models_app.command("use")
@@ -79,7 +80,7 @@ def models_use(
     from filmroom.search import status
 
     said = status.use_model(open_archive(archive), name)
-    print_json({"model": name, "used": said}) if as_json else typer.echo(said)
+    print_json({"model": name, "used": said}) if as_json else say(said)
 
 
 @models_app.command("remove")
@@ -93,7 +94,7 @@ def models_remove(
     from filmroom.search import status
 
     said = status.remove_model(name, open_archive(archive) if vectors else None)
-    print_json({"model": name, "removed": said}) if as_json else typer.echo(said)
+    print_json({"model": name, "removed": said}) if as_json else say(said)
 
 
 def import_vectors(
@@ -115,4 +116,4 @@ def import_vectors(
     if as_json:
         print_json(asdict(done))
     else:
-        output_models.print_imported_vectors(done)
+        output_models.print_imported_vectors(done, archive_folder(archive))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from filmroom.search.cli.printing import json_line, say
 
 if TYPE_CHECKING:
     from filmroom.db.archive import Archive
@@ -54,7 +54,7 @@ def typed(command: str, folder: Path) -> str:
 
 def print_json(value: object) -> None:
     """One line; what is not a number is null, and what JSON does not know is printed as text."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False, default=str))
+    say(json_line(_plain(value)))
 
 
 def _plain(value: object) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -14,23 +13,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Counts, Film
+from filmroom.db.records import Counts, Facet, Film
+from filmroom.indexer.decoding.rejections import reason_of
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import typed
-from rich.console import Console
+from filmroom.search.cli.printing import json_line, printable
+from rich import console as rich_console
+from rich import text as rich_text
+from rich.segment import Segment
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from filmroom.db.doctor import Examination
-    from filmroom.db.writes.runs import DuplicateFile, RejectedFile
     from filmroom.indexer.phantom.demo_archive import DemoSummary
     from filmroom.indexer.pipeline import Summary
     from filmroom.search.exchange.import_labels import Imported
     from filmroom.search.results import Results
-    from filmroom.search.status import Status
+    from filmroom.search.status import DuplicateFile, RejectedFile, Status
+    from rich.style import Style
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+
+class Text(rich_text.Text):
+    """Text of which every character is visible, and none is taken for markup."""
+
+    def __init__(self, text: str = "", style: str | Style = "", **how: Any) -> None:
+        super().__init__(printable(text), style, **how)
+
+
+class Console(rich_console.Console):
+    """A console that prints text as it is: no markup, no emoji, and no character that would steer the terminal."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **how)
+
+    def render_str(self, text: str, **how: Any) -> rich_text.Text:
+        """Keep the lines; what stands in them is printable."""
+        return super().render_str("\n".join(map(printable, text.split("\n"))), **how)
+
+    def render(
+        self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Whatever a renderable puts into a segment: its own control codes stand apart from text."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable() or segment.text == "\n":
+                yield segment
+            else:
+                yield Segment("\n".join(map(printable, segment.text.split("\n"))), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # the door says what that means, as for what is printed without a console
+
+
+console = Console(width=None if (sys.stdout and sys.stdout.isatty()) or "COLUMNS" in os.environ else 160)
 """What is redirected to a file or a pipe has no width of its own: wide enough that no column is cut."""
 
 _FEW = 20
@@ -49,6 +83,7 @@ def results_json(found: Results) -> dict[str, Any]:
             "path": hit.film.path,
             "study_uid": hit.film.tags.study_uid,
             "view": hit.film.tags.view,
+            "orientation": hit.film.tags.orientation,
             "labels": label_names(hit.film),
         }
         for hit in found.hits
@@ -114,7 +149,7 @@ def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet)
+    bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
     task = bar.add_task("Indexing", total=None, rate="")
     began, start = time.monotonic(), 0
 
@@ -143,8 +178,8 @@ def print_summary(done: Summary, archive: Path) -> None:
     for name in ("indexed", "unchanged", "duplicate", "rejected"):
         table.add_row(name, f"{getattr(counts, name):,}")
         if name == "rejected":
-            for reason, count in done.reasons.items():
-                table.add_row(Text(f"  {reason}", style="dim"), Text(f"{count:,}", style="dim"))
+            for code, count in done.reasons.items():
+                table.add_row(Text(f"  {reason_of(code)}", style="dim"), Text(f"{count:,}", style="dim"))
     table.add_section()
     table.add_row("listed", f"{counts.listed:,}")
     table.add_row("gone", f"{counts.gone:,}")
@@ -161,10 +196,11 @@ def print_summary(done: Summary, archive: Path) -> None:
 
 def refusal(done: Summary, archive: Path) -> BadInput:
     """Why a run that was to index files has indexed none."""
-    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in done.reasons.items())
+    reasons = ", ".join(f"{reason_of(code)} ({count:,})" for code, count in done.reasons.items())
     if done.counts.listed == 1:
         return BadInput(
-            f"the one file listed was rejected ({', '.join(done.reasons)})", fix=f"See it: {typed('rejected', archive)}"
+            f"the one file listed was rejected ({', '.join(map(reason_of, done.reasons))})",
+            fix=f"See it: {typed('rejected', archive)}",
         )
     return BadInput(
         f"all {done.counts.listed:,} files listed were rejected: {reasons}",
@@ -179,12 +215,16 @@ def print_command(said: str, command: str, archive: Path) -> None:
 
 def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     if as_json:
-        console.print_json(json.dumps(asdict(done)), indent=None)
+        console.print(Text(json_line(asdict(done))), soft_wrap=True)
         return
     console.print(
         f"{counted(done.rows, 'row')}: {counted(done.added, what)} for {counted(done.films, 'film')}.",
     )
+    if done.labels:
+        _print_facets("Labels", [Facet(name, count) for name, count in done.labels.items()])
     print_unplaced(done.missing, done.ambiguous, "name")
+    if done.empty:
+        console.print(f"{counted(done.empty, 'row')} without any {what}.")
 
 
 def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:
@@ -228,7 +268,7 @@ def print_status(found: Status) -> None:
     for run in found.runs:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started_at))
         said = f"Run {run.id}, {when}: {run.state}, {run.counts.indexed:,} indexed of {run.counts.listed:,}"
-        console.print(Text(said + (f" ({_printable(run.message)})" if run.message else ""), style="dim"))
+        console.print(Text(said + (f" ({run.message})" if run.message else ""), style="dim"))
 
 
 def _print_facets(name: str, found: Sequence[Any]) -> None:
@@ -276,37 +316,10 @@ def print_examination(found: Examination) -> None:
 
 
 @contextmanager
-def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
-    """Bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
-    from rich.progress import Progress
-
-    names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}
-    with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int, said: str = "") -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(names[stage], total=total)
-            bar.update(tasks[stage], completed=done, total=total, description=names[stage] + said)
-
-        def on_progress(told: Any) -> None:
-            loss = "" if told.loss is None else f", loss {told.loss:.3f}"
-            ndcg = "" if told.ndcg is None else f", nDCG@5 {told.ndcg:.3f}"
-            show(told.stage, told.done, told.total, loss + ndcg)
-
-        yield lambda done, total: show("films", done, total), on_progress
-
-
-def print_adapted(name: str, out: Path, count: int) -> None:
-    console.print(Text(f"{name}: trained on {counted(count, 'film')}, in {out}. Its figures: {out / 'MODEL_CARD.md'}"))
-    console.print(Text(f"Next: filmroom index FOLDER --model {out}"))
-
-
-@contextmanager
 def demo_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress
 
-    log = Console(stderr=True, highlight=False)
+    log = Console(stderr=True)
     if not quiet and not log.is_terminal:  # a bar draws nothing in a log: a line for each quarter
         yield lambda done: log.print(f"Drawing phantoms: {done} of {total}") if done % max(1, total // 4) == 0 else None
         return
@@ -331,10 +344,4 @@ def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:
 
 def path_text(path: str) -> Text:
     """A file's name as it may be printed."""
-    return Text(_printable(path))
-
-
-def _printable(text: str) -> str:
-    """Names may hold bytes that are no text, or control characters that would steer a terminal."""
-    shown = os.fsencode(text).decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
+    return Text(path)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filmroom.search.cli.counting import counted
-from filmroom.search.cli.output import NOTICE, console, print_command, print_unplaced, some
-from rich.console import Console
+from filmroom.search.cli.output import NOTICE, Console, Text, console, print_command, print_unplaced, some
+from filmroom.search.cli.printing import printable
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from filmroom.search.classification.saved_probes import Probed, SavedProbe
     from filmroom.search.classification.zero_shot_archive import Screening
+    from filmroom.search.classification.zero_shot_choice import Choice
     from filmroom.search.evaluation.build_qrels import MadeQrels
     from filmroom.search.evaluation.comparison import Compared
     from filmroom.search.evaluation.evaluator import Measured
@@ -39,11 +39,16 @@ def print_evaluation(done: Measured) -> None:
         table.add_row(Text(group), Text(f"mean of {_queries(intervals[found.measures[0]].n)}", style="dim"), *row)
     means = [f"{found.mean[name].value:.3f}" for name in found.measures]
     table.add_row("mean", _queries(len(found.queries)), *means, style="bold")
-    for bound, said in (("low", "95 % interval from"), ("high", "to")):
+    bounded = found.mean[found.measures[0]].bounded
+    for bound, said in (("low", "95 % interval from"), ("high", "to")) if bounded else ():
         table.add_row("", said, *[f"{getattr(found.mean[name], bound):.3f}" for name in found.measures], style="dim")
     for baseline, values in found.baselines.items():
         table.add_row(baseline, "baseline", *[f"{values[name]:.3f}" for name in found.measures], style="dim")
     console.print(table)
+    first, count = found.measures[0], len(found.queries)
+    console.print(f"Answered perfectly ({first} of 1): {found.perfect[first]:,} of {_queries(count)}.", markup=False)
+    if not bounded:
+        console.print(f"No interval: {_queries(count)} would say nothing of others.")
     settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.settings().items())
     console.print(Text(f"{done.model}. {settings}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "judged name")
@@ -62,13 +67,19 @@ def print_comparison(done: Compared) -> None:
     console.print()
     table = _table("measure", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "better", "worse", words=(0,))
     for one in found.measures:
-        interval = f"{one.difference.low:+.3f} to {one.difference.high:+.3f}"
+        difference = one.difference
+        interval = f"{difference.low:+.3f} to {difference.high:+.3f}" if difference.bounded else "too few queries"
         change = f"{one.difference.value:+.3f}"
         p = (f"{one.p:.4f}", f"{one.p_holm:.4f}")
         table.add_row(
             one.measure, f"{one.a:.3f}", f"{one.b:.3f}", change, interval, *p, str(one.better), str(one.worse)
         )
     console.print(table)
+    a, b = done.perfect
+    said = f"Answered perfectly ({first} of 1): A {a:,}, B {b:,} of {_queries(found.n)}."
+    console.print(said, markup=False)
+    for warning in done.warnings:
+        console.print(Text(f"Warning: {warning}.", style="yellow"))
     left = len(found.only_a) + len(found.only_b)
     said = f", {left} that only one of them has left out" if left else ""
     console.print(
@@ -114,17 +125,39 @@ def print_screening(done: Screening) -> None:
         console.print("No mean AUC: too few films are labelled with and without a finding (filmroom label).")
 
 
+def print_choice(done: Choice) -> None:
+    labelled = sum(map(sum, done.confusion))
+    table = _table("candidate", "chosen", words=(0,))
+    for name, count in zip(done.candidates, done.chosen, strict=True):
+        table.add_row(Text(name), f"{count:,}")
+    console.print(table)
+    if done.accuracy is None:
+        console.print("No film is labelled with exactly one of them (filmroom label), so nothing was measured.")
+    else:
+        console.print()
+        matrix = _table("labelled \\ chosen", *done.candidates, words=(0,))
+        for name, row in zip(done.candidates, done.confusion, strict=True):
+            matrix.add_row(Text(name), *(f"{count:,}" for count in row))
+        console.print(matrix)
+        said = f"Accuracy {done.accuracy} over {counted(labelled, 'film')} labelled with exactly one"
+        more = f", {done.several:,} with several left out" if done.several else ""
+        console.print(Text(f"{said}{more}; always choosing the most frequent: {done.largest:.3f}."))
+    among = f" that pass {done.where}" if done.where else ""
+    how = "softmax of 100 x cosine; every film gets one of them, whether it shows any or not"
+    console.print(Text(f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; {how}. {NOTICE}", style="dim"))
+
+
 @contextmanager
 def learning(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     """A spinner on stderr that names the finding."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    screen = Console(stderr=True, highlight=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    screen = Console(stderr=True)
     # What is no screen would keep an empty line of it.
     with Progress(*columns, console=screen, disable=quiet or not screen.is_terminal, transient=True) as bar:
         task = bar.add_task("Learning", total=None)
-        yield lambda name: bar.update(task, description=f"Learning {name}", advance=1)
+        yield lambda name: bar.update(task, description=f"Learning {printable(name)}", advance=1)
 
 
 def print_probed(done: Probed) -> None:
@@ -138,8 +171,9 @@ def print_probed(done: Probed) -> None:
         console.print(Text(f"Calibration, said: observed (films): {bins}. Brier {report.brier:.3f}.", style="dim"))
         console.print(
             Text(
-                f"Learned from up to {counted(report.train_films, 'film')} ({report.train_positives:,} with it); "
-                f"held out {report.test_films:,} ({report.test_positives:,} with it) of "
+                f"Learned from up to {counted(report.train_films, 'film')} ({report.train_positives:,} with it)"
+                + (f", tuned on {report.tune_films:,}; " if report.tune_films else "; ")
+                + f"held out {report.test_films:,} ({report.test_positives:,} with it) of "
                 f"{counted(report.test_patients, 'patient')}.",
                 style="dim",
             )
@@ -150,6 +184,11 @@ def print_probed(done: Probed) -> None:
         console.print(
             f"Labelled, without a patient key: {counted(done.alone, 'film')}, each counted as a patient of its own."
         )
+    if done.straddling:
+        said = (
+            f"Warning: {counted(done.straddling, 'patient')} in more than one part of the split; the figures flatter."
+        )
+        console.print(Text(said, style="yellow"))
     console.print(Text(f"{done.model}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "labelled name")
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filmroom.search.cli.counting import counted
-from filmroom.search.cli.output import console, path_text, print_command, print_unplaced
-from rich.console import Console
+from filmroom.search.cli.output import Console, Text, console, path_text, print_command, print_unplaced
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
+    from filmroom.indexer.training.run import Adapted
     from filmroom.search.exchange.import_vectors import ImportedVectors
     from filmroom.search.findings.search import Said
     from filmroom.search.status import ModelStatus
@@ -69,8 +68,11 @@ def print_findings(found: Sequence[Said], archive: Path, *, any_written: bool) -
     console.print("Written by a model. Research use only, not for diagnosis.", style="dim")
 
 
-def print_imported_vectors(done: ImportedVectors) -> None:
+def print_imported_vectors(done: ImportedVectors, archive: Path) -> None:
     console.print(Text(f"{counted(done.films, 'film')} with {done.vectors} x {done.dim} vectors of {done.model} now."))
+    if done.answers != done.model:
+        said = f"{done.answers} goes on answering where no model is named. To let {done.model} answer:"
+        print_command(said, f"models use {done.model}", archive)
     print_unplaced(done.missing, done.ambiguous, "name")
 
 
@@ -79,7 +81,57 @@ def calls_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """A bar on stderr over the calls of an endpoint."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task("Describing films", total=total)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
+    """Bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
+    from rich.progress import Progress
+
+    names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}
+    with Progress(console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int, said: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(names[stage], total=total)
+            bar.update(tasks[stage], completed=done, total=total, description=names[stage] + said)
+
+        def on_progress(told: Any) -> None:
+            loss = "" if told.loss is None else f", loss {told.loss:.3f}"
+            ndcg = "" if told.ndcg is None else f", nDCG@5 {told.ndcg:.3f}"
+            show(told.stage, told.done, told.total, loss + ndcg)
+
+        yield lambda done, total: show("films", done, total), on_progress
+
+
+def print_adapted(done: Adapted, out: Path, count: int) -> None:
+    name = done.facts.name
+    console.print(Text(f"{name}: trained on {counted(count, 'film')}, in {out}. Its card: {out / 'MODEL_CARD.md'}"))
+    if done.ndcg is None or done.base_ndcg is None:
+        console.print("Not measured: no patient was held out.")
+    else:
+        both = f"{done.base} {done.base_ndcg:.3f}, {name} {done.ndcg:.3f}"
+        console.print(Text(f"nDCG@5 on {counted(done.held, 'held-out film')}: {both}."))
+    if done.worse:
+        worse = f"Warning: {name} ranks these films worse than {done.base}, which is the better choice."
+        console.print(Text(worse, style="yellow"))
+    console.print(Text(f"Next: filmroom index FOLDER --model {out}"))
+
+
+def adapted_json(done: Adapted, out: Path, count: int) -> dict[str, Any]:
+    return {
+        "model": done.facts.name,
+        "folder": str(out),
+        "films": count,
+        "fingerprint": done.facts.fingerprint,
+        "held": done.held,
+        "base": done.base,
+        "base_ndcg": done.base_ndcg,
+        "ndcg": done.ndcg,
+        "worse": done.worse,
+    }

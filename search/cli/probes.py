@@ -17,6 +17,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import say
 
 probe_app = typer.Typer(help="Learn a finding from labelled films, on the stored vectors.", invoke_without_command=True)
 NameArgument = Annotated[str, typer.Argument(help="The probe's name.")]
@@ -37,6 +38,10 @@ def probe(
         list[str] | None,
         typer.Option(metavar="NAME", help="The finding, of the table or the archive; may be repeated."),
     ] = None,
+    split_column: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The table's own split: train, tune and test; default: drawn by patient."),
+    ] = None,
     save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep it: probe:NAME>0.8 then filters.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots: .html, or .md.")] = None,
     archive: ArchiveOption = None,
@@ -53,11 +58,13 @@ def probe(
 
     if labels is None and not label:
         raise BadInput("there is nothing to learn", fix="Give --labels FILE, or --label NAME of the archive's labels.")
+    if split_column is not None and labels is None:
+        raise BadInput("a split is read from a table", where="--split-column", fix="Add --labels FILE.")
     if save is not None:
         saved_probes.check_name(save)
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     known = (
-        saved_probes.labels_of_table(searcher.archive, labels)
+        saved_probes.labels_of_table(searcher.archive, labels, split=split_column)
         if labels
         else saved_probes.labels_of_archive(searcher.archive)
     )
@@ -97,9 +104,7 @@ def probe_apply(
     from filmroom.search.searcher import Searcher
 
     count = saved_probes.apply(Searcher.open(archive_folder(archive), model), name)
-    print_json({"probe": name, "films": count}) if as_json else typer.echo(
-        f"{name} is applied to {counted(count, 'film')}."
-    )
+    print_json({"probe": name, "films": count}) if as_json else say(f"{name} is applied to {counted(count, 'film')}.")
 
 
 @probe_app.command("remove")
@@ -109,4 +114,4 @@ def probe_remove(name: NameArgument, archive: ArchiveOption = None, as_json: Jso
 
     count = saved_probes.remove(open_archive(archive), name)
     said = f"{name} is deleted, with its probabilities of {counted(count, 'film')}."
-    print_json({"probe": name, "films": count}) if as_json else typer.echo(said)
+    print_json({"probe": name, "films": count}) if as_json else say(said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,8 +15,9 @@ from filmroom.db.records import Film
 from filmroom.db.writes.annotations import label_values
 from filmroom.indexer.radiology.report_labeler import Statement, idea_of, read_report
 from filmroom.search.evaluation.grading import Document, build_qrels, make_questions
-from filmroom.search.evaluation.public_datasets import READERS, view_statements
 from filmroom.search.evaluation.trec import Question, document_names, read_queries, write_qrels, write_queries
+from filmroom.search.public_sets.readers import documents_of
+from filmroom.search.public_sets.views import view_statements
 
 ARCHIVE = "archive"
 
@@ -48,18 +48,11 @@ def documents_of_table(
     projections: Path | None = None,
 ) -> list[Document]:
     """The films of a public set by the name of its reader. Raises BadInput for a file that the reader does not take."""
-    if reader not in READERS:
-        raise BadInput("there is no reader of this name", where=reader, fix=f"Known: {', '.join(READERS)}")
-    read = READERS[reader]
+    if reader == "mimic":
+        fix = "Give the archive its labels (filmroom label --from mimic FILE), and name no table here."
+        raise BadInput("its rows are of studies, not of films", where=table, fix=fix)
     given = {"boxes": boxes, "adjudicated": adjudicated, "projections": projections}
-    extra = {name: path for name, path in given.items() if path is not None}
-    unfit = sorted(set(extra) - set(inspect.signature(read).parameters))
-    if unfit:
-        raise BadInput(f"the reader {reader} takes no such file", where=f"--{unfit[0]}")
-    found = read(table, **extra)
-    if not found:
-        raise BadInput("there are no rows", where=table)
-    return found
+    return documents_of(reader, table, {name: path for name, path in given.items() if path is not None})
 
 
 def documents_of_archive(archive: Archive) -> list[Document]:

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filmroom.db.errors import BadInput
+from filmroom.search.cli.counting import counted
 from filmroom.search.evaluation.evaluator import evaluate_questions
-from filmroom.search.evaluation.metrics import MEASURES, Gain, measure_run
+from filmroom.search.evaluation.metrics import MEASURES, Gain, Scores, measure_run, perfect
 from filmroom.search.evaluation.significance import Comparison, compare
-from filmroom.search.evaluation.trec import read_qrels, read_queries, read_run
+from filmroom.search.evaluation.trec import Qrels, read_qrels, read_queries, read_run
 from filmroom.search.searcher import Searcher
+
+_JUDGED = "Judged@5"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """`texts` are the queries' words, where they are known."""
+    """Two rankings, A and B. `texts` are the queries' words, where they are known; `judged` the mean Judged@5 of both
+    over the queries that both answer, `perfect` the queries that each answers with the best value of the first measure,
+    1; `lacking` the queries of the judgements that each run lacks, which count as 0."""
 
     a: str
     b: str
     gain: Gain
     comparison: Comparison
     texts: dict[str, str]
+    judged: tuple[float, float]
+    perfect: tuple[int, int]
+    lacking: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+    @property
+    def warnings(self) -> list[str]:
+        """Say what makes the comparison unfair or incomplete."""
+        found = []
+        for name, qids in zip("AB", self.lacking, strict=True):
+            if qids:
+                some = ", ".join(qids[:5]) + (", ..." if len(qids) > 5 else "")
+                count = counted(len(qids), "judged query", "judged queries")
+                found.append(f"{name} lacks {count} of the qrels, counted as 0: {some}")
+        a, b = self.judged
+        if abs(a - b) > 1e-9:
+            fewer = "A" if a < b else "B"
+            found.append(
+                f"Judged@5 differs (A {a:.3f}, B {b:.3f}): films that nobody judged count as misses, so that {fewer} "
+                "may be better than it looks. Judge its films, or compare judged films only"
+            )
+        return found
 
     def to_json(self) -> dict[str, Any]:
-        return {"a": self.a, "b": self.b, "gain": self.gain.value, **self.comparison.to_json()}
+        return {"a": self.a, "b": self.b, "gain": self.gain.value, **self.comparison.to_json()} | {
+            "judged_at_5": dict(zip("ab", self.judged, strict=True)),
+            "perfect": dict(zip("ab", self.perfect, strict=True)),
+            "lacking": dict(zip("ab", map(list, self.lacking), strict=True)),
+            "warnings": self.warnings,
+        }
 
 
 def compare_runs(
@@ -46,9 +77,11 @@ def compare_runs(
             raise BadInput(
                 "no query of the run is judged", where=path, fix="Check that the query ids of both files agree."
             )
-    scores = [measure_run(run, judged, measures=measures, gain=gain) for run in runs]
+    wanted = (*measures, *(() if _JUDGED in measures else (_JUDGED,)))
+    scores = [measure_run(run, judged, measures=wanted, gain=gain) for run in runs]
     texts = {one.qid: one.text for one in read_queries(queries)} if queries else {}
-    return Compared(str(a), str(b), gain, compare(*scores), texts)
+    lacking = (missing_queries(runs[0], judged), missing_queries(runs[1], judged))
+    return side_by_side((str(a), str(b)), scores, measures, gain=gain, texts=texts, lacking=lacking)
 
 
 def compare_models(
@@ -61,14 +94,46 @@ def compare_models(
     measures: Sequence[str] = MEASURES,
     gain: Gain = Gain.LINEAR,
     judged_only: bool = False,
+    hybrid: bool = False,
 ) -> Compared:
-    """Two models of one archive. Raises BadInput, NotFound where one has embedded no film."""
+    """Two models of one archive, fused with the report words where `hybrid`.
+
+    Raises BadInput, NotFound where one has embedded no film."""
     questions, judged = read_queries(queries), read_qrels(qrels)
+    wanted = (*measures, *(() if _JUDGED in measures else (_JUDGED,)))
     done = [
         evaluate_questions(
-            Searcher.open(archive, model), questions, judged, measures=measures, gain=gain, judged_only=judged_only
+            Searcher.open(archive, model),
+            questions,
+            judged,
+            measures=wanted,
+            gain=gain,
+            judged_only=judged_only,
+            hybrid=hybrid,
         )
         for model in (a, b)
     ]
-    first, second = (one.evaluation.queries for one in done)
-    return Compared(done[0].model, done[1].model, gain, compare(first, second), done[0].evaluation.texts)
+    scores = [one.evaluation.queries for one in done]
+    return side_by_side((done[0].model, done[1].model), scores, measures, gain=gain, texts=done[0].evaluation.texts)
+
+
+def missing_queries(run: Mapping[str, object], qrels: Qrels) -> tuple[str, ...]:
+    """Name the queries that have a relevant document and that a run lacks."""
+    return tuple(qid for qid, grades in qrels.items() if any(grades.values()) and qid not in run)
+
+
+def side_by_side(
+    names: tuple[str, str],
+    scores: Sequence[Scores],
+    measures: Sequence[str] = MEASURES,
+    *,
+    gain: Gain = Gain.LINEAR,
+    texts: dict[str, str] | None = None,
+    lacking: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+) -> Compared:
+    """Compare two evaluations that have Judged@5 beside the measures. Raises BadInput where they share no query."""
+    found = compare(*scores, measures=measures)
+    answered = [qid for qid in found.queries if not any(qid in some for some in lacking)]
+    judged = [sum(one[qid][_JUDGED] for qid in answered) / max(1, len(answered)) for one in scores]
+    best = [perfect({qid: one[qid] for qid in found.queries}, measures[:1])[measures[0]] for one in scores]
+    return Compared(*names, gain, found, texts or {}, (judged[0], judged[1]), (best[0], best[1]), lacking)

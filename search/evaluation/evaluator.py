@@ -53,6 +53,7 @@ def evaluate_files(
     gain: Gain = Gain.LINEAR,
     judged_only: bool = False,
     per_study: bool = False,
+    hybrid: bool = False,
     public_set: str | None = None,
     run: Path | None = None,
     report: Path | None = None,
@@ -70,9 +71,10 @@ def evaluate_files(
         gain=gain,
         judged_only=judged_only,
         per_study=per_study,
+        hybrid=hybrid,
     )
     done = replace(done, seen=seen)
-    if not per_study and not judged_only and gain is Gain.LINEAR:
+    if not hybrid and not per_study and not judged_only and gain is Gain.LINEAR:
         with suppress(FilmroomError):  # an archive that may only be read can be measured all the same
             means = done.evaluation.mean
             model_scores.keep(
@@ -98,11 +100,12 @@ def evaluate_questions(
     gain: Gain = Gain.LINEAR,
     judged_only: bool = False,
     per_study: bool = False,
+    hybrid: bool = False,
 ) -> Measured:
     """The evaluation of a searcher over judgements that are matched to its films by name.
 
     With `per_study` the films of a study are one document, which has the rank of its best film and the highest grade
-    of its films; its first film names it.
+    of its films; its first film names it. `hybrid` fuses each ranking with that of the report words.
     """
     everyone = list(films.everyone(searcher.catalog))
     placed = resolve(qrels, everyone)
@@ -113,7 +116,7 @@ def evaluate_questions(
     def rank(text: str, k: int | None, within: set[int] | None) -> list[tuple[int, float]]:
         wanted = None if within is None else [film for film, first in stands_for.items() if first in within]
         allowed = None if wanted is None else np.array(sorted(wanted), np.int64)
-        ranked = searcher.rank(text, k=None if per_study else k, within=allowed)
+        ranked = searcher.rank(text, k=None if per_study else k, within=allowed, hybrid=hybrid)
         best: dict[int, float] = {}
         for film, score in ranked:
             best.setdefault(stands_for[film], score)
@@ -130,7 +133,7 @@ def evaluate_questions(
         depth=DEPTH,
         name=names.__getitem__,
     )
-    evaluation = replace(evaluation, per_study=per_study)
+    evaluation = replace(evaluation, per_study=per_study, hybrid=hybrid)
     return Measured(evaluation, searcher.model, placed.missing, placed.ambiguous, len(everyone))
 
 

@@ -41,11 +41,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Document:
-    """One film of a labelled set. `closed`: a finding that is not stated is absent."""
+    """One film of a labelled set, or one study of it. `closed`: a finding that is not stated is absent.
+
+    `labels` are (name, 1 present or 0 absent) in the set's own words, what is uncertain left out; `report` is its text.
+    `study` is (patient, study) where the row is of all films of a study; `id` is then the study's folder.
+    """
 
     id: str
     statements: tuple[Statement, ...]
     closed: bool = True
+    labels: tuple[tuple[str, float], ...] = ()
+    report: str = ""
+    study: tuple[str, str] | None = None
     _by_idea: dict[str, list[Statement]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

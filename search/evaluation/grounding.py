@@ -17,11 +17,13 @@ import numpy as np
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film
+from filmroom.indexer.decoding.orientation import box_on_film, size_in_file
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.radiology.report_labeler import idea_of, spoken
 from filmroom.indexer.sources.source_file import Failure, SourceFile
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
+from filmroom.search.exchange.original_pixels import shown_alike
 from filmroom.search.exchange.tables import Row, read_table
 from filmroom.search.film_names import FilmNames
 from filmroom.search.heatmap import over_film
@@ -35,7 +37,7 @@ _GRID = 64
 
 @dataclass(frozen=True)
 class Box:
-    """Where a finding is, in the pixels of a film of `side` x `side`, or of the film itself where `side` is None."""
+    """Where a finding is, in pixels of a file of `side` x `side`, or of the film's own file where `side` is None."""
 
     x: float
     y: float
@@ -44,9 +46,11 @@ class Box:
     side: float | None = None
 
     def share(self, film: Film) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom) in shares of the film's width and height."""
-        across, down = (self.side or film.tags.columns), (self.side or film.tags.rows)
-        return self.x / across, self.y / down, (self.x + self.width) / across, (self.y + self.height) / down
+        """(left, top, right, bottom) in shares of the width and height of the film as it is shown."""
+        rows, columns = size_in_file(film.tags)
+        across, down = (self.side or columns), (self.side or rows)
+        box = self.x / across, self.y / down, (self.x + self.width) / across, (self.y + self.height) / down
+        return box_on_film(box, film.tags.orientation)
 
 
 Boxes = Mapping[tuple[str, str], Sequence[Box]]
@@ -170,13 +174,14 @@ def _patches(searcher: Searcher, here: Sequence[Film]) -> Any:
     items = [SourceFile(root, path, 0, 0) for root, path in by_file]
     for done in process(items, prepare=towers.preprocess.shrink):
         wanted = by_file[done.listed.root, done.listed.path]
-        squares = {} if isinstance(done, Failure) else {one.frame: one.prepared for one in done.films}
+        squares = {} if isinstance(done, Failure) else {one.frame: one for one in done.films}
         for film in wanted:
-            square = squares.get(film.frame)
-            if square is None:
+            one = squares.get(film.frame)
+            if one is None or not shown_alike(one.tags, film.tags):
                 yield film, None
             else:
-                yield film, towers.patch_vectors(Radiograph(square.astype(np.float32) / np.float32(65535), film.tags))
+                square = one.prepared.astype(np.float32) / np.float32(65535)
+                yield film, towers.patch_vectors(Radiograph(square, film.tags))
 
 
 def _pointed(
@@ -242,10 +247,7 @@ def _mean(name: str, pairs: Sequence[Pointed]) -> Grounded:
 
 
 def _numbers(row: Row, columns: Sequence[str | None]) -> tuple[float, float, float, float]:
-    try:
-        x, y, width, height = (float(row.get(column)) for column in columns)
-    except ValueError:
-        x = y = width = height = float("nan")
+    x, y, width, height = map(row.number, columns)
     if not np.isfinite([x, y, width, height]).all():
         raise BadInput("A box needs four numbers", where=row.where, fix="Write: x, y, width, height")
     return x, y, width, height

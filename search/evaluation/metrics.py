@@ -67,14 +67,21 @@ class Evaluation:
     gain: Gain = Gain.LINEAR
     judged_only: bool = False
     per_study: bool = False
+    hybrid: bool = False
     depth: int = DEPTH
     ties: str = TIES
+
+    @property
+    def perfect(self) -> dict[str, int]:
+        """How many queries have the best value that each measure can take, 1."""
+        return perfect(self.queries, self.measures)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; `mean` and `queries` first, everything a reader must know to repeat it beside them."""
         return {
             "mean": {name: interval.value for name, interval in self.mean.items()},
             "interval": {name: [interval.low, interval.high] for name, interval in self.mean.items()},
+            "perfect": self.perfect,
             "queries": self.queries,
             "groups": {
                 group: {name: interval.value for name, interval in values.items()}
@@ -96,6 +103,7 @@ class Evaluation:
             "ties": self.ties,
             "judged_only": self.judged_only,
             "per_study": self.per_study,
+            "hybrid": self.hybrid,
             "depth": self.depth,
             "interval": "95 %, bootstrap over queries",
         }
@@ -239,6 +247,11 @@ def _parse(name: str, *, gain: Gain) -> _Measure:
             "There is no such measure", where=name, fix=f"For example: {', '.join(MEASURES)}, RR, R@10, P(rel=2)@5"
         )
     return _Measure(name, parsed)
+
+
+def perfect(queries: Mapping[str, Mapping[str, float]], measures: Sequence[str]) -> dict[str, int]:
+    """Count the queries whose value is 1, by measure."""
+    return {name: sum(values[name] > 1 - 1e-9 for values in queries.values()) for name in measures}
 
 
 def _means(queries: Scores, measures: Sequence[str]) -> dict[str, Interval]:

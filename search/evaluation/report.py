@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from filmroom.search.evaluation.metrics import Evaluation
-from filmroom.search.evaluation.statistics import Interval
+from filmroom.search.evaluation.statistics import FEWEST, Interval
 from filmroom.search.exchange.tables import write_aside
 from filmroom.search.report_document import (
     NOTICE,
@@ -90,11 +90,13 @@ def _facts(evaluation: Evaluation, page: Page) -> list[str]:
         *page.notes,
         f"Queries: {len(evaluation.queries)}"
         + (f"; {len(evaluation.unjudged)} without a relevant film left out" if evaluation.unjudged else ""),
+        f"Answered perfectly ({evaluation.measures[0]} of 1): {evaluation.perfect[evaluation.measures[0]]}",
         f"Measured with {settings['tool']}; gain {settings['gain']}; ties: {settings['ties']}",
         "Ranked: "
         + ("judged films only" if evaluation.judged_only else f"all films, to depth {evaluation.depth:,}")
-        + ("; the films of a study are one document" if evaluation.per_study else ""),
-        f"Intervals: {settings['interval']}",
+        + ("; the films of a study are one document" if evaluation.per_study else "")
+        + ("; fused with the ranking by report words" if evaluation.hybrid else ""),
+        f"Intervals: {settings['interval']}; none for fewer than {FEWEST} queries",
     ]
 
 
@@ -163,7 +165,8 @@ def _plot(title: str, values: dict[str, Interval], *, numbered: bool = False) ->
     for row, (name, value) in enumerate(values.items()):
         label = name.rsplit(" [", 1)[0] if numbered else name
         short = label if len(label) <= 42 else f"{label[:41]}…"
-        low, middle, high = (left + width * min(1.0, max(0.0, one)) for one in (value.low, value.value, value.high))
+        bounds = (value.low, value.value, value.high) if value.bounded else (value.value,) * 3
+        low, middle, high = (left + width * min(1.0, max(0.0, one)) for one in bounds)
         y = step * row + 10
         marks.append(
             f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(short)}</text>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,21 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 SAMPLES = 2_000
 FEWEST = 5
-"""Films of each class that an interval of an AUC needs."""
+"""Films of each class that an interval of an AUC needs; queries that one of a mean needs."""
 _SEED = 20240229
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % interval; `n` is what was resampled (queries, or films)."""
+    """A figure with its 95 % interval; `n` is what was resampled (queries, or films). The bounds are NaN where so few
+    were measured that an interval would say nothing."""
 
     value: float
     low: float
     high: float
     n: int
 
+    @property
+    def bounded(self) -> bool:
+        return not math.isnan(self.low)
+
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.bounded else f"{self.value:.3f}"
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,12 @@ class PairedTest:
 
 
 def bootstrap_mean(values: ArrayLike, *, samples: int = SAMPLES, seed: int = _SEED) -> Interval:
-    """The mean with its percentile bootstrap interval. NaN throughout for no values."""
+    """The mean with its percentile bootstrap interval; no interval for fewer than FEWEST values, NaN for none."""
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
+    if data.size < FEWEST:
+        return Interval(float(data.mean()), float("nan"), float("nan"), int(data.size))
     drawn = np.random.default_rng(seed).integers(0, data.size, (samples, data.size))
     low, high = np.quantile(data[drawn].mean(axis=1), (0.025, 0.975))
     return Interval(float(data.mean()), float(low), float(high), int(data.size))

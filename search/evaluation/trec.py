@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Film
-from filmroom.search.exchange.tables import read_lines, read_table, write_aside
+from filmroom.search.exchange.tables import plain, read_lines, read_table, write_aside
 from filmroom.search.film_names import FilmNames, without_suffix
 
 MAX_GRADE = 10
+_QID, _TEXT = ("qid", "query-id", "id"), ("query", "text")
+_DOCUMENT, _GRADE = ("document", "docid", "doc_id", "docno", "corpus-id"), ("grade", "score", "relevance")
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade."""
 Run = dict[str, dict[str, float]]
@@ -59,13 +63,15 @@ def read_queries(path: Path) -> list[Question]:
 
 
 def read_qrels(path: Path) -> Qrels:
-    """`qid 0 document grade` a line, or a table with columns qid, document and grade.
+    """`qid 0 document grade` a line, or a table with columns qid, document and grade (query-id, corpus-id and score, as
+    BEIR calls them).
 
     Grades are whole numbers from 0 to 10. Raises BadInput for any other, for two grades of one document, and for
     an empty file.
     """
     qrels: Qrels = {}
     for where, qid, document, grade in _qrels_rows(path):
+        grade = re.sub(r"\.0+$", "", grade)
         if not grade.isdecimal() or int(grade) > MAX_GRADE:
             raise BadInput(f"Unknown grade {grade}", where=where, fix=f"Grades are whole numbers from 0 to {MAX_GRADE}")
         grades = qrels.setdefault(qid, {})
@@ -125,7 +131,8 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
 
 def write_queries(path: Path, questions: Iterable[Question]) -> None:
     """`qid TAB query TAB group` a line."""
-    write_aside(path, "".join(f"{item.qid}\t{item.text}\t{item.group}".rstrip("\t") + "\n" for item in questions))
+    lines = ("\t".join(" ".join(cell.split()) for cell in (item.qid, item.text, item.group)) for item in questions)
+    write_aside(path, "".join(line.rstrip("\t") + "\n" for line in lines))
 
 
 def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
@@ -161,11 +168,9 @@ def document_names(films: Iterable[Film]) -> dict[int, str]:
 
 def _query_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:
     lines = list(read_lines(path))
-    head = lines[0][1].lstrip() if lines else ""
-    if head.startswith("{") or {"qid", "query"} <= _header(head):
+    if _has_header(lines, _QID, _TEXT):
         table = read_table(path)
-        qid, text = table.need("qid", "query_id", "id"), table.need("query", "text")
-        group = table.column("group", "kind")
+        qid, text, group = table.need(*_QID), table.need(*_TEXT), table.column("group", "kind")
         return [(row.where, row.get(qid), row.get(text), row.get(group)) for row in table]
     rows = []
     for where, line in lines:
@@ -178,24 +183,35 @@ def _query_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:
 
 def _qrels_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:
     lines = list(read_lines(path))
-    if lines and {"qid", "grade"} <= _header(lines[0][1]):
+    if _has_header(lines, _QID, _GRADE):
         table = read_table(path)
-        qid, grade = table.need("qid"), table.need("grade")
-        document = table.need("document", "docid", "doc_id", "docno")
+        qid, document, grade = table.need(*_QID), table.need(*_DOCUMENT), table.need(*_GRADE)
         return [(row.where, row.get(qid), row.get(document), row.get(grade)) for row in table]
     rows = []
     for where, line in lines:
         cells = line.split(None, 2)
         rest = cells[2].rsplit(None, 1) if len(cells) == 3 else []
         if len(rest) != 2:
-            raise BadInput("Not a judgement", where=where, fix="Write: qid 0 document grade")
+            raise BadInput(
+                "Not a judgement", where=where, fix="Write: qid 0 document grade, or a table with qid,document,grade"
+            )
         rows.append((where, cells[0], rest[0], rest[1]))
     return rows
 
 
-def _header(line: str) -> set[str]:
-    return {cell.strip(' "').lower() for cell in line.replace("\t", ",").replace(";", ",").split(",")}
+def _has_header(lines: Sequence[tuple[str, str]], *needed: Sequence[str]) -> bool:
+    """Whether the file is a table: JSON lines, or a first line (behind `sep=`) that names each of the columns."""
+    for _, line in lines[:2]:
+        if line.lstrip().startswith("{"):
+            return True
+        named = {plain(cell) for cell in re.split(r"[\t;,|]", line)}
+        if all(named & {plain(name) for name in names} for names in needed):
+            return True
+        if not line.strip(' "').lower().startswith("sep="):
+            return False
+    return False
 
 
 def _spaceless(name: str) -> str:
-    return "%20".join(name.split())
+    """A document id without spaces of any kind: they are written as in a URL."""
+    return re.sub(r"\s", lambda space: quote(space[0]), name)

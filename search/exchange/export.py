@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
-import pkgutil
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from filmroom.db.errors import BadInput, FilmroomError, MissingExtra, Rejected
 from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
+from filmroom.search.exchange.deidentify import Replacements, copies
+from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.original_pixels import original
-from filmroom.search.exchange.tables import cell
 from filmroom.search.results import Hit
 from PIL import Image
 
 _DICOM_AT, _DICOM = 128, b"DICM"
 _MOST_BYTES = 255  # of a file's name, on the usual file systems
-_TRAILING_PADDING = 0xFFFCFFFC
 
 
 @dataclass(frozen=True)
@@ -78,11 +75,11 @@ def _row(hit: Hit | Film, *, paths: bool) -> Exported:
 
 def as_csv(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
     """UTF-8 with a header line."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(Exported.__dataclass_fields__))
-    writer.writeheader()
-    writer.writerows(_cells(row) for row in rows(hits, paths=paths))
-    return out.getvalue().encode()
+    table = [
+        csv_row(Exported.__dataclass_fields__),
+        *(csv_row(asdict(row).values()) for row in rows(hits, paths=paths)),
+    ]
+    return "".join(table).encode()
 
 
 def as_parquet(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
@@ -109,14 +106,16 @@ class Copied:
     failed: tuple[tuple[int, str], ...]
 
 
-def copy_films(films: Sequence[Film], folder: Path, *, deidentify: bool = False) -> Copied:
-    """Copies the films' files into a new or empty folder, with films.csv beside them.
+def copy_films(
+    films: Sequence[Film], folder: Path, *, deidentify: bool = False, uids: bool = False, key: bytes | None = None
+) -> Copied:
+    """Copy the films' files into a new or empty folder, with films.csv beside them.
 
-    With `deidentify`, DICOM files go through dicom-anonymizer (PS3.15 basic profile) and pictures are written anew
-    from their pixels; files are then named by film id, and the table names neither path, UID nor patient. Words burned
-    into the pixels stay. Raises BadInput for a folder that holds something, MissingExtra.
+    With `deidentify`, DICOM films are made anew from an allow-list (`filmroom.search.exchange.deidentify`), which
+    holds UIDs only by `uids`, and pictures from their pixels; files are then named by film id, and the table names
+    neither path nor patient. Copies made with one `key` (else a new one) share the UIDs and patient IDs that stand in
+    for the real ones. Words burned into the pixels stay. Raises BadInput for a folder that holds something.
     """
-    anonymize = _anonymizer() if deidentify else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -125,46 +124,81 @@ def copy_films(films: Sequence[Film], folder: Path, *, deidentify: bool = False)
         raise BadInput(f"the folder cannot be made ({fault.strerror})", where=folder) from None
     written: list[tuple[str, Film]] = []
     failed: list[tuple[int, str]] = []
+    replacements = Replacements(uids, key) if key else Replacements(uids)
+    copied = _deidentified(films, folder, replacements) if deidentify else _as_they_are(films, folder)
+    for film, name, missing in copied:
+        if missing is None:
+            written.append((name, film))
+        else:
+            failed.append((film.id, missing))
+    place = {film.id: at for at, film in enumerate(films)}
+    written.sort(key=lambda one: place[one[1].id])
+    _write_table(folder / "films.csv", written, deidentified=deidentify, uids=uids)
+    return Copied(folder, len(written), tuple(sorted(failed, key=lambda one: place[one[0]])))
+
+
+Outcome = tuple[Film, str, str | None]
+"""A film, the name of its copy, and in words why there is none."""
+
+
+def _as_they_are(films: Sequence[Film], folder: Path) -> Iterator[Outcome]:
     for film in films:
         source = full_path(film)
+        name = _copied_name(film, source)
         try:
-            if anonymize is None:
-                name = _copied_name(film, source)
-                shutil.copyfile(source, folder / name)
-            elif _is_dicom(source):
-                name = f"{film.id:07d}.dcm"
-                anonymize(source, folder / name)
-            else:
-                name = f"{film.id:07d}.png"
-                Image.fromarray(original(film)).save(folder / name)
-        except FileNotFoundError:
-            failed.append((film.id, "the file is not where it was indexed"))
+            shutil.copyfile(source, folder / name)
         except OSError as fault:
-            failed.append((film.id, fault.strerror or "the file cannot be read or written"))
-        except Rejected as fault:
-            failed.append((film.id, fault.reason))
-        except FilmroomError as fault:
-            failed.append((film.id, fault.what))
+            yield film, name, _in_words(fault)
         else:
-            written.append((name, film))
-    _write_table(folder / "films.csv", written, deidentified=deidentify)
-    return Copied(folder, len(written), tuple(failed))
+            yield film, name, None
 
 
-def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentified: bool) -> None:
+def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacements) -> Iterator[Outcome]:
+    dicom: list[Film] = []
+    for film in films:
+        name = f"{film.id:07d}.png"
+        try:
+            if _is_dicom(full_path(film)):
+                dicom.append(film)
+                continue
+            Image.fromarray(original(film)).save(folder / name)
+        except OSError as fault:
+            yield film, name, _in_words(fault)
+        except Rejected as fault:
+            yield film, name, fault.reason
+        except FilmroomError as fault:
+            yield film, name, fault.what
+        else:
+            yield film, name, None
+    for film, copy in copies(dicom, replacements):
+        name = f"{film.id:07d}.dcm"
+        if isinstance(copy, str):
+            yield film, name, copy
+            continue
+        try:
+            (folder / name).write_bytes(copy)
+        except OSError as fault:
+            yield film, name, _in_words(fault)
+        else:
+            yield film, name, None
+
+
+def _in_words(fault: OSError) -> str:
+    if isinstance(fault, FileNotFoundError):
+        return "the file is not where it was indexed"
+    return fault.strerror or "the file cannot be read or written"
+
+
+def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentified: bool, uids: bool) -> None:
     hidden = {"rank", "score", "percentile"}
     if deidentified:
-        hidden |= {"path", "study_uid", "series_uid", "instance_uid", "patient_key"}
+        hidden |= {"path", "patient_key", *(() if uids else ("study_uid", "series_uid", "instance_uid"))}
     names = ["file", *(name for name in Exported.__dataclass_fields__ if name not in hidden)]
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out:
-        writer = csv.DictWriter(out, names, extrasaction="ignore")
-        writer.writeheader()
+        out.write(csv_row(names))
         for name, film in written:
-            writer.writerow({"file": cell(name), **_cells(_row(film, paths=not deidentified))})
-
-
-def _cells(row: Exported) -> dict[str, object]:
-    return {name: cell(value) if isinstance(value, str) else value for name, value in asdict(row).items()}
+            values = {"file": name, **asdict(_row(film, paths=not deidentified))}
+            out.write(csv_row(values[column] for column in names))
 
 
 def _copied_name(film: Film, source: Path) -> str:
@@ -178,46 +212,3 @@ def _copied_name(film: Film, source: Path) -> str:
 def _is_dicom(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(_DICOM_AT + len(_DICOM))[_DICOM_AT:] == _DICOM
-
-
-def _anonymizer() -> Any:
-    try:
-        from dicomanonymizer import anonymize_dataset
-        from dicomanonymizer import dicom_anonymization_databases as tables
-        from dicomanonymizer.simpledicomanonymizer import initialize_actions
-    except ImportError:
-        raise MissingExtra("De-identified copies", extra="deidentify") from None
-    import pydicom
-    from pydicom.dataset import FileMetaDataset
-
-    # Its usual table E.1-1 is that of 2023; later ones name more.
-    newest = max(one.name for one in pkgutil.iter_modules(tables.__path__))
-
-    def remove(dataset: pydicom.Dataset) -> None:
-        anonymize_dataset(dataset, delete_private_tags=True, base_rules_gen=lambda: initialize_actions(newest))
-        # What stays in sequences that stay.
-        for element in dataset:
-            for item in element.value if element.VR == "SQ" else ():
-                remove(item)
-
-    def anonymize(source: Path, target: Path) -> None:
-        try:
-            dataset = pydicom.dcmread(source)
-            syntax = dataset.file_meta.TransferSyntaxUID
-            remove(dataset)
-            # dicom-anonymizer leaves these to its caller (PS3.15 E.1.1, point 6), and does not look at these places.
-            dataset.PatientIdentityRemoved = "YES"
-            dataset.DeidentificationMethod = "PS3.15 Basic Profile, dicom-anonymizer"
-            dataset.preamble = bytes(128)
-            dataset.file_meta = FileMetaDataset()
-            dataset.file_meta.TransferSyntaxUID = syntax
-            dataset.pop(_TRAILING_PADDING, None)
-            dataset.save_as(target, enforce_file_format=True)
-        except OSError:
-            raise
-        except Exception as fault:
-            # Damage takes many forms, and a message may quote the file.
-            target.unlink(missing_ok=True)
-            raise BadInput(f"it could not be de-identified ({type(fault).__name__})") from None
-
-    return anonymize

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filmroom.db.catalog import Catalog
@@ -11,22 +12,11 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film, Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
-from filmroom.search.exchange.tables import Row, read_table
-from filmroom.search.film_names import FilmNames, Placed
+from filmroom.search.exchange.fact_columns import FACTS, FILM, NO_FINDINGS
+from filmroom.search.exchange.read_reports import read_reports
+from filmroom.search.exchange.tables import Row, plain, read_table
+from filmroom.search.film_names import FilmNames, StudyNames
 
-_FILM = (
-    "film",
-    "image",
-    "image_id",
-    "image index",
-    "file",
-    "filename",
-    "path",
-    "instance_uid",
-    "sopinstanceuid",
-    "uid",
-)
-_STUDY = ("study", "study_uid", "studyinstanceuid")
 _LABEL = ("label", "labels", "finding", "findings", "finding labels")
 _REPORT = ("report", "text", "report_text")
 _PARTS = ("indication", "findings", "impression")
@@ -37,101 +27,175 @@ _UNCERTAIN = {"-1", "-1.0", "uncertain"}
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of a table: rows read, films that got something, and the names that match no film or several."""
+    """What came of a table: rows read, films that got something, the names that match no film or several, and the rows
+    that say nothing (`empty`). `labels` counts the films by label."""
 
     rows: int
     films: int
     added: int
     missing: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    empty: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
 
 
-def import_labels(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
+def merged(parts: Sequence[Imported]) -> Imported:
+    """What came of several tables."""
+    counts: Counter[str] = Counter()
+    for one in parts:
+        counts.update(one.labels)
+    return Imported(
+        rows=sum(one.rows for one in parts),
+        films=sum(one.films for one in parts),
+        added=sum(one.added for one in parts),
+        missing=tuple(dict.fromkeys(name for one in parts for name in one.missing)),
+        ambiguous=tuple(dict.fromkeys(name for one in parts for name in one.ambiguous)),
+        empty=sum(one.empty for one in parts),
+        labels=dict(counts),
+    )
+
+
+def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
     """Reads labels: columns `film` and `label` (several joined with | or ;), and optionally `value` (0 to 1, yes, no).
 
     A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells and -1 (uncertain) say
-    nothing. `source` names where the labels come from, the file's name by default. Raises BadInput with file and
-    line, keeping nothing.
+    nothing, and columns of facts (sex, age, view ...) are passed over. With `study` in place of `film` a row is for all
+    films of the study; `key` is the archive's, by which studies that have no UID are known. `source` names where the
+    labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
-    found, _, imported = read_labels(catalog, path, source=source)
+    found, _, imported = read_labels(catalog, path, source=source, key=key)
     put_labels(catalog, found)
     return imported
 
 
 def read_labels(
-    catalog: Catalog, path: Path, *, source: str | None = None
+    catalog: Catalog, path: Path, *, source: str | None = None, split: str | None = None, key: bytes = b""
 ) -> tuple[list[tuple[int, Label]], dict[int, str], Imported]:
-    """The labels of a table by film, and the patients where a column names them, without keeping anything."""
+    """The labels of a table by film, and the patients where a column names them, without keeping anything. `split` is
+    a column that is no finding."""
     table = read_table(path)
-    named = table.need(*_FILM)
-    patient = table.column("patient", "patient_id", "subject_id")
+    named, study, patient = (table.column(*names) for names in (FILM, FACTS["study"], FACTS["patient"]))
+    if named is None and study is None:
+        table.need(*FILM)
+    divided = table.need(split) if split else None
     column = table.column(*_LABEL)
     value = table.column("value", "score", "probability")
-    findings = [name for name in table.columns if name and name not in {named, patient}] if column is None else []
+    others = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
+    findings = others if column is None else []
     if column is None and not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
-    study = table.column(*_STUDY)
-    rows: list[tuple[str, str, list[tuple[str, float]]]] = []
-    several = _Several()
+    rows: list[tuple[_Meant, list[tuple[str, float]]]] = []
+    several = Several()
     for row in table:
         labels = _wide(row, findings) if column is None else _long(row, column, value)
-        of_whom = (row.get(patient), row.get(study))
-        several.add(row.get(named), (of_whom, tuple(labels)) if column is None else of_whom)
-        rows.append((row.get(named), row.get(patient), labels))
-    if not rows:
-        raise BadInput("there are no rows", where=path)
-    names = FilmNames(films.everyone(catalog))
-    placed = names.place((name for name, _, _ in rows), doubtful=several.bare(names))
+        meant = _Meant(row.get(named), row.get(patient), row.get(study))
+        of_whom = (meant.patient, meant.study)
+        several.add(meant.film, (of_whom, tuple(labels)) if column is None else of_whom)
+        rows.append((meant, labels))
+    placed = _place(catalog, path, [meant for meant, _ in rows], several, key)
     found: list[tuple[int, Label]] = []
     patients: dict[int, str] = {}
-    for name, whose, labels in rows:
-        film_id = placed.films.get(name)
-        if film_id is not None:
+    for meant, labels in rows:
+        for film_id in sorted(placed.films[meant]):
             found += [(film_id, Label(finding, score, source or path.name)) for finding, score in labels]
-            if whose:
-                patients[film_id] = whose
-    return found, patients, _imported(len(rows), {film_id for film_id, _ in found}, len(found), placed)
+            if meant.patient:
+                patients[film_id] = meant.patient
+    empty = sum(not labels for _, labels in rows)
+    touched = {film_id for film_id, _ in found}
+    return found, patients, _imported(len(rows), touched, len(found), placed, empty, count_labels(found))
 
 
-def import_reports(catalog: Catalog, path: Path, *, source: str | None = None) -> Imported:
+def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
     """Reads reports from CSV or JSON lines: `film` (or `study`, for all films of it) and `report`, or
     where that is empty the parts `indication`, `findings` and `impression`, which are joined.
 
     Raises BadInput with file and line.
     """
     table = read_table(path)
-    named, study = table.column(*_FILM), table.column(*_STUDY)
+    named, study, patient = (table.column(*names) for names in (FILM, FACTS["study"], FACTS["patient"]))
     if named is None and study is None:
-        table.need(*_FILM)
+        table.need(*FILM)
     whole = table.column(*_REPORT)
     parts = [column for name in _PARTS if (column := table.column(name))]
     if whole is None and not parts:
         table.need(*_REPORT)
-    everyone = list(films.everyone(catalog))
-    names, studies = FilmNames(everyone), _by_study(everyone)
-    rows = [(row.get(named), row.get(study), row.get(whole) or _joined(row, parts)) for row in table]
+    rows: list[tuple[_Meant, str]] = []
+    several = Several()
+    for row in table:
+        text = _broken(row.get(whole) or _joined(row, parts))
+        meant = _Meant(row.get(named), row.get(patient), row.get(study))
+        several.add(meant.film, (meant.study, text))
+        rows.append((meant, text))
+    placed = _place(catalog, path, [meant for meant, _ in rows], several, key)
+    found: list[Report] = []
+    for meant, text in rows:
+        if text and meant.film:
+            found += [Report(text, film_id=film_id) for film_id in placed.films[meant]]
+        elif text:
+            found += reports_of_study(text, placed.films[meant], placed.studies)
+    touched = {film_id for meant, text in rows if text for film_id in placed.films[meant]}
+    empty = sum(not text for _, text in rows)
+    added = put_reports(catalog, found, source=source or path.name)
+    read_reports(catalog)
+    return _imported(len(rows), touched, added, placed, empty)
+
+
+def reports_of_study(text: str, film_ids: Collection[int], studies: Mapping[frozenset[int], str]) -> list[Report]:
+    """One report of the study where its UID is known, else one for each of its films."""
+    uid = studies.get(frozenset(film_ids))
+    if uid is not None:
+        return [Report(text, study_uid=uid)]
+    return [Report(text, film_id=film_id) for film_id in sorted(film_ids)]
+
+
+@dataclass(frozen=True)
+class _Meant:
+    """What a row names: a film, or else a study."""
+
+    film: str
+    patient: str
+    study: str
+
+
+@dataclass(frozen=True)
+class _PlacedRows:
+    """The films of each row's name, and of each study; the names that match none or several."""
+
+    films: dict[_Meant, frozenset[int]]
+    studies: dict[frozenset[int], str]
+    missing: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+
+
+def _place(catalog: Catalog, path: Path, rows: Sequence[_Meant], several: Several, key: bytes) -> _PlacedRows:
     if not rows:
         raise BadInput("there are no rows", where=path)
-    several = _Several()
-    for name, uid, text in rows:
-        several.add(name, (uid, text))
-    placed = names.place((name for name, uid, _ in rows if name or not uid), doubtful=several.bare(names))
-    found: list[Report] = []
-    absent: dict[str, None] = {}
-    for name, uid, text in rows:
-        if name in placed.films and text:
-            found.append(Report(text, film_id=placed.films[name]))
-        elif not name and uid in studies and text:
-            found.append(Report(text, study_uid=uid))
-        elif not name and uid and uid not in studies:
-            absent[uid] = None
-    touched = {one.film_id for one in found if one.film_id} | {
-        film_id for one in found if one.study_uid for film_id in studies[one.study_uid]
-    }
-    return _imported(len(rows), touched, put_reports(catalog, found, source=source or path.name), placed, absent)
+    everyone = list(films.everyone(catalog))
+    names, studies = FilmNames(everyone), StudyNames(everyone, key)
+    placed = names.place((one.film for one in rows if one.film or not one.study), doubtful=several.bare(names))
+    found: dict[_Meant, frozenset[int]] = {}
+    missing, ambiguous = dict.fromkeys(placed.missing), dict.fromkeys(placed.ambiguous)
+    for one in dict.fromkeys(rows):
+        if one.film or not one.study:
+            found[one] = frozenset({placed.films[one.film]} if one.film in placed.films else ())
+            continue
+        groups = studies.find(one.patient, one.study)
+        found[one] = groups[0] if len(groups) == 1 else frozenset()
+        if len(groups) != 1:
+            (ambiguous if groups else missing)[one.study] = None
+    return _PlacedRows(found, whole_studies(everyone), tuple(missing), tuple(ambiguous))
 
 
-class _Several:
+def whole_studies(everyone: Iterable[Film]) -> dict[frozenset[int], str]:
+    """The UID of each study by all its films."""
+    found: dict[str, set[int]] = {}
+    for film in everyone:
+        if film.tags.study_uid:
+            found.setdefault(film.tags.study_uid, set()).add(film.id)
+    return {frozenset(ids): uid for uid, ids in found.items()}
+
+
+class Several:
     """Finds the names that stand for several things in one table: rows that differ in what one film has one of."""
 
     def __init__(self) -> None:
@@ -145,23 +209,24 @@ class _Several:
         return {name for name, meant in self._meant.items() if len(meant) > 1 and names.is_bare(name)}
 
 
-def _imported(rows: int, touched: set[int], added: int, placed: Placed, absent: Iterable[str] = ()) -> Imported:
-    missing = tuple(name or "(empty)" for name in (*placed.missing, *absent))
-    return Imported(rows, len(touched), added, missing, placed.ambiguous)
+def _imported(
+    rows: int, touched: set[int], added: int, placed: _PlacedRows, empty: int, labels: dict[str, int] | None = None
+) -> Imported:
+    missing = tuple(name or "(empty)" for name in placed.missing)
+    return Imported(rows, len(touched), added, missing, placed.ambiguous, empty, labels or {})
 
 
-def _by_study(everyone: Iterable[Film]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for film in everyone:
-        if film.tags.study_uid:
-            found.setdefault(film.tags.study_uid, []).append(film.id)
-    return found
+def count_labels(found: Iterable[tuple[int, Label]]) -> dict[str, int]:
+    """How many films have each label, the most frequent first."""
+    having = {(film_id, one.name.lower()) for film_id, one in found if one.value >= 0.5}
+    counts = Counter(name for _, name in having)
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:
-    if value and row.get(value).lower() in _UNCERTAIN:
+    if value and row.get(value).lower() in _UNCERTAIN | {""}:
         return []
-    score = _score(row, value) if value and row.get(value) else 1.0
+    score = _score(row, value) if value else 1.0
     names = row.get(column).replace(";", "|").split("|")
     return [(name.strip(), score) for name in names if name.strip()]
 
@@ -176,10 +241,7 @@ def _score(row: Row, column: str) -> float:
         return 1.0
     if said in _NO:
         return 0.0
-    try:
-        score = float(said.replace(",", "."))
-    except ValueError:
-        score = float("nan")
+    score = row.number(column)
     if not 0.0 <= score <= 1.0:
         raise BadInput(
             f"{column} is neither 0, 1, yes, no nor a number between 0 and 1",
@@ -191,3 +253,8 @@ def _score(row: Row, column: str) -> float:
 
 def _joined(row: Row, parts: list[str]) -> str:
     return "\n\n".join(f"{part.strip().upper()}: {row.get(part)}" for part in parts if row.get(part))
+
+
+def _broken(text: str) -> str:
+    r"""The text with its lines: some tables write a line break as \n, which would join two sentences' words."""
+    return text if "\n" in text else text.replace("\\r", "").replace("\\n", "\n")

@@ -10,15 +10,15 @@ import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import film_facts, films, spaces
-from filmroom.db.records import Space
+from filmroom.db.records import IMPORTED, Space
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import ingest
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.models.base import unit_rows
-from filmroom.indexer.models.precomputed import IMPORTED
 from filmroom.indexer.models.registry import list_models
 from filmroom.search.exchange.vector_files import VectorFile, open_vectors
 from filmroom.search.film_names import FilmNames, Placed
+from filmroom.search.space_selection import in_use
 from numpy.typing import NDArray
 
 LAYOUTS = {
@@ -35,8 +35,8 @@ _MOST = 1 << 20
 
 @dataclass(frozen=True)
 class ImportedVectors:
-    """What came of a file: the space filled, the films that have a vector of it now, and names that match no film or
-    several."""
+    """What came of a file: the space filled, the films that have a vector of it now, names that match no film or
+    several, and the model that answers where none is named (an import changes it only where nothing else can)."""
 
     model: str
     vectors: int
@@ -44,6 +44,7 @@ class ImportedVectors:
     films: int
     missing: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    answers: str
 
 
 def import_vectors(
@@ -86,7 +87,8 @@ def import_vectors(
         kept = next(one for one in spaces.spaces(archive.catalog) if one.id == space_id)
         VectorIndex.open(archive.catalog, kept, archive.vectors, gpu=False).save()
     count = len(set(placed.values()))
-    return ImportedVectors(space.model, space.vectors, space.dim, count, named.missing, named.ambiguous)
+    answers = in_use(archive).space.model
+    return ImportedVectors(space.model, space.vectors, space.dim, count, named.missing, named.ambiguous, answers)
 
 
 def _placed(archive: Archive, given: list[str]) -> Placed:

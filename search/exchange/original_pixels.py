@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from filmroom.db.errors import NotFound
 from filmroom.db.reads.films import full_path
-from filmroom.db.records import Film
+from filmroom.db.records import Film, Tags
 from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.orientation import is_set_right
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import process, process_file
 from filmroom.indexer.sources.source_file import Failure, SourceFile
@@ -33,7 +34,7 @@ def original(film: Film, *, limits: Limits = Limits()) -> NDArray[np.uint16]:  #
         raise NotFound("the file is not where it was indexed", fix="Mount its disk, or index the folder again.")
     done = process_file(path, prepare=sixteen_bits, limits=limits)
     found = next((one for one in done.films if one.frame == film.frame), None)
-    if found is None or (found.tags.rows, found.tags.columns) != (film.tags.rows, film.tags.columns):
+    if found is None or not shown_alike(found.tags, film.tags):
         raise NotFound("the file has changed since it was indexed", fix="Index the folder again.")
     return np.asarray(found.prepared, np.uint16)
 
@@ -50,11 +51,17 @@ def originals(films: Sequence[Film]) -> dict[int, NDArray[np.uint16] | str]:
                 found[film.id] = done.error.reason
                 continue
             same = [one for one in done.films if one.frame == film.frame]
-            if same and (same[0].tags.rows, same[0].tags.columns) == (film.tags.rows, film.tags.columns):
+            if same and shown_alike(same[0].tags, film.tags):
                 found[film.id] = np.asarray(same[0].prepared, np.uint16)
             else:
                 found[film.id] = "the file has changed since it was indexed"
     return found
+
+
+def shown_alike(now: Tags, indexed: Tags) -> bool:
+    """Whether places on a film are the same places as when it was indexed."""
+    turned = [one.orientation if is_set_right(one.orientation) else None for one in (now, indexed)]
+    return (now.rows, now.columns, turned[0]) == (indexed.rows, indexed.columns, turned[1])
 
 
 def radiograph(film: Film, grey: NDArray[np.uint16]) -> Radiograph:

@@ -1,25 +1,30 @@
-"""Tables as people have them: CSV, TSV or JSON lines; with a BOM, in latin-1, with semicolons, gzipped.
+"""Tables as people have them: CSV, TSV or JSON lines; with a BOM, in Windows-1252 or UTF-16, with semicolons, gzipped.
 
 Every fault is a BadInput that names the file and the line.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
+import math
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from filmroom.db.errors import BadInput, NotFound
-from filmroom.db.writes.runs import RejectedFile
+from filmroom.search.exchange.delimited import Layout, csv_row, decode, layout, lines_of, rows
+from filmroom.search.status import RejectedFile
 
 MAX_BYTES = 2 * 1024**3
+_JSON = "json"
+_MISSING = {"", "nan", "-nan", "none", "na", "n/a", "<na>", "#n/a", "#n/a n/a", "#na", "null", "nat", "\\n"}
 _KINDS = {b"PK\x03\x04": "a spreadsheet or zip file", b"%PDF": "a PDF file", b"PAR1": "a Parquet file"}
 
 
@@ -31,8 +36,26 @@ class Row:
     values: Mapping[str, str]
 
     def get(self, column: str | None) -> str:
-        """The stripped value; "" where the column or the value is missing."""
-        return "" if column is None else self.values.get(column, "").strip()
+        """The stripped value in composed Unicode; "" where the column or the value is missing, or says that it is (NaN,
+        None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
+        value = "" if column is None else self.values.get(column, "").strip()
+        if value.isascii() and "\0" not in value:
+            return "" if value.lower() in _MISSING else value
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            fault = f"{column} holds half a character (a lone surrogate)"
+            raise BadInput(fault, where=self.where, fix="Write the file anew as UTF-8") from None
+        if "\0" in value:
+            raise BadInput(f"{column} holds a null character", where=self.where, fix="Take it out")
+        return unicodedata.normalize("NFC", value)
+
+    def number(self, column: str | None) -> float:
+        """The value as a number, with a decimal point or comma; NaN where it is none."""
+        try:
+            return float(self.get(column).replace(",", "."))
+        except ValueError:
+            return math.nan
 
 
 @dataclass(frozen=True)
@@ -41,13 +64,12 @@ class Table:
 
     path: Path
     columns: tuple[str, ...]
-    text: str
-    delimiter: str
+    layout: Layout
 
     def column(self, *names: str) -> str | None:
         """The file's name of the first of `names` that it has, whatever the case, spaces and punctuation."""
-        known = {_plain(column): column for column in reversed(self.columns)}
-        return next((known[_plain(name)] for name in names if _plain(name) in known), None)
+        known = {plain(column): column for column in reversed(self.columns)}
+        return next((known[plain(name)] for name in names if plain(name) in known), None)
 
     def need(self, *names: str) -> str:
         """As `column`; raises BadInput that says what there is when none is there."""
@@ -58,36 +80,29 @@ class Table:
         return found
 
     def __iter__(self) -> Iterator[Row]:
-        return self._records() if self.delimiter == "json" else self._cells()
+        return self._records() if self.layout.delimiter == _JSON else self._cells()
 
     def _records(self) -> Iterator[Row]:
-        for number, record in _json_records(self.path, self.text):
+        for number, record in _json_records(self.path, self.layout.text):
             yield Row(f"{self.path}:{number}", {str(key): _scalar(value) for key, value in record.items()})
 
     def _cells(self) -> Iterator[Row]:
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.delimiter)
-        next(reader)
-        line = reader.line_num + 1
-        try:
-            for cells in reader:
-                where = f"{self.path}:{line}"
-                line = reader.line_num + 1
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if any(cell.strip() for cell in cells[len(self.columns) :]):
-                    raise BadInput(
-                        f"The row has {len(cells)} values for {len(self.columns)} columns",
-                        where=where,
-                        fix="Put values that contain the separator into double quotes",
-                    )
-                named = zip(self.columns, cells, strict=False)
-                yield Row(where, {column: cell for column, cell in named if column})
-        except csv.Error as fault:
-            raise BadInput(f"The row cannot be read ({fault})", where=f"{self.path}:{line}") from None
+        for line, cells in islice(rows(self.path, self.layout), 1, None):
+            if not any(cell.strip() for cell in cells):
+                continue
+            where = f"{self.path}:{line}"
+            if any(cell.strip() for cell in cells[len(self.columns) :]):
+                raise BadInput(
+                    f"The row has {len(cells)} values for {len(self.columns)} columns",
+                    where=where,
+                    fix="Put values that contain the separator into double quotes",
+                )
+            yield Row(where, {column: cell for column, cell in zip(self.columns, cells, strict=False) if column})
 
 
 def read_table(path: Path) -> Table:
-    """The table at `path`: JSON lines when it starts with a brace, else separated by tab, semicolon or comma.
+    """The table at `path`: JSON lines when it starts with a brace, else separated by what its `sep=` line says, or by
+    tab, semicolon or comma.
 
     Raises BadInput where it is not a text table, is empty or has a column twice; NotFound where there is none.
     """
@@ -97,26 +112,18 @@ def read_table(path: Path) -> Table:
         keys = dict.fromkeys(str(key) for _, record in _json_records(path, text) for key in record)
         if not keys:
             raise BadInput("The file is empty", where=path)
-        return Table(path, tuple(keys), text, "json")
-    text = text.lstrip("\r\n")
-    head = text.split("\n", 1)[0]
-    if not head.strip():
-        raise BadInput("The file is empty", where=path)
-    bare = re.sub(r'"[^"]*"', "", head)
-    delimiter = max("\t;,", key=bare.count) if any(mark in bare for mark in "\t;,") else ","
-    try:
-        columns = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as fault:
-        raise BadInput(f"The header cannot be read ({fault})", where=f"{path}:1") from None
-    columns = [column.strip() for column in columns]
+        return Table(path, tuple(keys), Layout(text, _JSON, 1))
+    table = layout(path, text)
+    line, header = next(rows(path, table))
+    columns = [unicodedata.normalize("NFC", column.strip()) for column in header]
     twice = sorted({column for column in columns if column and columns.count(column) > 1})
     if twice:
-        raise BadInput(f"The column {twice[0]} is there twice", where=f"{path}:1", fix="Rename one of them")
-    return Table(path, tuple(columns), text, delimiter)
+        raise BadInput(f"The column {twice[0]} is there twice", where=f"{path}:{line}", fix="Rename one of them")
+    return Table(path, tuple(columns), table)
 
 
 def read_text(path: Path) -> str:
-    """The file as text: UTF-8 or UTF-16 by BOM, else UTF-8, else Windows-1252/latin-1; gzip is unpacked."""
+    """The file as text (`delimited.decode`); gzip is unpacked."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -135,42 +142,21 @@ def read_text(path: Path) -> str:
             where=path,
             fix="Save it as CSV, TSV or JSON lines",
         )
-    for bom, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if raw.startswith(bom):
-            return raw.decode(encoding, errors="replace")
-    if b"\x00" in raw[:65536]:
-        raise BadInput("This is not a text file", where=path, fix="Save it as CSV, TSV or JSON lines")
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("latin-1")
+    return decode(raw, path)
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """("FILE:LINE", text) of every line that is not blank."""
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(lines_of(read_text(path)), start=1):
         if line.strip():
             yield f"{path}:{number}", line
 
 
-def cell(text: str) -> str:
-    """Text as it may stand in a table that is opened as a spreadsheet: bytes of a name that are no UTF-8 and control
-    characters are spelled out, and nothing is taken for a formula."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
-
-
 def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
     """Each file that was turned away, with reason and remedy."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["root", "path", "stage", "reason", "remedy"])
-    for one in files:
-        writer.writerow(map(cell, (one.root, one.path, one.stage, one.reason, one.remedy)))
-    return out.getvalue().encode()
+    table = [("root", "path", "stage", "reason", "remedy")]
+    table += [(one.root, one.path, one.stage, one.reason, one.remedy) for one in files]
+    return "".join(map(csv_row, table)).encode()
 
 
 def write_aside(path: Path, data: str | bytes) -> None:
@@ -201,7 +187,7 @@ def _json_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, object
             continue
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise BadInput("The line is not JSON", where=f"{path}:{number}") from None
         if not isinstance(record, dict):
             raise BadInput("The line is not a JSON object", where=f"{path}:{number}")
@@ -213,10 +199,11 @@ def _scalar(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
-    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
-        return ";".join(str(item) for item in value)
+    if isinstance(value, list) and all(item is None or isinstance(item, str | int | float) for item in value):
+        return ";".join(str(item) for item in value if item is not None and item == item)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A column's name without case, spaces and punctuation."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

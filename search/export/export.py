@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -152,4 +153,5 @@ def _said(selection: Selection, options: Options) -> dict[str, Any]:
         "chosen": selection.chosen.to_json(),
         "split": None if split is None else {"shares": list(split.shares), "seed": split.seed},
         "licence": options.licence,
+        "copies_key": os.urandom(32).hex(),
     }

@@ -13,7 +13,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import MissingExtra
 from filmroom.db.reads import film_facts
 from filmroom.db.records import Tags
-from filmroom.search.exchange.tables import cell
+from filmroom.search.exchange.delimited import cell
 from filmroom.search.export.job import Failures, Job
 from filmroom.search.results import Hit
 

@@ -12,6 +12,7 @@ from filmroom.db.errors import BadInput, MissingExtra
 from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
 from filmroom.db.writes.findings import Box
+from filmroom.indexer.decoding.orientation import box_in_file, size_in_file
 from filmroom.search.findings.search import Said
 
 MODEL = {"cxrreportgen": ("Microsoft", "CXRReportGen")}
@@ -84,7 +85,7 @@ def _document(film: Film, said: Sequence[Said], source: str) -> Any:
     from highdicom.uid import UID
 
     image = pydicom.dcmread(full_path(film), stop_before_pixels=True)
-    if (image.Rows, image.Columns) != (film.tags.rows, film.tags.columns):
+    if (image.Rows, image.Columns) != size_in_file(film.tags):
         raise FileNotFoundError  # another file lies there by now
     for name in _MAY_BE_EMPTY:
         if name not in image:
@@ -120,7 +121,7 @@ def _document(film: Film, said: Sequence[Said], source: str) -> Any:
 
 
 def _region(film: Film, image: Any, box: Box) -> Any:
-    """The box as a closed polyline in pixels of the film (PS3.3 C.18.6), selected from it."""
+    """The box as a closed polyline in pixels of the film's file (PS3.3 C.18.6), selected from it."""
     import pydicom
     from highdicom.sr import (
         CodedConcept,
@@ -130,7 +131,9 @@ def _region(film: Film, image: Any, box: Box) -> Any:
         ScoordContentItem,
     )
 
-    x0, y0, x1, y1 = (value * side for value, side in zip(box, (film.tags.columns, film.tags.rows) * 2, strict=True))
+    rows, columns = size_in_file(film.tags)
+    in_file = box_in_file(box, film.tags.orientation)
+    x0, y0, x1, y1 = (value * side for value, side in zip(in_file, (columns, rows) * 2, strict=True))
     region = ScoordContentItem(
         name=CodedConcept("111030", "DCM", "Image Region"),
         graphic_type=GraphicTypeValues.POLYLINE,

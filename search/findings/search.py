@@ -12,6 +12,7 @@ from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes import findings
 from filmroom.db.writes.findings import Kept
+from filmroom.indexer.decoding.orientation import box_in_file, size_in_file
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -27,14 +28,16 @@ class Said:
     score: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Boxes in shares of the film's sides, and in its pixels."""
-        wide, high = self.film.tags.columns, self.film.tags.rows
+        """Boxes in shares of the sides of the picture in the film's file, and in its pixels: `orientation` says how the
+        film itself is shown."""
+        high, wide = size_in_file(self.film.tags)
         pixels = [[round(v * side, 1) for v, side in zip(box, (wide, high) * 2, strict=True)] for box in self._boxes]
         return {
             "film": self.film.id,
             "path": self.film.path,
             "study_uid": self.film.tags.study_uid,
             "instance_uid": self.film.tags.instance_uid,
+            "orientation": self.film.tags.orientation,
             "source": self.finding.source,
             "sentence": self.finding.text,
             "boxes": [[round(v, 5) for v in box] for box in self._boxes],
@@ -44,7 +47,7 @@ class Said:
 
     @property
     def _boxes(self) -> tuple[findings.Box, ...]:
-        return self.finding.boxes
+        return tuple(box_in_file(box, self.film.tags.orientation) for box in self.finding.boxes)
 
 
 def everything(catalog: Catalog) -> list[Said]:

@@ -21,7 +21,8 @@ from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
 from filmroom.search.ui.text import counted, films, plain
 
-NEW = "A new collection"
+NEW = -1
+"""The choice behind the collections that are there, whatever they are called."""
 ALL_HITS = 10_000
 
 
@@ -56,13 +57,18 @@ def keep(
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     """Puts these films into a collection."""
     names = [one.name for one in kept.collections(archive.catalog)]
-    chosen = st.selectbox("Collection", [*names, NEW], key=f"collect-into-{key}")
-    name = chosen
+    chosen = st.selectbox(
+        "Collection",
+        [*range(len(names)), NEW],
+        key=f"collect-into-{key}",
+        format_func=lambda at: "A new collection" if at == NEW else names[at],
+    )
+    name = "" if chosen == NEW else names[chosen]
     if chosen == NEW:
         name = st.text_input("Its name", key=f"collect-name-{key}", max_chars=80).strip()
     if st.button(f"Put {films(len(ids))} into it", key=f"collect-do-{key}", disabled=not (name and ids)):
-        added = kept.collect(archive.catalog, str(name), ids)
-        st.toast(f"{films(added)} added to {plain(str(name))}")
+        added = kept.collect(archive.catalog, name, ids)
+        st.toast(f"{films(added)} added to {plain(name)}")
 
 
 def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
@@ -113,7 +119,11 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     deidentify = st.checkbox(
         "De-identify",
         key=f"copy-deidentify-{key}",
-        help="dicom-anonymizer, PS3.15 basic profile. Words burned into the pixels stay: look before you pass it on.",
+        help="New files with the pixels, coded facts and nothing else (PS3.15 profile). "
+        "Words burned into the pixels stay: look before you pass it on.",
+    )
+    uids = deidentify and st.checkbox(
+        "Keep UIDs", key=f"copy-uids-{key}", help="So that films can be found again in the PACS that they came from."
     )
     found = db_films.films(archive.catalog, ids)
     burned = sum(one.tags.burned_in is True for one in found)
@@ -122,7 +132,7 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
         try:
             with st.spinner("Copying"):
-                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify)
+                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify, uids=uids)
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from filmroom.db import schema
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads import films, fulltext
 from filmroom.db.records import Filter, Range, ScoreFilter
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 STRANGE = b"ward \xff.dcm".decode("utf-8", "surrogateescape")
 
@@ -95,6 +96,14 @@ def test_a_filter_keeps_the_films_it_names(catalog: Catalog, name: str) -> None:
     assert [one.id for one in films.everyone(catalog, where)] == sorted(kept)
     views = films.facets(catalog, "view", where)
     assert sum(one.count for one in views) == sum(FILMS[film_id]["view"] is not None for film_id in kept)
+
+
+@pytest.mark.parametrize("kept", ["NFC", "NFD"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+def test_a_path_is_found_in_both_forms_of_unicode(catalog: Catalog, kept: str, asked: str) -> None:
+    with catalog.write() as connection:
+        connection.execute(update(schema.file).where(schema.file.c.id == 1).values(path=normalize(kept, "Größe_Å.png")))
+    assert films.select_ids(catalog, Filter(paths=(normalize(asked, "ße_Å"),))).tolist() == [1]
 
 
 def test_report_words_rank_within_a_filter(catalog: Catalog) -> None:

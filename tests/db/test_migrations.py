@@ -15,6 +15,8 @@ from filmroom.db.archive import Archive
 from filmroom.db.catalog import Catalog
 from filmroom.db.engine import connect
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
+from filmroom.indexer.decoding.rejections import Refusal, reason_of
+from filmroom.search.status import rejected_files
 from sqlalchemy import insert, select
 
 QUERY = b"Musterfrau pneumothorax"
@@ -70,6 +72,30 @@ def test_no_byte_is_left_of_what_people_searched_for(tmp_path: Path, revision: s
         with one.read() as connection:
             assert len(connection.scalars(select(schema.root.c.path)).all()) == 400
     assert shape(path) == shape(Catalog.open(tmp_path / "new.sqlite").path)
+
+
+def test_reasons_in_words_become_codes_that_show_the_same_words(tmp_path: Path) -> None:
+    path = older(tmp_path / "catalog.sqlite", "0003")
+    before = {
+        **{refusal.reason: ("rejected", refusal.stage.value, refusal.remedy) for refusal in Refusal},
+        "of a version that nobody knows": ("rejected", "open", "Ask whoever wrote it"),
+        "same instance UID, other picture": ("duplicate", None, None),
+        "same content": ("duplicate", None, None),
+    }
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for at, (reason, (outcome, stage, remedy)) in enumerate(before.items()):
+            connection.execute(
+                "INSERT INTO file (root_id, path, size, mtime_ns, outcome, listed, stage, reason, remedy, tried_at)"
+                " VALUES (1, ?, 1, 1, ?, 1, ?, ?, ?, 1)",
+                (f"{at}", outcome, stage, reason, remedy),
+            )
+    catalog = Catalog.open(path)
+    with catalog.read() as connection:
+        kept = {row.path: row.reason for row in connection.execute(select(schema.file))}
+    assert [reason for reason in kept.values() if " " in reason] == ["of a version that nobody knows"]
+    assert [reason_of(kept[f"{at}"]) for at in range(len(before))] == list(before)
+    shown = {file.reason: (file.stage, file.remedy) for file in rejected_files(catalog)}
+    assert shown == {reason: (stage, remedy) for reason, (outcome, stage, remedy) in before.items() if stage}
 
 
 def test_a_reader_in_the_way_is_told_of_and_nothing_is_half_done(

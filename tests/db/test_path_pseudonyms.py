@@ -87,14 +87,14 @@ def test_a_path_that_holds_a_name_does_not_come_back_with_the_next_run(
     assert {one["reason"] for one in told.json("rejected")} == {"empty file"}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("reason", ["forgotten on request", "took longer than the limit"])
+@pytest.mark.parametrize("reason", ["FORGOTTEN", "TOO_SLOW"])
 def test_a_path_that_stands_there_from_before_goes(
     told: Terminal, tiny: Path, met_again: tuple[Archive, Path], reason: str
 ) -> None:
     """From an earlier version, or because the film could not be read when its patient was forgotten."""
     archive, folder = met_again
     with archive.catalog.write() as connection:
-        rows = connection.scalars(select(file.c.id).where(file.c.reason == "forgotten on request")).all()
+        rows = connection.scalars(select(file.c.id).where(file.c.reason == "FORGOTTEN")).all()
         for row, path in zip(rows, sorted(folder.rglob("*Anna*.dcm")), strict=True):
             named = update(file).where(file.c.id == row)
             connection.execute(named.values(path=str(path.relative_to(folder)), reason=reason))
@@ -113,7 +113,7 @@ def test_a_forgotten_film_that_cannot_be_read_any_more_keeps_no_path(
     archive, folder = met_again
     small = Options(workers=1, retry=True, limits=Limits(max_pixels=1))
     done = index(archive, [folder], load_towers(str(tiny)), options=small)
-    assert done.reasons == {"more pixels than the limit": 3}
+    assert done.reasons == {"TOO_MANY_PIXELS": 3}
     archive.catalog.close()
     assert holding(told.archive, {"Anna": b"Anna"}) == set()
 

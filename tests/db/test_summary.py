@@ -28,7 +28,7 @@ def test_it_counts_as_the_catalog_does(tmp_path: Path) -> None:
     for model, count in (("first", 3), ("second", 5)):
         space_id = ingest.ensure_space(catalog, Space(model, "f" * 64, 2))
         ingest.commit(catalog, scope, space_id, [_result(at) for at in range(count)])
-    refused = Rejected("no picture in it", stage=Stage.DECODE, remedy="look at the file")
+    refused = Rejected("NO_PIXELS", "no picture in it", stage=Stage.DECODE, remedy="look at the file")
     ingest.commit(catalog, scope, space_id, [ingest.Result(Seen("broken.png", 1, 1), None, rejected=refused)])
     with catalog.write() as connection:
         connection.execute(update(film).where(film.c.id == 2).values(state=State.GONE.value))

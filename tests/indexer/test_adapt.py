@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,18 +13,22 @@ import pytest
 import torch
 from filmroom.db.errors import BadInput
 from filmroom.indexer.models.exported.onnx import OnnxTowers
+from filmroom.indexer.models.model_folder import ModelFacts
 from filmroom.indexer.models.open_clip.source import from_folder
+from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.phantom import View, sample
 from filmroom.indexer.radiology.captions import Claim, Facts, captions, facts, truth
 from filmroom.indexer.training.data.augment import augment
 from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, split, statements, truths
 from filmroom.indexer.training.data.phantoms import phantom_film
 from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
-from filmroom.indexer.training.run import adapt
+from filmroom.indexer.training.run import Adapted, adapt
 from filmroom.indexer.training.train import Loss, Options, Progress
+from filmroom.search.cli import output_models
 from torch.nn import functional
 
 from tests.indexer.clip_folders import vit_folder
+from tests.terminal import Terminal
 
 LOOKED_FOR = ("effusion", "edema", "mass", "no finding")
 
@@ -95,6 +101,50 @@ def test_films_with_the_same_sentence_are_not_each_others_negatives() -> None:
     table = truths(films, said, np.eye(len(said), dtype=np.float32))
     assert len(said) == 2
     assert table[:, 0].tolist() == [1, 1, 0]
+
+
+def test_a_sentence_that_no_training_film_has_is_passed_over() -> None:
+    said = statements([_said("Large mass.")], ways=2, seed=0)
+    table = truths([_said("Small nodule."), _said("Large mass. ")], said, np.eye(1, dtype=np.float32))
+    assert np.isnan(table[0, 0])
+    assert table[1].tolist() == [1]
+
+
+SIDES, PLACES = (
+    ("left", "right"),
+    ("apex", "base", "hilum", "mid zone", "lingula", "costophrenic angle", "apices", "root"),
+)
+
+
+def test_an_archive_of_reports_that_do_not_repeat_is_adapted_and_compared(
+    terminal: Terminal, films: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = films(16)
+    base = vit_folder(tmp_path / "base")
+    terminal("index", folder, "--model", base)
+    said = [f"film-{n:03}.png,Opacity number {n} at the {SIDES[n % 2]} {PLACES[n // 2]}." for n in range(16)]
+    (tmp_path / "reports.csv").write_text("film,report\n" + "\n".join(said))
+    terminal("report", tmp_path / "reports.csv")
+    assert terminal.code == 0, terminal.err
+    more = ("--base", base, "--epochs", 1, "--held", 0.4)
+    out = terminal("adapt", "--out", tmp_path / "mine", *more)
+    assert terminal.code == 0, terminal.err
+    assert re.search(r"nDCG@5 on 6 held-out films: base 0\.\d{3}, mine 0\.\d{3}\.", out)
+    done = terminal.json("adapt", "--out", tmp_path / "again", *more)
+    assert isinstance(done, dict)
+    assert 0 < done["base_ndcg"] < 1
+    assert 0 < done["ndcg"] < 1
+    assert done["worse"] == (done["ndcg"] < done["base_ndcg"])
+    assert ("Warning: mine ranks these films worse than base" in out) == done["worse"]
+
+
+@pytest.mark.parametrize(("ndcg", "warned"), [(0.31, True), (0.42, False)])
+def test_a_model_that_got_worse_is_said(ndcg: float, warned: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    facts = ModelFacts("mine", Preprocess(8, (0.5,), (0.5,)), 16, "ab", {})
+    output_models.print_adapted(Adapted(facts, "base", 0.4, ndcg, 7), Path("mine"), 40)
+    said = capfd.readouterr().out
+    assert f"on 7 held-out films: base 0.400, mine {ndcg:.3f}." in said
+    assert ("Warning: mine ranks these films worse than base" in said) == warned
 
 
 def test_a_sentence_that_means_nearly_the_same_is_not_held_against_a_film() -> None:
@@ -198,7 +248,8 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_model(tmp_path: Path) -> None
     )  # fmt: skip
     whole = adapt(films, base, tmp_path / "whole", name="mine", options=options)
     assert seen == [2, 3]
-    assert cut.fingerprint == whole.fingerprint
+    assert cut.facts.fingerprint == whole.facts.fingerprint
+    assert (cut.base_ndcg, cut.ndcg, cut.held) == (whole.base_ndcg, whole.ndcg, whole.held)
     assert (tmp_path / "cut" / "training.png").stat().st_size > 1000
     assert "nDCG@5" in (tmp_path / "cut" / "MODEL_CARD.md").read_text()
     towers = OnnxTowers(tmp_path / "cut")

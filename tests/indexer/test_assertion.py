@@ -20,6 +20,7 @@ PRESENT = (
     "without significant change in the pleural effusion",
     "no evidence of improvement in pleural effusion",
     "no doubt about pleural effusion",
+    "no change pleural effusion",
     "no evidence that a pleural effusion is absent",
     "pleural effusion has not resolved",
     "pleural effusion has nearly resolved",
@@ -105,6 +106,23 @@ def test_with_or_without_says_nothing() -> None:
 def test_scopes_end_where_they_should(text: str, positive: tuple[str, ...], negated: tuple[str, ...]) -> None:
     query = parse(text)
     assert (query.positive, query.negated) == (positive, negated)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("No edema seen, left apical granuloma.", {"edema": False, "granuloma": True}),
+        ("No edema seen, no effusion.", {"edema": False, "effusion": False}),
+        ("No edema or mass seen, and nodule.", {"edema": False, "mass": False, "nodule": False}),
+        ("The heart is mildly enlarged.", {"cardiomegaly": True}),
+        ("Cardiac silhouette remains enlarged.", {"cardiomegaly": True}),
+        ("The heart is not enlarged.", {"cardiomegaly": False}),
+        ("Mild levoscoliosis, prior granulomatous disease.", {"scoliosis": True, "granuloma": True}),
+        ("No change since the last film.", {}),
+    ],
+)  # fmt: skip
+def test_sentences_of_reports(text: str, read: dict[str, bool]) -> None:
+    assert {one.idea: one.present for one in read_report(text)} == read
 
 
 def test_a_template_is_read_line_by_line() -> None:

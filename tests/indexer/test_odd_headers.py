@@ -128,6 +128,23 @@ def test_modality_table_of_any_depth(bits: int, syntax: str) -> None:
     np.testing.assert_allclose(shown(data), linear(entries[STORED].astype(float), top / 2, top), atol=2e-5)
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("bits", [6, 8, 9, 10, 12, 16, 0])
+def test_voi_table_of_any_depth_in_words(bits: int, photometric: str, syntax: str) -> None:
+    entries = CURVE >> max(0, 12 - (bits or 16))
+    how = table(entries, bits=bits, keyword="VOILUTSequence")
+    pixels = shown(dicom(STORED, syntax=syntax, PhotometricInterpretation=photometric, **how))
+    wanted = entries[STORED] / entries.max()
+    np.testing.assert_allclose(pixels, 1 - wanted if photometric == "MONOCHROME1" else wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("said", ["LOG", "log", "GAMMA", "LINEAR EXACT "])
+def test_a_window_of_an_unknown_function_is_linear(said: str) -> None:
+    how = {"WindowCenter": "1280", "WindowWidth": "2560"}
+    np.testing.assert_array_equal(shown(dicom(STORED, VOILUTFunction=said, **how)), shown(dicom(STORED, **how)))
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize(("first", "count"), [(0, 4096), (0, 4095), (100, 3000), (1, 256)])
 def test_voi_table_of_two_entries_in_a_word(first: int, count: int, photometric: str) -> None:

@@ -14,14 +14,16 @@ from filmroom.db.reads.films import count
 from filmroom.search.evaluation.trec import read_qrels, read_queries, read_run
 from filmroom.search.exchange.import_labels import import_labels, import_reports
 from filmroom.search.exchange.tables import read_table
-from filmroom.search.query.parser import FIELDS, parse, to_text, with_filter, with_term, without_filter
+from filmroom.search.query.fields import FIELDS
+from filmroom.search.query.parser import parse, to_text, with_filter, with_term, without_filter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 WORDS = st.sampled_from([
     "no", "without", "effusion", "-mass", '"', '"left base"', "-", "--", ":", ",", "..", "and", "or", "not seen", ".",
     "view:", "age:60..80", "age:..", "has:burned-in", "-has:report", "probe:x>0.5", "probe:x<", "label:a,\"b,c\"", "″",
-    "patient:", "path:%_\\", "has:", "\x00", "\u202e", "\ud800", "ﬀ", "\U0001fa7b", *FIELDS.values(),
+    "patient:", "path:%_\\", "has:", "\x00",
+    " OR ", "(", ")", "view:(", "\u202e", "\ud800", "ﬀ", "\U0001fa7b", *FIELDS.values(),
 ])  # fmt: skip
 QUERIES = st.one_of(st.text(max_size=80), st.lists(st.one_of(WORDS, st.text(max_size=6)), max_size=14).map(" ".join))
 CELLS = st.one_of(

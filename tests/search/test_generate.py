@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socketserver
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -344,3 +346,45 @@ def test_answers_made_to_hurt_do_not(answer: bytes) -> None:
 
 def _film() -> cxrreportgen.Sent:
     return as_sent(np.zeros((48, 64), np.uint16))
+
+
+@contextlib.contextmanager
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """A proxy that the environment names for everything, and what it was sent: it refuses, having read."""
+    seen: list[bytes] = []
+
+    class Refusing(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            seen.append(self.request.recv(1 << 20))
+            self.request.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            for one in (name, name.upper()):
+                monkeypatch.setenv(one, f"http://127.0.0.1:{server.server_address[1]}")
+        for one in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(one, raising=False)
+        yield seen
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_a_proxy_gets_nothing_that_is_for_this_machine(
+    server: Server, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    film = as_sent(np.zeros((64, 64), np.uint16))
+    with proxy(monkeypatch) as seen:
+        assert ask(endpoint(server.url.replace("127.0.0.1", name)), film)
+    assert seen == []
+    assert server.calls == 1
+
+
+def test_a_proxy_is_asked_for_a_tunnel_and_sees_neither_film_nor_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cxrreportgen.KEY, KEY)
+    film = as_sent(np.zeros((64, 64), np.uint16))
+    with proxy(monkeypatch) as seen, pytest.raises(EndpointFault, match="cannot be reached"):
+        ask(endpoint("https://films.example.org/score"), film, sleep=lambda _: None)
+    assert len(seen) == cxrreportgen.TRIES
+    assert [one.split(b"\r\n")[0] for one in seen] == [b"CONNECT films.example.org:443 HTTP/1.0"] * len(seen)
+    assert not any(KEY.encode() in one or b"score" in one for one in seen)

@@ -44,6 +44,9 @@ def table(folder: Path, text: str) -> Path:
         ("film,edema\nchest.jpg,1\nchest.jpg,0\nside.jpg,1\n", {(2, "edema")}, (), ("chest.jpg",)),
         ("film,patient,label\nchest.jpg,a,edema\nchest.jpg,b,mass\n", set(), (), ("chest.jpg",)),
         ("film,label\n,edema\n", set(), ("(empty)",), ()),
+        ("film,label\nside.jpg,NaN\nside.jpg,None\n", set(), (), ()),
+        ("film,label,value\nside.jpg,mass,\nside.jpg,edema,1\n", {(2, "edema")}, (), ()),
+        ("Path,Sex,Age,Frontal/Lateral,AP/PA,Edema\nside.jpg,Female,61,Frontal,AP,1.0\n", {(2, "Edema")}, (), ()),
     ],
 )
 def test_labels(
@@ -59,3 +62,15 @@ def test_reports(tmp_path: Path, kept: list[Any]) -> None:
     done = import_reports(None, table(tmp_path, text))  # type: ignore[arg-type]
     assert [(report.text, report.study_uid) for report in kept] == [("of the study", "1.5")]
     assert (done.rows, done.films, done.missing, done.ambiguous) == (5, 1, ("p2/chest.jpg", "1.6"), ("side.jpg",))
+
+
+def test_rows_that_say_nothing_are_counted(tmp_path: Path, kept: list[Any]) -> None:
+    _, _, labels = read_labels(None, table(tmp_path, "film,label\nside.jpg,NA\nside.jpg,mass\n"))  # type: ignore[arg-type]
+    assert (labels.rows, labels.added, labels.empty) == (2, 1, 1)
+    done = import_reports(None, table(tmp_path, "film,report\nside.jpg,nan\np1/chest.jpg,clear\n"))  # type: ignore[arg-type]
+    assert (done.rows, done.added, done.empty) == (2, 1, 1)
+
+
+def test_written_line_breaks_part_the_words_of_a_report(tmp_path: Path, kept: list[Any]) -> None:
+    import_reports(None, table(tmp_path, "film,report\nside.jpg,Clear.\\nNo effusion.\n"))  # type: ignore[arg-type]
+    assert kept[0].text == "Clear.\nNo effusion."

@@ -7,8 +7,9 @@ import time
 
 import pytest
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Filter, Range, ScoreFilter
-from filmroom.search.query.parser import FIELDS, Concept, Query, parse, to_text, with_filter, with_term, without_filter
+from filmroom.db.records import Filter, Range, ReportedFinding, ScoreFilter
+from filmroom.search.query.fields import FIELDS
+from filmroom.search.query.parser import Concept, Query, parse, to_text, with_filter, with_term, without_filter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,7 +173,15 @@ def test_an_unclosed_quote_filters_nothing() -> None:
         ("age:80..60", "age:80..60: The range is empty. Put the lower end first"),
         ("age:old", "age:old: Not a range of ages."),
         ("sex:x", "sex:x: Not a sex. Write sex:F, sex:M or sex:O"),
-        ("-sex:F", "-sex:F: sex: cannot be excluded. These can: -view:"),
+        ("-age:60..", "-age:60..: age: cannot be excluded. Write age:..N or age:N.."),
+        ("-probe:edema>0.5", "-probe:edema>0.5: probe: cannot be excluded. Write probe:NAME<0.5"),
+        ("label:edema OR effusion", "label:edema OR effusion: OR joins fields, not words. Write (label:edema OR"),
+        ("edema OR label:effusion", "edema OR label:effusion: OR joins fields, not words."),
+        ("(edema OR label:effusion)", "(edema OR label:effusion): OR joins fields, not words."),
+        ("view:(PA AP)", "view:(PA AP): The values in brackets are not joined by OR."),
+        ("says:zebra", "zebra: Reports are not read for this."),
+        ('says:"no effusion"', "no effusion: One finding is asked for here."),
+        ('denies:"effusion and edema"', "effusion and edema: One finding is asked for here."),
         ("has:picture", "has:picture: Only has:report and has:burned-in are known."),
         ("probe:edema>8", "probe:edema>8: Not a probe score."),
         ("probe:edema>nan", "probe:edema>nan: Not a probe score."),
@@ -197,6 +206,36 @@ def test_an_unknown_field_far_from_all_lists_them() -> None:
 
 def test_every_example_in_the_field_list_parses() -> None:
     assert all(parse(example).filter for example in FIELDS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("view:(PA OR AP)", Filter(views=("PA", "AP"))),
+        ('-label:(edema OR "pleural thickening")', Filter(not_labels=("edema", "pleural thickening"))),
+        ("-sex:F -modality:DX", Filter(not_sexes=("F",), not_modalities=("DX",))),
+        ('-tag:seen -collection:"my cohort"', Filter(not_tags=("seen",), not_collections=("my cohort",))),
+        ("-path:ward -body:CHEST", Filter(not_paths=("ward",), not_body_parts=("CHEST",))),
+        (
+            "(label:edema OR view:AP age:60..)",
+            Filter(any_of=((Filter(labels=("edema",)), Filter(views=("AP",), age=Range(60, None))),)),
+        ),
+        ("label:a OR -tag:b", Filter(any_of=((Filter(labels=("a",)), Filter(not_tags=("b",))),))),
+        (
+            'says:"small left effusion"',
+            Filter(says=(ReportedFinding("small left effusion", "effusion", "left", "small"),)),
+        ),
+        ("-denies:PTX", Filter(not_denies=(ReportedFinding("PTX", "pneumothorax"),))),
+    ],
+)
+def test_alternatives_exclusions_and_what_reports_say(text: str, wanted: Filter) -> None:
+    assert parse(text) == Query((), wanted)
+    assert parse(to_text(parse(text))).filter == wanted
+
+
+@pytest.mark.parametrize("text", ["edema OR effusion", "(edema OR effusion)", "edema (left OR right)", "edema OR"])
+def test_or_between_words_stays_words(text: str) -> None:
+    assert parse(text) == Query((Concept(text),))
 
 
 def test_controls_write_into_the_query() -> None:

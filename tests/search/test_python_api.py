@@ -123,6 +123,25 @@ def test_a_plain_script_indexes(films: Callable[..., Path], tiny: Path, tmp_path
     assert done.stdout.splitlines() == ["begins", "3", "(96, 96)"]
 
 
+def test_a_plain_script_draws_phantoms_and_asks_any_pool_of_ours(tmp_path: Path) -> None:
+    """ELIXR, UMAP and the demo have pools of the standard library, by `child_processes.context`."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import concurrent.futures\n"
+        "from pathlib import Path\n"
+        "from filmroom.indexer.child_processes import context\n"
+        "from filmroom.indexer.phantom.demo_archive import write_demo\n"
+        "print('begins')\n"
+        "for method in ('spawn', 'forkserver'):\n"
+        "    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context(method)) as pool:\n"
+        "        print(list(pool.map(abs, [-1, -2])))\n"
+        f"print(write_demo(Path({str(tmp_path / 'demo')!r}), films=4, seed=3).films)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=280)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["begins", "[1, 2]", "[1, 2]", "4"]
+
+
 @pytest.mark.slow
 def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
     demo = tmp_path / "demo"

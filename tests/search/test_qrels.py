@@ -8,17 +8,12 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.indexer.radiology.report_labeler import Statement, read_report, spoken
 from filmroom.search.evaluation.grading import Document, build_qrels, grade, make_questions, read_wanted
-from filmroom.search.evaluation.public_datasets import (
-    READERS,
-    read_chexpert,
-    read_labels,
-    read_nih,
-    read_open_i,
-    read_padchest,
-    read_reports,
-    read_vindr,
-)
 from filmroom.search.evaluation.trec import Question
+from filmroom.search.public_sets.label_tables import read_chexpert, read_padchest, read_vindr
+from filmroom.search.public_sets.nih import read_nih
+from filmroom.search.public_sets.open_i import read_open_i
+from filmroom.search.public_sets.own_tables import read_labels, read_reports
+from filmroom.search.public_sets.readers import READERS
 
 
 def said(text: str) -> set[str]:
@@ -258,10 +253,12 @@ def test_plain_labels_and_reports(tmp_path: Path) -> None:
     ]
     rows = read_labels(write(tmp_path / "b.csv", "film,label,value\nf1,edema,1\nf1,mass,0\n"))
     assert (shorts(rows[0]), rows[0].closed) == ({"+edema", "-mass"}, False)
-    with pytest.raises(BadInput, match=":2: The value nan is not between 0 and 1"):
-        read_labels(write(tmp_path / "c.csv", "film,label,value\nf1,edema,nan\n"))
+    (unsaid,) = read_labels(write(tmp_path / "e.csv", "film,label,value\nf1,edema,nan\n"))
+    assert unsaid.statements == (), "a value that is missing says nothing"
+    with pytest.raises(BadInput, match=":2: The value 2 is not between 0 and 1"):
+        read_labels(write(tmp_path / "c.csv", "film,label,value\nf1,edema,2\n"))
     reports = read_reports(
         write(tmp_path / "d.jsonl", '{"id": "f1", "findings": "No edema.", "impression": "Mass."}\n')
     )
     assert shorts(reports[0]) == {"-edema", "+mass"}
-    assert set(READERS) == {"nih", "chexpert", "vindr", "padchest", "open-i", "reports", "labels"}
+    assert set(READERS) == {"nih", "chexpert", "mimic", "vindr", "padchest", "open-i", "reports", "labels"}

@@ -231,6 +231,7 @@ def test_published_vectors_are_searched_without_their_model(
     done = terminal.json("import-vectors", path, "--model", "elixr", *more)
     assert done == {
         "model": "elixr", "vectors": 32, "dim": 128, "films": 3, "missing": ["film-999"], "ambiguous": [],
+        "answers": "tiny",
     }  # fmt: skip
     assert _model(terminal) == "tiny"
     ids = {path: film for film, path in _ids(terminal).items()}
@@ -246,6 +247,35 @@ def test_published_vectors_are_searched_without_their_model(
     assert "filmroom models add elixr" in terminal.err
     terminal("doctor")
     assert terminal.code == 0
+
+
+def test_vectors_of_all_films_do_not_take_over_the_words(
+    terminal: Terminal, films: Films, tiny: Path, tmp_path: Path
+) -> None:
+    terminal("index", films(6), "--model", tiny)
+    np.savez(tmp_path / "v.npz", **{f"film-{at:03}": one for at, one in enumerate(_vectors(6, 128))})
+    said = terminal("import-vectors", tmp_path / "v.npz", "--model", "elixr")
+    assert "tiny goes on answering where no model is named" in said
+    assert "filmroom models use elixr" in said
+    assert _model(terminal) == "tiny"
+    assert _listed(terminal)["tiny"]["in_use"] is True
+
+    terminal("models", "use", "elixr")
+    terminal("search", "effusion")
+    assert "let another model answer words: filmroom models use NAME" in terminal.err
+    found = terminal.json("search", "--like", 1)
+    assert isinstance(found, dict)
+    assert found["model"] == "elixr"
+
+
+def test_a_fuller_space_whose_model_is_gone_does_not_silence_the_words(
+    terminal: Terminal, films: Films, tiny: Path, second: Path, tmp_path: Path
+) -> None:
+    folder = films(4)
+    terminal("index", folder / "film-000.png", "--model", tiny)
+    terminal("index", folder, "--model", second)
+    second.rename(tmp_path / "elsewhere")
+    assert _model(terminal) == "tiny"
 
 
 def _ids(terminal: Terminal) -> dict[int, str]:

@@ -24,7 +24,8 @@ def test_bootstrap_of_a_mean() -> None:
     assert interval.low == pytest.approx(values.mean() - half, abs=0.002)
     assert interval.high == pytest.approx(values.mean() + half, abs=0.002)
     assert bootstrap_mean(values) == interval
-    assert str(bootstrap_mean([0.5, 0.5])) == "0.500 [0.500, 0.500]"
+    assert str(bootstrap_mean([0.5] * 5)) == "0.500 [0.500, 0.500]"
+    assert str(bootstrap_mean([0.5] * 4)) == "0.500", "four say nothing of others"
     assert np.isnan(bootstrap_mean([]).value)
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import math
 import os
+import re
 from pathlib import Path
 
 import pytest
 from filmroom.db.errors import BadInput, FilmroomError, NotFound
+from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.tables import read_lines, read_table, write_aside
 
 
 def records(path: Path, content: bytes) -> list[dict[str, str]]:
     path.write_bytes(content)
-    return [dict(row.values) for row in read_table(path)]
+    return [{column: row.get(column) for column in row.values} for row in read_table(path)]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +29,15 @@ def records(path: Path, content: bytes) -> list[dict[str, str]]:
         ("semicolon.csv", b'film;label\nf1;"edema"\n\nf2;\xc3\xb6dem\n'),
         ("tab.tsv", b"film\tlabel\nf1\tedema\nf2\t\xc3\xb6dem"),
         ("utf16.csv", "film,label\nf1,edema\nf2,ödem\n".encode("utf-16")),
+        ("utf16-be.csv", b"\xfe\xff" + "film,label\nf1,edema\nf2,ödem\n".encode("utf-16-be")),
+        ("no-mark.csv", "film,label\nf1,edema\nf2,ödem\n".encode("utf-16-le")),
+        ("utf32.csv", "film,label\nf1,edema\nf2,ödem\n".encode("utf-32")),
+        ("said.csv", b"\xef\xbb\xbfsep=;\r\nfilm;label\r\nf1;edema\r\nf2;\xc3\xb6dem\r\n"),
+        ("said-quoted.csv", b'"sep=,"\nfilm,label\nf1,edema\nf2,\xc3\xb6dem\n'),
+        ("said-tab.csv", b"Sep=\t\nfilm\tlabel\nf1\tedema\nf2\t\xc3\xb6dem\n"),
+        ("said-bar.csv", b"sep=|\nfilm|label\nf1|edema\nf2|\xc3\xb6dem\n"),
+        ("old-mac.csv", b"film,label\rf1,edema\rf2,\xc3\xb6dem\r"),
+        ("decomposed.csv", b"film,label\nf1,edema\nf2,o\xcc\x88dem\n"),
         ("packed.csv.gz", gzip.compress(b"film,label\nf1,edema\nf2,\xc3\xb6dem\n", mtime=0)),
         ("lines.jsonl", b'{"film": "f1", "label": "edema"}\n\n{"film": "f2", "label": "\xc3\xb6dem"}\n'),
     ],
@@ -77,13 +90,21 @@ def test_json_values_become_text(tmp_path: Path) -> None:
         (b'[{"a": 1}]', "one JSON array"),
         (b"\x1f\x8bnot really", "cannot be read"),
         (b"film,label\nf1," + b"x" * 200_000, ":2: The row cannot be read"),
+        (b'film,label\nf1,"edema\nf2,mass\n', ":2: A quote is left open"),
+        (b'sep=,\nfilm,label\nf0,x\nf1,"edema\nf2,"mass"\n', ":4: A quote is left open"),
+        (b'film,"label\nf1,mass\n', ":1: A quote is left open"),
+        (b"sep=;\n", "The file is empty"),
+        (b"\xff\xfe" + "film,label\nf1,ed".encode("utf-16-le") + b"\x00\xd8\x41", ":2: The text is damaged (UTF-16)"),
+        (b'{"film": "f1", "label": "\\ud83d"}\n', ":1: label holds half a character"),
+        (b'{"film": "f1"}\n{"film": "f2\\u0000"}\n', ":2: film holds a null"),
+        (b'{"film": 1' + b"0" * 5000 + b"}", ":1: The line is not JSON"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     with pytest.raises(BadInput) as refused:
-        list(read_table(path))
+        [row.get(column) for row in read_table(path) for column in row.values]
     assert said in str(refused.value)
     assert str(refused.value).startswith(str(path))
     assert "\n" not in str(refused.value)
@@ -94,10 +115,54 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
         read_table(tmp_path / "absent.csv")
 
 
+@pytest.mark.parametrize("missing", ["", "NaN", "nan", "None", "NA", "N/A", "n/a", "<NA>", "NULL", "null", r"\N"])
+def test_a_cell_that_says_it_is_missing_has_no_text(tmp_path: Path, missing: str) -> None:
+    assert records(tmp_path / "a.csv", f"film,label\nf1,{missing}\n".encode()) == [{"film": "f1", "label": ""}]
+
+
+def test_json_that_says_nothing_has_no_text(tmp_path: Path) -> None:
+    line = b'{"a": NaN, "b": null, "c": ["x", null, NaN]}'
+    assert records(tmp_path / "a.jsonl", line) == [{"a": "", "b": "", "c": "x"}]
+
+
+def test_a_file_of_two_encodings_is_read_line_by_line(tmp_path: Path) -> None:
+    content = b"film,label\nf1,\xc3\xb6dem\nf2,\xf6dem\nf3,\x93mass\x94\n"
+    assert [row["label"] for row in records(tmp_path / "a.csv", content)] == ["ödem", "ödem", "“mass”"]
+
+
+def test_quotes_escaped_by_a_backslash(tmp_path: Path) -> None:
+    content = rb"""film,report
+"C:\films\f1.png","a \"shadow\", of the heart"
+f2,"\"clear\""
+"""
+    assert records(tmp_path / "a.csv", content) == [
+        {"film": r"C:\films\f1.png", "report": 'a "shadow", of the heart'},
+        {"film": "f2", "report": '"clear"'},
+    ]
+    usual = rb"""film,report
+"C:\films\","a ""shadow\"""
+"""
+    assert records(tmp_path / "b.csv", usual) == [{"film": "C:\\films\\", "report": 'a "shadow\\"'}]
+
+
+def test_numbers_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("film;x;y\nf1;1,5;wide\n")
+    (row,) = read_table(tmp_path / "a.csv")
+    assert row.number("x") == 1.5
+    assert math.isnan(row.number("y"))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("text", ["=1+1", "a;=1+1", "a, +1", "a|@x", "-1", "a\t=1", "\uff1d1"])
+def test_no_separator_makes_a_formula_of_a_cell(separator: str, text: str) -> None:
+    for cells in csv.reader([csv_row([1, text, -0.5])], delimiter=separator):
+        assert not any(re.match(r"\s*[=+@\uff1d]|\s*-(?!0\.5)", one) for one in cells), cells
+
+
 def test_lines(tmp_path: Path) -> None:
     path = tmp_path / "q.tsv"
-    path.write_bytes(b"\xef\xbb\xbfq1\tedema\r\n\r\nq2\tmass")
-    assert list(read_lines(path)) == [(f"{path}:1", "q1\tedema"), (f"{path}:3", "q2\tmass")]
+    path.write_bytes("\ufeffq1\tedema\r\n\r\nq2\tmass\u2028or\x0cnodule".encode())
+    assert list(read_lines(path)) == [(f"{path}:1", "q1\tedema"), (f"{path}:3", "q2\tmass\u2028or\x0cnodule")]
 
 
 def test_writing_is_all_or_nothing(tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ def film(number: int, path: str, *, uid: str | None = None, frame: int = 0) -> F
         b"qid\tquery\tgroup\nq1\tedema\tfinding\nq2\tno mass\t\n",
         b"qid;query;group\nq1;edema;finding\nq2;no mass;\n",
         b'{"qid": "q1", "query": "edema", "group": "finding"}\n{"qid": "q2", "query": "no mass"}\n',
+        b'{"_id": "q1", "text": "edema", "kind": "finding"}\n{"_id": "q2", "text": "no mass", "metadata": {}}\n',
+        b'sep=;\nquery-id;text;kind\nq1;edema;finding\nq2;"no mass";NaN\n',
+        "q1\tedema\tfinding\nq2\tno\u2028mass\n".encode(),
     ],
 )
 def test_queries_in_every_format(tmp_path: Path, content: bytes) -> None:
@@ -69,6 +72,8 @@ def test_faulty_queries(tmp_path: Path, content: str, said: str) -> None:
     [
         b"q1 0 f1 2\nq1\t0\ta film.png\t0\nq2 0 f1 1\n",
         b"\xef\xbb\xbfqid;document;grade\nq1;f1;2\nq1;a film.png;0\nq2;f1;1",
+        b"query-id\tcorpus-id\tscore\nq1\tf1\t2\nq1\ta film.png\t0\nq2\tf1\t1\n",
+        b"sep=,\nquery-id,corpus-id,score\nq1,f1,2.0\nq1,a film.png,0\nq2,f1,1\n",
     ],
 )
 def test_judgements(tmp_path: Path, content: bytes) -> None:
@@ -154,6 +159,18 @@ def test_documents_are_found_by_uid_path_name_or_stem() -> None:
     assert placed.ambiguous == ("same", "1.2.4")
     assert placed.missing == ("elsewhere/one.png", "absent", "nowhere")
     assert [document_name(films[index]) for index in (0, 4)] == ["a/one", "c/cine#1"]
+
+
+def test_a_film_is_known_by_what_a_run_calls_it(tmp_path: Path) -> None:
+    films = [film(1, "two  words.png"), film(2, "no\u00a0break.png"), film(3, "100%20.png"), film(4, "plain.png")]
+    path = tmp_path / "run"
+    write_run(path, {"q": [(document_name(one), 1.0 / one.id) for one in films]}, tag="t")
+    assert sorted(resolve({"q": dict.fromkeys(read_run(path)["q"], 1)}, films).grades["q"]) == [1, 2, 3, 4]
+
+
+def test_a_query_is_one_line(tmp_path: Path) -> None:
+    write_queries(tmp_path / "q", [Question("q1", "edema\nor\tmass")])
+    assert (tmp_path / "q").read_text() == "q1\tedema or mass\n"
 
 
 def test_names_that_are_no_text_stand_in_a_run(tmp_path: Path) -> None:

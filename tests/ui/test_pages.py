@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db import schema
 from filmroom.db.archive import Archive
 from filmroom.db.reads.films import films
 from filmroom.db.records import Label
 from filmroom.db.writes import annotations
+from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
 from tests.pages import opened
@@ -178,6 +180,24 @@ def test_a_film_shows_its_pixels_facts_report_and_relatives(
     nearest = components(test, "grid")[-1]["items"]
     assert len(nearest) == 16
     assert str(numbered[1]) not in {item["id"] for item in nearest}
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"), [(None, None), ("uncertain", "not certain"), ("mirrored", "mirrored, as its")]
+)
+def test_a_film_says_how_it_lay_in_its_file(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch, kept: str | None, words: str | None
+) -> None:
+    catalog = Archive.open(archive_folder).catalog
+    with catalog.write() as connection:
+        connection.execute(update(schema.film).where(schema.film.c.id == numbered[7]).values(orientation=kept))
+    try:
+        test = page(archive_folder, "film", monkeypatch, film=str(numbered[7]))
+        said = dict(map(tuple, components(test, "sheet")[0]["facts"])).get("Orientation")
+    finally:
+        with catalog.write() as connection:
+            connection.execute(update(schema.film).where(schema.film.c.id == numbered[7]).values(orientation=None))
+    assert said is None if words is None else said.startswith(words)
 
 
 @pytest.mark.parametrize("named", ["", "abc", "-1", "9" * 16, "<b>"])

@@ -61,25 +61,34 @@ def statements(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[S
         yes, no = answers.count(True), answers.count(False)
         if (yes >= 2 and no >= 2) or (not claim.absent and claim in plain and no >= 20):
             made.append(Statement(tuple({phrase(claim, rng): None for _ in range(ways)}), claim))
-    said = {" ".join(s.lower().split()): s for film in films for s in film.sentences}
-    return made + [Statement((text,)) for text in said.values()]
+    return made + sentences(films)
+
+
+def sentences(films: Sequence[TrainingFilm]) -> list[Statement]:
+    """The sentences of the films' reports, each once whatever its capitals and spaces."""
+    return [Statement((text,)) for text in {_plain(text): text for film in films for text in film.sentences}.values()]
+
+
+def _plain(sentence: str) -> str:
+    return " ".join(sentence.lower().split())
 
 
 def truths(films: Sequence[TrainingFilm], said: Sequence[Statement], likeness: NDArray[np.float32] | None) -> Truth:
     """(films, statements): 1 true, 0 false, NaN unknown - neither a positive nor a negative.
 
     `likeness` (M, M) are cosines between the report sentences, in their order among `said`: a sentence that means about
-    what one of the film's own says is not held against it.
+    what one of the film's own says is not held against it. Of a film whose own sentences are not among them nothing is
+    known.
     """
     table = np.full((len(films), len(said)), np.nan, np.float32)
     first = next((n for n, s in enumerate(said) if s.claim is None), len(said))
-    places = {" ".join(s.texts[0].lower().split()): n for n, s in enumerate(said[first:])}
+    places = {_plain(s.texts[0]): n for n, s in enumerate(said[first:])}
     for row, film in zip(table, films, strict=True):
         for column, statement in enumerate(said[:first]):
             answer = truth(statement.claim, film.facts) if statement.claim else None
             if answer is not None:
                 row[column] = float(answer)
-        own = [places[" ".join(s.lower().split())] for s in film.sentences]
+        own = [places[plain] for plain in map(_plain, film.sentences) if plain in places]
         if own and likeness is not None:
             alike = likeness[own].max(axis=0)
             row[first:] = np.where(alike > 0.7, np.nan, 0.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from filmroom.search.exchange.tables import cell
+from filmroom.search.exchange.delimited import cell
 from filmroom.search.export.dataset.record import Record, Records
 
 COLUMNS = (

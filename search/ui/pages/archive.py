@@ -14,10 +14,11 @@ from filmroom.db.doctor import Examination, examine, repair
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Facet, Run, RunState
-from filmroom.db.writes.runs import rejected, runs
+from filmroom.db.writes.runs import runs
 from filmroom.search.background_index import last_words, start_index, stop_index
-from filmroom.search.exchange.tables import cell, rejected_csv
-from filmroom.search.status import models, status
+from filmroom.search.exchange.delimited import cell
+from filmroom.search.exchange.tables import rejected_csv
+from filmroom.search.status import models, rejected_files, status
 from filmroom.search.ui import layout
 from filmroom.search.ui.text import number, plain
 
@@ -152,16 +153,16 @@ def _contents(archive: Archive) -> None:
     with st.container(horizontal=True, gap="large"):
         for name, value in facts:
             st.metric(name, value, width="content")
-    every: dict[str, Sequence[Facet]] = {
-        "Labels": found.labels[:20],
-        "Views": found.views[:12],
-        "Years": db_films.facets(archive.catalog, "year"),
-        "Modality": db_films.facets(archive.catalog, "modality"),
-    }
-    charts = {title: facets for title, facets in every.items() if facets}
-    for column, (title, facets) in zip(st.columns(max(1, len(charts))), charts.items(), strict=False):
+    every: list[tuple[str, Sequence[Facet], bool]] = [
+        ("Labels", found.labels[:20], False),
+        ("Views", found.views[:12], False),
+        ("Years", db_films.facets(archive.catalog, "year"), True),
+        ("Modality", db_films.facets(archive.catalog, "modality"), False),
+    ]
+    charts = [chart for chart in every if chart[1]]
+    for column, (title, facets, ordered) in zip(st.columns(max(1, len(charts))), charts, strict=False):
         with column:
-            _bars(title, [(one.value, one.count) for one in facets], ordered=title == "Years")
+            _bars(title, [(one.value, one.count) for one in facets], ordered=ordered)
 
 
 def _bars(title: str, counts: Sequence[tuple[str, int]], *, ordered: bool) -> None:
@@ -204,13 +205,13 @@ def _models(archive: Archive) -> None:
 
 def _rejected(archive: Archive) -> None:
     st.subheader("Rejected files")
-    found = rejected(archive.catalog)
+    found = rejected_files(archive.catalog)
     if not found:
         st.write("None.")
         return
     shown = [{"File": cell(one.path), "Stage": one.stage, "Reason": one.reason, "Remedy": one.remedy} for one in found]
     st.dataframe(pd.DataFrame(shown[:_REJECTED_SHOWN]), hide_index=True, alt="Rejected files with reason and remedy")
-    if any("--" in one.remedy for one in found):
+    if any(one.option for one in found):
         st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
     st.download_button(
         "All as CSV",
@@ -229,7 +230,7 @@ def _doctor(archive: Archive) -> None:
             with st.spinner("Examining"):
                 st.session_state["examined"] = examine(archive)
         examined: Examination | None = st.session_state.get("examined")
-        if examined and examined.faults and st.button("Repair", help="Rebuilds what is derived; the catalog stays."):
+        if examined and examined.faults and st.button("Repair", help="Mends by the side whose checksum is right."):
             with st.spinner("Repairing"):
                 st.session_state["examined"] = examined = repair(archive)
     if examined is None:

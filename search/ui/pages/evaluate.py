@@ -14,10 +14,10 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import runs
+from filmroom.search.evaluation.comparison import missing_queries, side_by_side
 from filmroom.search.evaluation.evaluator import Measured, evaluate_questions
-from filmroom.search.evaluation.metrics import measure_run
+from filmroom.search.evaluation.metrics import Evaluation, measure_run
 from filmroom.search.evaluation.pooling import to_qrels
-from filmroom.search.evaluation.significance import compare
 from filmroom.search.evaluation.trec import Qrels, Question, read_qrels, read_queries, read_run, resolve
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
@@ -55,6 +55,12 @@ def show() -> None:
         bind="query-params",
         help="Ranks only the films that were judged for the query (the condensed list).",
     )
+    hybrid = right.toggle(
+        "With report words",
+        key="hybrid",
+        bind="query-params",
+        help="Fuses each ranking with that of the report words, as the search does with hybrid.",
+    )
     if not model:
         st.write("No film is indexed with a model that is on this machine.")
         return
@@ -63,7 +69,7 @@ def show() -> None:
         if task is None:
             return
         searcher = layout.searcher(layout.archive_folder(), model)
-        measured = _measure(searcher, _state(searcher), task, judged_only)
+        measured = _measure(searcher, _state(searcher), task, judged_only, hybrid)
     except FilmroomError as fault:
         st.warning(plain(str(fault)))
         return
@@ -111,20 +117,22 @@ def _state(searcher: Searcher) -> tuple[str, int]:
 
 
 @st.cache_data(show_spinner="Asking every query", max_entries=16)
-def _measure(_searcher: Searcher, state: tuple[str, int], task: Task, judged_only: bool) -> Measured:
-    return evaluate_questions(_searcher, task.questions, task.qrels, judged_only=judged_only)
+def _measure(_searcher: Searcher, state: tuple[str, int], task: Task, judged_only: bool, hybrid: bool) -> Measured:
+    return evaluate_questions(_searcher, task.questions, task.qrels, judged_only=judged_only, hybrid=hybrid)
 
 
 def _mean(measured: Measured) -> None:
     found = measured.evaluation
     with st.container(horizontal=True, gap="large"):
         for name, mean in found.mean.items():
-            st.metric(name, f"{mean.value:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", delta_color="off",
+            span = f"{mean.low:.3f} to {mean.high:.3f}" if mean.bounded else "too few queries"
+            st.metric(name, f"{mean.value:.3f}", span, delta_color="off",
                       delta_arrow="off", width="content")  # fmt: skip
     base = ", ".join(f"{plain(name)} {values[found.measures[0]]:.3f}" for name, values in found.baselines.items())
     queries = counted(len(found.queries), "query", "queries")
     st.caption(
         f"{queries}, {plain(measured.model)}; means with their 95 % intervals, bootstrapped over the queries. "
+        f"Answered perfectly: {found.perfect[found.measures[0]]}. "
         f"{found.measures[0]} of rankings that ignore the films: {base}."
     )
     if measured.missing:
@@ -160,7 +168,8 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
         .add_params(picked)
     )
     mean = found.mean[str(measure)]
-    over_all = alt.Chart(pd.DataFrame([{"mean": mean.value, "low": mean.low, "high": mean.high}]))
+    low, high = (mean.low, mean.high) if mean.bounded else (mean.value, mean.value)
+    over_all = alt.Chart(pd.DataFrame([{"mean": mean.value, "low": low, "high": high}]))
     band = over_all.mark_rect(opacity=0.22, color="#9aa2ab").encode(y="low:Q", y2="high:Q")
     line = over_all.mark_rule(strokeDash=[5, 4], strokeWidth=2, color="#8a929a").encode(y="mean:Q")
     chosen = st.altair_chart(
@@ -168,7 +177,7 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
         width="stretch",
         on_select="rerun",
         key="bars",
-        alt=f"{measure} of each query, best first; their mean {mean.value:.3f}, {mean.low:.3f} to {mean.high:.3f}",
+        alt=f"{measure} of each query, best first; their mean {mean}",
     )
     st.caption(
         "A bar is one query, which has a value and no interval. The dashed line is the mean over all, "
@@ -186,7 +195,7 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
         format_func=lambda one: f"{found.texts[one]} ({found.queries[one][str(measure)]:.3f})",
     )
     if qid:
-        _behind(archive, searcher, task, str(qid), found.texts[str(qid)], judged_only=found.judged_only)
+        _behind(archive, searcher, task, str(qid), found)
 
 
 def _groups(measured: Measured, measure: str) -> None:
@@ -195,7 +204,12 @@ def _groups(measured: Measured, measure: str) -> None:
         return
     table = pd.DataFrame(
         [
-            {"Group": f"{group} ({one.n})", "mean": one.value, "low": one.low, "high": one.high}
+            {
+                "Group": f"{group} ({one.n})",
+                "mean": one.value,
+                "low": one.low if one.bounded else one.value,
+                "high": one.high if one.bounded else one.value,
+            }
             for group, one in means.items()
         ]
     ).sort_values("mean", ascending=False)
@@ -216,9 +230,10 @@ def _groups(measured: Measured, measure: str) -> None:
     )
 
 
-def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, text: str, *, judged_only: bool) -> None:
+def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, found: Evaluation) -> None:
+    text, judged_only = found.texts[qid], found.judged_only
     grades = resolve(task.qrels, db_films.everyone(archive.catalog)).grades.get(qid, {})
-    ranked = searcher.rank(text, k=len(searcher.index) if judged_only else SHOWN)
+    ranked = searcher.rank(text, k=len(searcher.index) if judged_only else SHOWN, hybrid=found.hybrid)
     if judged_only:
         ranked = [(film_id, score) for film_id, score in ranked if film_id in grades]
     ranked = ranked[:SHOWN]
@@ -248,28 +263,34 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
     run = (right if others else left).file_uploader(
         "Or with a TREC run" if others else "With a TREC run", key="run-file"
     )
+    lacking: tuple[str, ...] = ()
     try:
         if run is not None:
             with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
                 path = Path(folder) / "run"
                 path.write_bytes(run.getbuffer())
-                scores = measure_run(read_run(path), task.qrels)
+                ranked = read_run(path)
+                scores, lacking = measure_run(ranked, task.qrels), missing_queries(ranked, task.qrels)
         elif other:
             searcher = layout.searcher(layout.archive_folder(), other)
-            scores = _measure(searcher, _state(searcher), task, judged_only).evaluation.queries
+            scores = _measure(
+                searcher, _state(searcher), task, judged_only, measured.evaluation.hybrid
+            ).evaluation.queries
         else:
             return
-        found = compare(measured.evaluation.queries, scores)
+        done = side_by_side(("here", "there"), (measured.evaluation.queries, scores), lacking=((), lacking))
     except BadInput as fault:
         st.warning(plain(str(fault)))
         return
+    found = done.comparison
     table = pd.DataFrame(
         [
             {
                 "Measure": one.measure,
                 measured.model: one.a,
                 "Other": one.b,
-                "Difference": f"{one.difference.value:+.3f} [{one.difference.low:+.3f}, {one.difference.high:+.3f}]",
+                "Difference": f"{one.difference.value:+.3f}"
+                + (f" [{one.difference.low:+.3f}, {one.difference.high:+.3f}]" if one.difference.bounded else ""),
                 "p": one.p,
                 "p (Holm)": one.p_holm,
                 "Better, worse": f"{one.better}, {one.worse}",
@@ -278,5 +299,7 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
         ]
     )
     st.dataframe(table, hide_index=True, alt="Differences by measure with a paired test")
+    for warning in done.warnings:
+        st.warning(plain(f"{warning}. A is {measured.model}, B the other."))
     queries = counted(found.n, "query", "queries")
     st.caption(plain(f"{queries} of both; {found.test}. A positive difference says that the other is better."))

@@ -11,7 +11,7 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
 from filmroom.db.reads import films
-from filmroom.db.records import Film, Label
+from filmroom.db.records import UNCERTAIN_ORIENTATION, Film, Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings
 from filmroom.search.exchange.original_pixels import radiograph
@@ -152,6 +152,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         ("Age", None if tags.age is None else f"{tags.age} years"),
         ("Year", tags.year),
         ("Size", f"{tags.columns} by {tags.rows} pixels"),
+        ("Orientation", _orientation(tags.orientation)),
         ("Study", tags.study_uid),
         ("Instance", tags.instance_uid),
         ("Patient key", tags.patient_key),
@@ -177,6 +178,15 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         sheet(key=f"written-{source}", texts=said, words=words)
     _marks(archive, film)
     _link_out(film)
+
+
+def _orientation(said: str | None) -> str | None:
+    """What was done to the picture of the file; None where it is shown as it lies."""
+    if said is None:
+        return None
+    if said == UNCERTAIN_ORIENTATION:
+        return "not certain: it may be mirrored or turned, and is shown as it lies in its file"
+    return f"{said}, as its header says how it lies in its file"
 
 
 def _written(archive: Archive, film: Film) -> dict[str, list[str]]:

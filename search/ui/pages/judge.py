@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -127,16 +128,22 @@ def _overview(archive: Archive) -> None:
             + f"weighted kappa {kappa}"
         )
     with st.container(horizontal=True):
-        st.download_button("Queries, TSV", lambda: _file(archive, "queries"), "queries.tsv", key="queries-tsv")
-        st.download_button("Qrels", lambda: _file(archive, "qrels"), "qrels.txt", key="qrels-txt")
+        st.download_button("Queries, TSV", lambda: _queries(archive), "queries.tsv", key="queries-tsv")
+        st.download_button("Qrels", lambda: _qrels(archive), "qrels.txt", key="qrels-txt")
 
 
-def _file(archive: Archive, what: str) -> bytes:
-    questions, qrels = to_qrels(kept.judgements(archive.catalog), db_films.everyone(archive.catalog))
+def _queries(archive: Archive) -> bytes:
+    questions, _ = to_qrels(kept.judgements(archive.catalog), db_films.everyone(archive.catalog))
+    return _written(lambda path: trec.write_queries(path, questions))
+
+
+def _qrels(archive: Archive) -> bytes:
+    _, qrels = to_qrels(kept.judgements(archive.catalog), db_films.everyone(archive.catalog))
+    return _written(lambda path: trec.write_qrels(path, qrels))
+
+
+def _written(write: Callable[[Path], None]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
-        path = Path(folder) / what
-        if what == "queries":
-            trec.write_queries(path, questions)
-        else:
-            trec.write_qrels(path, qrels)
+        path = Path(folder) / "file"
+        write(path)
         return path.read_bytes()

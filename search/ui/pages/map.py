@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -20,7 +22,19 @@ from filmroom.search.ui.text import films, findings, plain
 from numpy.typing import NDArray
 
 SHOWN = 48
-COLOURS = ("Label", "View", "Sex", "Modality", "Query")
+
+
+class Colour(StrEnum):
+    """What the map is coloured by."""
+
+    LABEL = "Label"
+    VIEW = "View"
+    SEX = "Sex"
+    MODALITY = "Modality"
+    QUERY = "Query"
+
+
+_TAGS = {Colour.VIEW: "view", Colour.SEX: "sex", Colour.MODALITY: "modality"}
 KINDS = 9
 """Colours that can be told apart; the rest is "other"."""
 
@@ -33,9 +47,11 @@ def show() -> None:
     method = left.selectbox(
         "Projection", list(Method), key="method", bind="query-params", format_func=lambda m: m.value
     )
-    colour = middle.selectbox("Colour", COLOURS, key="colour", bind="query-params")
+    colour = Colour(
+        middle.selectbox("Colour", list(Colour), key="colour", bind="query-params", format_func=str) or Colour.LABEL
+    )
     query = right.text_input(
-        "Query", key="near", bind="query-params", disabled=colour != "Query", placeholder="pleural effusion"
+        "Query", key="near", bind="query-params", disabled=colour is not Colour.QUERY, placeholder="pleural effusion"
     )
     try:
         ids, places = _places(
@@ -49,7 +65,7 @@ def show() -> None:
         return
     if len(ids) < len(searcher.index):
         st.caption(f"{films(MOST)}, evenly chosen of {films(len(searcher.index))}.")
-    _map(archive, searcher, ids, places, str(colour), query or "")
+    _map(archive, searcher, ids, places, colour, query or "")
 
 
 @st.cache_data(show_spinner="Drawing the map", max_entries=8)
@@ -64,11 +80,16 @@ def _places(
 
 @st.fragment
 def _map(
-    archive: Archive, searcher: Searcher, ids: NDArray[np.int64], places: NDArray[np.float32], colour: str, query: str
+    archive: Archive,
+    searcher: Searcher,
+    ids: NDArray[np.int64],
+    places: NDArray[np.float32],
+    colour: Colour,
+    query: str,
 ) -> None:
     found = db_films.films(archive.catalog, ids.tolist())
     table = pd.DataFrame({"id": ids, "x": places[:, 0], "y": places[:, 1]})
-    if colour == "Query":
+    if colour is Colour.QUERY:
         try:
             vector = searcher.vector(query) if parse(query).concepts else None
         except BadInput as fault:
@@ -91,24 +112,23 @@ def _map(
             x=alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-1.05, 1.05])),
             y=alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-1.05, 1.05])),
             color=shade,
-            tooltip=[alt.Tooltip("id:Q", title="Film"), alt.Tooltip("Kind", title=colour)],
+            tooltip=[alt.Tooltip("id:Q", title="Film"), alt.Tooltip("Kind", title=colour.value)],
         )
         .add_params(brush)
         .properties(height=560)
     )
     st.caption("Drag over a region to see its films.")
     chosen = st.altair_chart(
-        chart, width="stretch", on_select="rerun", key="map", alt=f"Map of {films(len(ids))} by {colour}"
+        chart, width="stretch", on_select="rerun", key="map", alt=f"Map of {films(len(ids))} by {colour.value}"
     )
     _region(archive, table, chosen.get("selection", {}).get("region", {}))
 
 
-def _kinds(found: list[Film], colour: str) -> list[str]:
-    named = {"View": "view", "Sex": "sex", "Modality": "modality"}
-    if colour == "Label":
+def _kinds(found: list[Film], colour: Colour) -> list[str]:
+    if colour is Colour.LABEL:
         values = [(findings(film).split(", ") or [""])[0] or "no label" for film in found]
     else:
-        values = [str(getattr(film.tags, named[colour]) or "unknown") for film in found]
+        values = [str(getattr(film.tags, _TAGS[colour]) or "unknown") for film in found]
     common = set(pd.Series(values).value_counts().index[:KINDS])
     return [value if value in common else "other" for value in values]
 

@@ -12,7 +12,8 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.writes import annotations as kept
-from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, without_filter
+from filmroom.search.query.fields import FIELDS
+from filmroom.search.query.parser import MAX_CHARACTERS, Query, parse, without_filter
 from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results

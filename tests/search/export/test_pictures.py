@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filmroom.indexer.decoding.greyscale import present
+from filmroom.indexer.decoding.dicom.greyscale import present
 from filmroom.indexer.decoding.radiograph import Window
 from PIL import Image
 

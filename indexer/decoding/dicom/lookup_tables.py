@@ -8,6 +8,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+TABLES = ("ModalityLUTSequence", "VOILUTSequence")
+
 
 def is_packed(item: Dataset) -> bool:
     """Tell whether entries of 8 bits lie two in a word, which the length of the data alone says."""

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from filmroom.indexer.decoding.lookup_tables import is_packed, number, numbers, plain_table
+from filmroom.indexer.decoding.dicom.headers import altered
+from filmroom.indexer.decoding.dicom.lookup_tables import number, numbers, plain_table
 from filmroom.indexer.decoding.radiograph import Window
 from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.decoding.spread import spread_of_counts
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
@@ -24,13 +26,11 @@ READ_FOR_GREYSCALE = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "PixelPaddingValue", "PixelPaddingRangeLimit",
 )  # fmt: skip
-_FRAME_FACTS = {
+FRAME_FACTS = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
 }
-# Where a file has no window, this share of its darkest and of its brightest pixels is saturated: enough for
-# dead detector elements and lead letters, too little to lose anatomy.
-_TAIL = 0.001
+WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _TABLE = 1 << 17
 _EMPTY = ("", "None")
 _WHITE = 65535.0
@@ -116,10 +116,8 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
         whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
         try:
             offered = facts.VOILUTSequence[0]
-            table = facts
-            if is_packed(offered):
-                table = Dataset()
-                table.VOILUTSequence = [plain_table(offered, facts)]
+            table = Dataset()
+            table.VOILUTSequence = [plain_table(offered, facts)]
             count, first, _ = offered.LUTDescriptor
             entries = apply_voi(np.arange(first, first + (count or 1 << 16)), table)
             # By what the table reaches, as many claim 16 bits for entries of 12.
@@ -130,7 +128,8 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
     for center, width in zip(numbers(facts, "WindowCenter"), numbers(facts, "WindowWidth"), strict=False):
         if center is None or width is None:
             continue
-        function = str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
+        said = window_function(facts)
+        function = said if said in WINDOW_FUNCTIONS else "LINEAR"  # as dcmtk takes LOG and the like
         if function == "LINEAR" and 0 < width < 1:
             function = "LINEAR_EXACT"  # what LINEAR cannot say of float values
         window = Dataset()
@@ -158,19 +157,18 @@ def _by_window(
     return grey
 
 
+def window_function(facts: Dataset) -> str:
+    """How the window turns values into greys, as the header says it."""
+    return str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
+
+
 def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.float64]:
-    """From the 0.1th to the 99.9th percentile of the pixels; from least to greatest where these are the same."""
-    order = np.argsort(values, kind="stable")  # a negative slope turns the order round
-    ascending, below = values[order].astype(np.float64), np.cumsum(counts[order])
-    total = below[-1]
-    low = ascending[np.searchsorted(below, _TAIL * total, side="right")]
-    high = ascending[np.searchsorted(below, (1 - _TAIL) * total, side="left")]
+    """Between percentiles of the pixels; a negative slope turns the order of the values round."""
+    low, high = (float(value) for value in spread_of_counts(values, counts))
     if high <= low:
-        low, high = ascending[0], ascending[-1]
-    if high <= low:
-        return np.zeros(len(ascending))
-    spread: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
-    return spread
+        return np.zeros(len(values))
+    found: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
+    return found
 
 
 def _facts(header: Dataset, frame: int) -> Dataset:
@@ -180,10 +178,7 @@ def _facts(header: Dataset, frame: int) -> Dataset:
         groups = header.get(sequence)
         if not groups or index >= len(groups):
             continue
-        for macro, keywords in _FRAME_FACTS.items():
+        for macro, keywords in FRAME_FACTS.items():
             for item in (groups[index].get(macro) or [])[:1]:
-                facts = facts.copy() if facts is header else facts
-                for keyword in keywords:
-                    if keyword in item:
-                        setattr(facts, keyword, item[keyword].value)
+                facts = altered(facts, **{keyword: item[keyword].value for keyword in keywords if keyword in item})
     return facts

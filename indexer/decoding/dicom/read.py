@@ -5,20 +5,26 @@ from __future__ import annotations
 import io
 import logging
 import zlib  # must stay before pydicom: gdcm brings a zlib whose names clash with a later import of this one
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
-from filmroom.indexer.decoding.greyscale import READ_FOR_GREYSCALE, present
-from filmroom.indexer.decoding.jpeg2000 import smaller
+from filmroom.db.records import Tags
+from filmroom.indexer.decoding.dicom.changes import pixels_since
+from filmroom.indexer.decoding.dicom.greyscale import READ_FOR_GREYSCALE, present
+from filmroom.indexer.decoding.dicom.jpeg2000 import smaller
+from filmroom.indexer.decoding.dicom.patient_orientation import READ_FOR_ORIENTATION, orientation_of
+from filmroom.indexer.decoding.dicom.stored_values import luminance, stored_values
+from filmroom.indexer.decoding.dicom.stream import STARTS, Stream, frame_stream, is_compressed, read_stream
 from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.orientation import lies, set_right
 from filmroom.indexer.decoding.phi_filter import READ_FOR_TAGS, kept_tags
 from filmroom.indexer.decoding.radiograph import Radiograph, Window
 from filmroom.indexer.decoding.rejections import Refusal
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
     UID,
@@ -39,10 +45,11 @@ _READ_FOR_PIXELS = (
     "SegmentedBluePaletteColorLookupTableData",
 )  # fmt: skip
 # Nothing else of a header is ever parsed: what is not read cannot leak.
-_READ = [*_READ_FOR_PIXELS, *READ_FOR_GREYSCALE, *READ_FOR_TAGS]
+_READ = [*_READ_FOR_PIXELS, *READ_FOR_GREYSCALE, *READ_FOR_TAGS, *READ_FOR_ORIENTATION]
 
 # (0002,0000) UL, which says how long the file meta group is (PS3.10 7.1).
 _GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
+_START = 1 << 16  # holds any file meta group
 _DICOMDIR = "1.2.840.10008.1.3.10"
 # Reconstructed slices that go by a projection modality: 3-D angiography, craniofacial, breast tomosynthesis.
 _RECONSTRUCTED = "1.2.840.10008.5.1.4.1.1.13.1."
@@ -51,23 +58,6 @@ _RECONSTRUCTED = "1.2.840.10008.5.1.4.1.1.13.1."
 _PROJECTION = frozenset({"CR", "DX", "DR", "RG", "MG", "PX", "IO", "RF", "XA"})
 # Digitised and exported films often say no more than this: taken where they are one grey picture.
 _UNSPECIFIC = frozenset({"OT", "SC", "HC", ""})
-# The fastest right decoder of each transfer syntax (docs/decisions.md); pydicom would try gdcm first.
-_PLUG_INS = {
-    "1.2.840.10008.1.2.4.50": "pillow",
-    "1.2.840.10008.1.2.4.57": "gdcm",
-    "1.2.840.10008.1.2.4.70": "gdcm",
-    "1.2.840.10008.1.2.4.80": "pyjpegls",
-    "1.2.840.10008.1.2.4.81": "pyjpegls",
-    "1.2.840.10008.1.2.4.90": "pylibjpeg",
-    "1.2.840.10008.1.2.4.91": "pylibjpeg",
-    "1.2.840.10008.1.2.5": "pylibjpeg",
-}
-# MPEG-2, MPEG-4 and HEVC: 1.2.840.10008.1.2.4.100 to .108.
-_VIDEO = "1.2.840.10008.1.2.4.10"
-_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-# JPEG Lossless and JPEG-LS: without the end marker gdcm makes up the rest of a film, or takes 15 s to fail.
-_END_MARKED = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (57, 70, 80, 81))
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 # pydicom's log quotes values of the header.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -95,22 +85,86 @@ def read_dicom(
     if not any_modality and not _is_radiograph(header, frames):
         raise Refusal.NOT_RADIOGRAPH.error()
     limits.check_pixels(rows, columns, frames=frames)
+    tags = _tags(header, rows, columns, key=key, hash_uids=hash_uids)
+    since = pixels_since(header, frame_stream(header, 0), tags)
+    return [
+        Radiograph(set_right(_frame(header, frame, side=side, window=window), tags.orientation), tags, frame, since)
+        for frame in range(frames)
+    ]
+
+
+def read_tags(
+    file: BinaryIO, limits: Limits, *, since: int, key: bytes | None = None, hash_uids: bool = False
+) -> tuple[Tags, ...] | None:
+    """The tags, one a frame, of a file that the version `since` of decoding decoded; None where its pixels were others
+    then. Reads no more than the header and the beginning of the pixels. Raises Rejected."""
+    start = file.read(_START)
+    if _is_deflated(start):
+        data = start + file.read(limits.max_bytes)
+        _check_deflated(data, limits)
+        file = io.BytesIO(data)
+    file.seek(0)
+    header = _parse(file, until_pixels=True)
+    _say_syntax(header)
+    stream = _first_stream(header, file.read(_START))
+    rows, columns = _number(header, "Rows"), _number(header, "Columns")
+    frames = _number(header, "NumberOfFrames", missing=1) or 1
+    limits.check_pixels(rows, columns, frames=frames)
+    tags = _tags(header, rows, columns, key=key, hash_uids=hash_uids)
+    return None if pixels_since(header, stream, tags) > since else (tags,) * frames
+
+
+def _tags(header: Dataset, rows: int, columns: int, *, key: bytes | None, hash_uids: bool) -> Tags:
+    """What is kept of the header of a picture that has so many rows and columns in its file."""
     tags = kept_tags(header, rows=rows, columns=columns, key=key, hash_uids=hash_uids)
-    return [Radiograph(_frame(header, frame, side=side, window=window), tags, frame) for frame in range(frames)]
+    orientation = orientation_of(header, tags)
+    high, wide = (columns, rows) if lies(orientation) else (rows, columns)
+    return replace(tags, orientation=orientation, rows=high, columns=wide)
 
 
-def _read_header(data: bytes, limits: Limits) -> Dataset:
+def _first_stream(header: Dataset, pixels: bytes) -> Stream | None:
+    """As `frame_stream`, of the beginning of the pixels' element: a basic offset table comes before the first frame."""
+    starts = [at for mark in STARTS if (at := pixels.find(mark)) >= 0]
+    return read_stream(pixels[min(starts) :]) if starts and is_compressed(header) else None
+
+
+def stored_frames(
+    data: bytes, limits: Limits, *, besides: Sequence[str] = ()
+) -> tuple[Dataset, list[tuple[NDArray[Any], str]]]:
+    """Read the header, with the attributes `besides`, and every frame: stored values, (H, W) or (H, W, 3) in RGB, and
+    their photometric interpretation. Raises Rejected."""
+    header = _read_header(data, limits, besides=besides)
+    _check_kind(header)
+    rows, columns = _number(header, "Rows"), _number(header, "Columns")
+    frames = _number(header, "NumberOfFrames", missing=1) or 1
+    limits.check_pixels(rows, columns, frames=frames)
+    read = []
+    for frame in range(frames):
+        stored, photometric = stored_values(header, frame)
+        if photometric == "PALETTE COLOR":
+            stored, photometric = apply_color_lut(stored, header), "RGB"
+        read.append((stored, photometric))
+    return header, read
+
+
+def _read_header(data: bytes, limits: Limits, *, besides: Sequence[str] = ()) -> Dataset:
     has_preamble = data[128:132] == b"DICM"
     try:
         _check_deflated(data, limits)
-        header = _parse(data)
-        if not any(keyword in header for keyword in _PIXELS) and "Rows" in _parse(data, until_pixels=True):
+        header = _parse(io.BytesIO(data), besides=besides)
+        if not any(keyword in header for keyword in _PIXELS) and "Rows" in _parse(io.BytesIO(data), until_pixels=True):
             raise Refusal.TRUNCATED.error()  # pydicom drops what a cut-off element belongs to
     except (MemoryError, zlib.error, EOFError, RecursionError) as error:
         refusal = Refusal.TOO_MUCH_MEMORY if isinstance(error, MemoryError) else Refusal.DAMAGED
         raise refusal.error() from None
     if not has_preamble and "SOPClassUID" not in header and "Rows" not in header:
         raise Refusal.UNKNOWN.error()
+    _say_syntax(header)
+    return header
+
+
+def _say_syntax(header: Dataset) -> None:
+    """A file without a file meta group is read as what it looks like."""
     if not hasattr(header, "file_meta"):
         header.file_meta = FileMetaDataset()
     if "TransferSyntaxUID" not in header.file_meta:
@@ -118,20 +172,26 @@ def _read_header(data: bytes, limits: Limits) -> Dataset:
         header.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         )
-    return header
 
 
-def _parse(data: bytes, *, until_pixels: bool = False) -> Dataset:
-    return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_READ), stop_before_pixels=until_pixels)
+def _parse(file: BinaryIO, *, until_pixels: bool = False, besides: Sequence[str] = ()) -> Dataset:
+    wanted: list[Any] = [*_READ, *besides]
+    return pydicom.dcmread(file, force=True, specific_tags=wanted, stop_before_pixels=until_pixels)
+
+
+def _is_deflated(data: bytes) -> bool:
+    """Whether the file meta group, which is never deflated, names that transfer syntax."""
+    if data[132:140] != _GROUP_LENGTH:
+        return False
+    start = 144 + int.from_bytes(data[140:144], "little")
+    return DeflatedExplicitVRLittleEndian.encode() in data[144:start]
 
 
 def _check_deflated(data: bytes, limits: Limits) -> None:
     """Unpack without keeping, so that a bomb is known by its size before pydicom unpacks it all at once."""
-    if data[132:140] != _GROUP_LENGTH:
+    if not _is_deflated(data):
         return
     start = 144 + int.from_bytes(data[140:144], "little")
-    if DeflatedExplicitVRLittleEndian.encode() not in data[144:start]:
-        return
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     piece, total = data[start:], 0
     while piece and not unpacker.eof:
@@ -175,74 +235,12 @@ def _frame(header: Dataset, frame: int, *, side: int | None, window: Window | No
     less = None if side is None else smaller(header, side=side)
     if less is not None:
         return present(less, header, window=window)
-    stored, photometric = _stored(header, frame)
+    stored, photometric = stored_values(header, frame)
     white = (1 << _number(header, "BitsStored", missing=8)) - 1
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, header)
         white = 255 if stored.dtype == np.uint8 else 65535
     if stored.ndim == 2:
         return present(stored, header, frame=frame, window=window)
-    grey = np.zeros(stored.shape[:2], np.float32)
-    for channel, weight in enumerate(_LUMINANCE):
-        grey += stored[..., channel] * np.float32(weight / white)
+    grey = luminance(stored, white=white)
     return np.clip(grey, 0, 1, out=grey)
-
-
-def _stored(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
-    """Stored values, (H, W) or (H, W, 3) in RGB, and what they mean."""
-    syntax = UID(header.file_meta.TransferSyntaxUID)
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise (Refusal.VIDEO if syntax.startswith(_VIDEO) else Refusal.NO_DECODER).error() from None
-    if not decoder.is_available:
-        raise Refusal.NO_DECODER.error()
-    if syntax in _END_MARKED and bytes(header.PixelData[-16:]).rstrip(b"\0")[-2:] != b"\xff\xd9":
-        raise Refusal.TRUNCATED.error()
-    preferred = _PLUG_INS.get(syntax, "")
-    if preferred not in decoder.available_plugins:
-        preferred = ""
-    attempts = [(header, preferred), (header, "")] if preferred else [(header, "")]
-    if (narrow := _of_eight_bits(header, frame)) is not None:
-        attempts.append((narrow, preferred))
-    for said, plug_in in attempts:
-        try:
-            stored, facts = decoder.as_array(said, index=frame, decoding_plugin=plug_in)
-            return stored, str(facts["photometric_interpretation"])
-        except (MemoryError, KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # a decoder in Rust panics with what is no Exception
-            last = error
-    # A sound stream that no plug-in knows is told from a damaged one by what the standard allows it to be.
-    if syntax == _JPEG[1] and _number(header, "BitsStored") > 8:
-        raise Refusal.TWELVE_BIT_JPEG.error() from None
-    raise (Refusal.NO_DECODER if isinstance(last, NotImplementedError) else Refusal.TRUNCATED).error() from None
-
-
-def _of_eight_bits(header: Dataset, frame: int) -> Dataset | None:
-    """The header set right for a grey JPEG stream of 8 bits that it says more of. None where it is anything else."""
-    if header.file_meta.TransferSyntaxUID not in _JPEG or header.get("BitsAllocated") == 8:
-        return None
-    try:
-        stream = get_frame(header.PixelData, frame, number_of_frames=_number(header, "NumberOfFrames", missing=1) or 1)
-        if _precision(stream) != 8 or header.get("SamplesPerPixel") != 1:
-            return None
-    except Exception:  # what is wrong with it, decoding has told
-        return None
-    narrow = header.copy()
-    narrow.BitsAllocated, narrow.BitsStored, narrow.HighBit, narrow.PixelRepresentation = 8, 8, 7, 0
-    return narrow
-
-
-def _precision(stream: bytes) -> int | None:
-    """Bits a sample by the frame header of a JPEG stream (ITU-T T.81 B.2.2)."""
-    at = 2
-    while at + 5 <= len(stream) and stream[at] == 0xFF:
-        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4])
-        if marker == 0xFF:  # fill
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return stream[at + 4]
-        else:
-            at += 2 + length
-    return None

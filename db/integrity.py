@@ -1,0 +1,148 @@
+"""Whether a catalog still says what was written into it: its structure, its texts, its vectors and pictures."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import Catalog
+
+_BLOBS = ("BLOB",)
+_FTS = ("report_fts", "sentence_fts")
+_BLOCK = 5000
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored vector or thumbnail: `space_id` is None for a thumbnail, `checksum` None where an earlier version that
+    kept none has written it."""
+
+    film_id: int
+    space_id: int | None
+    data: bytes
+    checksum: int | None
+
+    @property
+    def damaged(self) -> bool:
+        return self.checksum is not None and checksum(self.data) != self.checksum
+
+
+def checksum(data: bytes) -> int:
+    """CRC-32: any change of up to four bytes in a row is noticed."""
+    return zlib.crc32(data)
+
+
+def structural_faults(catalog: Catalog) -> list[str]:
+    """What SQLite finds wrong with its pages, with rows against their indexes, and with the words against the texts."""
+    with catalog.look() as connection:
+        said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
+    return [*(one for one in said if one != "ok"), *_disagreeing_words(catalog)]
+
+
+def unreadable_tables(catalog: Catalog) -> list[str]:
+    """The tables that hold a text which is none any more."""
+    found = []
+    with catalog.look() as connection:
+        for name, columns in _texts(connection):
+            try:
+                for _ in connection.execute(f"SELECT {columns} FROM {name}"):
+                    pass
+            except sqlite3.DatabaseError:
+                found.append(name)
+    return found
+
+
+def blobs(catalog: Catalog) -> Iterator[Blob]:
+    """All vectors and thumbnails, in the order of their ids."""
+    for table, key, space, data in (
+        ("embedding", "id", "space_id", "vectors"),
+        ("thumbnail", "film_id", "NULL", "webp"),
+    ):
+        after = -1
+        columns = f"{key}, film_id, {space}, {data}, checksum"
+        statement = f"SELECT {columns} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {_BLOCK}"
+        while True:
+            with catalog.look() as connection:
+                rows = connection.execute(statement, (after,)).fetchall()
+            if not rows:
+                break
+            yield from (Blob(*row[1:]) for row in rows)
+            after = rows[-1][0]
+
+
+def unchecked(catalog: Catalog) -> bool:
+    """Whether an earlier version, which kept no checksums, has written any of them."""
+    with catalog.look() as connection:
+        return any(
+            connection.execute(f"SELECT 1 FROM {table} WHERE checksum IS NULL LIMIT 1").fetchone()
+            for table in ("embedding", "thumbnail")
+        )
+
+
+def put(catalog: Catalog, mended: Sequence[Blob]) -> None:
+    """Writes vectors in place of those that stand there."""
+    for some in chunked(mended):
+        rows = [(one.data, checksum(one.data), one.film_id, one.space_id) for one in some]
+        with catalog.write() as connection:
+            statement = "UPDATE embedding SET vectors = ?, checksum = ? WHERE film_id = ? AND space_id = ?"
+            connection.exec_driver_sql(statement, rows)
+
+
+def settle(catalog: Catalog, sound: Sequence[Blob]) -> None:
+    """Keeps the checksums of vectors and thumbnails that have none."""
+    for some in chunked(sound):
+        vectors = [(one.checksum, one.film_id, one.space_id) for one in some if one.space_id is not None]
+        pictures = [(one.checksum, one.film_id) for one in some if one.space_id is None]
+        with catalog.write() as connection:
+            if vectors:
+                statement = "UPDATE embedding SET checksum = ? WHERE film_id = ? AND space_id = ?"
+                connection.exec_driver_sql(statement, vectors)
+            if pictures:
+                connection.exec_driver_sql("UPDATE thumbnail SET checksum = ? WHERE film_id = ?", pictures)
+
+
+def drop(catalog: Catalog, lost: Sequence[Blob]) -> None:
+    """Deletes vectors and thumbnails that nothing can mend, so that the next index run makes them again."""
+    for some in chunked(lost):
+        vectors = [(one.film_id, one.space_id) for one in some if one.space_id is not None]
+        pictures = [(one.film_id,) for one in some if one.space_id is None]
+        with catalog.write() as connection:
+            if vectors:
+                connection.exec_driver_sql("DELETE FROM embedding WHERE film_id = ? AND space_id = ?", vectors)
+                connection.exec_driver_sql("UPDATE space SET generation = generation + 1")
+            if pictures:
+                connection.exec_driver_sql("DELETE FROM thumbnail WHERE film_id = ?", pictures)
+
+
+def _texts(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Each table with those of its columns that are no blobs. The words of reports have a check of their own."""
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+    found = []
+    for (name,) in names:
+        if name.startswith(("sqlite_", *_FTS)):
+            continue
+        columns = [row["name"] for row in connection.execute(f"PRAGMA table_info({name})") if row["type"] not in _BLOBS]
+        found.append((name, ", ".join(f'"{one}"' for one in columns)))
+    return found
+
+
+def _disagreeing_words(catalog: Catalog) -> list[str]:
+    """FTS5 compares its words with the texts in a statement that it calls an INSERT: it is taken back at once."""
+    found = []
+    with closing(sqlite3.connect(catalog.path, timeout=1, isolation_level=None)) as connection:
+        for name in _FTS:
+            try:
+                connection.execute("BEGIN")
+                connection.execute(f"INSERT INTO {name}({name}, rank) VALUES ('integrity-check', 1)")
+            except sqlite3.OperationalError:
+                pass  # another process is writing, or nobody may: the rest is looked at all the same
+            except sqlite3.DatabaseError:
+                found.append(f"the words of {name.removesuffix('_fts')}s are not those of their texts")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+    return found

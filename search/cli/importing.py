@@ -1,0 +1,116 @@
+"""The commands that give films what tables and public sets say of them: label, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from filmroom.db.errors import BadInput
+from filmroom.search.cli.findings import describe_films
+from filmroom.search.cli.options import ArchiveOption, JsonOption, SourceOption, open_archive
+
+CXRREPORTGEN = "cxrreportgen"
+SETS = "nih, chexpert, mimic, vindr, padchest, open-i"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the program."""
+    for command in (label, report):
+        app.command()(command)
+
+
+def label(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="CSV or TSV: film,label[,value], or film and a column a finding; or the files of a set.",
+            show_default=False,
+        ),
+    ],
+    archive: ArchiveOption = None,
+    reader: Annotated[
+        str | None, typer.Option("--from", metavar="SET", help=f"A public set as published: {SETS}, folders.")
+    ] = None,
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give films labels from tables, from the files of a public set, or from the folders that they lie in."""
+    from filmroom.search.cli import output
+    from filmroom.search.exchange.import_labels import import_labels, merged
+    from filmroom.search.exchange.import_sets import import_set_labels
+
+    kept = open_archive(archive)
+    if reader is None:
+        key = kept.patient_key()
+        done = merged([import_labels(kept.catalog, file, source=source, key=key) for file in files])
+    else:
+        done = import_set_labels(kept, reader, files, source=source)
+    output.print_imported(done, "label", as_json=as_json)
+
+
+def report(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="CSV or JSON lines: film (or study), and report; a folder of .txt files; or the files of a set.",
+            show_default=False,
+        ),
+    ] = None,
+    archive: ArchiveOption = None,
+    source: SourceOption = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="SET|MODEL", help="A public set: mimic, padchest, open-i. Or have cxrreportgen write."
+        ),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="The endpoint of cxrreportgen; films are sent there.")
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The endpoint's key; default: FILMROOM_CXRREPORTGEN_KEY."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many calls.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Send the films without asking.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give films or studies their reports from tables or text files, or have a model write findings with boxes."""
+    if writer == CXRREPORTGEN:
+        if files or source is not None:
+            what = files[0] if files else source
+            raise BadInput("it writes findings about the archive's films, and reads no table", where=what)
+        if endpoint is None:
+            raise BadInput("its endpoint is not named", where=writer, fix="Add --endpoint URL.")
+        describe_films(archive, endpoint, key_file, limit=limit, yes=yes, as_json=as_json)
+        return
+    if not files:
+        raise BadInput("there is no table of reports", fix="Name one, or --from cxrreportgen --endpoint URL.")
+    if endpoint or key_file or limit or yes:
+        raise BadInput("a table is not sent anywhere", where=files[0], fix="Add --from cxrreportgen, or leave it out.")
+    _read_reports(archive, files, writer, source, as_json=as_json)
+
+
+def _read_reports(
+    archive: Path | None, files: list[Path], reader: str | None, source: str | None, *, as_json: bool
+) -> None:
+    from filmroom.search.cli import output
+    from filmroom.search.exchange.import_labels import import_reports, merged
+    from filmroom.search.exchange.import_sets import import_set_reports
+
+    kept = open_archive(archive)
+    if reader is not None:
+        done = import_set_reports(kept, reader, files, source=source)
+    else:
+        done = merged(
+            [
+                import_set_reports(kept, None, [file], source=source)
+                if file.is_dir()
+                else import_reports(kept.catalog, file, source=source, key=kept.patient_key())
+                for file in files
+            ]
+        )
+    output.print_imported(done, "report", as_json=as_json)

@@ -1,0 +1,71 @@
+"""Make copies of DICOM films that name nobody, in worker processes with limits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from filmroom.db.errors import Rejected
+from filmroom.db.reads.films import full_path
+from filmroom.db.records import Film
+from filmroom.indexer.decoding.decode import read_file
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.phi_filter import hashed_uid
+from filmroom.indexer.decoding.process_pool import run
+from filmroom.indexer.decoding.workers import usable_cpus
+
+
+@dataclass(frozen=True)
+class Replacements:
+    """What stands in the copies of one export for UIDs and patients: the same for the same, and nothing to guess from.
+
+    With `uids` those that the archive knows are kept.
+    """
+
+    uids: bool = False
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+    def uid(self, kind: str, known: str | None, film: Film) -> str:
+        if known and self.uids:
+            return known
+        return hashed_uid(known or f"{kind} of film {film.id}", key=self.key)
+
+    def patient(self, film: Film) -> str:
+        if not film.tags.patient_key:
+            return ""
+        return hmac.new(self.key, film.tags.patient_key.encode(), hashlib.sha256).hexdigest()[:16].upper()
+
+
+def copies(
+    films: Iterable[Film],
+    replacements: Replacements,
+    *,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> Iterator[tuple[Film, bytes | str]]:
+    """Yield each film with the bytes of its copy, or in words why there is none; in any order, decoded side by side."""
+    work = partial(_copy, replacements=replacements, limits=limits)
+    workers = usable_cpus()
+    for film, answer in run(films, work, limits=limits, workers=workers, ahead=2 * workers):
+        yield film, answer.reason if isinstance(answer, Rejected) else answer
+
+
+def _copy(film: Film, *, replacements: Replacements, limits: Limits) -> bytes | str:
+    """The work on one film, in a worker process."""
+    from filmroom.indexer.decoding.dicom.read import stored_frames
+    from filmroom.indexer.decoding.orientation import lies
+    from filmroom.search.exchange.allowed_attributes import READ, built, written
+
+    header, frames = stored_frames(read_file(full_path(film), limits), limits, besides=READ)
+    size = film.tags.rows, film.tags.columns
+    if frames[0][0].shape[:2] != (size[::-1] if lies(film.tags.orientation) else size):
+        return "the file has changed since it was indexed"
+    copy = built(header, frames, film)
+    copy.StudyInstanceUID = replacements.uid("study", film.tags.study_uid, film)
+    copy.SeriesInstanceUID = replacements.uid("series", film.tags.series_uid, film)
+    copy.SOPInstanceUID = replacements.uid("instance", film.tags.instance_uid, film)
+    copy.PatientID = replacements.patient(film)
+    return written(copy, own_uids=replacements.uids)

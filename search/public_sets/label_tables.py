@@ -1,0 +1,155 @@
+"""CheXpert, MIMIC-CXR, VinDr-CXR and PadChest: their label tables, a Document a film or study in the file's order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from filmroom.db.errors import BadInput
+from filmroom.indexer.radiology.report_labeler import Statement, idea_of, qualified
+from filmroom.search.evaluation.grading import Document
+from filmroom.search.exchange.fact_columns import FACTS, NO_FINDINGS
+from filmroom.search.exchange.tables import Row, plain, read_table, read_text
+from filmroom.search.public_sets.views import view_statements
+
+_NO_LABEL = {"", "unchanged", "exclude"}
+
+Labels = tuple[tuple[str, float], ...]
+
+
+def read_chexpert(path: Path) -> list[Document]:
+    """CheXpert (and MIMIC-CXR-JPG) label tables: 1 present, 0 absent, -1 uncertain, empty not mentioned."""
+    table = read_table(path)
+    name = table.need("Path", "dicom_id", "study_id")
+    findings = [column for column in table.columns if column and plain(column) not in NO_FINDINGS]
+    projection, side = table.column("AP/PA"), table.column("Frontal/Lateral")
+    documents = []
+    for row in table:
+        statements, labels = _columns(row, findings)
+        views = view_statements(row.get(projection) or row.get(side))
+        documents.append(Document(row.get(name), (*statements, *views), closed=False, labels=labels))
+    return documents
+
+
+def read_mimic(path: Path) -> list[Document]:
+    """MIMIC-CXR: a label table (a row a study), mimic_cxr_sectioned.csv, or the folder of its reports
+    (pNN/pNNNNNNNN/sNNNNNNNN.txt)."""
+    if path.is_dir():
+        return read_report_folder(path)
+    table = read_table(path)
+    patient, study = table.column(*FACTS["patient"]), table.need(*FACTS["study"])
+    image, texts = table.column("dicom_id"), [table.column(name) for name in ("findings", "impression")]
+    findings = [column for column in table.columns if column and plain(column) not in NO_FINDINGS]
+    told = any(texts)
+    documents = []
+    for row in table:
+        who, which = _bare(row.get(patient)), _bare(row.get(study))
+        statements, labels = ((), ()) if told else _columns(row, findings)
+        report = "\n\n".join(f"{name}: {row.get(name)}" for name in texts if name and row.get(name)).replace("_", " ")
+        study_name = f"p{who}/s{which}" if who else f"s{which}"
+        named = row.get(image)
+        documents.append(
+            Document(
+                named or study_name, statements, closed=False, labels=labels, report=report,
+                study=None if named else (who, which),
+            )
+        )  # fmt: skip
+    return documents
+
+
+def read_report_folder(folder: Path) -> list[Document]:
+    """Every `.txt` below a folder: the report of the film of its name, or of the films in the folder of its name, as in
+    MIMIC-CXR. Raises BadInput where there is none."""
+    files = sorted(folder.rglob("*.txt"))
+    if not files:
+        raise BadInput("There is no .txt report in the folder", where=folder)
+    documents = []
+    for file in files:
+        name = file.relative_to(folder).with_suffix("")
+        # A folder that was itself named is a part of the name: p10000032/s50414267.txt below .../p10000032.
+        whole = Path(folder.resolve().name) / name
+        *_, who, which = ("", *whole.parts)
+        documents.append(Document(str(name), (), closed=False, report=read_text(file).strip(), study=(who, which)))
+    return documents
+
+
+def _columns(row: Row, findings: Sequence[str]) -> tuple[tuple[Statement, ...], Labels]:
+    """What a row says with one column a finding: statements, and the certain ones as labels."""
+    statements, labels = [], []
+    for column in findings:
+        value = row.get(column)
+        if not value:
+            continue
+        if value not in {"1", "1.0", "0", "0.0", "-1", "-1.0"}:
+            raise BadInput(f"Unknown value {value} for {column}", where=row.where, fix="Write 1, 0, -1 or nothing")
+        number = float(value)
+        statements.append(Statement(idea_of(column), present=number != 0.0, certain=number >= 0.0))
+        if number >= 0.0:
+            labels.append((column.lower(), number))
+    return tuple(statements), tuple(labels)
+
+
+def _bare(name: str) -> str:
+    """MIMIC writes a patient as 10000032 or p10000032, a study as 50414267 or s50414267."""
+    return re.sub(r"^[ps](?=\d+$)", "", name)
+
+
+def read_vindr(path: Path) -> list[Document]:
+    """VinDr-CXR: annotations_*.csv (a box a row) or image_labels_*.csv (a column a finding). `votes` are the
+    radiologists who named the finding; the test set's consensus counts as one."""
+    table = read_table(path)
+    name, reader, label = table.need("image_id"), table.column("rad_id", "rad_ID"), table.column("class_name")
+    votes: dict[str, dict[str, set[str]]] = {}
+    for row in table:
+        image = votes.setdefault(row.get(name), {})
+        named = [row.get(label)] if label else _ones(row, skip={name, reader})
+        for finding in filter(None, named):
+            image.setdefault(finding, set()).add(row.get(reader))
+    return [_voted(image, found) for image, found in votes.items()]
+
+
+def _voted(image: str, found: dict[str, set[str]]) -> Document:
+    readers: dict[str, set[str]] = {}
+    for finding, some in found.items():
+        readers.setdefault(idea_of(finding), set()).update(some)
+    statements = tuple(Statement(idea, votes=len(some)) for idea, some in readers.items())
+    return Document(image, statements, labels=tuple((finding.lower(), 1.0) for finding in found))
+
+
+def read_padchest(path: Path) -> list[Document]:
+    """PadChest: sentences of labels and places (LabelsLocalizationsBySentence), or else the plain Labels."""
+    table = read_table(path)
+    name, view = table.need("ImageID"), table.column("Projection", "ViewPosition_DICOM")
+    sentences, labels, report = (
+        table.column("LabelsLocalizationsBySentence"),
+        table.need("Labels"),
+        table.column("Report"),
+    )
+    documents = []
+    for row in table:
+        groups = [re.findall(r"'([^']*)'", part) for part in re.findall(r"\[([^\[\]]*)\]", row.get(sentences))]
+        groups = [group for group in groups if group] or [
+            [label] for label in re.findall(r"'([^']*)'", row.get(labels))
+        ]
+        statements: list[Statement] = []
+        for group in groups:
+            where = " ".join(part[4:] for part in group if part.startswith("loc "))
+            findings = [part.strip() for part in group if part.strip() and not part.startswith("loc ")]
+            statements += [
+                replace(qualified(idea_of(finding), f"{finding} {where}"), certain=True)
+                for finding in findings
+                if finding not in _NO_LABEL
+            ]
+        named = [label.strip().lower() for label in re.findall(r"'([^']*)'", row.get(labels))]
+        own = tuple((label, 1.0) for label in dict.fromkeys(named) if label not in _NO_LABEL)
+        views = view_statements(row.get(view))
+        documents.append(
+            Document(row.get(name), (*dict.fromkeys(statements), *views), labels=own, report=row.get(report))
+        )
+    return documents
+
+
+def _ones(row: Row, *, skip: set[str | None]) -> list[str]:
+    return [column for column, value in row.values.items() if column not in skip and value.strip() in {"1", "1.0"}]

@@ -1,0 +1,127 @@
+"""Open-i (Indiana University): its XML reports, or the tables that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from filmroom.db.errors import BadInput
+from filmroom.indexer.radiology.report_labeler import (
+    NORMAL,
+    Statement,
+    idea_of,
+    qualified,
+    qualifies,
+    read_report,
+    spoken,
+)
+from filmroom.search.evaluation.grading import Document
+from filmroom.search.exchange.tables import read_table, read_text
+from filmroom.search.public_sets.views import view_statements
+
+_SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
+_ANATOMY = {
+    *("aorta", "aorta, thoracic", "bone and bones", "clavicle", "costophrenic angle", "diaphragm", "heart"),
+    *("hilum", "humerus", "lumbar vertebrae", "lung", "markings", "mediastinum", "pulmonary artery", "ribs"),
+    *("shoulder", "spine", "sternum", "thoracic vertebrae", "thorax", "trachea", "cardiophrenic angle"),
+}
+
+
+def read_open_i(path: Path, *, projections: Path | None = None) -> list[Document]:
+    """Open-i / Indiana: a folder of its XML reports, or indiana_reports.csv (or JSON lines with `mesh`).
+
+    MeSH strings carry the qualifiers ("Pulmonary Atelectasis/base/left/mild"); the report's own denials are added.
+    The films are the XML's images, those of indiana_projections.csv, or else the report itself.
+    """
+    films = _projections(projections) if projections else {}
+    reports = _open_i_xml(path) if path.is_dir() else _open_i_table(path)
+    documents = []
+    for report in reports:
+        coded = tuple(one for term in report.mesh for one in _mesh(term))
+        denied = tuple(one for one in read_report(report.judged) if not one.present)
+        labels = tuple((_label(one.idea), 1.0) for one in coded if one.certain)
+        pictures = films.get(report.id) or [(image, "") for image in report.images] or [(report.id, "")]
+        documents += [
+            Document(image, (*coded, *denied, *view_statements(view)), labels=labels, report=report.text)
+            for image, view in pictures
+        ]
+    return documents
+
+
+@dataclass(frozen=True)
+class _Report:
+    """One report of the set. `sections` are its parts by name, as they are published."""
+
+    id: str
+    images: tuple[str, ...]
+    mesh: tuple[str, ...]
+    sections: dict[str, str]
+
+    @property
+    def judged(self) -> str:
+        """The parts that say what is seen."""
+        return ". ".join(self.sections[name] for name in ("FINDINGS", "IMPRESSION") if name in self.sections)
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(f"{name}: {text}" for name, text in self.sections.items() if text)
+
+
+def _label(idea: str) -> str:
+    return NORMAL if idea == NORMAL else spoken(idea)
+
+
+def _mesh(term: str) -> tuple[Statement, ...]:
+    head, *parts = (part.strip().lower() for part in term.split("/"))
+    if head in {"", "no indexing", "technical quality of image unsatisfactory"}:
+        return ()
+    rest = " ".join(parts)
+    if head == "cardiac shadow" and "enlarged" in parts:
+        idea = "cardiomegaly"
+    elif head in _ANATOMY:  # "Aorta/tortuous": the finding is what is said of the part
+        said = [part for part in parts if not qualifies(part)]
+        if not said:
+            return ()
+        idea = idea_of(f"{said[-1]} {head.split(',')[0]}")
+    else:
+        idea = idea_of(head)
+    return (replace(qualified(idea, rest), certain="possible" not in parts),)
+
+
+def _open_i_table(path: Path) -> Iterator[_Report]:
+    table = read_table(path)
+    name, mesh = table.need("uid", "report_id"), table.need("MeSH", "mesh")
+    for row in table:
+        sections = {part: row.get(table.column(part)) for part in _SECTIONS}
+        yield _Report(row.get(name), (), tuple(row.get(mesh).split(";")), sections)
+
+
+def _open_i_xml(folder: Path) -> Iterator[_Report]:
+    files = sorted(folder.rglob("*.xml"))
+    if not files:
+        raise BadInput("There is no XML report in the folder", where=folder)
+    for file in files:
+        content = read_text(file)
+        if "<!ENTITY" in content:
+            raise BadInput("The report declares entities", where=file, fix="Use the files as they are published")
+        try:
+            root = ElementTree.fromstring(content.encode("utf-8"))  # noqa: S314  entities were refused above
+        except ElementTree.ParseError:
+            raise BadInput("This is not an XML report", where=file) from None
+        found = root.find("uId")
+        report = found.get("id", file.stem) if found is not None else file.stem
+        mesh = tuple(one.text or "" for one in root.findall("./MeSH/major"))
+        texts = {one.get("Label", ""): one.text or "" for one in root.iter("AbstractText")}
+        images = tuple(one.get("id", "") for one in root.findall("parentImage"))
+        yield _Report(report, images, mesh, {part: texts[part] for part in _SECTIONS if part in texts})
+
+
+def _projections(path: Path) -> dict[str, list[tuple[str, str]]]:
+    table = read_table(path)
+    name, file, view = table.need("uid"), table.need("filename"), table.column("projection")
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in table:
+        found.setdefault(row.get(name), []).append((row.get(file), row.get(view)))
+    return found

@@ -1,0 +1,226 @@
+"""The fields of the query language: how `field:value` is read into a filter, and written again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from filmroom.db.errors import BadInput
+from filmroom.db.records import Filter, Range, ReportedFinding, ScoreFilter
+from filmroom.indexer.radiology.report_labeler import NORMAL, read_report
+from filmroom.search.query.quoting import QUOTED, plain, quote, shown, unquote
+
+_OLDEST = 89  # the archive keeps every higher age as 89 (privacy)
+_TOKEN = re.compile(
+    rf'(?P<minus>-(?="|[^\W\d_]))?'
+    rf'(?:(?P<field>[A-Za-z_]+):(?P<value>(?!//)(?:{QUOTED}|[^\s"])+)|(?P<quoted>{QUOTED})|(?P<word>\S+))'
+)
+_ITEM = re.compile(rf'(?P<quoted>{QUOTED})|[^,"]+')
+_SCORE = re.compile(rf'(?P<name>{QUOTED}|[^<>="]+)(?:(?P<sign>[<>]=?|=)(?P<value>.*))?')
+_SEXES = {"F": "F", "FEMALE": "F", "WOMAN": "F", "M": "M", "MALE": "M", "MAN": "M", "O": "O", "OTHER": "O"}
+
+
+@dataclass(frozen=True)
+class _Field:
+    """How one `field:` is read, written and excluded."""
+
+    name: str
+    example: str
+    attribute: str
+    clean: Callable[[str], Any] = str
+
+    @property
+    def excluded(self) -> str:
+        return f"not_{self.attribute}"
+
+
+def _upper(value: str) -> str:
+    return value.upper()
+
+
+def _sex(value: str) -> str:
+    if value.upper() not in _SEXES:
+        raise BadInput("Not a sex", where=f"sex:{value}", fix="Write sex:F, sex:M or sex:O")
+    return _SEXES[value.upper()]
+
+
+def _reported(value: str) -> ReportedFinding:
+    statements = [one for one in read_report(value) if one.idea != NORMAL]
+    if len(statements) != 1 or not statements[0].present:
+        raise BadInput(
+            "One finding is asked for here" if statements else "Reports are not read for this",
+            where=shown(value),
+            fix='Write says:effusion, says:"left effusion", denies:effusion; for any words report:"exact words"',
+        )
+    only = statements[0]
+    return ReportedFinding(value, only.idea, only.side, only.severity, tuple(sorted(only.places)))
+
+
+_LISTS = (
+    _Field("view", "view:AP", "views", _upper),
+    _Field("sex", "sex:F", "sexes", _sex),
+    _Field("label", "label:edema", "labels"),
+    _Field("modality", "modality:DX", "modalities", _upper),
+    _Field("body", "body:CHEST", "body_parts", _upper),
+    _Field("tag", "tag:seen", "tags"),
+    _Field("collection", 'collection:"my cohort"', "collections"),
+    _Field("study", "study:1.2.840.1", "studies"),
+    _Field("patient", "patient:3fa1", "patients"),
+    _Field("path", "path:2019/ward", "paths"),
+    _Field("report", 'report:"exact words"', "phrases"),
+    _Field("says", 'says:"left effusion"', "says", _reported),
+    _Field("denies", "denies:pneumothorax", "denies", _reported),
+    _Field("finding", 'finding:"left effusion"', "findings"),
+)
+_RANGES = (_Field("age", "age:60..80", "age"), _Field("year", "year:2019..", "year"))
+_HAS = _Field("has", "has:report", "has_report")
+_THINGS = {"report": "has_report", "burned-in": "burned_in"}
+_PROBE = _Field("probe", "probe:NAME>0.8", "scores")
+_FIELDS = {known.name: known for known in (*_LISTS, *_RANGES, _HAS, _PROBE)}
+_NOT_EXCLUDED = (*(known.name for known in _RANGES), _PROBE.name)
+FIELDS: dict[str, str] = {known.name: known.example for known in _FIELDS.values()}
+"""Every field of the language with an example, for help texts and menus."""
+
+
+def tokens(text: str) -> Iterator[dict[str, str]]:
+    position = 0
+    while found := _TOKEN.search(text, position):
+        position = found.end()
+        groups = {name: value or "" for name, value in found.groupdict().items()}
+        word = groups["word"]
+        if word.startswith('"'):  # opened and never closed: the quote is dropped, the words are read on
+            position = found.start("word") + 1
+            continue
+        name, colon, value = word.partition(":")
+        if colon and (not value or value.startswith('"')) and name.lower() in _FIELDS:
+            fault = "The quote is not closed" if value else f"{name}: has no value"
+            raise BadInput(fault, where=shown(word), fix=f"Write it without a space, as in {FIELDS[name.lower()]}")
+        yield groups
+
+
+def phrase_filter(wanted: Filter, token: dict[str, str], negated: list[str]) -> Filter:
+    phrase = unquote(token["quoted"])
+    if not phrase:
+        return wanted
+    if token["minus"]:
+        negated.append(phrase)
+        return wanted
+    return replace(wanted, phrases=_joined(wanted.phrases, (phrase,)))
+
+
+def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
+    name, value, minus = token["field"].lower(), token["value"], bool(token["minus"])
+    known = _FIELDS.get(name)
+    if known is None:
+        close = [FIELDS[match] for match in get_close_matches(name, FIELDS, n=2, cutoff=0.6)]
+        raise BadInput(
+            f"There is no field {name}:",
+            where=shown(f"{token['field']}:{value}"),
+            fix=f"Did you mean {' or '.join(close)}?" if close else f"The fields are {', '.join(FIELDS)}",
+        )
+    if minus and name in _NOT_EXCLUDED:
+        fix = "Write probe:NAME<0.5" if known is _PROBE else f"Write {name}:..N or {name}:N.."
+        raise BadInput(f"{name}: cannot be excluded", where=shown(f"-{name}:{value}"), fix=fix)
+    if known is _HAS:
+        if value.lower() not in _THINGS:
+            said = " and ".join(f"has:{thing}" for thing in _THINGS)
+            raise BadInput(f"Only {said} are known", where=shown(f"has:{value}"))
+        return replace(wanted, **{_THINGS[value.lower()]: not minus})  # type: ignore[arg-type]
+    if known is _PROBE:
+        return replace(wanted, scores=_scores(wanted.scores, value))
+    if known in _RANGES:
+        span = _within(getattr(wanted, known.attribute), _range(name, value), where=shown(f"{name}:{value}"))
+        return replace(wanted, **{known.attribute: span})  # type: ignore[arg-type]
+    attribute = known.excluded if minus else known.attribute
+    items = (unquote(item["quoted"]) if item["quoted"] else item[0].strip() for item in _ITEM.finditer(value))
+    values = tuple(known.clean(item) for item in items if item)
+    if not values:
+        raise BadInput(f"{name}: has no value", where=shown(f"{name}:{value}"), fix=f"Write it as in {known.example}")
+    return replace(wanted, **{attribute: _joined(getattr(wanted, attribute), values)})  # type: ignore[arg-type]
+
+
+def filter_terms(wanted: Filter) -> list[str]:
+    parts: list[str] = []
+    for known in _LISTS:
+        for attribute, sign in ((known.attribute, ""), (known.excluded, "-")):
+            values = [
+                value.text if isinstance(value, ReportedFinding) else value for value in getattr(wanted, attribute)
+            ]
+            if attribute == "phrases":
+                parts += [quote(value) for value in values]
+            elif values:
+                parts.append(f"{sign}{known.name}:{','.join(plain(value) for value in values)}")
+    for known in _RANGES:
+        span: Range = getattr(wanted, known.attribute)
+        if span != Range():
+            parts.append(f"{known.name}:{_bounds(span)}")
+    for thing, attribute in _THINGS.items():
+        if (have := getattr(wanted, attribute)) is not None:
+            parts.append(f"{'' if have else '-'}has:{thing}")
+    for score in wanted.scores:
+        name = plain(score.name)
+        low = [f"probe:{name}>{score.low!r}"] if score.low > 0.0 or score.high == 1.0 else []
+        parts += low + ([f"probe:{name}<{score.high!r}"] if score.high < 1.0 else [])
+    for group in wanted.any_of:
+        parts.append(f"({' OR '.join(' '.join(filter_terms(one)) for one in group)})")
+    return parts
+
+
+def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*have, *more)))
+
+
+def _range(name: str, value: str) -> Range:
+    found = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|-)([0-9]{1,4})?", value)
+    if not found or not any(found.groups()[1:]):
+        raise BadInput(
+            f"Not a range of {name}s",
+            where=shown(f"{name}:{value}"),
+            fix=f"Write {FIELDS[name]}, {name}:..N, {name}:N.. or {name}:N, in whole years",
+        )
+    sign, single, *ends = found.groups()
+    low, high = (None if end is None else int(end) for end in ends)
+    if single:
+        number = int(single)
+        step = 0 if sign is None or "=" in sign else 1
+        low = None if sign and "<" in sign else number + step
+        high = None if sign and ">" in sign else number - step
+    if name == "age":
+        low, high = (None if end is None else min(end, _OLDEST) for end in (low, high))
+    return Range(low, high)
+
+
+def _within(have: Range, more: Range, *, where: str) -> Range:
+    lows = [end for end in (have.low, more.low) if end is not None]
+    highs = [end for end in (have.high, more.high) if end is not None]
+    span = Range(max(lows, default=None), min(highs, default=None))
+    if span.low is not None and span.high is not None and span.low > span.high:
+        raise BadInput("The range is empty", where=where, fix="Put the lower end first")
+    return span
+
+
+def _scores(have: tuple[ScoreFilter, ...], value: str) -> tuple[ScoreFilter, ...]:
+    found = _SCORE.fullmatch(value)
+    name = "" if not found else unquote(found["name"]) if found["name"][0] == '"' else found["name"]
+    try:
+        bound = float(found["value"]) if found and found["sign"] else 0.5
+    except ValueError:
+        bound = -1.0
+    if not found or not name or not 0.0 <= bound <= 1.0:
+        raise BadInput("Not a probe score", where=shown(f"probe:{value}"), fix=f"Write {_PROBE.example}, from 0 to 1")
+    sign = found["sign"] or ">"
+    old = next((score for score in have if score.name == name), ScoreFilter(name))
+    low = max(old.low, bound) if sign[0] in ">=" else old.low
+    high = min(old.high, bound) if sign[0] in "<=" else old.high
+    if low > high:
+        raise BadInput("The range is empty", where=shown(f"probe:{value}"))
+    return (*(score for score in have if score.name != name), ScoreFilter(name, low, high))
+
+
+def _bounds(span: Range) -> str:
+    if span.low == span.high:
+        return str(span.low)
+    return f"{'' if span.low is None else span.low}..{'' if span.high is None else span.high}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,8 +20,6 @@ from filmroom.search.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from filmroom.search.export.cohort import Difference
     from filmroom.search.export.job import Done
 
@@ -63,6 +60,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write films to a file or folder that other programs read. Run again after an interrupt, it goes on."""
+    from filmroom.search.cli import output
     from filmroom.search.export.export import export as run
     from filmroom.search.export.export import options_of
     from filmroom.search.export.selection import chosen_by
@@ -93,7 +91,7 @@ def export(
         model=model,
     )
     kept = open_archive(archive)
-    with _progress(quiet=as_json) as on_progress:
+    with output.export_progress(quiet=as_json) as on_progress:
         done = run(
             kept,
             what,
@@ -149,24 +147,3 @@ def _print_difference(found: Difference) -> None:
             typer.echo(f"  {name}: film {film.id}, rank {ranks}")
     if found.same:
         typer.echo("The cohorts are the same.")
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr that begins with the first film."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet)
-    task = bar.add_task("Exporting", total=None)
-
-    def show(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        if bar.live.is_started:
-            bar.stop()

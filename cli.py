@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
-from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models, tokens
+from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
 from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
@@ -371,7 +371,6 @@ findings.register(app)
 models.register(app)
 maintenance.register(app)
 exporting.register(app)
-tokens.register(app)
 evaluation.register(app)
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,10 +18,9 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from filmroom.search.export.cohort import Difference
     from filmroom.search.export.job import Done
 
@@ -63,6 +61,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write films to a file or folder that other programs read. Run again after an interrupt, it goes on."""
+    from filmroom.search.cli import output
     from filmroom.search.export.export import export as run
     from filmroom.search.export.export import options_of
     from filmroom.search.export.selection import chosen_by
@@ -93,7 +92,7 @@ def export(
         model=model,
     )
     kept = open_archive(archive)
-    with _progress(quiet=as_json) as on_progress:
+    with output.export_progress(quiet=as_json) as on_progress:
         done = run(
             kept,
             what,
@@ -125,48 +124,27 @@ def diff(
 
 
 def _print_done(done: Done) -> None:
-    typer.echo(f"{counted(done.films, 'film')} in {done.path}, {done.megabytes:,.1f} MB, {done.seconds:.1f} s.")
+    say(f"{counted(done.films, 'film')} in {done.path}, {done.megabytes:,.1f} MB, {done.seconds:.1f} s.")
     if done.resumed:
-        typer.echo(f"{counted(done.resumed, 'film')} of them had been written before the interrupt.")
+        say(f"{counted(done.resumed, 'film')} of them had been written before the interrupt.")
     if done.failed:
-        typer.echo(f"{counted(done.failed, 'film')} could not be exported:")
+        say(f"{counted(done.failed, 'film')} could not be exported:")
         for film_id, reason in done.failures[:5]:
-            typer.echo(f"  film {film_id}: {reason}")
+            say(f"  film {film_id}: {reason}")
 
 
 def _print_difference(found: Difference) -> None:
-    typer.echo(
+    say(
         f"{counted(found.before, 'film')} before, {found.after:,} after: {found.came:,} came, {found.went:,} went, "
         f"{found.moved:,} of the {found.stayed:,} that stayed moved."
     )
     if found.other_split:
-        typer.echo(f"In another split: {counted(found.other_split, 'film')}.")
+        say(f"In another split: {counted(found.other_split, 'film')}.")
     if found.changed:
-        typer.echo(f"Asked otherwise: {', '.join(found.changed)}.")
+        say(f"Asked otherwise: {', '.join(found.changed)}.")
     for name, films in (("Came", found.films_came), ("Went", found.films_went), ("Moved", found.films_moved)):
         for film in films[:10]:
             ranks = " -> ".join(str(rank) for rank in (film.rank_before, film.rank_after) if rank is not None)
-            typer.echo(f"  {name}: film {film.id}, rank {ranks}")
+            say(f"  {name}: film {film.id}, rank {ranks}")
     if found.same:
-        typer.echo("The cohorts are the same.")
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr that begins with the first film."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet)
-    task = bar.add_task("Exporting", total=None)
-
-    def show(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        if bar.live.is_started:
-            bar.stop()
+        say("The cohorts are the same.")

@@ -11,31 +11,61 @@ from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 from filmroom.search.ui.server.middleware import signed_in
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-def interface(archive: Path, host: str) -> ASGIApp:
-    """The interface of an archive on a server that listens on `host`.
+_PATHS = frozenset(["/metrics", "/health"])
+_BELOW = "/api/"
+_GUARDS = [
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
 
-    It is built when it is first asked for, so that the first page need not wait for its libraries.
-    """
-    built: list[ASGIApp] = []
 
-    async def later(scope: Scope, receive: Receive, send: Send) -> None:
-        if not built:
-            from filmroom.search.api.app import build
-            from filmroom.search.api.context import Context
+class Programs:
+    """An ASGI application before that of the pages: requests of programs go to the REST interface, which looks itself
+    whom it lets in. The interface is built when it is first asked for, so that a first page need not wait for it."""
 
-            context = Context(
-                archive,
-                archive=partial(layout.opened, archive),
-                searcher=partial(layout.searcher, archive),
-                admits=partial(admits, host=host),
+    def __init__(self, app: ASGIApp, *, archive: Path, host: str) -> None:
+        import streamlit as st
+
+        self.app = app
+        self._archive = archive
+        self._host = host
+        self._base = f"/{base}" if (base := str(st.get_option("server.baseUrlPath") or "").strip("/")) else ""
+        self._interface: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = str(scope.get("path", "")).removeprefix(self._base)
+        if scope["type"] != "http" or not (path in _PATHS or path.startswith(_BELOW)):
+            return await self.app(scope, receive, send)
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_GUARDS]
+            await send(message)
+
+        if self._interface is None:
+            self._interface = self._built()
+        inner = {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
+        await self._interface(inner, receive, guarded)
+        return None
+
+    def _built(self) -> ASGIApp:
+        from filmroom.search.api.app import build
+        from filmroom.search.api.context import Context
+
+        return build(
+            Context(
+                self._archive,
+                archive=partial(layout.opened, self._archive),
+                searcher=partial(layout.searcher, self._archive),
+                admits=partial(admits, host=self._host),
             )
-            built.append(build(context))
-        await built[0](scope, receive, send)
-
-    return later
+        )
 
 
 def admits(scope: Scope, *, host: str) -> bool:

@@ -75,15 +75,15 @@ def main() -> None:
         pages=frozenset(layout.addresses()),
         static=Path(get_static_dir()),
         icon=layout.ICON,
-        api=api.interface(asked.archive, asked.host),
     )
+    programs = Middleware(api.Programs, archive=asked.archive, host=asked.host)
 
     @contextlib.asynccontextmanager
     async def beside(_: object) -> AsyncIterator[None]:
         threading.Thread(target=_warm, args=(asked.archive,), daemon=True).start()
         yield
 
-    st.App(APP, middleware=[outside], lifespan=beside).run(config=settings(asked.host, asked.port))
+    st.App(APP, middleware=[programs, outside], lifespan=beside).run(config=settings(asked.host, asked.port))
 
 
 def _warm(archive: Path) -> None:

@@ -28,9 +28,6 @@ _OPEN_BELOW = ("/media/", "/_stcore/upload_file/", "/auth/")
 _GUARDED = ("/media/", "/_stcore/upload_file/")
 """Films, and a place for uploads: only for those who have signed in, where sign-in is asked for."""
 
-_API = frozenset(["/metrics", "/health"])
-_API_BELOW = "/api/"
-
 _COMPRESSED = frozenset([".js", ".css", ".json", ".svg", ".html", ".wasm"])
 _FOR_GOOD = b"public, immutable, max-age=31536000"
 
@@ -87,19 +84,15 @@ class _File:
 
 
 class Door:
-    """The outermost ASGI application. `pages` are the paths of the pages, `static` Streamlit's files, `icon` ours,
-    `api` what answers programs; that one looks itself whom it lets in."""
+    """The outermost ASGI application. `pages` are the paths of the pages, `static` Streamlit's files, `icon` ours."""
 
-    def __init__(
-        self, app: ASGIApp, *, pages: frozenset[str], static: Path, icon: Path, api: ASGIApp | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, pages: frozenset[str], static: Path, icon: Path) -> None:
         from streamlit import config
 
         self.app = app
         base = str(config.get_option("server.baseUrlPath") or "").strip("/")
         self.base = f"/{base}" if base else ""
         self.pages = pages
-        self.api = api
         self.files = {f"/{one.relative_to(static).as_posix()}": _File(one) for one in (static / "static").rglob("*.*")}
         self.icon = _File(icon)
         page, script_hash = first_paint.page(
@@ -132,8 +125,6 @@ class Door:
                 message["headers"] = [*headers, *self.always]
             await send(message)
 
-        if self.api is not None and scope["type"] == "http" and (path in _API or path.startswith(_API_BELOW)):
-            return await self.api({**scope, "path": path, "raw_path": path.encode(), "root_path": ""}, receive, dressed)
         through = path in _OPEN or path.startswith(_OPEN_BELOW)
         if through and not (path.startswith(_GUARDED) and not signed_in(scope)):
             return await self.app(scope, receive, dressed)

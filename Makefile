@@ -22,7 +22,7 @@ demo: $(VENV)/.installed
 	$(BIN)/filmroom search "emphysema without pneumothorax" -k 5
 	$(BIN)/filmroom evaluate --queries $(DEMO)/queries.tsv --qrels $(DEMO)/qrels.txt
 	@echo
-	@echo "Now open the reading room:  make serve    (then http://localhost:8501)"
+	@echo "Now open the reading room:  make serve    (then the address that it prints)"
 
 serve: $(VENV)/.installed
 	$(BIN)/filmroom serve

@@ -119,8 +119,10 @@ def index(
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
     from filmroom.indexer.pipeline import Options
     from filmroom.indexer.pipeline import index as run
+    from filmroom.indexer.sources.folder import check_there
     from filmroom.search.cli import output
 
+    check_there(paths)  # before the archive is made, and before a model is loaded for nothing
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
         max_bytes=int(max_megabytes * 2**20),
@@ -337,18 +339,26 @@ def serve(
     archive: ArchiveOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    no_token: Annotated[bool, typer.Option("--no-token", help="Let in whoever reaches the page.")] = False,
 ) -> None:
-    """Open the reading room: a page in the browser, on this machine unless told otherwise."""
-    from filmroom.search.ui.server.launch import command
+    """Open the reading room: pages in the browser, on this machine unless told otherwise.
+
+    The address that is printed holds a token, new each time, without which nobody is let in; the browser keeps it in a
+    cookie. Where people sign in (OpenID Connect), there is none.
+    """
+    from filmroom.search.ui.server.launch import check_free, command
     from filmroom.search.ui.server.loopback import is_loopback
 
-    if not is_loopback(host):
-        say(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
-    say(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
     folder = archive_folder(archive)
+    check_free(host, port)
+    if no_token:
+        reached = "from this machine" if is_loopback(host) else "from any machine"
+        say(f"Note: without a token. Whoever reaches the page {reached} sees every film.", err=True)
+    elif not is_loopback(host):
+        say(f"Note: {host} can be reached by other machines. Whoever has the address sees every film.", err=True)
     if not (folder / "catalog.sqlite").is_file():
         say(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
-    program = command(folder, host, port)
+    program = command(folder, host, port, token=not no_token)
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.
         os.execv(program[0], program)  # noqa: S606

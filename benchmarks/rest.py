@@ -97,7 +97,7 @@ def serve(archive: Path) -> tuple[subprocess.Popen[bytes], int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    process = subprocess.Popen(command(archive, port=port), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command(archive, port=port, token=False), stdout=subprocess.DEVNULL)
     for _ in range(600):
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

@@ -66,7 +66,9 @@ def damaged(folder: Path) -> None:
 
 
 def main() -> int:
-    from tests import faults  # every worker imports this script, and need not wait for what the faults need
+    import visitors  # every worker imports this script, and need not wait for what these need
+
+    from tests import faults
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="of two indexers and ten searchers at once")
@@ -81,6 +83,8 @@ def main() -> int:
             name: faults.run(name, folder / name, said.seconds if name == "storm" else None, films=said.films)
             for name in faults.TRIALS
         }
+        (folder / "room").mkdir()
+        room = visitors.visit(folder / "room")
     storm = done["storm"]
     rows = [
         ("hostile and damaged files", f"{outcomes.total():,}"),
@@ -95,13 +99,14 @@ def main() -> int:
         (f"searches in {said.seconds} s beside two indexers, ten at once", f"{storm['searches']:,}"),
         ("searches that said why not", f"{storm.get('searches that said why not', 0):,}"),
         ("wrong answers", f"{storm['wrong answers']:,}"),
+        *room.rows(),
         ("films lost", f"{sum(one.get('lost', 0) for one in done.values()):,}"),
     ]
     print("| what | how many |\n| --- | --- |")
     for what, count in rows:
         print(f"| {what} | {count} |")
     lost = sum(one.get("lost", 0) + one.get("said nothing", 0) for one in done.values())
-    return 1 if wrong or lost or storm["wrong answers"] or storm["faults"] else 0
+    return 1 if wrong or lost or not room.sound or storm["wrong answers"] or storm["faults"] else 0
 
 
 if __name__ == "__main__":

@@ -90,9 +90,11 @@ class Archive:
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
-        """The one writer of this archive. Raises ArchiveBusy, naming the holder, when there is one already."""
+        """The one writer of this archive. Raises ArchiveBusy, naming the holder, when there is one already;
+        ArchiveReadOnly."""
         from filelock import FileLock, Timeout
 
+        self.catalog.check_writable()
         note = self.folder / "writer.json"
         try:
             # Not at once: `status` may be looking whether it is held.

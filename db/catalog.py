@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from filmroom.db import sqlite_file
-from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, FilmroomError
+from filmroom.db import read_only, sqlite_file
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
 from filmroom.db.sqlite_file import SETTINGS, revision_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,22 @@ class Catalog:
             fresh = True
         catalog = cls(path)
         _ensure_schema(catalog, fresh=fresh)
+        _ = catalog._file, catalog._id
         return catalog
+
+    @cached_property
+    def read_only(self) -> bool:
+        """Whether this process may read the catalog, and not write it."""
+        return not read_only.may_write(self.path)
+
+    def check_writable(self) -> None:
+        """Raise ArchiveReadOnly where the catalog may not be written."""
+        if self.read_only:
+            raise ArchiveReadOnly(
+                "may be read and not written (the file or its folder is read-only for you)",
+                where=self.path,
+                fix="Change its permissions, or copy the archive to where you may write.",
+            )
 
     @cached_property
     def engine(self) -> Engine:
@@ -53,16 +68,34 @@ class Catalog:
 
         return connect(self.path)
 
+    @cached_property
+    def _file(self) -> tuple[int, int] | None:
+        """The file that is open: looked at once it is, as some file systems number it anew when it is first opened."""
+        return file_identity(self.path)
+
+    @cached_property
+    def _id(self) -> str | None:
+        """The id that was in the catalog when it was opened: a copy over the file keeps the file's own identity."""
+        with self.look() as connection:
+            return _id_in(connection)
+
     @contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
         """As `read`, by SQLite alone; rows are known by name and by place."""
         with self._speaking():
+            self._check_same(None)  # before anything is opened, as that would make the file anew
+            if self.read_only:
+                with read_only.reading(self.path) as connection:
+                    self._check_same(connection)
+                    yield connection
+                return
             try:
                 connection = self._idle.pop()
             except IndexError:
                 connection = _looking(self.path)
             try:
                 connection.execute("BEGIN")
+                self._check_same(connection)
                 yield connection
             finally:
                 connection.rollback()
@@ -71,20 +104,50 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view: what other processes commit meanwhile is not seen until the next `read`."""
+        self._check_same(None)
+        if self.read_only:
+            from filmroom.db.engine import over
+
+            with self._speaking(), read_only.reading(self.path) as found, over(found).begin() as connection:
+                self._check_same(found)
+                yield connection
+            return
         with self._speaking(), self.engine.begin() as connection:
+            self._check_same(connection.connection.driver_connection)
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
+        self.check_writable()
         writing = self.engine.execution_options(filmroom_write=True)
-        with self._speaking(), writing.begin() as connection:
-            yield connection
-            _bump(connection)
+        self._check_same(None)
+        with self._speaking():
+            with writing.begin() as connection:
+                self._check_same(connection.connection.driver_connection)
+                yield connection
+                _bump(connection)
+                self._check_same(connection.connection.driver_connection)
+            self._check_same(None)  # what was committed is where the archive is
 
     def changes(self) -> int:
         """A number that rises with every committed write, by any process: what caches compare."""
         return int(get_meta(self, "changes") or 0)
+
+    def _check_same(self, connection: Any) -> None:
+        """Raise ArchiveReplaced where the file that is open is not the one at the path any more.
+
+        A file that was moved or deleted can be read and written as before by those who have it open: answers would be
+        a ghost's, and what is written would be lost.
+        """
+        if "_file" not in vars(self):
+            return  # it is being opened
+        known = vars(self).get("_id")
+        copied_over = connection is not None and known is not None and _id_in(connection) != known
+        if copied_over or self._file != file_identity(self.path):
+            raise ArchiveReplaced(
+                "the archive was replaced or moved away while it was open", where=self.path, fix="Open it again."
+            )
 
     def close(self) -> None:
         while self._idle:
@@ -102,6 +165,23 @@ class Catalog:
             if said is None:
                 raise
             raise said from error
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file at a path; None where there is none. While it is open they are nobody else's."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def _id_in(connection: sqlite3.Connection) -> str | None:
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'archive_id'").fetchone()
+    except sqlite3.OperationalError:
+        return None  # no tables yet
+    return None if row is None else str(row[0])
 
 
 def _looking(path: Path) -> sqlite3.Connection:
@@ -128,6 +208,7 @@ def _ensure_schema(catalog: Catalog, *, fresh: bool) -> None:
     found = revision(catalog)
     if found == HEAD:
         return
+    catalog.check_writable()  # its tables are to be made or changed
     if found is None:
         if not fresh and any(catalog.path.with_name("vectors").glob("*.json")):
             raise ArchiveDamaged(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from filmroom.db import schema, sqlite_file
 from filmroom.db.sqlite_file import SETTINGS
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 
 
 def connect(path: Path) -> Engine:
@@ -28,6 +29,17 @@ def connect(path: Path) -> Engine:
             # Recreating a table would otherwise delete what points to it.
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def over(connection: sqlite3.Connection) -> Engine:
+    """An engine over one connection, which only reads."""
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
 
     return engine
 

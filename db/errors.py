@@ -40,6 +40,14 @@ class ArchiveDamaged(FilmroomError):
     """The catalog itself cannot be read (the vector index is derived and never raises this)."""
 
 
+class ArchiveReadOnly(FilmroomError):
+    """The archive can be read, and not written."""
+
+
+class ArchiveReplaced(FilmroomError):
+    """Another archive, or none, is where this one was opened: nothing that was read of it holds there."""
+
+
 class ModelUnavailable(FilmroomError):
     """A model cannot be loaded: not downloaded, incomplete, of another architecture, or without a text tower."""
 

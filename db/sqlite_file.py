@@ -8,6 +8,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from filmroom.db.read_only import may_write, reading
+
 BUSY_SECONDS = 15
 
 SETTINGS = (
@@ -35,7 +37,8 @@ def backup(source: Path, target: Path) -> None:
     aside.unlink(missing_ok=True)
     os.close(os.open(aside, os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(aside)) as to:
+        opened = closing(sqlite3.connect(source)) if may_write(source) else reading(source)
+        with opened as from_, closing(sqlite3.connect(aside)) as to:
             from_.backup(to)
         shutil.move(aside, target)
     except BaseException:

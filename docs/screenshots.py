@@ -102,7 +102,7 @@ def served(archive: Path) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    process = subprocess.Popen(command(archive, port=port), stdout=subprocess.DEVNULL)  # noqa: S603 (our own command)
+    process = subprocess.Popen(command(archive, port=port, token=False), stdout=subprocess.DEVNULL)  # noqa: S603 (our own command)
     url = f"http://127.0.0.1:{port}"
     for _ in range(240):
         try:

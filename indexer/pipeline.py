@@ -22,7 +22,7 @@ from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, learn_sizes, set_meta
 from filmroom.db.erasure import path_pseudonyms
 from filmroom.db.erasure.path_pseudonyms import Places
-from filmroom.db.errors import BadInput, FilmroomError, NotFound, Rejected
+from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.db.reads import spaces
 from filmroom.db.records import DECODING, Counts, Outcome, RunState, Scope, Tags
 from filmroom.db.vector_index import snapshot
@@ -36,7 +36,7 @@ from filmroom.indexer.forgotten import turned_away
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.model_folder import sha256 as hash_file
 from filmroom.indexer.models.preprocess import Preprocess
-from filmroom.indexer.sources.folder import list_folder
+from filmroom.indexer.sources.folder import check_there, list_folder
 from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 BATCH = 32
@@ -94,11 +94,7 @@ def index(
 ) -> Summary:
     """Brings the archive up to what lies below `paths`. Raises NotFound for a path that is not there (before anything
     is written), ArchiveBusy when another run is under way; an interrupt ends it cleanly with `stopped`."""
-    for path in paths:
-        if not path.exists():
-            raise NotFound(
-                "there is nothing to index here", where=path, fix="Check the path, and that its disk is there."
-            )
+    check_there(paths)
     _settle_uids(archive, hashed=options.hash_uids)
     started = time.monotonic()
     with archive.writing(f"indexing {', '.join(str(path) for path in paths)}"):

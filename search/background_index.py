@@ -13,6 +13,7 @@ from pathlib import Path
 from filmroom.db.archive import LOG, Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.records import Run, RunState
+from filmroom.indexer.sources.folder import check_there
 
 # A process that was started in the background may be born deaf to interrupts, which are how a run is stopped.
 _MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from filmroom.cli import main; main()"
@@ -23,11 +24,7 @@ def start_index(archive: Path, paths: Sequence[Path], *, model: str | None = Non
 
     What it prints goes to index.log in the archive. Raises NotFound for a path that is not there.
     """
-    for path in paths:
-        if not path.exists():
-            raise NotFound(
-                "there is nothing to index here", where=path, fix="Check the path, and that its disk is there."
-            )
+    check_there(paths)
     try:
         archive.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = (archive / LOG).open("wb")

@@ -16,6 +16,7 @@ from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
 from filmroom.indexer.pipeline import Options, Summary
 from filmroom.indexer.pipeline import index as run_index
+from filmroom.indexer.sources.folder import check_there
 from filmroom.search.classification import saved_probes
 from filmroom.search.classification.saved_probes import Probed
 from filmroom.search.classification.zero_shot import Prompts
@@ -93,6 +94,7 @@ class OpenArchive:
         A file that cannot be indexed is counted in the summary and stops nothing. An interrupt commits what is done
         and is raised again.
         """
+        check_there(_paths(paths))  # before the archive is made
         towers = load_towers(self.model or DEFAULT_MODEL, weights=self.weights)
         if self.model and Path(self.model).is_dir():
             add_model(self.model)  # later searches name no folder: the archive must find its model again

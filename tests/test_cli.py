@@ -10,12 +10,15 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import filmroom
 import numpy as np
 import pytest
 from filmroom.db.archive import Archive
+from filmroom.db.errors import NotFound
 from filmroom.db.records import Filter
 from filmroom.db.vector_index import snapshot
 from filmroom.db.writes.annotations import set_tags
+from filmroom.search.background_index import start_index
 from filmroom.search.searcher import Searcher
 
 from tests.terminal import Terminal
@@ -209,6 +212,16 @@ def test_a_fault_is_one_line_with_the_next_step(
     assert terminal.err.startswith("filmroom: ")
     assert said in terminal.err
     assert len(terminal.err.splitlines()) == 1
+
+
+def test_no_archive_is_made_for_films_that_are_not_there(terminal: Terminal, tiny: Path, tmp_path: Path) -> None:
+    terminal("index", tmp_path / "films", "--model", tiny)
+    assert (terminal.code, terminal.archive.exists()) == (1, False)
+    with pytest.raises(NotFound, match="nothing to index"):
+        filmroom.open(terminal.archive, model=str(tiny)).index(tmp_path / "films")
+    with pytest.raises(NotFound, match="nothing to index"):
+        start_index(terminal.archive, [tmp_path / "films"])
+    assert not terminal.archive.exists()
 
 
 def test_faults_within_an_archive(indexed: Terminal, tmp_path: Path) -> None:

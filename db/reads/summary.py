@@ -11,11 +11,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filmroom.db.read_only import may_write, reading
 from filmroom.db.records import Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
 
 BUSY_SECONDS = 15
@@ -77,7 +78,7 @@ GROUP BY label.name ORDER BY 2 DESC, 1
 
 def glance(path: Path, *, runs: int = 5) -> Glance:
     """Reads the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
+    with _opened(path) as connection:
         connection.execute("BEGIN")
         spaces = stored_spaces(connection)
         folder = path.with_name("vectors")
@@ -95,6 +96,12 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
             burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
             runs=_runs(connection, runs),
         )
+
+
+def _opened(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    if not may_write(path):
+        return reading(path)
+    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS))
 
 
 def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:

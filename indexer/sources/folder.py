@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from filmroom.db.errors import NotFound
@@ -12,6 +12,15 @@ from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+def check_there(paths: Iterable[Path]) -> None:
+    """Raise NotFound for the first of the paths that is not there."""
+    for path in paths:
+        if not path.exists():
+            raise NotFound(
+                "there is nothing to index here", where=path, fix="Check the path, and that its disk is there."
+            )
 
 
 def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFile | Failure]:
@@ -25,8 +34,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
 
     Raises NotFound where there is no `root`.
     """
-    if not root.exists():
-        raise NotFound("there is nothing to index here", where=root, fix="Check the path, and that its disk is there")
+    check_there([root])
     top = os.path.realpath(root)
     if not os.path.isdir(top):
         # Named by the person, so that a link is followed wherever it leads, under its own name.

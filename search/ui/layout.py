@@ -6,16 +6,20 @@ import argparse
 import functools
 import importlib
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 from filmroom.assets import ASSETS
-from filmroom.db.archive import Archive, default_folder
+from filmroom.db.archive import Archive, catalog_file, default_folder
+from filmroom.db.catalog import file_identity
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.spaces import spaces as stored_spaces
+from filmroom.search.ui.server.access_token import required
 from filmroom.search.ui.server.loopback import is_loopback
 from filmroom.search.ui.server.sign_in import admitted
 from filmroom.search.ui.text import NOTICE, plain
@@ -40,6 +44,9 @@ _PAGES = (
 )
 _LEAVE = "leave"
 
+TURN_SECONDS = 5.0
+_turns = threading.BoundedSemaphore(4)
+
 
 def dress() -> None:
     """The frame around the page: title, style, sign-in, notice. Called once a run, before the page."""
@@ -61,9 +68,11 @@ def _style() -> str:
     return STYLE.read_text("utf-8")
 
 
-@st.cache_resource(show_spinner=False)
 def pages() -> dict[str, Page]:
-    """Every page by the name of its module; a page's module is imported when it is first opened."""
+    """Every page by the name of its module; a page's module is imported when it is first opened.
+
+    Made anew each time: a page remembers whether it is being run, and no two sessions may share that.
+    """
     return {
         name: st.Page(
             _shower(name),
@@ -97,9 +106,24 @@ def _shower(name: str) -> Callable[[], None]:
 def with_words(show: Callable[[], None]) -> None:
     """Runs a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
     try:
-        show()
+        with turn():
+            show()
     except FilmroomError as fault:
         st.error(plain(str(fault)))
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Let few pages run at once: they share one interpreter with the server, which has to answer meanwhile.
+
+    A page that waits behind long ones runs all the same after TURN_SECONDS.
+    """
+    mine = _turns.acquire(timeout=TURN_SECONDS)
+    try:
+        yield
+    finally:
+        if mine:
+            _turns.release()
 
 
 def require_sign_in() -> None:
@@ -116,9 +140,14 @@ def require_sign_in() -> None:
 
 
 def may_name_folders() -> bool:
-    """Whether this visitor may name folders of the serving machine, to read films from and to copy them to: who sits at
-    it, or has signed in."""
-    return is_loopback(str(st.get_option("server.address") or "")) or st.user.get("is_logged_in") is True
+    """Whether this visitor may name folders of the serving machine, to read films from and to copy them to: who has
+    signed in, or has the token of a server that only this machine reaches.
+
+    An address of this machine alone says nothing of who asks: a proxy on it brings everybody, and every user of it is
+    here, too.
+    """
+    here = is_loopback(str(st.get_option("server.address") or ""))
+    return st.user.get("is_logged_in") is True or (here and required() is not None)
 
 
 @functools.cache
@@ -134,19 +163,20 @@ def archive_folder() -> Path:
 def archive() -> Archive:
     """The archive of this page; where there is none, the page says how to make one and ends."""
     try:
-        return _archive(archive_folder())
+        return opened(archive_folder())
     except NotFound:
         no_archive()
         st.stop()
 
 
 def opened(folder: Path) -> Archive:
-    """An archive that all sessions share. Raises NotFound where there is none."""
-    return _archive(folder)
+    """The archive that is in the folder now: another one may have taken its place."""
+    return _archive(folder, file_identity(catalog_file(folder)))
 
 
-@st.cache_resource(show_spinner=False)
-def _archive(folder: Path) -> Archive:
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _archive(folder: Path, file: tuple[int, int] | None) -> Archive:
+    st.cache_data.clear()  # what was worked out of another archive
     return Archive.open(folder)
 
 
@@ -164,11 +194,12 @@ def searcher(folder: Path, model: str | None = None) -> Searcher:
     """One for all sessions: the model is loaded once, and another where `filmroom models use` has named another."""
     from filmroom.search.space_selection import chosen
 
-    return _searcher(folder, model, None if model else chosen(_archive(folder)))
+    file = file_identity(catalog_file(folder))
+    return _searcher(folder, file, model, None if model else chosen(_archive(folder, file)))
 
 
 @st.cache_resource(show_spinner=False)
-def _searcher(folder: Path, model: str | None, in_use: str | None) -> Searcher:
+def _searcher(folder: Path, file: tuple[int, int] | None, model: str | None, in_use: str | None) -> Searcher:
     from filmroom.search.searcher import Searcher
 
     return Searcher.open(folder, model, stays=True)

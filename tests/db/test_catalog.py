@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from filmroom.db import schema
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import Catalog
-from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, NotFound
+from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReplaced, NotFound
 from filmroom.db.sqlite_file import backup
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
@@ -64,6 +66,56 @@ def test_two_writers_take_turns(catalog: Catalog) -> None:
         thread.join()
     with catalog.read() as connection:
         assert len(connection.execute(select(schema.root)).all()) == 80
+
+
+def replaced(catalog: Catalog, how: str) -> None:
+    """Another archive takes the place of the one that is open."""
+    other = catalog.path.with_name("other.sqlite")
+    backup(Catalog.open(other).path, other.with_name("whole.sqlite"))
+    if how == "moved away":
+        catalog.path.rename(catalog.path.with_name("old.sqlite"))
+    elif how == "deleted":
+        catalog.path.unlink()
+    else:
+        other.with_name("whole.sqlite").replace(catalog.path)
+
+
+@pytest.mark.parametrize("how", ["moved away", "deleted", "replaced"])
+def test_an_archive_that_was_replaced_answers_nothing_and_loses_nothing(catalog: Catalog, how: str) -> None:
+    with catalog.read() as connection:
+        connection.execute(select(schema.root)).all()
+    replaced(catalog, how)
+    for use in (catalog.look, catalog.read, catalog.write):
+        with pytest.raises(ArchiveReplaced, match="Open it again"), use() as connection:  # type: ignore[attr-defined]
+            pytest.fail("it was opened")
+    with pytest.raises(ArchiveReplaced):
+        catalog.changes()
+    assert catalog.path.exists() == (how == "replaced"), "no new file is made in its place"
+
+
+def test_what_is_written_while_the_archive_is_replaced_is_not_called_written(catalog: Catalog) -> None:
+    def write() -> None:
+        with catalog.write() as connection:
+            connection.execute(insert(schema.root).values(path="/films"))
+            replaced(catalog, "replaced")
+
+    with pytest.raises(ArchiveReplaced):
+        write()
+    with Catalog.open(catalog.path).read() as connection:
+        assert connection.execute(select(schema.root)).all() == []
+
+
+def test_a_copy_over_the_open_file_is_another_archive(catalog: Catalog) -> None:
+    for one, name in ((catalog, "first"), (Catalog.open(catalog.path.with_name("other.sqlite")), "second")):
+        with one.write() as connection:
+            connection.execute(insert(schema.meta).prefix_with("OR REPLACE").values(key="archive_id", value=name))
+    opened = Catalog.open(catalog.path)
+    backup(catalog.path.with_name("other.sqlite"), catalog.path.with_name("whole.sqlite"))
+    whole = sqlite3.connect(catalog.path.with_name("whole.sqlite"))
+    with closing(whole), closing(sqlite3.connect(catalog.path)) as over:
+        whole.backup(over)
+    with pytest.raises(ArchiveReplaced):
+        opened.changes()
 
 
 def test_names_that_are_no_text_come_back_byte_for_byte(catalog: Catalog) -> None:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.ui.room import CHROMIUM, FLAGS, LISTEN, PATIENCE, Room, local, ours
+from tests.ui.room import CHROMIUM, FLAGS, LISTEN, OPEN, PATIENCE, Room, local, ours
 
 SIDE, PATCH, DIM = 96, 16, 32
 FILMS = 36
@@ -195,6 +195,7 @@ def visitor(browser: Any, room: Room) -> Iterator[Any]:
 def tab(visitor: Any) -> Iterator[Any]:
     """A page of its own session; it fails the test on a script's error, a request that fails or leaves the machine."""
     visitor.clear_cookies()
+    visitor.add_cookies([cookie for one in OPEN for cookie in one.cookies])
     page = visitor.new_page()
     page.set_default_timeout(PATIENCE)
     faults: list[str] = []

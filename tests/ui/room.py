@@ -6,11 +6,13 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from filmroom.search.ui.server.launch import command
@@ -44,7 +46,13 @@ def free_port() -> int:
 
 
 class Room:
-    """`archive` served on `port`, with the environment `env`, from the folder `cwd`; and how to stop it."""
+    """`archive` served on `port`, with the environment `env`, from the folder `cwd`; and how to stop it.
+
+    `address` is what it prints, `cookies` and `headers` are those of who has opened it."""
+
+    address: str
+    cookies: list[dict[str, str]]
+    headers: dict[str, str]
 
     def __init__(
         self,
@@ -53,27 +61,55 @@ class Room:
         port: int | None = None,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        token: bool = True,
     ) -> None:
         port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.archive = archive
-        self.process = subprocess.Popen(
-            command(archive, port=port), stdout=subprocess.DEVNULL, cwd=cwd or archive.parent, env=env
-        )
+        self._said = Path(tempfile.mkstemp(prefix="filmroom-room-")[1])
+        with self._said.open("wb") as out:
+            self.process = subprocess.Popen(
+                command(archive, port=port, token=token),
+                stdout=subprocess.DEVNULL,
+                stderr=out,
+                cwd=cwd or archive.parent,
+                env=env,
+            )
         end = time.monotonic() + 2 * PATIENCE / 1000
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=PATIENCE / 1000) as answer:
                     if answer.status == 200:
-                        return
+                        return self._let_in()
             except OSError:
                 time.sleep(0.05)
         self.close()
         raise AssertionError("the application did not start")
 
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self._said.read_text("utf-8", "replace")
+
+    def _let_in(self) -> None:
+        found = re.search(r"^Filmroom: (http://\S+)", self.said(), re.MULTILINE)
+        assert found, self.said()
+        self.address = found[1].replace("//localhost:", "//127.0.0.1:")
+        value = self.address.partition("?token=")[2]
+        name = f"filmroom-{urlsplit(self.url).port}"
+        self.cookies = [{"name": name, "value": value, "url": self.url}] if value else []
+        self.headers = {"Cookie": f"{name}={value}"} if value else {}
+        OPEN.append(self)
+
     def close(self) -> None:
+        if self in OPEN:
+            OPEN.remove(self)
         self.process.terminate()
         self.process.wait(PATIENCE / 1000)
+        self._said.unlink(missing_ok=True)
+
+
+OPEN: list[Room] = []
+"""The rooms that are served now, each to those who have its token."""
 
 
 def local(url: str) -> bool:

@@ -22,7 +22,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text("utf-
 
 
 def asked(room: Room, path: str, **headers: str) -> tuple[int, Any]:
-    request = urllib.request.Request(room.url + path, headers=headers)
+    request = urllib.request.Request(room.url + path, headers={**room.headers, **headers})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
@@ -56,6 +56,7 @@ def test_the_server_answers_programs_through_its_own_door(room: Room) -> None:
     assert asked(room, "/api/v1/status", Origin="https://elsewhere.example")[0] == 403
     assert asked(room, "/api/v1/status", Authorization="Bearer wrong")[0] == 401
     assert asked(room, "/api/v1/nothing")[0] == 404
+    assert asked(room, "/api/v1/status", Cookie="none=0")[0] == 401, "the token of the address that serve printed"
     host = {"Host": "rebound.example"}
     assert asked(room, "/api/v1/status", **host)[0] == 401, "another name of this machine"
 

@@ -162,7 +162,7 @@ def test_two_browsers_see_nothing_of_each_other(browser: Any, tab: Any, room: Ro
     tab.get_by_text("1 film picked").first.wait_for()
     other = browser.new_context().new_page()
     other.set_default_timeout(PATIENCE)
-    other.goto(room.url)
+    other.goto(room.address)
     other.wait_for_selector(".grid .frame")
     settle(other)
     assert "secret" not in other.content()
@@ -236,6 +236,7 @@ def test_a_folder_is_indexed_from_the_page_across_a_reload(tab: Any, tmp_path: P
     source = tmp_path / "more"
     shutil.copytree(archive_folder.parent / "films", source)
     room = Room(tmp_path / "archive")
+    tab.context.add_cookies(room.cookies)
     try:
         tab.goto(f"{room.url}/archive")
         tab.get_by_label("Folder or file").fill(str(source))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +321,50 @@ def test_with_auth_nothing_is_shown_before_signing_in(archive_folder: Path, monk
         assert [button.label for button in test.button] == ["Sign in"]
         assert not components(test, "grid")
         assert not test.dataframe
+
+
+def test_few_pages_run_at_once_and_none_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    import filmroom.search.ui.layout as frame
+
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def show() -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once, most = at_once + 1, max(most, at_once + 1)
+        time.sleep(0.02)
+        with lock:
+            at_once -= 1
+
+    def crowd() -> None:
+        threads = [threading.Thread(target=frame.with_words, args=(show,)) for _ in range(20)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(10)
+        assert not any(one.is_alive() for one in threads)
+
+    crowd()
+    assert most == 4
+    monkeypatch.setattr(frame, "TURN_SECONDS", 0.01)
+    with frame.turn(), frame.turn(), frame.turn(), frame.turn():  # pages that take long
+        crowd()
+
+
+def test_another_archive_in_its_place_is_opened_and_no_ghost_answers(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, other = tmp_path / "archive", tmp_path / "other"
+    for copy in (here, other):
+        shutil.copytree(archive_folder, copy)
+    with Archive.open(other).catalog.write() as connection:
+        connection.exec_driver_sql("UPDATE film SET state = 'gone' WHERE id > 3")
+        connection.exec_driver_sql("UPDATE meta SET value = value + 1 WHERE key = 'film_states'")
+    test = page(here, monkeypatch=monkeypatch, q="effusion")
+    assert len(shown(test)) > 3
+    here.rename(tmp_path / "away")
+    assert "There is no archive yet" in said(test.run())
+    other.rename(here)
+    assert len(shown(test.run())) == 3
+    annotations.set_tags(Archive.open(here).catalog, 1, ["seen"])
+    assert not test.exception

@@ -119,7 +119,7 @@ def test_a_search_is_saved_for_everybody_and_forgotten(browser: Any, tab: Any, r
     expect(tab.get_by_role("button", name="for the paper")).to_be_visible()
     other = browser.new_context().new_page()
     other.set_default_timeout(PATIENCE)
-    other.goto(room.url)
+    other.goto(room.address)
     other.wait_for_selector(".grid .frame")
     other.get_by_role("button", name="Saved").click()
     other.get_by_role("button", name="for the paper").click()
@@ -233,6 +233,7 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
         Image.fromarray(random.integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "films" / f"{number}.png")
     (tmp_path / "films" / "text.dcm").write_text("no film")
     room = Room(tmp_path / "archive")
+    tab.context.add_cookies(room.cookies)
     try:
         tab.goto(f"{room.url}/archive")
         start(tab, tmp_path / "films")

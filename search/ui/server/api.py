@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filmroom.search.ui import layout
+from filmroom.search.ui.server.access_token import required
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 from filmroom.search.ui.server.middleware import signed_in
 
@@ -73,6 +74,11 @@ def admits(scope: Scope, *, host: str) -> bool:
     somebody who has signed in. Where others can reach a server without sign-in, a token is needed."""
     from streamlit.auth_util import get_secrets_auth_section
 
+    token = required()
+    if token is not None:
+        # The address that `serve` printed: a browser that has opened it shows its cookie, here as on the pages.
+        cookies = (value for name, value in scope["headers"] if name == b"cookie")
+        return token.is_among(cookies) and (not is_loopback(host) or called(scope) in (*LOCAL_NAMES, host))
     if is_loopback(host):
         # By a name of its own that points here, another site's page would count as ours.
         return called(scope) in (*LOCAL_NAMES, host) and signed_in(scope)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
+import os
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -11,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.assets import ASSETS
+from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.search.ui.server.access_token import PARAMETER, AccessToken, require, required
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 
 APP = Path(__file__).resolve().parents[3] / "app.py"
@@ -18,11 +23,40 @@ APP = Path(__file__).resolve().parents[3] / "app.py"
 MAX_UPLOAD_MB = 256
 
 
-def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501) -> list[str]:
-    """The command that serves `archive` on `host`:`port`."""
+def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501, *, token: bool = True) -> list[str]:
+    """The command that serves `archive` on `host`:`port`, to those who have the token of the address that it prints."""
     start = "from filmroom.search.ui.server.launch import main; main()"
     # -P: the folder it is started in must not lend us its modules.
-    return [sys.executable, "-P", "-c", start, "--host", host, "--port", str(port), "--archive", str(archive)]
+    open_to_all = [] if token else ["--no-token"]
+    named = ["--host", host, "--port", str(port), *open_to_all, "--archive", str(archive)]
+    return [sys.executable, "-P", "-c", start, *named]
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise BadInput where `host`:`port` cannot be listened on."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+            if os.name == "posix":
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind((host, port))
+            one.listen(1)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            what, fix = f"port {port} is taken", "Stop what listens there, or name another with --port."
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            what, fix = f"port {port} may not be used", "Name one above 1023 with --port."
+        else:
+            what, fix = "this machine has no such address", "Name one of its own with --host."
+        raise BadInput(what, where=host, fix=fix) from None
+
+
+def address(host: str, port: int, token: AccessToken | None = None) -> str:
+    """What to open in a browser."""
+    name = "localhost" if host in LOCAL_NAMES else host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 (every address of this machine)
+        name = socket.gethostname()
+    known = f"/?{PARAMETER}={token.value}" if token else ""
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}{known}"
 
 
 def settings(host: str, port: int) -> dict[str, Any]:
@@ -51,8 +85,13 @@ def settings(host: str, port: int) -> dict[str, Any]:
         "theme.base": str(ASSETS / "style" / "theme.toml"),
     }
     if is_loopback(host):
-        chosen["server.allowedHosts"] = list(dict.fromkeys((*LOCAL_NAMES, host)))
+        chosen["server.allowedHosts"] = sorted(own_names(host))
     return chosen
+
+
+def own_names(host: str) -> frozenset[str]:
+    """The names by which a server on `host` is reached; none where others may lead to it, too."""
+    return frozenset((*LOCAL_NAMES, host)) if is_loopback(host) else frozenset()
 
 
 def main() -> None:
@@ -61,11 +100,14 @@ def main() -> None:
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8501)
+    parser.add_argument("--no-token", action="store_true")
     asked = parser.parse_args()
     import streamlit as st
     from filmroom.search.ui import layout
-    from filmroom.search.ui.server import api, middleware
+    from filmroom.search.ui.server import admission, api, middleware
     from starlette.middleware import Middleware
+    from streamlit import net_util
+    from streamlit.auth_util import get_secrets_auth_section
     from streamlit.file_util import get_static_dir
 
     # Streamlit takes the first word for the script that was started, and hands the pages the others.
@@ -77,17 +119,26 @@ def main() -> None:
         icon=layout.ICON,
     )
     programs = Middleware(api.Programs, archive=asked.archive, host=asked.host)
+    before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(asked.host))
+    # Streamlit asks a service of the internet for it where a websocket is none of its own page's.
+    net_util.get_external_ip = lambda: None
+    require(None if asked.no_token else AccessToken(asked.port))
 
     @contextlib.asynccontextmanager
     async def beside(_: object) -> AsyncIterator[None]:
+        if get_secrets_auth_section():
+            require(None)  # a sign-in says more than a token does, who it is
+        # Here the port is ours: an address that is printed can be opened.
+        print(
+            f"Filmroom: {address(asked.host, asked.port, required())}  (Ctrl-C stops it)", file=sys.stderr, flush=True
+        )
         threading.Thread(target=_warm, args=(asked.archive,), daemon=True).start()
         yield
 
-    st.App(APP, middleware=[programs, outside], lifespan=beside).run(config=settings(asked.host, asked.port))
+    st.App(APP, middleware=[programs, before, outside], lifespan=beside).run(config=settings(asked.host, asked.port))
 
 
 def _warm(archive: Path) -> None:
-    from filmroom.db.errors import FilmroomError
     from filmroom.search.ui import layout
     from filmroom.search.ui.pages import search  # noqa: F401 (the first page, so that its imports are done)
 

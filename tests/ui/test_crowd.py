@@ -1,0 +1,29 @@
+"""Many visitors at once: every one gets pages, and none another's fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ui.room import Room
+from tests.ui.visitors import crowd, film_ids, health, join, run_page
+
+QUERIES = ("effusion", "mass", "cardiomegaly", "edema", "small+left+effusion")
+
+
+def alone(room: Room) -> dict[str, list[int]]:
+    """What a visitor who is alone is answered."""
+    with join(room.url, room.headers) as socket:
+        found = {query: film_ids(run_page(socket, "", f"q={query}")) for query in QUERIES}
+    assert all(found.values())
+    return found
+
+
+def test_ten_visitors_at_once_get_their_own_answers(room: Room) -> None:
+    assert crowd(room.url, room.headers, users=10, reruns=4, answers=alone(room)) == {"reruns": 40}
+
+
+@pytest.mark.slow
+def test_thirty_visitors_get_every_page_twenty_times(room: Room) -> None:
+    with health(room.url) as seconds:
+        assert crowd(room.url, room.headers, users=30, reruns=20, answers=alone(room)) == {"reruns": 600}
+    assert max(seconds) < 10

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
-from filmroom.search.cli import evaluation, findings, importing, maintenance, models
+from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
 from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
@@ -357,6 +357,7 @@ importing.register(app)
 findings.register(app)
 models.register(app)
 maintenance.register(app)
+exporting.register(app)
 evaluation.register(app)
 
 if __name__ == "__main__":

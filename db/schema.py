@@ -342,6 +342,18 @@ fact = Table(
 # What must not come back: keyed hashes (`filmroom.db.erasure.forget`), so that remembering keeps nothing of the film.
 forgotten = Table("forgotten", metadata, Column("mark", String, primary_key=True))
 
+# Who may use the archive over the network. `digest`: SHA-256 of the token, which itself is shown once and not kept.
+token = Table(
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("digest", String, nullable=False, unique=True),
+    Column("scope", String, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("revoked_at", Integer),
+)
+
 FTS_STATEMENTS = (
     "CREATE VIRTUAL TABLE report_fts USING fts5(text, content='report', content_rowid='id', "
     "tokenize='unicode61 remove_diacritics 2')",

@@ -26,6 +26,10 @@ from filmroom.search.evaluation.evaluator import Measured, evaluate_files
 from filmroom.search.evaluation.metrics import MEASURES, read_gain
 from filmroom.search.exchange.import_facts import ImportedFacts, import_facts
 from filmroom.search.exchange.original_pixels import original
+from filmroom.search.export.export import export as run_export
+from filmroom.search.export.export import options_of
+from filmroom.search.export.job import Done as Exported
+from filmroom.search.export.selection import chosen_by
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
@@ -142,6 +146,64 @@ class OpenArchive:
         examples = [Path(example) if isinstance(example, str) else example for example in like]
         return self.searcher.search(
             query, like=examples, unlike=unlike, k=k, offset=offset, per_study=per_study, hybrid=hybrid, judged=judged
+        )
+
+    def export(
+        self,
+        what: str,
+        query: str = "",
+        *,
+        to: PathLike,
+        collection: str | None = None,
+        everything: bool = False,
+        best: int | None = None,
+        like: Sequence[int] = (),
+        unlike: Sequence[int] = (),
+        per_study: bool = False,
+        hybrid: bool = False,
+        order: str = "match",
+        layout: str = "imagefolder",
+        split: str | None = None,
+        seed: int = 0,
+        bits: int | None = None,
+        window: str = "film",
+        deidentify: bool = False,
+        paths: bool = False,
+        licence: str = "",
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Exported:
+        """Write films to a new file or folder: `what` is table, vectors, png, copies, dataset or cohort.
+
+        The films are those of a query, of a `collection`, or `everything`. Called again after an interrupt, it goes on.
+        """
+        return run_export(
+            self._archive,
+            what,
+            chosen_by(
+                query,
+                like=like,
+                unlike=unlike,
+                per_study=per_study,
+                hybrid=hybrid,
+                order=order,
+                collection=collection,
+                everything=everything,
+                best=best,
+            ),
+            Path(to),
+            searcher=lambda: self.searcher,
+            options=options_of(
+                layout=layout,
+                split=split,
+                seed=seed,
+                bits=bits,
+                window=window,
+                paths=paths,
+                deidentify=deidentify,
+                licence=licence,
+                model=self.model,
+            ),
+            progress=on_progress,
         )
 
     def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:

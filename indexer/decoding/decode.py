@@ -15,7 +15,7 @@ from pathlib import Path
 from filmroom.db.errors import Rejected
 from filmroom.db.records import Tags
 from filmroom.indexer.decoding.limits import Limits
-from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.decoding.radiograph import Radiograph, Window
 from filmroom.indexer.decoding.raster import is_picture, picture_changed, read_picture
 from filmroom.indexer.decoding.rejections import Refusal
 
@@ -68,11 +68,13 @@ def decode_bytes(
     any_modality: bool = False,
     hash_uids: bool = False,
     side: int | None = None,
+    window: Window | None = None,
 ) -> list[Radiograph]:
     """As `decode`, of a file that has been read. Time and memory are not limited here but in a worker.
 
     Where no more than `side` pixels a side are needed, a film that can be decoded at a half, a quarter or an eighth
-    of its size is; its tags still tell its own size.
+    of its size is; its tags still tell its own size. A `window` takes the place of a DICOM film's own; pictures have
+    none.
     """
     if not data:
         raise Refusal.EMPTY.error()
@@ -82,7 +84,9 @@ def decode_bytes(
         if data[_PART_10] == b"DICM" or data.startswith(_BARE_STARTS):
             from filmroom.indexer.decoding.dicom.read import read_dicom  # pydicom is slow to import
 
-            return read_dicom(data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side)
+            return read_dicom(
+                data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side, window=window
+            )
     raise Refusal.UNKNOWN.error()
 
 

@@ -20,3 +20,12 @@ class Radiograph:
     tags: Tags
     frame: int = 0
     since: int = 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window to show a DICOM film by, in place of its own: centre and width in the units of its modality LUT
+    (PS3.3 C.11.2.1.2), or where `width` is None from its least to its greatest value."""
+
+    center: float = 0.0
+    width: float | None = None

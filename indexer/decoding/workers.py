@@ -17,6 +17,7 @@ from filmroom.indexer.decoding.burned_in_text import looks_written
 from filmroom.indexer.decoding.decode import decode_bytes, read_file, tags_if_shown_alike
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.process_pool import run
+from filmroom.indexer.decoding.radiograph import Window
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.source_file import Failure, SourceFile
 from numpy.typing import NDArray
@@ -67,6 +68,7 @@ def process(
     any_modality: bool = False,
     hash_uids: bool = False,
     side: int | None = None,
+    window: Window | None = None,
     ahead: int | None = None,
 ) -> Generator[Processed | Failure, None, None]:
     """Decode and prepare files in `workers` processes (one a CPU), and yield each as it is done, in any order.
@@ -77,7 +79,8 @@ def process(
     on while the caller works on what it got. `items` is read in the caller's thread. Closing the generator, and
     any exception in the caller's loop that ends it, stops the workers at once.
 
-    `side`: pixels a side that `prepare` has use for; a JPEG of more is decoded smaller.
+    `side`: pixels a side that `prepare` has use for; a JPEG of more is decoded smaller. `window`: to show DICOM films
+    by, in place of their own.
 
     Raises FilmroomError where workers cannot be started at all.
     """
@@ -90,6 +93,7 @@ def process(
         any_modality=any_modality,
         hash_uids=hash_uids,
         side=None if side is None else max(side, 2 * THUMBNAIL_SIDE),
+        window=window,
     )
     for listed, result in run(items, work, limits=limits, workers=count, ahead=ahead or max(32, 4 * count)):
         yield Failure(listed, result) if isinstance(result, Rejected) else result
@@ -131,6 +135,7 @@ def _process_file(
     any_modality: bool,
     hash_uids: bool,
     side: int | None,
+    window: Window | None,
 ) -> Processed:
     """The work on one file, read once, so that the hash is of the bytes that were decoded. Raises Rejected."""
     if listed.decoding is not None:
@@ -139,7 +144,9 @@ def _process_file(
             return Processed(listed, "", (), alike)
     data = read_file(listed.location, limits)
     digest = hashlib.sha256(data).hexdigest()
-    films = decode_bytes(data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side)
+    films = decode_bytes(
+        data, limits, key=key, any_modality=any_modality, hash_uids=hash_uids, side=side, window=window
+    )
     prepared = []
     for film in films:
         try:

@@ -155,15 +155,17 @@ def models_remove(
 
 
 def import_vectors(
-    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Arrays by film, or one of all with their names.")],
-    model: Annotated[str, typer.Option(metavar="NAME", help="The model that made them: elixr.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="NPZ, Parquet or safetensors, with the films' names.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The model that made them; default: what the file says.")
+    ] = None,
     films: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="A table whose column film names the rows, in order.")
     ] = None,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep embeddings that were computed elsewhere, (N, 32, 128) or (N, 32, 768), for films of the archive."""
+    """Keep embeddings that were computed elsewhere, of any model and shape, for films of the archive."""
     from filmroom.search.cli import output_models
     from filmroom.search.exchange.import_vectors import import_vectors as run
 

@@ -163,13 +163,13 @@ def archive_folder() -> Path:
 def archive() -> Archive:
     """The archive of this page; where there is none, the page says how to make one and ends."""
     try:
-        return _opened(archive_folder())
+        return opened(archive_folder())
     except NotFound:
         no_archive()
         st.stop()
 
 
-def _opened(folder: Path) -> Archive:
+def opened(folder: Path) -> Archive:
     """The archive that is in the folder now: another one may have taken its place."""
     return _archive(folder, file_identity(catalog_file(folder)))
 

@@ -351,11 +351,18 @@ def test_a_bad_file_of_vectors_is_one_line_and_nothing_is_written(
     assert [one["model"] for one in status["models"]] == ["tiny"]
 
 
-def test_vectors_of_an_unknown_model_are_refused(terminal: Terminal, films: Films, tiny: Path, tmp_path: Path) -> None:
-    terminal("index", films(1), "--model", tiny)
-    np.savez(tmp_path / "v.npz", **{"film-000": _vectors(1, 128)[0]})
+def test_vectors_of_an_unknown_model_find_similar_films(
+    terminal: Terminal, films: Films, tiny: Path, tmp_path: Path
+) -> None:
+    terminal("index", films(2), "--model", tiny)
+    np.savez(tmp_path / "v.npz", **{"film-000": np.ones(1376), "film-001": np.arange(1376)})
     terminal("import-vectors", tmp_path / "v.npz", "--model", "other")
-    assert "vectors of this model cannot be imported. Known: elixr" in terminal.err
+    assert terminal.code == 0, terminal.err
+    found = terminal.json("search", "--like", 1, "--model", "other")
+    assert isinstance(found, dict)
+    assert len(found["hits"]) == 1
+    terminal("search", "effusion", "--model", "other")
+    assert "has no text tower" in terminal.err
 
 
 def test_a_second_import_replaces_the_first(terminal: Terminal, films: Films, tiny: Path, tmp_path: Path) -> None:

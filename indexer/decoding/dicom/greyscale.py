@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from filmroom.indexer.decoding.dicom.headers import altered
 from filmroom.indexer.decoding.dicom.lookup_tables import number, numbers, plain_table
+from filmroom.indexer.decoding.radiograph import Window
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.spread import spread_of_counts
 from numpy.typing import NDArray
@@ -35,8 +36,11 @@ _EMPTY = ("", "None")
 _WHITE = 65535.0
 
 
-def present(stored: NDArray[Any], header: Dataset, *, frame: int = 0) -> NDArray[np.float32]:
-    """Stored values (H, W), integers or floats -> float32 (H, W), 0 black to 1 white.
+def present(
+    stored: NDArray[Any], header: Dataset, *, frame: int = 0, window: Window | None = None
+) -> NDArray[np.float32]:
+    """Stored values (H, W), integers or floats -> float32 (H, W), 0 black to 1 white; by `window` in place of the
+    header's where one is given.
 
     Raises Rejected where the header makes no finite grey of them.
     """
@@ -47,28 +51,33 @@ def present(stored: NDArray[Any], header: Dataset, *, frame: int = 0) -> NDArray
         if not np.isfinite(stored).all():
             raise Refusal.NO_GREY_SCALE.error()
         values, places = np.unique(stored, return_inverse=True)
-        return _shades(values, places, facts, inverted=inverted)[places].reshape(stored.shape)
+        return _shades(values, places, facts, inverted=inverted, window=window)[places].reshape(stored.shape)
     low, high = int(stored.min()), int(stored.max())
     # Modular, as the difference of two signed values need not fit their type; in the machine's byte order.
     places = (stored - stored.dtype.type(low)).view(f"u{stored.itemsize}")
-    shades = _shades(np.arange(low, high + 1), places, facts, inverted=inverted)
+    shades = _shades(np.arange(low, high + 1), places, facts, inverted=inverted, window=window)
     pixels: NDArray[np.float32] = shades.take(places)
     return pixels
 
 
-def _shades(values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inverted: bool) -> NDArray[np.float32]:
+def _shades(
+    values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inverted: bool, window: Window | None
+) -> NDArray[np.float32]:
     """The grey of each of `values` (n,), ascending stored values that pixels refer to by `places`."""
     modality = _modality(values, facts)
     if not np.isfinite(modality).all():
         raise Refusal.NO_GREY_SCALE.error()
     padding = _padding(values, facts)
-    for grey in _by_voi(modality, facts):
-        # A window beside all of the data would show nothing: then it is not a window for this film.
-        if np.isfinite(grey).all() and (grey.min() < grey.max() or len(values) == 1):
-            break
+    if window is not None:
+        grey = _by_window(modality, np.bincount(places.ravel(), minlength=len(values)) > 0, padding, window)
     else:
-        counts = np.bincount(places.ravel(), minlength=len(values))
-        grey = _by_spread(modality, np.where(padding, 0, counts))
+        for grey in _by_voi(modality, facts):
+            # A window beside all of the data would show nothing: then it is not a window for this film.
+            if np.isfinite(grey).all() and (grey.min() < grey.max() or len(values) == 1):
+                break
+        else:
+            counts = np.bincount(places.ravel(), minlength=len(values))
+            grey = _by_spread(modality, np.where(padding, 0, counts))
     grey = np.clip(grey, 0.0, 1.0)
     shades = 1.0 - grey if inverted else grey
     return np.where(padding, 0.0, shades).astype(np.float32)
@@ -131,6 +140,21 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
             yield apply_windowing(values, window) / _WHITE
         except (ArithmeticError, ValueError):
             continue
+
+
+def _by_window(
+    values: NDArray[Any], occurs: NDArray[np.bool_], padding: NDArray[np.bool_], window: Window
+) -> NDArray[np.float64]:
+    """By a window that a person chose, which holds even where it shows nothing of a film."""
+    if window.width is None:
+        seen = values[occurs & ~padding]
+        low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
+    else:
+        low, high = window.center - window.width / 2, window.center + window.width / 2
+    if high <= low:
+        return np.zeros(len(values))
+    grey: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
+    return grey
 
 
 def window_function(facts: Dataset) -> str:

@@ -21,7 +21,7 @@ from filmroom.indexer.decoding.dicom.stream import STARTS, Stream, frame_stream,
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.orientation import lies, set_right
 from filmroom.indexer.decoding.phi_filter import READ_FOR_TAGS, kept_tags
-from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.decoding.radiograph import Radiograph, Window
 from filmroom.indexer.decoding.rejections import Refusal
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -71,6 +71,7 @@ def read_dicom(
     any_modality: bool = False,
     hash_uids: bool = False,
     side: int | None = None,
+    window: Window | None = None,
 ) -> list[Radiograph]:
     """The frames of a DICOM file, of any transfer syntax that has a decoder. Raises Rejected.
 
@@ -87,7 +88,7 @@ def read_dicom(
     tags = _tags(header, rows, columns, key=key, hash_uids=hash_uids)
     since = pixels_since(header, frame_stream(header, 0), tags)
     return [
-        Radiograph(set_right(_frame(header, frame, side=side), tags.orientation), tags, frame, since)
+        Radiograph(set_right(_frame(header, frame, side=side, window=window), tags.orientation), tags, frame, since)
         for frame in range(frames)
     ]
 
@@ -229,17 +230,17 @@ def _number(header: Dataset, keyword: str, *, missing: int = 0) -> int:
         raise Refusal.DAMAGED.error() from None
 
 
-def _frame(header: Dataset, frame: int, *, side: int | None) -> NDArray[np.float32]:
+def _frame(header: Dataset, frame: int, *, side: int | None, window: Window | None) -> NDArray[np.float32]:
     """Presentation pixels (H, W) in [0, 1] of one frame."""
     less = None if side is None else smaller(header, side=side)
     if less is not None:
-        return present(less, header)
+        return present(less, header, window=window)
     stored, photometric = stored_values(header, frame)
     white = (1 << _number(header, "BitsStored", missing=8)) - 1
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, header)
         white = 255 if stored.dtype == np.uint8 else 65535
     if stored.ndim == 2:
-        return present(stored, header, frame=frame)
+        return present(stored, header, frame=frame, window=window)
     grey = luminance(stored, white=white)
     return np.clip(grey, 0, 1, out=grey)

@@ -104,7 +104,7 @@ def main() -> None:
     asked = parser.parse_args()
     import streamlit as st
     from filmroom.search.ui import layout
-    from filmroom.search.ui.server import admission, middleware, streamlit_private
+    from filmroom.search.ui.server import admission, api, middleware, streamlit_private
     from starlette.middleware import Middleware
 
     # Streamlit takes the first word for the script that was started, and hands the pages the others.
@@ -115,6 +115,7 @@ def main() -> None:
         static=streamlit_private.static_folder(),
         icon=layout.ICON,
     )
+    programs = Middleware(api.Programs, archive=asked.archive, host=asked.host)
     before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(asked.host))
     streamlit_private.ask_no_address_service()
     require(None if asked.no_token else AccessToken(asked.port))
@@ -130,7 +131,7 @@ def main() -> None:
         threading.Thread(target=_warm, args=(asked.archive,), daemon=True).start()
         yield
 
-    st.App(APP, middleware=[before, outside], lifespan=beside).run(config=settings(asked.host, asked.port))
+    st.App(APP, middleware=[programs, before, outside], lifespan=beside).run(config=settings(asked.host, asked.port))
 
 
 def _warm(archive: Path) -> None:

@@ -1,0 +1,76 @@
+"""Read what films are called and marked with, for many films at a time: identities, tags, collections, label names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from filmroom.db.batching import chunked, marks
+from filmroom.db.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class LabelName:
+    """A name that films of the archive are labelled with, by people and programs or by a probe."""
+
+    name: str
+    by_probe: bool
+
+
+def label_names(catalog: Catalog) -> list[LabelName]:
+    """List every label of the archive by name, those of probes last."""
+    statement = "SELECT DISTINCT source = 'probe' AS by_probe, name FROM label ORDER BY by_probe, name"
+    with catalog.look() as connection:
+        return [LabelName(row["name"], bool(row["by_probe"])) for row in connection.execute(statement)]
+
+
+def identities(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
+    """Give each film's identity, by id: `uid:UID#FRAME` of DICOM, `sha256:HASH#FRAME` of other pictures."""
+    return {
+        film_id: str(identity)
+        for film_id, (identity,) in _by_film(catalog, "SELECT id, identity FROM film WHERE id IN ({})", ids).items()
+    }
+
+
+def ids_of_identities(catalog: Catalog, wanted: Sequence[str]) -> dict[str, int]:
+    """Find films by identity; identities of no film are left out."""
+    found: dict[str, int] = {}
+    with catalog.look() as connection:
+        for some in chunked(wanted):
+            statement = f"SELECT identity, id FROM film WHERE identity IN ({marks(some)})"
+            found.update(map(tuple, connection.execute(statement, some)))
+    return found
+
+
+def tags_of_films(catalog: Catalog, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Give the tags of each film that has some, by id."""
+    return _by_film(catalog, "SELECT film_id, name FROM tag WHERE film_id IN ({}) ORDER BY name", ids)
+
+
+def collections_of_films(catalog: Catalog, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Give the names of the collections of each film that is in some, by id."""
+    statement = (
+        "SELECT film_id, name FROM collection_film JOIN collection ON collection.id = collection_id "
+        "WHERE film_id IN ({}) ORDER BY name"
+    )
+    return _by_film(catalog, statement, ids)
+
+
+def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
+    """Give the SHA-256 (hex) of each film's file as it was indexed, where it is known, by film id."""
+    statement = (
+        "SELECT film.id, file.sha256 FROM film JOIN file ON file.id = film.file_id "
+        "WHERE film.id IN ({}) AND file.sha256 IS NOT NULL"
+    )
+    return {film_id: str(digest) for film_id, (digest,) in _by_film(catalog, statement, ids).items()}
+
+
+def _by_film(catalog: Catalog, statement: str, ids: Sequence[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    with catalog.look() as connection:
+        for some in chunked(ids):
+            for film_id, value in connection.execute(statement.format(marks(some)), some):
+                text = os.fsdecode(value) if isinstance(value, bytes) else value
+                found.setdefault(int(film_id), []).append(text)
+    return found

@@ -1,0 +1,85 @@
+"""Build the REST interface: the routes below /api/v1, their documentation, and what stands before them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse
+from filmroom.search.api import curating, embedding, problems, running, scoring, searching
+from filmroom.search.api.context import Context, Here, MayRead
+from filmroom.search.api.docs_page import docs_page
+from filmroom.search.api.limits import Bounded
+from filmroom.search.api.metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+PREFIX = "/api/v1"
+_PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem (RFC 9457).",
+        "content": {
+            problems.MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail", "what"],
+                    "properties": {
+                        name: {"type": kind}
+                        for name, kind in (
+                            ("type", "string"), ("title", "string"), ("status", "integer"), ("detail", "string"),
+                            ("what", "string"),
+                        )
+                    },
+                }
+            }
+        },
+    }
+}  # fmt: skip
+
+
+def build(context: Context) -> ASGIApp:
+    """Make the interface of an archive as an ASGI application."""
+    metrics = Metrics()
+    context.queries = metrics.queries.inc
+    app = FastAPI(
+        title="Filmroom",
+        version="1",
+        summary="Semantic search for X-ray archives. Research use only, not for diagnosis.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses=_PROBLEM,
+        servers=[{"url": "/"}],
+    )
+    app.state.context = context
+    problems.install(app, metrics.errors.inc)
+    for part in (searching, embedding, scoring, curating, running):
+        app.include_router(part.router, prefix=PREFIX, tags=[part.__name__.rpartition(".")[2]])
+
+    def exposition(context: Here) -> Response:
+        """Give queries, times, films, runs and errors for Prometheus."""
+        return Response(metrics.exposition(context.archive()), media_type=CONTENT_TYPE)
+
+    def health(context: Here) -> dict[str, str]:
+        """Say that the archive answers. Needs no token."""
+        context.archive()
+        return {"status": "ok"}
+
+    def page() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
+
+    for place in ("", PREFIX):
+        shown = bool(place)
+        app.add_api_route(
+            f"{place}/metrics",
+            exposition,
+            dependencies=[MayRead],
+            include_in_schema=shown,
+            tags=["watching"],
+            response_class=Response,
+            responses={200: {"content": {"text/plain": {}}}},
+        )
+        app.add_api_route(f"{place}/health", health, include_in_schema=shown, tags=["watching"])
+    app.add_api_route("/api/docs", page, include_in_schema=False)
+    return Bounded(app, limits=context.limits, metrics=metrics)

@@ -1,0 +1,188 @@
+"""Routes for what people say of films: collections, tags, labels and judgements."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.records import Label
+from filmroom.db.writes import annotations as kept
+from filmroom.db.writes.annotations import Judgement
+from filmroom.search.api.context import FilmId, Here, MayRead, MayWrite
+from filmroom.search.classification.saved_probes import SOURCE
+from pydantic import BaseModel, ConfigDict, Field
+
+router = APIRouter(dependencies=[MayRead])
+
+_MOST = 10_000
+_PAGE = 1_000
+
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
+Ids = Annotated[list[FilmId], Field(min_length=1, max_length=_MOST)]
+
+
+class Films(BaseModel):
+    """Films by id."""
+
+    model_config = ConfigDict(extra="forbid")
+    films: Ids
+
+
+class TagNames(BaseModel):
+    """All tags of a film; those that it had go."""
+
+    model_config = ConfigDict(extra="forbid")
+    tags: Annotated[list[Name], Field(max_length=100)]
+
+
+class LabelOfFilm(BaseModel):
+    """A label: 1 for there, 0 for not there."""
+
+    model_config = ConfigDict(extra="forbid")
+    film: FilmId
+    name: Name
+    value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
+    source: Name = "api"
+
+
+class Labels(BaseModel):
+    """Labels of films."""
+
+    model_config = ConfigDict(extra="forbid")
+    labels: Annotated[list[LabelOfFilm], Field(min_length=1, max_length=_MOST)]
+
+
+class Grade(BaseModel):
+    """A judge's grade of a film for a query: 0 no match, 3 exactly what was asked; null takes it back."""
+
+    model_config = ConfigDict(extra="forbid")
+    query: Annotated[str, Field(min_length=1, max_length=10_000)]
+    film: FilmId
+    judge: Name
+    grade: Annotated[int | None, Field(ge=0, le=3)]
+
+
+@router.get("/collections")
+def collections(context: Here) -> list[dict[str, Any]]:
+    """List the collections."""
+    return [asdict(one) for one in kept.collections(context.archive().catalog)]
+
+
+@router.get("/collections/{name}")
+def collection(
+    context: Here,
+    name: str,
+    k: Annotated[int, Query(ge=1, le=_MOST)] = _PAGE,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> dict[str, Any]:
+    """Give the film ids of a collection, in the order in which they came."""
+    ids = kept.collected(context.archive().catalog, name)
+    return {"name": name, "total": len(ids), "films": ids[offset : offset + k]}
+
+
+@router.post("/collections/{name}/films", dependencies=[MayWrite])
+def collect(context: Here, name: Name, asked: Films) -> dict[str, Any]:
+    """Put films into a collection, which is made if it is not there."""
+    context.check_films(asked.films)
+    return {"name": name.strip(), "added": kept.collect(context.archive().catalog, name, asked.films)}
+
+
+@router.delete("/collections/{name}/films", dependencies=[MayWrite])
+def uncollect(
+    context: Here, name: str, film: Annotated[list[FilmId], Query(min_length=1, max_length=1_000)]
+) -> dict[str, Any]:
+    """Take films out of a collection."""
+    catalog = context.archive().catalog
+    before = len(kept.collected(catalog, name))
+    kept.uncollect(catalog, name, film)
+    return {"name": name, "removed": before - len(kept.collected(catalog, name))}
+
+
+@router.delete("/collections/{name}", dependencies=[MayWrite])
+def remove_collection(context: Here, name: str) -> dict[str, Any]:
+    """Remove a collection; its films stay."""
+    catalog = context.archive().catalog
+    films = len(kept.collected(catalog, name))
+    kept.uncollect(catalog, name)
+    return {"name": name, "films": films}
+
+
+@router.get("/tags")
+def tags(context: Here) -> list[str]:
+    """List every tag of the archive."""
+    return kept.all_tags(context.archive().catalog)
+
+
+@router.get("/films/{film_id}/tags")
+def tags_of_film(context: Here, film_id: FilmId) -> list[str]:
+    """List the tags of a film."""
+    context.film(film_id)
+    return kept.tags_of(context.archive().catalog, film_id)
+
+
+@router.put("/films/{film_id}/tags", dependencies=[MayWrite])
+def set_tags(context: Here, film_id: FilmId, asked: TagNames) -> list[str]:
+    """Give a film these tags and no others."""
+    context.film(film_id)
+    kept.set_tags(context.archive().catalog, film_id, asked.tags)
+    return kept.tags_of(context.archive().catalog, film_id)
+
+
+@router.get("/films/{film_id}/labels")
+def labels_of_film(context: Here, film_id: FilmId) -> list[dict[str, Any]]:
+    """List the labels of a film, with their sources; those of probes are probabilities."""
+    return [asdict(one) for one in context.film(film_id).labels]
+
+
+@router.post("/labels", dependencies=[MayWrite])
+def put_labels(context: Here, asked: Labels) -> dict[str, Any]:
+    """Give films labels; the same name from the same source is replaced."""
+    if any(one.source == SOURCE for one in asked.labels):
+        raise BadInput("this source is kept for probes", where=SOURCE, fix="Name another source.")
+    context.check_films([one.film for one in asked.labels])
+    labels = [(one.film, Label(one.name, one.value, one.source)) for one in asked.labels]
+    return {"added": kept.put_labels(context.archive().catalog, labels)}
+
+
+@router.delete("/labels", dependencies=[MayWrite])
+def remove_labels(
+    context: Here, source: Name, name: Annotated[str | None, Query(max_length=80)] = None
+) -> dict[str, Any]:
+    """Remove the labels of a source, all or those of one name."""
+    if source == SOURCE:
+        raise BadInput("labels of probes go with their probe", where=SOURCE, fix="filmroom probe --remove NAME")
+    return {"removed": kept.remove_labels(context.archive().catalog, source=source, name=name)}
+
+
+@router.get("/judgements")
+def judgements(
+    context: Here,
+    query: Annotated[str | None, Query(max_length=10_000)] = None,
+    k: Annotated[int, Query(ge=1, le=_MOST)] = _PAGE,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> dict[str, Any]:
+    """List grades of films for queries, oldest first."""
+    found = kept.judgements(context.archive().catalog, query)
+    shown = [{"query": one.query, "film": one.film_id, "judge": one.judge, "grade": one.grade} for one in found]
+    return {"total": len(found), "judgements": shown[offset : offset + k]}
+
+
+@router.put("/judgements", dependencies=[MayWrite])
+def judge(context: Here, asked: Grade) -> dict[str, Any]:
+    """Keep a grade, or take it back."""
+    catalog = context.archive().catalog
+    context.film(asked.film)
+    if asked.grade is None:
+        same = {one.grade for one in kept.judgements(catalog, asked.query) if _same(one, asked)}
+        if not same:
+            raise NotFound("there is no such judgement", where=f"film {asked.film}")
+        kept.unjudge(catalog, Judgement(asked.query, asked.film, asked.judge, same.pop()))
+    else:
+        kept.judge(catalog, Judgement(asked.query, asked.film, asked.judge, asked.grade))
+    return asked.model_dump()
+
+
+def _same(one: Judgement, asked: Grade) -> bool:
+    return (one.film_id, one.judge) == (asked.film, asked.judge)

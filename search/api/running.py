@@ -1,0 +1,78 @@
+"""Routes about the archive as a whole: what is in it, its models, and index runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
+from filmroom.db.records import Run
+from filmroom.db.writes import runs
+from filmroom.search import background_index
+from filmroom.search import status as overview
+from filmroom.search.api.context import Context, Here, MayRead, MayWrite
+from pydantic import BaseModel, ConfigDict, Field
+
+router = APIRouter(dependencies=[MayRead])
+
+_RUNS = 1_000
+
+
+class Start(BaseModel):
+    """Folders or files of the serving machine, by their whole path."""
+
+    model_config = ConfigDict(extra="forbid")
+    paths: Annotated[list[Annotated[str, Field(min_length=1, max_length=4_096)]], Field(min_length=1, max_length=100)]
+    model: Annotated[str | None, Field(max_length=200, pattern=r"^[A-Za-z0-9]")] = None
+
+
+@router.get("/status")
+def status(context: Here) -> dict[str, Any]:
+    """Give what is in the archive and what the last runs did, as `filmroom status --json`."""
+    return asdict(overview.status(context.folder))
+
+
+@router.get("/models")
+def models(context: Here) -> list[dict[str, Any]]:
+    """List the models that can be searched with."""
+    return [asdict(one) for one in overview.models(context.archive())]
+
+
+@router.get("/runs")
+def list_runs(context: Here, k: Annotated[int, Query(ge=1, le=_RUNS)] = 20) -> list[dict[str, Any]]:
+    """List index runs, the newest first."""
+    return [asdict(run) for run in runs.runs(context.archive().catalog, k)]
+
+
+@router.post("/runs", status_code=202, dependencies=[MayWrite])
+def start_run(context: Here, asked: Start) -> dict[str, Any]:
+    """Start to index folders of the serving machine; /runs tells how far it is."""
+    paths = [Path(path) for path in asked.paths]
+    for path in paths:
+        if not path.is_absolute() or "\0" in str(path):
+            raise BadInput("not a whole path", where=str(path)[:200], fix="Begin with the root of the serving machine.")
+    if (busy := context.archive().writer()) is not None:
+        raise ArchiveBusy("the archive is being written to", where=busy, fix="Wait for it, or stop it.")
+    return {"pid": background_index.start_index(context.folder, paths, model=asked.model)}
+
+
+@router.get("/runs/{run_id}")
+def run(context: Here, run_id: Annotated[int, Field(ge=1, lt=2**63)]) -> dict[str, Any]:
+    """Give an index run with its counts so far."""
+    return asdict(_run(context, run_id))
+
+
+@router.post("/runs/{run_id}/stop", status_code=202, dependencies=[MayWrite])
+def stop_run(context: Here, run_id: Annotated[int, Field(ge=1, lt=2**63)]) -> dict[str, Any]:
+    """Stop a run after its batch; what is done is kept."""
+    background_index.stop_index(context.archive(), _run(context, run_id))
+    return {"id": run_id, "stopping": True}
+
+
+def _run(context: Context, run_id: int) -> Run:
+    found = next((one for one in runs.runs(context.archive().catalog, _RUNS) if one.id == run_id), None)
+    if found is None:
+        raise NotFound("there is no run of this number", where=run_id, fix="See /api/v1/runs.")
+    return found

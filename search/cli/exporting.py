@@ -1,0 +1,150 @@
+"""The commands that take films out: export, and diff of two cohorts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from filmroom.db.errors import BadInput
+from filmroom.search.cli.counting import counted
+from filmroom.search.cli.options import (
+    ArchiveOption,
+    JsonOption,
+    ModelOption,
+    WeightsOption,
+    archive_folder,
+    open_archive,
+    print_json,
+)
+from filmroom.search.cli.printing import say
+
+if TYPE_CHECKING:
+    from filmroom.search.export.cohort import Difference
+    from filmroom.search.export.job import Done
+
+
+def register(app: typer.Typer) -> None:
+    for command in (export, diff):
+        app.command()(command)
+
+
+def export(
+    what: Annotated[str, typer.Argument(help="table, vectors, png, copies, dataset or cohort.")],
+    query: Annotated[str, typer.Argument(help="Words and fields, as for search.")] = "",
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="A new file, or folder.", show_default=False),
+    ] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    collection: Annotated[str | None, typer.Option(metavar="NAME", help="The films of a collection.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All films of the archive.")] = False,
+    best: Annotated[int | None, typer.Option("--best", "-k", min=1, help="The first so many; default: all.")] = None,
+    like: Annotated[list[int] | None, typer.Option(metavar="ID", help="Films like this one.")] = None,
+    unlike: Annotated[list[int] | None, typer.Option(metavar="ID", help="And unlike this one.")] = None,
+    per_study: Annotated[bool, typer.Option("--per-study", help="The best film of each study.")] = False,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")] = False,
+    order: Annotated[str, typer.Option("--sort", help="match, newest, oldest or age.")] = "match",
+    layout: Annotated[
+        str, typer.Option("--as", help="Of a dataset: imagefolder, coco, fiftyone, xrayvision or tfrecord.")
+    ] = "imagefolder",
+    split: Annotated[str | None, typer.Option(metavar="80/10/10", help="By patient, each label alike.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    bits: Annotated[int | None, typer.Option(help="Of a PNG, 8 or 16; default: 16, in a dataset 8.")] = None,
+    window: Annotated[str, typer.Option(help="film (its own), full (all values) or CENTER/WIDTH.")] = "film",
+    deidentify: Annotated[bool, typer.Option("--deidentify", help="Copies without names.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="With file names, which can name patients.")] = False,
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Of a dataset: an SPDX name or an address.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write films to a file or folder that other programs read. Run again after an interrupt, it goes on."""
+    from filmroom.search.cli import output
+    from filmroom.search.export.export import export as run
+    from filmroom.search.export.export import options_of
+    from filmroom.search.export.selection import chosen_by
+    from filmroom.search.searcher import Searcher
+
+    if to is None:
+        raise BadInput("the export needs a place", where="--to", fix="Name a new file or folder: --to films.csv")
+    chosen = chosen_by(
+        query,
+        like=like or (),
+        unlike=unlike or (),
+        per_study=per_study,
+        hybrid=hybrid,
+        order=order,
+        collection=collection,
+        everything=everything,
+        best=best,
+    )
+    options = options_of(
+        layout=layout,
+        split=split,
+        seed=seed,
+        bits=bits,
+        window=window,
+        paths=paths,
+        deidentify=deidentify,
+        licence=licence,
+        model=model,
+    )
+    kept = open_archive(archive)
+    with output.export_progress(quiet=as_json) as on_progress:
+        done = run(
+            kept,
+            what,
+            chosen,
+            to,
+            searcher=lambda: Searcher.open(archive_folder(archive), model, weights=weights),
+            options=options,
+            progress=on_progress,
+        )
+    if as_json:
+        print_json(asdict(done))
+    else:
+        _print_done(done)
+
+
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="A cohort, or a dataset's folder.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say which films came, went and moved from one cohort to another."""
+    from filmroom.search.export import cohort
+
+    found = cohort.diff(cohort.read_cohort(before), cohort.read_cohort(after))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print_difference(found)
+
+
+def _print_done(done: Done) -> None:
+    say(f"{counted(done.films, 'film')} in {done.path}, {done.megabytes:,.1f} MB, {done.seconds:.1f} s.")
+    if done.resumed:
+        say(f"{counted(done.resumed, 'film')} of them had been written before the interrupt.")
+    if done.failed:
+        say(f"{counted(done.failed, 'film')} could not be exported:")
+        for film_id, reason in done.failures[:5]:
+            say(f"  film {film_id}: {reason}")
+
+
+def _print_difference(found: Difference) -> None:
+    say(
+        f"{counted(found.before, 'film')} before, {found.after:,} after: {found.came:,} came, {found.went:,} went, "
+        f"{found.moved:,} of the {found.stayed:,} that stayed moved."
+    )
+    if found.other_split:
+        say(f"In another split: {counted(found.other_split, 'film')}.")
+    if found.changed:
+        say(f"Asked otherwise: {', '.join(found.changed)}.")
+    for name, films in (("Came", found.films_came), ("Went", found.films_went), ("Moved", found.films_moved)):
+        for film in films[:10]:
+            ranks = " -> ".join(str(rank) for rank in (film.rank_before, film.rank_after) if rank is not None)
+            say(f"  {name}: film {film.id}, rank {ranks}")
+    if found.same:
+        say("The cohorts are the same.")

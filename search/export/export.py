@@ -1,0 +1,157 @@
+"""Export films to a file or folder that others read: the one function behind `filmroom export` and `archive.export`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.reads import spaces
+from filmroom.db.records import StoredSpace
+from filmroom.search import space_selection
+from filmroom.search.export import split as splitting
+from filmroom.search.export.cohort import Cohort
+from filmroom.search.export.copies import Copies
+from filmroom.search.export.dataset.writer import Dataset, Layout
+from filmroom.search.export.job import Done, Job, Plan, Progress, Start, Writer, run
+from filmroom.search.export.pictures import Look, Pictures, read_window
+from filmroom.search.export.selection import Chosen, Selection, select
+from filmroom.search.export.split import Split
+from filmroom.search.export.table import CsvTable, ParquetTable, label_columns
+from filmroom.search.export.vectors import VectorsFile
+
+if TYPE_CHECKING:
+    from filmroom.search.searcher import Searcher
+
+
+class What(StrEnum):
+    """What is exported of each film."""
+
+    TABLE = "table"
+    VECTORS = "vectors"
+    PNG = "png"
+    COPIES = "copies"
+    DATASET = "dataset"
+    COHORT = "cohort"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to export. `layout` and `licence` are of data sets, `bits` and `window` of pictures, `model` of vectors."""
+
+    layout: Layout = Layout.IMAGEFOLDER
+    split: Split | None = None
+    bits: int | None = None
+    window: str = "film"
+    paths: bool = False
+    deidentify: bool = False
+    licence: str = ""
+    model: str | None = None
+
+
+def options_of(
+    *,
+    layout: str = Layout.IMAGEFOLDER,
+    split: str | None = None,
+    seed: int = 0,
+    bits: int | None = None,
+    window: str = "film",
+    paths: bool = False,
+    deidentify: bool = False,
+    licence: str = "",
+    model: str | None = None,
+) -> Options:
+    """Read the options in the words of the doors. Raises BadInput."""
+    if layout not in tuple(Layout):
+        raise BadInput("not a layout of a data set", where=layout, fix=f"Use {', '.join(Layout)}.")
+    if bits not in (None, 8, 16):
+        raise BadInput("a PNG has 8 or 16 bits", where=bits)
+    parts = None if split is None else splitting.read_shares(split, seed=seed)
+    return Options(Layout(layout), parts, bits, window, paths, deidentify, licence, model)
+
+
+_SUFFIXES = {
+    What.TABLE: (".csv", ".parquet"),
+    What.VECTORS: (".npz", ".parquet", ".safetensors"),
+    What.COHORT: (".json",),
+}
+
+
+def export(
+    archive: Archive,
+    what: str,
+    chosen: Chosen,
+    target: Path,
+    *,
+    searcher: Callable[[], Searcher],
+    options: Options = Options(),
+    progress: Progress = lambda done, total: None,
+) -> Done:
+    """Export the chosen films to `target`, whole or not at all; run again after an interrupt, it goes on.
+
+    Raises BadInput for what cannot be exported so or a target that is taken, NotFound, MissingExtra, ArchiveBusy, and
+    what the search raises.
+    """
+    if what not in tuple(What):
+        raise BadInput("not a kind of export", where=what, fix=f"Choose of: {', '.join(What)}.")
+    kind = What(what)
+    suffix = target.suffix.lower()
+    if kind in _SUFFIXES and suffix not in _SUFFIXES[kind]:
+        known = " or ".join(_SUFFIXES[kind])
+        raise BadInput(f"a {kind} export ends in {known}", where=target, fix="Name the file of --to so.")
+    look = Look(options.bits or (16 if kind is What.PNG else 8), read_window(options.window))
+    if options.deidentify and kind is not What.COPIES:
+        raise BadInput("only copies are de-identified; other exports name nobody", where=kind, fix="Leave it out.")
+    held = _held(archive, options.model) if kind is What.VECTORS else None
+
+    def begin() -> Start:
+        selection = select(archive, chosen, searcher)
+        split = options.split
+        ids = selection.ranking.ids
+        places = splitting.assign(archive, ids, split) if split else np.full(ids.size, -1, np.int8)
+        facts = {"labels": label_columns(archive), "name": target.name} | _said(selection, options)
+        return Start(selection, places, split.names if split else (), facts)
+
+    def writer(job: Job) -> Writer:
+        if held is not None:
+            return VectorsFile(job, held, suffix)
+        if kind is What.TABLE:
+            return (CsvTable if suffix == ".csv" else ParquetTable)(job, paths=options.paths)
+        if kind is What.PNG:
+            return Pictures(job, look=look, paths=options.paths)
+        if kind is What.COPIES:
+            return Copies(job, deidentify=options.deidentify)
+        return Cohort(job) if kind is What.COHORT else Dataset(job, options.layout, look=look)
+
+    space = None if held is None else held.space.fingerprint
+    said = {"chosen": chosen.to_json(), "options": options, "suffix": suffix, "space": space}
+    return run(archive, Plan(kind, said), target, begin=begin, writer=writer, progress=progress)
+
+
+def _held(archive: Archive, model: str | None) -> StoredSpace:
+    """The space whose vectors are exported. Raises NotFound."""
+    if model is None:
+        return space_selection.in_use(archive)
+    stored = spaces.spaces(archive.catalog)
+    name = Path(model).name if Path(model).is_dir() else model
+    found = next((one for one in stored if one.space.model == name and one.films), None)
+    if found is None:
+        have = ", ".join(dict.fromkeys(one.space.model for one in stored)) or "none"
+        raise NotFound("the archive holds no vectors of this model", where=model, fix=f"It has: {have}.")
+    return found
+
+
+def _said(selection: Selection, options: Options) -> dict[str, Any]:
+    split = options.split
+    return {
+        "chosen": selection.chosen.to_json(),
+        "split": None if split is None else {"shares": list(split.shares), "seed": split.seed},
+        "licence": options.licence,
+        "copies_key": os.urandom(32).hex(),
+    }

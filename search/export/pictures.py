@@ -1,0 +1,112 @@
+"""Write films as PNG of their presentation pixels, 8 or 16 bit, decoded side by side in worker processes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.errors import BadInput
+from filmroom.db.records import Film
+from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.radiograph import Window
+from filmroom.indexer.decoding.workers import process
+from filmroom.indexer.sources.source_file import Failure, SourceFile
+from filmroom.search.export.job import Failures, Job
+from filmroom.search.export.table import Rows, as_csv
+from filmroom.search.results import Hit
+from numpy.typing import NDArray
+from PIL import Image
+
+BATCH = 64
+_SECONDS = 60.0  # to compress a PNG of a large film takes longer than to decode it
+CHANGED = "the file has changed since it was indexed"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How pixels are written: `bits` 8 or 16, and a window in place of the film's own."""
+
+    bits: int = 16
+    window: Window | None = None
+
+
+def read_window(text: str) -> Window | None:
+    """Read `film` (its own), `full` (least to greatest value) or CENTER/WIDTH. Raises BadInput."""
+    if text == "film":
+        return None
+    if text == "full":
+        return Window()
+    try:
+        center, width = (float(part) for part in text.split("/"))
+    except ValueError:
+        center, width = 0.0, 0.0
+    if not (np.isfinite(center) and np.isfinite(width) and width > 0):
+        raise BadInput("not a window", where=text, fix="Use film, full, or CENTER/WIDTH such as 2048/4096.")
+    return Window(center, width)
+
+
+def pngs(films: Sequence[Film], look: Look) -> tuple[dict[int, bytes], Failures]:
+    """Decode films and compress them as PNG, by film id; and why others cannot be had. Files are read under the usual
+    limits, with more time."""
+    by_file: dict[tuple[str, str], list[Film]] = {}
+    for film in films:
+        by_file.setdefault((film.root, film.path), []).append(film)
+    found: dict[int, bytes] = {}
+    failed: list[tuple[int, str]] = []
+    listed = [SourceFile(root, path, 0, 0) for root, path in by_file]
+    limits = replace(Limits(), seconds=_SECONDS)
+    encode = partial(encoded, bits=look.bits)
+    for done in process(listed, prepare=encode, limits=limits, any_modality=True, window=look.window):
+        for film in by_file[done.listed.root, done.listed.path]:
+            if isinstance(done, Failure):
+                failed.append((film.id, done.error.reason))
+                continue
+            same = next((one for one in done.films if one.frame == film.frame), None)
+            if same is None or (same.tags.rows, same.tags.columns) != (film.tags.rows, film.tags.columns):
+                failed.append((film.id, CHANGED))
+            else:
+                found[film.id] = np.asarray(same.prepared, np.uint8).tobytes()
+    return found, failed
+
+
+def encoded(pixels: NDArray[np.float32], *, bits: int) -> NDArray[np.uint8]:
+    """Compress (H, W) in [0, 1] as a grey PNG; its bytes as an array."""
+    white = np.float32(65535 if bits == 16 else 255)
+    grey = np.rint(np.clip(pixels, 0, 1) * white).astype(np.uint16 if bits == 16 else np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, "PNG", compress_level=1)
+    return np.frombuffer(out.getvalue(), np.uint8)
+
+
+def file_name(film: Film) -> str:
+    """Name a picture by the film's id alone."""
+    return f"{film.id:07d}.png"
+
+
+class Pictures:
+    """A folder of PNG files with films.csv beside them."""
+
+    batch = BATCH
+
+    def __init__(self, job: Job, *, look: Look, paths: bool) -> None:
+        self._job = job
+        self._look = look
+        self._rows = Rows(job, paths=paths)
+        (job.folder / "out").mkdir(exist_ok=True)
+
+    def write(self, films: Sequence[Hit]) -> Failures:
+        found, failed = pngs([hit.film for hit in films], self._look)
+        written = [hit for hit in films if hit.id in found]
+        for hit in written:
+            (self._job.folder / "out" / file_name(hit.film)).write_bytes(found[hit.id])
+        table = self._job.growing("out/films.csv")
+        rows = ({"file": file_name(hit.film), **row} for hit, row in zip(written, self._rows.of(written), strict=True))
+        table.write(as_csv(["file", *self._rows.columns], rows, header=not table.tell()))
+        return failed
+
+    def finish(self) -> Path:
+        return self._job.folder / "out"

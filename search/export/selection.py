@@ -1,0 +1,122 @@
+"""Select the films of an export: those that a search request answers, a collection, or the whole archive, in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput
+from filmroom.db.reads import films
+from filmroom.db.records import Filter
+from filmroom.db.writes.annotations import collected
+from filmroom.search.request import Order, SearchRequest
+from filmroom.search.results import Hit, Ranking
+
+if TYPE_CHECKING:
+    from filmroom.search.searcher import Searcher
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """How films are chosen: by a request, of which the `best` or all that pass; by a collection; or, without both, all
+    films of the archive."""
+
+    request: SearchRequest | None = None
+    collection: str | None = None
+    best: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Say it in plain values; `k` and `offset` of the request play no part in an export."""
+        asked = None if self.request is None else json.loads(self.request.to_json())
+        if asked is not None:
+            asked = {name: value for name, value in asked.items() if name not in ("k", "offset")}
+        return {"request": asked, "collection": self.collection, "best": self.best}
+
+
+def chosen_by(
+    query: str = "",
+    *,
+    like: Sequence[int] = (),
+    unlike: Sequence[int] = (),
+    per_study: bool = False,
+    hybrid: bool = False,
+    order: str = Order.MATCH,
+    collection: str | None = None,
+    everything: bool = False,
+    best: int | None = None,
+) -> Chosen:
+    """Say which films in the words of the doors. Raises BadInput unless it is exactly one of a request, a collection
+    and everything."""
+    if order not in tuple(Order):
+        raise BadInput("not an order", where=order, fix=f"Use {', '.join(Order)}.")
+    request = SearchRequest(
+        query.strip(),
+        like=tuple(like),
+        unlike=tuple(unlike),
+        per_study=per_study,
+        hybrid=hybrid,
+        order=Order(order),
+    )
+    if sum((request != SearchRequest(), collection is not None, everything)) != 1:
+        raise BadInput(
+            "say which films: a query, a collection or all, and only one of them",
+            fix='For example: filmroom export table "effusion view:PA" --to films.csv',
+        )
+    return Chosen(None if request == SearchRequest() else request, collection, best)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The films of an export in order, as they were when it began. `model` and `fingerprint` are those that ranked
+    them, None where none did."""
+
+    chosen: Chosen
+    ranking: Ranking
+    model: str | None = None
+    fingerprint: str | None = None
+
+    def __len__(self) -> int:
+        return int(self.ranking.ids.size)
+
+
+def select(archive: Archive, chosen: Chosen, searcher: Callable[[], Searcher]) -> Selection:
+    """Rank or list the films. `searcher` is opened for a request alone.
+
+    Raises BadInput where no film is chosen, NotFound for a collection that is not there, and what a search raises.
+    """
+    if chosen.request is not None:
+        opened = searcher()
+        ranking = opened.ranking(chosen.request, best=chosen.best)
+        selection = Selection(chosen, ranking, opened.model, opened.held.space.fingerprint)
+    else:
+        if chosen.collection is None:
+            ids = films.select_ids(archive.catalog, Filter())
+        else:
+            here = set(films.select_ids(archive.catalog, Filter()).tolist())
+            ids = np.array([one for one in collected(archive.catalog, chosen.collection) if one in here], np.int64)
+        ids = ids[: chosen.best]
+        empty = np.full(ids.size, np.nan)
+        selection = Selection(chosen, Ranking(ids, empty, empty))
+    if not len(selection):
+        raise BadInput("no film is chosen", fix="Loosen the filter; `filmroom search` shows what passes.")
+    return selection
+
+
+def hits(archive: Archive, ranking: Ranking, start: int, stop: int) -> list[Hit | None]:
+    """Read the films at the places `start` to `stop` of a ranking; None where one has left the archive since."""
+    ids = ranking.ids[start:stop].tolist()
+    known = {film.id: film for film in films.films(archive.catalog, ids)}
+    scores = _numbers(ranking.scores[start:stop].tolist())
+    percentiles = _numbers(ranking.percentiles[start:stop].tolist())
+    return [
+        Hit(start + at + 1, known[film_id], scores[at], percentiles[at]) if film_id in known else None
+        for at, film_id in enumerate(ids)
+    ]
+
+
+def _numbers(values: Sequence[float]) -> list[float | None]:
+    return [None if value != value else value for value in values]

@@ -1,0 +1,166 @@
+"""Write films as a table, CSV or Parquet: every fact, label, score and split, a row a film."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from filmroom.db.archive import Archive
+from filmroom.db.errors import MissingExtra
+from filmroom.db.reads import film_facts
+from filmroom.db.records import Tags
+from filmroom.search.exchange.delimited import cell
+from filmroom.search.export.job import Failures, Job
+from filmroom.search.results import Hit
+
+BATCH = 2_000
+
+Row = dict[str, str | int | float | bool | None]
+
+_NUMBERS = dict.fromkeys(("rank", "id", "frame", "age", "year", "rows", "columns"), "int64") | dict.fromkeys(
+    ("score", "percentile"), "float64"
+)
+_FLAGS = ("burned_in", "has_report")
+_IDENTIFYING = ("study_uid", "series_uid", "instance_uid", "patient_key")
+
+
+def label_columns(archive: Archive) -> dict[str, str]:
+    """Name the column of every label and probe of the archive: column -> its name."""
+    found = film_facts.label_names(archive.catalog)
+    return {f"{'probe' if one.by_probe else 'label'}:{one.name}": one.name for one in found}
+
+
+class Rows:
+    """Makes the rows of films. Paths are left out unless asked for: names of folders and files can name patients."""
+
+    def __init__(self, job: Job, *, paths: bool, identifying: bool = True) -> None:
+        self._job = job
+        labels: dict[str, str] = job.facts["labels"]
+        self._labels = labels
+        self._paths = paths
+        hidden = () if identifying else _IDENTIFYING
+        self._tags = [field.name for field in fields(Tags) if field.name not in hidden]
+        self.columns = [
+            *("rank", "score", "percentile", "id"),
+            *(["path"] if paths else []),
+            "frame",
+            *self._tags,
+            *("has_report", "labels", "tags", "collections"),
+            *(["split"] if job.split_names else []),
+            *labels,
+        ]
+
+    def of(self, films: Sequence[Hit]) -> Iterator[Row]:
+        """Yield a row a film, with text as it may stand in a spreadsheet."""
+        ids = [hit.id for hit in films]
+        tags = film_facts.tags_of_films(self._job.archive.catalog, ids)
+        collections = film_facts.collections_of_films(self._job.archive.catalog, ids)
+        for hit in films:
+            row = self._row(hit, tags.get(hit.id, []), collections.get(hit.id, []))
+            yield {name: cell(value) if isinstance(value, str) else value for name, value in row.items()}
+
+    def _row(self, hit: Hit, tags: Sequence[str], collections: Sequence[str]) -> Row:
+        film = hit.film
+        row: Row = dict.fromkeys(self.columns)
+        row |= {
+            "rank": hit.rank,
+            "score": hit.score,
+            "percentile": hit.percentile,
+            "id": film.id,
+            "frame": film.frame,
+            "has_report": film.has_report,
+            "labels": ";".join(film.label_names),
+            "tags": ";".join(tags),
+            "collections": ";".join(collections),
+        }
+        row |= {name: getattr(film.tags, name) for name in self._tags}
+        if self._paths:
+            row["path"] = film.path.encode("utf-8", "backslashreplace").decode()
+        if "split" in row:
+            row["split"] = self._job.split_of(film.id)
+        for one in film.labels:
+            column = f"{'probe' if one.source == 'probe' else 'label'}:{one.name}"
+            if column in row:  # a label that came since has no column
+                known = row[column]
+                row[column] = max(one.value, known) if isinstance(known, float) else one.value
+        return row
+
+
+class CsvTable:
+    """UTF-8 with a header line."""
+
+    batch = BATCH
+
+    def __init__(self, job: Job, *, paths: bool) -> None:
+        self._job = job
+        self._rows = Rows(job, paths=paths)
+
+    def write(self, films: Sequence[Hit]) -> Failures:
+        file = self._job.growing("table.csv")
+        file.write(as_csv(self._rows.columns, self._rows.of(films), header=not file.tell()))
+        return []
+
+    def finish(self) -> Path:
+        return self._job.folder / "table.csv"
+
+
+class ParquetTable:
+    """Parquet; each batch is a file of its own until the end, since one file cannot be gone on with."""
+
+    batch = 10 * BATCH
+
+    def __init__(self, job: Job, *, paths: bool) -> None:
+        need_pyarrow()
+        self._job = job
+        self._rows = Rows(job, paths=paths)
+
+    def write(self, films: Sequence[Hit]) -> Failures:
+        import pyarrow
+        from pyarrow import parquet
+
+        table = pyarrow.Table.from_pylist(list(self._rows.of(films)), schema=self._schema())
+        parts = self._job.folder / "parts"
+        parts.mkdir(exist_ok=True)
+        parquet.write_table(table, parts / f"{self._job.state['at']:012}.parquet")
+        return []
+
+    def finish(self) -> Path:
+        from pyarrow import parquet
+
+        path = self._job.folder / "table.parquet"
+        with parquet.ParquetWriter(path, self._schema()) as out:
+            for part in sorted((self._job.folder / "parts").iterdir()):
+                out.write_table(parquet.read_table(part))
+        return path
+
+    def _schema(self) -> Any:
+        import pyarrow
+
+        def kind(name: str) -> Any:
+            if name in self._job.facts["labels"]:
+                return pyarrow.float64()
+            return pyarrow.bool_() if name in _FLAGS else pyarrow.type_for_alias(_NUMBERS.get(name, "string"))
+
+        return pyarrow.schema([(name, kind(name)) for name in self._rows.columns])
+
+
+def as_csv(columns: Sequence[str], rows: Iterator[Row], *, header: bool) -> bytes:
+    """Rows as CSV, under their columns where `header` is asked."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, extrasaction="ignore")
+    if header:
+        writer.writerow({name: cell(name) for name in columns})
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def need_pyarrow() -> None:
+    """Raise MissingExtra where Parquet cannot be written."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise MissingExtra("Parquet export", extra="parquet") from None

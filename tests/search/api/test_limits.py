@@ -1,0 +1,111 @@
+"""What requests may cost, and what is said of those that want more or cannot be read."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filmroom.search.searcher import Searcher
+
+from tests.search.api.conftest import House, Served, serve
+
+
+@pytest.fixture
+def narrow(house: House, tmp_path: Path) -> Iterator[Served]:
+    folder = Path(shutil.copytree(house.folder, tmp_path / "archive"))
+    yield from serve(house, folder, body=1 << 20, seconds=0.5, at_once=2)
+
+
+def test_a_body_has_a_limit_whatever_its_header_says(narrow: Served) -> None:
+    said = narrow.send("POST", "/embed/files", 413, files={"files": ("x.png", b"0" * (1 << 21))})
+    assert said["what"] == "more than 1 MB"
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(40):
+            yield b" " * (1 << 16)
+
+    answer = narrow.client.post("/api/v1/search", content=pieces(), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+def test_an_answer_has_a_time(narrow: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(self: Searcher, *args: Any) -> Any:
+        time.sleep(2)
+
+    monkeypatch.setattr(Searcher, "answer", slow)
+    started = time.monotonic()
+    said = narrow.send("GET", "/search?q=x", 504)
+    assert time.monotonic() - started < 1.9
+    assert said["title"] == "Gateway Timeout"
+
+
+def test_too_many_at_once_are_told_to_come_again(narrow: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(self: Searcher, *args: Any) -> Any:
+        time.sleep(0.4)
+        raise KeyError("never mind")
+
+    monkeypatch.setattr(Searcher, "answer", slow)
+    answers: list[Any] = []
+
+    def ask() -> None:
+        answers.append(narrow.client.get("/api/v1/search?q=x"))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    busy = [one for one in answers if one.status_code == 503]
+    assert busy
+    assert busy[0].headers["retry-after"] == "1"
+
+
+BAD: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
+    "no number": ("GET", "/films/abc", {}, 422, "path.film_id"),
+    "a huge number": ("GET", f"/films/{2**70}", {}, 422, "path.film_id"),
+    "no such film": ("GET", "/films/4711", {}, 404, "4711"),
+    "no such address": ("GET", "/nothing", {}, 404, "None"),
+    "no such method": ("PATCH", "/search", {}, 405, "None"),
+    "too many films": ("GET", "/search?k=10001", {}, 422, "query.k"),
+    "no JSON": ("POST", "/search", {"content": b"{", "headers": {"content-type": "application/json"}}, 422, "body.1"),
+    "an unknown name": ("POST", "/search", {"json": {"wordz": "x"}}, 422, "body.wordz"),
+    "a bad query": ("GET", "/search?q=age:old", {}, 400, "age:old"),
+    "an unknown order": ("GET", "/search?order=beauty", {}, 422, "query.order"),
+    "a bad window": ("GET", "/films/1/pixels?window=wide", {}, 400, "wide"),
+    "no film": ("POST", "/similar", {"files": {"file": ("../../etc/x.dcm", b"no film")}}, 400, "x.dcm"),
+    "a film of nobody": ("POST", "/labels", {"json": {"labels": [{"film": 99, "name": "x"}]}}, 404, "99"),
+    "a wild grade": (
+        "PUT", "/judgements", {"json": {"query": "x", "film": 1, "judge": "a", "grade": 9}}, 422, "body.grade",
+    ),
+    "words in a filter": ("POST", "/zeroshot", {"json": {"findings": ["x"], "where": "words"}}, 400, "words"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_a_problem_with_what_where_and_fix(kind: str, api: Served) -> None:
+    method, path, more, status, where = BAD[kind]
+    answer = api.client.request(method, f"/api/v1{path}", **more)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    said = answer.json()
+    assert {"type", "title", "status", "detail", "what", "where", "fix"} <= set(said)
+    assert said["status"] == status
+    assert str(said["where"]) == where
+    assert said["what"] in said["detail"]
+
+
+def test_an_unforeseen_fault_says_no_more_than_its_kind(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Searcher, *args: Any) -> Any:
+        raise KeyError("MUSTERFRAU^ANNA")
+
+    monkeypatch.setattr(Searcher, "answer", broken)
+    answer = api.client.get("/api/v1/search?q=x")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "MUSTERFRAU" not in answer.text
+    assert "filmroom_errors_total 1.0" in api.client.get("/metrics").text

@@ -1,0 +1,152 @@
+"""An export that is interrupted goes on, and nobody sees a part of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filmroom.db.errors import ArchiveBusy, BadInput
+from filmroom.search.export import job as jobs
+from filmroom.search.export import pictures, table
+
+from tests.search.export.conftest import House
+
+
+class Stop(Exception):
+    pass
+
+
+def stopping(after: int) -> Any:
+    def progress(done: int, total: int) -> None:
+        if done >= after:
+            raise Stop
+
+    return progress
+
+
+WAYS = {
+    "table": ("t.csv", {}),
+    "table in Parquet": ("t.parquet", {}),
+    "vectors": ("v.npz", {}),
+    "png": ("films", {"bits": 8}),
+    "copies": ("copies", {}),
+    "dataset": ("set", {"split": "60/20/20"}),
+}
+
+
+@pytest.fixture
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    from filmroom.search.export.copies import Copies
+    from filmroom.search.export.dataset.writer import Dataset
+    from filmroom.search.export.vectors import VectorsFile
+
+    for writer in (table.CsvTable, table.ParquetTable, VectorsFile, pictures.Pictures, Copies, Dataset):
+        monkeypatch.setattr(writer, "batch", 5)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    skipped = ("croissant.json", "cohort.json")  # say when
+    return {str(one.relative_to(path)): one.read_bytes() for one in files if one.is_file() and one.name not in skipped}
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("way", WAYS)
+def test_an_interrupted_export_goes_on_and_ends_the_same(way: str, house: House, tmp_path: Path) -> None:
+    what, (name, options) = way.split()[0], WAYS[way]
+    whole = house.door.export(what, everything=True, to=tmp_path / "whole" / name, **options)
+    target = tmp_path / "cut" / name
+    with pytest.raises(Stop):
+        house.door.export(what, everything=True, to=target, on_progress=stopping(10), **options)
+    assert not target.exists()
+    part = target.with_name(f".{name}.part")
+    for torn in part.rglob("*.csv"):
+        with torn.open("ab") as file:
+            file.write(b"half a row that was being writ")
+    done = house.door.export(what, everything=True, to=target, **options)
+    assert (done.films, done.resumed, done.failed) == (24, 10, 0)
+    assert contents(target) == contents(tmp_path / "whole" / name)
+    assert whole.resumed == 0
+    assert [path.name for path in target.parent.iterdir()] == [name], "nothing beside it"
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_another_export_to_the_place_begins_anew(house: House, tmp_path: Path) -> None:
+    target = tmp_path / "t.csv"
+    with pytest.raises(Stop):
+        house.door.export("table", everything=True, to=target, on_progress=stopping(10))
+    done = house.door.export("table", "view:PA", to=target)
+    assert (done.films, done.resumed) == (10, 0)
+
+
+def test_one_export_at_a_time_to_a_place(house: House, tmp_path: Path) -> None:
+    target = tmp_path / "t.csv"
+
+    def meanwhile(done: int, total: int) -> None:
+        with pytest.raises(ArchiveBusy, match="under way"):
+            house.door.export("table", everything=True, to=target)
+
+    assert house.door.export("table", everything=True, to=target, on_progress=meanwhile).films == 24
+
+
+def test_a_film_that_cannot_be_read_is_said_and_the_rest_is_written(house: House, tmp_path: Path) -> None:
+    film = house.films["p2-1.dcm"]
+    path, aside = Path(film.root) / film.path, Path(film.root) / "aside"
+    path.rename(aside)
+    try:
+        done = house.door.export("png", everything=True, to=tmp_path / "films")
+        with pytest.raises(BadInput, match="no film could be exported"):
+            house.door.export("png", f"path:{film.path}", to=tmp_path / "none")
+    finally:
+        aside.rename(path)
+    assert (done.films, done.failed, [one for one, _ in done.failures]) == (23, 1, [film.id])
+    assert [one.name for one in tmp_path.iterdir()] == ["films"]
+
+
+def test_a_place_that_cannot_be_written_is_one_line(house: House, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="cannot be written"):
+        house.door.export("table", everything=True, to=tmp_path / "file" / "t.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills by signal")
+def test_a_killed_export_leaves_nothing_half_written(house: House, tmp_path: Path) -> None:
+    target = tmp_path / "films"
+    script = (
+        "import sys, time, filmroom\n"
+        "from filmroom.search.export import pictures\n"
+        "pictures.Pictures.batch = 4\n"
+        "filmroom.open(sys.argv[1], model=sys.argv[2]).export(\n"
+        "    'png', everything=True, to=sys.argv[3], on_progress=lambda done, total: (print(done, flush=True),"
+        " time.sleep(0.5)))\n"
+    )
+    command = [sys.executable, "-c", script, str(house.folder), str(house.model), str(target)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= 8:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait(30)
+    assert not target.exists()
+    time.sleep(0.1)
+    pictures.Pictures.batch, kept = 4, pictures.Pictures.batch
+    try:
+        done = house.door.export("png", everything=True, to=target)
+    finally:
+        pictures.Pictures.batch = kept
+    assert done.resumed >= 4
+    assert len(list(target.glob("*.png"))) == done.films == 24
+
+
+def test_the_plan_of_an_export_is_all_that_was_asked() -> None:
+    one = jobs.Plan("table", {"query": "a"})
+    assert one.digest == jobs.Plan("table", {"query": "a"}).digest
+    assert len({one.digest, jobs.Plan("table", {"query": "b"}).digest, jobs.Plan("png", {"query": "a"}).digest}) == 3

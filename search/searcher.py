@@ -14,7 +14,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, NotFound, Rejected
 from filmroom.db.reads import films, fulltext
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.records import Filter
+from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
 from filmroom.search.fusion import reciprocal_rank_fusion
@@ -116,29 +116,9 @@ class Searcher:
         self.index.refresh()
         if self._stays:
             self.index.keep_fast()
-        k, offset, per_study = request.k, request.offset, request.per_study
-        hybrid = request.hybrid and bool(asked.concepts)
-        vector = self._vector(asked, (*request.like, *request.uploads), request.unlike)
-        within = self._within(asked.filter, request.like, request.unlike)
-        if vector is not None:
-            within = self._searchable(within)
-            total = len(self.index) if within is None else within.size
-        else:
-            total = films.count(self.catalog) if within is None else within.size
-        wanted = offset + k
-        if request.order is not Order.MATCH:
-            ranked = self._by_fact(request.order, vector, within)
-        elif vector is None:
-            ranked = self._unranked(within, asked.filter)
-        elif hybrid:
-            ranked = self._fused(asked, vector, wanted if not per_study else total, within)
-        else:
-            ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
-        if per_study:
-            whole = hybrid or request.order is not Order.MATCH
-            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
-        ranked = ranked[offset:wanted]
-        hits = self._hits(ranked, vector, offset)
+        ranking, total, vector = self._ranking(request, asked, request.offset + request.k)
+        ranked = ranking[request.offset : request.offset + request.k]
+        hits = self._hits(ranked, vector, request.offset)
         if request.order is not Order.MATCH and vector is not None and hits:
             hits = self._with_scores(hits, vector)
         return Results(
@@ -151,19 +131,52 @@ class Searcher:
             advice=() if total else advice(self.catalog, asked.filter),
         )
 
-    def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> tuple[Hit, ...]:
-        """Give these films, in this order, with their scores for the request."""
-        vector = self._vector(parse(request.query), (*request.like, *request.uploads), request.unlike)
-        hits = self._hits([(film_id, math.nan) for film_id in ids], None, 0)
-        if vector is None:
-            return hits
-        ranked = self._searchable(np.array([hit.id for hit in hits], np.int64))
-        scored = (
-            {}
-            if ranked is None
-            else dict(zip(ranked.tolist(), self.index.scores(vector[None], ranked)[0].tolist(), strict=True))
+    def passing(self, request: SearchRequest, most: int) -> list[int]:
+        """The ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
+        self.index.refresh()
+        ranking, _, _ = self._ranking(request, parse(request.query), most)
+        return [film_id for film_id, _ in ranking[:most]]
+
+    def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> list[Hit | Film]:
+        """Give these films in the order of the answer, with their ranks and scores in it; those that are not in the
+        answer stand behind, without."""
+        self.index.refresh()
+        ranking, _, vector = self._ranking(
+            request, parse(request.query), max(len(self.index), films.count(self.catalog))
         )
-        return tuple(replace(hit, score=scored.get(hit.id)) for hit in hits)
+        wanted = set(ids)
+        ranks = {film_id: at + 1 for at, (film_id, _) in enumerate(ranking) if film_id in wanted}
+        hits = self._hits([pair for pair in ranking if pair[0] in wanted], vector, 0)
+        if request.order is not Order.MATCH and vector is not None and hits:
+            hits = self._with_scores(hits, vector)
+        others = films.films(self.catalog, [film_id for film_id in ids if film_id not in ranks])
+        return [*(replace(hit, rank=ranks[hit.id]) for hit in hits), *others]
+
+    def _ranking(
+        self, request: SearchRequest, asked: Query, wanted: int
+    ) -> tuple[list[tuple[int, float]], int, NDArray[np.float32] | None]:
+        """Sort the films that pass, (id, score) of at least the first `wanted`; with how many pass, and the vector that
+        they are ranked by."""
+        hybrid = request.hybrid and bool(asked.concepts)
+        vector = self._vector(asked, (*request.like, *request.uploads), request.unlike)
+        within = self._within(asked.filter, request.like, request.unlike)
+        if vector is not None:
+            within = self._searchable(within)
+            total = len(self.index) if within is None else within.size
+        else:
+            total = films.count(self.catalog) if within is None else within.size
+        if request.order is not Order.MATCH:
+            ranked = self._by_fact(request.order, vector, within)
+        elif vector is None:
+            ranked = self._unranked(within, asked.filter)
+        elif hybrid:
+            ranked = self._fused(asked, vector, wanted if not request.per_study else total, within)
+        else:
+            ranked = self._ranked(vector, wanted if not request.per_study else min(total, 4 * wanted), within)
+        if request.per_study:
+            whole = hybrid or request.order is not Order.MATCH
+            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
+        return ranked, total, vector
 
     def rank(
         self, query: str | Query, *, k: int | None = None, within: NDArray[np.int64] | None = None

@@ -16,6 +16,7 @@ from filmroom.db.archive import Archive, default_folder
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.spaces import spaces as stored_spaces
+from filmroom.search.ui import undo
 from filmroom.search.ui.server.loopback import is_loopback
 from filmroom.search.ui.server.sign_in import admitted
 from filmroom.search.ui.text import NOTICE, plain
@@ -96,6 +97,7 @@ def _shower(name: str) -> Callable[[], None]:
 
 def with_words(show: Callable[[], None]) -> None:
     """Runs a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
+    undo.show()
     try:
         show()
     except FilmroomError as fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from filmroom.db.catalog import Catalog
@@ -9,7 +10,7 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
 from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
-from filmroom.search.ui.components.grid.grid import Act, Cell, Mark, grid
+from filmroom.search.ui.components.grid.grid import Act, Cell, Done, Mark, PickBar, PickChange, grid
 from filmroom.search.ui.search_state import film_address
 from filmroom.search.ui.text import facts, findings, spoken
 
@@ -24,12 +25,13 @@ def wall_of_hits(
     title: str,
     request: SearchRequest | None = None,
     tools: Sequence[Act] = (),
-    picked: frozenset[int] = frozenset(),
     marks: Mapping[int, tuple[Mark, str]] | None = None,
     small: bool = False,
-) -> tuple[Act, int] | None:
-    """The wall of an answer: the bar is the film's percentile in the archive, its upper half, as that is where hits
-    are. Returns what was done to which film."""
+    bar: PickBar | None = None,
+    change: PickChange | None = None,
+) -> Done | None:
+    """The wall of an answer: a cell's bar is the film's percentile in the archive, its upper half, as that is where
+    hits are. `bar` and `change` are those of the picked films. Returns what was done to which films."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
     cells = []
@@ -47,12 +49,18 @@ def wall_of_hits(
                 score=_standing(hit),
                 score_says=_score_says(hit),
                 vote=votes.get(hit.id, 0),
-                picked=hit.id in picked,
                 mark=mark[0] if mark else None,
                 mark_says=mark[1] if mark else "",
             )
         )
-    return grid(cells, key=key, title=title, tools=tools, small=small)
+    place = picks_place(catalog)
+    return grid(cells, key=key, title=title, picks=place, tools=tools, small=small, bar=bar, change=change)
+
+
+def picks_place(catalog: Catalog) -> str:
+    """Name an archive's picks in the browser: another archive at the same address has others."""
+    file = catalog.path.stat().st_ino
+    return hashlib.sha256(f"{catalog.path.absolute()} {file}".encode()).hexdigest()[:12]
 
 
 def wall_of_films(
@@ -62,13 +70,16 @@ def wall_of_films(
     key: str,
     title: str,
     tools: Sequence[Act] = (),
-    picked: frozenset[int] = frozenset(),
     small: bool = False,
     request: SearchRequest | None = None,
-) -> tuple[Act, int] | None:
+    bar: PickBar | None = None,
+    change: PickChange | None = None,
+) -> Done | None:
     """The wall of films that no query ranked."""
     hits = [Hit(at + 1, film, None, None) for at, film in enumerate(films)]
-    return wall_of_hits(catalog, hits, key=key, title=title, tools=tools, picked=picked, small=small, request=request)
+    return wall_of_hits(
+        catalog, hits, key=key, title=title, tools=tools, small=small, request=request, bar=bar, change=change
+    )
 
 
 def _standing(hit: Hit) -> str:

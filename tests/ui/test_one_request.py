@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from filmroom.db.errors import BadInput
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
+from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
 from filmroom.search.ui.search_state import remember_upload
@@ -84,7 +85,7 @@ def test_all_that_pass_are_exported_in_the_order_of_the_page(archive_folder: Pat
     assert whole != sorted(whole)
     picked = searcher.hits_of(request, whole[3:5])
     assert [hit.id for hit in picked] == whole[3:5]
-    assert all(hit.score is not None for hit in picked)
+    assert all(isinstance(hit, Hit) and hit.score is not None for hit in picked)
 
 
 def test_an_uploaded_film_of_another_model_is_refused(archive_folder: Path) -> None:

@@ -249,5 +249,5 @@ def _relatives(archive: Archive, searcher: Searcher, film: Film, request: Search
             )
         )
     for one in done:
-        if one and one[0] is Act.OPEN:
-            _go(one[1], request)
+        if one and one.act is Act.OPEN:
+            _go(one.film, request)

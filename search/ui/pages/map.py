@@ -129,5 +129,5 @@ def _region(archive: Archive, table: pd.DataFrame, region: dict[str, list[float]
         if shown
         else None
     )
-    if done and done[0] is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(done[1])})
+    if done and done.act is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.film)})

@@ -17,9 +17,9 @@ from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, filter_panel, layout
+from filmroom.search.ui import filter_panel, layout, picks
 from filmroom.search.ui import search_state as asking
-from filmroom.search.ui.components.grid.grid import Act
+from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
 from filmroom.search.ui.text import NORMAL, counted, films, number, plain
@@ -212,12 +212,12 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     if not results.hits:
         _nothing(parsed, results.advice)
         return
-    picks: set[int] = st.session_state.setdefault("picks", set())
     hits = results.hits
-    head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="head")
-    head.caption(_summary(results, request), width="stretch")
+    with st.container(key="head"):
+        st.caption(_summary(results, request))
     if any(SIDED.search(concept.text) for concept in parsed.concepts):
         st.caption("Side and size are the model's guess: check the film.")
+    answer = picks.Answer(archive, tuple(hit.id for hit in hits), results.total, request, searcher)
     done = wall_of_hits(
         archive.catalog,
         hits,
@@ -225,16 +225,17 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         title="Films that match",
         request=request,
         tools=SEARCHING,
-        picked=frozenset(picks),
+        bar=answer.bar(),
+        change=picks.change(),
     )
-    with head:
-        export_panel.keep(archive, searcher, results, picks=frozenset(picks), request=request)
     if len(hits) < min(results.total, MOST_SHOWN):
         with st.container(horizontal=True, horizontal_alignment="center"):
             if st.button("Show more", key="more"):
                 _order(dataclasses.replace(request, k=min(MOST_SHOWN, request.k + 2 * PAGE)))
-    if done:
-        _do(*done, request=request, picks=picks)
+    if done and done.act in OF_PICKS:
+        picks.carry_out(done, answer)
+    elif done:
+        _do(done, request=request)
 
 
 def _take_upload(searcher: Searcher) -> None:
@@ -319,13 +320,10 @@ def _nothing(parsed: Query, advice: Sequence[str]) -> None:
         st.page_link(layout.pages()["archive"], label="To the archive")
 
 
-def _do(act: Act, film_id: int, *, request: SearchRequest, picks: set[int]) -> None:
-    if act is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(film_id), **request.parameters()})
-    if act is Act.PICK:
-        picks.symmetric_difference_update({film_id})
-        st.rerun()
-    if act is Act.LIKE:
-        _order(SearchRequest(like=(film_id,), per_study=request.per_study))
-    like, unlike = asking.voted(request, film_id, 1 if act is Act.UP else -1)
+def _do(done: Done, *, request: SearchRequest) -> None:
+    if done.act is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), **request.parameters()})
+    if done.act is Act.LIKE:
+        _order(SearchRequest(like=(done.film,), per_study=request.per_study))
+    like, unlike = asking.voted(request, done.film, 1 if done.act is Act.UP else -1)
     _order(dataclasses.replace(request, like=like, unlike=unlike))

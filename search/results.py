@@ -42,7 +42,8 @@ class Hit:
 class Results:
     """An answer: the hits, best first, of the `total` films that pass the filter.
 
-    `reading` tells how the query's words were read; `advice` says what to ask where no film passes.
+    `reading` tells how the query's words were read; `advice` says what to ask where no film passes. `best` is the best
+    score of the films that pass, and `chance` the score that random words reach over them, where these were compared.
     """
 
     query: str
@@ -52,6 +53,13 @@ class Results:
     total: int
     reading: Reading = field(default_factory=Reading)
     advice: tuple[str, ...] = ()
+    best: float | None = None
+    chance: float | None = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether random words would have found films that match as well."""
+        return self.best is not None and self.chance is not None and self.best <= self.chance
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a table with a row a hit, best first; the index is the film's id."""

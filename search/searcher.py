@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
 from filmroom.search.fusion import reciprocal_rank_fusion
+from filmroom.search.query.chance import above, best_and_chance, random_vectors
 from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
@@ -121,6 +123,7 @@ class Searcher:
         hits = self._hits(ranked, vector, request.offset)
         if request.order is not Order.MATCH and vector is not None and hits:
             hits = self._with_scores(hits, vector)
+        best, chance = self._by_chance(request, asked, vector)
         return Results(
             request.query,
             self.model,
@@ -129,7 +132,36 @@ class Searcher:
             total,
             reading=read(asked),
             advice=() if total else advice(self.catalog, asked.filter),
+            best=best,
+            chance=chance,
         )
+
+    def _by_chance(
+        self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
+    ) -> tuple[float | None, float | None]:
+        """The best score of the films that pass, and what random words reach over them. A process that answers once
+        does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
+        if not self._stays or vector is None or not asked.positive or (request.votes or request.uploads):
+            return None, None
+        within = self._searchable(self._within(asked.filter, (), ()))
+        if (len(self.index) if within is None else within.size) == 0:
+            return None, None
+        return best_and_chance(self.index, vector, self._random_vectors, within)
+
+    @cached_property
+    def _random_vectors(self) -> NDArray[np.float32]:
+        return random_vectors(self.towers.embed_texts)
+
+    def scores(self, request: SearchRequest) -> NDArray[np.float32]:
+        """The scores of all films that pass, cut off or not, best first; empty without words or examples."""
+        self.index.refresh()
+        whole = replace(request, least_percentile=None, least_score=None)
+        ids = np.array(self.passing(whole, len(self.index)), np.int64)
+        vector = self._vector(parse(request.query), (*request.like, *request.uploads), request.unlike)
+        if vector is None or not ids.size:
+            return np.zeros(0, np.float32)
+        found: NDArray[np.float32] = np.sort(self.index.scores(vector[None], ids)[0])[::-1]
+        return found
 
     def passing(self, request: SearchRequest, most: int) -> list[int]:
         """The ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
@@ -162,6 +194,9 @@ class Searcher:
         within = self._within(asked.filter, request.like, request.unlike)
         if vector is not None:
             within = self._searchable(within)
+            if request.has_cut:
+                ids = self._searchable(self._passing(Filter())) if within is None else within
+                within = above(self.index, vector, request, ids)
             total = len(self.index) if within is None else within.size
         else:
             total = films.count(self.catalog) if within is None else within.size

@@ -20,6 +20,11 @@ def facet(_catalog: Catalog, place: str, name: str, changes: int) -> list[tuple[
     return [(one.value, one.count) for one in films.facets(_catalog, name)]
 
 
+def labels(catalog: Catalog) -> list[tuple[str, int]]:
+    """The labels of the archive with their films, the most frequent first."""
+    return facet(catalog, str(catalog.path), "label", catalog.changes())
+
+
 def narrow(catalog: Catalog, *, key: str = "q") -> None:
     """The filter controls of the query in `st.session_state[key]`, which must be readable."""
     wanted = parse(st.session_state.get(key) or "").filter

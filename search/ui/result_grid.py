@@ -26,12 +26,14 @@ def wall_of_hits(
     request: SearchRequest | None = None,
     tools: Sequence[Act] = (),
     marks: Mapping[int, tuple[Mark, str]] | None = None,
+    standing: bool = True,
     small: bool = False,
     bar: PickBar | None = None,
     change: PickChange | None = None,
 ) -> Done | None:
     """The wall of an answer: a cell's bar is the film's percentile in the archive, its upper half, as that is where
-    hits are. `bar` and `change` are those of the picked films. Returns what was done to which films."""
+    hits are. Without `standing`, for an answer whose best film is not good, it shows the score alone. `bar` and
+    `change` are those of the picked films. Returns what was done to which films."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
     cells = []
@@ -45,8 +47,8 @@ def wall_of_hits(
                 facts=facts(hit.film.tags),
                 labels=findings(hit.film),
                 thumbnail=thumbnails.get(hit.id),
-                bar=None if hit.percentile is None else (hit.percentile - 50) / 50,
-                score=_standing(hit),
+                bar=None if hit.percentile is None else (hit.percentile - 50) / 50 if standing else 0.0,
+                score=_standing(hit) if standing or hit.score is None else f"{hit.score:.2f}",
                 score_says=_score_says(hit),
                 vote=votes.get(hit.id, 0),
                 mark=mark[0] if mark else None,

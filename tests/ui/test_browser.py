@@ -213,7 +213,7 @@ def test_an_uploaded_film_is_a_query_and_a_broken_one_is_a_line(
     tab.wait_for_selector(".grid .bar")
     settle(tab)
     expect(tab.locator(".grid .frame").first).to_have_attribute("aria-label", re.compile("effusion"))
-    expect(tab.get_by_text("1 film uploaded")).to_be_visible()
+    expect(tab.locator(".chip.for")).to_contain_text("an uploaded film")
     found = film_ids(tab)
     tab.keyboard.press("Escape")
     tab.locator(".picks [data-do=export]").click()

@@ -122,14 +122,16 @@ def test_no_query_breaks_the_page(archive_folder: Path, monkeypatch: pytest.Monk
     assert "<script>" not in said(test)
 
 
-def test_votes_stand_in_the_address_and_can_be_cleared(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_votes_stand_in_the_address_and_among_the_chips(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = shown(page(archive_folder, "search", monkeypatch, q="effusion"))
     test = page(archive_folder, "search", monkeypatch, q="effusion", like=str(plain[3]), unlike=str(plain[0]))
     assert plain[0] not in shown(test)
-    assert "1 film for and 1 film against" in said(test)
-    test.button(key="clear-votes").click().run()
-    assert shown(test) == plain
-    assert "like" not in test.query_params
+    assert [(one["kind"], one["text"]) for one in components(test, "chips")[0]["items"]] == [
+        ("for", "effusion"),
+        ("for", f"film {plain[3]}"),
+        ("against", f"film {plain[0]}"),
+    ]
+    assert all(one["src"] for one in components(test, "chips")[0]["items"][1:])
 
 
 def test_other_words_drop_the_votes_and_other_filters_keep_them(

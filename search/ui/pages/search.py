@@ -11,14 +11,16 @@ from pathlib import Path
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
 from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, without_filter
 from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import filter_panel, layout, picks
+from filmroom.search.ui import cutoff, filter_panel, layout, picks, query_chips
 from filmroom.search.ui import search_state as asking
+from filmroom.search.ui.components.chips.chips import Offer, chips
 from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
@@ -186,8 +188,7 @@ def _help() -> None:
 
 
 def _examples(archive: Archive) -> None:
-    labels = filter_panel.facet(archive.catalog, str(archive.catalog.path), "label", archive.catalog.changes())
-    found = [name for name, _ in labels if name not in NORMAL][:5]
+    found = [name for name, _ in filter_panel.labels(archive.catalog) if name not in NORMAL][:5]
     examples = found or list(GENERAL_EXAMPLES)
     if found:
         examples.append(f"{found[0]} -{found[1]}" if len(found) > 1 and found[1].isalpha() else f"no {found[0]}")
@@ -207,14 +208,16 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     results = _search(searcher, request, parsed)
     if results is None:
         return
-    _feedback(request)
-    _reading(results.reading)
+    _parts(archive, request, parsed, results.reading)
     if not results.hits:
         _nothing(parsed, results.advice)
         return
     hits = results.hits
-    with st.container(key="head"):
-        st.caption(_summary(results, request))
+    _doubt(results)
+    with st.container(key="head", horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_summary(results, request), width="stretch")
+        if hits[0].percentile is not None and (cut := cutoff.control(searcher, request)):
+            _order(cut)
     if any(SIDED.search(concept.text) for concept in parsed.concepts):
         st.caption("Side and size are the model's guess: check the film.")
     answer = picks.Answer(archive, tuple(hit.id for hit in hits), results.total, request, searcher)
@@ -225,6 +228,7 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         title="Films that match",
         request=request,
         tools=SEARCHING,
+        standing=not results.doubtful,
         bar=answer.bar(),
         change=picks.change(),
     )
@@ -264,37 +268,28 @@ def _search(searcher: Searcher, request: SearchRequest, parsed: Query) -> Result
         return None
 
 
-def _reading(reading: Reading) -> None:
-    """How the words were read, where it is more than the words, and the filter that some of them could be."""
-    for sentence in dataclasses.replace(reading, as_filter="").sentences:
-        st.caption(plain(sentence))
-    if reading.as_filter:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="as-filter"):
-            st.caption("Some of these words can filter instead of rank:", width="content")
-            st.button(plain(reading.as_filter), on_click=_ask, args=(reading.as_filter,), type="tertiary")
-
-
-def _feedback(request: SearchRequest) -> None:
-    """What the ranking leans on besides the words, and the way back."""
-    if not request.like and not request.unlike and not request.uploads:
-        return
-    said = ((request.uploads, "uploaded"), (request.like, "for"), (request.unlike, "against"))
-    votes = " and ".join(f"{films(len(ids))} {which}" for ids, which in said if ids)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feedback"):
-        base = "the words and " if request.query else ""
-        done = "Ranked" if request.order is Order.MATCH else "Scored"
-        st.caption(f"{done} by {base}{votes}.", width="content")
-        for film_id in (*request.like, *request.unlike):
-            st.page_link(
-                layout.pages()["film"],
-                label=f"Film {film_id}",
-                query_params={"film": str(film_id), **request.parameters()},
-            )
-        if (request.like or request.unlike) and st.button("Clear votes", key="clear-votes", type="tertiary"):
-            _order(dataclasses.replace(request, like=(), unlike=()))
-        if request.uploads and st.button("Remove the uploaded film", key="clear-upload", type="tertiary"):
+def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Reading) -> None:
+    """What the answer is made of, each part with the way to take it away, and filters that words could be."""
+    labels = [name for name, _ in filter_panel.labels(archive.catalog)] if parsed.negated else []
+    thumbnails = db_films.thumbnails(archive.catalog, [*request.like, *request.unlike])
+    shown = query_chips.chips_of(request, parsed, reading, thumbnails)
+    offered = query_chips.offers(parsed, reading, labels)
+    done = chips(shown, offered, key="chips") if shown or offered else None
+    if isinstance(done, Offer):
+        _order(dataclasses.replace(request, query=done.query, k=PAGE))
+    elif done:
+        if done.startswith("upload"):
             st.session_state.pop("upload", None)
-            _order(dataclasses.replace(request, uploads=()))
+        _order(query_chips.without(request, done))
+
+
+def _doubt(results: Results) -> None:
+    if results.doubtful:
+        st.warning(
+            f"Nothing matches well: the best of these films scores {results.best:.2f}, and random words reach "
+            f"{results.chance:.2f} in them. The order may mean nothing.",
+            icon=":material/help:",
+        )
 
 
 def _summary(results: Results, request: SearchRequest) -> str:
@@ -312,7 +307,9 @@ def _nothing(parsed: Query, advice: Sequence[str]) -> None:
     st.subheader("No film passes")
     for said in advice:
         st.write(plain(said))
-    if parsed.filter:
+    if st.query_params.get("least"):
+        st.write("The cut-off leaves nothing: take it away above.")
+    elif parsed.filter:
         st.write("The words only rank; it is the filters that leave nothing. Take one away, or all of them:")
         st.button("Search without filters", on_click=_ask, args=(without_filter(parsed.text),))
     else:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from filmroom.db.archive import Archive
@@ -28,9 +27,6 @@ from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.results import Hit, Results
 from filmroom.search.space_selection import choose, with_text
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    pass
 
 KEPT_FILTERS = 8
 """Filters whose films are kept at hand: of a million, 8 MB each."""
@@ -162,6 +158,17 @@ class Searcher:
             return np.zeros(0, np.float32)
         found: NDArray[np.float32] = np.sort(self.index.scores(vector[None], ids)[0])[::-1]
         return found
+
+    def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
+        """The ids, ascending, of the films that pass, in no order of rank; None where all films do."""
+        self.index.refresh()
+        asked = parse(request.query)
+        within = self._within(asked.filter, request.like, request.unlike)
+        vector = self._vector(asked, (*request.like, *request.uploads), request.unlike) if request.has_cut else None
+        if vector is None:
+            return within
+        ids = self._searchable(self._passing(Filter()) if within is None else within)
+        return above(self.index, vector, request, ids)
 
     def passing(self, request: SearchRequest, most: int) -> list[int]:
         """The ids of the films that pass, in the order of the answer: all of them, or the first `most`."""

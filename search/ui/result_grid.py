@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads import films as db_films
+from filmroom.db.reads.facets import tags_of_films
 from filmroom.db.records import Film
+from filmroom.search.query.parser import term
 from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.ui.components.grid.grid import Act, Cell, Done, Mark, PickBar, PickChange, grid
 from filmroom.search.ui.search_state import film_address
-from filmroom.search.ui.text import facts, findings, spoken
+from filmroom.search.ui.text import facts, spoken
 
-SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK)
+SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK, Act.FILTER)
 
 
 def wall_of_hits(
@@ -36,6 +38,7 @@ def wall_of_hits(
     `change` are those of the picked films. Returns what was done to which films."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
+    tags = tags_of_films(catalog, [hit.id for hit in hits])
     cells = []
     for hit in hits:
         mark = (marks or {}).get(hit.id)
@@ -45,7 +48,7 @@ def wall_of_hits(
                 href=film_address(hit.id, request),
                 alt=_alt(hit),
                 facts=facts(hit.film.tags),
-                labels=findings(hit.film),
+                terms=_terms(hit.film, tags.get(hit.id, [])),
                 thumbnail=thumbnails.get(hit.id),
                 bar=None if hit.percentile is None else (hit.percentile - 50) / 50 if standing else 0.0,
                 score=_standing(hit) if standing or hit.score is None else f"{hit.score:.2f}",
@@ -57,6 +60,12 @@ def wall_of_hits(
         )
     place = picks_place(catalog)
     return grid(cells, key=key, title=title, picks=place, tools=tools, small=small, bar=bar, change=change)
+
+
+def _terms(film: Film, tags: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Labels, then tags with a # before them: as they read, and as a query filters by them."""
+    labels = [(name, term("label", name)) for name in film.label_names]
+    return (*labels, *((f"#{name}", term("tag", name)) for name in tags))
 
 
 def picks_place(catalog: Catalog) -> str:

@@ -83,6 +83,8 @@ def close(page: Any) -> None:
         ({"what": "export", "ids": "12"}, Done(Act.EXPORT, ())),
         ({"what": "open", "id": "7"}, Done(Act.OPEN, (7,))),
         ({"what": "open", "id": "8"}, None),
+        ({"what": "filter", "id": "7", "term": "label:mass"}, Done(Act.FILTER, (7,), "label:mass")),
+        ({"what": "filter", "id": "7", "term": "path:x"}, None),
         ({"what": "rm -rf", "ids": ["1"]}, None),
         ({"what": ["open"], "id": "7"}, None),
         ("open", None),
@@ -90,7 +92,7 @@ def close(page: Any) -> None:
     ],
 )
 def test_what_a_browser_sends_is_read_with_care(said: object, read: Done | None) -> None:
-    assert _done(said, shown={7}) == read
+    assert _done(said, shown={7: [("mass", "label:mass")]}) == read
 
 
 def test_films_keep_their_ranks_in_an_export_and_others_stand_behind(archive_folder: Path) -> None:

@@ -13,12 +13,12 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
-from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, without_filter
+from filmroom.search.query.parser import FIELDS, MAX_CHARACTERS, Query, parse, with_term, without_filter
 from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import cutoff, filter_panel, layout, picks, query_chips
+from filmroom.search.ui import cutoff, filter_panel, layout, picks, query_chips, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.chips.chips import Offer, chips
 from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done
@@ -43,6 +43,7 @@ def show() -> None:
     archive = layout.archive()
     searcher = layout.searcher(layout.archive_folder())
     _restore()
+    filter_panel.take_choice()
     st.text_input(
         "Search the archive",
         key="q",
@@ -57,7 +58,7 @@ def show() -> None:
         st.warning(plain(str(fault)))
         _help()
         return
-    fill = _controls(archive)
+    fill = _controls(archive, searcher)
     request = _request(searcher)
     chosen = None if request.query else memory("", listed=True)
     if chosen:
@@ -77,6 +78,7 @@ def _restore() -> None:
     order: SearchRequest | None = st.session_state.pop("order", None)
     if order is not None:
         st.query_params.from_dict(order.parameters())
+    st.query_params.pop("film", None)  # which the browser's way back from a film's page leaves there
     address = st.query_params.to_dict()
     if address == st.session_state.get("address") and "q" in st.session_state:
         return
@@ -125,7 +127,7 @@ def _words(query: str) -> str:
         return ""
 
 
-def _controls(archive: Archive) -> Callable[[], None]:
+def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
     """The line of controls. What it returns fills those that are closed: nobody waits for them, the films go first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         filters = st.popover("Filters", icon=":material/tune:", key="filters")
@@ -156,7 +158,7 @@ def _controls(archive: Archive) -> Callable[[], None]:
 
     def fill() -> None:
         with filters:
-            filter_panel.narrow(archive.catalog)
+            filter_panel.narrow(searcher, asking.request_of_address())
         with saved:
             _saved(archive)
 
@@ -169,13 +171,21 @@ def _saved(archive: Archive) -> None:
             if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
                 _order(SearchRequest.from_json(one.request) if one.request else SearchRequest(one.query))
             if st.button("Remove", key=f"unsave-{one.name}", type="tertiary"):
-                kept.remove_search(archive.catalog, one.name)
+                _forget(archive, one)
                 st.rerun()
     name = st.text_input("Save this search as", key="save-as", max_chars=80)
     request = dataclasses.replace(asking.request_of_address(), k=PAGE)
     if st.button("Save", disabled=not name.strip() or request.empty):
         kept.save_search(archive.catalog, name, request.query, request.to_json())
         st.rerun()
+
+
+def _forget(archive: Archive, saved: kept.SavedSearch) -> None:
+    kept.remove_search(archive.catalog, saved.name)
+    undo.offer(
+        f"The search {saved.name} is removed.",
+        lambda: kept.save_search(archive.catalog, saved.name, saved.query, saved.request),
+    )
 
 
 def _help() -> None:
@@ -320,6 +330,8 @@ def _nothing(parsed: Query, advice: Sequence[str]) -> None:
 def _do(done: Done, *, request: SearchRequest) -> None:
     if done.act is Act.OPEN:
         st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), **request.parameters()})
+    if done.act is Act.FILTER:
+        _order(dataclasses.replace(request, query=with_term(request.query, done.term), k=PAGE))
     if done.act is Act.LIKE:
         _order(SearchRequest(like=(done.film,), per_study=request.per_study))
     like, unlike = asking.voted(request, done.film, 1 if done.act is Act.UP else -1)

@@ -59,7 +59,7 @@ function cell(item, tools, act, pick) {
   box.append(link);
   if (tools.length) {
     const bar = make("div", "tools");
-    tools.forEach((name) => {
+    tools.filter((name) => ICONS[name]).forEach((name) => {
       const button = make("button");
       button.type = "button";
       button.tabIndex = -1;
@@ -91,9 +91,21 @@ function cell(item, tools, act, pick) {
     line.append(score);
   }
   box.append(line);
-  const labels = make("div", "labels muted", item.labels || "\u00a0");
-  labels.title = item.labels ?? "";
-  if (item.mark) labels.prepend(make("span", `${item.mark}-mark`, `${item.mark_says} · `));
+  const labels = make("div", "labels muted");
+  if (item.mark) labels.append(make("span", `${item.mark}-mark`, `${item.mark_says} · `));
+  item.terms.forEach(([text, term], at) => {
+    if (at) labels.append(", ");
+    const name = make(tools.includes("filter") ? "button" : "span", "term", text);
+    if (tools.includes("filter")) {
+      name.type = "button";
+      name.tabIndex = -1;
+      name.title = `Filter by ${term}`;
+      name.onclick = () => act("filter", item.id, term);
+    }
+    labels.append(name);
+  });
+  if (!labels.childNodes.length) labels.textContent = "\u00a0";
+  if (!tools.includes("filter")) labels.title = item.terms.map(([text]) => text).join(", ");
   box.append(labels);
   return box;
 }
@@ -140,7 +152,10 @@ export default function show({ data, parentElement, setTriggerValue }) {
   const tools = data.tools ?? [];
   const shown = data.items.map((item) => item.id);
   const picks = picksOf(data.picks);
-  const act = (what, id) => setTriggerValue("act", { what, id });
+  const act = (what, id, term) => {
+    if (what === "open") leave(id);
+    setTriggerValue("act", { what, id, term });
+  };
   const pick = picker(list, picks, shown);
   list.setAttribute("aria-label", data.title);
   list.classList.toggle("small", Boolean(data.small));
@@ -169,7 +184,9 @@ export default function show({ data, parentElement, setTriggerValue }) {
     if (tools.includes("pick")) showPicked(list, picks);
     refreshBar();
   };
+  if (data.bar) place.append(sizeSlider(list));
   refresh();
+  comeBack(list);
   window.addEventListener("filmroom-picks", refresh);
   return () => window.removeEventListener("filmroom-picks", refresh);
 }

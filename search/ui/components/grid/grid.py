@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ _component = st.components.v2.component(
     "filmroom.grid",
     html='<div class="picks" role="toolbar" aria-label="Picked films" hidden></div><ul class="grid"></ul>\n',
     css=(HERE / "grid.css").read_text("utf-8"),
-    js="\n".join((HERE / name).read_text("utf-8") for name in ("picks.js", "grid.js")),
+    js="\n".join((HERE / name).read_text("utf-8") for name in ("picks.js", "place.js", "grid.js")),
 )
 
 
@@ -41,6 +41,7 @@ class Act(StrEnum):
     DOWN = "down"
     LIKE = "like"
     PICK = "pick"
+    FILTER = "filter"
     PASSING = "passing"
     COLLECT = "collect"
     TAG = "tag"
@@ -57,10 +58,12 @@ MOST_PICKED = 100_000
 
 @dataclass(frozen=True)
 class Done:
-    """What a reader did, to which films: the one of the cell, or all that are picked, in the order of picking."""
+    """What a reader did, to which films: the one of the cell, or all that are picked, in the order of picking. `term`
+    is the label or tag that was clicked, as a query filters by it."""
 
     act: Act
     films: tuple[int, ...]
+    term: str = ""
 
     @property
     def film(self) -> int:
@@ -90,13 +93,14 @@ class PickChange:
 
 @dataclass(frozen=True)
 class Cell:
-    """One film on the wall. Texts are plain; `bar` is in [0, 1]; `href` opens the film in a tab of its own."""
+    """One film on the wall. Texts are plain; `bar` is in [0, 1]; `href` opens the film in a tab of its own; `terms` are
+    its labels and tags, each as it reads and as a query filters by it."""
 
     id: int
     href: str
     alt: str
     facts: str
-    labels: str = ""
+    terms: tuple[tuple[str, str], ...] = ()
     thumbnail: bytes | None = None
     bar: float | None = None
     score: str = ""
@@ -129,7 +133,7 @@ def grid(
         "change": None if change is None else change.to_json(),
     }
     result = _component(key=key, data=data, on_act_change=lambda: None)
-    return _done(result.act, shown={cell.id for cell in cells})
+    return _done(result.act, shown={cell.id: cell.terms for cell in cells})
 
 
 def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
         "src": src,
         "alt": cell.alt,
         "facts": cell.facts,
-        "labels": cell.labels,
+        "terms": [list(pair) for pair in cell.terms],
         "bar": cell.bar,
         "score": cell.score,
         "score_says": cell.score_says,
@@ -154,7 +158,7 @@ def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
     }
 
 
-def _done(said: object, *, shown: set[int]) -> Done | None:
+def _done(said: object, *, shown: Mapping[int, Sequence[tuple[str, str]]]) -> Done | None:
     """Read what the browser sent; anything else than an act on films is nothing."""
     if not isinstance(said, dict) or said.get("what") not in list(Act):
         return None
@@ -163,7 +167,10 @@ def _done(said: object, *, shown: set[int]) -> Done | None:
         ids = said.get("ids")
         return Done(act, tuple(_ids(ids if isinstance(ids, list) else [])))
     films = [one for one in _ids([said.get("id")]) if one in shown]
-    return Done(act, tuple(films)) if films else None
+    if not films:
+        return None
+    term = next((term for _, term in shown[films[0]] if term == said.get("term")), "")
+    return Done(act, tuple(films), term) if term or act is not Act.FILTER else None
 
 
 def _ids(said: Sequence[object]) -> list[int]:

@@ -122,13 +122,15 @@ def _tag(picked: Sequence[int], answer: Answer) -> None:
     ids = _meant(picked, answer)
     catalog = answer.archive.catalog
     counts = kept.tag_counts(catalog, ids)
-    add = st.multiselect(
+    # Beside the box, not below it: its menu lies over what is below.
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    add = left.multiselect(
         "Put on", kept.all_tags(catalog), key=_key("tag-add"), accept_new_options=True, placeholder="A tag, old or new"
     )
     off = st.multiselect(
         "Take off", list(counts), key=_key("tag-off"), format_func=lambda name: f"{name} ({counts.get(name, 0)})"
     )
-    if st.button(f"Tag {films(len(ids))}", key=_key("tag-do"), type="primary", disabled=not (ids and (add or off))):
+    if right.button("Tag", key=_key("tag-do"), type="primary", width="stretch", disabled=not (ids and (add or off))):
         put = kept.add_tags(catalog, ids, add)
         taken = kept.remove_tags(catalog, [(film_id, name) for film_id in ids for name in off])
 

@@ -121,7 +121,7 @@ def test_a_whole_visit_with_the_keyboard_alone(tab: Any, room: Room) -> None:
     tab.keyboard.press("Shift+Tab")
     pressed_until(tab, "Tab", "summary")
     tab.keyboard.press("Enter")
-    tab.get_by_role("button", name="Keep tags and note").wait_for()
+    tab.get_by_role("button", name="Keep note").wait_for()
     tab.keyboard.press("Escape")
     pressed_until(tab, "Shift+Tab", "[data-testid=stTopNavLink][href$=archive]")
     tab.keyboard.press("Enter")

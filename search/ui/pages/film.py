@@ -19,7 +19,7 @@ from filmroom.search.heatmap import heat_map
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, film_view, layout
+from filmroom.search.ui import export_panel, film_view, layout, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.report_text.report_text import sheet
@@ -195,18 +195,27 @@ def _marks(archive: Archive, film: Film) -> None:
     """What this archive's people say of the film."""
     with st.expander("Tags, note and collections"):
         have = kept.tags_of(archive.catalog, film.id)
-        tags = st.multiselect(
+        key = f"tags-{film.id}"
+
+        def keep_tags() -> None:
+            kept.set_tags(archive.catalog, film.id, st.session_state[key])
+            undo.offer(f"Tags of film {film.id} are kept.", lambda: kept.set_tags(archive.catalog, film.id, have))
+
+        # Kept as they are chosen: the menu of tags lies over whatever stands below it.
+        st.session_state[key] = have
+        st.multiselect(
             "Tags",
             sorted({*kept.all_tags(archive.catalog), *have}),
-            default=have,
             accept_new_options=True,
-            key=f"tags-{film.id}",
+            key=key,
+            on_change=keep_tags,
+            placeholder="A tag, old or new",
         )
         note = st.text_area("Note", kept.note_of(archive.catalog, film.id), key=f"note-{film.id}")
-        if st.button("Keep tags and note", key=f"keep-{film.id}"):
-            kept.set_tags(archive.catalog, film.id, tags)
+        if st.button("Keep note", key=f"keep-{film.id}"):
             kept.set_note(archive.catalog, film.id, note)
-            st.toast("Kept")
+            undo.offer(f"The note of film {film.id} is kept.")
+            st.rerun()
         export_panel.collect(archive, [film.id], key="film")
 
 

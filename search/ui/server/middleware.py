@@ -99,6 +99,7 @@ class Door:
             (static / "index.html").read_text("utf-8"), self.base, static / "static" / "js"
         )
         self.page = page.encode()
+        self.missing = first_paint.missing_page(self.base).encode()
         self.page_zipped = gzip.compress(self.page, 9, mtime=0)
         self.always = [*_ALWAYS.items(), (b"content-security-policy", policy(script_hash))]
         threading.Thread(target=self._warm, daemon=True).start()
@@ -150,7 +151,7 @@ class Door:
             kind, keep, zipped = file.kind, _FOR_GOOD, small is not None
             body = file.raw if small is None else small
         else:
-            status, body = 404, b"There is no such page."
+            status, body, kind = 404, self.missing, b"text/html; charset=utf-8"
         headers = [(b"content-type", kind), (b"cache-control", keep), (b"content-length", str(len(body)).encode())]
         if zipped:
             headers.append((b"content-encoding", b"gzip"))

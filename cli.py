@@ -347,18 +347,21 @@ def serve(
     archive: ArchiveOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    viewer: Annotated[
+        str, typer.Option(metavar="URL", help="Your DICOM viewer, with {study_uid} where the study's UID goes.")
+    ] = "",
 ) -> None:
     """Open the reading room: a page in the browser, on this machine unless told otherwise."""
     from filmroom.search.ui.server.launch import command
     from filmroom.search.ui.server.loopback import is_loopback
 
+    folder = archive_folder(archive)
+    program = command(folder, host, port, viewer)
     if not is_loopback(host):
         typer.echo(f"Note: {host} can be reached by other machines. Whoever reaches it sees every film.", err=True)
     typer.echo(f"Filmroom: http://{'localhost' if is_loopback(host) else host}:{port}  (Ctrl-C stops it)", err=True)
-    folder = archive_folder(archive)
     if not (folder / "catalog.sqlite").is_file():
         typer.echo(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
-    program = command(folder, host, port)
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.
         os.execv(program[0], program)  # noqa: S606

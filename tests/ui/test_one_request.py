@@ -58,6 +58,17 @@ def test_next_follows_the_order_that_was_chosen(dated: Path, monkeypatch: pytest
     assert [hit.id for hit in found.hits] == order
 
 
+def test_a_film_says_where_it_stands_in_the_answer(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = [hit.id for hit in Searcher.open(archive_folder).search("effusion label:effusion", k=100).hits]
+    for rank in (3, 18):
+        test = page(archive_folder, "film", monkeypatch, q="effusion label:effusion", film=str(order[rank - 1]))
+        assert f"Rank {rank} of 18 films" in said(test)
+        assert components(test, "pick")[0]["film"] == str(order[rank - 1])
+    other = next(hit.id for hit in Searcher.open(archive_folder).search("effusion", k=100).hits if hit.id not in order)
+    test = page(archive_folder, "film", monkeypatch, q="effusion label:effusion", film=str(other))
+    assert "Not among the films that pass" in said(test)
+
+
 def test_an_uploaded_film_is_seen_and_restored(
     archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

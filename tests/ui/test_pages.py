@@ -181,8 +181,8 @@ def test_a_film_shows_its_pixels_facts_report_and_relatives(
     facts = dict(map(tuple, sheets[0]["facts"]))
     assert facts["Size"] == "340 by 400 pixels"
     pieces = sheets[-1]["paragraphs"][0]
-    assert ["effusion", True] in pieces
-    assert "".join(text for text, _ in pieces) == "Small left pleural effusion. <script>alert(1)</script>"
+    assert ["effusion", True, "says"] in pieces
+    assert "".join(text for text, _, _ in pieces) == "Small left pleural effusion. <script>alert(1)</script>"
     nearest = components(test, "grid")[-1]["items"]
     assert len(nearest) == 16
     assert str(numbered[1]) not in {item["id"] for item in nearest}

@@ -207,6 +207,24 @@ class TestInTheBrowser:
         press(tab, "clear")
         expect(count(tab)).to_contain_text("3 picked")
 
+    def test_a_film_is_picked_on_its_own_page_too(self, tab: Any, room: Room) -> None:
+        found = open_results(tab, room)
+        tab.locator(".grid .frame").nth(1).click()
+        tab.wait_for_url(f"**film={found[1]}*")
+        button = tab.locator(".pick-one")
+        expect(button).to_have_text("Pick")
+        settle(tab)
+        tab.keyboard.press("p")
+        expect(button).to_have_attribute("aria-pressed", "true")
+        tab.get_by_role("button", name="Next").click()
+        tab.wait_for_url(f"**film={found[2]}*")
+        settle(tab)
+        expect(button).to_have_text("Pick")
+        button.click()
+        tab.get_by_text("Results").first.click()
+        expect(count(tab)).to_have_text("2 picked")
+        assert picked(tab) == [found[1], found[2]]
+
     def test_all_shown_and_all_that_pass(self, tab: Any, room: Room) -> None:
         found = open_results(tab, room)
         press(tab, "shown")

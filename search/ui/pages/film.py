@@ -18,19 +18,21 @@ from filmroom.search.exchange.original_pixels import radiograph
 from filmroom.search.heatmap import heat_map
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
+from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, film_view, layout, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
+from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.components.viewer.viewer import Attention, Region
-from filmroom.search.ui.result_grid import wall_of_films, wall_of_hits
-from filmroom.search.ui.text import NORMAL, plain
+from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
+from filmroom.search.ui.server.launch import VIEWER_SETTING
+from filmroom.search.ui.text import NORMAL, number, plain
+from filmroom.search.ui.text import films as films_in_words
 from numpy.typing import NDArray
 
 NEAREST = 16
-VIEWER_LINK = "FILMROOM_VIEWER_URL"
-"""Setting: the address of a DICOM viewer, with {study}, {series} and {instance} where the UIDs go."""
 
 
 def show() -> None:
@@ -47,7 +49,7 @@ def show() -> None:
             f"There is no film {int(said)}", "It was forgotten on request, or it never was in this archive.", request
         )
         return
-    before, after = _neighbours(searcher, request, film.id)
+    place = _place(searcher, request, film.id)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
             layout.pages()["search"],
@@ -55,9 +57,11 @@ def show() -> None:
             icon=":material/arrow_back:",
             query_params=request.parameters(),
         )
-        st.subheader(f"Film {film.id}", width="stretch")
-        _step("Previous", before, "Left", request)
-        _step("Next", after, "Right", request)
+        st.subheader(f"Film {film.id}", width="content")
+        st.caption(place.words, width="stretch")
+        pick_button(film.id, picks=picks_place(archive.catalog), key="pick")
+        _step("Previous", place.before, "Left", request)
+        _step("Next", place.after, "Right", request)
     large, words = st.columns([2, 1], gap="medium")
     with large:
         _picture(archive, searcher, film, request)
@@ -87,19 +91,34 @@ def _step(label: str, film_id: int | None, key: str, request: SearchRequest) -> 
         _go(int(film_id or 0), request)
 
 
-def _neighbours(searcher: Searcher, request: SearchRequest, film_id: int) -> tuple[int | None, int | None]:
-    """The films before and after this one in the answer that led here."""
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where a film stands in the answer that led to it: the films beside it, and its rank and score in words."""
+
+    before: int | None = None
+    after: int | None = None
+    words: str = ""
+
+
+def _place(searcher: Searcher, request: SearchRequest, film_id: int) -> _Place:
     if request.empty and request.order is Order.MATCH:
-        return None, None
+        return _Place()
     try:
         found = searcher.answer(request)
-    except FilmroomError:
-        return None, None
-    ids = [hit.id for hit in found.hits]
+        ids = [hit.id for hit in found.hits]
+        hit = found.hits[ids.index(film_id)] if film_id in ids else searcher.hits_of(request, [film_id])[0]
+    except (FilmroomError, IndexError):
+        return _Place()
+    if not isinstance(hit, Hit):
+        return _Place(words="Not among the films that pass")
+    words = f"Rank {number(hit.rank)} of {films_in_words(found.total)}"
+    if hit.score is not None:
+        standing = "" if found.doubtful or not hit.standing else f" · {hit.standing} %"
+        words += f"{standing} · score {hit.score:.2f}"
     if film_id not in ids:
-        return None, None
+        return _Place(words=words)
     at = ids.index(film_id)
-    return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
+    return _Place(ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None, words)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -171,7 +190,8 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     reports = films.reports(archive.catalog, film)
     if reports:
         st.markdown("###### Report")
-        sheet(key="reports", texts=reports, words=words)
+        sheet(key="reports", texts=reports, words=words, read=True)
+        st.caption("Underlined: says. Dotted: denies. Dashed: leaves open. Read by rules; the text is what counts.")
     for source, said in _written(archive, film).items():
         st.markdown(f"###### Written by {plain(source)}, a model")
         sheet(key=f"written-{source}", texts=said, words=words)
@@ -220,13 +240,14 @@ def _marks(archive: Archive, film: Film) -> None:
 
 
 def _link_out(film: Film) -> None:
-    template = os.environ.get(VIEWER_LINK, "")
+    template = os.environ.get(VIEWER_SETTING, "")
     if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
         return
     address = template
     uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
     for name, uid in uids.items():
-        address = address.replace(f"{{{name}}}", quote(uid or "", safe=""))
+        for written in (f"{{{name}_uid}}", f"{{{name}}}"):
+            address = address.replace(written, quote(uid or "", safe=""))
     st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
 
 

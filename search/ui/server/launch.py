@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -11,18 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.assets import ASSETS
+from filmroom.db.errors import BadInput
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 
 APP = Path(__file__).resolve().parents[3] / "app.py"
 
 MAX_UPLOAD_MB = 256
 
+VIEWER_SETTING = "FILMROOM_VIEWER_URL"
+"""The address of a DICOM viewer, with {study_uid}, {series_uid} and {instance_uid} where the UIDs go."""
 
-def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501) -> list[str]:
-    """The command that serves `archive` on `host`:`port`."""
+
+def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501, viewer: str = "") -> list[str]:
+    """The command that serves `archive` on `host`:`port`; the film page links to `viewer`. Raises BadInput."""
+    if viewer and not (viewer.startswith(("http://", "https://")) and "{study" in viewer):
+        raise BadInput(
+            "this is no address of a viewer",
+            where=viewer,
+            fix="Write it whole: 'https://ohif.example/viewer?StudyInstanceUIDs={study_uid}'.",
+        )
     start = "from filmroom.search.ui.server.launch import main; main()"
     # -P: the folder it is started in must not lend us its modules.
-    return [sys.executable, "-P", "-c", start, "--host", host, "--port", str(port), "--archive", str(archive)]
+    return [sys.executable, "-P", "-c", start, "--host", host, "--port", str(port), "--archive", str(archive),
+            *(["--viewer", viewer] if viewer else [])]  # fmt: skip
 
 
 def settings(host: str, port: int) -> dict[str, Any]:
@@ -61,7 +73,10 @@ def main() -> None:
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8501)
+    parser.add_argument("--viewer", default="")
     asked = parser.parse_args()
+    if asked.viewer:
+        os.environ[VIEWER_SETTING] = asked.viewer
     import streamlit as st
     from filmroom.search.ui import layout
     from filmroom.search.ui.server import middleware

@@ -32,6 +32,7 @@ STYLE = ASSETS / "style" / "page.css"
 _PAGES = (
     ("search", "Search", True),
     ("film", "Film", False),
+    ("study", "Study", False),
     ("collections", "Collections", True),
     ("zeroshot", "Zero-shot", True),
     ("evaluate", "Evaluate", True),

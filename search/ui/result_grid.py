@@ -16,7 +16,7 @@ from filmroom.search.ui.components.grid.grid import Act, Cell, Done, Mark, PickB
 from filmroom.search.ui.search_state import film_address
 from filmroom.search.ui.text import facts, spoken
 
-SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK, Act.FILTER)
+SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK, Act.FILTER, Act.STUDY)
 
 
 def wall_of_hits(

@@ -29,6 +29,7 @@ STILL = (
 PARTS = {
     "search": ".frame",
     "film": "canvas",
+    "study": "canvas",
     "collections": ".frame",
     "zeroshot": "[role=slider], input[type=range]",
     "evaluate": "[role=radio]",
@@ -52,6 +53,7 @@ def addresses(archive_folder: Path, room: Room) -> Iterator[dict[str, str]]:
     yield {
         "search": "/?q=effusion",
         "film": f"/film?film={film}&q=effusion",
+        "study": f"/study?film={film}",
         "collections": "/collections",
         "zeroshot": "/zeroshot?finding=effusion",
         "evaluate": "/evaluate",

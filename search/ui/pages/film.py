@@ -59,6 +59,13 @@ def show() -> None:
         )
         st.subheader(f"Film {film.id}", width="content")
         st.caption(place.words, width="stretch")
+        if film.tags.study_uid or film.tags.patient_key:
+            st.page_link(
+                layout.pages()["study"],
+                label="Study",
+                icon=":material/view_column:",
+                query_params={"film": str(film.id), **request.parameters()},
+            )
         pick_button(film.id, picks=picks_place(archive.catalog), key="pick")
         _step("Previous", place.before, "Left", request)
         _step("Next", place.after, "Right", request)

@@ -194,7 +194,9 @@ def _help() -> None:
         "counts against a film. Quoted words must stand in the report. Fields filter:"
     )
     st.code("\n".join(FIELDS.values()), language=None)
-    st.caption("Keys: / to the box, arrows between films, Enter opens, U and D vote, M finds similar films, X picks.")
+    st.caption(
+        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks."
+    )
 
 
 def _examples(archive: Archive) -> None:
@@ -330,6 +332,8 @@ def _nothing(parsed: Query, advice: Sequence[str]) -> None:
 def _do(done: Done, *, request: SearchRequest) -> None:
     if done.act is Act.OPEN:
         st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), **request.parameters()})
+    if done.act is Act.STUDY:
+        st.switch_page(layout.pages()["study"], query_params={"film": str(done.film), **request.parameters()})
     if done.act is Act.FILTER:
         _order(dataclasses.replace(request, query=with_term(request.query, done.term), k=PAGE))
     if done.act is Act.LIKE:

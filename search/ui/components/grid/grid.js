@@ -7,7 +7,7 @@ const ICONS = {
   pick: "M5 12.5l4.5 4.5L19 7.5",
 };
 const SAYS = { up: "More of this (U)", down: "Less of this (D)", like: "Films like this one (M)", pick: "Pick (X; with Shift, all from the last pick)" };
-const KEYS = { u: "up", d: "down", m: "like", x: "pick" };
+const KEYS = { u: "up", d: "down", m: "like", x: "pick", s: "study" };
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
@@ -153,7 +153,7 @@ export default function show({ data, parentElement, setTriggerValue }) {
   const shown = data.items.map((item) => item.id);
   const picks = picksOf(data.picks);
   const act = (what, id, term) => {
-    if (what === "open") leave(id);
+    if (what === "open" || what === "study") leave(id);
     setTriggerValue("act", { what, id, term });
   };
   const pick = picker(list, picks, shown);

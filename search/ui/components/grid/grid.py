@@ -42,6 +42,7 @@ class Act(StrEnum):
     LIKE = "like"
     PICK = "pick"
     FILTER = "filter"
+    STUDY = "study"
     PASSING = "passing"
     COLLECT = "collect"
     TAG = "tag"

@@ -8,7 +8,7 @@ export default function show({ data, parentElement }) {
     const on = picks.ids.has(data.film);
     button.setAttribute("aria-pressed", String(on));
     button.textContent = on ? "\u2713 Picked" : "Pick";
-    button.title = `P; ${picks.ids.size} picked in all`;
+    button.title = `${data.keyed ? "P; " : ""}${picks.ids.size} picked in all`;
   };
   const toggle = () => setPicks(picks, [data.film], !picks.ids.has(data.film));
   const key = (event) => {
@@ -21,7 +21,7 @@ export default function show({ data, parentElement }) {
   button.onclick = toggle;
   refresh();
   window.addEventListener("filmroom-picks", refresh);
-  document.addEventListener("keydown", key);
+  if (data.keyed) document.addEventListener("keydown", key);
   return () => {
     window.removeEventListener("filmroom-picks", refresh);
     document.removeEventListener("keydown", key);

@@ -27,6 +27,8 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offse
 )
 
 
-def pick_button(film_id: int, *, picks: str, key: str) -> None:
-    """Show whether a film is picked, and change it; `picks` names the set, which the browser keeps."""
-    _component(key=key, data={"film": str(film_id), "picks": f"filmroom-picks-{picks}"}, width="content")
+def pick_button(film_id: int, *, picks: str, key: str, keyed: bool = True) -> None:
+    """Show whether a film is picked, and change it; `picks` names the set, which the browser keeps. With `keyed`, for a
+    page of one film, P does it, too."""
+    data = {"film": str(film_id), "picks": f"filmroom-picks-{picks}", "keyed": keyed}
+    _component(key=key, data=data, width="content")

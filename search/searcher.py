@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
 from filmroom.search.fusion import reciprocal_rank_fusion
-from filmroom.search.query.chance import above, best_and_chance, random_vectors
+from filmroom.search.query.chance import Chance, above
 from filmroom.search.query.embedding import query_vector, unit
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
@@ -47,6 +46,7 @@ class Searcher:
         self.towers = towers
         self.index = index
         self._stays = stays
+        self._chance = Chance(index, towers)
         self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
 
     @classmethod
@@ -142,11 +142,8 @@ class Searcher:
         within = self._searchable(self._within(asked.filter, (), ()))
         if (len(self.index) if within is None else within.size) == 0:
             return None, None
-        return best_and_chance(self.index, vector, self._random_vectors, within)
-
-    @cached_property
-    def _random_vectors(self) -> NDArray[np.float32]:
-        return random_vectors(self.towers.embed_texts)
+        best = float(self.index.search(vector[None], 1, within).scores[0, 0])
+        return best, self._chance.reached(within, (self.catalog.changes(), asked.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
         """The scores of all films that pass, cut off or not, best first; empty without words or examples."""

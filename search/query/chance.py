@@ -8,14 +8,17 @@ how far down an answer goes.
 from __future__ import annotations
 
 import random
+from collections.abc import Hashable
 
 import numpy as np
 from filmroom.db.vector_index.index import VectorIndex
-from filmroom.search.query.embedding import EmbedTexts, unit
+from filmroom.indexer.models.base import Towers
+from filmroom.search.query.embedding import unit
 from filmroom.search.request import SearchRequest
 from numpy.typing import NDArray
 
 COUNT = 48
+KEPT = 8
 QUANTILE = 0.95
 """Of a score as high as this, one in twenty random queries reaches more."""
 
@@ -40,17 +43,23 @@ def random_texts() -> list[str]:
     return [" ".join(word() for _ in range(draw.randint(1, 3))) for word in (gibberish, everyday) * (COUNT // 2)]
 
 
-def random_vectors(embed_texts: EmbedTexts) -> NDArray[np.float32]:
-    """(COUNT, D), rows of unit length."""
-    return np.stack([unit(row) for row in embed_texts(random_texts())])
+class Chance:
+    """What random words reach over the films of an index; kept for the filters of the last queries."""
 
+    def __init__(self, index: VectorIndex, towers: Towers) -> None:
+        self.index = index
+        self.towers = towers
+        self._vectors: NDArray[np.float32] | None = None
+        self._kept: dict[Hashable, float] = {}
 
-def best_and_chance(
-    index: VectorIndex, vector: NDArray[np.float32], random: NDArray[np.float32], within: NDArray[np.int64] | None
-) -> tuple[float, float]:
-    """The best score of the query (D,) over the films, of which there must be one, and what random words reach."""
-    best = index.search(np.vstack([vector[None], random]), 1, within).scores[:, 0]
-    return float(best[0]), float(np.quantile(best[1:], QUANTILE))
+    def reached(self, within: NDArray[np.int64] | None, key: Hashable) -> float:
+        """The score over these films, of which there must be one; `key` tells them from others."""
+        if key not in self._kept:
+            if self._vectors is None:
+                self._vectors = np.stack([unit(row) for row in self.towers.embed_texts(random_texts())])
+            best = self.index.search(self._vectors, 1, within).scores[:, 0]
+            self._kept = dict([*self._kept.items(), (key, float(np.quantile(best, QUANTILE)))][-KEPT:])
+        return self._kept[key]
 
 
 def above(

@@ -317,6 +317,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     no_token: Annotated[bool, typer.Option("--no-token", help="Let in whoever reaches the page.")] = False,
+    viewer: Annotated[
+        str, typer.Option(metavar="URL", help="Your DICOM viewer, with {study_uid} where the study's UID goes.")
+    ] = "",
 ) -> None:
     """Open the reading room: pages in the browser, on this machine unless told otherwise.
 
@@ -335,7 +338,7 @@ def serve(
         say(f"Note: {host} can be reached by other machines. Whoever has the address sees every film.", err=True)
     if not (folder / "catalog.sqlite").is_file():
         say(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
-    program = command(folder, host, port, token=not no_token)
+    program = command(folder, host, port, token=not no_token, viewer=viewer)
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.
         os.execv(program[0], program)  # noqa: S606

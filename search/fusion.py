@@ -8,6 +8,9 @@ from typing import TypeVar
 K = 60
 Item = TypeVar("Item", bound=Hashable)
 
+FUSED = 200
+"""Films of each ranking that a hybrid search fuses, at least."""
+
 
 def reciprocal_rank_fusion(
     lists: Sequence[Sequence[Item]], *, weights: Sequence[float] | None = None, k: int = K

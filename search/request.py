@@ -58,7 +58,8 @@ class SearchRequest:
 
     `like` and `unlike` are film ids, `uploads` films from outside. `per_study` keeps the best film of each study;
     `hybrid` fuses the ranking with that of the report words; `judged` lets films that were judged, voted on or labelled
-    for the words bend the ranking. The answer has `k` films after the first `offset`.
+    for the words bend the ranking. Films below `least_percentile` of the archive (0 to 100), or below `least_score`, do
+    not pass; words or examples are needed for either. The answer has `k` films after the first `offset`.
     """
 
     query: str = ""
@@ -71,6 +72,8 @@ class SearchRequest:
     order: Order = Order.MATCH
     k: int = PAGE
     offset: int = 0
+    least_percentile: float | None = None
+    least_score: float | None = None
 
     @property
     def votes(self) -> dict[int, int]:
@@ -80,6 +83,10 @@ class SearchRequest:
     def empty(self) -> bool:
         """True where nothing is asked: the answer is the archive."""
         return not (self.query or self.like or self.unlike or self.uploads)
+
+    @property
+    def has_cut(self) -> bool:
+        return self.least_percentile is not None or self.least_score is not None
 
     def parameters(self) -> dict[str, str]:
         """Give the parameters of the page's address; usual values are left out, uploaded films are named by id."""
@@ -92,6 +99,7 @@ class SearchRequest:
             "hybrid": "true" if self.hybrid else "",
             "judged": "true" if self.judged else "",
             "sort": "" if self.order is Order.MATCH else self.order.value,
+            "least": _least(self),
             "n": "" if self.k == PAGE else str(self.k),
         }
         return {name: value for name, value in values.items() if value}
@@ -128,6 +136,7 @@ def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, Uploade
     does not know by its id is left out (see `missing_uploads`)."""
     shown = parameters.get("n", "")
     sort = parameters.get("sort", "")
+    percentile, score = _cut(parameters.get("least", ""))
     known = uploads or {}
     return SearchRequest(
         query=parameters.get("q", ""),
@@ -139,7 +148,30 @@ def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, Uploade
         judged=parameters.get("judged") == "true",
         order=Order(sort) if sort in tuple(Order) else Order.MATCH,
         k=min(MOST_SHOWN, max(PAGE, int(shown))) if shown.isdecimal() and len(shown) < 6 else PAGE,
+        least_percentile=percentile,
+        least_score=score,
     )
+
+
+def _least(request: SearchRequest) -> str:
+    """Write the cut-off: `90%`, a score such as `0.31`, or both with a comma between."""
+    percentile = [] if request.least_percentile is None else [f"{request.least_percentile!r}%"]
+    return ",".join([*percentile, *([] if request.least_score is None else [repr(request.least_score)])])
+
+
+def _cut(text: str) -> tuple[float | None, float | None]:
+    """Read what `_least` wrote; what is no number, or can be no cut-off, is left out."""
+    percentile = score = None
+    for part in text.split(",")[:2]:
+        try:
+            value = float(part.removesuffix("%"))
+        except ValueError:
+            continue
+        if part.endswith("%") and 0 <= value <= 100:
+            percentile = value
+        elif not part.endswith("%") and -1 <= value <= 1:
+            score = value
+    return percentile, score
 
 
 def missing_uploads(parameters: Mapping[str, str], uploads: Mapping[str, UploadedFilm]) -> list[str]:

@@ -58,6 +58,8 @@ class Results:
 
     `reading` tells how the query's words were read, `limits` how well the model finds what they name, `learned` what
     judged films did where the request let them; `advice` says what to ask where no film passes.
+    `best` is the best score of the films that pass, and `chance` the score that random words reach over them, where
+    these were compared.
     """
 
     query: str
@@ -69,6 +71,13 @@ class Results:
     advice: tuple[str, ...] = ()
     limits: ModelLimits = field(default_factory=ModelLimits)
     learned: Learned | None = None
+    best: float | None = None
+    chance: float | None = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether random words would have found films that match as well."""
+        return self.best is not None and self.chance is not None and self.best <= self.chance
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a table with a row a hit, best first; the index is the film's id."""

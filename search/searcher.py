@@ -7,19 +7,19 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from filmroom.db.archive import Archive
-from filmroom.db.errors import BadInput, NotFound, Rejected
+from filmroom.db.errors import BadInput
 from filmroom.db.reads import films, fulltext
 from filmroom.db.reads.spaces import StoredSpace
-from filmroom.db.records import Filter
+from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.index import VectorIndex
-from filmroom.indexer.models.base import Towers, no_text
+from filmroom.indexer.models.base import Towers
 from filmroom.search.findings.read_reports import read_reports
-from filmroom.search.fusion import reciprocal_rank_fusion
-from filmroom.search.query.embedding import query_vector, unit
+from filmroom.search.fusion import FUSED, reciprocal_rank_fusion
+from filmroom.search.query.chance import Chance, above
+from filmroom.search.query.embedder import Embedder
 from filmroom.search.query.judged_films import learned_vector
 from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
@@ -28,20 +28,14 @@ from filmroom.search.query.relevance_feedback import Learned
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.results import Hit, Ranking, Results
-from filmroom.search.space_selection import choose, with_text
+from filmroom.search.space_selection import choose
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    pass
 
 KEPT_FILTERS = 8
 """Filters whose films are kept at hand: of a million, 8 MB each."""
 
 _BLOCK = 20_000
 """Films whose percentiles are computed at a time."""
-
-FUSED = 200
-"""Films of each ranking that a hybrid search fuses, at least."""
 
 
 class Searcher:
@@ -56,7 +50,9 @@ class Searcher:
         self.towers = towers
         self.index = index
         self._stays = stays
+        self._embedder = Embedder(archive, held, towers, index)
         self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
+        self._chance = Chance(index, towers)
         self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
 
     @classmethod
@@ -114,7 +110,7 @@ class Searcher:
 
     def upload(self, path: Path) -> UploadedFilm:
         """Decode a file under the usual limits and embed it; nothing of it is kept. Raises BadInput."""
-        return UploadedFilm.of(self.held.space.fingerprint, self._file_vector(path))
+        return UploadedFilm.of(self.held.space.fingerprint, self._embedder.file_vector(path))
 
     def answer(self, request: SearchRequest, parsed: Query | None = None) -> Results:
         """Answer a request: k films after `offset`, exactly k where as many pass the filter.
@@ -134,6 +130,7 @@ class Searcher:
         hits = self._hits(ranked, vector, offset)
         if request.order is not Order.MATCH and vector is not None and hits:
             hits = self._with_scores(hits, vector)
+        best, chance = self._by_chance(request, asked, vector)
         return Results(
             request.query,
             self.model,
@@ -144,6 +141,8 @@ class Searcher:
             advice=() if total else advice(self.catalog, asked.filter),
             limits=limits_of(self.held.space, asked),
             learned=learned,
+            best=best,
+            chance=chance,
         )
 
     def ranking(self, request: SearchRequest, *, best: int | None = None) -> Ranking:
@@ -174,6 +173,9 @@ class Searcher:
         within = self._within(asked.filter, request.like, request.unlike)
         if vector is not None:
             within = self._searchable(within)
+            if request.has_cut:
+                ids = self._searchable(self._passing(Filter())) if within is None else within
+                within = above(self.index, vector, request, ids)
             total = len(self.index) if within is None else within.size
         else:
             total = films.count(self.catalog) if within is None else within.size
@@ -191,19 +193,62 @@ class Searcher:
             ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
         return ranked, total
 
-    def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> tuple[Hit, ...]:
-        """Give these films, in this order, with their scores for the request."""
+    def _by_chance(
+        self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
+    ) -> tuple[float | None, float | None]:
+        """The best score of the films that pass, and what random words reach over them. A process that answers once
+        does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
+        if not self._stays or vector is None or not asked.positive or (request.votes or request.uploads):
+            return None, None
+        within = self._searchable(self._within(asked.filter, (), ()))
+        if (len(self.index) if within is None else within.size) == 0:
+            return None, None
+        best = float(self.index.search(vector[None], 1, within).scores[0, 0])
+        return best, self._chance.reached(within, (self.catalog.changes(), asked.filter))
+
+    def scores(self, request: SearchRequest) -> NDArray[np.float32]:
+        """The scores of all films that pass, cut off or not, best first; empty without words or examples."""
+        self.index.refresh()
+        whole = replace(request, least_percentile=None, least_score=None)
+        ids = np.array(self.passing(whole, len(self.index)), np.int64)
         vector, _ = self._asked_vector(request, parse(request.query))
-        hits = self._hits([(film_id, math.nan) for film_id in ids], None, 0)
+        if vector is None or not ids.size:
+            return np.zeros(0, np.float32)
+        found: NDArray[np.float32] = np.sort(self.index.scores(vector[None], ids)[0])[::-1]
+        return found
+
+    def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
+        """The ids, ascending, of the films that pass, in no order of rank; None where all films do."""
+        self.index.refresh()
+        asked = parse(request.query)
+        within = self._within(asked.filter, request.like, request.unlike)
+        vector = self._asked_vector(request, asked)[0] if request.has_cut else None
         if vector is None:
-            return hits
-        ranked = self._searchable(np.array([hit.id for hit in hits], np.int64))
-        scored = (
-            {}
-            if ranked is None
-            else dict(zip(ranked.tolist(), self.index.scores(vector[None], ranked)[0].tolist(), strict=True))
-        )
-        return tuple(replace(hit, score=scored.get(hit.id)) for hit in hits)
+            return within
+        ids = self._searchable(self._passing(Filter()) if within is None else within)
+        return above(self.index, vector, request, ids)
+
+    def passing(self, request: SearchRequest, most: int) -> list[int]:
+        """The ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
+        asked = parse(request.query)
+        self.index.refresh()
+        ranked, _ = self._ordered(request, asked, self._asked_vector(request, asked)[0], most)
+        return [film_id for film_id, _ in ranked[:most]]
+
+    def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> list[Hit | Film]:
+        """Give these films in the order of the answer, with their ranks and scores in it; those that are not in the
+        answer stand behind, without."""
+        self.index.refresh()
+        asked = parse(request.query)
+        vector, _ = self._asked_vector(request, asked)
+        ranking, _ = self._ordered(request, asked, vector, None)
+        wanted = set(ids)
+        ranks = {film_id: at + 1 for at, (film_id, _) in enumerate(ranking) if film_id in wanted}
+        hits = self._hits([pair for pair in ranking if pair[0] in wanted], vector, 0)
+        if request.order is not Order.MATCH and vector is not None and hits:
+            hits = self._with_scores(hits, vector)
+        others = films.films(self.catalog, [film_id for film_id in ids if film_id not in ranks])
+        return [*(replace(hit, rank=ranks[hit.id]) for hit in hits), *others]
 
     def rank(
         self,
@@ -216,7 +261,7 @@ class Searcher:
         """(film id, score), best first: the ranking alone, for evaluation. Within the films given and the filter."""
         asked = parse(query) if isinstance(query, str) else query
         self.index.refresh()
-        vector = self._vector(asked, (), ())
+        vector = self._embedder.vector(asked, (), ())
         if vector is None:
             raise BadInput("a query to rank by needs words", where=asked.text, fix="Say what the films should show.")
         allowed = self._within(asked.filter, (), ())
@@ -229,11 +274,11 @@ class Searcher:
 
     def vector(self, query: str | Query) -> NDArray[np.float32] | None:
         """The query as one unit vector (D,), for scores and heat maps; None without words."""
-        return self._vector(parse(query) if isinstance(query, str) else query, (), ())
+        return self._embedder.vector(parse(query) if isinstance(query, str) else query, (), ())
 
     def _asked_vector(self, request: SearchRequest, asked: Query) -> tuple[NDArray[np.float32] | None, Learned | None]:
         """The vector of a request, and what judged films taught it where they may."""
-        vector = self._vector(asked, (*request.like, *request.uploads), request.unlike)
+        vector = self._embedder.vector(asked, (*request.like, *request.uploads), request.unlike)
         if vector is None or not request.judged or not asked.concepts:
             return vector, None
         key = (self.catalog.changes(), request.query, request.like, request.unlike, request.uploads)
@@ -241,51 +286,6 @@ class Searcher:
             bent = learned_vector(vector, asked, request.votes, self.catalog, self.index)
             self._learned = key, *bent
         return self._learned[1:]
-
-    def _vector(
-        self, asked: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]
-    ) -> NDArray[np.float32] | None:
-        if asked.concepts and not self.held.space.has_text:
-            raise no_text(self.model, others=with_text(self.archive) or ["filmroom-mini"])
-        words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
-        if not like and not unlike:
-            return words
-        near = [self._film_vector(one) for one in like]
-        far = [self._film_vector(one) for one in unlike]
-        if words is None and not far:
-            return unit(np.mean(near, axis=0))
-        # Films lie far from texts as a whole: only what tells a film from the average one is added to words.
-        centre = self.index.centre()
-        found = np.zeros(self.held.space.dim, np.float32) if words is None else words
-        if near:
-            found = found + LIKE * unit(np.mean(near, axis=0) - centre)
-        if far:
-            found = found - UNLIKE * unit(np.mean(far, axis=0) - centre)
-        return unit(found)
-
-    def _file_vector(self, path: Path) -> NDArray[np.float32]:
-        from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
-
-        try:
-            done = process_file(path, prepare=self.towers.preprocess.shrink)
-        except Rejected as error:
-            raise BadInput(error.reason, where=path, fix=f"{error.remedy}.") from None
-        batch = self.towers.preprocess.batch([done.films[0].prepared])
-        return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
-
-    def _film_vector(self, one: int | UploadedFilm) -> NDArray[np.float32]:
-        if isinstance(one, UploadedFilm):
-            if one.space != self.held.space.fingerprint:
-                raise BadInput(
-                    f"the uploaded film was embedded by another model than {self.model}", fix="Upload it again."
-                )
-            return one.array()
-        if one.bit_length() >= 64 or not len(found := self.index.vectors(np.array([one]))):
-            films.get(self.catalog, one)
-            raise NotFound(
-                f"this film has no vector of {self.model}", where=one, fix="Index its folder with this model."
-            )
-        return unit(found[0].mean(axis=0))
 
     def _within(self, where: Filter, like: Sequence[int], unlike: Sequence[int]) -> NDArray[np.int64] | None:
         named = [*like, *unlike]
@@ -398,7 +398,3 @@ class Searcher:
             for at, ((film_id, score), percentile) in enumerate(zip(ranked, percentiles, strict=True))
             if film_id in records
         )
-
-
-LIKE, UNLIKE = 0.75, 0.25
-"""Rocchio's weights of relevant and irrelevant examples against the words (Salton and Buckley, 1990)."""

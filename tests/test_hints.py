@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads.films import everyone
-from filmroom.db.records import Label
+from filmroom.db.records import Label, Tags
 from filmroom.db.writes.annotations import collect, put_labels, set_tags
 
 from tests.conftest import write_film
@@ -18,6 +20,7 @@ from tests.indexer import dicom_files
 from tests.terminal import Terminal
 
 Films = Callable[..., Path]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -25,6 +28,19 @@ def indexed(terminal: Terminal, films: Films, tiny: Path) -> Terminal:
     terminal("index", films(3), "--model", tiny)
     assert terminal.code == 0, terminal.err
     return terminal
+
+
+def test_the_json_of_a_search_is_what_its_schema_says_and_holds_every_fact(indexed: Terminal) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((ROOT / "docs" / "search.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for query in (["edema without CHF XYZ women over 60"], ["view:PA"], ["tag:none"], ["--", "-edema"]):
+        found = json.loads(indexed("search", "--json", *query))
+        jsonschema.validate(found, schema)
+    found = json.loads(indexed("search", "effusion", "--json"))
+    facts = {field.name for field in dataclasses.fields(Tags)}
+    assert facts < set(found["hits"][0])
+    assert set(found["hits"][0]) == set(schema["properties"]["hits"]["items"]["properties"])
 
 
 def test_a_hint_names_the_archive_where_one_was_named(

@@ -77,9 +77,49 @@ def set_tags(catalog: Catalog, film_id: int, names: Sequence[str]) -> None:
             connection.execute(insert(tag).values(film_id=film_id, name=name))
 
 
+def add_tags(catalog: Catalog, film_ids: Sequence[int], names: Sequence[str]) -> list[tuple[int, str]]:
+    """Put tags on films; returns the (film id, tag) that are new, which `remove_tags` takes off again."""
+    named = sorted({name.strip().lower() for name in names if name.strip()})
+    return _change_tags(catalog, [(film_id, name) for film_id in film_ids for name in named], add=True)
+
+
+def remove_tags(catalog: Catalog, tagged: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Take tags (film id, tag) off films; returns those that were there, which `put_tags` puts back."""
+    return _change_tags(catalog, list(tagged), add=False)
+
+
+def put_tags(catalog: Catalog, tagged: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Put tags (film id, tag) on films; returns those that are new."""
+    return _change_tags(catalog, list(tagged), add=True)
+
+
+def _change_tags(catalog: Catalog, tagged: list[tuple[int, str]], *, add: bool) -> list[tuple[int, str]]:
+    changed = []
+    with catalog.write() as connection:
+        for film_id, name in tagged:
+            if add:
+                done = connection.execute(upsert(tag).values(film_id=film_id, name=name).on_conflict_do_nothing())
+            else:
+                done = connection.execute(delete(tag).where(tag.c.film_id == film_id, tag.c.name == name))
+            if done.rowcount:
+                changed.append((film_id, name))
+    return changed
+
+
 def tags_of(catalog: Catalog, film_id: int) -> list[str]:
     with catalog.read() as connection:
         return list(connection.scalars(select(tag.c.name).where(tag.c.film_id == film_id).order_by(tag.c.name)))
+
+
+def tag_counts(catalog: Catalog, film_ids: Sequence[int]) -> dict[str, int]:
+    """How many of the films have each tag, the most frequent first."""
+    counts: dict[str, int] = {}
+    with catalog.read() as connection:
+        for some in chunked(film_ids):
+            statement = select(tag.c.name, func.count()).where(tag.c.film_id.in_(some)).group_by(tag.c.name)
+            for name, count in connection.execute(statement):
+                counts[name] = counts.get(name, 0) + count
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def all_tags(catalog: Catalog) -> list[str]:
@@ -147,17 +187,31 @@ def collected(catalog: Catalog, name: str) -> list[int]:
         return list(connection.scalars(statement))
 
 
-def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> None:
-    """Takes films out of a collection; without ids the collection itself goes."""
+def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> list[tuple[int, int]]:
+    """Takes films out of a collection; without ids the collection itself goes. Returns (film id, when it was added) of
+    what went, which `recollect` puts back."""
+    gone: list[tuple[int, int]] = []
     with catalog.write() as connection:
         wanted = select(collection.c.id).where(collection.c.name == name).scalar_subquery()
+        mine = collection_film.c.collection_id == wanted
+        rows = select(collection_film.c.film_id, collection_film.c.added_at)
+        for some in [None] if film_ids is None else chunked(film_ids):
+            these = mine if some is None else mine & collection_film.c.film_id.in_(some)
+            gone += [(row.film_id, row.added_at) for row in connection.execute(rows.where(these))]
+            connection.execute(delete(collection_film).where(these))
         if film_ids is None:
-            connection.execute(delete(collection_film).where(collection_film.c.collection_id == wanted))
             connection.execute(delete(collection).where(collection.c.name == name))
-        else:
-            for some in chunked(film_ids):
-                mine = (collection_film.c.collection_id == wanted, collection_film.c.film_id.in_(some))
-                connection.execute(delete(collection_film).where(*mine))
+    return gone
+
+
+def recollect(catalog: Catalog, name: str, rows: Iterable[tuple[int, int]]) -> None:
+    """Put back what `uncollect` returned, in its old order; the collection is made where it went."""
+    with catalog.write() as connection:
+        connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
+        collection_id = connection.execute(select(collection.c.id).where(collection.c.name == name)).scalar_one()
+        for film_id, added_at in rows:
+            values = {"collection_id": collection_id, "film_id": film_id, "added_at": added_at}
+            connection.execute(upsert(collection_film).values(**values).on_conflict_do_nothing())
 
 
 @dataclass(frozen=True)

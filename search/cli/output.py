@@ -74,7 +74,7 @@ NOTICE = "Research use only, not for diagnosis."
 
 
 def results_json(found: Results) -> dict[str, Any]:
-    """The shape of `filmroom search --json`."""
+    """The shape of `filmroom search --json`, which docs/search.schema.json describes."""
     hits = [
         {
             "rank": hit.rank,
@@ -82,10 +82,10 @@ def results_json(found: Results) -> dict[str, Any]:
             "score": None if hit.score is None else round(hit.score, 6),
             "percentile": None if hit.percentile is None else round(hit.percentile, 2),
             "path": hit.film.path,
-            "study_uid": hit.film.tags.study_uid,
-            "view": hit.film.tags.view,
-            "orientation": hit.film.tags.orientation,
+            "frame": hit.film.frame,
+            **asdict(hit.film.tags),
             "labels": label_names(hit.film),
+            "has_report": hit.film.has_report,
         }
         for hit in found.hits
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,43 +14,12 @@ from filmroom.db.records import Film
 from filmroom.db.writes import annotations as kept
 from filmroom.search.evaluation.trec import document_name, write_run
 from filmroom.search.exchange import export
-from filmroom.search.request import SearchRequest
-from filmroom.search.results import Hit, Results
-from filmroom.search.searcher import Searcher
-from filmroom.search.ui import layout
+from filmroom.search.results import Hit
+from filmroom.search.ui import layout, undo
 from filmroom.search.ui.text import counted, films, plain
 
 NEW = -1
 """The choice behind the collections that are there, whatever they are called."""
-ALL_HITS = 10_000
-
-
-def keep(
-    archive: Archive, searcher: Searcher, results: Results, *, picks: frozenset[int], request: SearchRequest
-) -> None:
-    """The controls beside a result list: collect what is picked or shown, export the list."""
-    shown = [hit.id for hit in results.hits]
-    if picks:
-        st.caption(f"{films(len(picks))} picked", width="content")
-        if st.button("Drop picks", type="tertiary", key="drop-picks"):
-            st.session_state.picks = set()
-            st.rerun()
-    with st.popover("Collect", icon=":material/library_add:", key="collect"):
-        collect(archive, sorted(picks) if picks else shown, key="hits")
-    with st.popover("Export", icon=":material/download:", key="export"):
-        choices = {"shown": "The films shown", "all": f"All that pass (at most {ALL_HITS:,})"}
-        if picks:
-            choices = {"picked": f"The {films(len(picks))} picked", **choices}
-        chosen = st.radio("What", list(choices), format_func=choices.__getitem__, key=f"export-what-{bool(picks)}")
-
-        def hits() -> Sequence[Hit]:
-            if chosen == "shown":
-                return results.hits
-            if chosen == "picked":
-                return searcher.hits_of(request, sorted(picks))
-            return searcher.answer(dataclasses.replace(request, k=ALL_HITS)).hits
-
-        downloads(hits, name="search", key="hits", tag=results.model)
 
 
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
@@ -67,12 +35,23 @@ def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     if chosen == NEW:
         name = st.text_input("Its name", key=f"collect-name-{key}", max_chars=80).strip()
     if st.button(f"Put {films(len(ids))} into it", key=f"collect-do-{key}", disabled=not (name and ids)):
-        added = kept.collect(archive.catalog, name, ids)
-        st.toast(f"{films(added)} added to {plain(name)}")
+        _put(archive, name, ids, new=name not in names)
+        st.rerun()
+
+
+def _put(archive: Archive, name: str, ids: Sequence[int], *, new: bool) -> None:
+    before = set() if new else set(kept.collected(archive.catalog, name))
+    added = kept.collect(archive.catalog, name, ids)
+    fresh = [film_id for film_id in ids if film_id not in before]
+    there = f"; {films(len(ids) - added)} were in it" if added < len(ids) else ""
+    undo.offer(
+        f"{films(added)} put into {name}{there}.",
+        lambda: kept.uncollect(archive.catalog, name, None if new else fresh),
+    )
 
 
 def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
-    """CSV, Parquet and TREC run of a list; each is made when it is request for."""
+    """CSV, Parquet and TREC run of a list; each is made when it is asked for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
     st.download_button("CSV", lambda: export.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}")
     try:
@@ -93,13 +72,16 @@ def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, 
 
 
 def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
-    """Films by their UID and frame, or by their path as judgements do; by their id where neither is to be had."""
-    total = len(hits)
+    """Films by their UID and frame, or by their path as judgements do; by their id where neither is to be had. Where a
+    film has no score, all are scored by their place."""
+    scores = [hit.score if isinstance(hit, Hit) else None for hit in hits]
+    by_place = None in scores
     ranked = []
-    for at, hit in enumerate(hits):
-        film, score = (hit.film, hit.score) if isinstance(hit, Hit) else (hit, None)
+    for at, (hit, score) in enumerate(zip(hits, scores, strict=True)):
+        film = hit.film if isinstance(hit, Hit) else hit
         unnamed = f"{film.tags.instance_uid}#{film.frame}" if film.tags.instance_uid else str(film.id)
-        ranked.append((document_name(film) if paths else unnamed, float(total - at) if score is None else score))
+        value = float(len(hits) - at) if by_place or score is None else score
+        ranked.append((document_name(film) if paths else unnamed, value))
     with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
         path = Path(folder) / "run"
         write_run(path, {"1": ranked}, tag=tag)

@@ -31,6 +31,7 @@ def plain_viewer(
     attention: Attention | None = None,
     regions: tuple[Region, ...] = (),
     focus: bool = False,
+    linked: bool = False,
 ) -> None:
     """The film large; its thumbnail, and the reason, where the original cannot be shown."""
     preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
@@ -48,4 +49,5 @@ def plain_viewer(
         attention=attention,
         regions=regions,
         focus=focus,
+        linked=linked,
     )

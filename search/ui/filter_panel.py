@@ -1,104 +1,152 @@
-"""Filters as controls that write into the query and read from it."""
+"""Facets: what the films of an answer can be filtered by, written into the query and read from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 
 import streamlit as st
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads import films
-from filmroom.db.records import Filter, Range
+from filmroom.db.reads.facets import AGE_BAND, FACETS, FacetTable, load_facets
+from filmroom.db.records import Facet, Filter, Range
 from filmroom.search.query.parser import parse, with_filter
-from filmroom.search.ui.text import number, plain
+from filmroom.search.request import SearchRequest
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui.components.facets.facets import Chosen, Section, Value, facets
 
-_UNKNOWN_SPAN = 2
+_TITLES = {
+    "label": "Labels", "view": "View", "sex": "Sex", "age": "Age", "year": "Year", "modality": "Modality",
+    "body_part": "Body part", "tag": "Tags", "collection": "Collections", "report": "Report",
+    "burned_in": "Burned-in text",
+}  # fmt: skip
+_LISTS = {
+    "label": "labels", "view": "views", "sex": "sexes", "modality": "modalities", "body_part": "body_parts",
+    "tag": "tags", "collection": "collections",
+}  # fmt: skip
+"""The field of a Filter that holds the values of a facet."""
+_EXCLUDES = {"label": "not_labels", "view": "not_views"}
+_YES_NO = {"report": "has_report", "burned_in": "burned_in"}
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def facet(_catalog: Catalog, place: str, name: str, changes: int) -> list[tuple[str, int]]:
-    """(value, films) of a facet; `changes` makes a new answer when the catalog has changed."""
-    return [(one.value, one.count) for one in films.facets(_catalog, name)]
+_RANGES = ("age", "year")
+_USUAL = Filter()
 
 
-def narrow(catalog: Catalog, *, key: str = "q") -> None:
-    """The filter controls of the query in `st.session_state[key]`, which must be readable."""
-    wanted = parse(st.session_state.get(key) or "").filter
-    changes = catalog.changes()
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
+    """The facts of all films; `changes` makes another one when the catalog has changed."""
+    return load_facets(_catalog)
 
-    def offered(name: str) -> list[tuple[str, int]]:
-        return facet(catalog, str(catalog.path), name, changes)
 
-    _choice(key, "View", "views", wanted.views, offered("view"))
-    _choice(key, "Sex", "sexes", wanted.sexes, offered("sex"))
-    _choice(key, "Modality", "modalities", wanted.modalities, offered("modality"))
-    _span(key, "Age", "age", wanted.age, offered("age"))
-    _span(key, "Year", "year", wanted.year, offered("year"))
-    _labels(key, "Labels, any of", "labels", wanted.labels, offered("label"))
-    _labels(key, "Without the labels", "not_labels", wanted.not_labels, offered("label"))
+@st.cache_data(show_spinner=False, max_entries=8)
+def _labels(_catalog: Catalog, place: str, changes: int) -> list[tuple[str, int]]:
+    return [(one.value, one.count) for one in films.facets(_catalog, "label")]
+
+
+def labels(catalog: Catalog) -> list[tuple[str, int]]:
+    """The labels of the archive with their films, the most frequent first."""
+    return _labels(catalog, str(catalog.path), catalog.changes())
+
+
+def narrow(searcher: Searcher, request: SearchRequest, *, key: str = "q") -> None:
+    """The facets of the answer to `request`, whose query stands in `st.session_state[key]` and must be readable."""
+    wanted = parse(request.query).filter
+    sections = sections_of(counts(searcher, request), wanted)
+    done = facets(sections, key="facets")
+    if done:
+        st.session_state["facet-query"] = with_filter(request.query, **toggled(wanted, *done))
+        st.rerun()
     if wanted:
-        st.button("Clear all filters", on_click=_write, args=(key, _everything(wanted)), type="tertiary")
+        st.button("Clear all filters", on_click=_clear, args=(key,), type="tertiary")
 
 
-def _everything(wanted: Filter) -> dict[str, object]:
-    usual = Filter()
-    return {name: getattr(usual, name) for name in vars(wanted)}
+def take_choice(key: str = "q") -> None:
+    """Put the query that a facet has changed into the box, before the box is made."""
+    if (query := st.session_state.pop("facet-query", None)) is not None:
+        st.session_state[key] = query
 
 
-def _write(key: str, changes: dict[str, object]) -> None:
+def _clear(key: str) -> None:
+    changes = {name: getattr(_USUAL, name) for name in vars(_USUAL)}
     st.session_state[key] = with_filter(st.session_state.get(key) or "", **changes)
 
 
-def _choice(key: str, title: str, attribute: str, chosen: Sequence[str], offered: list[tuple[str, int]]) -> None:
-    """A few values as pills."""
-    if len(offered) < 2 and not chosen:
-        return
-    counts = dict(offered)
-    options = list(dict.fromkeys([*counts, *chosen]))[:16]
-    widget = f"narrow-{attribute}"
-    st.session_state[widget] = [value for value in chosen if value in options]
-    st.pills(
-        title,
-        options,
-        selection_mode="multi",
-        key=widget,
-        format_func=lambda value: f"{plain(str(value))} {number(counts.get(value, 0))}",
-        on_change=lambda: _write(key, {attribute: tuple(st.session_state[widget])}),
-    )
+def counts(searcher: Searcher, request: SearchRequest) -> dict[str, list[Facet]]:
+    """Count every facet over the answer; a facet that filters is counted as if it did not, to show the alternatives."""
+    catalog = searcher.catalog
+    table = _table(catalog, str(catalog.path), catalog.changes())
+    wanted = parse(request.query).filter
+    filtering = [name for name in FACETS if _without_facet(wanted, name) != wanted]
+    found = table.count(searcher.within(request), [name for name in FACETS if name not in filtering])
+    for name in filtering:
+        left = _without_facet(wanted, name)
+        query = with_filter(request.query, **{one: getattr(left, one) for one in vars(left)})
+        found |= table.count(searcher.within(dataclasses.replace(request, query=query)), [name])
+    return found
 
 
-def _labels(key: str, title: str, attribute: str, chosen: Sequence[str], offered: list[tuple[str, int]]) -> None:
-    """Many values as a list to type into."""
-    if not offered and not chosen:
-        return
-    counts = dict(offered)
-    known = {value.lower(): value for value in counts}
-    have = [known.get(value.lower(), value) for value in chosen]
-    widget = f"narrow-{attribute}"
-    st.session_state[widget] = have
-    st.multiselect(
-        title,
-        list(dict.fromkeys([*counts, *have])),
-        key=widget,
-        format_func=lambda value: f"{value} ({number(counts.get(value, 0))})",
-        on_change=lambda: _write(key, {attribute: tuple(st.session_state[widget])}),
-    )
+def _without_facet(wanted: Filter, name: str) -> Filter:
+    named = (_LISTS.get(name), _EXCLUDES.get(name), _YES_NO.get(name), name if name in _RANGES else None)
+    usual = {field: getattr(_USUAL, field) for field in named if field}
+    left: Filter = dataclasses.replace(wanted, **usual)
+    return left
 
 
-def _span(key: str, title: str, attribute: str, chosen: Range, offered: list[tuple[str, int]]) -> None:
-    """A range between what there is."""
-    values = [int(value) for value, _ in offered]
-    values += [end for end in (chosen.low, chosen.high) if end is not None]
-    if len(set(values)) < _UNKNOWN_SPAN:
-        return
-    low, high = min(values), max(values)
-    widget = f"narrow-{attribute}"
-    st.session_state[widget] = (
-        low if chosen.low is None else chosen.low,
-        high if chosen.high is None else chosen.high,
-    )
+def sections_of(counted: dict[str, list[Facet]], wanted: Filter) -> list[Section]:
+    """The facets that tell films apart or that filter, with what the filter says of each value."""
+    found = []
+    for name, title in _TITLES.items():
+        values = [
+            Value(one.value, _text(name, one.value), one.count, _chosen(wanted, name, one.value))
+            for one in counted[name]
+        ]
+        known = {value.value.lower() for value in values}
+        values += [
+            Value(value, value, 0, _chosen(wanted, name, value))
+            for field in (_LISTS.get(name, ""), _EXCLUDES.get(name, ""))
+            for value in (getattr(wanted, field) if field else ())
+            if value.lower() not in known
+        ]
+        if (
+            len(values) > 1
+            or any(value.chosen for value in values)
+            or (values and name not in ("modality", "view", "sex"))
+        ):
+            found.append(Section(name, title, tuple(values), name in _EXCLUDES or name in _YES_NO))
+    return found
 
-    def write() -> None:
-        a, b = st.session_state[widget]
-        _write(key, {attribute: Range(None if a == low else a, None if b == high else b)})
 
-    st.slider(title, low, high, key=widget, on_change=write)
+def _text(name: str, value: str) -> str:
+    return f"{value} to {int(value) + AGE_BAND - 1}" if name == "age" else value
+
+
+def _chosen(wanted: Filter, name: str, value: str) -> Chosen:
+    if name in _YES_NO:
+        said = getattr(wanted, _YES_NO[name])
+        return Chosen.NOTHING if said is None else Chosen.ONLY if said else Chosen.NOT
+    if name in _RANGES:
+        return Chosen.ONLY if getattr(wanted, name) == _span(name, value) else Chosen.NOTHING
+    if value.lower() in (one.lower() for one in getattr(wanted, _LISTS[name])):
+        return Chosen.ONLY
+    excluded = getattr(wanted, _EXCLUDES[name]) if name in _EXCLUDES else ()
+    return Chosen.NOT if value.lower() in (one.lower() for one in excluded) else Chosen.NOTHING
+
+
+def _span(name: str, value: str) -> Range:
+    low = int(value)
+    return Range(low, low + AGE_BAND - 1) if name == "age" else Range(low, low)
+
+
+def toggled(wanted: Filter, name: str, value: str, how: Chosen) -> dict[str, object]:
+    """The fields of the Filter that change when a value is clicked: chosen, or free again where it was chosen so."""
+    now = Chosen.NOTHING if _chosen(wanted, name, value) is how else how
+    if name in _YES_NO:
+        return {_YES_NO[name]: {Chosen.NOTHING: None, Chosen.ONLY: True, Chosen.NOT: False}[now]}
+    if name in _RANGES:
+        return {name: Range() if now is Chosen.NOTHING else _span(name, value)}
+    changes: dict[str, object] = {}
+    for field, sign in ((_LISTS[name], Chosen.ONLY), (_EXCLUDES.get(name), Chosen.NOT)):
+        if field is not None:
+            others = tuple(one for one in getattr(wanted, field) if one.lower() != value.lower())
+            changes[field] = (*others, value) if now is sign else others
+    return changes

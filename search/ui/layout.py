@@ -19,6 +19,7 @@ from filmroom.db.catalog import file_identity
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.spaces import spaces as stored_spaces
+from filmroom.search.ui import undo
 from filmroom.search.ui.server.access_token import required
 from filmroom.search.ui.server.loopback import is_loopback
 from filmroom.search.ui.server.sign_in import admitted
@@ -35,6 +36,7 @@ STYLE = ASSETS / "style" / "page.css"
 _PAGES = (
     ("search", "Search", True),
     ("film", "Film", False),
+    ("study", "Study", False),
     ("collections", "Collections", True),
     ("zeroshot", "Zero-shot", True),
     ("evaluate", "Evaluate", True),
@@ -105,6 +107,7 @@ def _shower(name: str) -> Callable[[], None]:
 
 def with_words(show: Callable[[], None]) -> None:
     """Runs a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
+    undo.show()
     try:
         with turn():
             show()

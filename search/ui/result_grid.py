@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads import films as db_films
+from filmroom.db.reads.facets import tags_of_films
 from filmroom.db.records import Film
+from filmroom.search.query.parser import term
 from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
-from filmroom.search.ui.components.grid.grid import Act, Cell, Mark, grid
+from filmroom.search.ui.components.grid.grid import Act, Cell, Done, Mark, PickBar, PickChange, grid
 from filmroom.search.ui.search_state import film_address
-from filmroom.search.ui.text import facts, findings, spoken
+from filmroom.search.ui.text import facts, spoken
 
-SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK)
+SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK, Act.FILTER, Act.STUDY)
 
 
 def wall_of_hits(
@@ -24,14 +27,18 @@ def wall_of_hits(
     title: str,
     request: SearchRequest | None = None,
     tools: Sequence[Act] = (),
-    picked: frozenset[int] = frozenset(),
     marks: Mapping[int, tuple[Mark, str]] | None = None,
+    standing: bool = True,
     small: bool = False,
-) -> tuple[Act, int] | None:
-    """The wall of an answer: the bar is the film's percentile in the archive, its upper half, as that is where hits
-    are. Returns what was done to which film."""
+    bar: PickBar | None = None,
+    change: PickChange | None = None,
+) -> Done | None:
+    """The wall of an answer: a cell's bar is the film's percentile in the archive, its upper half, as that is where
+    hits are. Without `standing`, for an answer whose best film is not good, it shows the score alone. `bar` and
+    `change` are those of the picked films. Returns what was done to which films."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
+    tags = tags_of_films(catalog, [hit.id for hit in hits])
     cells = []
     for hit in hits:
         mark = (marks or {}).get(hit.id)
@@ -41,18 +48,30 @@ def wall_of_hits(
                 href=film_address(hit.id, request),
                 alt=_alt(hit),
                 facts=facts(hit.film.tags),
-                labels=findings(hit.film),
+                terms=_terms(hit.film, tags.get(hit.id, [])),
                 thumbnail=thumbnails.get(hit.id),
-                bar=None if hit.percentile is None else (hit.percentile - 50) / 50,
-                score=_standing(hit),
+                bar=None if hit.percentile is None else (hit.percentile - 50) / 50 if standing else 0.0,
+                score=_standing(hit) if standing or hit.score is None else f"{hit.score:.2f}",
                 score_says=_score_says(hit),
                 vote=votes.get(hit.id, 0),
-                picked=hit.id in picked,
                 mark=mark[0] if mark else None,
                 mark_says=mark[1] if mark else "",
             )
         )
-    return grid(cells, key=key, title=title, tools=tools, small=small)
+    place = picks_place(catalog)
+    return grid(cells, key=key, title=title, picks=place, tools=tools, small=small, bar=bar, change=change)
+
+
+def _terms(film: Film, tags: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Labels, then tags with a # before them: as they read, and as a query filters by them."""
+    labels = [(name, term("label", name)) for name in film.label_names]
+    return (*labels, *((f"#{name}", term("tag", name)) for name in tags))
+
+
+def picks_place(catalog: Catalog) -> str:
+    """Name an archive's picks in the browser: another archive at the same address has others."""
+    file = catalog.path.stat().st_ino
+    return hashlib.sha256(f"{catalog.path.absolute()} {file}".encode()).hexdigest()[:12]
 
 
 def wall_of_films(
@@ -62,13 +81,16 @@ def wall_of_films(
     key: str,
     title: str,
     tools: Sequence[Act] = (),
-    picked: frozenset[int] = frozenset(),
     small: bool = False,
     request: SearchRequest | None = None,
-) -> tuple[Act, int] | None:
+    bar: PickBar | None = None,
+    change: PickChange | None = None,
+) -> Done | None:
     """The wall of films that no query ranked."""
     hits = [Hit(at + 1, film, None, None) for at, film in enumerate(films)]
-    return wall_of_hits(catalog, hits, key=key, title=title, tools=tools, picked=picked, small=small, request=request)
+    return wall_of_hits(
+        catalog, hits, key=key, title=title, tools=tools, small=small, request=request, bar=bar, change=change
+    )
 
 
 def _standing(hit: Hit) -> str:

@@ -29,6 +29,7 @@ STILL = (
 PARTS = {
     "search": ".frame",
     "film": "canvas",
+    "study": "canvas",
     "collections": ".frame",
     "zeroshot": "[role=slider], input[type=range]",
     "evaluate": "[role=radio]",
@@ -52,6 +53,7 @@ def addresses(archive_folder: Path, room: Room) -> Iterator[dict[str, str]]:
     yield {
         "search": "/?q=effusion",
         "film": f"/film?film={film}&q=effusion",
+        "study": f"/study?film={film}",
         "collections": "/collections",
         "zeroshot": "/zeroshot?finding=effusion",
         "evaluate": "/evaluate",
@@ -121,7 +123,7 @@ def test_a_whole_visit_with_the_keyboard_alone(tab: Any, room: Room) -> None:
     tab.keyboard.press("Shift+Tab")
     pressed_until(tab, "Tab", "summary")
     tab.keyboard.press("Enter")
-    tab.get_by_role("button", name="Keep tags and note").wait_for()
+    tab.get_by_role("button", name="Keep note").wait_for()
     tab.keyboard.press("Escape")
     pressed_until(tab, "Shift+Tab", "[data-testid=stTopNavLink][href$=archive]")
     tab.keyboard.press("Enter")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from filmroom.db.errors import BadInput
 from filmroom.search.ui.server.launch import APP, command, settings
 from filmroom.search.ui.server.loopback import is_loopback
 
@@ -14,6 +15,14 @@ def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:
     chosen = settings("127.0.0.1", 8501)
     assert "localhost" in chosen["server.allowedHosts"]
     assert chosen["browser.gatherUsageStats"] is False
+
+
+def test_a_viewer_is_handed_on_and_one_that_is_none_is_refused() -> None:
+    viewer = "https://ohif.example/viewer?StudyInstanceUIDs={study_uid}"
+    assert command(Path("/films"), viewer=viewer)[-2:] == ["--viewer", viewer]
+    for wrong in ("ohif", "javascript:alert({study_uid})", "https://ohif.example"):
+        with pytest.raises(BadInput, match="no address of a viewer"):
+            command(Path("/films"), viewer=wrong)
 
 
 def test_an_open_address_checks_no_host_names() -> None:

@@ -101,7 +101,9 @@ def test_nothing_else_is_there(door: Door, path: str) -> None:
     inside.paths.clear()
     status, headers, body = ask(door, path)
     assert status == 404
-    assert body == b"There is no such page."
+    assert b"There is no such page" in body
+    assert b'<a href="/">To the search</a>' in body
+    assert b"<script" not in body
     assert not inside.paths
     assert all(name in headers for name in HEADERS)
 

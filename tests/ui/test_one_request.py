@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from filmroom.db.errors import BadInput
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
+from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
+from filmroom.search.ui.query_chips import without
 from filmroom.search.ui.search_state import remember_upload
 
-from tests.ui.test_pages import page, said, shown
+from tests.ui.test_pages import components, page, said, shown
 
 
 @pytest.fixture
@@ -56,7 +58,18 @@ def test_next_follows_the_order_that_was_chosen(dated: Path, monkeypatch: pytest
     assert [hit.id for hit in found.hits] == order
 
 
-def test_an_uploaded_film_is_seen_restored_and_removed(
+def test_a_film_says_where_it_stands_in_the_answer(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = [hit.id for hit in Searcher.open(archive_folder).search("effusion label:effusion", k=100).hits]
+    for rank in (3, 18):
+        test = page(archive_folder, "film", monkeypatch, q="effusion label:effusion", film=str(order[rank - 1]))
+        assert f"Rank {rank} of 18 films" in said(test)
+        assert components(test, "pick")[0]["film"] == str(order[rank - 1])
+    other = next(hit.id for hit in Searcher.open(archive_folder).search("effusion", k=100).hits if hit.id not in order)
+    test = page(archive_folder, "film", monkeypatch, q="effusion label:effusion", film=str(other))
+    assert "Not among the films that pass" in said(test)
+
+
+def test_an_uploaded_film_is_seen_and_restored(
     archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test = page(archive_folder, "search", monkeypatch)
@@ -66,9 +79,9 @@ def test_an_uploaded_film_is_seen_restored_and_removed(
     remember_upload(upload)
     test = page(archive_folder, "search", monkeypatch, upload=upload.id)
     assert shown(test)[0] == numbered[7]
-    assert "1 film uploaded" in said(test)
-    test.button(key="clear-upload").click().run()
-    assert "upload" not in test.query_params
+    (chip,) = components(test, "chips")[0]["items"]
+    assert (chip["text"], chip["part"]) == ("an uploaded film", f"upload {upload.id}")
+    assert without(SearchRequest(uploads=(upload,)), chip["part"]).empty
     lost = page(archive_folder, "search", monkeypatch, upload="0123456789")
     assert "upload it again" in said(lost)
 
@@ -84,7 +97,7 @@ def test_all_that_pass_are_exported_in_the_order_of_the_page(archive_folder: Pat
     assert whole != sorted(whole)
     picked = searcher.hits_of(request, whole[3:5])
     assert [hit.id for hit in picked] == whole[3:5]
-    assert all(hit.score is not None for hit in picked)
+    assert all(isinstance(hit, Hit) and hit.score is not None for hit in picked)
 
 
 def test_an_uploaded_film_of_another_model_is_refused(archive_folder: Path) -> None:

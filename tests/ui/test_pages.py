@@ -22,7 +22,7 @@ from streamlit.testing.v1 import AppTest
 from tests.pages import opened
 
 NOTICE = "Research use only, not for diagnosis"
-PAGES = ("search", "film", "collections", "zeroshot", "evaluate", "judge", "map", "archive")
+PAGES = ("search", "film", "study", "collections", "zeroshot", "evaluate", "judge", "map", "archive")
 HOSTILE = ("<script>alert(1)</script>", "![x](http://evil.example/x.png)", ":red[x] $x$ `y`", "{}[]()")
 
 
@@ -107,11 +107,17 @@ def test_filters_are_written_into_the_query_and_read_from_it(
     archive_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test = page(archive_folder, "search", monkeypatch, q="mass label:effusion")
-    assert test.multiselect(key="narrow-labels").value == ["effusion"]
     assert len(shown(test)) == 18
-    test.multiselect(key="narrow-not_labels").select("effusion").run()
-    assert "-label:effusion" in test.text_input(key="q").value
-    assert "No film passes" in said(test)
+    (labels,) = [one for one in components(test, "facets")[0]["sections"] if one["name"] == "label"]
+    assert {one["value"]: (one["count"], one["chosen"]) for one in labels["values"]} == {
+        "effusion": (18, "only"),
+        "no finding": (18, ""),
+        "<b>bold</b> [x](y)": (1, ""),
+    }
+    test.session_state["facet-query"] = "mass -label:effusion"
+    test.run()
+    assert test.text_input(key="q").value == "mass -label:effusion"
+    assert len(shown(test)) == 18
 
 
 def test_a_value_that_no_film_has_is_answered_with_the_nearest(
@@ -128,14 +134,16 @@ def test_no_query_breaks_the_page(archive_folder: Path, monkeypatch: pytest.Monk
     assert "<script>" not in said(test)
 
 
-def test_votes_stand_in_the_address_and_can_be_cleared(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_votes_stand_in_the_address_and_among_the_chips(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = shown(page(archive_folder, "search", monkeypatch, q="effusion"))
     test = page(archive_folder, "search", monkeypatch, q="effusion", like=str(plain[3]), unlike=str(plain[0]))
     assert plain[0] not in shown(test)
-    assert "1 film for and 1 film against" in said(test)
-    test.button(key="clear-votes").click().run()
-    assert shown(test) == plain
-    assert "like" not in test.query_params
+    assert [(one["kind"], one["text"]) for one in components(test, "chips")[0]["items"]] == [
+        ("for", "effusion"),
+        ("for", f"film {plain[3]}"),
+        ("against", f"film {plain[0]}"),
+    ]
+    assert all(one["src"] for one in components(test, "chips")[0]["items"][1:])
 
 
 def test_other_words_drop_the_votes_and_other_filters_keep_them(
@@ -179,8 +187,8 @@ def test_a_film_shows_its_pixels_facts_report_and_relatives(
     facts = dict(map(tuple, sheets[0]["facts"]))
     assert facts["Size"] == "340 by 400 pixels"
     pieces = sheets[-1]["paragraphs"][0]
-    assert ["effusion", True] in pieces
-    assert "".join(text for text, _ in pieces) == "Small left pleural effusion. <script>alert(1)</script>"
+    assert ["effusion", True, "says"] in pieces
+    assert "".join(text for text, _, _ in pieces) == "Small left pleural effusion. <script>alert(1)</script>"
     nearest = components(test, "grid")[-1]["items"]
     assert len(nearest) == 16
     assert str(numbered[1]) not in {item["id"] for item in nearest}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from filmroom.db.errors import BadInput
 from filmroom.search.request import PAGE, Order, SearchRequest, UploadedFilm, from_parameters, missing_uploads
-from filmroom.search.ui.components.report_text.report_text import marked
+from filmroom.search.ui.components.report_text.report_text import asserted, marked
 from filmroom.search.ui.search_state import film_address, voted
 from filmroom.search.ui.text import plain
 from hypothesis import given
@@ -77,6 +77,27 @@ def test_nothing_that_marks_up_is_left_bare(text: str) -> None:
 @given(some.text(), some.lists(some.text(max_size=12), max_size=4))
 def test_marking_changes_no_text(text: str, words: list[str]) -> None:
     assert "".join(piece for piece, _ in marked(text, words)) == text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "says"),
+    [
+        ("Moderate left pleural effusion.", "says"),
+        ("No pneumothorax or edema.", "denies"),
+        ("The lungs are clear.", "denies"),
+        ("Possible pneumonia.", "doubts"),
+        ("Small effusion, no pneumothorax.", ""),
+        ("Chest, upright PA view.", ""),
+        ("SYNTHETIC PHANTOM - not a patient.", ""),
+    ],
+)
+def test_a_sentence_of_a_report_says_denies_or_leaves_open(sentence: str, says: str) -> None:
+    assert asserted(sentence) == [(sentence, says)]
+
+
+@given(some.text())
+def test_reading_a_report_changes_no_text(text: str) -> None:
+    assert "".join(sentence for sentence, _ in asserted(text)) == text
 
 
 def test_words_are_marked_whatever_their_case_and_ending() -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
-from filmroom.search.ui import export_panel, layout
+from filmroom.search.ui import layout, picks, undo
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.result_grid import wall_of_films
 from filmroom.search.ui.text import films, plain
@@ -43,8 +43,6 @@ def show() -> None:
 @st.fragment
 def _collection(archive: Archive, name: str) -> None:
     ids = kept.collected(archive.catalog, name)
-    picks: set[int] = st.session_state.setdefault(f"picks-{name}", set())
-    picks &= set(ids)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
             layout.pages()["search"],
@@ -52,38 +50,44 @@ def _collection(archive: Archive, name: str) -> None:
             icon=":material/search:",
             query_params={"q": f'collection:"{name.replace(chr(34), chr(34) * 2)}"'},
         )
-        if picks and st.button(f"Take {films(len(picks))} out"):
-            kept.uncollect(archive.catalog, name, sorted(picks))
-            picks.clear()
-            st.rerun()
-        with st.popover("Export", icon=":material/download:"):
-            found = db_films.films(archive.catalog, ids)
-            export_panel.downloads(lambda: found, name="collection", key="collection", tag="collection")
-            st.divider()
-            export_panel.copies(archive, ids, key="collection")
-        with st.popover("Delete", icon=":material/delete:"):
-            st.write("The films stay in the archive; only the collection goes.")
-            if st.button(f"Delete {plain(name)}", type="primary"):
-                kept.uncollect(archive.catalog, name)
-                st.session_state.pop("collection", None)
-                st.query_params.clear()
-                st.rerun()
+        if st.button(f"Delete {plain(name)}", icon=":material/delete:", help="The films stay in the archive."):
+            _delete(archive, name)
     shown = db_films.films(archive.catalog, ids[:SHOWN])
     if not shown:
         st.write("This collection is empty.")
         return
     if len(ids) > SHOWN:
         st.caption(f"The first {SHOWN} of {films(len(ids))}; the search shows the others.")
+    answer = picks.Answer(archive, tuple(film.id for film in shown), len(ids), listed=tuple(ids))
     done = wall_of_films(
         archive.catalog,
         shown,
         key="wall-collection",
         title="Films of the collection",
         tools=(Act.PICK,),
-        picked=frozenset(picks),
+        bar=answer.bar((Act.TAKE_OUT, *picks.ON_RESULTS)),
+        change=picks.change(),
     )
-    if done and done[0] is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(done[1])})
+    if done and done.act is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.film)})
+    elif done and done.act is Act.TAKE_OUT:
+        _take_out(archive, name, done.films)
     elif done:
-        picks.symmetric_difference_update({done[1]})
-        st.rerun(scope="fragment")
+        picks.carry_out(done, answer)
+
+
+def _delete(archive: Archive, name: str) -> None:
+    gone = kept.uncollect(archive.catalog, name)
+    undo.offer(
+        f"The collection {name} of {films(len(gone))} is deleted.", lambda: kept.recollect(archive.catalog, name, gone)
+    )
+    st.session_state.pop("collection", None)
+    st.query_params.clear()
+    st.rerun()
+
+
+def _take_out(archive: Archive, name: str, picked: tuple[int, ...]) -> None:
+    gone = kept.uncollect(archive.catalog, name, picked)
+    undo.offer(f"{films(len(gone))} taken out of {name}.", lambda: kept.recollect(archive.catalog, name, gone))
+    picks.order_change(drop=[film_id for film_id, _ in gone])
+    st.rerun()

@@ -250,8 +250,8 @@ def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, found: E
     done = wall_of_hits(
         archive.catalog, hits, key="wall-behind", title="Ranked films of the query", marks=marks, small=True
     )
-    if done and done[0] is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(done[1]), "q": text})
+    if done and done.act is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), "q": text})
 
 
 def _other(archive: Archive, measured: Measured, task: Task, models: list[str], *, judged_only: bool) -> None:

@@ -19,19 +19,21 @@ from filmroom.search.exchange.original_pixels import radiograph
 from filmroom.search.heatmap import heat_map
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
+from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, film_view, layout
+from filmroom.search.ui import export_panel, film_view, layout, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
+from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.components.viewer.viewer import Attention, Region
-from filmroom.search.ui.result_grid import wall_of_films, wall_of_hits
-from filmroom.search.ui.text import is_normal, plain
+from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
+from filmroom.search.ui.server.launch import VIEWER_SETTING
+from filmroom.search.ui.text import films as films_in_words
+from filmroom.search.ui.text import is_normal, number, plain
 from numpy.typing import NDArray
 
 NEAREST = 16
-VIEWER_LINK = "FILMROOM_VIEWER_URL"
-"""Setting: the address of a DICOM viewer, with {study}, {series} and {instance} where the UIDs go."""
 
 _SHEET = {
     "view": "View", "sex": "Sex", "age": "Age", "year": "Year", "study": "Study", "patient": "Patient key",
@@ -54,7 +56,7 @@ def show() -> None:
             f"There is no film {int(said)}", "It was forgotten on request, or it never was in this archive.", request
         )
         return
-    before, after = _neighbours(searcher, request, film.id)
+    place = _place(searcher, request, film.id)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
             layout.pages()["search"],
@@ -62,9 +64,18 @@ def show() -> None:
             icon=":material/arrow_back:",
             query_params=request.parameters(),
         )
-        st.subheader(f"Film {film.id}", width="stretch")
-        _step("Previous", before, "Left", request)
-        _step("Next", after, "Right", request)
+        st.subheader(f"Film {film.id}", width="content")
+        st.caption(place.words, width="stretch")
+        if film.tags.study_uid or film.tags.patient_key:
+            st.page_link(
+                layout.pages()["study"],
+                label="Study",
+                icon=":material/view_column:",
+                query_params={"film": str(film.id), **request.parameters()},
+            )
+        pick_button(film.id, picks=picks_place(archive.catalog), key="pick")
+        _step("Previous", place.before, "Left", request)
+        _step("Next", place.after, "Right", request)
     large, words = st.columns([2, 1], gap="medium")
     with large:
         _picture(archive, searcher, film, request)
@@ -94,19 +105,34 @@ def _step(label: str, film_id: int | None, key: str, request: SearchRequest) -> 
         _go(int(film_id or 0), request)
 
 
-def _neighbours(searcher: Searcher, request: SearchRequest, film_id: int) -> tuple[int | None, int | None]:
-    """The films before and after this one in the answer that led here."""
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where a film stands in the answer that led to it: the films beside it, and its rank and score in words."""
+
+    before: int | None = None
+    after: int | None = None
+    words: str = ""
+
+
+def _place(searcher: Searcher, request: SearchRequest, film_id: int) -> _Place:
     if request.empty and request.order is Order.MATCH:
-        return None, None
+        return _Place()
     try:
         found = searcher.answer(request)
-    except FilmroomError:
-        return None, None
-    ids = [hit.id for hit in found.hits]
+        ids = [hit.id for hit in found.hits]
+        hit = found.hits[ids.index(film_id)] if film_id in ids else searcher.hits_of(request, [film_id])[0]
+    except (FilmroomError, IndexError):
+        return _Place()
+    if not isinstance(hit, Hit):
+        return _Place(words="Not among the films that pass")
+    words = f"Rank {number(hit.rank)} of {films_in_words(found.total)}"
+    if hit.score is not None:
+        standing = "" if found.doubtful or not hit.standing else f" · {hit.standing} %"
+        words += f"{standing} · score {hit.score:.2f}"
     if film_id not in ids:
-        return None, None
+        return _Place(words=words)
     at = ids.index(film_id)
-    return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
+    return _Place(ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None, words)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -184,7 +210,8 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     reports = films.reports(archive.catalog, film)
     if reports:
         st.markdown("###### Report")
-        sheet(key="reports", texts=reports, words=words)
+        sheet(key="reports", texts=reports, words=words, read=True)
+        st.caption("Underlined: says. Dotted: denies. Dashed: leaves open. Read by rules; the text is what counts.")
     for source, said in _written(archive, film).items():
         st.markdown(f"###### Written by {plain(source)}, a model")
         sheet(key=f"written-{source}", texts=said, words=words)
@@ -217,29 +244,39 @@ def _marks(archive: Archive, film: Film) -> None:
     """What this archive's people say of the film."""
     with st.expander("Tags, note and collections"):
         have = kept.tags_of(archive.catalog, film.id)
-        tags = st.multiselect(
+        key = f"tags-{film.id}"
+
+        def keep_tags() -> None:
+            kept.set_tags(archive.catalog, film.id, st.session_state[key])
+            undo.offer(f"Tags of film {film.id} are kept.", lambda: kept.set_tags(archive.catalog, film.id, have))
+
+        # Kept as they are chosen: the menu of tags lies over whatever stands below it.
+        st.session_state[key] = have
+        st.multiselect(
             "Tags",
             sorted({*kept.all_tags(archive.catalog), *have}),
-            default=have,
             accept_new_options=True,
-            key=f"tags-{film.id}",
+            key=key,
+            on_change=keep_tags,
+            placeholder="A tag, old or new",
         )
         note = st.text_area("Note", kept.note_of(archive.catalog, film.id), key=f"note-{film.id}")
-        if st.button("Keep tags and note", key=f"keep-{film.id}"):
-            kept.set_tags(archive.catalog, film.id, tags)
+        if st.button("Keep note", key=f"keep-{film.id}"):
             kept.set_note(archive.catalog, film.id, note)
-            st.toast("Kept")
+            undo.offer(f"The note of film {film.id} is kept.")
+            st.rerun()
         export_panel.collect(archive, [film.id], key="film")
 
 
 def _link_out(film: Film) -> None:
-    template = os.environ.get(VIEWER_LINK, "")
+    template = os.environ.get(VIEWER_SETTING, "")
     if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
         return
     address = template
     uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
     for name, uid in uids.items():
-        address = address.replace(f"{{{name}}}", quote(uid or "", safe=""))
+        for written in (f"{{{name}_uid}}", f"{{{name}}}"):
+            address = address.replace(written, quote(uid or "", safe=""))
     st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
 
 
@@ -271,5 +308,5 @@ def _relatives(archive: Archive, searcher: Searcher, film: Film, request: Search
             )
         )
     for one in done:
-        if one and one[0] is Act.OPEN:
-            _go(one[1], request)
+        if one and one.act is Act.OPEN:
+            _go(one.film, request)

@@ -33,12 +33,25 @@ def show() -> None:
     if not parse(query).concepts:
         st.warning("A query to judge needs words that say what the films should show.")
         return
+    _judging(archive, query, judge, _picked(archive) or _pooled(query, depth, names))
+
+
+def _picked(archive: Archive) -> list[int]:
+    """The films that were picked elsewhere to be judged, as long as they are asked for."""
+    ids = [film.id for film in db_films.films(archive.catalog, st.session_state.get("judge-films", ()))]
+    if ids:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(f"The {films(len(ids))} that you picked, in place of the pool.", width="content")
+            if st.button("Judge the pool", key="judge-pool", type="tertiary"):
+                del st.session_state["judge-films"]
+                st.rerun()
+    return ids
+
+
+def _pooled(query: str, depth: int, names: list[str]) -> list[int]:
     searchers = [layout.searcher(layout.archive_folder(), name) for name in names]
-    ids = _pool(
-        searchers, tuple(one.held.space.fingerprint for one in searchers), query, depth, len(searchers[0].index)
-    )
-    _judging(archive, query, judge, ids)
-    _overview(archive)
+    fingerprints = tuple(one.held.space.fingerprint for one in searchers)
+    return _pool(searchers, fingerprints, query, depth, len(searchers[0].index))
 
 
 def _asked(archive: Archive) -> tuple[str, str, int, list[str]]:
@@ -73,7 +86,7 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
     with side:
         st.subheader(plain(query))
         if film is None:
-            st.success("The pool is judged. Its judgements are below, and on the Evaluate page.")
+            st.success("All of these films are judged. The judgements are below, and on the Evaluate page.")
         else:
             st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
             with st.container(key="grades"):
@@ -96,6 +109,7 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
     if film is not None:
         with large:
             film_view.plain_viewer(archive, film, key="judge-viewer", focus=True)
+    _overview(archive)  # within the part that a grade draws again, so that its counts are those after it
 
 
 def _grade(archive: Archive, given: Judgement) -> None:
@@ -111,7 +125,6 @@ def _undo(archive: Archive, query: str, judge: str) -> None:
         kept.unjudge(archive.catalog, mine[-1])
 
 
-@st.fragment
 def _overview(archive: Archive) -> None:
     given = kept.judgements(archive.catalog)
     if not given:

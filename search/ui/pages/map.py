@@ -15,7 +15,7 @@ from filmroom.db.records import Film, Filter
 from filmroom.search.projection import MOST, Method, project, sample
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, layout
+from filmroom.search.ui import layout, picks
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.result_grid import wall_of_films
 from filmroom.search.ui.text import films, findings, plain
@@ -104,7 +104,8 @@ def _map(
         table["Kind"] = _kinds(found, colour)
         order = [kind for kind in table["Kind"].value_counts().index if kind != "other"] + ["other"]
         shade = alt.Color("Kind:N", sort=order, title=None, legend=alt.Legend(orient="top", columns=3, labelLimit=90))
-    brush = alt.selection_interval(name="region")
+    # Vega's wheel over a region makes it larger or smaller: who scrolls the page would take other films than he marked.
+    brush = alt.selection_interval(name="region", zoom=False)
     chart = (
         alt.Chart(table)
         .mark_circle(size=38 if len(table) < 5000 else 12, opacity=0.8)
@@ -117,7 +118,7 @@ def _map(
         .add_params(brush)
         .properties(height=560)
     )
-    st.caption("Drag over a region to see its films.")
+    st.caption("Drag over a region to see its films, and drag it elsewhere; the wheel scrolls the page.")
     chosen = st.altair_chart(
         chart, width="stretch", on_select="rerun", key="map", alt=f"Map of {films(len(ids))} by {colour.value}"
     )
@@ -138,16 +139,22 @@ def _region(archive: Archive, table: pd.DataFrame, region: dict[str, list[float]
         return
     (left, right), (low, high) = sorted(region["x"]), sorted(region["y"])
     inside = table[table["x"].between(left, right) & table["y"].between(low, high)]["id"].tolist()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"{films(len(inside))} in the region", width="stretch")
-        if inside:
-            with st.popover("Collect", icon=":material/library_add:"):
-                export_panel.collect(archive, inside, key="map")
+    st.subheader(f"{films(len(inside))} in the region")
     shown = db_films.films(archive.catalog, inside[:SHOWN])
-    done = (
-        wall_of_films(archive.catalog, shown, key="wall-map", title="Films of the region", small=True)
-        if shown
-        else None
+    if not shown:
+        return
+    answer = picks.Answer(archive, tuple(film.id for film in shown), len(inside), listed=tuple(inside))
+    done = wall_of_films(
+        archive.catalog,
+        shown,
+        key="wall-map",
+        title="Films of the region",
+        tools=(Act.PICK,),
+        small=True,
+        bar=answer.bar(),
+        change=picks.change(),
     )
-    if done and done[0] is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(done[1])})
+    if done and done.act is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.film)})
+    elif done:
+        picks.carry_out(done, answer)

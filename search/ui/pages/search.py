@@ -11,17 +11,19 @@ from pathlib import Path
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
 from filmroom.search.query.fields import FIELDS
 from filmroom.search.query.model_limits import ModelLimits
-from filmroom.search.query.parser import MAX_CHARACTERS, Query, parse, without_filter
+from filmroom.search.query.parser import MAX_CHARACTERS, Query, parse, to_text, without_filter
 from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, filter_panel, layout
+from filmroom.search.ui import cutoff, filter_panel, layout, picks, query_chips, undo
 from filmroom.search.ui import search_state as asking
-from filmroom.search.ui.components.grid.grid import Act
+from filmroom.search.ui.components.chips.chips import Offer, chips
+from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
 from filmroom.search.ui.text import counted, films, is_normal, number, plain
@@ -44,6 +46,7 @@ def show() -> None:
     archive = layout.archive()
     searcher = layout.searcher(layout.archive_folder())
     _restore()
+    filter_panel.take_choice()
     st.text_input(
         "Search the archive",
         key="q",
@@ -58,7 +61,7 @@ def show() -> None:
         st.warning(plain(str(fault)))
         _help()
         return
-    fill = _controls(archive)
+    fill = _controls(archive, searcher)
     request = _request(searcher)
     chosen = None if request.query else memory("", listed=True)
     if chosen:
@@ -78,6 +81,7 @@ def _restore() -> None:
     order: SearchRequest | None = st.session_state.pop("order", None)
     if order is not None:
         st.query_params.from_dict(order.parameters())
+    st.query_params.pop("film", None)  # which the browser's way back from a film's page leaves there
     address = st.query_params.to_dict()
     if address == st.session_state.get("address") and "q" in st.session_state:
         return
@@ -128,7 +132,7 @@ def _words(query: str) -> str:
         return ""
 
 
-def _controls(archive: Archive) -> Callable[[], None]:
+def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
     """The line of controls. What it returns fills those that are closed: nobody waits for them, the films go first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         filters = st.popover("Filters", icon=":material/tune:", key="filters")
@@ -164,7 +168,7 @@ def _controls(archive: Archive) -> Callable[[], None]:
 
     def fill() -> None:
         with filters:
-            filter_panel.narrow(archive.catalog)
+            filter_panel.narrow(searcher, asking.request_of_address())
         with saved:
             _saved(archive)
 
@@ -177,7 +181,7 @@ def _saved(archive: Archive) -> None:
             if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
                 _order(SearchRequest.from_json(one.request) if one.request else SearchRequest(one.query))
             if st.button("Remove", key=f"unsave-{one.name}", type="tertiary"):
-                kept.remove_search(archive.catalog, one.name)
+                _forget(archive, one)
                 st.rerun()
     name = st.text_input("Save this search as", key="save-as", max_chars=80)
     request = dataclasses.replace(asking.request_of_address(), k=PAGE)
@@ -186,18 +190,27 @@ def _saved(archive: Archive) -> None:
         st.rerun()
 
 
+def _forget(archive: Archive, saved: kept.SavedSearch) -> None:
+    kept.remove_search(archive.catalog, saved.name)
+    undo.offer(
+        f"The search {saved.name} is removed.",
+        lambda: kept.save_search(archive.catalog, saved.name, saved.query, saved.request),
+    )
+
+
 def _help() -> None:
     st.markdown(
         "Bare words say what the film shows. A word after a minus, or `no ...` and `without ...`, "
         "counts against a film. Quoted words must stand in the report. Fields filter:"
     )
     st.code("\n".join(FIELDS.values()), language=None)
-    st.caption("Keys: / to the box, arrows between films, Enter opens, U and D vote, M finds similar films, X picks.")
+    st.caption(
+        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks."
+    )
 
 
 def _examples(archive: Archive) -> None:
-    labels = filter_panel.facet(archive.catalog, str(archive.catalog.path), "label", archive.catalog.changes())
-    found = [name for name, _ in labels if not is_normal(name)][:5]
+    found = [name for name, _ in filter_panel.labels(archive.catalog) if not is_normal(name)][:5]
     examples = found or list(GENERAL_EXAMPLES)
     if found:
         examples.append(f"{found[0]} -{found[1]}" if len(found) > 1 and found[1].isalpha() else f"no {found[0]}")
@@ -217,20 +230,22 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     results = _search(searcher, request, parsed)
     if results is None:
         return
-    _feedback(request)
-    _reading(results.reading)
+    _parts(archive, request, parsed, results.reading)
     _limits(results.limits)
     if results.learned:
         st.caption(plain(results.learned.sentence))
     if not results.hits:
         _nothing(parsed, results.advice)
         return
-    picks: set[int] = st.session_state.setdefault("picks", set())
     hits = results.hits
-    head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="head")
-    head.caption(_summary(results, request), width="stretch")
+    _doubt(results)
+    with st.container(key="head", horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_summary(results, request), width="stretch")
+        if hits[0].percentile is not None and (cut := cutoff.control(searcher, request)):
+            _order(cut)
     if any(SIDED.search(concept.text) for concept in parsed.concepts):
         st.caption("Side and size are the model's guess: check the film.")
+    answer = picks.Answer(archive, tuple(hit.id for hit in hits), results.total, request, searcher)
     done = wall_of_hits(
         archive.catalog,
         hits,
@@ -238,16 +253,18 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         title="Films that match",
         request=request,
         tools=SEARCHING,
-        picked=frozenset(picks),
+        standing=not results.doubtful,
+        bar=answer.bar(),
+        change=picks.change(),
     )
-    with head:
-        export_panel.keep(archive, searcher, results, picks=frozenset(picks), request=request)
     if len(hits) < min(results.total, MOST_SHOWN):
         with st.container(horizontal=True, horizontal_alignment="center"):
             if st.button("Show more", key="more"):
                 _order(dataclasses.replace(request, k=min(MOST_SHOWN, request.k + 2 * PAGE)))
-    if done:
-        _do(*done, request=request, picks=picks)
+    if done and done.act in OF_PICKS:
+        picks.carry_out(done, answer)
+    elif done:
+        _do(done, request=request)
 
 
 def _take_upload(searcher: Searcher) -> None:
@@ -276,16 +293,6 @@ def _search(searcher: Searcher, request: SearchRequest, parsed: Query) -> Result
         return None
 
 
-def _reading(reading: Reading) -> None:
-    """How the words were read, where it is more than the words, and the filter that some of them could be."""
-    for sentence in dataclasses.replace(reading, as_filter="").sentences:
-        st.caption(plain(sentence))
-    if reading.as_filter:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="as-filter"):
-            st.caption("Some of these words can filter instead of rank:", width="content")
-            st.button(plain(reading.as_filter), on_click=_ask, args=(reading.as_filter,), type="tertiary")
-
-
 def _limits(limits: ModelLimits) -> None:
     """What the model was measured to find poorly, with its card."""
     if not limits.sentence:
@@ -297,27 +304,28 @@ def _limits(limits: ModelLimits) -> None:
                 st.markdown(PICTURE.sub("", card.read_text(encoding="utf-8")))
 
 
-def _feedback(request: SearchRequest) -> None:
-    """What the ranking leans on besides the words, and the way back."""
-    if not request.like and not request.unlike and not request.uploads:
-        return
-    said = ((request.uploads, "uploaded"), (request.like, "for"), (request.unlike, "against"))
-    votes = " and ".join(f"{films(len(ids))} {which}" for ids, which in said if ids)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feedback"):
-        base = "the words and " if request.query else ""
-        done = "Ranked" if request.order is Order.MATCH else "Scored"
-        st.caption(f"{done} by {base}{votes}.", width="content")
-        for film_id in (*request.like, *request.unlike):
-            st.page_link(
-                layout.pages()["film"],
-                label=f"Film {film_id}",
-                query_params={"film": str(film_id), **request.parameters()},
-            )
-        if (request.like or request.unlike) and st.button("Clear votes", key="clear-votes", type="tertiary"):
-            _order(dataclasses.replace(request, like=(), unlike=()))
-        if request.uploads and st.button("Remove the uploaded film", key="clear-upload", type="tertiary"):
+def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Reading) -> None:
+    """What the answer is made of, each part with the way to take it away, and filters that words could be."""
+    labels = [name for name, _ in filter_panel.labels(archive.catalog)] if parsed.negated else []
+    thumbnails = db_films.thumbnails(archive.catalog, [*request.like, *request.unlike])
+    shown = query_chips.chips_of(request, parsed, reading, thumbnails)
+    offered = query_chips.offers(parsed, reading, labels)
+    done = chips(shown, offered, key="chips") if shown or offered else None
+    if isinstance(done, Offer):
+        _order(dataclasses.replace(request, query=done.query, k=PAGE))
+    elif done:
+        if done.startswith("upload"):
             st.session_state.pop("upload", None)
-            _order(dataclasses.replace(request, uploads=()))
+        _order(query_chips.without(request, done))
+
+
+def _doubt(results: Results) -> None:
+    if results.doubtful:
+        st.warning(
+            f"Nothing matches well: the best of these films scores {results.best:.2f}, and random words reach "
+            f"{results.chance:.2f} in them. The order may mean nothing.",
+            icon=":material/help:",
+        )
 
 
 def _summary(results: Results, request: SearchRequest) -> str:
@@ -335,7 +343,9 @@ def _nothing(parsed: Query, advice: Sequence[str]) -> None:
     st.subheader("No film passes")
     for said in advice:
         st.write(plain(said))
-    if parsed.filter:
+    if st.query_params.get("least"):
+        st.write("The cut-off leaves nothing: take it away above.")
+    elif parsed.filter:
         st.write("The words only rank; it is the filters that leave nothing. Take one away, or all of them:")
         st.button("Search without filters", on_click=_ask, args=(without_filter(parsed.text),))
     else:
@@ -343,13 +353,14 @@ def _nothing(parsed: Query, advice: Sequence[str]) -> None:
         st.page_link(layout.pages()["archive"], label="To the archive")
 
 
-def _do(act: Act, film_id: int, *, request: SearchRequest, picks: set[int]) -> None:
-    if act is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(film_id), **request.parameters()})
-    if act is Act.PICK:
-        picks.symmetric_difference_update({film_id})
-        st.rerun()
-    if act is Act.LIKE:
-        _order(SearchRequest(like=(film_id,), per_study=request.per_study))
-    like, unlike = asking.voted(request, film_id, 1 if act is Act.UP else -1)
+def _do(done: Done, *, request: SearchRequest) -> None:
+    if done.act is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), **request.parameters()})
+    if done.act is Act.STUDY:
+        st.switch_page(layout.pages()["study"], query_params={"film": str(done.film), **request.parameters()})
+    if done.act is Act.FILTER:
+        _order(dataclasses.replace(request, query=to_text(parse(f"{request.query} {done.term}")), k=PAGE))
+    if done.act is Act.LIKE:
+        _order(SearchRequest(like=(done.film,), per_study=request.per_study))
+    like, unlike = asking.voted(request, done.film, 1 if done.act is Act.UP else -1)
     _order(dataclasses.replace(request, like=like, unlike=unlike))

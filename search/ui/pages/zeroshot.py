@@ -121,8 +121,8 @@ def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], score
         if some:
             st.markdown(f"##### {title}")
             done = wall_of_hits(archive.catalog, some, key=f"wall-{title}", title=title, small=True) or done
-    if done and done[0] is Act.OPEN:
-        st.switch_page(layout.pages()["film"], query_params={"film": str(done[1]), "q": prompts.positive[0]})
+    if done and done.act is Act.OPEN:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), "q": prompts.positive[0]})
 
 
 def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected: int) -> str:

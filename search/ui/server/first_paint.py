@@ -66,6 +66,17 @@ def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
     return "\n".join(lines), digest
 
 
+def missing_page(base: str) -> str:
+    """The HTML for an address that is none, with the way to the search; it has no script."""
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8"><title>Filmroom</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<style>:root { color-scheme: light dark } body { font: 1rem system-ui; margin: 4rem auto; max-width: 30rem }"
+        "</style></head><body><h1>There is no such page</h1><p>The address may be misspelled.</p>"
+        f'<p><a href="{html.escape(base, quote=True)}/">To the search</a></p></body></html>'
+    )
+
+
 def parts(scripts: Path) -> list[str]:
     """The file names of the first page's parts, with what they import."""
     found: dict[str, None] = {}

@@ -22,13 +22,28 @@ APP = Path(__file__).resolve().parents[3] / "app.py"
 
 MAX_UPLOAD_MB = 256
 
+VIEWER_SETTING = "FILMROOM_VIEWER_URL"
+"""The address of a DICOM viewer, with {study_uid}, {series_uid} and {instance_uid} where the UIDs go."""
 
-def command(archive: str | Path, host: str = "127.0.0.1", port: int = 8501, *, token: bool = True) -> list[str]:
-    """The command that serves `archive` on `host`:`port`, to those who have the token of the address that it prints."""
+
+def command(
+    archive: str | Path, host: str = "127.0.0.1", port: int = 8501, *, token: bool = True, viewer: str = ""
+) -> list[str]:
+    """The command that serves `archive` on `host`:`port`, to those who have the token of the address that it prints.
+
+    The film page links to `viewer`. Raises BadInput for a viewer's address that is none.
+    """
+    if viewer and not (viewer.startswith(("http://", "https://")) and "{study" in viewer):
+        raise BadInput(
+            "this is no address of a viewer",
+            where=viewer,
+            fix="Write it whole: 'https://ohif.example/viewer?StudyInstanceUIDs={study_uid}'.",
+        )
     start = "from filmroom.search.ui.server.launch import main; main()"
     # -P: the folder it is started in must not lend us its modules.
     open_to_all = [] if token else ["--no-token"]
-    named = ["--host", host, "--port", str(port), *open_to_all, "--archive", str(archive)]
+    linked = ["--viewer", viewer] if viewer else []
+    named = ["--host", host, "--port", str(port), *open_to_all, *linked, "--archive", str(archive)]
     return [sys.executable, "-P", "-c", start, *named]
 
 
@@ -101,7 +116,10 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--no-token", action="store_true")
+    parser.add_argument("--viewer", default="")
     asked = parser.parse_args()
+    if asked.viewer:
+        os.environ[VIEWER_SETTING] = asked.viewer
     import streamlit as st
     from filmroom.search.ui import layout
     from filmroom.search.ui.server import admission, api, middleware, streamlit_private

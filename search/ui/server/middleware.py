@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from filmroom.search.ui.server import first_paint, streamlit_private
 from filmroom.search.ui.server.sign_in import admitted
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -100,6 +100,7 @@ class Door:
             (static / "index.html").read_text("utf-8"), self.base, static / "static" / "js"
         )
         self.page = page.encode()
+        self.missing = first_paint.missing_page(self.base).encode()
         self.page_zipped = gzip.compress(self.page, 9, mtime=0)
         self.always = _ALWAYS | {"content-security-policy": policy(script_hash)}
         threading.Thread(target=self._warm, daemon=True).start()
@@ -146,7 +147,7 @@ class Door:
         elif file:
             raw, zipped, kind, keep = file.raw, file.zipped, file.kind, _FOR_GOOD
         else:
-            return PlainTextResponse("There is no such page.", 404, {"cache-control": "no-store"})
+            return HTMLResponse(self.missing, 404, {"cache-control": "no-store"})
         headers = {"content-type": kind, "cache-control": keep, "vary": "accept-encoding"}
         if zipped is not None and "gzip" in Headers(scope=scope).get("accept-encoding", ""):
             raw, headers["content-encoding"] = zipped, "gzip"

@@ -6,8 +6,8 @@ const ICONS = {
   like: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13zM15.5 15.5 20 20M10.5 7.8v5.4M7.8 10.5h5.4",
   pick: "M5 12.5l4.5 4.5L19 7.5",
 };
-const SAYS = { up: "More of this (U)", down: "Less of this (D)", like: "Films like this one (M)", pick: "Pick (X)" };
-const KEYS = { u: "up", d: "down", m: "like", x: "pick" };
+const SAYS = { up: "More of this (U)", down: "Less of this (D)", like: "Films like this one (M)", pick: "Pick (X; with Shift, all from the last pick)" };
+const KEYS = { u: "up", d: "down", m: "like", x: "pick", s: "study" };
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
@@ -26,10 +26,9 @@ function icon(name) {
   return svg;
 }
 
-function cell(item, tools, act) {
+function cell(item, tools, act, pick) {
   const box = make("li", "cell");
   if (item.mark) box.classList.add(item.mark);
-  if (item.picked) box.classList.add("picked");
   const link = make("a", "frame");
   link.href = item.href;
   link.dataset.id = item.id;
@@ -49,26 +48,29 @@ function cell(item, tools, act) {
     link.classList.add("none");
     link.append(make("span", "", "No thumbnail"));
   }
+  const picks = tools.includes("pick");
   link.onclick = (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    if (event.ctrlKey || event.metaKey || event.button !== 0 || (event.shiftKey && !picks)) return;
     event.preventDefault();
-    act("open", item.id);
+    if (event.shiftKey) pick(item.id, true);
+    else act("open", item.id);
   };
+  if (picks) box.onmousedown = (event) => { if (event.shiftKey) event.preventDefault(); };
   box.append(link);
   if (tools.length) {
     const bar = make("div", "tools");
-    tools.forEach((name) => {
+    tools.filter((name) => ICONS[name]).forEach((name) => {
       const button = make("button");
       button.type = "button";
       button.tabIndex = -1;
       button.title = SAYS[name];
       button.dataset.tool = name;
       button.setAttribute("aria-label", `${SAYS[name]}: ${item.alt}`);
-      const on = (name === "up" && item.vote > 0) || (name === "down" && item.vote < 0) || (name === "pick" && item.picked);
-      if (name !== "like") button.setAttribute("aria-pressed", String(Boolean(on)));
-      if (on) bar.classList.add("set");
+      const on = (name === "up" && item.vote > 0) || (name === "down" && item.vote < 0);
+      if (name !== "like") button.setAttribute("aria-pressed", String(on));
+      if (on) bar.classList.add("voted");
       button.append(icon(name));
-      button.onclick = () => act(name, item.id);
+      button.onclick = (event) => (name === "pick" ? pick(item.id, event.shiftKey) : act(name, item.id));
       bar.append(button);
     });
     box.append(bar);
@@ -89,9 +91,21 @@ function cell(item, tools, act) {
     line.append(score);
   }
   box.append(line);
-  const labels = make("div", "labels muted", item.labels || "\u00a0");
-  labels.title = item.labels ?? "";
-  if (item.mark) labels.prepend(make("span", `${item.mark}-mark`, `${item.mark_says} · `));
+  const labels = make("div", "labels muted");
+  if (item.mark) labels.append(make("span", `${item.mark}-mark`, `${item.mark_says} · `));
+  item.terms.forEach(([text, term], at) => {
+    if (at) labels.append(", ");
+    const name = make(tools.includes("filter") ? "button" : "span", "term", text);
+    if (tools.includes("filter")) {
+      name.type = "button";
+      name.tabIndex = -1;
+      name.title = `Filter by ${term}`;
+      name.onclick = () => act("filter", item.id, term);
+    }
+    labels.append(name);
+  });
+  if (!labels.childNodes.length) labels.textContent = "\u00a0";
+  if (!tools.includes("filter")) labels.title = item.terms.map(([text]) => text).join(", ");
   box.append(labels);
   return box;
 }
@@ -110,15 +124,42 @@ function move(list, from, key) {
   links[to]?.focus();
 }
 
+/** Marks the cells that are picked; nothing is drawn anew. */
+function showPicked(list, picks) {
+  list.querySelectorAll(".cell").forEach((box) => {
+    const on = picks.ids.has(box.querySelector(".frame").dataset.id);
+    if (box.classList.contains("picked") === on) return;
+    box.classList.toggle("picked", on);
+    box.querySelector("[data-tool=pick]")?.setAttribute("aria-pressed", String(on));
+  });
+}
+
+/** A film is picked or dropped; with `range`, so are all from the one before it. */
+function picker(list, picks, shown) {
+  return (id, range) => {
+    const [from, to] = [shown.indexOf(list.anchor), shown.indexOf(id)].sort((a, b) => a - b);
+    if (range && from >= 0) setPicks(picks, shown.slice(from, to + 1), true);
+    else setPicks(picks, [id], range || !picks.ids.has(id));
+    list.anchor = id;
+  };
+}
+
 export default function show({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector(".grid");
-  if (!list || !data) return;
+  if (!list || !data) return undefined;
   const active = list.getRootNode().activeElement;
   const focused = active?.closest?.(".cell")?.querySelector(".frame")?.dataset.id;
-  const act = (what, id) => setTriggerValue("act", { what, id });
+  const tools = data.tools ?? [];
+  const shown = data.items.map((item) => item.id);
+  const picks = picksOf(data.picks);
+  const act = (what, id, term) => {
+    if (what === "open" || what === "study") leave(id);
+    setTriggerValue("act", { what, id, term });
+  };
+  const pick = picker(list, picks, shown);
   list.setAttribute("aria-label", data.title);
   list.classList.toggle("small", Boolean(data.small));
-  list.replaceChildren(...data.items.map((item) => cell(item, data.tools ?? [], act)));
+  list.replaceChildren(...data.items.map((item) => cell(item, tools, act, pick)));
   const links = [...list.querySelectorAll(".frame")];
   const home = links.find((link) => link.dataset.id === focused) ?? links[0];
   links.forEach((link) => { link.tabIndex = link === home ? 0 : -1; });
@@ -128,9 +169,24 @@ export default function show({ data, parentElement, setTriggerValue }) {
     if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
     const tool = KEYS[event.key.toLowerCase()];
     if (["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) move(list, link, event.key);
-    else if (tool && (data.tools ?? []).includes(tool)) act(tool, link.dataset.id);
-    else return;
+    else if (!tool || !tools.includes(tool)) return;
+    else if (tool === "pick") pick(link.dataset.id, event.shiftKey);
+    else act(tool, link.dataset.id);
     event.preventDefault();
     event.stopPropagation();
   };
+  obeyServer(picks, data.change);
+  const place = parentElement.querySelector(".picks");
+  place.hidden = !data.bar;
+  const send = (what, ids) => setTriggerValue("act", { what, ids });
+  const refreshBar = data.bar ? pickBar(place, { bar: data.bar, shown, picks, act: send }) : () => {};
+  const refresh = () => {
+    if (tools.includes("pick")) showPicked(list, picks);
+    refreshBar();
+  };
+  if (data.bar) place.append(sizeSlider(list));
+  refresh();
+  comeBack(list);
+  window.addEventListener("filmroom-picks", refresh);
+  return () => window.removeEventListener("filmroom-picks", refresh);
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,9 +20,9 @@ fetched when they come into view."""
 
 _component = st.components.v2.component(
     "filmroom.grid",
-    html='<ul class="grid"></ul>\n',
+    html='<div class="picks" role="toolbar" aria-label="Picked films" hidden></div><ul class="grid"></ul>\n',
     css=(HERE / "grid.css").read_text("utf-8"),
-    js=(HERE / "grid.js").read_text("utf-8"),
+    js="\n".join((HERE / name).read_text("utf-8") for name in ("picks.js", "place.js", "grid.js")),
 )
 
 
@@ -34,30 +34,79 @@ class Mark(StrEnum):
 
 
 class Act(StrEnum):
-    """What a reader did to a film."""
+    """What a reader does: to one film, to the films that are picked, or (`passing`) to the picks themselves."""
 
     OPEN = "open"
     UP = "up"
     DOWN = "down"
     LIKE = "like"
     PICK = "pick"
+    FILTER = "filter"
+    STUDY = "study"
+    PASSING = "passing"
+    COLLECT = "collect"
+    TAG = "tag"
+    EXPORT = "export"
+    COPY = "copy"
+    SIMILAR = "similar"
+    JUDGE = "judge"
+    TAKE_OUT = "take_out"
+
+
+OF_PICKS = frozenset((Act.PASSING, Act.COLLECT, Act.TAG, Act.EXPORT, Act.COPY, Act.SIMILAR, Act.JUDGE, Act.TAKE_OUT))
+MOST_PICKED = 100_000
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a reader did, to which films: the one of the cell, or all that are picked, in the order of picking. `term`
+    is the label or tag that was clicked, as a query filters by it."""
+
+    act: Act
+    films: tuple[int, ...]
+    term: str = ""
+
+    @property
+    def film(self) -> int:
+        return self.films[0]
+
+
+@dataclass(frozen=True)
+class PickBar:
+    """The bar of the picked films: what may be done to them, and the words of the button that picks all that pass,
+    empty where all of them are shown."""
+
+    actions: tuple[Act, ...]
+    passing: str = ""
+
+
+@dataclass(frozen=True)
+class PickChange:
+    """Films that the server adds to the picks or drops from them; obeyed once a `token`."""
+
+    token: str
+    add: tuple[int, ...] = ()
+    drop: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"token": self.token, "add": [str(one) for one in self.add], "drop": [str(one) for one in self.drop]}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One film on the wall. Texts are plain; `bar` is in [0, 1]; `href` opens the film in a tab of its own."""
+    """One film on the wall. Texts are plain; `bar` is in [0, 1]; `href` opens the film in a tab of its own; `terms` are
+    its labels and tags, each as it reads and as a query filters by it."""
 
     id: int
     href: str
     alt: str
     facts: str
-    labels: str = ""
+    terms: tuple[tuple[str, str], ...] = ()
     thumbnail: bytes | None = None
     bar: float | None = None
     score: str = ""
     score_says: str = ""
     vote: int = 0
-    picked: bool = False
     mark: Mark | None = None
     mark_says: str = ""
 
@@ -67,41 +116,64 @@ def grid(
     *,
     key: str,
     title: str,
+    picks: str,
     tools: Sequence[Act] = (),
     small: bool = False,
-) -> tuple[Act, int] | None:
-    """Show films; returns what was done to which film in this run, if anything."""
-    items: list[dict[str, Any]] = []
-    for at, cell in enumerate(cells):
-        src = None
-        if cell.thumbnail and at < AT_ONCE:
-            src = "data:image/webp;base64," + base64.b64encode(cell.thumbnail).decode()
-        elif cell.thumbnail:
-            src = media.url(cell.thumbnail, "image/webp", slot=f"{key}-{cell.id}")
-        items.append(
-            {
-                "id": str(cell.id),
-                "href": cell.href,
-                "src": src,
-                "alt": cell.alt,
-                "facts": cell.facts,
-                "labels": cell.labels,
-                "bar": cell.bar,
-                "score": cell.score,
-                "score_says": cell.score_says,
-                "vote": cell.vote,
-                "picked": cell.picked,
-                "mark": cell.mark,
-                "mark_says": cell.mark_says,
-            }
-        )
-    data = {"items": items, "title": title, "tools": list(tools), "small": small}
+    bar: PickBar | None = None,
+    change: PickChange | None = None,
+) -> Done | None:
+    """Show films; returns what was done to which films in this run, if anything. `picks` names the set of picked films,
+    which the browser keeps."""
+    data = {
+        "items": [_item(cell, key=key, at_once=at < AT_ONCE) for at, cell in enumerate(cells)],
+        "title": title,
+        "tools": list(tools),
+        "small": small,
+        "picks": f"filmroom-picks-{picks}",
+        "bar": None if bar is None else {"actions": list(bar.actions), "passing": bar.passing},
+        "change": None if change is None else change.to_json(),
+    }
     result = _component(key=key, data=data, on_act_change=lambda: None)
-    done = result.act
-    if not isinstance(done, dict):
+    return _done(result.act, shown={cell.id: cell.terms for cell in cells})
+
+
+def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
+    src = None
+    if cell.thumbnail and at_once:
+        src = "data:image/webp;base64," + base64.b64encode(cell.thumbnail).decode()
+    elif cell.thumbnail:
+        src = media.url(cell.thumbnail, "image/webp", slot=f"{key}-{cell.id}")
+    return {
+        "id": str(cell.id),
+        "href": cell.href,
+        "src": src,
+        "alt": cell.alt,
+        "facts": cell.facts,
+        "terms": [list(pair) for pair in cell.terms],
+        "bar": cell.bar,
+        "score": cell.score,
+        "score_says": cell.score_says,
+        "vote": cell.vote,
+        "mark": cell.mark,
+        "mark_says": cell.mark_says,
+    }
+
+
+def _done(said: object, *, shown: Mapping[int, Sequence[tuple[str, str]]]) -> Done | None:
+    """Read what the browser sent; anything else than an act on films is nothing."""
+    if not isinstance(said, dict) or said.get("what") not in list(Act):
         return None
-    shown = {str(cell.id): cell.id for cell in cells}
-    act, film = done.get("what"), shown.get(str(done.get("id")))
-    if film is None or act not in list(Act):
+    act = Act(said["what"])
+    if act in OF_PICKS:
+        ids = said.get("ids")
+        return Done(act, tuple(_ids(ids if isinstance(ids, list) else [])))
+    films = [one for one in _ids([said.get("id")]) if one in shown]
+    if not films:
         return None
-    return Act(act), film
+    term = next((term for _, term in shown[films[0]] if term == said.get("term")), "")
+    return Done(act, tuple(films), term) if term or act is not Act.FILTER else None
+
+
+def _ids(said: Sequence[object]) -> list[int]:
+    known = dict.fromkeys(str(one) for one in said[:MOST_PICKED])
+    return [int(one) for one in known if one.isascii() and one.isdecimal() and len(one) < 18]

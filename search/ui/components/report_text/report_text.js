@@ -16,8 +16,12 @@ export default function show({ data, parentElement }) {
   }
   for (const paragraph of data.paragraphs) {
     const p = document.createElement("p");
-    for (const [text, marked] of paragraph) {
+    for (const [text, marked, kind] of paragraph) {
       const piece = document.createElement(marked ? "mark" : "span");
+      if (kind) {
+        piece.className = kind;
+        piece.title = { says: "Says that it is there", denies: "Denies", doubts: "Leaves it open" }[kind];
+      }
       piece.textContent = text;
       p.append(piece);
     }

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import streamlit as st
+from filmroom.indexer.radiology.report_labeler import read_report
+from filmroom.indexer.radiology.vocabulary import VIEWS
+from filmroom.search.ui.text import is_normal
 
 HERE = Path(__file__).parent
 _NOISE = frozenset(
@@ -44,15 +48,47 @@ _component = st.components.v2.component(
 Piece = tuple[str, bool]
 
 
+_NO_FINDINGS = frozenset((*VIEWS, "male", "female", "child", "elderly"))
+_SENTENCE = re.compile(r"[^.;\n]+[.;\n]*|[.;\n]+")
+
+
+class Says(StrEnum):
+    """What a sentence says of findings; nothing where it says both, or names none."""
+
+    NOTHING = ""
+    THERE = "says"
+    DENIED = "denies"
+    DOUBTED = "doubts"
+
+
+def asserted(text: str) -> list[tuple[str, Says]]:
+    """`text` in sentences, each with what it says of the findings that it names."""
+    return [(sentence, _says(sentence)) for sentence in _SENTENCE.findall(text)]
+
+
+def _says(sentence: str) -> Says:
+    statements = [one for one in read_report(sentence) if one.idea not in _NO_FINDINGS]
+    if any(not one.certain for one in statements):
+        return Says.DOUBTED
+    kinds = {Says.THERE if one.present and not is_normal(one.idea) else Says.DENIED for one in statements}
+    return kinds.pop() if len(kinds) == 1 else Says.NOTHING
+
+
 def sheet(
     *,
     key: str,
     facts: Sequence[tuple[str, str]] = (),
     texts: Sequence[str] = (),
     words: Sequence[str] = (),
+    read: bool = False,
 ) -> None:
-    """A list of (name, value) and paragraphs; `words` are marked in the paragraphs."""
-    paragraphs = [marked(text, words) for text in texts]
+    """A list of (name, value) and paragraphs; `words` are marked in the paragraphs. With `read`, what a sentence says
+    or denies is shown by the line below it."""
+    paragraphs = [
+        [[*piece, kind] for sentence, kind in (asserted(text) if read else [(text, Says.NOTHING)])
+         for piece in marked(sentence, words)]
+        for text in texts
+    ]  # fmt: skip
     _component(key=key, data={"facts": [list(fact) for fact in facts], "paragraphs": paragraphs})
 
 

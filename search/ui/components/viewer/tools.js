@@ -119,7 +119,31 @@ Object.assign(Viewer.prototype, {
     return this.light(best, px, py);
   },
 
+  // Viewers that are linked tell each other what a reader does to one of them. A preset is each film's own window.
+  tell() {
+    if (!this.data?.linked) return;
+    const { window: shade, preset, invert, turn, zoom, x, y } = this.view;
+    const said = JSON.stringify({ shade, preset, invert, turn, zoom, x: x / this.canvas.clientWidth, y: y / this.canvas.clientHeight });
+    if (said === this.said) return;
+    this.said = said;
+    window.dispatchEvent(new CustomEvent("filmroom-view", { detail: { from: this, said } }));
+  },
+
+  take({ from, said }) {
+    if (from === this || !this.data?.linked) return;
+    const { shade, preset, x, y, ...rest } = JSON.parse(said);
+    Object.assign(this.view, rest, { preset, x: x * this.canvas.clientWidth, y: y * this.canvas.clientHeight });
+    this.view.window = preset && this.film ? presetWindow(preset, this.counts) : { ...shade };
+    this.said = said;
+    this.develop(false);
+    this.showState();
+    this.draw();
+  },
+
   listen() {
+    for (const what of ["pointermove", "wheel", "keydown", "click", "dblclick", "change"]) {
+      this.find(".viewer").addEventListener(what, () => setTimeout(() => this.tell()), { capture: true, passive: true });
+    }
     const place = (event) => {
       const edge = this.canvas.getBoundingClientRect();
       return { x: event.clientX - edge.left, y: event.clientY - edge.top };

@@ -27,10 +27,13 @@ class Viewer {
     this.listen();
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.find(".stage"));
+    this.follow = ({ detail }) => this.take(detail);
+    window.addEventListener("filmroom-view", this.follow);
   }
 
   close() {
     this.watcher.disconnect();
+    window.removeEventListener("filmroom-view", this.follow);
   }
 
   // What Python says: a new film resets the view, anything else (attention, regions) keeps it.

@@ -57,11 +57,13 @@ def viewer(
     attention: Attention | None = None,
     regions: tuple[Region, ...] = (),
     focus: bool = False,
+    linked: bool = False,
 ) -> bool:
     """Show a film; returns whether the reader asks for the attention map.
 
     `film` is the film's identity: another one resets the view. `pixels` is uint16 (H, W), 0 black to 65535 white;
     where it is None the WebP `preview` stands in and `note` says why. With `focus` each new film takes the keyboard.
+    Viewers that are `linked` share their window, zoom and place.
     """
     attention = attention or Attention(why_not="The attention map needs a query.")
     data: dict[str, Any] = {
@@ -69,6 +71,7 @@ def viewer(
         "alt": alt,
         "note": note,
         "focus": focus,
+        "linked": linked,
         "waiting": pixels is None and not note,
         "preview": media.url(preview, "image/webp", slot=f"{key}-preview") if preview else None,
         "attention": attention.on,

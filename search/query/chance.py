@@ -1,0 +1,77 @@
+"""How near a film comes to words that mean nothing here: what the best score of a query is held against.
+
+A percentile says how a film stands among the archive's films, and the best of them is at the top whatever was typed.
+The best score of made-up and everyday words, over the same films, says what a query reaches by chance. A cut-off says
+how far down an answer goes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable
+
+import numpy as np
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.indexer.models.base import Towers
+from filmroom.search.query.embedding import unit
+from filmroom.search.request import SearchRequest
+from numpy.typing import NDArray
+
+COUNT = 48
+KEPT = 8
+QUANTILE = 0.95
+"""Of a score as high as this, one in twenty random queries reaches more."""
+
+_EVERYDAY = """
+table bicycle invoice river music tax banana football kernel opera purple tuesday carpet democracy recipe guitar flight
+weather poem chess volcano salad engine holiday castle pencil whisper planet ticket bridge candle market puzzle ocean
+garden winter letter button window hammer
+""".split()  # noqa: SIM905 (words are read as a text)
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def random_texts() -> list[str]:
+    """One to three words each, half of them of random letters and half everyday ones; always the same."""
+    draw = random.Random(0)
+
+    def gibberish() -> str:
+        return "".join(draw.choice(_LETTERS) for _ in range(draw.randint(3, 9)))
+
+    def everyday() -> str:
+        return draw.choice(_EVERYDAY)
+
+    return [" ".join(word() for _ in range(draw.randint(1, 3))) for word in (gibberish, everyday) * (COUNT // 2)]
+
+
+class Chance:
+    """What random words reach over the films of an index; kept for the filters of the last queries."""
+
+    def __init__(self, index: VectorIndex, towers: Towers) -> None:
+        self.index = index
+        self.towers = towers
+        self._vectors: NDArray[np.float32] | None = None
+        self._kept: dict[Hashable, float] = {}
+
+    def reached(self, within: NDArray[np.int64] | None, key: Hashable) -> float:
+        """The score over these films, of which there must be one; `key` tells them from others."""
+        if key not in self._kept:
+            if self._vectors is None:
+                self._vectors = np.stack([unit(row) for row in self.towers.embed_texts(random_texts())])
+            best = self.index.search(self._vectors, 1, within).scores[:, 0]
+            self._kept = dict([*self._kept.items(), (key, float(np.quantile(best, QUANTILE)))][-KEPT:])
+        return self._kept[key]
+
+
+def above(
+    index: VectorIndex, vector: NDArray[np.float32], request: SearchRequest, ids: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    """Those of the films that reach the cut-off of the request."""
+    if ids is None or not ids.size:
+        return ids
+    scores = index.scores(vector[None], ids)[0]
+    reached = np.ones(ids.size, np.bool_)
+    if request.least_score is not None:
+        reached &= scores >= request.least_score
+    if request.least_percentile is not None:
+        reached &= index.percentiles(vector, scores) >= request.least_percentile
+    return ids[reached]

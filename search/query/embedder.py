@@ -1,0 +1,84 @@
+"""What is asked as one vector: words, films like and unlike, files from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, NotFound, Rejected
+from filmroom.db.reads import films
+from filmroom.db.reads.spaces import StoredSpace
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.indexer.models.base import Towers, no_text
+from filmroom.search.query.embedding import query_vector, unit
+from filmroom.search.query.parser import Query
+from filmroom.search.request import UploadedFilm
+from filmroom.search.space_selection import with_text
+from numpy.typing import NDArray
+
+LIKE, UNLIKE = 0.75, 0.25
+"""Rocchio's weights of relevant and irrelevant examples against the words (Salton and Buckley, 1990)."""
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """The towers of a space of an archive, and the vectors that its films have."""
+
+    archive: Archive
+    held: StoredSpace
+    towers: Towers
+    index: VectorIndex
+
+    def vector(
+        self, asked: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]
+    ) -> NDArray[np.float32] | None:
+        """The words, drawn towards films like these and away from films unlike them, as one unit vector (D,); None
+        without any. Raises BadInput, and NotFound for a film without a vector."""
+        if asked.concepts and not self.held.space.has_text:
+            raise no_text(self.held.space.model, others=with_text(self.archive) or ["filmroom-mini"])
+        words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
+        if not like and not unlike:
+            return words
+        near = [self._film_vector(one) for one in like]
+        far = [self._film_vector(one) for one in unlike]
+        if words is None and not far:
+            return unit(np.mean(near, axis=0))
+        # Films lie far from texts as a whole: only what tells a film from the average one is added to words.
+        centre = self.index.centre()
+        found = np.zeros(self.held.space.dim, np.float32) if words is None else words
+        if near:
+            found = found + LIKE * unit(np.mean(near, axis=0) - centre)
+        if far:
+            found = found - UNLIKE * unit(np.mean(far, axis=0) - centre)
+        return unit(found)
+
+    def file_vector(self, path: Path) -> NDArray[np.float32]:
+        """A file from outside as one unit vector (D,), decoded under the usual limits. Raises BadInput."""
+        from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
+
+        try:
+            done = process_file(path, prepare=self.towers.preprocess.shrink)
+        except Rejected as error:
+            raise BadInput(error.reason, where=path, fix=f"{error.remedy}.") from None
+        batch = self.towers.preprocess.batch([done.films[0].prepared])
+        return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
+
+    def _film_vector(self, one: int | UploadedFilm) -> NDArray[np.float32]:
+        if isinstance(one, UploadedFilm):
+            if one.space != self.held.space.fingerprint:
+                raise BadInput(
+                    f"the uploaded film was embedded by another model than {self.held.space.model}",
+                    fix="Upload it again.",
+                )
+            return one.array()
+        if one.bit_length() >= 64 or not len(found := self.index.vectors(np.array([one]))):
+            films.get(self.archive.catalog, one)
+            raise NotFound(
+                f"this film has no vector of {self.held.space.model}",
+                where=one,
+                fix="Index its folder with this model.",
+            )
+        return unit(found[0].mean(axis=0))

@@ -1,0 +1,92 @@
+"""Study: the films of a study and the patient's earlier ones side by side, with one window, zoom and place for all."""
+
+from __future__ import annotations
+
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.reads import films as db_films
+from filmroom.db.reads.filters import LATERALS
+from filmroom.db.records import Film
+from filmroom.search.ui import film_view, layout
+from filmroom.search.ui import search_state as asking
+from filmroom.search.ui.components.grid.pick_button import pick_button
+from filmroom.search.ui.result_grid import picks_place
+from filmroom.search.ui.text import facts, films, plain
+
+MOST, USUAL = 4, 3
+
+
+def show() -> None:
+    archive = layout.archive()
+    request = asking.request_of_address()
+    said = st.query_params.get("film", "")
+    film = (
+        next(iter(db_films.films(archive.catalog, [int(said)])), None) if said.isdecimal() and len(said) < 18 else None
+    )
+    if film is None:
+        st.subheader("There is no such film")
+        st.write("The address of this page names one film of the study.")
+        st.page_link(layout.pages()["search"], label="To the search", icon=":material/search:")
+        return
+    every = in_order(film, db_films.study_of(archive.catalog, film), db_films.patient_of(archive.catalog, film))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(
+            layout.pages()["film"],
+            label=f"Film {film.id}",
+            icon=":material/arrow_back:",
+            query_params={"film": str(film.id), **request.parameters()},
+        )
+        st.subheader(f"Study of {films(sum(same_study(film, one) for one in every))}", width="stretch")
+        linked = st.toggle("Linked", True, key="linked", help="Window, zoom and place of one film are those of all.")
+    shown = _chosen(film, every)
+    for column, one in zip(st.columns(max(1, len(shown)), gap="small"), shown, strict=False):
+        with column:
+            _pane(archive, film, one, linked=linked)
+
+
+def same_study(film: Film, one: Film) -> bool:
+    return one.id == film.id or (one.tags.study_uid is not None and one.tags.study_uid == film.tags.study_uid)
+
+
+def in_order(film: Film, study: list[Film], patient: list[Film]) -> list[Film]:
+    """The study's frontal films, its laterals, then the patient's other films, the newest first; each once."""
+
+    def lateral(one: Film) -> bool:
+        return one.tags.view in LATERALS["LATERAL"]
+
+    own = sorted([film, *study], key=lambda one: (lateral(one), one.id != film.id, one.id))
+    known = {one.id for one in own}
+    others = [one for one in patient if one.id not in known]
+    return [*own, *sorted(others, key=lambda one: (-(one.tags.year or 0), lateral(one), one.id))]
+
+
+def _chosen(film: Film, every: list[Film]) -> list[Film]:
+    """The films side by side: those of the address, else the first of each kind."""
+    by_id = {one.id: one for one in every}
+    named = [int(part) for part in st.query_params.get("side", "").split(",") if part.isdecimal() and len(part) < 18]
+    usual = [film_id for film_id in named if film_id in by_id][:MOST] or [one.id for one in every[:USUAL]]
+    if len(every) == 1:
+        return every
+    chosen = st.multiselect(
+        "Side by side",
+        list(by_id),
+        usual,
+        key=f"side-{film.id}",
+        max_selections=MOST,
+        format_func=lambda film_id: _name(film, by_id[film_id]),
+        label_visibility="collapsed",
+        placeholder="Films to show side by side",
+    )
+    st.query_params["side"] = ",".join(map(str, chosen))
+    return [by_id[film_id] for film_id in chosen]
+
+
+def _name(film: Film, one: Film) -> str:
+    return f"Film {one.id}: {facts(one.tags)}{'' if same_study(film, one) else ', another study'}"
+
+
+def _pane(archive: Archive, film: Film, one: Film, *, linked: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(layout.pages()["film"], label=plain(_name(film, one)), query_params={"film": str(one.id)})
+        pick_button(one.id, picks=picks_place(archive.catalog), key=f"pick-{one.id}", keyed=False)
+    film_view.plain_viewer(archive, one, key=f"study-{one.id}", linked=linked)

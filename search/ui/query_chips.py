@@ -1,0 +1,119 @@
+"""The parts of a search (words as they were read, examples, filters, cut-off), and the search without one of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+
+from filmroom.db.records import Filter
+from filmroom.search.query.parser import Concept, Query, parse, to_text
+from filmroom.search.query.reading import Reading
+from filmroom.search.request import SearchRequest
+from filmroom.search.ui.components.chips.chips import Chip, Kind, Offer
+from filmroom.search.ui.search_state import film_address
+
+_USUAL = Filter()
+
+
+def chips_of(
+    request: SearchRequest, parsed: Query, reading: Reading, thumbnails: Mapping[int, bytes] | None = None
+) -> list[Chip]:
+    """Every part of the search, in the order: words, films, filters, cut-off. `Chip.part` names it to `without`."""
+    found = [_word_chip(at, concept, reading) for at, concept in enumerate(parsed.concepts)]
+    found += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
+    for upload in request.uploads:
+        found.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=f"Uploaded film {upload.id}"))
+    for kind, side, ids in ((Kind.FOR, "like", request.like), (Kind.AGAINST, "unlike", request.unlike)):
+        for film_id in ids:
+            address = film_address(film_id, request)
+            thumbnail = (thumbnails or {}).get(film_id)
+            found.append(Chip(f"{side} {film_id}", kind, f"film {film_id}", href=address, thumbnail=thumbnail))
+    found += [Chip(part, Kind.FILTER, text) for part, text in _filters(parsed.filter)]
+    if request.least_percentile is not None:
+        found.append(Chip("least percentile", Kind.FILTER, f"at least {request.least_percentile:g} %"))
+    if request.least_score is not None:
+        found.append(Chip("least score", Kind.FILTER, f"score at least {request.least_score:g}"))
+    return found
+
+
+def _word_chip(at: int, concept: Concept, reading: Reading) -> Chip:
+    doubted = concept.text in reading.doubted and not concept.negated
+    kind = Kind.AGAINST if concept.negated else Kind.DOUBTED if doubted else Kind.FOR
+    spelled = [
+        f"{short} is read as {long}"
+        for short, long in reading.spelled_out
+        if re.search(rf"\b{re.escape(short)}\b", concept.text)
+    ]
+    return Chip(f"word {at}", kind, concept.text, says="; ".join(spelled))
+
+
+def _filters(wanted: Filter) -> list[tuple[str, str]]:
+    """(part, text) of each condition, written as in the query: values that are alternatives stand in one."""
+    found = []
+    for field in dataclasses.fields(Filter):
+        value = getattr(wanted, field.name)
+        if value == getattr(_USUAL, field.name):
+            continue
+        apart = _apart(field.name)
+        for at, one in enumerate([(each,) for each in value] if apart else [value]):
+            text = to_text(Query(filter=dataclasses.replace(_USUAL, **{field.name: one})))
+            found.append((f"filter {field.name} {at}", text))
+    return found
+
+
+def _apart(field: str) -> bool:
+    """Whether each value of a list is a condition of its own."""
+    return field.startswith("not_") or field in ("phrases", "scores")
+
+
+def without(request: SearchRequest, part: str) -> SearchRequest:
+    """The search without the part that a chip names; as it was where it has no such part."""
+    kind, _, name = part.partition(" ")
+    if kind == "upload":
+        return dataclasses.replace(request, uploads=tuple(one for one in request.uploads if one.id != name))
+    if kind in ("like", "unlike"):
+        left = tuple(film_id for film_id in getattr(request, kind) if str(film_id) != name)
+        return dataclasses.replace(request, **{kind: left})  # type: ignore[arg-type]
+    if part == "least percentile":
+        return dataclasses.replace(request, least_percentile=None)
+    if part == "least score":
+        return dataclasses.replace(request, least_score=None)
+    parsed = parse(request.query)
+    if kind == "word":
+        concepts = tuple(one for at, one in enumerate(parsed.concepts) if str(at) != name)
+        return dataclasses.replace(request, query=to_text(dataclasses.replace(parsed, concepts=concepts)))
+    field, _, place = name.partition(" ")
+    if kind != "filter" or field not in Filter.__dataclass_fields__:
+        return request
+    value = getattr(parsed.filter, field)
+    usual = getattr(_USUAL, field)
+    rest: object = tuple(one for at, one in enumerate(value) if str(at) != place) if _apart(field) else usual
+    wanted: Filter = dataclasses.replace(parsed.filter, **{field: rest})  # type: ignore[arg-type]
+    return dataclasses.replace(request, query=to_text(dataclasses.replace(parsed, filter=wanted)))
+
+
+def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer]:
+    """Filters that could stand in for words: of those against, a label that excludes; of the others, fields."""
+    found = []
+    for concept in parsed.concepts:
+        label = _label_of(concept.text, labels) if concept.negated else None
+        if label and label.lower() not in (name.lower() for name in parsed.filter.not_labels):
+            wanted = dataclasses.replace(parsed.filter, not_labels=(*parsed.filter.not_labels, label))
+            left = tuple(one for one in parsed.concepts if one is not concept)
+            query = to_text(dataclasses.replace(parsed, concepts=left, filter=wanted))
+            found.append(Offer(f"Leave out films labelled {label}", query))
+    if reading.as_filter:
+        found.append(Offer(f"Filter instead: {reading.as_filter}", reading.as_filter))
+    return found
+
+
+def _label_of(words: str, labels: Sequence[str]) -> str | None:
+    """The label that says the same: all words of the one are words of the other. The nearest in length is taken."""
+    said = set(re.findall(r"\w+", words.lower()))
+    fits = [label for label in labels if said and (said <= _words(label) or _words(label) <= said) and _words(label)]
+    return min(fits, key=lambda label: (abs(len(_words(label)) - len(said)), label), default=None)
+
+
+def _words(label: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", label.lower()))

@@ -1,0 +1,156 @@
+"""The parts of a search above its films: each can be taken away, and an answer that means little says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filmroom.search.query.chance import COUNT, random_texts
+from filmroom.search.query.fields import FIELDS
+from filmroom.search.query.parser import parse, to_text
+from filmroom.search.query.reading import read
+from filmroom.search.request import Order, SearchRequest, UploadedFilm, from_parameters
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui.components.chips.chips import Kind
+from filmroom.search.ui.query_chips import chips_of, offers, without
+
+from tests.ui.test_pages import components, page, said, shown
+
+UPLOAD = UploadedFilm("space", b"1234")
+WHOLE = SearchRequest(
+    "CHF -pacemaker without edema view:PA,AP -view:LATERAL label:mass -label:cyst age:20..60 "
+    '-has:burned-in "left base"',
+    like=(3, 5),
+    unlike=(8,),
+    uploads=(UPLOAD,),
+    least_percentile=60.0,
+    least_score=0.1,
+)
+
+
+def texts(request: SearchRequest) -> list[tuple[str, str]]:
+    parsed = parse(request.query)
+    return [(chip.kind.value, chip.text) for chip in chips_of(request, parsed, read(parsed))]
+
+
+def test_every_part_of_a_search_is_a_chip() -> None:
+    assert texts(WHOLE) == [
+        ("for", "CHF"),
+        ("against", "pacemaker"),
+        ("against", "edema"),
+        ("for", "an uploaded film"),
+        ("for", "film 3"),
+        ("for", "film 5"),
+        ("against", "film 8"),
+        ("only", "view:PA,AP"),
+        ("only", "-view:LATERAL"),
+        ("only", "age:20..60"),
+        ("only", "label:mass"),
+        ("only", "-label:cyst"),
+        ("only", '"left base"'),
+        ("only", "-has:burned-in"),
+        ("only", "at least 60 %"),
+        ("only", "score at least 0.1"),
+    ]
+    (first, *_) = chips_of(WHOLE, parse(WHOLE.query), read(parse(WHOLE.query)))
+    assert first.says == "CHF is read as congestive heart failure"
+
+
+def test_each_chip_takes_away_itself_and_nothing_else() -> None:
+    whole = texts(WHOLE)
+    for at, chip in enumerate(chips_of(WHOLE, parse(WHOLE.query), read(parse(WHOLE.query)))):
+        assert texts(without(WHOLE, chip.part)) == whole[:at] + whole[at + 1 :], chip
+    request = WHOLE
+    while chips := chips_of(request, parse(request.query), read(parse(request.query))):
+        request = without(request, chips[-1].part)
+    assert request.empty
+
+
+@pytest.mark.parametrize("example", FIELDS.values())
+def test_every_field_of_the_language_is_a_chip_that_can_go(example: str) -> None:
+    (chip,) = chips_of(SearchRequest(example), parse(example), read(parse(example)))
+    assert chip.kind is Kind.FILTER
+    assert parse(chip.text) == parse(example)
+    assert without(SearchRequest(example), chip.part).empty
+
+
+@pytest.mark.parametrize("part", ["", "word", "word 9", "filter x 0", "filter __class__ 0", "like x", "odd"])
+def test_a_part_that_is_not_there_changes_nothing(part: str) -> None:
+    request = without(WHOLE, part)
+    assert parse(request.query) == parse(WHOLE.query)
+    assert (request.like, request.uploads, request.least_score) == (WHOLE.like, WHOLE.uploads, WHOLE.least_score)
+
+
+def test_words_against_are_offered_as_the_label_that_excludes() -> None:
+    parsed = parse("edema -effusion without pleural thickening -nothing view:PA")
+    labels = ["pleural effusion", "thickening", "edema"]
+    found = offers(parsed, read(parsed), labels)
+    assert [one.text for one in found] == [
+        "Leave out films labelled pleural effusion",
+        "Leave out films labelled thickening",
+    ]
+    assert to_text(parse(found[0].query)) == to_text(
+        parse('edema view:PA -label:"pleural effusion" -nothing -"pleural thickening"')
+    )
+    assert offers(parse(found[0].query), read(parsed), labels)[0].text == "Leave out films labelled thickening"
+
+
+def test_a_cut_off_leaves_the_films_above_it_in_any_order(archive_folder: Path) -> None:
+    searcher = Searcher.open(archive_folder)
+    everything = searcher.answer(SearchRequest("effusion", k=100)).hits
+    scores = [hit.score for hit in everything]
+    assert np.allclose(searcher.scores(SearchRequest("effusion", least_score=0.9)), scores, atol=1e-6)
+    least = float(np.mean([scores[9], scores[10]]))
+    for request in (SearchRequest("effusion", least_score=least), SearchRequest("effusion", least_percentile=73.0)):
+        found = searcher.answer(request)
+        assert [hit.id for hit in found.hits] == [hit.id for hit in everything[:10]]
+        assert found.total == 10
+        assert from_parameters(request.parameters()) == request
+    newest = searcher.answer(SearchRequest("effusion", least_score=least, order=Order.NEWEST))
+    assert {hit.id for hit in newest.hits} == {hit.id for hit in everything[:10]}
+    assert searcher.answer(SearchRequest("effusion", least_score=1.0)).total == 0
+
+
+@pytest.mark.parametrize("text", ["x", "101%", "-1%", "2", "nan", "inf%", "%", ",", "1e400"])
+def test_a_cut_off_that_is_none_is_left_out(text: str) -> None:
+    assert not from_parameters({"least": text}).has_cut
+
+
+def test_random_words_are_always_the_same_and_mean_nothing_here() -> None:
+    assert random_texts() == random_texts()
+    assert len(random_texts()) == COUNT
+
+
+def test_an_answer_no_better_than_chance_says_so_and_shows_no_percentile(
+    archive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searcher = Searcher.open(archive_folder, stays=True)
+    film = searcher.index.vectors(np.array([searcher.answer(SearchRequest(k=1)).hits[0].id]))[0, 0]
+    monkeypatch.setattr(searcher.towers, "embed_texts", lambda texts: np.stack([film] * len(texts)))
+    found = searcher.answer(SearchRequest("effusion"))
+    assert found.doubtful, "random words reach as far as these"
+    monkeypatch.undo()
+    assert not Searcher.open(archive_folder).answer(SearchRequest("effusion")).doubtful, (
+        "a single answer waits for none"
+    )
+    assert searcher.answer(SearchRequest(like=(1,))).chance is None
+
+
+def test_gibberish_is_told_and_reads_as_no_percentile(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "search", monkeypatch, q="xqzzk blorp")
+    assert "Nothing matches well" in said(test)
+    items = components(test, "grid")[0]["items"]
+    assert items
+    assert not any("%" in item["score"] for item in items)
+    assert {item["bar"] for item in items} == {0}
+
+
+def test_a_query_shows_its_parts_once(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "search", monkeypatch, q="mass -effusion label:effusion", least="10%")
+    chips = components(test, "chips")
+    assert len(chips) == 1
+    assert [one["text"] for one in chips[0]["items"]] == ["mass", "effusion", "label:effusion", "at least 10 %"]
+    assert chips[0]["offers"] == ["Leave out films labelled effusion"]
+    assert "Ranked" not in said(test)
+    assert len(shown(test)) < 18

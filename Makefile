@@ -31,6 +31,8 @@ install: $(VENV)/.installed
 
 docs: $(VENV)/.tested-with
 	$(BIN)/python docs/make_commands.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 # A worker a processor. The tests of one file share what they have made, and stay together, in the order of tests/conftest.py.
 SIDE_BY_SIDE = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -25,11 +25,14 @@ NEW = -1
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     """Puts these films into a collection."""
     names = [one.name for one in kept.collections(archive.catalog)]
+    another = "A new collection"
+    while another in names:  # Streamlit tells choices by their words
+        another += "…"
     chosen = st.selectbox(
         "Collection",
         [*range(len(names)), NEW],
         key=f"collect-into-{key}",
-        format_func=lambda at: "A new collection" if at == NEW else names[at],
+        format_func=lambda at: another if at == NEW else names[at],
     )
     name = "" if chosen == NEW else names[chosen]
     if chosen == NEW:

@@ -351,6 +351,21 @@ def test_the_archive_page_names_what_was_rejected(archive_folder: Path, monkeypa
     assert "All agrees" in said(test)
 
 
+def test_a_collection_may_bear_the_name_of_the_choice_of_a_new_one(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, words = Archive.open(archive_folder).catalog, "A new collection"
+    annotations.collect(catalog, words, numbered[:1])
+    test = page(archive_folder, "film", monkeypatch, film=str(numbered[1]))
+    choice = test.selectbox(key="collect-into-film")
+    assert choice.options[-2:] == [words, f"{words}…"]
+    choice.select_index(choice.options.index(words)).run()
+    assert not [one for one in test.text_input if one.key == "collect-name-film"], "this one has a name"
+    test.button(key="collect-do-film").click().run()
+    assert {one.name: one.films for one in annotations.collections(catalog)}[words] == 2
+    annotations.uncollect(catalog, words)
+
+
 def test_with_auth_nothing_is_shown_before_signing_in(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PAGES:
         monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive_folder)])

@@ -17,8 +17,15 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.search.cli import evaluation, findings, importing, maintenance, models
 from filmroom.search.cli.options import (
     ArchiveOption,
+    BodyOption,
+    CredentialsOption,
     JsonOption,
+    LimitOption,
+    ModalityOption,
     ModelOption,
+    RateOption,
+    SinceOption,
+    StudyOption,
     WeightsOption,
     archive_folder,
     open_archive,
@@ -97,7 +104,9 @@ def _with(named: list[str]) -> typer.Typer:
 
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.", show_default=False)],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers.", show_default=False)
+    ],
     archive: ArchiveOption = None,
     model: ModelOption = None,
     weights: WeightsOption = None,
@@ -112,14 +121,22 @@ def index(
     max_megabytes: Annotated[float, typer.Option(min=0.01, max=1e6, help="Size of a file.")] = 512,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Time to decode a file.")] = 5,
     max_memory: Annotated[float, typer.Option(min=64, max=1e6, help="Memory of a decoder, in megabytes.")] = 2048,
+    modality: ModalityOption = None,
+    body: BodyOption = None,
+    since: SinceOption = None,
+    study: StudyOption = None,
+    limit: LimitOption = None,
+    requests_per_second: RateOption = None,
+    credentials: CredentialsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Index folders or files: new films are embedded, known ones left alone."""
+    """Index folders, files or DICOMweb servers: new films are embedded, known ones left alone."""
     from filmroom.indexer.decoding.limits import Limits
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
     from filmroom.indexer.pipeline import Options
     from filmroom.indexer.pipeline import index as run
     from filmroom.search.cli import output
+    from filmroom.search.cli.pacs import read_sources
 
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
@@ -130,13 +147,16 @@ def index(
     options = Options(
         limits, workers, retry=retry, any_modality=any_modality, hash_uids=hash_uids, bring_back=bring_back
     )
+    asked = read_sources(
+        sources, modality, body, since, study, limit, requests_per_second=requests_per_second, credentials=credentials
+    )
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
     if model and Path(model).is_dir():
         # Later searches name no folder: the archive must find its model again.
         add_model(model)
     kept = open_archive(archive, create=True)
     with output.index_progress(quiet=as_json) as on_progress:
-        done = run(kept, paths, towers, options=options, on_progress=on_progress)
+        done = run(kept, asked, towers, options=options, on_progress=on_progress)
     if as_json:
         print_json(asdict(done.counts) | {"seconds": round(done.seconds, 3)})
     else:

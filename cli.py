@@ -18,8 +18,15 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
 from filmroom.search.cli.options import (
     ArchiveOption,
+    BodyOption,
+    CredentialsOption,
     JsonOption,
+    LimitOption,
+    ModalityOption,
     ModelOption,
+    RateOption,
+    SinceOption,
+    StudyOption,
     WeightsOption,
     archive_folder,
     open_archive,
@@ -101,7 +108,9 @@ def _with(named: list[str]) -> typer.Typer:
 
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.", show_default=False)],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers.", show_default=False)
+    ],
     archive: ArchiveOption = None,
     model: ModelOption = None,
     weights: WeightsOption = None,
@@ -119,17 +128,24 @@ def index(
     max_megabytes: Annotated[float, typer.Option(min=0.01, max=1e6, help="Size of a file.")] = 512,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Time to decode a file.")] = 5,
     max_memory: Annotated[float, typer.Option(min=64, max=1e6, help="Memory of a decoder, in megabytes.")] = 2048,
+    modality: ModalityOption = None,
+    body: BodyOption = None,
+    since: SinceOption = None,
+    study: StudyOption = None,
+    limit: LimitOption = None,
+    requests_per_second: RateOption = None,
+    credentials: CredentialsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Index folders or files: new films are embedded, known ones left alone."""
+    """Index folders, files or DICOMweb servers: new films are embedded, known ones left alone."""
     from filmroom.indexer.decoding.limits import Limits
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
     from filmroom.indexer.pipeline import Options
     from filmroom.indexer.pipeline import index as run
     from filmroom.indexer.sources.folder import check_there
     from filmroom.search.cli import output
+    from filmroom.search.index_sources import read_sources
 
-    check_there(paths)  # before the archive is made, and before a model is loaded for nothing
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
         max_bytes=int(max_megabytes * 2**20),
@@ -145,13 +161,18 @@ def index(
         bring_back=bring_back,
         keep_apart=keep_apart,
     )
+    asked = read_sources(
+        sources, modality, body, since, study, limit, requests_per_second=requests_per_second, credentials=credentials
+    )
+    # Before the archive is made, and before a model is loaded for nothing.
+    check_there([source for source in asked if isinstance(source, Path)])
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
     if model and Path(model).is_dir():
         # Later searches name no folder: the archive must find its model again.
         add_model(model)
     kept = open_archive(archive, create=True)
     with output.index_progress(quiet=as_json) as on_progress:
-        done = run(kept, paths, towers, options=options, on_progress=on_progress)
+        done = run(kept, asked, towers, options=options, on_progress=on_progress)
     del towers  # with its threads, which must be gone before the interpreter is
     if as_json:
         print_json(asdict(done.counts) | {"same_uid": len(done.same_uid), "seconds": round(done.seconds, 3)})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 DECODING = 2
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
@@ -38,11 +37,17 @@ class DuplicateReason(StrEnum):
 
 @dataclass(frozen=True)
 class Scope:
-    """What one run looks at: a root, and the part of it below `prefix` ('' is all of it)."""
+    """What one run looks at: a root, and the part of it below `prefix` ('' is all of it). `root` is the path of a
+    folder or the address of a server."""
 
     root_id: int
-    root: Path
+    root: str
     prefix: str = ""
+
+
+def is_remote(root: str) -> bool:
+    """Whether a root is the address of a server: its films are fetched, not opened."""
+    return "://" in root
 
 
 @dataclass(frozen=True)

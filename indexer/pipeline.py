@@ -38,6 +38,7 @@ from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.model_folder import sha256 as hash_file
 from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.sources.fetching import Remote, fetched
 from filmroom.indexer.sources.folder import check_there, list_folder
 from filmroom.indexer.sources.source_file import Failure, SourceFile
 
@@ -46,7 +47,7 @@ BATCH = 32
 
 _FORGOTTEN = Refusal.FORGOTTEN.code
 
-PASSING = (Refusal.UNREADABLE.code,)
+PASSING = (Refusal.UNREADABLE.code, Refusal.NOT_FETCHED.code, Refusal.NOT_ON_SERVER.code)
 """Codes of reasons that may be gone by the next run without the file having changed."""
 
 LOOKED_AT_TOGETHER = 256
@@ -88,27 +89,33 @@ class Summary:
 
 
 OnProgress = Callable[[Counts], None]
+Source = Path | Remote
 
 
 def index(
     archive: Archive,
-    paths: Sequence[Path],
+    sources: Sequence[Source],
     towers: Towers,
     *,
     options: Options = Options(),
     on_progress: OnProgress = lambda counts: None,
 ) -> Summary:
-    """Brings the archive up to what lies below `paths`. Raises NotFound for a path that is not there (before anything
-    is written), ArchiveBusy when another run is under way; an interrupt ends it cleanly with `stopped`."""
-    check_there(paths)
+    """Brings the archive up to what lies below folders, or what servers hold. Raises NotFound for a path that is not
+    there (before anything is written), ArchiveBusy when another run is under way, ServerError where a server cannot be
+    asked; an interrupt ends it cleanly with `stopped`."""
+    check_there([source for source in sources if isinstance(source, Path)])
     _settle_uids(archive, hashed=options.hash_uids)
     started = time.monotonic()
-    with archive.writing(f"indexing {', '.join(str(path) for path in paths)}"), between_steps():
+    with archive.writing(f"indexing {', '.join(map(str, sources))}"), between_steps():
         with step():
-            run = _Run(archive, towers, options, on_progress, runs.start(archive.catalog, paths, towers.space.model))
+            run_id = runs.start(archive.catalog, sources, towers.space.model)
+            run = _Run(archive, towers, options, on_progress, run_id)
         try:
-            for path in paths:
-                run.take(path)
+            for source in sources:
+                if isinstance(source, Path):
+                    run.take(source)
+                else:
+                    run.take_remote(source)
             with step():
                 doctor.settle_checksums(archive)
                 run.save_index()
@@ -181,10 +188,43 @@ class _Run:
         )
         again = {seen.path for seen in compared.work} & shown.keys()
         path_pseudonyms.vacate(self._catalog, scope, again)
-        self._forgotten |= {(str(scope.root), stored) for stored in shown.keys() - again}
+        self._forgotten |= {(scope.root, stored) for stored in shown.keys() - again}
         work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
         self._reject(scope, [seen for seen in work if seen.path in failed], failed)
         self._embed(scope, [seen for seen in work if seen.path not in failed], compared.older)
+        self._count(gone=file_diff.finish(self._catalog, scope))
+
+    def take_remote(self, source: Remote) -> None:
+        """A server's films: those that the archive does not have are fetched while others are decoded."""
+        connection = source.server.open()
+        scope = file_diff.open_remote_scope(self._catalog, connection.url)
+        self._scopes.append(scope)
+        self._places = path_pseudonyms.places(self._catalog, self._archive.patient_key(), scope)
+        shown: dict[str, str] = {}
+        compared = file_diff.compare(
+            self._catalog,
+            scope,
+            _as_stored((Seen(path, 0, 0) for path in connection.films(source.selection)), self._places, shown),
+            space_id=self._space_id,
+            retry=self._options.retry,
+            passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
+            final=(_FORGOTTEN,),
+            reopened=[SAME_UID] if self._options.keep_apart else [],
+            complete=source.selection.complete,
+        )
+        self._count(
+            listed=compared.listed,
+            unchanged=compared.unchanged,
+            duplicate=compared.duplicate,
+            rejected=compared.rejected,
+        )
+        again = {seen.path for seen in compared.work} & shown.keys()
+        path_pseudonyms.vacate(self._catalog, scope, again)
+        self._forgotten |= {(scope.root, stored) for stored in shown.keys() - again}
+        work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
+        work += [seen for seen, _ in compared.older]
+        with fetched(connection, [seen.path for seen in work], self._archive.folder) as files:
+            self._decode(scope, files, {seen.path: seen for seen in work})
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def save_index(self) -> None:
@@ -203,7 +243,7 @@ class _Run:
             one.code
             for one in runs.rejected(self._catalog)
             for scope in self._scopes
-            if one.root == str(scope.root) and self._is_within(scope, one)
+            if one.root == scope.root and self._is_within(scope, one)
         )
         doubles = runs.duplicates(self._catalog, why=SAME_UID) if self._counts.duplicate else []
         same_uid = tuple(
@@ -228,11 +268,16 @@ class _Run:
         by_path = {seen.path: seen for seen in (*work, *(seen for seen, _ in older))}
         fresh = not ingest.any_films(self._catalog)
         unknown = ((seen, None) for seen in work) if fresh else self._unknown(scope, work)
+        files = (
+            SourceFile(scope.root, seen.path, seen.size, seen.mtime_ns, decoding)
+            for seen, decoding in chain(unknown, older)
+        )
+        self._decode(scope, files, by_path)
+
+    def _decode(self, scope: Scope, files: Iterable[SourceFile], by_path: dict[str, Seen]) -> None:
+        """Decode, embed and commit."""
         decoded = process(
-            (
-                SourceFile(str(scope.root), seen.path, seen.size, seen.mtime_ns, decoding)
-                for seen, decoding in chain(unknown, older)
-            ),
+            files,
             prepare=self._towers.preprocess.shrink,
             limits=self._options.limits,
             workers=self._options.workers,
@@ -254,6 +299,8 @@ class _Run:
                     alike.append((by_path[result.listed.path], result.alike))
                 else:
                     batch.append(result)
+                if result.listed.fetched:
+                    os.unlink(result.listed.fetched)
                 if sum(len(one.films) for one in batch) >= BATCH or len(refused) >= BATCH:
                     self._commit(scope, refused + self._embedded(batch, by_path))
                     batch, refused = [], []
@@ -335,7 +382,7 @@ class _Run:
     def _nameless(self, scope: Scope, result: ingest.Result) -> ingest.Result:
         """What was forgotten on request leaves no path: it may hold a name."""
         stored = self._places.digest(result.seen.path)
-        self._forgotten.add((str(scope.root), stored))
+        self._forgotten.add((scope.root, stored))
         return replace(result, seen=replace(result.seen, path=stored))
 
     def _count(self, **more: int) -> None:
@@ -362,7 +409,7 @@ def _listed(
         seen = Seen(inside + listed.path if listed.path != "." else scope.prefix, listed.size, listed.mtime_ns)
         if isinstance(one, Failure):
             failed[seen.path] = one.error
-            if os.path.isdir(scope.root / seen.path):
+            if os.path.isdir(os.path.join(scope.root, seen.path)):
                 unreadable.append(seen.path)
         yield seen
 
@@ -378,6 +425,6 @@ def _as_stored(listed: Iterable[Seen], places: ForgottenPaths, shown: dict[str, 
 
 def _hash(scope: Scope, seen: Seen) -> str | None:
     try:
-        return hash_file(scope.root / seen.path)
+        return hash_file(Path(scope.root, seen.path))
     except OSError:
         return None

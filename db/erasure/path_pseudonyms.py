@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
@@ -29,12 +28,12 @@ class ForgottenPaths:
     """The forgotten files of one root, by what stands in the catalog in place of their paths."""
 
     key: bytes
-    root: Path
+    root: str
     stored: frozenset[str]
 
     def digest(self, path: str) -> str:
         """What stands for a file of this root."""
-        whole = os.fsencode(self.root / path)
+        whole = os.fsencode(f"{self.root.rstrip('/')}/{path}")
         return _MARK + hmac.new(self.key, b"place " + whole, hashlib.sha256).hexdigest()[:32]
 
     def known(self, path: str) -> str | None:

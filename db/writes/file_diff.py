@@ -14,7 +14,7 @@ from pathlib import Path
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
-from filmroom.db.records import DECODING, Outcome, Scope, State
+from filmroom.db.records import DECODING, Outcome, Scope, State, is_remote
 from filmroom.db.schema import PathText, embedding, file, film, root, stored_path, thumbnail
 from sqlalchemy import (
     Column,
@@ -77,7 +77,10 @@ _copy = file.alias("copy")
 
 
 def is_there(root_path: str, path: str, *, size: int, mtime_ns: int) -> bool:
-    """Whether a known file still lies at its place as it was: a path that holds something else is not it."""
+    """Whether a known file still lies at its place as it was: a path that holds something else is not it. Of a server's
+    films its listing alone tells."""
+    if is_remote(root_path):
+        return True
     try:
         found = os.stat(os.path.join(root_path, path))
     except (OSError, ValueError):
@@ -90,11 +93,12 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
     them in, so that the same file is never known by two paths."""
     folder = Path(os.path.abspath(folder))
     with catalog.write() as connection:
-        known = {Path(row.path): row.id for row in connection.execute(select(root))}
+        roots = connection.execute(select(root)).all()
+        known = {Path(row.path): row.id for row in roots if not is_remote(row.path)}
         for above in (folder, *folder.parents):
             if above in known:
                 prefix = folder.relative_to(above).as_posix()
-                return Scope(known[above], above, "" if prefix == "." else prefix)
+                return Scope(known[above], str(above), "" if prefix == "." else prefix)
         top = folder if folder.is_dir() else folder.parent
         root_id = connection.execute(insert(root).values(path=str(top)).returning(root.c.id)).scalar_one()
         for below, below_id in known.items():
@@ -106,7 +110,16 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
                     moved = {"root_id": root_id, "path": row.path if is_nameless(row.path) else prefix + row.path}
                     connection.execute(update(file).where(file.c.id == row.id).values(**moved))
                 connection.execute(delete(root).where(root.c.id == below_id))
-    return Scope(root_id, top, "" if folder == top else folder.name)
+    return Scope(root_id, str(top), "" if folder == top else folder.name)
+
+
+def open_remote_scope(catalog: Catalog, address: str) -> Scope:
+    """The scope of a server by its address."""
+    with catalog.write() as connection:
+        root_id = connection.scalar(select(root.c.id).where(root.c.path == address))
+        if root_id is None:
+            root_id = connection.execute(insert(root).values(path=address).returning(root.c.id)).scalar_one()
+    return Scope(root_id, address)
 
 
 def compare(
@@ -120,8 +133,10 @@ def compare(
     passing: Sequence[str] = (),
     final: Sequence[str] = (),
     reopened: Sequence[str] = (),
+    complete: bool = True,
 ) -> Comparison:
-    """Compares a complete listing of the scope with the catalog and notes which files are listed.
+    """Compares a listing of the scope with the catalog and notes which files are listed; where it is not `complete`,
+    what it lacks stays listed.
 
     Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
     `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
@@ -154,7 +169,7 @@ def compare(
         in_scope = and_(file.c.root_id == scope.root_id, _below(scope.prefix))
         changed: list[tuple[bool, ColumnElement[bool]]] = [(True, and_(~file.c.listed, now_listed))]
         # A disk that is not mounted looks like an empty folder: an empty listing takes nothing away.
-        if sum(counts.values()):
+        if complete and any(counts.values()):
             hidden = [~_below(folder) for folder in unreadable]
             changed.append((False, and_(file.c.listed, ~now_listed, *hidden)))
         differing = [

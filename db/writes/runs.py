@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
@@ -19,9 +18,9 @@ from sqlalchemy import case, insert, select, true, update
 _GRAVEST_FIRST = {reason.value: at for at, reason in enumerate(reversed(DuplicateReason))}
 
 
-def start(catalog: Catalog, paths: Sequence[Path], model: str) -> int:
+def start(catalog: Catalog, sources: Sequence[object], model: str) -> int:
     values = {
-        "paths": json.dumps([str(path) for path in paths]),
+        "paths": json.dumps([str(source) for source in sources]),
         "model": model,
         "pid": os.getpid(),
         "state": RunState.RUNNING.value,

@@ -19,6 +19,9 @@ class Refusal(Enum):
     """
 
     UNREADABLE = ("cannot be read", Stage.OPEN, "Check its permissions and the disk, then index again")
+    NOT_FETCHED = ("the server did not send it", Stage.OPEN, "Index again: it is asked for anew")
+    NOT_ON_SERVER = ("listed by the server, which does not have it", Stage.OPEN, "Check the server's store")
+    ANOTHER_FILM = ("the server sent another film", Stage.OPEN, "Check the server: nothing of it was taken")
     NOT_A_FILE = ("not a regular file", Stage.OPEN, "Pipes, sockets and devices are passed over")
     LINK_OUT = ("a link that leads out of the folder", Stage.OPEN, "Index the folder it leads to by its name")
     LINK_BROKEN = ("a link that leads nowhere", Stage.OPEN, "Mend or remove the link")

@@ -138,6 +138,8 @@ def _process_file(
     window: Window | None,
 ) -> Processed:
     """The work on one file, read once, so that the hash is of the bytes that were decoded. Raises Rejected."""
+    if listed.rejected is not None:
+        raise listed.rejected
     if listed.decoding is not None:
         alike = tags_if_shown_alike(listed.location, limits, since=listed.decoding, key=key, hash_uids=hash_uids)
         if alike is not None:

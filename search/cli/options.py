@@ -29,6 +29,39 @@ WeightsOption = Annotated[
 SourceOption = Annotated[
     str | None, typer.Option("--source", metavar="NAME", help="Where they come from; default: the file's name.")
 ]
+_OF_A_SERVER = "Of servers"
+ModalityOption = Annotated[
+    str | None,
+    typer.Option("--modality", metavar="CR,DX", help="Only these modalities.", rich_help_panel=_OF_A_SERVER),
+]
+BodyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--body", metavar="CHEST", help="Only this body part, where it is told.", rich_help_panel=_OF_A_SERVER
+    ),
+]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Only studies from then on.", rich_help_panel=_OF_A_SERVER)
+]
+StudyOption = Annotated[
+    str | None, typer.Option("--study", metavar="UID", help="Only this study.", rich_help_panel=_OF_A_SERVER)
+]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="At most so many films.", rich_help_panel=_OF_A_SERVER)
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option("--requests-per-second", min=0.1, help="Spare the server.", rich_help_panel=_OF_A_SERVER),
+]
+CredentialsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--credentials",
+        metavar="FILE",
+        help="TOML of mode 0600: user, password, token, certificate, key, ca.",
+        rich_help_panel=_OF_A_SERVER,
+    ),
+]
 
 
 def archive_folder(archive: Path | None) -> Path:

@@ -22,7 +22,8 @@ from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.radiology.report_labeler import spoken
 from filmroom.indexer.radiology.vocabulary import finding_of
-from filmroom.indexer.sources.source_file import Failure, SourceFile
+from filmroom.indexer.sources.film_cache import source_files
+from filmroom.indexer.sources.source_file import Failure
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
 from filmroom.search.exchange.original_pixels import shown_alike
 from filmroom.search.exchange.tables import Row, read_table
@@ -172,8 +173,7 @@ def _patches(searcher: Searcher, here: Sequence[Film]) -> Any:
     by_file: dict[tuple[str, str], list[Film]] = {}
     for film in here:
         by_file.setdefault((film.root, film.path), []).append(film)
-    items = [SourceFile(root, path, 0, 0) for root, path in by_file]
-    for done in process(items, prepare=towers.preprocess.shrink):
+    for done in process(source_files(by_file), prepare=towers.preprocess.shrink):
         wanted = by_file[done.listed.root, done.listed.path]
         squares = {} if isinstance(done, Failure) else {one.frame: one for one in done.films}
         for film in wanted:

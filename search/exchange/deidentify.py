@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from filmroom.db.errors import Rejected
-from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.decode import read_file
 from filmroom.indexer.decoding.limits import Limits
@@ -18,6 +17,7 @@ from filmroom.indexer.decoding.orientation import lies
 from filmroom.indexer.decoding.phi_filter import hashed_uid
 from filmroom.indexer.decoding.process_pool import run
 from filmroom.indexer.decoding.workers import usable_cpus
+from filmroom.indexer.sources.film_cache import source_path
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _copy(film: Film, *, replacements: Replacements, limits: Limits) -> bytes | 
     from filmroom.indexer.decoding.dicom.read import stored_frames
     from filmroom.search.exchange.allowed_attributes import READ, built, written
 
-    header, frames = stored_frames(read_file(full_path(film), limits), limits, besides=READ)
+    header, frames = stored_frames(read_file(source_path(film), limits), limits, besides=READ)
     size = film.tags.rows, film.tags.columns
     if frames[0][0].shape[:2] != (size[::-1] if lies(film.tags.orientation) else size):
         return "the file has changed since it was indexed"

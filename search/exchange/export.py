@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filmroom.db.errors import BadInput, FilmroomError, MissingExtra, Rejected
-from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
+from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.deidentify import Replacements, copies
 from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.original_pixels import original
@@ -143,12 +143,13 @@ Outcome = tuple[Film, str, str | None]
 
 def _as_they_are(films: Sequence[Film], folder: Path) -> Iterator[Outcome]:
     for film in films:
-        source = full_path(film)
-        name = _copied_name(film, source)
+        name = _copied_name(film, Path(film.path))
         try:
-            shutil.copyfile(source, folder / name)
+            shutil.copyfile(source_path(film), folder / name)
         except OSError as fault:
             yield film, name, _in_words(fault)
+        except FilmroomError as fault:
+            yield film, name, fault.what
         else:
             yield film, name, None
 
@@ -158,7 +159,7 @@ def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacement
     for film in films:
         name = f"{film.id:07d}.png"
         try:
-            if _is_dicom(full_path(film)):
+            if _is_dicom(source_path(film)):
                 dicom.append(film)
                 continue
             Image.fromarray(original(film)).save(folder / name)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from filmroom.db.errors import NotFound
-from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film, Tags
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.orientation import is_set_right
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.workers import process, process_file
-from filmroom.indexer.sources.source_file import Failure, SourceFile
+from filmroom.indexer.sources.film_cache import source_files, source_path
+from filmroom.indexer.sources.source_file import Failure
 from numpy.typing import NDArray
 
 _WHITE = np.float32(65535)
@@ -29,7 +29,7 @@ def original(film: Film, *, limits: Limits = Limits()) -> NDArray[np.uint16]:  #
 
     Raises NotFound where the file is gone or is another one by now, Rejected where it can no longer be decoded.
     """
-    path = full_path(film)
+    path = source_path(film)
     if not path.is_file():
         raise NotFound("the file is not where it was indexed", fix="Mount its disk, or index the folder again.")
     done = process_file(path, prepare=sixteen_bits, limits=limits)
@@ -45,7 +45,7 @@ def originals(films: Sequence[Film]) -> dict[int, NDArray[np.uint16] | str]:
     for film in films:
         by_file.setdefault((film.root, film.path), []).append(film)
     found: dict[int, NDArray[np.uint16] | str] = {}
-    for done in process([SourceFile(root, path, 0, 0) for root, path in by_file], prepare=sixteen_bits):
+    for done in process(source_files(by_file), prepare=sixteen_bits):
         for film in by_file[done.listed.root, done.listed.path]:
             if isinstance(done, Failure):
                 found[film.id] = done.error.reason

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from filmroom.db.errors import BadInput, MissingExtra
-from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film
 from filmroom.db.writes.findings import Box
 from filmroom.indexer.decoding.orientation import box_in_file, size_in_file
+from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.findings.search import Said
 
 MODEL = {"cxrreportgen": ("Microsoft", "CXRReportGen")}
@@ -84,7 +84,7 @@ def _document(film: Film, said: Sequence[Said], source: str) -> Any:
     )
     from highdicom.uid import UID
 
-    image = pydicom.dcmread(full_path(film), stop_before_pixels=True)
+    image = pydicom.dcmread(source_path(film), stop_before_pixels=True)
     if (image.Rows, image.Columns) != size_in_file(film.tags):
         raise FileNotFoundError  # another file lies there by now
     for name in _MAY_BE_EMPTY:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.db.errors import ModelUnavailable
-from filmroom.indexer import main_script
 from filmroom.indexer.child_processes import context
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -48,8 +47,7 @@ class Confined:
     def each(self, method: str, several: Iterable[tuple[Any, ...]]) -> list[Any]:
         """The answers to several calls, side by side, in their order."""
         try:
-            with main_script.not_run_again():
-                waiting = [self._pool.submit(_call, method, given) for given in several]
+            waiting = [self._pool.submit(_call, method, given) for given in several]
             return [one.result() for one in waiting]
         except BrokenProcessPool:
             raise ModelUnavailable(

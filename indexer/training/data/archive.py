@@ -15,7 +15,8 @@ from filmroom.db.records import Film, Filter
 from filmroom.db.schema import label
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.radiology.captions import Facts, facts
-from filmroom.indexer.sources.source_file import Failure, SourceFile
+from filmroom.indexer.sources.film_cache import source_files
+from filmroom.indexer.sources.source_file import Failure
 from filmroom.indexer.training.data.films import TrainingFilm
 from numpy.typing import NDArray
 from PIL import Image
@@ -95,10 +96,10 @@ def _keep_pixels(
     folder.mkdir(parents=True, exist_ok=True)
     places = {film.id: folder / f"{film.id}.png" for film in chosen}
     wanted = {(film.root, film.path, film.frame): film.id for film in chosen if not places[film.id].is_file()}
-    files = {(root, path): SourceFile(root, path, 0, 0) for root, path, _ in wanted}
+    files = dict.fromkeys((root, path) for root, path, _ in wanted)
     total, done = len(places), len(places) - len(wanted)
     progress(done, total)
-    for result in process(files.values(), prepare=small, key=archive.patient_key(), any_modality=True):
+    for result in process(source_files(files), prepare=small, key=archive.patient_key(), any_modality=True):
         if isinstance(result, Failure):
             continue
         for film in result.films:

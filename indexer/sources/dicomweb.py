@@ -1,0 +1,282 @@
+"""List and fetch the films of a DICOMweb server: QIDO-RS and WADO-RS (DICOM PS3.18, chapters 10.4 and 10.6).
+
+Of what a server answers only UIDs are kept: names, dates and the rest are read past. A film's path below the server's
+address is STUDY/SERIES/INSTANCE.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from filmroom.db.errors import BadInput, FilmroomError, Rejected
+from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.sources.credentials import Credentials
+
+if TYPE_CHECKING:
+    from dicomweb_client.api import DICOMwebClient
+
+REQUESTS_AT_ONCE = 4
+PAGE = 500
+RADIOGRAPHS = ("CR", "DX", "RF", "MG", "XA", "IO", "PX", "RG", "OT", "SC")
+"""What is asked for where no modality is named: an archive of films holds these; decoding tells which are films."""
+
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_ATTEMPTS = 4
+_WAIT_SECONDS = 0.5
+_TIMEOUT_SECONDS = (10, 60)
+_STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
+_MODALITY, _BODY_PART, _STUDY_DATE = "00080060", "00180015", "00080020"
+
+Answer = TypeVar("Answer")
+
+
+class ServerError(FilmroomError):
+    """The server cannot be asked, or answers what is no DICOMweb."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which films of a server are asked for; a server that ignores it is filtered again here."""
+
+    modalities: tuple[str, ...] = ()
+    body_part: str | None = None
+    since: date | None = None
+    study: str | None = None
+    limit: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether a film that is not listed is gone."""
+        return self == Selection()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A DICOMweb service by its base address. `per_second` bounds the requests; None leaves them to the server."""
+
+    url: str
+    credentials: Credentials = field(default_factory=Credentials)
+    per_second: float | None = None
+
+    def open(self) -> Connection:
+        """Make a connection, which the threads of one run share. Raises BadInput for an address that is none."""
+        return Connection(self)
+
+
+def is_address(text: str) -> bool:
+    """Whether a source is the address of a server and not a path."""
+    return text.startswith(("http://", "https://"))
+
+
+def server_address(text: str) -> str:
+    """The address as it is kept. Raises BadInput where it holds a password, a query or nothing."""
+    parts = urlsplit(text)
+    if parts.username or parts.password:
+        raise BadInput(
+            "an address must hold no name and password",
+            where=f"{parts.scheme}://{parts.hostname or ''}{parts.path}",
+            fix="Give them by FILMROOM_PACS_USER and FILMROOM_PACS_PASSWORD, ~/.netrc or --credentials FILE.",
+        )
+    if not parts.hostname or parts.query or parts.fragment:
+        raise BadInput("this is not the address of a DICOMweb service", where=text, fix="Write https://HOST/dicom-web.")
+    return text.rstrip("/")
+
+
+class Connection:
+    """An open session with a server."""
+
+    def __init__(self, server: Server) -> None:
+        from dicomweb_client.api import DICOMwebClient
+
+        self.url = server_address(server.url)
+        session = server.credentials.session(self.url)
+        try:
+            self._client: DICOMwebClient = DICOMwebClient(self.url, session=session, timeout=_TIMEOUT_SECONDS)
+        except ValueError:
+            raise BadInput("this is not the address of a DICOMweb service", where=self.url) from None
+        self._client.set_http_retry_params(retry=False)
+        self._pause = 0.0 if server.per_second is None else 1 / server.per_second
+        self._next = time.monotonic()
+        self._lock = threading.Lock()
+
+    def films(self, selection: Selection) -> Iterator[str]:
+        """List the paths of the films that are asked for, each once. Raises ServerError."""
+        listed: set[str] = set()
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            studies = self._studies(selection)
+            while some := list(islice(studies, 4 * REQUESTS_AT_ONCE)):
+                for paths in pool.map(lambda study: self._of_study(study, selection), some):
+                    for path in paths:
+                        if path in listed:
+                            continue
+                        listed.add(path)
+                        yield path
+                        if selection.limit is not None and len(listed) >= selection.limit:
+                            return
+
+    def fetch(self, path: str, to: Path) -> None:
+        """Write one film, as the server holds it, to a new file of mode 0600. Raises Rejected, or ServerError where
+        nobody is let in."""
+        study, series, instance = path.split("/")
+        try:
+            film = self._asked(lambda: self._client.retrieve_instance(study, series, instance))
+            if str(film.get("SOPInstanceUID")) != instance:
+                raise Refusal.ANOTHER_FILM.error()
+            with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                film.save_as(file, enforce_file_format=True)
+        except _Missing:
+            raise Refusal.NOT_ON_SERVER.error() from None
+        except (_Away, _Nonsense):
+            raise Refusal.NOT_FETCHED.error() from None
+
+    def store(self, films: list[Any]) -> None:
+        """Send datasets by STOW-RS (PS3.18 chapter 10.5). Raises ServerError."""
+        self._listed(lambda: self._client.store_instances(films))
+
+    def _studies(self, selection: Selection) -> Iterator[str]:
+        if selection.study:
+            yield selection.study
+            return
+        filters: list[dict[str, str]] = [{"ModalitiesInStudy": one} for one in selection.modalities] or [{}]
+        seen: set[str] = set()
+        for wanted in filters:
+            if selection.since:
+                wanted["StudyDate"] = f"{selection.since:%Y%m%d}-"
+            for row in self._paged(self._client.search_for_studies, wanted):
+                study, day = _value(row, _STUDY), _value(row, _STUDY_DATE)
+                old = selection.since is not None and day[:8].isdecimal() and day[:8] < f"{selection.since:%Y%m%d}"
+                if _is_uid(study) and study not in seen and not old:
+                    seen.add(study)
+                    yield study
+
+    def _of_study(self, study: str, selection: Selection) -> list[str]:
+        wanted = {modality.upper() for modality in selection.modalities or RADIOGRAPHS}
+        paths = []
+        for row in self._paged(self._client.search_for_series, {}, study, fields=["BodyPartExamined"]):
+            series, modality, part = (_value(row, tag) for tag in (_SERIES, _MODALITY, _BODY_PART))
+            if not _is_uid(series) or (modality and modality.upper() not in wanted):
+                continue
+            if selection.body_part and part and part.upper() != selection.body_part.upper():
+                continue
+            for instance in self._paged(self._client.search_for_instances, {}, study, series):
+                uid = _value(instance, _INSTANCE)
+                if _is_uid(uid):
+                    paths.append(f"{study}/{series}/{uid}")
+        return paths
+
+    def _paged(
+        self, search: Callable[..., Any], filters: dict[str, str], *uids: str, fields: list[str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Ask page by page. A server that knows no pages gives everything each time: what is new ends it."""
+        known: set[str] = set()
+        offset = 0
+        while True:
+            page: dict[str, Any] = {"limit": PAGE, "offset": offset, "search_filters": dict(filters)}
+            if fields:
+                page["fields"] = fields
+            rows: list[Any] = self._listed(partial(search, *uids, **page))
+            new = [row for row in rows if isinstance(row, dict) and (name := _names(row)) not in known and name]
+            known.update(_names(row) for row in new)
+            yield from new
+            if not new or len(rows) < PAGE:
+                return
+            offset += len(rows)
+
+    def _listed(self, ask: Callable[[], Answer]) -> Answer:
+        try:
+            return self._asked(ask)
+        except _Missing:
+            raise ServerError(
+                "there is no DICOMweb service here", where=self.url, fix="It often ends in /dicom-web or /rs."
+            ) from None
+        except _Away as fault:
+            raise ServerError(
+                f"the server does not answer ({fault})", where=self.url, fix="Try again: what is indexed is kept."
+            ) from None
+        except _Nonsense:
+            raise ServerError("the answer is not DICOM JSON", where=self.url, fix="Check the address.") from None
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask until there is an answer, or no hope."""
+        import requests
+
+        for attempt in range(_ATTEMPTS):
+            self._wait()
+            try:
+                return ask()
+            except requests.HTTPError as fault:
+                status = 0 if fault.response is None else fault.response.status_code
+                if status in (401, 403):
+                    raise ServerError(
+                        f"the server does not let Filmroom in ({status})",
+                        where=self.url,
+                        fix="Give a name and password by FILMROOM_PACS_USER and FILMROOM_PACS_PASSWORD, a token by "
+                        "FILMROOM_PACS_TOKEN, or --credentials FILE.",
+                    ) from None
+                if status in (404, 410):
+                    raise _Missing from None
+                failure: Exception = _Away(f"status {status}")
+                if status < 500 and status not in (408, 429):
+                    raise failure from None
+            except requests.exceptions.SSLError:
+                raise ServerError(
+                    "the server's certificate is not trusted", where=self.url, fix="Name its CA: `ca` in --credentials."
+                ) from None
+            except requests.exceptions.JSONDecodeError:
+                raise _Nonsense from None
+            except requests.RequestException as fault:
+                failure = _Away("no connection" if isinstance(fault, requests.ConnectionError) else "time-out")
+            except (FilmroomError, Rejected):
+                raise
+            except Exception:  # half a multipart, HTML, a list of nothing: whatever the client stumbles over
+                failure = _Nonsense()
+            if attempt + 1 < _ATTEMPTS:
+                time.sleep(_WAIT_SECONDS * 2**attempt)
+        raise failure
+
+    def _wait(self) -> None:
+        if not self._pause:
+            return
+        with self._lock:
+            now = time.monotonic()
+            at, self._next = max(now, self._next), max(now, self._next) + self._pause
+        time.sleep(max(0.0, at - now))
+
+
+class _Missing(Exception):
+    """The server does not have it."""
+
+
+class _Away(Exception):
+    """The server did not answer, or said that it cannot."""
+
+
+class _Nonsense(Exception):
+    """The answer is not what was asked for."""
+
+
+def _value(row: dict[str, Any], tag: str) -> str:
+    """The first value of an attribute in DICOM JSON (PS3.18 F.2), '' where there is none."""
+    element = row.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return str(values[0]) if isinstance(values, list) and values and isinstance(values[0], str) else ""
+
+
+def _names(row: dict[str, Any]) -> str:
+    return "/".join(_value(row, tag) for tag in (_STUDY, _SERIES, _INSTANCE)).strip("/")
+
+
+def _is_uid(text: str) -> bool:
+    return len(text) <= 64 and _UID.fullmatch(text) is not None

@@ -1,0 +1,79 @@
+"""Find the file of a film: where it lies, or, for a server's film, a copy that is fetched and kept for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from filmroom.db.errors import NotFound, Rejected
+from filmroom.db.reads.films import full_path
+from filmroom.db.records import Film, is_remote
+from filmroom.indexer.sources.credentials import read_credentials
+from filmroom.indexer.sources.dicomweb import Connection, Server, ServerError
+from filmroom.indexer.sources.source_file import SourceFile
+
+LIMIT_BYTES = 2 * 2**30
+"""What the cache may hold; FILMROOM_CACHE_MB sets another limit."""
+
+
+def source_path(film: Film) -> Path:
+    """The film's file. Raises NotFound where its server is away or has it no more; whether a path is there, the caller
+    finds out."""
+    return _cached(film.root, film.path) if is_remote(film.root) else full_path(film)
+
+
+def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
+    """Files by (root, path), for decoding: those of servers are fetched, or come as rejected."""
+    for root, path in places:
+        if not is_remote(root):
+            yield SourceFile(root, path, 0, 0)
+            continue
+        try:
+            yield SourceFile(root, path, 0, 0, fetched=str(_cached(root, path)))
+        except Rejected as error:
+            yield SourceFile(root, path, 0, 0, rejected=error)
+
+
+def cache_folder() -> Path:
+    """Where fetched films are kept, for this user alone."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "filmroom" / "films"
+
+
+def _cached(root: str, path: str) -> Path:
+    folder = cache_folder()
+    place = folder / f"{hashlib.sha256(f'{root}/{path}'.encode()).hexdigest()}.dcm"
+    if place.is_file():
+        os.utime(place)
+        return place
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as aside:
+        fetched = Path(aside) / "film"
+        try:
+            _connection(root).fetch(path, fetched)
+        except ServerError as error:
+            raise NotFound(f"the film cannot be fetched: {error.what}", where=root, fix=error.fix) from None
+        _make_room(folder, fetched.stat().st_size)
+        fetched.replace(place)
+    return place
+
+
+def _make_room(folder: Path, size: int) -> None:
+    """Delete what was not looked at for longest."""
+    limit = int(float(os.environ.get("FILMROOM_CACHE_MB") or LIMIT_BYTES / 2**20) * 2**20)
+    kept = sorted(((path.stat(), path) for path in folder.glob("*.dcm")), key=lambda one: one[0].st_mtime)
+    total = size + sum(facts.st_size for facts, _ in kept)
+    for facts, path in kept:
+        if total <= limit:
+            return
+        path.unlink(missing_ok=True)
+        total -= facts.st_size
+
+
+@lru_cache(maxsize=8)
+def _connection(root: str) -> Connection:
+    return Server(root, read_credentials()).open()

@@ -21,7 +21,6 @@ from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, learn_sizes, set_meta
 from filmroom.db.erasure import path_pseudonyms
-from filmroom.db.erasure.path_pseudonyms import ForgottenPaths
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.db.reads import spaces
 from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, Tags
@@ -36,10 +35,10 @@ from filmroom.indexer.decoding.workers import Processed, process
 from filmroom.indexer.forgotten import turned_away
 from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
-from filmroom.indexer.models.model_folder import sha256 as hash_file
 from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.sources.fetching import Remote, fetched
-from filmroom.indexer.sources.folder import check_there, list_folder
+from filmroom.indexer.sources.folder import check_there
+from filmroom.indexer.sources.listing import as_stored, content_hash, listed
 from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 BATCH = 32
@@ -172,7 +171,7 @@ class _Run:
         compared = file_diff.compare(
             self._catalog,
             scope,
-            _as_stored(_listed(scope, path, self._archive.folder, failed, unreadable), self._places, shown),
+            as_stored(listed(scope, path, self._archive.folder, failed, unreadable), self._places, shown),
             space_id=self._space_id,
             retry=self._options.retry,
             unreadable=unreadable,
@@ -204,7 +203,7 @@ class _Run:
         compared = file_diff.compare(
             self._catalog,
             scope,
-            _as_stored((Seen(path, 0, 0) for path in connection.films(source.selection)), self._places, shown),
+            as_stored((Seen(path, 0, 0) for path in connection.films(source.selection)), self._places, shown),
             space_id=self._space_id,
             retry=self._options.retry,
             passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
@@ -320,7 +319,7 @@ class _Run:
         an earlier version of decoding, given beside them, made their films."""
         with ThreadPoolExecutor(4) as pool:
             for some in chunked(work, HASHED_TOGETHER):
-                hashes = pool.map(lambda seen: _hash(scope, seen), some)
+                hashes = pool.map(lambda seen: content_hash(scope, seen), some)
                 hashed = [(seen, sha256) for seen, sha256 in zip(some, hashes, strict=True) if sha256]
                 known = ingest.keep_known(self._catalog, scope, self._space_id, hashed)
                 settled = {seen.path: one for (seen, _), one in zip(hashed, known, strict=True) if one}
@@ -395,36 +394,3 @@ class _Run:
 
 def _below(scope: Scope, path: str) -> bool:
     return f"{path}/".startswith(f"{scope.prefix}/" if scope.prefix else "")
-
-
-def _listed(
-    scope: Scope, path: Path, archive: Path, failed: dict[str, Rejected], unreadable: list[str]
-) -> Iterator[Seen]:
-    """What lies below `path`, relative to the scope's root; notes what failed in the listing itself."""
-    inside = "" if path.is_file() else f"{scope.prefix}/" if scope.prefix else ""
-    if path.is_file() and "/" in scope.prefix:
-        inside = scope.prefix.rpartition("/")[0] + "/"
-    for one in list_folder(path, skip=[archive]):
-        listed = one.listed if isinstance(one, Failure) else one
-        seen = Seen(inside + listed.path if listed.path != "." else scope.prefix, listed.size, listed.mtime_ns)
-        if isinstance(one, Failure):
-            failed[seen.path] = one.error
-            if os.path.isdir(os.path.join(scope.root, seen.path)):
-                unreadable.append(seen.path)
-        yield seen
-
-
-def _as_stored(listed: Iterable[Seen], places: ForgottenPaths, shown: dict[str, str]) -> Iterator[Seen]:
-    """Files of forgotten films stand in the catalog by a digest; `shown` tells their paths by it."""
-    for seen in listed:
-        stored = places.known(seen.path)
-        if stored is not None:
-            shown[stored] = seen.path
-        yield seen if stored is None else replace(seen, path=stored)
-
-
-def _hash(scope: Scope, seen: Seen) -> str | None:
-    try:
-        return hash_file(Path(scope.root, seen.path))
-    except OSError:
-        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +63,6 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write films to a file or folder that other programs read. Run again after an interrupt, it goes on."""
-    from filmroom.search.cli import output
     from filmroom.search.export.export import export as run
     from filmroom.search.export.export import options_of
     from filmroom.search.export.selection import chosen_by
@@ -92,7 +93,7 @@ def export(
         model=model,
     )
     kept = open_archive(archive)
-    with output.export_progress(quiet=as_json) as on_progress:
+    with _progress(quiet=as_json) as on_progress:
         done = run(
             kept,
             what,
@@ -148,3 +149,24 @@ def _print_difference(found: Difference) -> None:
             say(f"  {name}: film {film.id}, rank {ranks}")
     if found.same:
         say("The cohorts are the same.")
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr over the films of an export, which begins with the first."""
+    from filmroom.search.cli import output
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=output.Console(stderr=True), disable=quiet)
+    task = bar.add_task("Exporting", total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()

@@ -39,7 +39,7 @@ def label(
     """Give films labels from tables, from the files of a public set, or from the folders that they lie in."""
     from filmroom.search.cli import output
     from filmroom.search.exchange.import_labels import import_labels, merged
-    from filmroom.search.exchange.import_sets import import_set_labels
+    from filmroom.search.public_sets.import_sets import import_set_labels
 
     kept = open_archive(archive)
     if reader is None:
@@ -124,7 +124,7 @@ def _read_reports(
 ) -> None:
     from filmroom.search.cli import output
     from filmroom.search.exchange.import_labels import import_reports, merged
-    from filmroom.search.exchange.import_sets import import_set_reports
+    from filmroom.search.public_sets.import_sets import import_set_reports
 
     kept = open_archive(archive)
     if reader is not None:

@@ -180,26 +180,6 @@ def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
             bar.stop()
 
 
-@contextmanager
-def export_progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr over the films of an export, which begins with the first."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
-    task = bar.add_task("Exporting", total=None)
-
-    def show(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        if bar.live.is_started:
-            bar.stop()
-
-
 def print_summary(done: Summary, archive: Path) -> None:
     counts = done.counts
     table = _table("", "files", numeric=(1,))

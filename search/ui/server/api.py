@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filmroom.search.ui import layout
+from filmroom.search.ui.server import streamlit_private
 from filmroom.search.ui.server.access_token import required
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 from filmroom.search.ui.server.middleware import signed_in
@@ -72,8 +73,6 @@ class Programs:
 def admits(scope: Scope, *, host: str) -> bool:
     """Whether a request without a token comes in: from this machine to a server that it alone can reach, or from
     somebody who has signed in. Where others can reach a server without sign-in, a token is needed."""
-    from streamlit.auth_util import get_secrets_auth_section
-
     token = required()
     if token is not None:
         # The address that `serve` printed: a browser that has opened it shows its cookie, here as on the pages.
@@ -82,7 +81,7 @@ def admits(scope: Scope, *, host: str) -> bool:
     if is_loopback(host):
         # By a name of its own that points here, another site's page would count as ours.
         return called(scope) in (*LOCAL_NAMES, host) and signed_in(scope)
-    return bool(get_secrets_auth_section()) and signed_in(scope)
+    return bool(streamlit_private.sign_in_settings()) and signed_in(scope)
 
 
 def called(scope: Scope) -> str:

@@ -135,7 +135,7 @@ def _process_file(
     any_modality: bool,
     hash_uids: bool,
     side: int | None,
-    window: Window | None,
+    window: Window | None = None,
 ) -> Processed:
     """The work on one file, read once, so that the hash is of the bytes that were decoded. Raises Rejected."""
     if listed.rejected is not None:

@@ -85,6 +85,10 @@ def parse(text: str) -> Query:
                 negated.append(token["word"].rstrip(",.;:") or token["word"])
             else:
                 words.append(token["word"])
+        while words and words[0] == "OR":  # it joins nothing there
+            del words[0]
+        while words and words[-1] == "OR":
+            del words[-1]
         joined = " ".join(words)
         asserted = plain_assertions(joined)
         doubted += asserted.doubted

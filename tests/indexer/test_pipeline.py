@@ -335,7 +335,7 @@ def test_what_was_kept_apart_is_forgotten_alone(
     second = next(one.id for one in catalog_films.everyone(archive.catalog) if one.path == "b.dcm")
     terminal("forget", second, "--yes")
     assert terminal.code == 0, terminal.err
-    assert run(archive, tiny, folder, keep_apart=True).reasons == {"forgotten on request": 1}
+    assert run(archive, tiny, folder, keep_apart=True).reasons == {"FORGOTTEN": 1}
     assert run(archive, tiny, folder, keep_apart=True, bring_back=True).counts.indexed == 1
 
 
@@ -390,9 +390,9 @@ def test_films_are_committed_in_batches(
     sizes: list[int] = []
     commit = ingest.commit
 
-    def counted(catalog: Any, scope: Any, space_id: int, results: Any) -> Any:
+    def counted(catalog: Any, scope: Any, space_id: int, results: Any, **how: Any) -> Any:
         sizes.append(len(results))
-        return commit(catalog, scope, space_id, results)
+        return commit(catalog, scope, space_id, results, **how)
 
     monkeypatch.setattr(ingest, "commit", counted)
     index(archive, [films(70)], load_towers(str(tiny)), options=Options(workers=1))

@@ -14,7 +14,8 @@ from filmroom.indexer.radiology.report_labeler import mentions
 from filmroom.indexer.radiology.vocabulary import ALIASES, NORMAL, PARENTS, VIEWS, finding_of, view_finding
 from filmroom.search.classification.zero_shot import known_truth
 from filmroom.search.evaluation.grounding import read_boxes
-from filmroom.search.evaluation.public_datasets import READERS, view_statements
+from filmroom.search.public_sets.readers import READERS
+from filmroom.search.public_sets.views import view_statements
 
 LABELS = {
     "CheXpert": """No Finding|Enlarged Cardiomediastinum|Cardiomegaly|Lung Opacity|Lung Lesion|Edema|Consolidation|

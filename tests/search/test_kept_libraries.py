@@ -61,7 +61,7 @@ def test_intervals_are_those_of_all_versions() -> None:
     assert (bootstrap_mean(values).low, bootstrap_mean(values).high) == pytest.approx(
         tuple(np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))), abs=1e-12
     )
-    assert bootstrap_mean([0.25]).low == bootstrap_mean([0.25]).high == 0.25
+    assert str(bootstrap_mean([0.25])) == "0.250", "of fewer than five there is no interval"
     scores, truth = np.random.default_rng(4).normal(size=80), np.arange(80) % 4 == 0
     rng = np.random.default_rng(20240229)
     areas = [auc(scores[rows], truth[rows]) for rows in (rng.integers(0, 80, 80) for _ in range(1000))]

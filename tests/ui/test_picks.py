@@ -42,6 +42,7 @@ def own(archive_folder: Path, tmp_path: Path) -> Iterator[Room]:
 
 
 def open_results(page: Any, room: Room, query: str = "effusion") -> list[str]:
+    page.context.add_cookies(room.cookies)
     page.goto(f"{room.url}/?q={query}")
     page.wait_for_selector(".grid .bar")
     settle(page)
@@ -291,6 +292,7 @@ class TestInTheBrowser:
         press(tab, "similar")
         tab.wait_for_url(f"**like={found[2]}*")
         settle(tab)
+        tab.context.add_cookies(own.cookies)
         tab.goto(f"{own.url}/collections?collection=ward")
         tab.wait_for_selector(".grid .frame")
         settle(tab)

@@ -74,6 +74,7 @@ class TestInTheBrowser:
         served.close()
 
     def test_the_films_of_a_study_move_together_until_they_are_unlinked(self, tab: Any, own: Room) -> None:
+        tab.context.add_cookies(own.cookies)
         tab.goto(f"{own.url}/film?film=1")
         tab.wait_for_selector("[data-act=invert]:enabled")
         settle(tab)

@@ -210,3 +210,21 @@ def pick_option(page: Any, box: Any, name: str) -> None:
 def ours(line: Any) -> bool:
     """A console line that says a fault of ours; a sign-in provider may lack its icon."""
     return line.type == "error" and "favicon.ico" not in str(line.location)
+
+
+def downloaded(page: Any, button: Any) -> list[str]:
+    """The lines of the file that a button gives. A click that falls into a run of the page is lost to Streamlit, and the
+    file's address changes with each run: as a person would, it clicks again."""
+    from playwright.sync_api import TimeoutError as Late
+
+    for patience in (8_000, 16_000, PATIENCE):
+        settle(page)
+        try:
+            with page.expect_download(timeout=patience) as coming:
+                button.click()
+        except Late:
+            if patience == PATIENCE:
+                raise
+            continue
+        return Path(coming.value.path()).read_text().splitlines()
+    raise AssertionError

@@ -11,7 +11,18 @@ from urllib.parse import parse_qs, urlsplit
 from filmroom.db.archive import Archive
 from filmroom.db.writes import annotations
 
-from tests.ui.room import PATIENCE, Room, expect, film_ids, needs_chromium, pick_option, settle, slash, until
+from tests.ui.room import (
+    PATIENCE,
+    Room,
+    downloaded,
+    expect,
+    film_ids,
+    needs_chromium,
+    pick_option,
+    settle,
+    slash,
+    until,
+)
 
 pytestmark = needs_chromium
 SHOT = "canvas => canvas.toDataURL()"
@@ -194,10 +205,7 @@ def test_results_are_exported(tab: Any, room: Room) -> None:
     settle(tab)
     found = film_ids(tab)
     tab.locator(".picks [data-do=export]").click()
-    settle(tab)  # a file that is made on demand has another address after each run of the page
-    with tab.expect_download() as coming:
-        tab.get_by_role("button", name="CSV").click()
-    lines = Path(coming.value.path()).read_text().splitlines()
+    lines = downloaded(tab, tab.get_by_role("button", name="CSV"))
     assert len(lines) == 25
     assert [line.split(",")[3] for line in lines[1:]] == found
 

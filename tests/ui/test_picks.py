@@ -16,7 +16,7 @@ from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.components.grid.grid import Act, Done, _done
 
-from tests.ui.room import Room, expect, film_ids, needs_chromium, settle, until
+from tests.ui.room import Room, downloaded, expect, film_ids, needs_chromium, settle, until
 
 PICKED = "all => all.filter((one) => one.closest('.cell').classList.contains('picked')).map((one) => one.dataset.id)"
 BURST = """(list) => {
@@ -64,10 +64,7 @@ def press(page: Any, action: str) -> None:
 
 def exported(page: Any, kind: str = "CSV") -> list[str]:
     """The lines of the file that a button of the dialog gives."""
-    settle(page)  # a file that is made on demand has another address after each run of the page
-    with page.expect_download() as coming:
-        page.get_by_role("dialog").get_by_role("button", name=kind).click()
-    return Path(coming.value.path()).read_text().splitlines()
+    return downloaded(page, page.get_by_role("dialog").get_by_role("button", name=kind))
 
 
 def close(page: Any) -> None:
@@ -148,7 +145,7 @@ class TestInTheBrowser:
         assert longest < 50
 
     def test_a_cohort_of_ten_films_is_exactly_what_is_exported_collected_and_copied(
-        self, tab: Any, own: Room, tmp_path: Path
+        self, own: Room, tab: Any, tmp_path: Path
     ) -> None:
         found = open_results(tab, own)
         frames = tab.locator(".grid .frame")
@@ -269,7 +266,7 @@ class TestInTheBrowser:
         assert len(exported(tab)) == int(said.split()[0]) + 1
 
     def test_picked_films_are_tagged_taken_out_searched_by_and_judged_and_it_is_undone(
-        self, tab: Any, own: Room, numbered: list[int]
+        self, own: Room, tab: Any, numbered: list[int]
     ) -> None:
         catalog = Archive.open(own.archive).catalog
         annotations.collect(catalog, "ward", numbered[:5])

@@ -73,7 +73,7 @@ class TestInTheBrowser:
         yield served
         served.close()
 
-    def test_the_films_of_a_study_move_together_until_they_are_unlinked(self, tab: Any, own: Room) -> None:
+    def test_the_films_of_a_study_move_together_until_they_are_unlinked(self, own: Room, tab: Any) -> None:
         tab.context.add_cookies(own.cookies)
         tab.goto(f"{own.url}/film?film=1")
         tab.wait_for_selector("[data-act=invert]:enabled")

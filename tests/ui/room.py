@@ -213,8 +213,8 @@ def ours(line: Any) -> bool:
 
 
 def downloaded(page: Any, button: Any) -> list[str]:
-    """The lines of the file that a button gives. A click that falls into a run of the page is lost to Streamlit, and the
-    file's address changes with each run: as a person would, it clicks again."""
+    """The lines of the file that a button gives. A click that falls into a run of the page is lost to Streamlit, and
+    the file's address changes with each run: as a person would, it clicks again."""
     from playwright.sync_api import TimeoutError as Late
 
     for patience in (8_000, 16_000, PATIENCE):

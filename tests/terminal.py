@@ -28,6 +28,8 @@ class Terminal:
         self._monkeypatch.setattr(sys, "argv", ["filmroom", *command])
         self._monkeypatch.setenv("FILMROOM_ARCHIVE", str(self.archive))
         self._monkeypatch.setenv("COLUMNS", "140")
+        if loaded := sys.modules.get("filmroom.search.cli.output"):
+            loaded.console.width = 140  # it took its width from whatever first imported it
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             cli.main()

@@ -212,8 +212,8 @@ def ours(line: Any) -> bool:
     return line.type == "error" and "favicon.ico" not in str(line.location)
 
 
-def downloaded(page: Any, button: Any) -> list[str]:
-    """The lines of the file that a button gives. A click that falls into a run of the page is lost to Streamlit, and
+def downloaded(page: Any, button: Any) -> Path:
+    """The file that a button gives. A click that falls into a run of the page is lost to Streamlit, and
     the file's address changes with each run: as a person would, it clicks again."""
     from playwright.sync_api import TimeoutError as Late
 
@@ -226,5 +226,5 @@ def downloaded(page: Any, button: Any) -> list[str]:
             if patience == PATIENCE:
                 raise
             continue
-        return Path(coming.value.path()).read_text().splitlines()
+        return Path(coming.value.path())
     raise AssertionError

@@ -205,7 +205,7 @@ def test_results_are_exported(tab: Any, room: Room) -> None:
     settle(tab)
     found = film_ids(tab)
     tab.locator(".picks [data-do=export]").click()
-    lines = downloaded(tab, tab.get_by_role("button", name="CSV"))
+    lines = downloaded(tab, tab.get_by_role("button", name="CSV")).read_text().splitlines()
     assert len(lines) == 25
     assert [line.split(",")[3] for line in lines[1:]] == found
 

@@ -64,7 +64,7 @@ def press(page: Any, action: str) -> None:
 
 def exported(page: Any, kind: str = "CSV") -> list[str]:
     """The lines of the file that a button of the dialog gives."""
-    return downloaded(page, page.get_by_role("dialog").get_by_role("button", name=kind))
+    return downloaded(page, page.get_by_role("dialog").get_by_role("button", name=kind)).read_text().splitlines()
 
 
 def close(page: Any) -> None:

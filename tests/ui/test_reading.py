@@ -25,7 +25,7 @@ from PIL import Image
 
 from tests.indexer import dicom_files
 from tests.ui.conftest import drawn_film
-from tests.ui.room import PATIENCE, Room, expect, film_ids, needs_chromium, pick_option, settle, until
+from tests.ui.room import PATIENCE, Room, downloaded, expect, film_ids, needs_chromium, pick_option, settle, until
 
 pytestmark = needs_chromium
 FILMS = 120
@@ -200,10 +200,7 @@ def test_a_cohort_is_picked_collected_and_leaves_without_names(tab: Any, ward: R
     tab.locator(".picks [data-do=clear]").click()
     tab.locator(".picks [data-do=export]").click()
     for label, check in (("CSV", csv_rows), ("Parquet", parquet_rows), ("TREC run", run_rows)):
-        settle(tab)  # a file that is made on demand has another address after each run of the page
-        with tab.expect_download() as coming:
-            tab.get_by_role("button", name=label).click()
-        assert check(Path(coming.value.path()).read_bytes()) == 2
+        assert check(downloaded(tab, tab.get_by_role("button", name=label)).read_bytes()) == 2
     tab.get_by_role("dialog").get_by_role("button", name="Close").click()
     expect(tab.get_by_role("dialog")).to_have_count(0)
     tab.locator(".picks [data-do=copy]").click()

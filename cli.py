@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
@@ -140,9 +141,8 @@ def index(
     """Index folders, files or DICOMweb servers: new films are embedded, known ones left alone."""
     from filmroom.indexer.decoding.limits import Limits
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
-    from filmroom.indexer.pipeline import Options
+    from filmroom.indexer.pipeline import Options, check
     from filmroom.indexer.pipeline import index as run
-    from filmroom.indexer.sources.folder import check_there
     from filmroom.search.cli import output
     from filmroom.search.index_sources import read_sources
 
@@ -164,8 +164,7 @@ def index(
     asked = read_sources(
         sources, modality, body, since, study, limit, requests_per_second=requests_per_second, credentials=credentials
     )
-    # Before the archive is made, and before a model is loaded for nothing.
-    check_there([source for source in asked if isinstance(source, Path)])
+    check(asked, options)  # before the archive is made, and before a model is loaded for nothing
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
     if model and Path(model).is_dir():
         # Later searches name no folder: the archive must find its model again.
@@ -188,30 +187,30 @@ class _Search(TyperCommand):
     """A query may begin with a minus, as options do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        typed = tuple(args)  # the parser takes from the list
+        typed = list(args)  # the parser takes from the list
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             # The parser's errors are of another class in every version of typer; all have a message.
             said = getattr(error, "message", None)
+            query = _minus_query(typed)
+            if not said or query is None:
+                raise
             valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
-            hint = _minus_hint(typed, valued)
-            if said and hint:
-                ctx.fail(f"{said}\n{hint}")
-            raise
+            words = [
+                one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued
+            ]
+            if words:
+                whole = shlex.quote(" ".join([*words, query]))
+                ctx.fail(f"{said}\nIf {query} is a part of the query, put all of it in quotes: filmroom search {whole}")
+            typed.remove(query)
+            return super().parse_args(ctx, [*typed, "--", query])
 
 
-def _minus_hint(args: tuple[str, ...], valued: set[str]) -> str:
-    """What may have been meant by an argument that begins with one minus; `valued` are the options with a value."""
+def _minus_query(args: Sequence[str]) -> str | None:
+    """The first argument that begins with one minus and a word, which no option here does."""
     begins = (one for one in args if one[:1] == "-" and one[1:2].isalpha() and (len(one) > 2 or not one.isascii()))
-    query = None if "--" in args else next(begins, None)
-    if query is None:
-        return ""
-    words = [one for last, one in zip(("", *args), args, strict=False) if one[:1] != "-" and last not in valued]
-    if words:
-        whole = shlex.quote(" ".join([*words, query]))
-        return f"If {query} is a part of the query, put all of it in quotes: filmroom search {whole}"
-    return f"A query that begins with - goes behind --: filmroom search -- {shlex.quote(query)}"
+    return None if "--" in args else next(begins, None)
 
 
 @app.command(cls=_Search)

@@ -102,7 +102,7 @@ def index(
     """Brings the archive up to what lies below folders, or what servers hold. Raises NotFound for a path that is not
     there (before anything is written), ArchiveBusy when another run is under way, ServerError where a server cannot be
     asked; an interrupt ends it cleanly with `stopped`."""
-    check_there([source for source in sources if isinstance(source, Path)])
+    check(sources, options)
     _settle_uids(archive, hashed=options.hash_uids)
     started = time.monotonic()
     with archive.writing(f"indexing {', '.join(map(str, sources))}"), between_steps():
@@ -127,6 +127,15 @@ def index(
             raise
         run.end(RunState.DONE)
         return run.summary(started)
+
+
+def check(sources: Sequence[Source], options: Options) -> None:
+    """Raise NotFound for a path that is not there, BadInput for a server where UIDs are not to be kept."""
+    check_there([source for source in sources if isinstance(source, Path)])
+    if options.hash_uids and any(isinstance(source, Remote) for source in sources):
+        raise BadInput(
+            "a server's films are known by their UIDs", where="--hash-uids", fix="Copy them to a folder first."
+        )
 
 
 def _settle_uids(archive: Archive, *, hashed: bool) -> None:
@@ -161,55 +170,46 @@ class _Run:
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
     def take(self, path: Path) -> None:
+        """What lies below a folder, or a file."""
         scope = file_diff.open_scope(self._catalog, path)
-        self._scopes.append(scope)
         path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, code=_FORGOTTEN))
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
-        self._places = path_pseudonyms.places(self._catalog, self._archive.patient_key(), scope)
-        shown: dict[str, str] = {}
-        compared = file_diff.compare(
-            self._catalog,
-            scope,
-            as_stored(listed(scope, path, self._archive.folder, failed, unreadable), self._places, shown),
-            space_id=self._space_id,
-            retry=self._options.retry,
-            unreadable=unreadable,
-            passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
-            final=(_FORGOTTEN,),
-            reopened=[SAME_UID] if self._options.keep_apart else [],
-        )
-        self._count(
-            listed=compared.listed,
-            unchanged=compared.unchanged,
-            duplicate=compared.duplicate,
-            rejected=compared.rejected,
-        )
-        again = {seen.path for seen in compared.work} & shown.keys()
-        path_pseudonyms.vacate(self._catalog, scope, again)
-        self._forgotten |= {(scope.root, stored) for stored in shown.keys() - again}
-        work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
+        files = listed(scope, path, self._archive.folder, failed, unreadable)
+        work, older = self._compared(scope, files, unreadable=unreadable)
         self._reject(scope, [seen for seen in work if seen.path in failed], failed)
-        self._embed(scope, [seen for seen in work if seen.path not in failed], compared.older)
+        self._embed(scope, [seen for seen in work if seen.path not in failed], older)
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def take_remote(self, source: Remote) -> None:
         """A server's films: those that the archive does not have are fetched while others are decoded."""
         connection = source.server.open()
         scope = file_diff.open_remote_scope(self._catalog, connection.url)
+        films = (Seen(path, 0, 0) for path in connection.films(source.selection))
+        work, older = self._compared(scope, films, complete=source.selection.complete)
+        wanted = {seen.path: seen for seen in (*work, *(seen for seen, _ in older))}
+        with fetched(connection, list(wanted), self._archive.folder) as files:
+            self._decode(scope, files, wanted)
+        self._count(gone=file_diff.finish(self._catalog, scope))
+
+    def _compared(
+        self, scope: Scope, files: Iterable[Seen], *, unreadable: Sequence[str] = (), complete: bool = True
+    ) -> tuple[list[Seen], Sequence[tuple[Seen, int]]]:
+        """Count what needs nothing; give the files that need work, by their own paths, and those of old versions."""
         self._scopes.append(scope)
         self._places = path_pseudonyms.places(self._catalog, self._archive.patient_key(), scope)
         shown: dict[str, str] = {}
         compared = file_diff.compare(
             self._catalog,
             scope,
-            as_stored((Seen(path, 0, 0) for path in connection.films(source.selection)), self._places, shown),
+            as_stored(files, self._places, shown),
             space_id=self._space_id,
             retry=self._options.retry,
+            unreadable=unreadable,
             passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
             final=(_FORGOTTEN,),
             reopened=[SAME_UID] if self._options.keep_apart else [],
-            complete=source.selection.complete,
+            complete=complete,
         )
         self._count(
             listed=compared.listed,
@@ -220,11 +220,7 @@ class _Run:
         again = {seen.path for seen in compared.work} & shown.keys()
         path_pseudonyms.vacate(self._catalog, scope, again)
         self._forgotten |= {(scope.root, stored) for stored in shown.keys() - again}
-        work = [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work]
-        work += [seen for seen, _ in compared.older]
-        with fetched(connection, [seen.path for seen in work], self._archive.folder) as files:
-            self._decode(scope, files, {seen.path: seen for seen in work})
-        self._count(gone=file_diff.finish(self._catalog, scope))
+        return [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work], compared.older
 
     def save_index(self) -> None:
         held = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
@@ -246,9 +242,7 @@ class _Run:
         )
         doubles = runs.duplicates(self._catalog, why=SAME_UID) if self._counts.duplicate else []
         same_uid = tuple(
-            one
-            for one in doubles
-            if any(one.root == str(scope.root) and _below(scope, one.path) for scope in self._scopes)
+            one for one in doubles if any(one.root == scope.root and _below(scope, one.path) for scope in self._scopes)
         )
         return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped, same_uid)
 

@@ -33,6 +33,10 @@ def read_sources(
         limit,
     )
     servers = [one for one in sources if is_address(one)]
+    if strange := next((one for one in sources if "://" in one and not is_address(one)), None):
+        raise BadInput(
+            "addresses of this kind are not read", where=strange, fix="Name a folder, or https://HOST/dicom-web."
+        )
     if not servers and (not selection.complete or credentials or requests_per_second):
         raise BadInput(
             "--modality, --body, --since, --study, --limit, --requests-per-second and --credentials are for servers",

@@ -34,6 +34,14 @@ _NO_CHANGE = re.compile(
     r"during|but|and|or|seen|noted|identified|allowing|for|given|between|when|is|was|has)(?!\w))(?=[a-z])",
     re.I,
 )
+# "resolved X", "interval resolution of X", "no longer any X": it was there, and is not.
+_GONE_BEFORE = re.compile(
+    r"(?<![^\s,;(])(?:no longer\s+(?:any|has|have|shows?|with|a|an|the)|"
+    r"(?:(?:completely|fully|interval|now)\s+)*resolved|(?:(?:complete|full|interval)\s+)*"
+    r"(?:resolution|disappearance|clearance)\s+of)\s+(?:the\s+|an?\s+|any\s+)?(?=[a-z])(?!(?:since|from|but|and|or|in|on|by)(?!\w))",
+    re.I,
+)
+_PARTLY = re.compile(r"(?:partial|partially|partly|incomplete|nearly|near|almost|mostly|not|no|without)\s+$", re.I)
 _NO_DOUBT = re.compile(
     r"(?<![^\s,;(])(?:no|without)\s+(?:a\s+)?(?:doubt|question)\s+(?:about|of|that there is)\s+(?:the\s+|an?\s+)?", re.I
 )
@@ -108,12 +116,20 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     text = _TWICE.sub(lambda found: f"{found['what']} cannot be excluded", text)
     text = _NO_DOUBT.sub("", text)
     text = _STILL.sub("", _NO_CHANGE.sub("", _UNCHANGED.sub("", text)))
+    text = _gone_before(text)
     text = " ".join(_EITHER.sub("", text).split()) if _EITHER.search(text) else text
     doubted: list[str] = []
     text = _DOUBT_BEHIND.sub(" not excluded", text) if keep_doubt else _doubts(text, doubted)
     for pattern in _DENIED_BEHIND:
         text = _denied_before(text, pattern)
     return Assertions(text, tuple(dict.fromkeys(doubted)))
+
+
+def _gone_before(text: str) -> str:
+    def denied(found: re.Match[str]) -> str:
+        return found[0] if _PARTLY.search(text[: found.start()]) else "without "
+
+    return _GONE_BEFORE.sub(denied, text)
 
 
 def _denied_before(text: str, trigger: re.Pattern[str]) -> str:

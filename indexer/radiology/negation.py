@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-_PREPOSITIONS = r"without|w/o|(?:in the )?absence of|free of|free from|clear of|negative for|lack of|lacking|excluding"
+_PREPOSITIONS = (
+    r"without|w/o|(?:in the )?absence of|free of|free from|clear of|negative for|neg\.? for|lack of|lacking|excluding"
+)
 _NO = r"no(?! longer\b)|neither|nor|not(?! (?:only|excluded|ruled|be|seen|present|visible|identified|found)\b)"
 _TRIGGER = re.compile(rf"(?<![^\s,;(])(?:(?P<wide>{_PREPOSITIONS})|(?P<narrow>{_NO}))(?![^\s,;.)])", re.I)
 _AFTER = re.compile(

@@ -17,7 +17,7 @@ from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, is_view, phrases
 
-READER = 1
+READER = 2
 """To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
@@ -31,6 +31,7 @@ _HEART_ENLARGED = re.compile(
     re.I,
 )
 _ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
+_NEGATIVE = re.compile(r"(?<!\w)neg\.\s+for(?!\w)", re.I)  # nor is this one
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|\n+|\d+\.\s")
 _CLAUSE = re.compile(r",|(?<!\S)(?:and|with|but)(?!\S)", re.I)
 _LEFT_AND_RIGHT = re.compile(r"\b(?:both|bibasilar|bibasal|biapical|bilaterally)\b", re.I)
@@ -85,7 +86,7 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     finding.
     """
     ideas = frozenset(known)
-    text = spell_out(_ASKED.sub("possible ", text)).text
+    text = spell_out(_NEGATIVE.sub("negative for", _ASKED.sub("possible ", text))).text
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
         statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))

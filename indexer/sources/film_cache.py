@@ -38,6 +38,12 @@ def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
             yield SourceFile(root, path, 0, 0, rejected=error)
 
 
+def drop(films: Iterable[Film]) -> None:
+    """Delete what was fetched of films: the copies hold all that a server's file holds."""
+    for film in films:
+        _place(film.root, film.path).unlink(missing_ok=True)
+
+
 def cache_folder() -> Path:
     """Where fetched films are kept, for this user alone."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -45,8 +51,8 @@ def cache_folder() -> Path:
 
 
 def _cached(root: str, path: str) -> Path:
-    folder = cache_folder()
-    place = folder / f"{hashlib.sha256(f'{root}/{path}'.encode()).hexdigest()}.dcm"
+    place = _place(root, path)
+    folder = place.parent
     if place.is_file():
         os.utime(place)
         return place
@@ -60,6 +66,11 @@ def _cached(root: str, path: str) -> Path:
         _make_room(folder, fetched.stat().st_size)
         fetched.replace(place)
     return place
+
+
+def _place(root: str, path: str) -> Path:
+    name = hashlib.sha256(f"{root}/{path}".encode("utf-8", "surrogateescape")).hexdigest()
+    return cache_folder() / f"{name}.dcm"
 
 
 def _make_room(folder: Path, size: int) -> None:

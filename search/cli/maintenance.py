@@ -71,6 +71,8 @@ def forget(
     left.
     """
     from filmroom.db.erasure import forget as forgetting
+    from filmroom.db.reads.films import films as films_of
+    from filmroom.indexer.sources import film_cache
 
     kept = open_archive(archive)
     ids = list(dict.fromkeys([*(films or []), *(forgetting.of_patient(kept, patient) if patient else [])]))
@@ -78,7 +80,9 @@ def forget(
         if as_json:
             raise BadInput("nobody can be asked", where="--json", fix="Add --yes.")
         typer.confirm(f"Delete {counted(len(ids), 'film')} from {kept.folder} for good?", abort=True)
+    known = films_of(kept.catalog, ids)
     done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
+    film_cache.drop(known)
     if as_json:
         print_json(asdict(done))
         return

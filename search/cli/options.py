@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from filmroom.db.errors import BadInput
 from filmroom.search.cli.printing import json_line, say
 
 if TYPE_CHECKING:
@@ -62,12 +64,16 @@ CredentialsOption = Annotated[
         rich_help_panel=_OF_A_SERVER,
     ),
 ]
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.I)
+"""A scheme of two letters at least: of one it is a drive. Of the slashes a path keeps one."""
 
 
 def archive_folder(archive: Path | None) -> Path:
-    """The folder named, else the default one."""
+    """The folder named, else the default one. Raises BadInput for an address, which would be made as a folder."""
     from filmroom.db.archive import default_folder
 
+    if archive is not None and _ADDRESS.match(str(archive)):
+        raise BadInput("an archive is a folder on this machine", where=archive, fix="Name a folder with --archive.")
     return archive or default_folder()
 
 

@@ -24,6 +24,10 @@ PRESENT = (
     "no evidence that a pleural effusion is absent",
     "pleural effusion has not resolved",
     "pleural effusion has nearly resolved",
+    "partially resolved pleural effusion",
+    "no interval resolution of the pleural effusion",
+    "incomplete resolution of the pleural effusion",
+    "resolving pleural effusion",
     "unchanged pleural effusion",
 )
 DENIED = (
@@ -39,6 +43,11 @@ DENIED = (
     "pleural effusion resolved",
     "the pleural effusion is no longer seen",
     "no pleural effusion",
+    "resolved pleural effusion",
+    "interval resolution of the pleural effusion",
+    "no longer any pleural effusion",
+    "neg for pleural effusion",
+    "neg. for pleural effusion",
 )
 DOUBTED = (
     "pleural effusion cannot be ruled out",

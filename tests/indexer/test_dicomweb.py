@@ -281,6 +281,37 @@ def test_a_film_that_does_not_come_is_rejected_and_asked_for_again(
     assert "which does not have it" in reader("rejected")
 
 
+def test_an_archive_without_uids_takes_no_server(
+    reader: Terminal, orthanc: Orthanc, tiny: Path, tmp_path: Path
+) -> None:
+    reader("index", orthanc.dicomweb, "--model", tiny, "--hash-uids")
+    assert "a server's films are known by their UIDs" in reader.err
+    assert not (tmp_path / "archive").exists()
+
+
+def test_what_is_forgotten_is_fetched_no_more_and_its_copy_goes(
+    reader: Terminal, orthanc: Orthanc, tiny: Path, tmp_path: Path
+) -> None:
+    import filmroom
+
+    index(reader, orthanc.dicomweb, "--model", tiny)
+    first = filmroom.open(tmp_path / "archive", model=str(tiny)).search("study:1.2.3.0").hits[0].id
+    filmroom.open(tmp_path / "archive", model=str(tiny)).film(first).pixels()
+    assert list((tmp_path / "cache" / "filmroom" / "films").glob("*.dcm"))
+    reader("forget", first, "--yes")
+    assert not list((tmp_path / "cache" / "filmroom" / "films").glob("*.dcm"))
+    again = index(reader, orthanc.dicomweb, "--model", tiny)
+    assert again == {"listed": COUNT, "unchanged": COUNT - 1, "rejected": 1}
+
+
+def test_addresses_that_are_none_make_no_archive(terminal: Terminal, tiny: Path, tmp_path: Path) -> None:
+    terminal("index", "ftp://pacs.example/films", "--model", tiny)
+    assert "addresses of this kind are not read" in terminal.err
+    assert not (tmp_path / "archive").exists()
+    terminal("status", "--archive", "postgresql://host/filmroom")
+    assert "an archive is a folder on this machine" in terminal.err
+
+
 def test_options_of_servers_need_one(terminal: Terminal, films: Callable[..., Path], tiny: Path) -> None:
     terminal("index", films(1), "--model", tiny, "--modality", "CR")
     assert "are for servers" in terminal.err

@@ -130,7 +130,7 @@ def _place(searcher: Searcher, request: SearchRequest, film_id: int) -> _Place:
         standing = "" if found.doubtful or not hit.standing else f" · {hit.standing} %"
         words += f"{standing} · score {hit.score:.2f}"
     if film_id not in ids:
-        return _Place(words=words)
+        ids = searcher.passing(request, hit.rank + 1)
     at = ids.index(film_id)
     return _Place(ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None, words)
 

@@ -12,6 +12,9 @@ from filmroom.search.cli.options import ArchiveOption, JsonOption, SourceOption,
 
 CXRREPORTGEN = "cxrreportgen"
 SETS = "nih, chexpert, mimic, vindr, padchest, open-i"
+_SetOption = Annotated[
+    str | None, typer.Option("--from", metavar="SET", help=f"A public set as published: {SETS}, folders.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,9 +33,7 @@ def label(
         ),
     ],
     archive: ArchiveOption = None,
-    reader: Annotated[
-        str | None, typer.Option("--from", metavar="SET", help=f"A public set as published: {SETS}, folders.")
-    ] = None,
+    reader: _SetOption = None,
     source: SourceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,9 +61,7 @@ def facts(
         ),
     ],
     archive: ArchiveOption = None,
-    reader: Annotated[
-        str | None, typer.Option("--from", metavar="SET", help=f"A public set as published: {SETS}, folders.")
-    ] = None,
+    reader: _SetOption = None,
     source: SourceOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Also what a film's own header says.")] = False,
     as_json: JsonOption = False,

@@ -11,8 +11,11 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.records import Label
 from filmroom.db.schema import collection, collection_film, judgement, label, note, report, saved_search, tag
-from sqlalchemy import delete, func, insert, literal_column, select
+from sqlalchemy import delete, func, insert, literal_column, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
+
+_AS_PUT = text("collection_film.rowid")
+"""Films that were put into a collection within one second stay in the order in which they were put there."""
 
 
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
@@ -182,7 +185,7 @@ def collected(catalog: Catalog, name: str) -> list[int]:
         statement = (
             select(collection_film.c.film_id)
             .where(collection_film.c.collection_id == found)
-            .order_by(collection_film.c.added_at, collection_film.c.film_id)
+            .order_by(collection_film.c.added_at, _AS_PUT)
         )
         return list(connection.scalars(statement))
 

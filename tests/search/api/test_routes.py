@@ -109,6 +109,9 @@ def test_collections_tags_labels_and_judgements(api: Served) -> None:
     one, two = (api.house.films[name].id for name in ("p6-0.dcm", "p6-1.dcm"))
     assert api.send("POST", "/collections/mine/films", json={"films": [one, two]}) == {"name": "mine", "added": 2}
     assert api.get("/collections/mine") == {"name": "mine", "total": 2, "films": [one, two]}
+    api.send("POST", "/collections/other/films", json={"films": [two, one]})
+    assert api.get("/collections/other")["films"] == [two, one], "in the order in which they were put there"
+    assert api.send("DELETE", "/collections/other")["films"] == 2
     assert {"mine", "chosen"} <= {row["name"] for row in api.get("/collections")}
     assert api.send("DELETE", "/collections/mine/films", params={"film": [one]})["removed"] == 1
     assert api.send("DELETE", "/collections/mine")["films"] == 1

@@ -237,7 +237,7 @@ collection_film = Table(
     metadata,
     Column("collection_id", ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True),
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True, index=True),
-    Column("added_at", Integer, nullable=False),
+    Column("place", Integer, nullable=False),
 )
 
 tag = Table(

@@ -11,11 +11,8 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.records import Label
 from filmroom.db.schema import collection, collection_film, judgement, label, note, report, saved_search, tag
-from sqlalchemy import delete, func, insert, literal_column, select, text
+from sqlalchemy import delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as upsert
-
-_AS_PUT = text("collection_film.rowid")
-"""Films that were put into a collection within one second stay in the order in which they were put there."""
 
 
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
@@ -169,9 +166,11 @@ def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
     with catalog.write() as connection:
         connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
         collection_id = connection.execute(select(collection.c.id).where(collection.c.name == name)).scalar_one()
+        mine = collection_film.c.collection_id == collection_id
+        last = connection.scalar(select(func.max(collection_film.c.place)).where(mine)) or 0
         added = 0
-        for film_id in film_ids:
-            values = {"collection_id": collection_id, "film_id": film_id, "added_at": int(time.time())}
+        for place, film_id in enumerate(film_ids, last + 1):
+            values = {"collection_id": collection_id, "film_id": film_id, "place": place}
             added += connection.execute(upsert(collection_film).values(**values).on_conflict_do_nothing()).rowcount
     return added
 
@@ -185,22 +184,22 @@ def collected(catalog: Catalog, name: str) -> list[int]:
         statement = (
             select(collection_film.c.film_id)
             .where(collection_film.c.collection_id == found)
-            .order_by(collection_film.c.added_at, _AS_PUT)
+            .order_by(collection_film.c.place)
         )
         return list(connection.scalars(statement))
 
 
 def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> list[tuple[int, int]]:
-    """Takes films out of a collection; without ids the collection itself goes. Returns (film id, when it was added) of
+    """Takes films out of a collection; without ids the collection itself goes. Returns (film id, its place) of
     what went, which `recollect` puts back."""
     gone: list[tuple[int, int]] = []
     with catalog.write() as connection:
         wanted = select(collection.c.id).where(collection.c.name == name).scalar_subquery()
         mine = collection_film.c.collection_id == wanted
-        rows = select(collection_film.c.film_id, collection_film.c.added_at)
+        rows = select(collection_film.c.film_id, collection_film.c.place)
         for some in [None] if film_ids is None else chunked(film_ids):
             these = mine if some is None else mine & collection_film.c.film_id.in_(some)
-            gone += [(row.film_id, row.added_at) for row in connection.execute(rows.where(these))]
+            gone += [(row.film_id, row.place) for row in connection.execute(rows.where(these))]
             connection.execute(delete(collection_film).where(these))
         if film_ids is None:
             connection.execute(delete(collection).where(collection.c.name == name))
@@ -212,8 +211,8 @@ def recollect(catalog: Catalog, name: str, rows: Iterable[tuple[int, int]]) -> N
     with catalog.write() as connection:
         connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
         collection_id = connection.execute(select(collection.c.id).where(collection.c.name == name)).scalar_one()
-        for film_id, added_at in rows:
-            values = {"collection_id": collection_id, "film_id": film_id, "added_at": added_at}
+        for film_id, place in rows:
+            values = {"collection_id": collection_id, "film_id": film_id, "place": place}
             connection.execute(upsert(collection_film).values(**values).on_conflict_do_nothing())
 
 

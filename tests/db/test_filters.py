@@ -78,7 +78,7 @@ def catalog(tmp_path: Path) -> Catalog:
         (schema.report, {"film_id": 3, "source": "csv", "text": "Small effusion, small effusion."}),
         (schema.tag, {"film_id": 2, "name": "seen"}),
         (schema.collection, {"id": 1, "name": "Teaching", "created_at": 0}),
-        (schema.collection_film, {"collection_id": 1, "film_id": 3, "added_at": 0}),
+        (schema.collection_film, {"collection_id": 1, "film_id": 3, "place": 1}),
         (schema.sentence, {"id": 1, "text": "There is a large heart."}),
         (schema.finding, {"film_id": 4, "source": "m", "position": 0, "sentence_id": 1, "boxes": "[]"}),
     ]

@@ -16,6 +16,7 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.engine import connect
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
 from filmroom.db.files import sqlite_file
+from filmroom.db.writes import annotations
 from filmroom.indexer.decoding.rejections import Refusal, reason_of
 from filmroom.search.status import rejected_files
 from sqlalchemy import insert, select
@@ -29,14 +30,20 @@ def shape(path: Path) -> set[tuple[str, str]]:
         return {(name, " ".join(sql.split())) for name, sql in rows if name != "alembic_version"}
 
 
-def older(path: Path, revision: str = "0003") -> Path:
-    """A catalog of an earlier version, in which people searched, and of whose searches the latest fifty are left."""
+def of_revision(path: Path, revision: str) -> Path:
+    """A catalog of an earlier version."""
     settings = migrate.config()
     engine = connect(path)
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, revision)
     engine.dispose()
+    return path
+
+
+def older(path: Path, revision: str = "0003") -> Path:
+    """A catalog of an earlier version, in which people searched, and of whose searches the latest fifty are left."""
+    of_revision(path, revision)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA secure_delete=OFF")
         connection.execute("PRAGMA synchronous=OFF")
@@ -76,7 +83,7 @@ def test_no_byte_is_left_of_what_people_searched_for(tmp_path: Path, revision: s
 
 
 def test_reasons_in_words_become_codes_that_show_the_same_words(tmp_path: Path) -> None:
-    path = older(tmp_path / "catalog.sqlite", "0003")
+    path = older(tmp_path / "catalog.sqlite")
     before = {
         **{
             refusal.reason: ("rejected", refusal.stage.value, refusal.remedy)
@@ -101,6 +108,17 @@ def test_reasons_in_words_become_codes_that_show_the_same_words(tmp_path: Path) 
     assert [reason_of(kept[f"{at}"]) for at in range(len(before))] == list(before)
     shown = {file.reason: (file.stage, file.remedy) for file in rejected_files(catalog)}
     assert shown == {reason: (stage, remedy) for reason, (outcome, stage, remedy) in before.items() if stage}
+
+
+def test_films_of_a_collection_keep_the_order_in_which_they_were_put_there(tmp_path: Path) -> None:
+    path = of_revision(tmp_path / "catalog.sqlite", "0012")
+    put = [(1, 3, 5), (1, 1, 5), (2, 2, 9), (2, 3, 2), (1, 2, 1)]  # collection, film, second
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number in (1, 2):
+            connection.execute("INSERT INTO collection (id, name, created_at) VALUES (?, ?, 1)", (number, f"c{number}"))
+        connection.executemany("INSERT INTO collection_film VALUES (?, ?, ?)", put)
+    catalog = Catalog.open(path)
+    assert [annotations.collected(catalog, name) for name in ("c1", "c2")] == [[2, 3, 1], [3, 2]]
 
 
 def test_a_reader_in_the_way_is_told_of_and_nothing_is_half_done(

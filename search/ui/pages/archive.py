@@ -36,12 +36,13 @@ _STATES = {
 def show() -> None:
     st.title("Archive")
     folder = layout.archive_folder()
+    first = st.container()  # there with an archive too: what stands below keeps its place, and so what is typed there
     try:
         archive: Archive | None = Archive.open(folder)
     except NotFound:
         archive = None
-        st.write("There is no archive yet. Index a folder of films, and it is made here:")
-        st.code(str(folder), language=None)
+        first.write("There is no archive yet. Index a folder of films, and it is made here:")
+        first.code(str(folder), language=None)
     _index(archive, folder)
     if archive is None:
         return

@@ -26,6 +26,7 @@ from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.indexer import child_processes, main_script
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.decoding.waiting import MOST, seconds_waited
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,6 +52,18 @@ class _Worker(Generic[Item]):
     busy: bool = False
     used: bool = False
     item: Item | None = None
+    begun: float = 0.0
+    waited: float = 0.0
+
+    def begin(self, item: Item, seconds: float) -> None:
+        self.item, self.busy = item, True
+        self.begun, self.waited = time.monotonic(), seconds_waited(self.process.pid)
+        self.deadline = self.begun + seconds
+
+    def forgive(self, seconds: float) -> None:
+        """Put the deadline off by what the worker stood ready and got no CPU."""
+        waited = seconds_waited(self.process.pid) - self.waited
+        self.deadline = self.begun + seconds + min(max(waited, 0.0), MOST * seconds)
 
     def is_timed(self) -> bool:
         """Whether something is expected of it by its deadline."""
@@ -167,6 +180,8 @@ class _Crew(Generic[Item, Result]):
                 except EOFError:
                     return
             for worker in list(self._workers):
+                if worker.busy and worker.is_late():
+                    worker.forgive(self._limits.seconds)
                 late = worker.is_late()
                 if worker.pipe in heard or (late and worker.pipe.poll()):
                     self._hear(worker)
@@ -224,12 +239,11 @@ class _Crew(Generic[Item, Result]):
         for worker in self._workers:
             source = self._again if self._again and not worker.used else self._pending
             if source and worker.ready and not worker.busy:
-                worker.item, worker.busy = source.popleft(), True
-                worker.deadline = time.monotonic() + self._limits.seconds
+                worker.begin(source.popleft(), self._limits.seconds)
                 try:
                     worker.pipe.send(worker.item)
                 except OSError:  # died while idle: its pipe says so in the next round, the item is unhurt
-                    source.appendleft(worker.item)
+                    source.appendleft(cast(Item, worker.item))
                     worker.item, worker.busy = None, False
 
 
@@ -295,7 +309,7 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
         at_start, spent = _heap_bytes(), False
         while not spent:
             item = pipe.recv()
-            _alarm(limits.seconds + _GRACE)
+            _alarm((1 + MOST) * limits.seconds + _GRACE)
             answer: Result | Rejected
             try:
                 answer = work(item)

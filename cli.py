@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import gc
 import os
-import shlex
 import signal
 import sys
+
+_name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+if _name == "filmroom" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until a command is under way there is nothing to clean up, and libraries are half imported: Ctrl-C just ends it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import errno
+import gc
+import shlex
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict
@@ -16,6 +22,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
 from filmroom.search.cli.options import (
     ArchiveOption,
@@ -64,15 +71,20 @@ def options(
 
 
 def main() -> None:
+    """Runs the command that was typed; ends the process at once where it was interrupted."""
+    with interrupts.leaving():
+        run()
+
+
+def run() -> None:
     """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
     gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name may hold bytes that are no UTF-8, and a pipe may be ASCII: print what can be printed.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    if sys.argv[1:2] == ["index"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until a run is under way, which hears Ctrl-C, there is nothing to clean up, and libraries are half imported.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A run of `index` hears Ctrl-C for itself, and before it there is nothing to clean up.
+    interrupts.listen(raising=sys.argv[1:2] != ["index"])
     try:
         try:
             _with(sys.argv[1:2])()
@@ -81,7 +93,7 @@ def main() -> None:
     except FilmroomError as error:
         _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(interrupts.STOPPED)
     except BrokenPipeError:
         # Whoever read our output has gone (`filmroom search ... | head`): not a fault.
         discard_output()
@@ -178,7 +190,8 @@ def index(
     else:
         output.print_summary(done, kept.folder)
     if done.stopped:
-        sys.exit(130)
+        kept.catalog.close()
+        sys.exit(interrupts.STOPPED)
     if done.fruitless:
         raise output.refusal(done, kept.folder)
 

@@ -26,6 +26,7 @@ from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.indexer import child_processes, main_script
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.decoding.waiting import MOST, seconds_waited
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,6 +52,18 @@ class _Worker(Generic[Item]):
     busy: bool = False
     used: bool = False
     item: Item | None = None
+    begun: float = 0.0
+    waited: float = 0.0
+
+    def begin(self, item: Item, seconds: float) -> None:
+        self.item, self.busy = item, True
+        self.begun, self.waited = time.monotonic(), seconds_waited(self.process.pid)
+        self.deadline = self.begun + seconds
+
+    def forgive(self, seconds: float) -> None:
+        """Put the deadline off by what the worker stood ready and got no CPU."""
+        waited = seconds_waited(self.process.pid) - self.waited
+        self.deadline = self.begun + seconds + min(max(waited, 0.0), MOST * seconds)
 
 
 def run(
@@ -151,6 +164,8 @@ def _tend(
                 except EOFError:
                     return
             for one in list(crew):
+                if one.busy and time.monotonic() > one.deadline:
+                    one.forgive(limits.seconds)
                 late = time.monotonic() > one.deadline and (one.busy or not one.ready)
                 if one.pipe in heard or (late and one.pipe.poll()):
                     try:
@@ -183,12 +198,11 @@ def _tend(
             for one in crew:
                 source = again if again and not one.used else pending
                 if source and one.ready and not one.busy:
-                    one.item, one.busy = source.popleft(), True
-                    one.deadline = time.monotonic() + limits.seconds
+                    one.begin(source.popleft(), limits.seconds)
                     try:
                         one.pipe.send(one.item)
                     except OSError:  # died while idle: its pipe says so in the next round, the item is unhurt
-                        source.appendleft(one.item)
+                        source.appendleft(cast(Item, one.item))
                         one.item, one.busy = None, False
     except FilmroomError as error:
         outbox.put(error)
@@ -256,7 +270,7 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
         at_start, spent = _heap_bytes(), False
         while not spent:
             item = pipe.recv()
-            _alarm(limits.seconds + _GRACE)
+            _alarm((1 + MOST) * limits.seconds + _GRACE)
             answer: Result | Rejected
             try:
                 answer = work(item)

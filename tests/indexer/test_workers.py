@@ -19,8 +19,10 @@ import numpy as np
 import pydicom
 import pytest
 from filmroom.db.errors import FilmroomError, Rejected
+from filmroom.indexer.decoding import process_pool
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.process_pool import run
+from filmroom.indexer.decoding.waiting import seconds_waited
 from filmroom.indexer.decoding.workers import Processed, process, process_file, thumbnail
 from filmroom.indexer.sources.folder import list_folder
 from filmroom.indexer.sources.source_file import Failure, SourceFile
@@ -73,6 +75,39 @@ def test_each_fault_takes_only_its_own_item() -> None:
 
 def test_nothing_but_faults_on_one_worker() -> None:
     assert ran(list(BAD), workers=1) == BAD
+
+
+def test_what_waits_for_a_cpu_is_not_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of its time the worker got none: 2.2 s by the clock pass a limit of 1.5, and what hangs still ends."""
+    assert ran(["slow"]) == {"slow": "took longer than the limit"}
+    monkeypatch.setattr(process_pool, "seconds_waited", lambda pid: time.monotonic() / 2)
+    assert ran(["slow", "hang"]) == {"slow": "slow!", "hang": "took longer than the limit"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not say")
+def test_a_process_waits_where_others_run() -> None:
+    assert seconds_waited(os.getpid()) >= 0.0
+    assert seconds_waited(None) == 0.0
+    spin = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
+    cpu = min(os.sched_getaffinity(0))
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", spin],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+        )
+        for _ in range(2)
+    ]
+    try:
+        for each in both:
+            assert each.stdout is not None
+            each.stdout.readline()
+        assert max(seconds_waited(each.pid) for each in both) > 0.2
+    finally:
+        for each in both:
+            each.kill()
+            each.communicate()
 
 
 def test_results_larger_than_a_pipe() -> None:
@@ -161,6 +196,7 @@ def test_no_items_start_nothing() -> None:
 SCRIPT = """
 import os, sys, time
 from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding import process_pool
 from filmroom.indexer.decoding.process_pool import run
 
 def work(item):

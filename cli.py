@@ -13,12 +13,10 @@ if _name == "filmroom" and signal.getsignal(signal.SIGINT) is signal.default_int
 
 import errno
 import gc
-import shlex
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
@@ -32,6 +30,7 @@ from filmroom.search.cli.options import (
     LimitOption,
     ModalityOption,
     ModelOption,
+    QueryCommand,
     RateOption,
     SinceOption,
     StudyOption,
@@ -41,7 +40,6 @@ from filmroom.search.cli.options import (
     print_json,
 )
 from filmroom.search.cli.printing import discard_output, open_missing_streams, say
-from typer.core import TyperCommand
 
 app = typer.Typer(
     name="filmroom",
@@ -196,42 +194,7 @@ def index(
         raise output.refusal(done, kept.folder)
 
 
-class _Search(TyperCommand):
-    """A query may begin with a minus, as options do."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        typed = list(args)  # the parser takes from the list
-        said = ""
-        if not any(one[:2] == "-k" and one[2:3].isalpha() for one in typed):  # the parser reads -kyphosis as -k
-            try:
-                return super().parse_args(ctx, args)
-            except Exception as error:
-                # The parser's errors are of another class in every version of typer; all have a message.
-                said = getattr(error, "message", None) or ""
-                if not said or not _minus_words(typed):
-                    raise
-        excluded = _minus_words(typed)
-        if not excluded:
-            return super().parse_args(ctx, args)
-        valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
-        words = [one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued]
-        if words:
-            whole = shlex.quote(" ".join([*words, *excluded]))
-            fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {whole}"
-            ctx.fail(f"{said}\n{fix}".strip())
-        options = [one for one in typed if one not in excluded]
-        return super().parse_args(ctx, [*options, "--", " ".join(excluded)])
-
-
-def _minus_words(args: Sequence[str]) -> list[str]:
-    """The arguments that begin with one minus and a word or quote, which no option here does; none behind "--"."""
-    if "--" in args:
-        return []
-    marked = [one for one in args if one[:1] == "-" and (one[1:2].isalpha() or one[1:2] == '"')]
-    return [one for one in marked if len(one) > 2 or not one.isascii()]
-
-
-@app.command(cls=_Search)
+@app.command(cls=QueryCommand)
 def search(
     query: Annotated[str, typer.Argument(help='Words, fields and "exact report words".')] = "",
     archive: ArchiveOption = None,

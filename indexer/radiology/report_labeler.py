@@ -15,6 +15,7 @@ from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.lexicon import term_of
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
+from filmroom.indexer.radiology.report_sections import seen
 from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, is_view, phrases
 
 READER = 3
@@ -26,7 +27,7 @@ _HEDGED = re.compile(
     re.I,
 )
 _HEART_ENLARGED = re.compile(
-    r"\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)\s+"
+    r"\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)(?:\s*:\s*|\s+)"
     r"(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
     re.I,
 )
@@ -82,11 +83,11 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     """Statements of a report. `known` are ideas beyond the lexicon to look for.
 
     What a sentence denies is absent; a bare list after "no" is denied whole, as reports write it. Qualifiers
-    belong to a finding when they stand in its clause. A film is normal where the report says so and names no
-    finding.
+    belong to a finding when they stand in its clause. Sections of what was asked, compared or done say nothing, and
+    lines that were only wrapped are one. A film is normal where the report says so and names no finding.
     """
     ideas = frozenset(known)
-    text = spell_out(_NEGATIVE.sub("negative for", _ASKED.sub("possible ", text))).text
+    text = spell_out(_NEGATIVE.sub("negative for", _ASKED.sub("possible ", seen(text)))).text
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
         statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))

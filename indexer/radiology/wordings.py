@@ -132,6 +132,7 @@ _ABSENT = _phrases(
         r"\s+(?:(?:felt|thought|considered)\s+(?:to\s+be\s+)?)?(?:very\s+|highly\s+|extremely\s+)?(?:unlikely|not\s+likely|"
         r"improbable)",
         rf"\s+{_NEW}(?:removed|withdrawn|explanted|extracted|taken\s+out)",
+        r"\s+removal",
         r"\s+(?:ruled\s+out|excluded|absent|negative|neg)",
         r"\s*\((?:-|\N{MINUS SIGN}|none|no|absent|negative|neg|nil)\)",
         r"\s*,\s*(?:absent|none)",

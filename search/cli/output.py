@@ -239,6 +239,8 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     print_unplaced(done.missing, done.ambiguous, "name")
     if done.empty:
         console.print(f"{counted(done.empty, 'row')} without any {what}.")
+    if done.contradicted:
+        console.print(f"{counted(done.contradicted, 'label')} both given and denied to a film, and left out.")
 
 
 def print_facts(done: ImportedFacts, *, as_json: bool) -> None:

@@ -109,7 +109,7 @@ class Job:
     @classmethod
     def begin(cls, archive: Archive, folder: Path, plan: Plan, start: Start) -> Job:
         """Make the folder, with the films as they are now."""
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         ranking = start.selection.ranking
         with (folder / "films.npz").open("wb") as out:
             np.savez(out, ids=ranking.ids, scores=ranking.scores, percentiles=ranking.percentiles, splits=start.splits)
@@ -211,6 +211,7 @@ def run(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder, target), ExitStack() as stack:
+            _check_own(folder, target)
             job = Job.resume(archive, folder, plan)
             if job is None:
                 start = begin()
@@ -256,6 +257,14 @@ def _alone(folder: Path, target: Path) -> Iterator[None]:
                 lock.unlink(missing_ok=True)
     except Timeout:
         raise ArchiveBusy("an export to this place is under way", where=target, fix="Wait for it to end.") from None
+
+
+def _check_own(folder: Path, target: Path) -> None:
+    """Raise BadInput where the folder of an earlier run is somebody else's: links in it lead where they want."""
+    if folder.is_symlink() or (hasattr(os, "geteuid") and folder.exists() and folder.stat().st_uid != os.geteuid()):
+        raise BadInput(
+            f"there is a folder {folder.name} that is not yours beside it", where=target, fix="Name another place."
+        )
 
 
 def _leave_nothing_empty(job: Job) -> None:

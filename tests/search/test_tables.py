@@ -175,3 +175,13 @@ def test_writing_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(FilmroomError, match="cannot be written"):
         write_aside(tmp_path / "folder", "x")
     assert sorted(os.listdir(tmp_path)) == ["folder", "new"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640)])
+def test_who_may_read_a_file_is_for_its_owner_to_say(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_aside(tmp_path / "rejected.csv", "paths may hold names\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "rejected.csv").stat().st_mode & 0o777 == mode

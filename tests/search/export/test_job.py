@@ -95,6 +95,27 @@ def test_one_export_at_a_time_to_a_place(house: House, tmp_path: Path) -> None:
     assert house.door.export("table", everything=True, to=target, on_progress=meanwhile).films == 24
 
 
+@pytest.mark.usefixtures("_small_batches")
+def test_nothing_is_written_into_a_folder_that_somebody_else_prepared(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever guesses the plan of an export could have its films written where a link leads."""
+    target, part = tmp_path / "t.csv", tmp_path / ".t.csv.part"
+    with pytest.raises(Stop):
+        house.door.export("table", everything=True, to=target, on_progress=stopping(10))
+    before = contents(part)
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with pytest.raises(BadInput, match="not yours"):
+        house.door.export("table", everything=True, to=target)
+    monkeypatch.undo()
+    part.rename(tmp_path / "theirs")
+    part.symlink_to(tmp_path / "theirs")
+    with pytest.raises(BadInput, match="not yours"):
+        house.door.export("table", everything=True, to=target)
+    assert contents(tmp_path / "theirs") == before
+
+
 def test_a_film_that_cannot_be_read_is_said_and_the_rest_is_written(house: House, tmp_path: Path) -> None:
     film = house.films["p2-1.dcm"]
     path, aside = Path(film.root) / film.path, Path(film.root) / "aside"

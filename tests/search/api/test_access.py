@@ -84,7 +84,7 @@ def test_health_tells_a_stranger_no_path(api: Served) -> None:
     api.open = False
 
     def gone() -> Archive:
-        raise NotFound("there is no archive here", where="/home/anna/films of Musterfrau")
+        raise NotFound("there is no archive here", where="/archives/Musterfrau")
 
     api.client.app.app.state.context.archive = gone  # type: ignore[attr-defined]
     for path in ("/health", "/api/v1/health"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import filmroom
 import pytest
 from filmroom.db.errors import ArchiveBusy, BadInput
 from filmroom.search.export import job as jobs
@@ -128,6 +130,22 @@ def test_a_film_that_cannot_be_read_is_said_and_the_rest_is_written(house: House
         aside.rename(path)
     assert (done.films, done.failed, [one for one, _ in done.failures]) == (23, 1, [film.id])
     assert [one.name for one in tmp_path.iterdir()] == ["films"]
+
+
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_no_copy_is_made_of_what_has_come_in_the_place_of_a_film(
+    deidentify: bool, house: House, tmp_path: Path
+) -> None:
+    """Who may write beside the films could have a link followed to whatever their owner may read."""
+    films = Path(shutil.copytree(Path(house.films["p0-0.dcm"].root), tmp_path / "films"))
+    door = filmroom.open(tmp_path / "archive", model=str(house.model))
+    door.index(films, workers=1)
+    path = films / "p0-0.dcm"
+    path.unlink()
+    path.symlink_to(Path(shutil.copy(films / "p0-1.dcm", tmp_path)))
+    done = door.export("copies", everything=True, to=tmp_path / "out", deidentify=deidentify)
+    assert [why for _, why in done.failures] == ["the file has changed since it was indexed"]
+    assert done.films == len(house.films) - 1
 
 
 def test_a_place_that_cannot_be_written_is_one_line(house: House, tmp_path: Path) -> None:

@@ -30,13 +30,15 @@ class Credentials:
     ca: str = field(default="", repr=False)
 
     def session(self, url: str) -> requests.Session:
-        """A session that presents them. Certificates of servers are checked, against `ca` where it is given; what is
-        for this machine goes through no proxy."""
+        """A session that presents them. Certificates of servers are checked, against `ca` where it is given; a
+        proxy of the environment gets nothing that it could read: what is for this machine, or goes by plain http, goes
+        directly."""
         import requests
         from requests.utils import get_netrc_auth
 
         session = requests.Session()
-        if urlsplit(url).hostname in _HERE:
+        parts = urlsplit(url)
+        if parts.hostname in _HERE or parts.scheme == "http":
             session.trust_env = False
             session.auth = get_netrc_auth(url)
         if self.token:

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.indexer.decoding.rejections import Refusal
@@ -26,6 +26,7 @@ from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
 
 if TYPE_CHECKING:
+    import requests
     from dicomweb_client.api import DICOMwebClient
 
 REQUESTS_AT_ONCE = 4
@@ -37,6 +38,7 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _ATTEMPTS = 4
 _WAIT_SECONDS = 0.5
 _TIMEOUT_SECONDS = (10, 60)
+_PORTS = {"http": 80, "https": 443}
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _MODALITY, _BODY_PART, _STUDY_DATE = "00080060", "00180015", "00080020"
 
@@ -107,7 +109,7 @@ class Connection:
 
         self.url = server_address(server.url)
         session = server.credentials.session(self.url)
-        session.hooks["response"].append(without_parameters)
+        session.hooks["response"] += [self._stays, without_parameters]
         try:
             self._client: DICOMwebClient = DICOMwebClient(self.url, session=session, timeout=_TIMEOUT_SECONDS)
         except ValueError:
@@ -116,6 +118,17 @@ class Connection:
         self._pause = 0.0 if server.per_second is None else 1 / server.per_second
         self._next = time.monotonic()
         self._lock = threading.Lock()
+
+    def _stays(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        """Raise ServerError where the server sends a request on to another: documents, a certificate and what is asked
+        are for this one alone."""
+        to = response.headers.get("Location")
+        if to and response.is_redirect and not _same_origin(self.url, urljoin(response.url, to)):
+            raise ServerError(
+                "the server sends requests on to another address",
+                where=self.url,
+                fix="Name that address, where it is one of yours.",
+            )
 
     def films(self, selection: Selection) -> Iterator[str]:
         """List the paths of the films that are asked for, each once. Raises ServerError."""
@@ -307,6 +320,15 @@ class _Away(Exception):
 
 class _Nonsense(Exception):
     """The answer is not what was asked for."""
+
+
+def _same_origin(one: str, other: str) -> bool:
+    try:
+        first, second = urlsplit(one), urlsplit(other)
+        ports = [parts.port or _PORTS.get(parts.scheme) for parts in (first, second)]
+    except ValueError:
+        return False
+    return (first.scheme, first.hostname, ports[0]) == (second.scheme, second.hostname, ports[1])
 
 
 def _value(row: dict[str, Any], tag: str) -> str:

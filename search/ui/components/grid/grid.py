@@ -27,10 +27,11 @@ _component = st.components.v2.component(
 
 
 class Mark(StrEnum):
-    """Judged against the ground truth."""
+    """Judged against the ground truth, or an example that the search is by."""
 
     RIGHT = "right"
     WRONG = "wrong"
+    LIKED = "liked"
 
 
 class Act(StrEnum):

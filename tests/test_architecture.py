@@ -37,6 +37,7 @@ OTHER_SIZES = {
     "search/ui/components/grid": "a component is one module beside its script and style",
     "search/ui/components/recent_searches": "a component is one module beside its script and style",
     "search/ui/components/report_text": "a component is one module beside its script and style",
+    "search/ui/components/scatter": "a component is one module beside its scripts and style",
     "search/ui/components/viewer": "a component is one module beside its scripts and style",
 }
 """Folders that hold fewer or more modules, and why."""

@@ -23,7 +23,8 @@ def chips_of(
     found = [_word_chip(at, concept, reading) for at, concept in enumerate(parsed.concepts)]
     found += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
     for upload in request.uploads:
-        found.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=f"Uploaded film {upload.id}"))
+        picture = upload.thumbnail or None
+        found.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=upload.id, thumbnail=picture))
     for kind, side, ids in ((Kind.FOR, "like", request.like), (Kind.AGAINST, "unlike", request.unlike)):
         for film_id in ids:
             address = film_address(film_id, request)

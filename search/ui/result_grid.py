@@ -83,13 +83,23 @@ def wall_of_films(
     tools: Sequence[Act] = (),
     small: bool = False,
     request: SearchRequest | None = None,
+    marks: Mapping[int, tuple[Mark, str]] | None = None,
     bar: PickBar | None = None,
     change: PickChange | None = None,
 ) -> Done | None:
     """The wall of films that no query ranked."""
     hits = [Hit(at + 1, film, None, None) for at, film in enumerate(films)]
     return wall_of_hits(
-        catalog, hits, key=key, title=title, tools=tools, small=small, request=request, bar=bar, change=change
+        catalog,
+        hits,
+        key=key,
+        title=title,
+        tools=tools,
+        small=small,
+        request=request,
+        marks=marks,
+        bar=bar,
+        change=change,
     )
 
 

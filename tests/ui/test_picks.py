@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,32 +237,6 @@ class TestInTheBrowser:
         ids = [row["id"] for row in csv.DictReader(exported(tab))]
         assert len(ids) == 35
         assert found[0] not in ids
-
-    def test_a_region_of_the_map_is_picked_and_the_wheel_does_not_change_it(self, tab: Any, room: Room) -> None:
-        tab.goto(f"{room.url}/map")
-        chart = tab.locator("[data-testid=stVegaLiteChart] svg.marks, [data-testid=stVegaLiteChart] canvas").first
-        chart.wait_for()
-        settle(tab)
-        area = chart.bounding_box()
-        at = lambda x, y: (area["x"] + x * area["width"], area["y"] + y * area["height"])  # noqa: E731
-        tab.mouse.move(*at(0.3, 0.3))
-        tab.mouse.down()
-        tab.mouse.move(*at(0.7, 0.8), steps=6)
-        tab.mouse.up()
-        head = tab.get_by_role("heading", name=re.compile("in the region"))
-        head.wait_for()
-        settle(tab)
-        said = head.inner_text()
-        tab.mouse.move(*at(0.5, 0.5))
-        for _ in range(4):
-            tab.mouse.wheel(0, 240)
-            tab.wait_for_timeout(100)
-        settle(tab)
-        assert head.inner_text() == said
-        press(tab, "shown")
-        expect(count(tab)).to_have_text(f"{said.split()[0]} picked")
-        press(tab, "export")
-        assert len(exported(tab)) == int(said.split()[0]) + 1
 
     def test_picked_films_are_tagged_taken_out_searched_by_and_judged_and_it_is_undone(
         self, own: Room, tab: Any, numbered: list[int]

@@ -26,6 +26,7 @@ WHOLE = SearchRequest(
     uploads=(UPLOAD,),
     least_percentile=60.0,
     least_score=0.1,
+    liked_first=True,
 )
 
 

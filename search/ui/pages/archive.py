@@ -20,6 +20,7 @@ from filmroom.search.exchange.delimited import cell
 from filmroom.search.exchange.tables import rejected_csv
 from filmroom.search.status import models, rejected_files, status
 from filmroom.search.ui import layout
+from filmroom.search.ui.pages import film_lists
 from filmroom.search.ui.text import number, plain
 
 POLL = 1.0
@@ -47,6 +48,7 @@ def show() -> None:
     if archive is None:
         return
     _contents(archive)
+    film_lists.show(archive)
     _models(archive)
     _rejected(archive)
     _doctor(archive)

@@ -23,7 +23,7 @@ from filmroom.search.searcher import Searcher
 from filmroom.search.ui import cutoff, filter_panel, layout, picks, query_chips, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.chips.chips import Offer, chips
-from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done
+from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done, Mark
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
 from filmroom.search.ui.text import counted, films, is_normal, number, plain
@@ -95,6 +95,8 @@ def _restore() -> None:
 
 
 def _order(request: SearchRequest) -> None:
+    for upload in request.uploads:  # of a saved search, perhaps of before the server was started
+        asking.remember_upload(upload)
     st.session_state["order"] = request
     st.rerun()
 
@@ -253,6 +255,7 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         title="Films that match",
         request=request,
         tools=SEARCHING,
+        marks=dict.fromkeys(request.like, (Mark.LIKED, "Liked")),
         standing=not results.doubtful,
         bar=answer.bar(),
         change=picks.change(),
@@ -286,8 +289,9 @@ def _take_upload(searcher: Searcher) -> None:
 
 
 def _search(searcher: Searcher, request: SearchRequest, parsed: Query) -> Results | None:
+    examples = PAGE * ((len(request.like) + PAGE // 2 - 1) // PAGE)  # in whole rows, with half a page of others
     try:
-        return searcher.answer(request, parsed)
+        return searcher.answer(dataclasses.replace(request, k=request.k + examples), parsed)
     except FilmroomError as fault:
         st.warning(plain(str(fault)))
         return None

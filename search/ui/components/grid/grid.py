@@ -27,10 +27,12 @@ _component = st.components.v2.component(
 
 
 class Mark(StrEnum):
-    """Judged against the ground truth."""
+    """Judged against the ground truth, an example that the search is by, or something that is said of it."""
 
     RIGHT = "right"
     WRONG = "wrong"
+    LIKED = "liked"
+    NOTED = "noted"
 
 
 class Act(StrEnum):

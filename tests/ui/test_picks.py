@@ -238,6 +238,19 @@ class TestInTheBrowser:
         assert len(ids) == 35
         assert found[0] not in ids
 
+    def test_no_click_on_a_file_is_lost_and_escape_closes(self, tab: Any, room: Room) -> None:
+        open_results(tab, room)
+        press(tab, "shown")
+        press(tab, "export")
+        dialog = tab.get_by_role("dialog")
+        for _ in range(3):  # each click falls into the run that the choice before it asks for
+            dialog.get_by_text("With file names").click()
+            path = downloaded(tab, dialog.get_by_role("button", name="CSV"))
+            assert len(path.read_text().splitlines()) == 25
+        tab.evaluate("document.activeElement.blur()")
+        tab.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+
     def test_picked_films_are_tagged_taken_out_searched_by_and_judged_and_it_is_undone(
         self, own: Room, tab: Any, numbered: list[int]
     ) -> None:

@@ -117,6 +117,9 @@ def test_a_query_that_begins_with_a_minus(indexed: Terminal, query: str) -> None
     assert "Ranked against" in indexed("search", "--", query)
     assert "Ranked against" in indexed("search", query)
     assert "Ranked against" in indexed("search", "--hybrid", query, "--per-study")
+    assert "Ranked against" in indexed("search", query, "-k", "1")
+    assert "Ranked against" in indexed("search", "-k1", query)
+    assert "Ranked against: kyphosis, left effusion." in indexed("search", "-kyphosis", "-k", "1", '-"left effusion"')
 
 
 @pytest.mark.parametrize("words", [["foo", "-kx"], ["--hybrid", "foo", "-kyphosis"], ["-k", "5", "foo", "-effusion"]])

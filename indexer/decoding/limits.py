@@ -14,8 +14,9 @@ class Limits:
     """What a single file may cost; what asks for more is rejected, and the limit can be raised.
 
     `max_pixels` counts all frames of a file together (a full-spine film has about 30 million, a digitised one 60);
-    `max_bytes` is the size of the file, and of what a deflated one unpacks to; `seconds` is wall-clock time for
-    reading, decoding and preparing it; `memory_bytes` is what a worker's heap may reach.
+    `max_bytes` is the size of the file, and of what a deflated one unpacks to; `seconds` is time for reading, decoding
+    and preparing it, by the clock and without what its process waited for a CPU; `memory_bytes` is what
+    a worker's heap may reach.
     """
 
     max_pixels: int = 100_000_000

@@ -12,9 +12,12 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from filmroom.indexer.radiology.wordings import excepted, usual_wording
+
 _DEGREE = (
     r"(?:(?:significant|substantial|appreciable|apparent|obvious|definite|relevant|major|marked|clear|further|gross|"
-    r"radiographic|short-term|interval|overall|notable|discernible|measurable|dramatic|important|real|acute)\s+)*"
+    r"radiographic|short-term|interval|overall|notable|discernible|measurable|dramatic|important|real|acute|new|short|short-interval|suspicious|convincing|"
+    r"detectable|visible|perceptible|meaningful|large|great|much|other|recent|in-?terval|demonstrable|evident)\s+)*"
 )
 _COURSE = (
     r"(?:change|changes|increase|decrease|improvement|resolution|progression|worsening|reduction|regression|clearing|"
@@ -28,6 +31,16 @@ _UNCHANGED = re.compile(
     rf"in\s+(?:size|extent|amount|appearance)\s+of|in|of|to|with|regarding)\s+(?:the\s+|this\s+|these\s+|any\s+)?",
     re.I,
 )
+# "no pneumothorax or significant change in the effusion"
+_OR_UNCHANGED = re.compile(
+    rf"\s*,?\s+(?:or|nor)\s+{_DEGREE}(?:change|difference|improvement|resolution)\s+(?:in|of)\s+(?:the\s+|this\s+)?",
+    re.I,
+)
+# "effusion without interval change"
+_UNCHANGED_BEHIND = re.compile(
+    rf"(?<=\w),?\s+(?:with\s+no|no|without)\s+(?:any\s+|an?\s+)?{_DEGREE}(?:change|changes|increase|decrease)(?=\s*(?:$|[,;.)]))",
+    re.I,
+)
 # "no change hiatus hernia", as notes leave the preposition out
 _NO_CHANGE = re.compile(
     rf"(?<![^\s,;(])(?:no|without)\s+{_DEGREE}change\s+(?!(?:in|of|to|with|regarding|since|from|compared|as|over|at|on|"
@@ -36,7 +49,7 @@ _NO_CHANGE = re.compile(
 )
 # "resolved X", "interval resolution of X", "no longer any X": it was there, and is not.
 _GONE_BEFORE = re.compile(
-    r"(?<![^\s,;(])(?:no longer\s+(?:any|has|have|shows?|with|a|an|the)|"
+    r"(?<![^\s,;(])(?:(?:status post|s/p)\s+)?(?:no longer\s+(?:any|has|have|shows?|with|a|an|the)|"
     r"(?:(?:completely|fully|interval|now)\s+)*resolved|(?:(?:complete|full|interval)\s+)*"
     r"(?:resolution|disappearance|clearance)\s+of)\s+(?:the\s+|an?\s+|any\s+)?(?=[a-z])(?!(?:since|from|but|and|or|in|on|by)(?!\w))",
     re.I,
@@ -51,14 +64,12 @@ _STILL = re.compile(
     r"(?:resolved|cleared|changed|improved|increased|decreased|progressed|worsened|enlarged)(?!\S)",
     re.I,
 )
-_AGAINST = r"(?:absent|excluded|ruled out|not present|not there|not seen)"
-_TWICE = re.compile(
-    rf"(?<![^\s,;(])no\s+(?:evidence|indication|suggestion|sign|reason to believe)\s+that\s+(?:the\s+|an?\s+)?"
-    rf"(?P<what>[^,;.]+?)\s+(?:is|are|has been|have been)\s+{_AGAINST}",
+# "with or without X" says nothing of X, up to the end of its clause.
+_EITHER = re.compile(
+    r"(?<!\S)(?:with or without|with and without|without or with|with/without|w/wo|w/ or w/o|\+/-|±)\s+"
+    r"(?P<what>[^,;.]+)",
     re.I,
 )
-# "with or without X" says nothing of X, up to the end of its clause.
-_EITHER = re.compile(r"(?<!\S)(?:with or without|with/without|w/ or w/o|\+/-)\s+(?P<what>[^,;.]+)", re.I)
 _END = r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and)(?!\S)))"
 _FULLY = r"(?:(?:completely|fully|entirely|totally|now|since|all|both|also|clearly)\s+)*"
 _SEEN = r"(?:\s+(?:seen|present|identified|noted))?"
@@ -94,9 +105,12 @@ _DOUBT_BEHIND = re.compile(
     r"(?:\s+(?:is|are))?(?:\s+can ?not be (?:completely |entirely |fully |definitely )?(?:ruled out|excluded)|"
     r"\s+(?:has|have) not been (?:ruled out|excluded)|"
     r"\s+not (?:be\s+)?(?:completely |entirely |fully )?(?:ruled out|excluded)|"
-    r"\s+(?:is|are)\s+(?:possible|suspected|questionable)|\s*\?)" + _END,
+    r"\s+(?:is|are)\s+(?:possible|suspected|questionable)|\s*\?(?!\s*(?:no|none)(?!\w)))" + _END,
     re.I,
 )
+
+
+_SEVERAL_MARKS = re.compile(r"(?:\?\s*){2,}")
 
 
 @dataclass(frozen=True)
@@ -113,13 +127,15 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     The texts of queries and the sentences of reports are read alike; with `keep_doubt` the words of doubt stay in the
     text, for a reader that marks each clause by them.
     """
-    text = _TWICE.sub(lambda found: f"{found['what']} cannot be excluded", text)
+    text = usual_wording(_SEVERAL_MARKS.sub("? ", text))
+    text = text if keep_doubt else excepted(text)
     text = _NO_DOUBT.sub("", text)
-    text = _STILL.sub("", _NO_CHANGE.sub("", _UNCHANGED.sub("", text)))
+    text = _OR_UNCHANGED.sub("; ", _UNCHANGED_BEHIND.sub("", _UNCHANGED.sub("", text)))
+    text = _STILL.sub("", _NO_CHANGE.sub("", text))
     text = _gone_before(text)
     text = " ".join(_EITHER.sub("", text).split()) if _EITHER.search(text) else text
     doubted: list[str] = []
-    text = _DOUBT_BEHIND.sub(" not excluded", text) if keep_doubt else _doubts(text, doubted)
+    text = _opened_before(text) if keep_doubt else _doubts(text, doubted)
     for pattern in _DENIED_BEHIND:
         text = _denied_before(text, pattern)
     return Assertions(text, tuple(dict.fromkeys(doubted)))
@@ -130,6 +146,22 @@ def _gone_before(text: str) -> str:
         return found[0] if _PARTLY.search(text[: found.start()]) else "without "
 
     return _GONE_BEFORE.sub(denied, text)
+
+
+def _opened_before(text: str) -> str:
+    """Write "; possible X;" for each clause X that is left open from behind, so that no denial before reaches it."""
+    starts = [0, *(found.end() for found in _CLAUSE_START.finditer(text))]
+    pieces: list[str] = []
+    copied = 0
+    for found in _DOUBT_BEHIND.finditer(text):
+        start = max(copied, starts[bisect_right(starts, found.start()) - 1])
+        clause = text[start : found.start()].strip()
+        if not clause or re.match(r"(?:no|without|nor)(?!\w)", clause, re.I):
+            pieces += [text[copied : found.start()], " not excluded"]
+        else:
+            pieces += [text[copied:start].rstrip(", "), "; " if start else "", f"possible {clause};"]
+        copied = found.end()
+    return "".join(pieces) + text[copied:] if pieces else text
 
 
 def _denied_before(text: str, trigger: re.Pattern[str]) -> str:

@@ -22,11 +22,13 @@ _AFTER = re.compile(
 _REACH = 400  # characters that one negation can govern
 _STOP = re.compile(
     r"(?<!\S)(?:but|however|with|although|though|yet|except(?: for)?|apart from|aside from|other than|besides|"
-    r"save for)(?!\S)|[;()]|\.(?!\S)",
+    r"save for|despite|in spite of|while|whereas|secondary to|due to|because of|"
+    r"in (?:a |the )?(?:patients?|women|woman|men|man) with)(?!\S)|[;()]|\.(?!\S)",
     re.I,
 )
 _ANEW = re.compile(
-    r"(?:,|(?<!\S)and)\s+(?:and\s+)?(?:the|there|heart|lungs)(?!\S)|"
+    r"(?:,|(?<!\S)and)\s+(?:and\s+)?(?:the|there|heart|lungs|only|just)(?!\S)|"
+    r",\s+(?=[^,;.]+\s(?:is|are)?\s*present\s*(?:$|[,;.]))|"
     r"(?:(?<=\sseen)|(?<=\snoted)|(?<=\spresent)|(?<=\sidentified)),\s+(?!(?:and|or|nor|no)(?!\S))",
     re.I,
 )
@@ -64,7 +66,8 @@ _GENERIC = frozenset(
     )
 )
 _EDGE = re.compile(
-    r"^(?:[\s,;.]|(?:and|but|or|with|however|other than|aside from|besides|save for)(?=\s|$))+"
+    r"^(?:[\s,;.]|(?:and|but|or|with|however|despite|in spite of|while|whereas|other than|except(?: for)?|apart from|"
+    r"aside from|besides|save for)(?=\s|$))+"
     r"|(?:[\s,;:]|(?<=\s)(?:and|but|or|with|showing|has|there is|there are)$|^(?:with|there is|there are)$)+$",
     re.I,
 )

@@ -17,7 +17,7 @@ from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, is_view, phrases
 
-READER = 2
+READER = 3
 """To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"

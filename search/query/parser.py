@@ -17,6 +17,7 @@ from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
 from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.negation import split_negations
+from filmroom.indexer.radiology.wordings import signs_as_words
 from filmroom.search.query.fields import filter_terms, filtered, phrase_filter, tokens
 from filmroom.search.query.groups import bracketed_values, taken_groups
 from filmroom.search.query.quoting import QUOTED, plain, quote
@@ -27,7 +28,7 @@ MAX_CONCEPTS = 32
 
 _TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
 # Word, macOS and iOS write these for a minus while one types; within words and between them they are what they are.
-_DASH = re.compile(rf'{QUOTED}|(?<!\S)[\u2010-\u2015\ufe58\ufe63\uff0d](?=["]|[^\W\d_])')
+_DASH = re.compile(rf'{QUOTED}|(?<!\S)[\u2010-\u2015\u207b\u208b\u02d7\u2796\ufe58\ufe63\uff0d](?=["]|[^\W\d_])')
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def parse(text: str) -> Query:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
     rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
+    rest = signs_as_words(rest)
     rest = _DASH.sub(lambda found: found[0] if found[0].startswith('"') else "-", rest)
     rest, groups = taken_groups(bracketed_values(rest))
     wanted = Filter(any_of=groups)

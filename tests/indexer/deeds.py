@@ -19,6 +19,8 @@ def act(item: str) -> str:
         case "hang":
             while True:
                 time.sleep(60)
+        case "slow":
+            time.sleep(2.2)
         case "hang in C":
             ctypes.PyDLL(None).sleep(60)  # with the interpreter lock held
         case "crash":

@@ -1,0 +1,226 @@
+"""Bring the many wordings of a denial or a doubt to the few that `assertion` and `negation` read.
+
+"fails to show X", "X is not demonstrated", "unable to exclude X": the trigger lists of NegEx and ConText (Chapman et
+al., 2001; Harkema et al., 2009; their extensions to radiology, Chapman et al., 2011), grouped by what each phrase
+means. Every phrase is written as one that is read already, and none of those is rewritten again.
+"""
+
+from __future__ import annotations
+
+import re
+
+_CONTRACTED = re.compile(
+    r"(?<!\w)(is|are|was|were|does|do|did|has|have|had|could|would|should|ca)n['\u2019`]?t(?!\w)", re.I
+)
+_BEGIN = r"(?<![^\s,;(])"
+_END = r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and|or|yet|although|though|while)(?!\S)))"
+_ARTICLE = r"(?:\s+(?:an?|any|the)(?=\s))?"
+_BE = r"(?:\s+(?:is|are|was|were|remains?|(?:has|have|had)\s+(?:now\s+|since\s+|also\s+)?been))?"
+_FULLY = (
+    r"(?:(?:completely|entirely|fully|totally|definitely|definitively|clearly|reliably|confidently|well|readily)\s+)*"
+)
+_NEW = r"(?:(?:interval|now|recent|recently|since|previously|subsequent|status post|s/p)\s+)*"
+
+
+def _phrases(before: str, phrases: tuple[str, ...], after: str) -> re.Pattern[str]:
+    return re.compile(f"{before}(?:{'|'.join(phrases)}){after}", re.I)
+
+
+# A finding follows, and it is there: denials of a denial, and words that only look like one.
+_THERE = _phrases(
+    _BEGIN,
+    (
+        r"(?:(?:is|are|was|were)\s+)?not\s+(?:without|(?:completely\s+|entirely\s+)?(?:free|clear)\s+(?:of|from)|"
+        r"negative for|lacking|devoid of)",
+        r"no\s+(?:absence|lack)\s+of",
+        r"not\s+(?:significantly\s+|markedly\s+|appreciably\s+|much\s+)?(?:changed|increased|decreased|improved|worsened)",
+        r"(?:no|without|beyond)(?:\s+(?:an?|any))?\s+(?:reasonable\s+)?doubt(?!\s+(?:about|of|that))",
+        r"no\s+(?:(?:known|clear|obvious|apparent|definite)\s+)*(?:cause|explanation|reason|etiology)\s+(?:for|of)",
+    ),
+    rf"{_ARTICLE}\s+(?=\w)",
+)
+_AGAINST = r"(?:absent|excluded|ruled\s+out|not\s+present|not\s+there|not\s+seen|missing)"
+_TWICE = re.compile(
+    rf"{_BEGIN}(?:no\s+(?:evidence|indication|suggestion|signs?|proof|reason\s+to\s+believe)|(?:it\s+is\s+)?not\s+(?:true|clear|"
+    rf"certain|shown|proven|established))\s+that\s+(?:the\s+|an?\s+)?(?P<what>[^,;.]+?)\s+(?:is|are|was|were|(?:has|have)\s+been)"
+    rf"\s+{_AGAINST}",
+    re.I,
+)
+_ONLY = re.compile(rf"{_BEGIN}not\s+(?:just|merely|solely|simply)(?=\s+\w)", re.I)
+_NOT_ABSENT = re.compile(rf"{_BE}\s+not\s+(?:absent|gone|missing|removed){_END}", re.I)
+
+# A finding follows, and is left open.
+_OPEN = _phrases(
+    _BEGIN,
+    (
+        rf"(?:(?:can|could|does|do|did|would|may|might)\s+not|(?:un|not\s+)able\s+to|(?:difficult|hard|impossible|fails?|"
+        rf"failed)\s+to|cannot|without)\s+{_FULLY}(?:exclude|excluding|rule\s+out|ruling\s+out)",
+        r"(?:cannot|(?:can|could|do|did)\s+not)\s+(?:say|state|conclude|confirm|be\s+(?:sure|certain))\s+(?:that\s+)?"
+        r"(?:there\s+(?:is|are|was)\s+)?(?:no(?=\s)|without)",
+        r"(?:not\s+(?:certain|clear|sure)|un(?:certain|clear|sure))\s+(?:if|whether|about)(?:\s+there\s+(?:is|are))?",
+        r"(?:suspicious|worrisome|equivocal|suggestion|suspicion)\s+(?:for|of)",
+        r"(?:equivocal|questioned|suspect|presumed|presumably|potential|potentially|conceivably|perhaps|maybe)",
+        r"(?:(?:most|very|more|less)\s+)?likely(?:\s+(?:to\s+be|to\s+represent|represent(?:s|ing)|reflect(?:s|ing)))?",
+        r"(?:eval|evaluation|assessment|assess|check|screen|look|looking)\s+for",
+        r"(?:may|might|could|can)\s+(?:well\s+)?(?:represent|reflect|indicate|be\s+due\s+to)",
+        r"not\s+necessarily",
+        r"low\s+(?:probability|likelihood|suspicion)\s+(?:of|for)",
+        rf"(?:no|without)\s+{_NEW}(?:(?:significantly|clearly)\s+)?(?:worsening|increasing|enlarging|progressive|growing)"
+        r"(?!\s+(?:of|in|since|from|or|and)(?!\w))",
+    ),
+    rf"{_ARTICLE}\s+(?=\w)",
+)
+_NOT_OPEN = re.compile(r"(?<!\S)(?:no|without|not|low)\s+(?:\w+\s+)?$", re.I)
+
+# The clause before is left open.
+_OPEN_BEHIND = _phrases(
+    r"\s+",
+    (
+        rf"(?:could|would|may|might|should|must)\s+(?:also\s+)?(?:not\s+)?be\s+{_FULLY}(?:difficult|hard)\s+to\s+"
+        r"(?:exclude|rule\s+out)",
+        rf"(?:could|would|may|might|should|must|need\s+not)\s+not\s+(?:necessarily\s+)?be\s+{_FULLY}(?:excluded|ruled\s+out)",
+        r"(?:can|could|should|may|might|must)\s+(?:also\s+)?be\s+(?:considered|suspected|questioned|present|seen|there)",
+        rf"(?:(?:is|are|remains?|was|were)\s+)?{_FULLY}(?:difficult|hard|impossible)\s+to\s+(?:exclude|rule\s+out)",
+        r"(?:(?:is|are|remains?|was|were)\s+)?(?:a\s+(?:possibility|consideration|concern)|in\s+question|in\s+the\s+"
+        r"differential|uncertain|equivocal|(?:also\s+)?(?:possible|questionable|suspected|probable)|"
+        r"(?:less\s+|more\s+|most\s+)?likely|not\s+(?:certain|clear|sure))",
+        r"(?:was|were)\s+not\s+(?:completely\s+|entirely\s+)?(?:excluded|ruled\s+out)",
+    ),
+    _END,
+)
+
+# A finding follows, and it is denied.
+_DENIED = _phrases(
+    _BEGIN,
+    (
+        r"(?:does|do|did)\s+not\s+(?:show|have|demonstrate|reveal|exhibit|display|contain|suggest|indicate|see)",
+        r"(?:fails?|failed)\s+to\s+(?:show|reveal|demonstrate|identify)",
+        r"(?:there\s+)?(?:is|are|was|were)\s+not(?=\s+(?:an?|any)(?!\w))",
+        r"has\s+never\s+had|never\s+(?:had|showed|developed|shows|has)",
+        r"(?:denies|denied|denying)(?!\s*:)",
+        r"(?:rules|ruling)\s+out|(?:excludes|disproves|devoid\s+of|sans|minus|nil)",
+        r"(?:nothing|(?:no|without)\s+(?:(?:\w+\s+)?(?:findings?|features?|signs?|evidence)))\s+"
+        r"(?:to\s+(?:suggest|indicate|support)|suggest(?:ing|ive\s+of)|indicat(?:ing|ive\s+of)|(?:compatible|consistent)\s+with)",
+        r"not\s+(?:consistent|compatible)\s+with|not\s+(?:suggestive|indicative|suspicious)\s+(?:of|for)|inconsistent\s+with",
+        r"unlikely(?:\s+(?:to\s+be|to\s+represent|to\s+have))?",
+        r"(?:rather\s+than|instead\s+of|as\s+opposed\s+to)",
+        rf"{_NEW}(?:non-?visuali[sz]ation|removal|extraction|withdrawal)\s+of",
+        r"no\s+longer(?!\s+(?:seen|visible|present|identified|evident|apparent|appreciated|noted|any|has|have|shows?|with|an?|"
+        r"the)(?!\w))",
+    ),
+    rf"{_ARTICLE}\s+(?=\w)",
+)
+_CLAUSE_BEGIN = r"(?:^|(?<=[,;.(]\s)|(?<=(?<!\w)and\s)|(?<=(?<!\w)with\s)|(?<=(?<!\w)but\s))"
+_DENIED_FIRST = _phrases(  # these mean it only at the beginning of a clause
+    _CLAUSE_BEGIN,
+    (
+        r"ruled\s+out",
+        rf"{_NEW}removed",
+        r"neg(?:ative)?(?!\s+for)",
+        r"absent(?!\s+(?:breath|from|in|on|at|or|and|but|sounds?|of)(?!\w))",
+    ),
+    rf"{_ARTICLE}\s+(?=[a-z])",
+)
+_NO_HYPHEN = re.compile(rf"{_BEGIN}no-(?=[a-z]{{4}})", re.I)
+
+# The clause before is denied.
+_ABSENT = _phrases(
+    _BE,
+    (
+        rf"\s+not\s+{_FULLY}(?:evident|apparent|demonstrated|detected|appreciated|noted|visuali[sz]ed|observed|discernible|"
+        r"recogni[sz]ed|there|seen|present|visible|identified|found|suspected|suggested)",
+        r"\s+(?:(?:felt|thought|considered)\s+(?:to\s+be\s+)?)?(?:very\s+|highly\s+|extremely\s+)?(?:unlikely|not\s+likely|"
+        r"improbable)",
+        rf"\s+{_NEW}(?:removed|withdrawn|explanted|extracted|taken\s+out)",
+        r"\s+(?:ruled\s+out|excluded|absent|negative|neg)",
+        r"\s*\((?:-|\N{MINUS SIGN}|none|no|absent|negative|neg|nil)\)",
+        r"\s*,\s*(?:absent|none)",
+        r"\s*\?\s*(?:no|none|absent|negative)",
+        r"\s*[:=]\s*(?:0|n|false)",
+        rf"(?:\s+(?:has|have|had))?\s+{_FULLY}(?:cleared|vanished)",
+        r"\s+no",
+    ),
+    r"(?:\s+(?:now|today|currently|again|anymore|any\s+more))?" + _END,
+)
+_NOT_GONE = re.compile(
+    r"\b(?:not|nearly|almost|partially|partly|mostly|incompletely|largely|never|no|without|neither|cannot|"
+    rf"(?:can|could|would|should|may|might|must)(?:\s+not)?)(?:\s+(?:be|been))?\s*{_FULLY}$",
+    re.I,
+)
+_YES = re.compile(rf"(?:(?:\s*[:=]\s*|\s+)(?:yes|\(\+\)))+{_END}", re.I)
+
+_OTHER_THAN = (
+    (re.compile(r"(?<!\S)other\s+(?P<what>[a-z]+(?:\s+[a-z]+)?)\s+than(?!\S)", re.I), r"\g<what> other than"),
+    (re.compile(r"(?<!\S)(?:with\s+the\s+exception\s+of|(?<=abnormality )beyond)(?!\S)", re.I), "other than"),
+)
+# Since when, compared with what: it says nothing of the finding.
+_COMPARED = re.compile(
+    r"(?:\s+(?:when|as))?\s+(?:compared\s+(?:to|with)|since|from)\s+(?:the\s+)?(?:most\s+recent\s+)?(?:prior|previous|last|"
+    r"earlier|preceding)(?:\s+(?:study|exam|examination|film|films|radiograph|radiographs|x-ray|day|comparison))?(?!\w)",
+    re.I,
+)
+_PAIRS = (
+    (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
+    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=\s)", re.I), "neg"),
+)
+
+
+# "everything except X", asked of an archive, is without X; "normal except for X" has it.
+_BUT_NOT = re.compile(
+    r"(?:^|(?<=\s))(?:except(?:ing)?(?:\s+for)?|other\s+than|with\s+the\s+exception\s+of)\s+(?=\w)", re.I
+)
+_BUT_THERE = re.compile(
+    r"\b(?:no|not|none|nothing|without|w/o|normal|unremarkable|clear|negative|neg|free|neither|nor|absent|stable|unchanged|"
+    r"improved|healthy)\b",
+    re.I,
+)
+_ALL = re.compile(r"^(?:everything|anything|all(?:\s+\w+)?|any(?:\s+\w+)?)$", re.I)
+
+
+def excepted(text: str) -> str:
+    """Write "pneumonia except effusion", as a query asks it, as "pneumonia without effusion"."""
+
+    def denied(found: re.Match[str]) -> str:
+        before = text[: found.start()]
+        first = not before.strip() and "," in text[found.end() :]  # "except for X, the lungs are clear"
+        return found[0] if first or _BUT_THERE.search(before) else "without "
+
+    written = _BUT_NOT.sub(denied, text)
+    before, without, rest = written.partition("without ")
+    return without + rest if without and _ALL.match(before.strip()) else written
+
+
+def signs_as_words(text: str) -> str:
+    """Write "(-) X" and "-ve for X" in words, before a minus is looked for."""
+    for sign, word in _PAIRS:
+        text = sign.sub(word, text)
+    return text
+
+
+def usual_wording(text: str) -> str:
+    """Write every phrase that denies, doubts or only seems to in one of the forms that are read."""
+    text = _CONTRACTED.sub(_written_out, signs_as_words(text))
+    text = _TWICE.sub(lambda found: f"possible {found['what']}", text)
+    for pattern, usual in _OTHER_THAN:
+        text = pattern.sub(usual, text)
+    text = _COMPARED.sub("", text) if "no " in text.lower() or "without" in text.lower() else text
+    text = _NOT_ABSENT.sub("", _THERE.sub("", text))
+    text = _ONLY.sub("not only", _YES.sub("", text))
+    text = _OPEN.sub(_opened, text)
+    text = _OPEN_BEHIND.sub(" cannot be excluded", text)
+    text = _DENIED_FIRST.sub("without ", _DENIED.sub("without ", _NO_HYPHEN.sub("no ", text)))
+    return _ABSENT.sub(_absent, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return "cannot" if found[1].lower() == "ca" else f"{found[1]} not"
+
+
+def _opened(found: re.Match[str]) -> str:
+    before = found.string[: found.start()]
+    return found[0] if _NOT_OPEN.search(before) else "possible "
+
+
+def _absent(found: re.Match[str]) -> str:
+    before = found.string[: found.start()]
+    return found[0] if not before.strip() or _NOT_GONE.search(f"{before} ") else " absent"

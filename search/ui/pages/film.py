@@ -21,7 +21,7 @@ from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, film_view, layout, undo
+from filmroom.search.ui import export_panel, film_view, layout, models, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
@@ -44,7 +44,7 @@ _SHEET = {
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
+    searcher = models.searcher(archive)
     request = asking.request_of_address()
     said = st.query_params.get("film", "")
     if not said.isdecimal() or len(said) > 17:

@@ -16,6 +16,8 @@ from filmroom.search.searcher import Searcher
 DEPTH = 20
 """Films of each model that enter the pool."""
 
+GRADES = {0: "No match", 1: "Related", 2: "A match", 3: "Exactly this"}
+
 ADJUDICATED = "adjudicated by "
 """Begins the name under which a grade stands that settles what two readers graded differently."""
 

@@ -60,6 +60,19 @@ def test_a_set_says_how_far_its_reader_is_after_every_grade(own: Path, monkeypat
     assert "0 of 2 queries, 0 of 10 films" in bars(test), "each reader has a progress of their own"
 
 
+def test_a_film_is_graded_on_its_own_page(own: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = Archive.open(own).catalog
+    test = page(own, "film", monkeypatch, film=str(numbered[3]), q="small effusion view:PA")
+    test.text_input(key="judge").set_value("ab").run()
+    key = f"grade-{numbered[3]}"
+    test.segmented_control(key=key).set_value(2).run()
+    assert annotations.judgements(catalog) == [Judgement("small effusion", numbered[3], "ab", 2)]
+    test.segmented_control(key=key).set_value(0).run()
+    assert [one.grade for one in annotations.judgements(catalog)] == [0]
+    test.segmented_control(key=key).set_value(None).run()
+    assert annotations.judgements(catalog) == []
+
+
 def bars(test: object) -> str:
     return " ".join(one.proto.text for one in test.get("progress"))  # type: ignore[attr-defined]
 

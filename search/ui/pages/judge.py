@@ -16,6 +16,7 @@ from filmroom.search.evaluation import trec
 from filmroom.search.evaluation.pooling import (
     ADJUDICATED,
     DEPTH,
+    GRADES,
     agreements,
     disagreements,
     is_adjudication,
@@ -27,8 +28,6 @@ from filmroom.search.searcher import Searcher
 from filmroom.search.ui import film_view, layout
 from filmroom.search.ui.pages import judge_sets
 from filmroom.search.ui.text import counted, facts, films, findings, plain
-
-GRADES = {0: "No match", 1: "Related", 2: "A match", 3: "Exactly this"}
 
 
 def show() -> None:

@@ -182,6 +182,7 @@ export default function show({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     event.stopPropagation();
   };
+  if (tools.includes("pick")) dragPicks(list, picks);
   obeyServer(picks, data.change);
   const place = parentElement.querySelector(".picks");
   place.hidden = !data.bar;

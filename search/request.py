@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 PAGE = 24
 MOST_SHOWN = 480
-MOST_EXAMPLES = 50
+MOST_EXAMPLES = 200
 
 
 class Order(StrEnum):

@@ -33,6 +33,7 @@ OTHER_SIZES = {
     "db/migrations/versions": "one file a revision, for ever",
     "search/ui/components": "holds a folder a component",
     "search/ui/components/chips": "a component is one module beside its script and style",
+    "search/ui/components/download": "a component is one module beside its script and style",
     "search/ui/components/facets": "a component is one module beside its script and style",
     "search/ui/components/grid": "a component is one module beside its script and style",
     "search/ui/components/recent_searches": "a component is one module beside its script and style",

@@ -228,11 +228,11 @@ def test_an_uploaded_film_is_a_query_and_a_broken_one_is_a_line(
     tab.keyboard.press("Escape")
     tab.locator(".picks [data-do=export]").click()
     tab.get_by_role("dialog").get_by_text("All 36 that pass").click()
-    tab.wait_for_timeout(1500)  # the run that the choice asks for has begun, and gives the file another address
     settle(tab)
-    with tab.expect_download() as coming:
-        tab.get_by_role("button", name="CSV").click()
-    exported = [line.split(",")[3] for line in Path(coming.value.path()).read_text().splitlines()[1:]]
+    exported = [
+        line.split(",")[3]
+        for line in downloaded(tab, tab.get_by_role("button", name="CSV")).read_text().splitlines()[1:]
+    ]
     assert exported[: len(found)] == found
     assert exported != sorted(exported, key=int)
     tab.get_by_role("dialog").get_by_role("button", name="Close").click()

@@ -14,14 +14,16 @@ from filmroom.db.reads import films
 from filmroom.db.records import UNCERTAIN_ORIENTATION, Film, Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings
+from filmroom.db.writes.annotations import Judgement
 from filmroom.db.writes.facts import SPLIT, sources
+from filmroom.search.evaluation.pooling import GRADES
 from filmroom.search.exchange.original_pixels import radiograph
 from filmroom.search.heatmap import heat_map
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, film_view, layout, undo
+from filmroom.search.ui import export_panel, film_view, layout, models, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
@@ -44,7 +46,7 @@ _SHEET = {
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
+    searcher = models.searcher(archive)
     request = asking.request_of_address()
     said = st.query_params.get("film", "")
     if not said.isdecimal() or len(said) > 17:
@@ -215,6 +217,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     for source, said in _written(archive, film).items():
         st.markdown(f"###### Written by {plain(source)}, a model")
         sheet(key=f"written-{source}", texts=said, words=words)
+    _grade(archive, film, known)
     _marks(archive, film)
     _link_out(film)
 
@@ -238,6 +241,39 @@ def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
 
 def _present(film: Film) -> list[Label]:
     return [one for one in film.labels if one.value > 0]
+
+
+def _grade(archive: Archive, film: Film, known: Query | None) -> None:
+    """The grade that this reader gives the film for the words of the search; a second press takes it back."""
+    query = " ".join(known.positive) if known else ""
+    if not query:
+        return
+    with st.expander(f"Grade for {plain(query)}"):
+        judge = str(st.user.get("email", "") or "") if st.user.get("is_logged_in") else ""
+        judge = judge or st.text_input("Judge", key="judge", placeholder="your initials", persist_state="session") or ""
+        if not (judge := judge.strip()):
+            st.caption("Name yourself, as on the Judge page, to grade.")
+            return
+        mine = {one.film_id: one for one in kept.judgements(archive.catalog, query) if one.judge == judge}
+        before = mine.get(film.id)
+        key = f"grade-{film.id}"
+
+        def keep_grade() -> None:
+            grade = st.session_state[key]
+            if grade is not None:
+                kept.judge(archive.catalog, Judgement(query, film.id, judge, grade))
+            elif before:
+                kept.unjudge(archive.catalog, before)
+
+        st.session_state[key] = before.grade if before else None
+        st.segmented_control(
+            "Grade",
+            list(GRADES),
+            key=key,
+            format_func=GRADES.__getitem__,
+            label_visibility="collapsed",
+            on_change=keep_grade,
+        )
 
 
 def _marks(archive: Archive, film: Film) -> None:

@@ -13,7 +13,7 @@ from filmroom.db.records import Filter
 from filmroom.search.projection import MOST, Method, Projection, outlier_scores, sample
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import filter_panel, layout, picks
+from filmroom.search.ui import filter_panel, layout, models, picks
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.scatter.scatter import Colours, scatter
 from filmroom.search.ui.result_grid import picks_place, wall_of_films
@@ -49,8 +49,10 @@ _MAPS_KEPT = 8
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
-    st.title("Map")
+    searcher = models.searcher(archive)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Map")
+        models.choose(archive)
     left, middle, right = st.columns([1, 1, 3], vertical_alignment="bottom")
     method = left.selectbox(
         "Projection", list(Method), key="method", bind="query-params", format_func=lambda m: m.value

@@ -20,7 +20,7 @@ from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import cutoff, filter_panel, layout, picks, query_chips, undo
+from filmroom.search.ui import cutoff, filter_panel, layout, models, picks, query_chips, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.chips.chips import Offer, chips
 from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done, Mark
@@ -44,7 +44,7 @@ UPLOADS = ("dcm", "dicom", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
+    searcher = models.searcher(archive)
     _restore()
     filter_panel.take_choice()
     st.text_input(
@@ -167,6 +167,7 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
             label_visibility="collapsed",
             width=150,
         )
+        models.choose(archive, beside=True)
 
     def fill() -> None:
         with filters:
@@ -248,9 +249,28 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     if any(SIDED.search(concept.text) for concept in parsed.concepts):
         st.caption("Side and size are the model's guess: check the film.")
     answer = picks.Answer(archive, tuple(hit.id for hit in hits), results.total, request, searcher)
-    done = wall_of_hits(
+    other = models.beside(archive, searcher)
+    if other is not None and hits[0].percentile is not None:
+        shown = dataclasses.replace(request, k=len(hits))
+        done = models.side_by_side(
+            searcher, other, shown, hits, tools=SEARCHING, bar=answer.bar(), change=picks.change()
+        )
+    else:
+        done = _wall(archive, results, request, answer)
+    if len(hits) < min(results.total, MOST_SHOWN):
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            if st.button("Show more", key="more"):
+                _order(dataclasses.replace(request, k=min(MOST_SHOWN, request.k + 2 * PAGE)))
+    if done and done.act in OF_PICKS:
+        picks.carry_out(done, answer)
+    elif done:
+        _do(done, request=request)
+
+
+def _wall(archive: Archive, results: Results, request: SearchRequest, answer: picks.Answer) -> Done | None:
+    return wall_of_hits(
         archive.catalog,
-        hits,
+        results.hits,
         key="wall",
         title="Films that match",
         request=request,
@@ -260,14 +280,6 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         bar=answer.bar(),
         change=picks.change(),
     )
-    if len(hits) < min(results.total, MOST_SHOWN):
-        with st.container(horizontal=True, horizontal_alignment="center"):
-            if st.button("Show more", key="more"):
-                _order(dataclasses.replace(request, k=min(MOST_SHOWN, request.k + 2 * PAGE)))
-    if done and done.act in OF_PICKS:
-        picks.carry_out(done, answer)
-    elif done:
-        _do(done, request=request)
 
 
 def _take_upload(searcher: Searcher) -> None:

@@ -144,6 +144,13 @@ function picker(list, picks, shown) {
   };
 }
 
+// Streamlit's dialogs hear Escape only while the keyboard is in them, which a run of the page takes away.
+window.filmroomEscape ??= (document.addEventListener("keydown", (event) => {
+  const inList = document.querySelector("[role=listbox]");
+  if (event.key !== "Escape" || inList) return;
+  setTimeout(() => document.querySelector("[role=dialog] button[aria-label=Close]")?.click(), 200);
+}, { capture: true }), true);
+
 export default function show({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector(".grid");
   if (!list || !data) return undefined;
@@ -175,6 +182,7 @@ export default function show({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     event.stopPropagation();
   };
+  if (tools.includes("pick")) dragPicks(list, picks);
   obeyServer(picks, data.change);
   const place = parentElement.querySelector(".picks");
   place.hidden = !data.bar;

@@ -22,7 +22,7 @@ _component = st.components.v2.component(
     "filmroom.grid",
     html='<div class="picks" role="toolbar" aria-label="Picked films" hidden></div><ul class="grid"></ul>\n',
     css=(HERE / "grid.css").read_text("utf-8"),
-    js="\n".join((HERE / name).read_text("utf-8") for name in ("picks.js", "place.js", "grid.js")),
+    js="\n".join((HERE / name).read_text("utf-8") for name in ("picks.js", "place.js", "drag.js", "grid.js")),
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import films, fulltext
+from filmroom.db.reads import films
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.index import VectorIndex
@@ -25,6 +25,7 @@ from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
 from filmroom.search.query.relevance_feedback import Learned
+from filmroom.search.query.report_words import by_reports
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.results import Hit, Ranking, Results
@@ -348,13 +349,10 @@ class Searcher:
     ) -> list[tuple[int, float]]:
         depth = max(k, FUSED)
         by_films = [film_id for film_id, _ in self._ranked(vector, depth, within)]
-        by_words = fulltext.rank(self.catalog, " ".join(asked.positive), depth, asked.filter)
-        known = self._searchable(np.array(by_words, np.int64))
-        by_words = [] if known is None else known.tolist()
-        if within is not None:
-            allowed = set(within.tolist())
-            by_words = [film_id for film_id in by_words if film_id in allowed]
-        return reciprocal_rank_fusion([by_films, by_words])
+        by_words = np.array(by_reports(self.catalog, asked, depth), np.int64)
+        by_words = by_words[self.index.holds(by_words)]
+        by_words = by_words if within is None else by_words[np.isin(by_words, within)]
+        return reciprocal_rank_fusion([by_films, by_words.tolist()])
 
     def _one_per_study(
         self,

@@ -14,6 +14,7 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Film, Filter
+from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
 from filmroom.search.findings.read_reports import read_reports
@@ -53,7 +54,7 @@ class Searcher:
         self._stays = stays
         self._embedder = Embedder(archive, held, towers, index)
         self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
-        self._chance = Chance(index, towers)
+        self._chance = Chance(index, towers, archive.vectors, held.space.fingerprint)
         self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
 
     @classmethod
@@ -198,8 +199,9 @@ class Searcher:
         self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
         """The best score of the films that pass, and what random words reach over them. A process that answers once
-        does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
-        if not self._stays or vector is None or not asked.positive or (request.votes or request.uploads):
+        asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
+        quick = self._stays or are_few(len(self.index) * self.held.space.vectors, self.held.space.dim)
+        if not quick or vector is None or not asked.positive or request.votes or request.uploads:
             return None, None
         within = self._searchable(self._within(asked.filter, (), ()))
         if (len(self.index) if within is None else within.size) == 0:

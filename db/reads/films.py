@@ -139,6 +139,20 @@ def study_uids(catalog: Catalog, ids: Sequence[int]) -> dict[int, str | None]:
     return found
 
 
+def with_shared_uid(catalog: Catalog, ids: Sequence[int]) -> set[int]:
+    """Those of the films whose instance UID and frame another present film has, too."""
+    shared: set[int] = set()
+    with catalog.look() as connection:
+        for some in chunked(ids):
+            statement = (
+                f"SELECT id FROM film WHERE id IN ({marks(some)}) AND EXISTS (SELECT 1 FROM film AS other "
+                "WHERE other.instance_uid = film.instance_uid AND other.frame = film.frame AND other.id != film.id "
+                "AND other.state = 'present')"
+            )
+            shared.update(row[0] for row in connection.execute(statement, some))
+    return shared
+
+
 def study_of(catalog: Catalog, one: Film) -> list[Film]:
     """The other films of its study."""
     return _others(catalog, one, "study_uid", one.tags.study_uid)

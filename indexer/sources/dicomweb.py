@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
+from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
 
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
@@ -44,6 +45,10 @@ Answer = TypeVar("Answer")
 
 class ServerError(FilmroomError):
     """The server cannot be asked, or answers what is no DICOMweb."""
+
+
+class NotOnServer(ServerError):
+    """The server has nothing at this address."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ class Connection:
 
         self.url = server_address(server.url)
         session = server.credentials.session(self.url)
+        session.hooks["response"].append(without_parameters)
         try:
             self._client: DICOMwebClient = DICOMwebClient(self.url, session=session, timeout=_TIMEOUT_SECONDS)
         except ValueError:
@@ -141,9 +147,45 @@ class Connection:
         except (_Away, _Nonsense):
             raise Refusal.NOT_FETCHED.error() from None
 
-    def store(self, films: list[Any]) -> None:
-        """Send datasets by STOW-RS (PS3.18 chapter 10.5). Raises ServerError."""
-        self._listed(lambda: self._client.store_instances(films))
+    def instances(self, study: str) -> set[str]:
+        """The SOP Instance UIDs of a study; none where the server does not have it. Raises ServerError."""
+        try:
+            rows = self._paged(self._client.search_for_instances, {}, study)
+            return {uid for row in rows if _is_uid(uid := _value(row, _INSTANCE))}
+        except NotOnServer:
+            return set()
+
+    def check(self) -> None:
+        """Raise ServerError where there is no DICOMweb service, or it lets nobody in."""
+        self._listed(lambda: self._client.search_for_studies(limit=1))
+
+    def header(self, path: str) -> dict[str, Any]:
+        """One film's attributes as DICOM JSON (PS3.18 F.2), names and all: for use at once, never to be kept. Raises
+        Rejected, or ServerError where nobody is let in."""
+        study, series, instance = path.split("/")
+        try:
+            return dict(self._asked(lambda: self._client.retrieve_instance_metadata(study, series, instance)))
+        except _Missing:
+            raise Refusal.NOT_ON_SERVER.error() from None
+        except (_Away, _Nonsense):
+            raise Refusal.NOT_FETCHED.error() from None
+
+    def store(self, documents: Sequence[Any]) -> dict[str, int]:
+        """Send datasets by STOW-RS (PS3.18 chapter 10.5). Gives those that the server refused: by SOP Instance UID, the
+        reason's code (PS3.3 C.12.1.3.1). Raises ServerError."""
+        import requests
+
+        def ask() -> dict[str, int]:
+            try:
+                return failed_instances(self._client.store_instances(documents).to_json_dict())
+            except requests.HTTPError as fault:
+                # All were refused; the body says why.
+                if fault.response is None or fault.response.status_code != requests.codes.conflict:
+                    raise
+                refused = failed_instances(body(fault.response))
+                return refused or {str(one.SOPInstanceUID): PROCESSING_FAILURE for one in documents}
+
+        return self._listed(ask)
 
     def _studies(self, selection: Selection) -> Iterator[str]:
         if selection.study:
@@ -198,7 +240,7 @@ class Connection:
         try:
             return self._asked(ask)
         except _Missing:
-            raise ServerError(
+            raise NotOnServer(
                 "there is no DICOMweb service here", where=self.url, fix="It often ends in /dicom-web or /rs."
             ) from None
         except _Away as fault:

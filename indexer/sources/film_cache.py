@@ -11,10 +11,9 @@ from pathlib import Path
 
 from filmroom.db.errors import NotFound, Rejected
 from filmroom.db.reads.films import full_path
-from filmroom.db.records import Film, is_remote
+from filmroom.db.records import Film, SourceFile, is_remote
 from filmroom.indexer.sources.credentials import read_credentials
-from filmroom.indexer.sources.dicomweb import Connection, Server, ServerError
-from filmroom.indexer.sources.source_file import SourceFile
+from filmroom.indexer.sources.dicomweb import Connection, Server, ServerError, is_address
 
 LIMIT_BYTES = 2 * 2**30
 """What the cache may hold; FILMROOM_CACHE_MB sets another limit."""
@@ -36,6 +35,11 @@ def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
             yield SourceFile(root, path, 0, 0, fetched=str(_cached(root, path)))
         except Rejected as error:
             yield SourceFile(root, path, 0, 0, rejected=error)
+
+
+def server_of(root: str) -> Connection | None:
+    """The DICOMweb server whose films these are; None where they are files."""
+    return _connection(root) if is_address(root) else None
 
 
 def drop(films: Iterable[Film]) -> None:

@@ -1,7 +1,8 @@
-"""The commands that take films out: export, and diff of two cohorts."""
+"""The commands that take films out: export, send, and diff of two cohorts."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from filmroom.db.errors import BadInput
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import (
     ArchiveOption,
+    CredentialsOption,
     JsonOption,
     ModelOption,
     WeightsOption,
@@ -21,14 +23,16 @@ from filmroom.search.cli.options import (
     print_json,
 )
 from filmroom.search.cli.printing import say
+from filmroom.search.send.titles import REASONS, TITLES, WITH_REASON, title_of
 
 if TYPE_CHECKING:
     from filmroom.search.export.cohort import Difference
     from filmroom.search.export.job import Done
+    from filmroom.search.send.send import Sent
 
 
 def register(app: typer.Typer) -> None:
-    for command in (export, diff):
+    for command in (export, diff, send):
         app.command()(command)
 
 
@@ -93,7 +97,7 @@ def export(
         model=model,
     )
     kept = open_archive(archive)
-    with _progress(quiet=as_json) as on_progress:
+    with _progress("Exporting", quiet=as_json) as on_progress:
         done = run(
             kept,
             what,
@@ -124,6 +128,94 @@ def diff(
         _print_difference(found)
 
 
+def send(
+    what: Annotated[
+        str, typer.Argument(metavar="COLLECTION|QUERY", help="The name of a collection, or words and fields.")
+    ],
+    to: Annotated[
+        str, typer.Option(metavar="URL|FOLDER", help="A DICOMweb server, or a folder.", show_default=False)
+    ] = "",
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    best: Annotated[int, typer.Option("--best", "-k", min=1, help="Of a query the first so many.")] = 10,
+    title: Annotated[str, typer.Option(help=f"What they are for: {', '.join(TITLES)}.")] = "research",
+    reason: Annotated[
+        str | None, typer.Option(help=f"Of {' or '.join(WITH_REASON)}: {', '.join(REASONS)}.", show_default=False)
+    ] = None,
+    description: Annotated[str, typer.Option(metavar="TEXT", help="In words; it stands in the document.")] = "",
+    with_findings: Annotated[
+        bool, typer.Option("--findings", help="Also what report models found, with boxes, as SR.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be sent, and send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a server is sent anything.")] = False,
+    credentials: CredentialsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send films back to their PACS as DICOM Key Object Selections, one a study, or write these as files.
+
+    To a server goes only what names films that it has. The films themselves are not sent.
+    """
+    from filmroom.search.export.selection import select
+    from filmroom.search.searcher import Searcher
+    from filmroom.search.send.choice import collection_or_query
+    from filmroom.search.send.send import State
+    from filmroom.search.send.send import send as run
+    from filmroom.search.send.targets import target_of
+
+    if not to:
+        raise BadInput("say where to send them", where="--to", fix="Name a DICOMweb server or a folder.")
+    named = title_of(title, reason, description)
+    kept = open_archive(archive)
+    chosen = collection_or_query(kept, what, best)
+    selection = select(kept, chosen, lambda: Searcher.open(archive_folder(archive), model, weights=weights))
+    target = target_of(to, credentials)
+    source = f"the collection {chosen.collection}" if chosen.collection else "the query"
+    if target.server and not (yes or dry_run):
+        if not sys.stdin.isatty():
+            raise BadInput(
+                "a server is sent documents only when told to", where=to, fix="Look with --dry-run, then add --yes."
+            )
+        say(f"{counted(len(selection), 'film')} of {source}, {named.title.meaning}, to {target.server.url}.", err=True)
+        typer.confirm("Send key objects of them?", abort=True, err=True)
+    with _progress("Sending", quiet=as_json) as on_progress:
+        done = run(
+            kept,
+            selection.ranking.ids.tolist(),
+            target,
+            named,
+            with_findings=with_findings,
+            dry_run=dry_run,
+            progress=on_progress,
+        )
+    if as_json:
+        print_json(asdict(done) | {"films": len(selection), "collection": chosen.collection})
+    else:
+        _print_sent(done, len(selection), source, dry_run=dry_run, written=target.server is None)
+    if not done.documents or done.count(State.REFUSED):
+        sys.exit(1)
+
+
+def _print_sent(done: Sent, films: int, source: str, *, dry_run: bool, written: bool) -> None:
+    from filmroom.search.send.send import State
+
+    say(f"{counted(films, 'film')} of {source}.")
+    for one in done.documents if dry_run else ():
+        say(f"  {one.kind}, study {one.study}: {counted(len(one.films), 'film')} ({one.state})")
+    verb = "written" if written else "sent"
+    count = done.count(State.PLANNED if dry_run else State.SENT)
+    new = f"{count:,} would be {verb}" if dry_run else f"{count:,} {verb}"
+    say(f"{counted(len(done.documents), 'document')}: {new}, {done.count(State.THERE):,} there already.")
+    if written and count and not dry_run:
+        say("They name the patient as the films do.")
+    if done.refusals:
+        said = "; ".join(f"{count:,}, as {reason}" for reason, count in done.refusals.items())
+        say(f"The server refused {counted(done.count(State.REFUSED), 'document')}: {said}.", err=True)
+    if done.left_out:
+        said = "; ".join(f"{count:,}, as {reason}" for reason, count in done.reasons.items())
+        say(f"Left out {counted(len(done.left_out), 'film')}: {said}.", err=True)
+
+
 def _print_done(done: Done) -> None:
     say(f"{counted(done.films, 'film')} in {done.path}, {done.megabytes:,.1f} MB, {done.seconds:.1f} s.")
     if done.resumed:
@@ -152,14 +244,14 @@ def _print_difference(found: Difference) -> None:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr over the films of an export, which begins with the first."""
+def _progress(doing: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr over films or studies, which begins with the first."""
     from filmroom.search.cli import output
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=output.Console(stderr=True), disable=quiet)
-    task = bar.add_task("Exporting", total=None)
+    task = bar.add_task(doing, total=None)
 
     def show(done: int, total: int) -> None:
         bar.start()

@@ -14,6 +14,7 @@ from filmroom.db.writes.findings import Box
 from filmroom.indexer.decoding.orientation import box_in_file, size_in_file
 from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.findings.search import Said
+from numpy.typing import NDArray
 
 MODEL = {"cxrreportgen": ("Microsoft", "CXRReportGen")}
 
@@ -71,6 +72,14 @@ def write_reports(said: Sequence[Said], folder: Path) -> Written:
         else:
             count += 1
     return Written(folder, count, tuple(failed))
+
+
+def outline(film: Film, box: Box) -> NDArray[np.float32]:
+    """The corners (5, 2) of a box as x, y in pixels of the film's file, the first again at the end."""
+    rows, columns = size_in_file(film.tags)
+    in_file = box_in_file(box, film.tags.orientation)
+    x0, y0, x1, y1 = (value * side for value, side in zip(in_file, (columns, rows) * 2, strict=True))
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]], np.float32)
 
 
 def _document(film: Film, said: Sequence[Said], source: str) -> Any:
@@ -131,13 +140,10 @@ def _region(film: Film, image: Any, box: Box) -> Any:
         ScoordContentItem,
     )
 
-    rows, columns = size_in_file(film.tags)
-    in_file = box_in_file(box, film.tags.orientation)
-    x0, y0, x1, y1 = (value * side for value, side in zip(in_file, (columns, rows) * 2, strict=True))
     region = ScoordContentItem(
         name=CodedConcept("111030", "DCM", "Image Region"),
         graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]], np.float32),
+        graphic_data=outline(film, box),
         relationship_type=RelationshipTypeValues.INFERRED_FROM,
     )
     several = int(getattr(image, "NumberOfFrames", 1) or 1) > 1

@@ -1,0 +1,64 @@
+"""Sort out which films a document can name for certain: those with UIDs of their own, by study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from filmroom.db.archive import Archive
+from filmroom.db.catalog import get_meta
+from filmroom.db.errors import BadInput
+from filmroom.db.reads import films
+from filmroom.db.records import Film
+from filmroom.db.writes.annotations import collections
+from filmroom.search.export.selection import Chosen, chosen_by
+
+NO_DICOM = "it is not from a DICOM file"
+NO_STUDY = "its file names no study or series"
+SHARED_UID = "another picture of the archive bears its instance UID"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A film that no document names, and why."""
+
+    film: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Study:
+    uid: str
+    films: tuple[Film, ...]
+
+
+def collection_or_query(archive: Archive, what: str, best: int) -> Chosen:
+    """Read `what` as the name of a collection where there is one, else as a query, of which the `best` count."""
+    if any(one.name == what.strip() for one in collections(archive.catalog)):
+        return chosen_by(collection=what.strip())
+    return chosen_by(what, best=best)
+
+
+def studies_of(archive: Archive, ids: Sequence[int], *, server: str | None) -> tuple[list[Study], list[LeftOut]]:
+    """Group films by study, in their order. Raises BadInput for an archive that keeps hashes of the UIDs: a document
+    with them would join no study."""
+    if get_meta(archive.catalog, "hash_uids") == "yes":
+        raise BadInput(
+            "this archive keeps hashes of the UIDs, which no server knows",
+            where=archive.folder,
+            fix="Index the films into an archive without --hash-uids.",
+        )
+    doubted = films.with_shared_uid(archive.catalog, ids)
+    by_study: dict[str, list[Film]] = {}
+    left_out = []
+    for film in films.films(archive.catalog, ids):
+        tags = film.tags
+        if tags.instance_uid is None:
+            left_out.append(LeftOut(film.id, NO_DICOM))
+        elif tags.study_uid is None or tags.series_uid is None:
+            left_out.append(LeftOut(film.id, NO_STUDY))
+        elif film.id in doubted and film.root != server:
+            left_out.append(LeftOut(film.id, SHARED_UID))
+        else:
+            by_study.setdefault(tags.study_uid, []).append(film)
+    return [Study(uid, tuple(own)) for uid, own in by_study.items()], left_out

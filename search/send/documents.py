@@ -1,0 +1,116 @@
+"""Make the documents of a study: a Key Object Selection, and reports of findings after TID 1500, by highdicom.
+
+A document's UID is made of its content, so that the same document has the same UID whenever it is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from filmroom.db.records import Film
+from filmroom.db.writes.findings import Kept
+from filmroom.search.send.headers import OF_PATIENT_AND_STUDY, Header
+from filmroom.search.send.titles import Title
+
+MAKER, MODEL = "Filmroom", "Filmroom"
+DISCLAIMER = "Research use only, not for diagnosis"
+_SPACE = UUID("6f1f0a0e-6d5c-5b0c-9a3e-6b4f2c7d1e90")
+_UTF8 = "ISO_IR 192"
+
+
+def uid_of(*parts: object) -> str:
+    """A UID made of what it names (PS3.5 B.2)."""
+    return f"2.25.{uuid5(_SPACE, json.dumps(parts, sort_keys=True)).int}"
+
+
+DEVICE_UID = uid_of("device", MODEL)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A document to be made: of key objects with a `title`, or of what `source` found."""
+
+    study: str
+    films: tuple[Film, ...]
+    title: Title | None = None
+    source: str = ""
+    findings: tuple[Kept, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "key objects" if self.title else "findings"
+
+    @property
+    def uid(self) -> str:
+        """The document's SOP Instance UID."""
+        pointed = sorted((one.tags.instance_uid or "", one.frame) for one in self.films)
+        if self.title:
+            reason = self.title.reason.code if self.title.reason else ""
+            return uid_of("KO", self.study, self.title.title.code, reason, self.title.description, pointed)
+        place = {one.id: (one.tags.instance_uid, one.frame) for one in self.films}
+        said = [(*place[one.film_id], one.text, one.boxes) for one in self.findings]
+        return uid_of("SR", self.study, self.source, said)
+
+
+def drafts(study: str, films: Sequence[Film], title: Title, findings: Sequence[Kept]) -> list[Draft]:
+    """The documents of a study: one of key objects, and one for each source of findings about them."""
+    made = [Draft(study, tuple(films), title)]
+    by_source: dict[str, list[Kept]] = {}
+    known = {one.id for one in films}
+    for one in findings:
+        if one.film_id in known:
+            by_source.setdefault(one.source, []).append(one)
+    for source, said in sorted(by_source.items()):
+        about = {one.film_id for one in said}
+        made.append(Draft(study, tuple(one for one in films if one.id in about), source=source, findings=tuple(said)))
+    return made
+
+
+def evidence(study: str, headers: Sequence[Header]) -> list[Any]:
+    """The films as highdicom is shown them: nothing of the patient."""
+    from pydicom.dataset import Dataset
+
+    shown = {}
+    for header in headers:
+        one = Dataset()
+        for keyword in OF_PATIENT_AND_STUDY:
+            setattr(one, keyword, "")
+        one.StudyInstanceUID, one.SeriesInstanceUID = study, header.series
+        one.SOPClassUID, one.SOPInstanceUID = header.sop_class, header.instance
+        one.Rows, one.Columns = 1, 1
+        shown[one.SOPInstanceUID] = one
+    return list(shown.values())
+
+
+def joined(document: Any, shared: Mapping[str, str]) -> Any:
+    """Give a document the attributes that it shares with its study, as they are: a check of them might quote them."""
+    from pydicom import config
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.dataelem import DataElement
+
+    document.SpecificCharacterSet = _UTF8
+    for keyword, value in shared.items():
+        tag = tag_for_keyword(keyword)
+        if tag is None or (not value and keyword == "IssuerOfPatientID"):
+            continue
+        document[tag] = DataElement(tag, dictionary_VR(tag), value, validation_mode=config.IGNORE)
+    return document
+
+
+def frames_of(header: Header, films: Sequence[Film]) -> list[int] | None:
+    """The frames, from 1, that films are of a file; None for a file that is one picture."""
+    own = [one.frame + 1 for one in films if one.tags.instance_uid == header.instance]
+    return sorted(own) if header.frames > 1 else None
+
+
+def device_context() -> Any:
+    """Who made the document: a program."""
+    from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
+    from pydicom.sr.codedict import codes
+
+    about = DeviceObserverIdentifyingAttributes(DEVICE_UID, name=MODEL, manufacturer_name=MAKER, model_name=MODEL)
+    return ObserverContext(codes.DCM.Device, about)

@@ -1,0 +1,189 @@
+"""Send films of the archive back as DICOM documents: to a server by STOW-RS, or as files into a folder."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from filmroom.db.archive import Archive
+from filmroom.db.errors import MissingExtra
+from filmroom.db.records import Film
+from filmroom.db.writes import findings
+from filmroom.db.writes.findings import Kept
+from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection
+from filmroom.indexer.sources.stow import refusal_words
+from filmroom.search.send.choice import LeftOut, Study, studies_of
+from filmroom.search.send.documents import Draft, drafts
+from filmroom.search.send.headers import Header, NoHeader, read_header
+from filmroom.search.send.key_objects import key_objects
+from filmroom.search.send.measurement_report import measurement_report
+from filmroom.search.send.targets import Target
+from filmroom.search.send.titles import Title
+
+NO_SUCH_STUDY = "the server does not have its study"
+NO_SUCH_FILM = "the server has its study, but not this film"
+
+
+class State(StrEnum):
+    """What became of a document. `planned`: nothing was sent, as it was a dry run."""
+
+    PLANNED = "planned"
+    SENT = "sent"
+    THERE = "there already"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document and what became of it; `reason` says why a server refused it."""
+
+    kind: str
+    study: str
+    uid: str
+    films: tuple[int, ...]
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Sent:
+    documents: tuple[Document, ...]
+    left_out: tuple[LeftOut, ...]
+
+    def count(self, state: State) -> int:
+        return sum(one.state is state for one in self.documents)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many films were left out, by reason."""
+        return Counter(one.reason for one in self.left_out)
+
+    @property
+    def refusals(self) -> Counter[str]:
+        """How many documents the server refused, by reason."""
+        return Counter(one.reason for one in self.documents if one.state is State.REFUSED)
+
+
+def send(
+    archive: Archive,
+    ids: Sequence[int],
+    to: Target,
+    title: Title,
+    *,
+    with_findings: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Sent:
+    """Send a Key Object Selection for each study of the films, and with `with_findings` what report models found.
+
+    To a server goes only what names films that it has: it is asked for each study first. A document that is there
+    already is not sent again. Raises ServerError, MissingExtra, and BadInput for an archive of hashed UIDs or a folder
+    that is none.
+    """
+    try:
+        import highdicom  # noqa: F401
+    except ImportError:
+        raise MissingExtra("DICOM documents", extra="sr") from None
+    studies, left_out = studies_of(archive, ids, server=to.server.url if to.server else None)
+    said = _findings(archive, studies) if with_findings else {}
+    to.check()
+    documents: list[Document] = []
+
+    def work(study: Study) -> tuple[list[Document], list[LeftOut]]:
+        own = [one for film in study.films for one in said.get(film.id, ())]
+        return _Study(study, title, own, dry_run=dry_run).sent_to(to)
+
+    with _quiet(), ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        try:
+            for number, (done, out) in enumerate(pool.map(work, studies), 1):
+                documents += done
+                left_out += out
+                progress(number, len(studies))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return Sent(tuple(documents), tuple(left_out))
+
+
+class _Study:
+    """The work on one study."""
+
+    def __init__(self, study: Study, title: Title, said: Sequence[Kept], *, dry_run: bool) -> None:
+        self._study = study
+        self._title = title
+        self._said = said
+        self._dry_run = dry_run
+        self._left_out: list[LeftOut] = []
+
+    def sent_to(self, to: Target) -> tuple[list[Document], list[LeftOut]]:
+        there = to.there(self._study.uid)
+        films = self._of_server(there) if to.server else list(self._study.films)
+        headers = {} if self._dry_run else self._headers(films, to.server)
+        if not self._dry_run:
+            films = [one for one in films if one.id in headers]
+        if not films:
+            return [], self._left_out
+        planned = drafts(self._study.uid, films, self._title, self._said)
+        new = [one for one in planned if one.uid not in there]
+        done = [_document(one, State.THERE) for one in planned if one.uid in there]
+        if self._dry_run:
+            return [*(_document(one, State.PLANNED) for one in new), *done], self._left_out
+        made = [_made(one, [headers[film.id] for film in one.films]) for one in new]
+        refused = to.deliver(made) if made else {}
+        for one in new:
+            code = refused.get(one.uid)
+            done.append(_document(one, State.SENT) if code is None else _document(one, State.REFUSED, code))
+        return done, self._left_out
+
+    def _of_server(self, there: set[str]) -> list[Film]:
+        found = []
+        for film in self._study.films:
+            if film.tags.instance_uid in there:
+                found.append(film)
+            else:
+                self._left_out.append(LeftOut(film.id, NO_SUCH_FILM if there else NO_SUCH_STUDY))
+        return found
+
+    def _headers(self, films: Sequence[Film], server: Connection | None) -> dict[int, Header]:
+        headers: dict[int, Header] = {}
+        for film in films:
+            try:
+                headers[film.id] = read_header(film, server)
+            except NoHeader as why:
+                self._left_out.append(LeftOut(film.id, str(why)))
+        return headers
+
+
+def _findings(archive: Archive, studies: Sequence[Study]) -> dict[int, list[Kept]]:
+    return {film.id: findings.of_film(archive.catalog, film.id) for study in studies for film in study.films}
+
+
+def _document(draft: Draft, state: State, code: int | None = None) -> Document:
+    reason = "" if code is None else refusal_words(code)
+    return Document(draft.kind, draft.study, draft.uid, tuple(one.id for one in draft.films), state, reason)
+
+
+def _made(draft: Draft, headers: Sequence[Header]) -> Any:
+    return key_objects(draft, headers) if draft.title else measurement_report(draft, headers)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let no library speak of what it reads: its words may quote a name."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom", "dicomweb_client")]
+    before = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for one, level in zip(loggers, before, strict=True):
+            one.setLevel(level)

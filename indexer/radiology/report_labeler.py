@@ -31,6 +31,15 @@ _HEART_ENLARGED = re.compile(
     r"(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
     re.I,
 )
+# "The heart is of normal size", "heart size and mediastinal contours are within normal limits": no cardiomegaly.
+_HEART_NORMAL = re.compile(
+    r"\b(?:heart|cardiac|cardio ?mediastinal)(?:\s+(?:size|silhouettes?|shadow|contours?|and|the|mediastin\w+|"
+    r"pulmonary|vascularity|vasculature|hila|hilar|aortic|aorta|structures))*\s*"
+    r"(?::|\s(?:is|are|was|were|remains?|appears?))?\s*(?:again\s+)?(?:grossly\s+|both\s+)?(?:of\s+|within\s+)?normal(?!\s+(?:or|to)(?!\w))|"
+    r"\bnormal[- ](?:heart|cardiac|cardio ?mediastinal)(?:[- ]size|\s+silhouette|\s+shadow|\s+contours?)|"
+    r"\bnormal[- ]sized? heart",
+    re.I,
+)
 _ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
 _NEGATIVE = re.compile(r"(?<!\w)neg\.\s+for(?!\w)", re.I)  # nor is this one
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|\n+|\d+\.\s")
@@ -105,6 +114,8 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
         statements += [replace(qualified(idea, clause, present=False), certain=True) for idea in lacking]
     for clause in _CLAUSE.split(rest):
         statements += [qualified(idea, clause) for idea in mentions(clause, ideas)]
+    if _HEART_NORMAL.search(sentence) and not any(one.idea == "cardiomegaly" for one in statements):
+        statements.append(Statement("cardiomegaly", present=False))
     if NORMAL in mentions(rest, ideas):  # its phrases run over commas
         statements.append(Statement(NORMAL))
     return tuple(statements)

@@ -298,6 +298,12 @@ def test_words_over_and_over_are_read_at_once(words: str) -> None:
         ("EXAM: CHEST PA\nCardiomegaly.", {"cardiomegaly": True}),
         ("Pneumothorax: none\nEffusion: small\nHeart: enlarged",
          {"pneumothorax": False, "effusion": True, "cardiomegaly": True}),
+        *((text, {"cardiomegaly": False}) for text in (
+            "The heart is of normal size.", "Heart is normal in size.", "The cardiomediastinal silhouette is normal.",
+            "Normal heart size.", "Heart: normal", "The cardiac and mediastinal silhouettes are normal.")),
+        *((text, {}) for text in (
+            "Heart size is at the upper limits of normal.", "The heart is normal to mildly enlarged.",
+            "Heart is not normal in size.", "Heart size upper normal.")),
         ("NG tube removed. Chest tube absent.", {"nasogastric": False, "chest tube": False}),
     ],
 )  # fmt: skip

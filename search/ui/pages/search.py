@@ -336,12 +336,8 @@ def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Rea
 
 
 def _doubt(results: Results) -> None:
-    if results.doubtful:
-        st.warning(
-            f"Nothing matches well: the best of these films scores {results.best:.2f}, and random words reach "
-            f"{results.chance:.2f} in them. The order may mean nothing.",
-            icon=":material/help:",
-        )
+    if results.doubt:
+        st.warning(results.doubt, icon=":material/help:")
 
 
 def _summary(results: Results, request: SearchRequest) -> str:

@@ -36,6 +36,7 @@ from filmroom.indexer.forgotten import turned_away
 from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.sources.dicomweb import Server
 from filmroom.indexer.sources.fetching import Remote, fetched
 from filmroom.indexer.sources.folder import check_there
 from filmroom.indexer.sources.listing import as_stored, content_hash, listed
@@ -132,7 +133,7 @@ def index(
 def check(sources: Sequence[Source], options: Options) -> None:
     """Raise NotFound for a path that is not there, BadInput for a server where UIDs are not to be kept."""
     check_there([source for source in sources if isinstance(source, Path)])
-    if options.hash_uids and any(isinstance(source, Remote) for source in sources):
+    if options.hash_uids and any(isinstance(one, Remote) and isinstance(one.server, Server) for one in sources):
         raise BadInput(
             "a server's films are known by their UIDs", where="--hash-uids", fix="Copy them to a folder first."
         )
@@ -182,14 +183,16 @@ class _Run:
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def take_remote(self, source: Remote) -> None:
-        """A server's films: those that the archive does not have are fetched while others are decoded."""
+        """The films of a server or bucket: those that are not known are fetched while others are decoded."""
         connection = source.server.open()
-        scope = file_diff.open_remote_scope(self._catalog, connection.url)
-        films = (Seen(path, 0, 0) for path in connection.films(source.selection))
-        work, older = self._compared(scope, films, complete=source.selection.complete)
-        wanted = {seen.path: seen for seen in (*work, *(seen for seen, _ in older))}
-        with fetched(connection, list(wanted), self._archive.folder) as files:
-            self._decode(scope, files, wanted)
+        scope = file_diff.open_remote_scope(self._catalog, connection.url, connection.prefix)
+        files = (Seen(one.path, one.size, one.mtime_ns) for one in connection.listed(source.selection))
+        work, older = self._compared(scope, files, complete=source.selection.complete)
+        large = {seen.path: seen for seen in work if seen.size > self._options.limits.max_bytes}
+        self._reject(scope, list(large.values()), dict.fromkeys(large, Refusal.TOO_LARGE.error()))
+        wanted = {seen.path: seen for seen in (*work, *(seen for seen, _ in older)) if seen.path not in large}
+        with fetched(connection, list(wanted), self._archive.folder) as copies:
+            self._decode(scope, copies, wanted)
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def _compared(

@@ -36,7 +36,7 @@ class Credentials:
         from requests.utils import get_netrc_auth
 
         session = requests.Session()
-        if urlsplit(url).hostname in _HERE:
+        if is_here(url):
             session.trust_env = False
             session.auth = get_netrc_auth(url)
         if self.token:
@@ -48,6 +48,11 @@ class Credentials:
         if self.ca:
             session.verify = self.ca
         return session
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is of this machine: no proxy leads to it."""
+    return urlsplit(url).hostname in _HERE
 
 
 class _Bearer:

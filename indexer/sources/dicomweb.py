@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
+from filmroom.indexer.sources.source_file import SourceFile
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def server_address(text: str) -> str:
 class Connection:
     """An open session with a server."""
 
+    prefix = ""
+
     def __init__(self, server: Server) -> None:
         from dicomweb_client.api import DICOMwebClient
 
@@ -116,6 +119,10 @@ class Connection:
         self._pause = 0.0 if server.per_second is None else 1 / server.per_second
         self._next = time.monotonic()
         self._lock = threading.Lock()
+
+    def listed(self, selection: Selection) -> Iterator[SourceFile]:
+        """List the films as files: a server tells neither size nor time. Raises ServerError."""
+        return (SourceFile(self.url, path, 0, 0) for path in self.films(selection))
 
     def films(self, selection: Selection) -> Iterator[str]:
         """List the paths of the films that are asked for, each once. Raises ServerError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -12,9 +13,11 @@ from pathlib import Path
 
 from filmroom.db.errors import Rejected
 from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.sources.bucket import Bucket, Files
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection, Selection, Server, ServerError
 from filmroom.indexer.sources.source_file import SourceFile
 
+_SPOOL = "fetched-"
 _AHEAD = 2 * REQUESTS_AT_ONCE
 _GIVE_UP_AFTER = 8
 """Films in a row that a server did not send: it is away, and the rest need not be tried."""
@@ -22,9 +25,9 @@ _GIVE_UP_AFTER = 8
 
 @dataclass(frozen=True)
 class Remote:
-    """A server, and what is asked of it."""
+    """A server or bucket, and what is asked of it."""
 
-    server: Server
+    server: Server | Bucket
     selection: Selection = field(default_factory=Selection)
 
     def __str__(self) -> str:
@@ -32,14 +35,18 @@ class Remote:
 
 
 @contextmanager
-def fetched(connection: Connection, paths: Sequence[str], folder: Path) -> Generator[Iterator[SourceFile], None, None]:
+def fetched(
+    connection: Connection | Files, paths: Sequence[str], folder: Path
+) -> Generator[Iterator[SourceFile], None, None]:
     """Give the films of a server as files, each to be deleted by whoever is done with it; what is left goes at the end.
 
-    A few are on their way at any time, so that neither the disk nor the memory fills. Raises ServerError where the
-    server is away: what came before is kept.
+    A few are on their way at any time, so that neither the disk nor the memory fills. What a killed run left goes: the
+    caller is the one writer of the archive. Raises ServerError where the server is away: what came before is kept.
     """
+    for left in folder.glob(f"{_SPOOL}*"):
+        shutil.rmtree(left, ignore_errors=True)
     with (
-        tempfile.TemporaryDirectory(prefix="fetched-", dir=folder) as spool,
+        tempfile.TemporaryDirectory(prefix=_SPOOL, dir=folder) as spool,
         ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool,
     ):
         try:
@@ -49,7 +56,7 @@ def fetched(connection: Connection, paths: Sequence[str], folder: Path) -> Gener
 
 
 def _in_order(
-    connection: Connection, paths: Sequence[str], spool: Path, pool: ThreadPoolExecutor
+    connection: Connection | Files, paths: Sequence[str], spool: Path, pool: ThreadPoolExecutor
 ) -> Iterator[SourceFile]:
     waiting: deque[Future[SourceFile]] = deque()
     failures = 0
@@ -66,7 +73,7 @@ def _in_order(
             yield one
 
 
-def _fetch(connection: Connection, path: str, to: Path) -> SourceFile:
+def _fetch(connection: Connection | Files, path: str, to: Path) -> SourceFile:
     try:
         connection.fetch(path, to)
     except Rejected as error:

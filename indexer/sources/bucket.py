@@ -6,6 +6,7 @@ read here, kept or shown.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -187,6 +188,8 @@ class Files:
 
 
 def _file_system(scheme: str, url: str) -> AbstractFileSystem:
+    for library in ("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)  # their words quote addresses, and who asked
     connect, read = _TIMEOUT_SECONDS
     options: dict[str, Any] = {}
     try:

@@ -25,15 +25,17 @@ MAX_UPLOAD_MB = 256
 VIEWER_SETTING = "FILMROOM_VIEWER_URL"
 """The address of a DICOM viewer, with {study_uid}, {series_uid} and {instance_uid} where the UIDs go."""
 
+VIEWER_SCHEMES = ("http://", "https://", "weasis://")
+
 
 def command(
     archive: str | Path, host: str = "127.0.0.1", port: int = 8501, *, token: bool = True, viewer: str = ""
 ) -> list[str]:
     """The command that serves `archive` on `host`:`port`, to those who have the token of the address that it prints.
 
-    The film page links to `viewer`. Raises BadInput for a viewer's address that is none.
+    Films and studies link to `viewer`. Raises BadInput for a viewer's address that is none.
     """
-    if viewer and not (viewer.startswith(("http://", "https://")) and "{study" in viewer):
+    if viewer and not (viewer.startswith(VIEWER_SCHEMES) and "{study" in viewer):
         raise BadInput(
             "this is no address of a viewer",
             where=viewer,

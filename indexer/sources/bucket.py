@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from filmroom.db.errors import BadInput, MissingExtra
+from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials, is_here
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Selection, ServerError
 from filmroom.indexer.sources.folder import is_clutter
-from filmroom.indexer.sources.source_file import SourceFile
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

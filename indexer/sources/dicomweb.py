@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
+from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
-from filmroom.indexer.sources.source_file import SourceFile
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
 
 if TYPE_CHECKING:

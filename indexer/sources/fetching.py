@@ -5,17 +5,18 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from filmroom.db.errors import Rejected
+from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.bucket import Bucket, Files
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection, Selection, Server, ServerError
-from filmroom.indexer.sources.source_file import SourceFile
 
 _SPOOL = "fetched-"
 _AHEAD = 2 * REQUESTS_AT_ONCE
@@ -36,12 +37,13 @@ class Remote:
 
 @contextmanager
 def fetched(
-    connection: Connection | Files, paths: Sequence[str], folder: Path
+    connection: Connection | Files, films: Sequence[SourceFile], folder: Path, *, max_bytes: int
 ) -> Generator[Iterator[SourceFile], None, None]:
     """Give the films of a server as files, each to be deleted by whoever is done with it; what is left goes at the end.
 
-    A few are on their way at any time, so that neither the disk nor the memory fills. What a killed run left goes: the
-    caller is the one writer of the archive. Raises ServerError where the server is away: what came before is kept.
+    A few are on their way at any time, so that neither the disk nor the memory fills; what is listed as larger than
+    `max_bytes` is rejected unfetched. What a killed run left is deleted: the caller is the archive's one writer. Raises
+    ServerError where the server is away: what came before is kept.
     """
     for left in folder.glob(f"{_SPOOL}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -50,33 +52,40 @@ def fetched(
         ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool,
     ):
         try:
-            yield _in_order(connection, paths, Path(spool), pool)
+            yield _in_order(partial(_fetch, connection, max_bytes), films, Path(spool), pool, where=connection.url)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _in_order(
-    connection: Connection | Files, paths: Sequence[str], spool: Path, pool: ThreadPoolExecutor
+    fetch: Callable[[SourceFile, Path], SourceFile],
+    films: Sequence[SourceFile],
+    spool: Path,
+    pool: ThreadPoolExecutor,
+    *,
+    where: str,
 ) -> Iterator[SourceFile]:
     waiting: deque[Future[SourceFile]] = deque()
     failures = 0
-    for number, path in enumerate(paths):
-        waiting.append(pool.submit(_fetch, connection, path, spool / f"{number}.dcm"))
-        while len(waiting) >= _AHEAD or (waiting and number + 1 == len(paths)):
-            one = waiting.popleft().result()
-            away = one.rejected is not None and one.rejected.code == Refusal.NOT_FETCHED.code
+    for number, film in enumerate(films):
+        waiting.append(pool.submit(fetch, film, spool / f"{number}.dcm"))
+        while len(waiting) >= _AHEAD or (waiting and number + 1 == len(films)):
+            source = waiting.popleft().result()
+            away = source.rejected is not None and source.rejected.code == Refusal.NOT_FETCHED.code
             failures = failures + 1 if away else 0
             if failures >= _GIVE_UP_AFTER:
                 raise ServerError(
-                    "the server sends no films any more", where=connection.url, fix="Index again: what came is kept."
+                    "the server sends no films any more", where=where, fix="Index again: what came is kept."
                 )
-            yield one
+            yield source
 
 
-def _fetch(connection: Connection | Files, path: str, to: Path) -> SourceFile:
+def _fetch(connection: Connection | Files, max_bytes: int, film: SourceFile, to: Path) -> SourceFile:
+    if film.size > max_bytes:
+        return replace(film, rejected=Refusal.TOO_LARGE.error())
     try:
-        connection.fetch(path, to)
+        connection.fetch(film.path, to)
     except Rejected as error:
         to.unlink(missing_ok=True)
-        return SourceFile(connection.url, path, 0, 0, rejected=error)
-    return SourceFile(connection.url, path, 0, 0, fetched=str(to))
+        return replace(film, rejected=error)
+    return replace(film, fetched=str(to))

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from filmroom.db.catalog import Catalog, get_meta
 from filmroom.db.records import Film
-from filmroom.search.ui.server.launch import VIEWER_SCHEMES, VIEWER_SETTING
+
+if TYPE_CHECKING:
+    from filmroom.db.catalog import Catalog
+
+SETTING = "FILMROOM_VIEWER_URL"
+"""The address of a DICOM viewer, with {study_uid}, {series_uid} and {instance_uid} where the UIDs go."""
+
+SCHEMES = ("http://", "https://", "weasis://")
 
 LABEL = "Open in the DICOM viewer"
 
@@ -15,8 +22,10 @@ LABEL = "Open in the DICOM viewer"
 def template(catalog: Catalog) -> str:
     """The viewer's address with its places for UIDs; empty where there is none, or where the archive keeps hashes of
     the UIDs, which no viewer knows."""
-    found = os.environ.get(VIEWER_SETTING, "")
-    return found if found.startswith(VIEWER_SCHEMES) and get_meta(catalog, "hash_uids") != "yes" else ""
+    from filmroom.db.catalog import get_meta
+
+    found = os.environ.get(SETTING, "")
+    return found if found.startswith(SCHEMES) and get_meta(catalog, "hash_uids") != "yes" else ""
 
 
 def link(template: str, film: Film) -> str:

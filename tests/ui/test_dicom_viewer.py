@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from filmroom.db.records import Film, State, Tags
-from filmroom.search.ui.dicom_viewer import link
-from filmroom.search.ui.server.launch import VIEWER_SETTING
+from filmroom.search.ui.dicom_viewer import SETTING, link
 
 from tests.ui.test_pages import components, page
 
@@ -55,7 +54,7 @@ def studies(archive_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_every_film_and_study_has_its_link(studies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VIEWER_SETTING, OHIF)
+    monkeypatch.setenv(SETTING, OHIF)
     (wall,) = components(page(studies, "search", monkeypatch), "grid")
     links = {item["id"]: item["viewer"] for item in wall["items"]}
     assert {film_id: address for film_id, address in links.items() if address} == {
@@ -71,7 +70,7 @@ def test_every_film_and_study_has_its_link(studies: Path, monkeypatch: pytest.Mo
 def test_an_archive_of_hashed_uids_links_nowhere(studies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with sqlite3.connect(studies / "catalog.sqlite") as catalog:
         catalog.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('hash_uids', 'yes')")
-    monkeypatch.setenv(VIEWER_SETTING, OHIF)
+    monkeypatch.setenv(SETTING, OHIF)
     assert not page(studies, "film", monkeypatch, film="1").get("link_button")
     (wall,) = components(page(studies, "search", monkeypatch), "grid")
     assert not any(item["viewer"] for item in wall["items"])
@@ -79,5 +78,5 @@ def test_an_archive_of_hashed_uids_links_nowhere(studies: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("template", ["", "javascript:alert('{study_uid}')", "ohif.example/{study_uid}"])
 def test_what_is_no_address_links_nowhere(studies: Path, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VIEWER_SETTING, template)
+    monkeypatch.setenv(SETTING, template)
     assert not page(studies, "film", monkeypatch, film="1").get("link_button")

@@ -17,14 +17,14 @@ from filmroom.indexer.sources.fetching import Remote
 
 def read_sources(
     sources: Sequence[str],
-    modality: str | None,
-    body: str | None,
-    since: str | None,
-    study: str | None,
-    limit: int | None,
+    modality: str | None = None,
+    body: str | None = None,
+    since: str | None = None,
+    study: str | None = None,
+    limit: int | None = None,
     *,
-    requests_per_second: float | None,
-    credentials: Path | None,
+    requests_per_second: float | None = None,
+    credentials: Path | None = None,
 ) -> list[Source]:
     """Tell paths from addresses. Raises BadInput for an option of servers without a server, and for what is no date."""
     selection = Selection(

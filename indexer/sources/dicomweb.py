@@ -228,7 +228,8 @@ class Connection:
     def _paged(
         self, search: Callable[..., Any], filters: dict[str, str], *uids: str, fields: list[str] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Ask page by page. A server that knows no pages gives everything each time: what is new ends it."""
+        """Ask page by page. A server that knows no pages gives everything each time: what is not new ends it. One may
+        give fewer rows a page than asked for; such a bound is a round number, so that only then is it asked on."""
         known: set[str] = set()
         offset = 0
         while True:
@@ -239,7 +240,7 @@ class Connection:
             new = [row for row in rows if isinstance(row, dict) and (name := _names(row)) not in known and name]
             known.update(_names(row) for row in new)
             yield from new
-            if not new or len(rows) < PAGE:
+            if not new or (len(rows) < PAGE and len(rows) % 10):
                 return
             offset += len(rows)
 

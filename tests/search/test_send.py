@@ -336,6 +336,18 @@ def test_a_query_sends_the_films_that_it_shows(door: Terminal, tiny: Path, folde
     assert best["films"] == 1
 
 
+def test_python_sends_what_the_command_sends(door: Terminal, pacs: Orthanc, tiny: Path) -> None:
+    import filmroom
+
+    archive = filmroom.open(door.archive, model=str(tiny))
+    assert archive.index(pacs.dicomweb).counts.listed == 4
+    planned = archive.send("study:1.2.3.1", pacs.dicomweb, dry_run=True)
+    assert [(one.study, one.state) for one in planned.documents] == [("1.2.3.1", "planned")]
+    sent = archive.send("study:1.2.3.1", pacs.dicomweb, title="quality", reason="grid")
+    assert [one.state for one in sent.documents] == ["sent"]
+    assert [one.SOPInstanceUID for one in instances(pacs, "KO")] == [one.uid for one in sent.documents]
+
+
 def test_nothing_of_a_patient_is_kept_or_said(door: Terminal, pacs: Orthanc, tiny: Path, tmp_path: Path) -> None:
     collect(door, tiny, pacs.dicomweb)
     said = door("send", "mine", "--to", pacs.dicomweb, "--yes") + door.err

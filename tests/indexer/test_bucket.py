@@ -204,6 +204,28 @@ def test_large_objects_are_not_fetched(door: Terminal, store: Store, tiny: Path)
     assert "file larger than the limit" in door("rejected")
 
 
+def test_a_film_that_does_not_come_is_rejected_and_asked_for_again(
+    door: Terminal, store: Store, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    get_file = s3fs.S3FileSystem.get_file
+
+    def sulking(self: Any, name: str, to: str) -> None:
+        if name.endswith("film 1.dcm"):
+            Path(to).write_bytes(film(1)[:100])
+            raise ConnectionResetError(f"https://signed.example/?{SECRET}")
+        get_file(self, name, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3fs.S3FileSystem, "get_file", sulking)
+        assert index(door, "s3://films/chest", "--model", tiny) == {"listed": 7, "indexed": 6, "rejected": 1}
+    said = door("rejected")
+    assert "the server did not send it" in said
+    assert SECRET not in said
+    assert index(door, "s3://films/chest", "--model", tiny) == {"listed": 7, "indexed": 1, "unchanged": 6}
+
+
 def test_buckets_take_hashed_uids(door: Terminal, store: Store, tiny: Path) -> None:
     assert index(door, "s3://films/chest", "--model", tiny, "--hash-uids")["indexed"] == COUNT + 1
 

@@ -108,13 +108,13 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
     return Scope(root_id, str(top), "" if folder == top else folder.name)
 
 
-def open_remote_scope(catalog: Catalog, address: str) -> Scope:
-    """The scope of a server by its address."""
+def open_remote_scope(catalog: Catalog, address: str, prefix: str = "") -> Scope:
+    """The scope of a server by its address, or of the part of a bucket below `prefix`."""
     with catalog.write() as connection:
         root_id = connection.scalar(select(root.c.id).where(root.c.path == address))
         if root_id is None:
             root_id = connection.execute(insert(root).values(path=address).returning(root.c.id)).scalar_one()
-    return Scope(root_id, address)
+    return Scope(root_id, address, prefix)
 
 
 def compare(

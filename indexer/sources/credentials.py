@@ -37,8 +37,7 @@ class Credentials:
         from requests.utils import get_netrc_auth
 
         session = requests.Session()
-        parts = urlsplit(url)
-        if parts.hostname in _HERE or parts.scheme == "http":
+        if is_here(url) or urlsplit(url).scheme == "http":
             session.trust_env = False
             session.auth = get_netrc_auth(url)
         if self.token:
@@ -50,6 +49,11 @@ class Credentials:
         if self.ca:
             session.verify = self.ca
         return session
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is of this machine: no proxy leads to it."""
+    return urlsplit(url).hostname in _HERE
 
 
 class _Bearer:

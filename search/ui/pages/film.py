@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from urllib.parse import quote
 
 import numpy as np
 import streamlit as st
@@ -23,14 +21,13 @@ from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, film_view, layout, models, undo
+from filmroom.search.ui import dicom_viewer, export_panel, film_view, layout, models, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.components.viewer.viewer import Attention, Region
 from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
-from filmroom.search.ui.server.launch import VIEWER_SETTING
 from filmroom.search.ui.text import films as films_in_words
 from filmroom.search.ui.text import is_normal, number, plain
 from numpy.typing import NDArray
@@ -219,7 +216,8 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         sheet(key=f"written-{source}", texts=said, words=words)
     _grade(archive, film, known)
     _marks(archive, film)
-    _link_out(film)
+    if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), film):
+        st.link_button(dicom_viewer.LABEL, address, icon=":material/open_in_new:")
 
 
 def _orientation(said: str | None) -> str | None:
@@ -302,18 +300,6 @@ def _marks(archive: Archive, film: Film) -> None:
             undo.offer(f"The note of film {film.id} is kept.")
             st.rerun()
         export_panel.collect(archive, [film.id], key="film")
-
-
-def _link_out(film: Film) -> None:
-    template = os.environ.get(VIEWER_SETTING, "")
-    if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
-        return
-    address = template
-    uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
-    for name, uid in uids.items():
-        for written in (f"{{{name}_uid}}", f"{{{name}}}"):
-            address = address.replace(written, quote(uid or "", safe=""))
-    st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
 
 
 @st.fragment

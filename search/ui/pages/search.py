@@ -208,7 +208,8 @@ def _help() -> None:
     )
     st.code("\n".join(FIELDS.values()), language=None)
     st.caption(
-        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks."
+        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks. "
+        "V opens the DICOM viewer, where one is set."
     )
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
+from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
     ArchiveOption,
     BodyOption,
@@ -381,6 +382,8 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+watching.register(app)
+receiving.register(app)
 importing.register(app)
 findings.register(app)
 models.register(app)

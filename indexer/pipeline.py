@@ -36,6 +36,7 @@ from filmroom.indexer.forgotten import turned_away
 from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.sources.changed import Changed
 from filmroom.indexer.sources.fetching import Remote, fetched
 from filmroom.indexer.sources.folder import check_there
 from filmroom.indexer.sources.listing import as_stored, content_hash, listed
@@ -88,7 +89,7 @@ class Summary:
 
 
 OnProgress = Callable[[Counts], None]
-Source = Path | Remote
+Source = Path | Remote | Changed
 
 
 def index(
@@ -111,14 +112,15 @@ def index(
             run = _Run(archive, towers, options, on_progress, run_id)
         try:
             for source in sources:
-                if isinstance(source, Path):
-                    run.take(source)
-                else:
+                if isinstance(source, Remote):
                     run.take_remote(source)
-            with step():
-                doctor.settle_checksums(archive)
-                run.save_index()
-                learn_sizes(archive.catalog)
+                else:
+                    run.take(source)
+            if not all(isinstance(source, Changed) for source in sources):  # a few files: who searches reads them
+                with step():
+                    doctor.settle_checksums(archive)
+                    run.save_index()
+                    learn_sizes(archive.catalog)
         except KeyboardInterrupt:
             run.end(RunState.STOPPED)
             return run.summary(started, stopped=True)
@@ -131,7 +133,7 @@ def index(
 
 def check(sources: Sequence[Source], options: Options) -> None:
     """Raise NotFound for a path that is not there, BadInput for a server where UIDs are not to be kept."""
-    check_there([source for source in sources if isinstance(source, Path)])
+    check_there([one.folder if isinstance(one, Changed) else one for one in sources if not isinstance(one, Remote)])
     if options.hash_uids and any(isinstance(source, Remote) for source in sources):
         raise BadInput(
             "a server's films are known by their UIDs", where="--hash-uids", fix="Copy them to a folder first."
@@ -169,16 +171,21 @@ class _Run:
         self._forgotten: set[tuple[str, str]] = set()
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
-    def take(self, path: Path) -> None:
-        """What lies below a folder, or a file."""
-        scope = file_diff.open_scope(self._catalog, path)
+    def take(self, source: Path | Changed) -> None:
+        """What lies below a folder, or a file, or what changed there."""
+        scope = file_diff.open_scope(self._catalog, source.folder if isinstance(source, Changed) else source)
         path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, code=_FORGOTTEN))
         failed: dict[str, Rejected] = {}
         unreadable: list[str] = []
-        files = listed(scope, path, self._archive.folder, failed, unreadable)
-        work, older = self._compared(scope, files, unreadable=unreadable)
+        if isinstance(source, Changed):
+            files = source.listed(scope, self._archive.folder, failed)
+        else:
+            files = listed(scope, source, self._archive.folder, failed, unreadable)
+        work, older = self._compared(scope, files, unreadable=unreadable, complete=isinstance(source, Path))
         self._reject(scope, [seen for seen in work if seen.path in failed], failed)
         self._embed(scope, [seen for seen in work if seen.path not in failed], older)
+        if isinstance(source, Changed):
+            file_diff.unlist(self._catalog, scope, source.gone(scope))
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def take_remote(self, source: Remote) -> None:

@@ -57,7 +57,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
             continue
         folders = []
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
+            if is_clutter(entry.name):
                 continue
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_symlink():
@@ -68,6 +68,11 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
             elif entry.path not in left_out:
                 folders.append(path)
         waiting.extend(reversed(folders))
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder of this name is passed over."""
+    return name.startswith(".") or name.lower() in _CLUTTER
 
 
 def _follow(top: str, path: str) -> SourceFile | Failure | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import gc
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Sequence
+
+_name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+if _name == "filmroom" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until a command is under way there is nothing to clean up, and libraries are half imported: Ctrl-C just ends it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import errno
+import gc
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
 from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
@@ -26,6 +31,7 @@ from filmroom.search.cli.options import (
     LimitOption,
     ModalityOption,
     ModelOption,
+    QueryCommand,
     RateOption,
     SinceOption,
     StudyOption,
@@ -35,7 +41,6 @@ from filmroom.search.cli.options import (
     print_json,
 )
 from filmroom.search.cli.printing import discard_output, open_missing_streams, say
-from typer.core import TyperCommand
 
 app = typer.Typer(
     name="filmroom",
@@ -65,15 +70,20 @@ def options(
 
 
 def main() -> None:
+    """Runs the command that was typed; ends the process at once where it was interrupted."""
+    with interrupts.leaving():
+        run()
+
+
+def run() -> None:
     """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
     gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name may hold bytes that are no UTF-8, and a pipe may be ASCII: print what can be printed.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    if sys.argv[1:2] == ["index"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until a run is under way, which hears Ctrl-C, there is nothing to clean up, and libraries are half imported.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A run of `index` hears Ctrl-C for itself, and before it there is nothing to clean up.
+    interrupts.listen(raising=sys.argv[1:2] != ["index"])
     try:
         try:
             _with(sys.argv[1:2])()
@@ -82,7 +92,7 @@ def main() -> None:
     except FilmroomError as error:
         _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(interrupts.STOPPED)
     except BrokenPipeError:
         # Whoever read our output has gone (`filmroom search ... | head`): not a fault.
         discard_output()
@@ -179,47 +189,13 @@ def index(
     else:
         output.print_summary(done, kept.folder)
     if done.stopped:
-        sys.exit(130)
+        kept.catalog.close()
+        sys.exit(interrupts.STOPPED)
     if done.fruitless:
         raise output.refusal(done, kept.folder)
 
 
-class _Search(TyperCommand):
-    """A query may begin with a minus, as options do."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        typed = list(args)  # the parser takes from the list
-        said = ""
-        if not any(one[:2] == "-k" and one[2:3].isalpha() for one in typed):  # the parser reads -kyphosis as -k
-            try:
-                return super().parse_args(ctx, args)
-            except Exception as error:
-                # The parser's errors are of another class in every version of typer; all have a message.
-                said = getattr(error, "message", None) or ""
-                if not said or not _minus_words(typed):
-                    raise
-        excluded = _minus_words(typed)
-        if not excluded:
-            return super().parse_args(ctx, args)
-        valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
-        words = [one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued]
-        if words:
-            whole = shlex.quote(" ".join([*words, *excluded]))
-            fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {whole}"
-            ctx.fail(f"{said}\n{fix}".strip())
-        options = [one for one in typed if one not in excluded]
-        return super().parse_args(ctx, [*options, "--", " ".join(excluded)])
-
-
-def _minus_words(args: Sequence[str]) -> list[str]:
-    """The arguments that begin with one minus and a word or quote, which no option here does; none behind "--"."""
-    if "--" in args:
-        return []
-    marked = [one for one in args if one[:1] == "-" and (one[1:2].isalpha() or one[1:2] == '"')]
-    return [one for one in marked if len(one) > 2 or not one.isascii()]
-
-
-@app.command(cls=_Search)
+@app.command(cls=QueryCommand)
 def search(
     query: Annotated[str, typer.Argument(help='Words, fields and "exact report words".')] = "",
     archive: ArchiveOption = None,

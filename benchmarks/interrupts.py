@@ -24,7 +24,8 @@ from filmroom.db.errors import NotFound
 from PIL import Image
 
 FILMS, SIDE, LONGEST = 160, 900, 9.0
-PROGRAM = [sys.executable, "-P", "-X", "faulthandler", "-c", "import filmroom.cli; filmroom.cli.main()"]
+START = "import sys; sys.argv[0] = 'filmroom'; from filmroom.cli import main; main()"
+PROGRAM = [sys.executable, "-P", "-X", "faulthandler", "-c", START]
 
 
 def write_films(folder: Path) -> Path:

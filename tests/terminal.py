@@ -32,7 +32,7 @@ class Terminal:
             loaded.console.width = 140  # it took its width from whatever first imported it
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            cli.main()
+            cli.run()
             self.code = 0
         except SystemExit as end:
             self.code = int(end.code or 0)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filmroom.db.errors import NotFound, Rejected
-from filmroom.db.records import Scope
-from filmroom.db.writes.file_diff import Seen
+from filmroom.db.errors import NotFound
+from filmroom.db.records import Scope, SourceFile
 from filmroom.indexer.sources.folder import list_folder
-from filmroom.indexer.sources.source_file import Failure
 
 
 @dataclass(frozen=True)
@@ -26,23 +24,19 @@ class Changed:
     def __str__(self) -> str:
         return str(self.folder)
 
-    def listed(self, scope: Scope, archive: Path, failed: dict[str, Rejected]) -> Iterator[Seen]:
-        """What lies at the paths, relative to the scope's root, each once; notes what failed in the listing itself."""
+    def listed(self, scope: Scope, archive: Path) -> Iterator[SourceFile]:
+        """List what lies at the paths, relative to the scope's root, each file once; `archive` is passed over."""
         known: set[str] = set()
         for path in self.paths:
             if path.is_symlink():
                 continue
             inside = _relative(scope, path if path.is_dir() else path.parent)
             try:
-                for one in list_folder(path, skip=[archive]):
-                    file = one.listed if isinstance(one, Failure) else one
-                    place = f"{inside}/{file.path}".removeprefix("/") if file.path != "." else inside
-                    if place in known:
-                        continue
-                    known.add(place)
-                    if isinstance(one, Failure):
-                        failed[place] = one.error
-                    yield Seen(place, file.size, file.mtime_ns)
+                for source in list_folder(path, skip=[archive]):
+                    place = f"{inside}/{source.path}".removeprefix("/") if source.path != "." else inside
+                    if place not in known:
+                        known.add(place)
+                        yield replace(source, root=scope.root, path=place)
             except NotFound:  # it went meanwhile: that is a change of its own
                 continue
 

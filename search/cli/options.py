@@ -6,12 +6,14 @@ import math
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from filmroom.db.errors import BadInput
 from filmroom.search.cli.printing import json_line, say
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from filmroom.db.archive import Archive
@@ -66,6 +68,41 @@ CredentialsOption = Annotated[
 ]
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.I)
 """A scheme of two letters at least: of one it is a drive. Of the slashes a path keeps one."""
+
+
+class QueryCommand(TyperCommand):
+    """A query may begin with a minus, as options do."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        typed = list(args)  # the parser takes from the list
+        said = ""
+        if not any(one[:2] == "-k" and one[2:3].isalpha() for one in typed):  # the parser reads -kyphosis as -k
+            try:
+                return super().parse_args(ctx, args)
+            except Exception as error:
+                # The parser's errors are of another class in every version of typer; all have a message.
+                said = getattr(error, "message", None) or ""
+                if not said or not _minus_words(typed):
+                    raise
+        excluded = _minus_words(typed)
+        if not excluded:
+            return super().parse_args(ctx, args)
+        valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
+        words = [one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued]
+        if words:
+            whole = shlex.quote(" ".join([*words, *excluded]))
+            fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {whole}"
+            ctx.fail(f"{said}\n{fix}".strip())
+        options = [one for one in typed if one not in excluded]
+        return super().parse_args(ctx, [*options, "--", " ".join(excluded)])
+
+
+def _minus_words(args: Sequence[str]) -> list[str]:
+    """The arguments that begin with one minus and a word or quote, which no option here does; none behind "--"."""
+    if "--" in args:
+        return []
+    marked = [one for one in args if one[:1] == "-" and (one[1:2].isalpha() or one[1:2] == '"')]
+    return [one for one in marked if len(one) > 2 or not one.isascii()]
 
 
 def archive_folder(archive: Path | None) -> Path:

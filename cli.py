@@ -155,7 +155,7 @@ def index(
     from filmroom.indexer.pipeline import Options, check
     from filmroom.indexer.pipeline import index as run
     from filmroom.search.cli import output
-    from filmroom.search.index_sources import read_sources
+    from filmroom.search.sources.read_sources import read_sources
 
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -49,9 +48,13 @@ def rounds_of(
 def until_stopped(archive: Archive, task: str, doing: str) -> Iterator[None]:
     """Be the one that does the task. Ctrl-C and `kill` end it between two steps, and as a success."""
     from filmroom.db.files.standing import announced
+    from filmroom.indexer import interrupts
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        as_typed = signal.getsignal(signal.SIGINT)
+        if not callable(as_typed):  # a shell makes what it starts in the background deaf to Ctrl-C
+            raise KeyboardInterrupt
+        as_typed(number, frame)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
@@ -59,6 +62,7 @@ def until_stopped(archive: Archive, task: str, doing: str) -> Iterator[None]:
             yield
     except KeyboardInterrupt:
         say("Stopped. What was indexed is kept.", err=True)
+        interrupts.leave(0)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -38,8 +38,8 @@ class Command:
             assert time.monotonic() < until, self.said
             time.sleep(0.1)
 
-    def interrupt(self) -> int:
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, by: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(by)
         return self.process.wait(SECONDS)
 
     def counts(self) -> dict[str, int]:

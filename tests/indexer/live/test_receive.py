@@ -113,7 +113,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, tiny: Path) 
     assert len(acknowledged) >= 21
     with receiving(tmp_path / "archive", tiny) as command:
         command.wait_for(lambda: searchable(command) >= len(acknowledged))
-        assert command.interrupt() == 0
+        assert command.stop() == 0
     archive = Archive.open(tmp_path / "archive")
     there = db_films.everyone(archive.catalog)
     assert set(acknowledged) <= {one.tags.instance_uid for one in there}

@@ -3,6 +3,7 @@ takes nothing away."""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -168,13 +169,14 @@ def test_while_another_process_writes_films_wait(watched: Watched) -> None:
     assert watched.notes.count("waiting for another process") == 1
 
 
-def test_ctrl_c_is_a_clean_end(tmp_path: Path, tiny: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_a_clean_end(by: signal.Signals, tmp_path: Path, tiny: Path) -> None:
     write_film(tmp_path / "films" / "0.png", 0)
     with running(tmp_path / "archive", "watch", tmp_path / "films", "--model", tiny, "--workers", 1) as command:
         command.wait_for(lambda: command.counts().get("indexed") == 1)
         write_film(tmp_path / "films" / "1.png", 1)
         command.wait_for(lambda: command.counts().get("indexed") == 2)
-        assert command.interrupt() == 0
+        assert command.stop(by) == 0
         assert command.said.splitlines()[-1] == "Stopped. What was indexed is kept."
         assert "Traceback" not in command.said
 

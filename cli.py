@@ -22,6 +22,7 @@ import typer
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
+from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
     ArchiveOption,
     BodyOption,
@@ -155,7 +156,7 @@ def index(
     from filmroom.indexer.pipeline import Options, check
     from filmroom.indexer.pipeline import index as run
     from filmroom.search.cli import output
-    from filmroom.search.index_sources import read_sources
+    from filmroom.search.sources.read_sources import read_sources
 
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
@@ -358,6 +359,8 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+watching.register(app)
+receiving.register(app)
 importing.register(app)
 findings.register(app)
 models.register(app)

@@ -190,6 +190,15 @@ def compare(
     )
 
 
+def unlist(catalog: Catalog, scope: Scope, paths: Sequence[str]) -> None:
+    """Note that nothing is at these paths of the scope, or below them, any more; `finish` says what that means."""
+    for path in paths:
+        with catalog.read() as connection:
+            here = select(file.c.id).where(file.c.root_id == scope.root_id, file.c.listed, _below(path))
+            ids = list(connection.scalars(here))
+        _note(catalog, [(False, ids)])
+
+
 def finish(catalog: Catalog, scope: Scope) -> int:
     """Films whose file is no longer listed become gone, unless a listed duplicate can stand in for it.
 

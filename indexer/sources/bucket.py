@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from filmroom.db.errors import BadInput, MissingExtra
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
-from filmroom.indexer.sources.credentials import Credentials, is_here
+from filmroom.indexer.sources.credentials import Credentials, goes_directly
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Selection, ServerError
 from filmroom.indexer.sources.folder import is_clutter
 
@@ -215,7 +215,7 @@ def _client(url: str) -> dict[str, Any]:
     connect, read = _TIMEOUT_SECONDS
     return {
         "auth": aiohttp.BasicAuth(*known) if known else None,
-        "trust_env": not is_here(url),
+        "trust_env": not goes_directly(url),
         "timeout": aiohttp.ClientTimeout(sock_connect=connect, sock_read=read),
     }
 

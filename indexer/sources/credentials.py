@@ -37,7 +37,7 @@ class Credentials:
         from requests.utils import get_netrc_auth
 
         session = requests.Session()
-        if is_here(url) or urlsplit(url).scheme == "http":
+        if goes_directly(url):
             session.trust_env = False
             session.auth = get_netrc_auth(url)
         if self.token:
@@ -51,9 +51,10 @@ class Credentials:
         return session
 
 
-def is_here(url: str) -> bool:
-    """Whether an address is of this machine: no proxy leads to it."""
-    return urlsplit(url).hostname in _HERE
+def goes_directly(url: str) -> bool:
+    """Whether no proxy may come between: an address of this machine, or plain HTTP, which a proxy could read."""
+    parts = urlsplit(url)
+    return parts.hostname in _HERE or parts.scheme == "http"
 
 
 class _Bearer:

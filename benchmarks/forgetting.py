@@ -15,10 +15,9 @@ import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.erasure.forget import forget
 from filmroom.db.reads import spaces
-from filmroom.db.records import Space, Tags
+from filmroom.db.records import SourceFile, Space, Tags
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import annotations, file_diff, ingest
-from filmroom.db.writes.file_diff import Seen
 
 DIM, THUMBNAIL, TOGETHER, FORGOTTEN = 256, 3000, 1000, 20
 
@@ -31,11 +30,15 @@ def film(number: int, chance: random.Random, vector: np.ndarray) -> tuple[ingest
         instance_uid=f"{uid}.3", patient_key=f"{chance.getrandbits(128):032x}",
     )  # fmt: skip
     thumbnail, digest = chance.randbytes(THUMBNAIL), f"{chance.getrandbits(256):064x}"
-    seen = Seen(f"ward-{chance.randrange(97)}/patient-{chance.getrandbits(60)}.dcm", 1, 1)
+    source = SourceFile("/films", f"ward-{chance.randrange(97)}/patient-{chance.getrandbits(60)}.dcm", 1, 1)
     new = ingest.NewFilm(f"uid:{uid}.3#0", 0, tags, thumbnail, vector[None])
-    traces = [uid, str(tags.patient_key), digest, seen.path.split("/")[1]]
+    traces = [uid, str(tags.patient_key), digest, source.path.split("/")[1]]
     stored = vector.astype(np.float16).tobytes()
-    return ingest.Result(seen, digest, [new]), [*(one.encode() for one in traces), thumbnail[500:600], stored[100:200]]
+    return ingest.Result(source, digest, [new]), [
+        *(one.encode() for one in traces),
+        thumbnail[500:600],
+        stored[100:200],
+    ]
 
 
 def make(folder: Path, count: int) -> tuple[Archive, dict[int, list[bytes]]]:

@@ -107,7 +107,7 @@ def again(count: int) -> float:
             if at < 100:
                 path.parent.mkdir(parents=True)
             path.touch()
-        listed = [(one.path, one.size, one.mtime_ns) for one in list_folder(films)]  # type: ignore[union-attr]
+        listed = [(one.path, one.size, one.mtime_ns) for one in list_folder(films)]
         archive = made_archive(Path(place) / "archive", count, SPACE, listed=listed)
         index(archive, [films], NoTower())  # type: ignore[arg-type]
         started = time.perf_counter()

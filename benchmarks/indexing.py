@@ -83,7 +83,7 @@ def decoded(folder: Path, towers: Any) -> tuple[float, float, list[Any]]:
     """Films a second once every worker has given one, the seconds until then, and the films."""
     listed, times, prepared = list(list_folder(folder)), [], []
     began = time.perf_counter()
-    for one in process(listed, prepare=towers.preprocess.shrink, side=2 * towers.preprocess.size):  # type: ignore[arg-type]
+    for one in process(listed, prepare=towers.preprocess.shrink, side=2 * towers.preprocess.size):
         prepared += [film.prepared for film in one.films]  # type: ignore[union-attr]
         times.append(time.perf_counter())
     first = usable_cpus() - 1

@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from filmroom.indexer.decoding.rejections import Failure  # noqa: E402
 from filmroom.indexer.decoding.workers import process  # noqa: E402
 from filmroom.indexer.sources.folder import list_folder  # noqa: E402
-from filmroom.indexer.sources.source_file import Failure, SourceFile  # noqa: E402
 
 from tests.indexer.deeds import halve  # noqa: E402
 from tests.indexer.dicom_files import LOSSLESS, dicom, ramp  # noqa: E402
@@ -36,7 +36,7 @@ def files(folder: Path) -> tuple[Counter[str], int, float]:
     damaged(folder / "damaged")
     outcomes: Counter[str] = Counter()
     wrong, slowest = 0, 0.0
-    items = [one for one in list_folder(folder) if isinstance(one, SourceFile)]
+    items = [one for one in list_folder(folder) if not one.rejected]
     began = time.perf_counter()
     for one in process(items, prepare=halve, workers=1, ahead=1):
         slowest, began = max(slowest, time.perf_counter() - began), time.perf_counter()

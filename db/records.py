@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+
+from filmroom.db.errors import Rejected
 
 DECODING = 2
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
@@ -48,6 +51,41 @@ class Scope:
 def is_remote(root: str) -> bool:
     """Whether a root is the address of a server: its films are fetched, not opened."""
     return "://" in root
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file on its way into an archive: the one record of it from the listing to the catalog.
+
+    `root` is the path of a folder or the address of a server, `path` is relative to it, with "/" between its parts;
+    bytes of a name that are not UTF-8 are kept as lone surrogates (`os.fsdecode`), so that the file can be opened
+    again. `size` is in bytes, `mtime_ns` in nanoseconds since 1970.
+
+    `stored_as` is what the catalog holds in place of a path that must not be there (a forgotten film's). `decoding` is
+    the version of decoding that made the films known of an unchanged file: it is decoded only if they differ now.
+    `fetched` is where the copy of a server's film lies while it is worked on. `rejected` says why the file ends here,
+    and `is_folder` that it is a folder which could not be listed, so that its content is unknown.
+    """
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+    stored_as: str | None = None
+    decoding: int | None = None
+    fetched: str | None = None
+    rejected: Rejected | None = None
+    is_folder: bool = False
+
+    @property
+    def location(self) -> Path:
+        """Where to open it."""
+        return Path(self.fetched) if self.fetched else Path(self.root, self.path)
+
+    @property
+    def key(self) -> str:
+        """What the catalog knows it by within its root."""
+        return self.stored_as or self.path
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The way of a film: listed, compared, decoded beside, embedded here, committed a batch at a time.
+"""Index films: list files, compare them with the catalog, decode in worker processes, embed here, commit a batch.
 
 Every batch is one transaction, so a run can be killed at any instant and simply run again.
 """
@@ -20,31 +20,26 @@ from filmroom.db import doctor
 from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, learn_sizes, set_meta
-from filmroom.db.erasure import path_pseudonyms
-from filmroom.db.errors import BadInput, FilmroomError, Rejected
+from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import spaces
-from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, Tags
+from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, SourceFile, Tags
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import file_diff, ingest, runs
-from filmroom.db.writes.file_diff import Seen
 from filmroom.db.writes.runs import DuplicateFile
 from filmroom.indexer.decoding.limits import Limits
-from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.decoding.rejections import Failure, Refusal
 from filmroom.indexer.decoding.workers import Processed, process
-from filmroom.indexer.forgotten import turned_away
+from filmroom.indexer.forgotten import FORGOTTEN, Forgetting
 from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.sources.fetching import Remote, fetched
 from filmroom.indexer.sources.folder import check_there
-from filmroom.indexer.sources.listing import as_stored, content_hash, listed
-from filmroom.indexer.sources.source_file import Failure, SourceFile
+from filmroom.indexer.sources.listing import content_hash, listed
 
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
-
-_FORGOTTEN = Refusal.FORGOTTEN.code
 
 PASSING = (Refusal.UNREADABLE.code, Refusal.NOT_FETCHED.code, Refusal.NOT_ON_SERVER.code)
 """Codes of reasons that may be gone by the next run without the file having changed."""
@@ -165,49 +160,52 @@ class _Run:
         self._on_progress = on_progress
         self._id = run_id
         self._counts = Counts()
-        self._scopes: list[Scope] = []
-        self._forgotten: set[tuple[str, str]] = set()
+        self._taken: list[tuple[Scope, Forgetting]] = []
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
     def take(self, path: Path) -> None:
-        """What lies below a folder, or a file."""
+        """Index what lies below a folder, or a file."""
         scope = file_diff.open_scope(self._catalog, path)
-        path_pseudonyms.vacate(self._catalog, scope, path_pseudonyms.named(self._catalog, scope, code=_FORGOTTEN))
-        failed: dict[str, Rejected] = {}
-        unreadable: list[str] = []
-        files = listed(scope, path, self._archive.folder, failed, unreadable)
-        work, older = self._compared(scope, files, unreadable=unreadable)
-        self._reject(scope, [seen for seen in work if seen.path in failed], failed)
-        self._embed(scope, [seen for seen in work if seen.path not in failed], older)
+        forgetting = self._forgetting(scope)
+        compared = self._compared(scope, forgetting, listed(scope, path, self._archive.folder))
+        work = forgetting.to_work_on(compared)
+        for some in chunked(ingest.Result(source, None) for source in work if source.rejected):
+            self._commit(scope, forgetting, some)
+        readable = [source for source in work if not source.rejected]
+        fresh = not ingest.any_films(self._catalog)
+        unknown = readable if fresh else self._unknown(scope, readable)
+        self._decode(scope, forgetting, chain(unknown, compared.older))
         self._count(gone=file_diff.finish(self._catalog, scope))
 
-    def take_remote(self, source: Remote) -> None:
-        """A server's films: those that the archive does not have are fetched while others are decoded."""
-        connection = source.server.open()
+    def take_remote(self, remote: Remote) -> None:
+        """Index a server's films: those that the archive does not have are fetched while others are decoded."""
+        connection = remote.server.open()
         scope = file_diff.open_remote_scope(self._catalog, connection.url)
-        films = (Seen(path, 0, 0) for path in connection.films(source.selection))
-        work, older = self._compared(scope, films, complete=source.selection.complete)
-        wanted = {seen.path: seen for seen in (*work, *(seen for seen, _ in older))}
-        with fetched(connection, list(wanted), self._archive.folder) as files:
-            self._decode(scope, files, wanted)
+        forgetting = self._forgetting(scope)
+        films = (SourceFile(scope.root, path, 0, 0) for path in connection.films(remote.selection))
+        compared = self._compared(scope, forgetting, films, complete=remote.selection.complete)
+        needed = [*forgetting.to_work_on(compared), *compared.older]
+        with fetched(connection, needed, self._archive.folder) as files:
+            self._decode(scope, forgetting, files)
         self._count(gone=file_diff.finish(self._catalog, scope))
+
+    def _forgetting(self, scope: Scope) -> Forgetting:
+        forgetting = Forgetting(self._archive, scope, bring_back=self._options.bring_back)
+        self._taken.append((scope, forgetting))
+        return forgetting
 
     def _compared(
-        self, scope: Scope, files: Iterable[Seen], *, unreadable: Sequence[str] = (), complete: bool = True
-    ) -> tuple[list[Seen], Sequence[tuple[Seen, int]]]:
-        """Count what needs nothing; give the files that need work, by their own paths, and those of old versions."""
-        self._scopes.append(scope)
-        self._places = path_pseudonyms.places(self._catalog, self._archive.patient_key(), scope)
-        shown: dict[str, str] = {}
+        self, scope: Scope, forgetting: Forgetting, files: Iterable[SourceFile], *, complete: bool = True
+    ) -> file_diff.Comparison:
+        """Compare a listing with the catalog, and count the files that need no work."""
         compared = file_diff.compare(
             self._catalog,
             scope,
-            as_stored(files, self._places, shown),
+            map(forgetting.as_stored, files),
             space_id=self._space_id,
             retry=self._options.retry,
-            unreadable=unreadable,
-            passing=(*PASSING, *([_FORGOTTEN] if self._options.bring_back else [])),
-            final=(_FORGOTTEN,),
+            passing=(*PASSING, *([FORGOTTEN] if self._options.bring_back else [])),
+            final=(FORGOTTEN,),
             reopened=[SAME_UID] if self._options.keep_apart else [],
             complete=complete,
         )
@@ -217,10 +215,7 @@ class _Run:
             duplicate=compared.duplicate,
             rejected=compared.rejected,
         )
-        again = {seen.path for seen in compared.work} & shown.keys()
-        path_pseudonyms.vacate(self._catalog, scope, again)
-        self._forgotten |= {(scope.root, stored) for stored in shown.keys() - again}
-        return [replace(seen, path=shown.get(seen.path, seen.path)) for seen in compared.work], compared.older
+        return compared
 
     def save_index(self) -> None:
         held = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
@@ -235,39 +230,16 @@ class _Run:
 
     def summary(self, started: float, *, stopped: bool = False) -> Summary:
         reasons = Counter(
-            one.code
-            for one in runs.rejected(self._catalog)
-            for scope in self._scopes
-            if one.root == scope.root and self._is_within(scope, one)
+            file.code
+            for file in runs.rejected(self._catalog)
+            for scope, forgetting in self._taken
+            if (forgetting.has_met(file) if file.forgotten else _is_within(scope, file))
         )
         doubles = runs.duplicates(self._catalog, why=SAME_UID) if self._counts.duplicate else []
-        same_uid = tuple(
-            one for one in doubles if any(one.root == scope.root and _below(scope, one.path) for scope in self._scopes)
-        )
+        same_uid = tuple(file for file in doubles if any(_is_within(scope, file) for scope, _ in self._taken))
         return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped, same_uid)
 
-    def _is_within(self, scope: Scope, one: runs.RejectedFile) -> bool:
-        if one.forgotten:
-            return (one.root, one.path) in self._forgotten
-        return _below(scope, one.path)
-
-    def _reject(self, scope: Scope, work: Sequence[Seen], failed: dict[str, Rejected]) -> None:
-        results = [ingest.Result(seen, None, rejected=failed[seen.path]) for seen in work]
-        for some in chunked(results):
-            self._commit(scope, some)
-
-    def _embed(self, scope: Scope, work: Sequence[Seen], older: Sequence[tuple[Seen, int]]) -> None:
-        """`work` is decoded and embedded, and of `older` what has other pixels by the present version of decoding."""
-        by_path = {seen.path: seen for seen in (*work, *(seen for seen, _ in older))}
-        fresh = not ingest.any_films(self._catalog)
-        unknown = ((seen, None) for seen in work) if fresh else self._unknown(scope, work)
-        files = (
-            SourceFile(scope.root, seen.path, seen.size, seen.mtime_ns, decoding)
-            for seen, decoding in chain(unknown, older)
-        )
-        self._decode(scope, files, by_path)
-
-    def _decode(self, scope: Scope, files: Iterable[SourceFile], by_path: dict[str, Seen]) -> None:
+    def _decode(self, scope: Scope, forgetting: Forgetting, files: Iterable[SourceFile]) -> None:
         """Decode, embed and commit."""
         decoded = process(
             files,
@@ -280,43 +252,42 @@ class _Run:
             # Twice the tower's input: what a JPEG decoder then leaves out, resampling would.
             side=2 * self._towers.preprocess.size if isinstance(self._towers.preprocess, Preprocess) else None,
         )
-        decoded = turned_away(decoded, self._archive, bring_back=self._options.bring_back)
         batch: list[Processed] = []
         refused: list[ingest.Result] = []
-        alike: list[tuple[Seen, Sequence[Tags]]] = []
-        with closing(decoded):
-            for result in decoded:
+        alike: list[tuple[SourceFile, Sequence[Tags]]] = []
+        with closing(forgetting.turn_away(decoded)) as results:
+            for result in results:
                 if isinstance(result, Failure):
-                    refused.append(ingest.Result(by_path[result.listed.path], None, rejected=result.error))
+                    refused.append(ingest.Result(replace(result.listed, rejected=result.error), None))
                 elif result.alike is not None:
-                    alike.append((by_path[result.listed.path], result.alike))
+                    alike.append((result.listed, result.alike))
                 else:
                     batch.append(result)
                 if result.listed.fetched:
                     os.unlink(result.listed.fetched)
                 if sum(len(one.films) for one in batch) >= BATCH or len(refused) >= BATCH:
-                    self._commit(scope, refused + self._embedded(batch, by_path))
+                    self._commit(scope, forgetting, refused + self._embedded(batch))
                     batch, refused = [], []
                 if len(alike) >= LOOKED_AT_TOGETHER:
                     self._keep(scope, alike)
                     alike = []
-        self._commit(scope, refused + self._embedded(batch, by_path))
+        self._commit(scope, forgetting, refused + self._embedded(batch))
         self._keep(scope, alike)
 
-    def _keep(self, scope: Scope, alike: Sequence[tuple[Seen, Sequence[Tags]]]) -> None:
+    def _keep(self, scope: Scope, alike: Sequence[tuple[SourceFile, Sequence[Tags]]]) -> None:
         if alike:
             ingest.keep_as_they_are(self._catalog, scope, alike)
             self._count(unchanged=len(alike))
 
-    def _unknown(self, scope: Scope, work: Sequence[Seen]) -> Iterator[tuple[Seen, int | None]]:
-        """The files whose content is new; those that only moved, or are copies, are settled without decoding, but where
-        an earlier version of decoding, given beside them, made their films."""
+    def _unknown(self, scope: Scope, work: Sequence[SourceFile]) -> Iterator[SourceFile]:
+        """Give the files whose content is new, and settle without decoding those that only moved, or are copies, unless
+        an earlier version of decoding, named in `decoding`, made their films."""
         with ThreadPoolExecutor(4) as pool:
             for some in chunked(work, HASHED_TOGETHER):
-                hashes = pool.map(lambda seen: content_hash(scope, seen), some)
-                hashed = [(seen, sha256) for seen, sha256 in zip(some, hashes, strict=True) if sha256]
+                hashes = pool.map(content_hash, some)
+                hashed = [(source, sha256) for source, sha256 in zip(some, hashes, strict=True) if sha256]
                 known = ingest.keep_known(self._catalog, scope, self._space_id, hashed)
-                settled = {seen.path: one for (seen, _), one in zip(hashed, known, strict=True) if one}
+                settled = {source.path: one for (source, _), one in zip(hashed, known, strict=True) if one}
                 older = {
                     path: one.decoding
                     for path, one in settled.items()
@@ -324,9 +295,13 @@ class _Run:
                 }
                 tally = Counter(one.outcome for path, one in settled.items() if path not in older)
                 self._count(unchanged=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE])
-                yield from ((seen, older.get(seen.path)) for seen in some if seen.path not in settled.keys() - older)
+                for source in some:
+                    if source.path in older:
+                        yield replace(source, decoding=older[source.path])
+                    elif source.path not in settled:
+                        yield source
 
-    def _embedded(self, batch: Sequence[Processed], by_path: dict[str, Seen]) -> list[ingest.Result]:
+    def _embedded(self, batch: Sequence[Processed]) -> list[ingest.Result]:
         films = [film for one in batch for film in one.films]
         if not films:
             return []
@@ -346,18 +321,17 @@ class _Run:
                 )
                 for film in one.films
             ]
-            seen = by_path[one.listed.path]
             if all(np.isfinite(film.vectors).all() for film in new):
-                results.append(ingest.Result(seen, one.sha256, films=new))
+                results.append(ingest.Result(one.listed, one.sha256, films=new))
             else:
-                results.append(ingest.Result(seen, one.sha256, rejected=Refusal.NOT_PREPARED.error()))
+                unusable = replace(one.listed, rejected=Refusal.NOT_PREPARED.error())
+                results.append(ingest.Result(unusable, one.sha256))
         return results
 
-    def _commit(self, scope: Scope, results: Sequence[ingest.Result]) -> None:
+    def _commit(self, scope: Scope, forgetting: Forgetting, results: Sequence[ingest.Result]) -> None:
         if not results:
             return
-        path_pseudonyms.vacate(self._catalog, scope, [one.seen.path for one in results if self._is_forgotten(one)])
-        results = [self._nameless(scope, one) if self._is_forgotten(one) else one for one in results]
+        results = forgetting.without_paths(results)
         with step():
             tally = Counter(
                 ingest.commit(self._catalog, scope, self._space_id, results, keep_apart=self._options.keep_apart)
@@ -365,18 +339,6 @@ class _Run:
         self._count(
             indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
         )
-
-    def _is_forgotten(self, result: ingest.Result) -> bool:
-        """Also what was forgotten and can now not even be read."""
-        if result.rejected is None or result.rejected.code == _FORGOTTEN:
-            return result.rejected is not None
-        return not self._options.bring_back and self._places.known(result.seen.path) is not None
-
-    def _nameless(self, scope: Scope, result: ingest.Result) -> ingest.Result:
-        """What was forgotten on request leaves no path: it may hold a name."""
-        stored = self._places.digest(result.seen.path)
-        self._forgotten.add((scope.root, stored))
-        return replace(result, seen=replace(result.seen, path=stored))
 
     def _count(self, **more: int) -> None:
         if any(more.values()):
@@ -386,5 +348,6 @@ class _Run:
         self._on_progress(self._counts)
 
 
-def _below(scope: Scope, path: str) -> bool:
-    return f"{path}/".startswith(f"{scope.prefix}/" if scope.prefix else "")
+def _is_within(scope: Scope, file: runs.RejectedFile | DuplicateFile) -> bool:
+    below = f"{scope.prefix}/" if scope.prefix else ""
+    return file.root == scope.root and f"{file.path}/".startswith(below)

@@ -33,8 +33,8 @@ from filmroom.db.records import State
 from filmroom.db.schema import embedding, film
 from filmroom.indexer import pipeline
 from filmroom.indexer.decoding import workers
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.models.registry import load_towers
-from filmroom.indexer.sources.source_file import Failure
 from filmroom.search.searcher import Searcher
 from PIL import Image
 from sqlalchemy import Connection, select

@@ -14,7 +14,7 @@ from pathlib import Path
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
-from filmroom.db.records import DECODING, Outcome, Scope, State, is_remote
+from filmroom.db.records import DECODING, Outcome, Scope, SourceFile, State, is_remote
 from filmroom.db.schema import PathText, embedding, file, film, root, stored_path, thumbnail
 from sqlalchemy import (
     Column,
@@ -40,27 +40,20 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A file as a source lists it: `path` relative to the root, with '/' between its parts."""
-
-    path: str
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True)
 class Comparison:
     """How a listing compares: counts of files that need nothing, and the files that need work, by path.
 
-    `older` are unchanged, but an earlier version decoded them: which version it was stands beside each.
+    `older` are unchanged, but an earlier version decoded them, which each says in `decoding`. `forgotten` are known to
+    the catalog by other names than their paths, and need no work.
     """
 
     listed: int
     unchanged: int
     duplicate: int
     rejected: int
-    work: Sequence[Seen]
-    older: Sequence[tuple[Seen, int]] = ()
+    work: Sequence[SourceFile]
+    older: Sequence[SourceFile] = ()
+    forgotten: Sequence[SourceFile] = ()
 
 
 _seen = Table(
@@ -125,33 +118,34 @@ def open_remote_scope(catalog: Catalog, address: str) -> Scope:
 def compare(
     catalog: Catalog,
     scope: Scope,
-    seen: Iterable[Seen],
+    listing: Iterable[SourceFile],
     *,
     space_id: int,
     retry: bool = False,
-    unreadable: Sequence[str] = (),
     passing: Sequence[str] = (),
     final: Sequence[str] = (),
     reopened: Sequence[str] = (),
     complete: bool = True,
 ) -> Comparison:
-    """Compares a listing of the scope with the catalog and notes which files are listed; where it is not `complete`,
-    what it lacks stays listed.
+    """Compare a listing of the scope with the catalog and note which files are listed; where it is not `complete`,
+    files that it lacks stay listed.
 
-    Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search.
-    `unreadable` are folders that could not be listed: what was known below them stays listed. It is read after
-    `seen` is exhausted. With `retry`, files that were rejected before are tried again; those whose code is one of
-    `passing` always are, and those that an earlier version of decoding rejected, but for the codes in `final`; and
-    duplicates whose code is one of `reopened`.
+    Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search. Files known
+    below a folder that could not be listed stay listed. With `retry`, files that were rejected before
+    are tried again; those whose code is one of `passing` always are, and those that an earlier version of decoding
+    rejected, but for the codes in `final`; and duplicates whose code is one of `reopened`.
     """
     with catalog.read() as connection:
         for table in (_seen, _orphan):
             connection.execute(CreateTable(table))
-        for some in chunked(seen):
+        # Of an ordinary file the table holds everything; of these few it does not.
+        marked: dict[str, SourceFile] = {}
+        for some in chunked(listing):
+            marked |= {source.key: source for source in some if source.rejected or source.stored_as}
             # Straight to the driver: of an unchanged folder this is most of the work.
             connection.exec_driver_sql(
                 "INSERT OR REPLACE INTO seen (path, size, mtime_ns) VALUES (?, ?, ?)",
-                [(stored_path(one.path), one.size, one.mtime_ns) for one in some],
+                [(stored_path(source.key), source.size, source.mtime_ns) for source in some],
             )
         for ids in chunked(_orphaned_duplicates(connection, scope)):
             connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
@@ -162,15 +156,18 @@ def compare(
             for row in connection.execute(select(kind, func.count()).select_from(joined).group_by(kind))
         }
         rows = connection.execute(select(_seen).select_from(joined).where(kind == "work").order_by(_seen.c.path))
-        work = [Seen(row.path, row.size, row.mtime_ns) for row in rows]
+        work = [marked.get(row.path) or SourceFile(scope.root, row.path, row.size, row.mtime_ns) for row in rows]
         statement = select(_seen, file.c.decoding).select_from(joined).where(kind == "older").order_by(_seen.c.path)
-        older = [(Seen(row.path, row.size, row.mtime_ns), row.decoding) for row in connection.execute(statement)]
+        older = [
+            SourceFile(scope.root, row.path, row.size, row.mtime_ns, decoding=row.decoding)
+            for row in connection.execute(statement)
+        ]
         now_listed = exists().where(_seen.c.path == file.c.path)
         in_scope = and_(file.c.root_id == scope.root_id, _below(scope.prefix))
         changed: list[tuple[bool, ColumnElement[bool]]] = [(True, and_(~file.c.listed, now_listed))]
         # A disk that is not mounted looks like an empty folder: an empty listing takes nothing away.
         if complete and any(counts.values()):
-            hidden = [~_below(folder) for folder in unreadable]
+            hidden = [~_below(source.path) for source in marked.values() if source.is_folder]
             changed.append((False, and_(file.c.listed, ~now_listed, *hidden)))
         differing = [
             (listed, list(connection.scalars(select(file.c.id).where(in_scope, condition))))
@@ -179,6 +176,7 @@ def compare(
         for table in (_seen, _orphan):
             connection.execute(DropTable(table))
     _note(catalog, differing)
+    again = {source.key for source in work if source.stored_as}
     return Comparison(
         listed=sum(counts.values()),
         unchanged=counts.get("unchanged", 0),
@@ -186,6 +184,7 @@ def compare(
         rejected=counts.get(Outcome.REJECTED, 0),
         work=work,
         older=older,
+        forgotten=[source for source in marked.values() if source.stored_as and source.key not in again],
     )
 
 

@@ -19,13 +19,14 @@ from filmroom.db.records import (
     DuplicateReason,
     Outcome,
     Scope,
+    SourceFile,
     Space,
     State,
     Tags,
 )
 from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
 from filmroom.db.writes.facts import given_facts
-from filmroom.db.writes.file_diff import Seen, drop_unused, is_there, repoint
+from filmroom.db.writes.file_diff import drop_unused, is_there, repoint
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -54,12 +55,11 @@ class Settled:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one file: its films, or why there are none."""
+    """What became of one file: its films, or why there are none (`source.rejected`)."""
 
-    seen: Seen
+    source: SourceFile
     sha256: str | None
     films: Sequence[NewFilm] = ()
-    rejected: Rejected | None = None
 
 
 _OF_PIXELS = frozenset({"rows", "columns", "burned_in"})
@@ -134,15 +134,15 @@ def any_films(catalog: Catalog) -> bool:
 
 
 def keep_known(
-    catalog: Catalog, scope: Scope, space_id: int, hashed: Sequence[tuple[Seen, str]]
+    catalog: Catalog, scope: Scope, space_id: int, hashed: Sequence[tuple[SourceFile, str]]
 ) -> list[Settled | None]:
-    """For files (seen, SHA-256) whose content may be indexed already: a file that was touched or moved stays
+    """For files (with their SHA-256) whose content may be indexed already: a file that was touched or moved stays
     indexed under its new facts, a copy is a duplicate, and None means that it must be decoded and embedded."""
     with catalog.write() as connection:
-        return [_keep_known(connection, scope, space_id, seen, sha256) for seen, sha256 in hashed]
+        return [_keep_known(connection, scope, space_id, source, sha256) for source, sha256 in hashed]
 
 
-def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen, sha256: str) -> Settled | None:
+def _keep_known(connection: Connection, scope: Scope, space_id: int, source: SourceFile, sha256: str) -> Settled | None:
     embedded = exists().where(
         embedding.c.film_id == film.c.id, embedding.c.space_id == space_id, thumbnail.c.film_id == film.c.id
     )
@@ -158,7 +158,7 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     if known is None:
         return None
     there = _there(known)
-    file_id = _put_file(connection, scope, seen, sha256=sha256, outcome=Outcome.INDEXED, decoding=known.decoding)
+    file_id = _put_file(connection, scope, source, sha256=sha256, outcome=Outcome.INDEXED, decoding=known.decoding)
     if file_id == known.id:
         return Settled(Outcome.INDEXED, known.decoding)
     _replace_others(connection, file_id, keep=set())
@@ -169,12 +169,12 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, seen: Seen,
     return Settled(Outcome.DUPLICATE, known.decoding)
 
 
-def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[Seen, Sequence[Tags]]]) -> None:
+def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[SourceFile, Sequence[Tags]]]) -> None:
     """For unchanged files that an earlier version decoded to the same pixels: their films get the tags, one a frame,
     that the present version reads. None are given for a file that has no header. What the pixels say stays."""
     with catalog.write() as connection:
-        for seen, tags in looked_at:
-            known = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": seen.path}).one()
+        for source, tags in looked_at:
+            known = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": source.key}).one()
             connection.execute(update(file).where(file.c.id == known.id).values(decoding=DECODING))
             for frame, said in enumerate(tags):
                 read = {name: value for name, value in vars(said).items() if name not in _OF_PIXELS}
@@ -198,22 +198,22 @@ def commit(
 
 
 def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *, keep_apart: bool) -> Outcome:
-    before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.seen.path}).first()
-    if result.rejected is not None:
-        if before is not None and before.outcome == Outcome.INDEXED.value and _same(before, result.seen):
+    before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.source.key}).first()
+    if result.source.rejected is not None:
+        if before is not None and before.outcome == Outcome.INDEXED.value and _same(before, result.source):
             # Nothing about the file has changed: what is known of it stays, whatever stood in the way this time.
             return Outcome.REJECTED
         file_id = _put_file(
             connection,
             scope,
-            result.seen,
+            result.source,
             sha256=result.sha256,
             outcome=Outcome.REJECTED,
-            why=result.rejected,
+            why=result.source.rejected,
         )
         _replace_others(connection, file_id, keep=set())
         return Outcome.REJECTED
-    file_id = _put_file(connection, scope, result.seen, sha256=result.sha256, outcome=Outcome.INDEXED)
+    file_id = _put_file(connection, scope, result.source, sha256=result.sha256, outcome=Outcome.INDEXED)
     kept: set[int] = set()
     twin: Row[Any] | None = None
     alike = False
@@ -315,7 +315,7 @@ def _drop_findings(connection: Connection, film_id: int) -> None:
 def _put_file(
     connection: Connection,
     scope: Scope,
-    seen: Seen,
+    source: SourceFile,
     *,
     sha256: str | None,
     outcome: Outcome,
@@ -324,9 +324,9 @@ def _put_file(
 ) -> int:
     values: dict[str, Any] = {
         "root_id": scope.root_id,
-        "path": seen.path,
-        "size": seen.size,
-        "mtime_ns": seen.mtime_ns,
+        "path": source.key,
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
         "sha256": sha256,
         "outcome": outcome.value,
         "listed": True,
@@ -356,5 +356,5 @@ def _there(row: Row[Any]) -> bool:
     return bool(row.listed) and is_there(row.root, row.path, size=row.size, mtime_ns=row.mtime_ns)
 
 
-def _same(row: Row[Any], seen: Seen) -> bool:
-    return (row.size, row.mtime_ns) == (seen.size, seen.mtime_ns)
+def _same(row: Row[Any], source: SourceFile) -> bool:
+    return (row.size, row.mtime_ns) == (source.size, source.mtime_ns)

@@ -65,6 +65,13 @@ class _Worker(Generic[Item]):
         waited = seconds_waited(self.process.pid) - self.waited
         self.deadline = self.begun + seconds + min(max(waited, 0.0), MOST * seconds)
 
+    def is_timed(self) -> bool:
+        """Whether something is expected of it by its deadline."""
+        return self.busy or not self.ready
+
+    def is_late(self) -> bool:
+        return self.is_timed() and time.monotonic() > self.deadline
+
 
 def run(
     items: Iterable[Item],
@@ -128,82 +135,11 @@ def _tend(
     limits: Limits,
     count: int,
 ) -> None:
-    """The thread that keeps the workers busy, watches the clock and replaces the dead, until the inbox closes.
-
-    A worker says (None, False) when it is ready, then (result, spent) for each item; spent ones are replaced. For
-    every item that is to be looked at `again` a worker has ended, so that a new one comes for it.
-    """
-    if hasattr(signal, "pthread_sigmask"):
-        # What is started from here inherits this: the process that workers are forked from imports for a second, and
-        # Ctrl-C would end it in a traceback. The tracker unblocks the signal again if it is started later.
-        with child_processes.safe_path():
-            resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    context = _context()
-    crew: list[_Worker[Item]] = []
-    pending: deque[Item] = deque()
-    again: deque[Item] = deque()
-    stillborn = 0
-
-    def end(one: _Worker[Item], answer: Result | Rejected) -> None:
-        if one.used and _is_doubtful(answer):
-            again.append(cast(Item, one.item))
-        else:
-            outbox.put((one.item, answer))
-
+    """Keep the workers busy, watch the clock and replace the dead, in a thread, until the inbox closes."""
+    _block_interrupts()
+    crew = _Crew(work, limits, count, outbox)
     try:
-        while True:
-            while len(crew) < count:
-                crew.append(_start(context, work, limits))
-            now = time.monotonic()
-            nearest = min((one.deadline for one in crew if one.busy or not one.ready), default=now + 60)
-            heard = wait([inbox, *(one.pipe for one in crew)], timeout=max(0.0, nearest - now))
-            if inbox in heard:
-                try:
-                    pending.append(inbox.recv())
-                except EOFError:
-                    return
-            for one in list(crew):
-                if one.busy and time.monotonic() > one.deadline:
-                    one.forgive(limits.seconds)
-                late = time.monotonic() > one.deadline and (one.busy or not one.ready)
-                if one.pipe in heard or (late and one.pipe.poll()):
-                    try:
-                        answer = one.pipe.recv()
-                    except (EOFError, OSError):
-                        crew.remove(one)
-                        refusal = _bury(one)
-                        if one.busy:
-                            end(one, refusal.error())
-                        stillborn += not one.ready
-                        continue
-                    answer, spent = answer
-                    if one.busy:
-                        end(one, answer)
-                        one.used = True
-                    one.ready, one.busy, one.item, stillborn = True, False, None, 0
-                    if spent:
-                        one.process.kill()
-                        crew.remove(one)
-                        _bury(one)
-                elif late:
-                    one.process.kill()
-                    crew.remove(one)
-                    _bury(one)
-                    if one.busy:
-                        outbox.put((one.item, Refusal.TOO_SLOW.error()))
-                    stillborn += not one.ready
-            if stillborn >= _STILLBORN:
-                raise _cannot_start()
-            for one in crew:
-                source = again if again and not one.used else pending
-                if source and one.ready and not one.busy:
-                    one.begin(source.popleft(), limits.seconds)
-                    try:
-                        one.pipe.send(one.item)
-                    except OSError:  # died while idle: its pipe says so in the next round, the item is unhurt
-                        source.appendleft(cast(Item, one.item))
-                        one.item, one.busy = None, False
+        crew.serve(inbox)
     except FilmroomError as error:
         outbox.put(error)
     except Exception as error:
@@ -212,10 +148,113 @@ def _tend(
         outbox.put(told)
     finally:
         inbox.close()
-        for one in crew:
-            one.process.kill()
-        for one in crew:
-            _bury(one)
+        crew.dismiss()
+
+
+class _Crew(Generic[Item, Result]):
+    """The workers, the items that wait for them, and those to be looked at `again`: for each of these a worker has
+    ended, so that a new one comes for it.
+
+    A worker sends (None, False) when it is ready, then (result, spent) for each item; spent ones are replaced.
+    """
+
+    def __init__(
+        self, work: Callable[[Item], Result], limits: Limits, count: int, outbox: queue.SimpleQueue[Any]
+    ) -> None:
+        self._work, self._limits, self._count, self._outbox = work, limits, count, outbox
+        self._context = _context()
+        self._workers: list[_Worker[Item]] = []
+        self._pending: deque[Item] = deque()
+        self._again: deque[Item] = deque()
+        self._stillborn = 0
+
+    def serve(self, inbox: Connection) -> None:
+        """Take items and give results until the inbox closes. Raises FilmroomError where workers cannot be started."""
+        while True:
+            while len(self._workers) < self._count:
+                self._workers.append(_start(self._context, self._work, self._limits))
+            heard = self._wait(inbox)
+            if inbox in heard:
+                try:
+                    self._pending.append(inbox.recv())
+                except EOFError:
+                    return
+            for worker in list(self._workers):
+                if worker.busy and worker.is_late():
+                    worker.forgive(self._limits.seconds)
+                late = worker.is_late()
+                if worker.pipe in heard or (late and worker.pipe.poll()):
+                    self._hear(worker)
+                elif late:
+                    self._remove(worker, kill=True)
+                    self._has_died(worker, Refusal.TOO_SLOW)
+            if self._stillborn >= _STILLBORN:
+                raise _cannot_start()
+            self._hand_out()
+
+    def dismiss(self) -> None:
+        """End all workers, at once."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            _bury(worker)
+
+    def _wait(self, inbox: Connection) -> list[Any]:
+        """Wait for what has something to say, at most until the next worker is late."""
+        now = time.monotonic()
+        nearest = min((worker.deadline for worker in self._workers if worker.is_timed()), default=now + 60)
+        return wait([inbox, *(worker.pipe for worker in self._workers)], timeout=max(0.0, nearest - now))
+
+    def _hear(self, worker: _Worker[Item]) -> None:
+        try:
+            answer, spent = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._has_died(worker, self._remove(worker))
+            return
+        if worker.busy:
+            self._end(worker, answer)
+            worker.used = True
+        worker.ready, worker.busy, worker.item, self._stillborn = True, False, None, 0
+        if spent:
+            self._remove(worker, kill=True)
+
+    def _remove(self, worker: _Worker[Item], *, kill: bool = False) -> Refusal:
+        if kill:
+            worker.process.kill()
+        self._workers.remove(worker)
+        return _bury(worker)
+
+    def _has_died(self, worker: _Worker[Item], died_of: Refusal) -> None:
+        if worker.busy:
+            self._end(worker, died_of.error())
+        self._stillborn += not worker.ready
+
+    def _end(self, worker: _Worker[Item], answer: Result | Rejected) -> None:
+        if worker.used and _is_doubtful(answer):
+            self._again.append(cast(Item, worker.item))
+        else:
+            self._outbox.put((worker.item, answer))
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            source = self._again if self._again and not worker.used else self._pending
+            if source and worker.ready and not worker.busy:
+                worker.begin(source.popleft(), self._limits.seconds)
+                try:
+                    worker.pipe.send(worker.item)
+                except OSError:  # died while idle: its pipe says so in the next round, the item is unhurt
+                    source.appendleft(cast(Item, worker.item))
+                    worker.item, worker.busy = None, False
+
+
+def _block_interrupts() -> None:
+    """Keep Ctrl-C from the processes that are started in this thread."""
+    if hasattr(signal, "pthread_sigmask"):
+        # The process that workers are forked from imports for a second, and would end in a traceback. The tracker
+        # unblocks the signal again if it is started later.
+        with child_processes.safe_path():
+            resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _is_doubtful(answer: object) -> bool:
@@ -245,16 +284,16 @@ def _start(context: BaseContext, work: Callable[[Item], Result], limits: Limits)
     return _Worker(process, ours, time.monotonic() + _START_SECONDS)
 
 
-def _bury(one: _Worker[Item]) -> Refusal:
+def _bury(worker: _Worker[Item]) -> Refusal:
     """Wait for the dead and say what it died of."""
-    one.pipe.close()
-    one.process.join(_GRACE)
-    if one.process.is_alive():
-        one.process.kill()
-        one.process.join()
+    worker.pipe.close()
+    worker.process.join(_GRACE)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
     alarm = getattr(signal, "SIGALRM", None)
-    code = one.process.exitcode
-    one.process.close()
+    code = worker.process.exitcode
+    worker.process.close()
     return Refusal.TOO_SLOW if alarm is not None and code == -alarm else Refusal.CRASHED
 
 

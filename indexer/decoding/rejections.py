@@ -6,10 +6,11 @@ needs no migration and nothing is decided by comparing words.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 from filmroom.db.errors import Rejected, Stage
-from filmroom.db.records import DuplicateReason
+from filmroom.db.records import DuplicateReason, SourceFile
 
 
 class Refusal(Enum):
@@ -97,6 +98,14 @@ class Refusal(Enum):
     def error(self) -> Rejected:
         """The error to raise."""
         return Rejected(self.code, self.reason, stage=self.stage, remedy=self.remedy)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be decoded, and why."""
+
+    listed: SourceFile
+    error: Rejected
 
 
 _DUPLICATES = {

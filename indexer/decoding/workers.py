@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from filmroom.db.errors import Rejected
-from filmroom.db.records import Tags
+from filmroom.db.records import SourceFile, Tags
 from filmroom.indexer.decoding.burned_in_text import looks_written
 from filmroom.indexer.decoding.decode import decode_bytes, read_file, tags_if_shown_alike
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.process_pool import run
 from filmroom.indexer.decoding.radiograph import Window
-from filmroom.indexer.decoding.rejections import Refusal
-from filmroom.indexer.sources.source_file import Failure, SourceFile
+from filmroom.indexer.decoding.rejections import Failure, Refusal
 from numpy.typing import NDArray
 from PIL import Image
 

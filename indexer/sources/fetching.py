@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filmroom.db.errors import Rejected
+from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection, Selection, Server, ServerError
-from filmroom.indexer.sources.source_file import SourceFile
 
 _AHEAD = 2 * REQUESTS_AT_ONCE
 _GIVE_UP_AFTER = 8
@@ -32,7 +32,9 @@ class Remote:
 
 
 @contextmanager
-def fetched(connection: Connection, paths: Sequence[str], folder: Path) -> Generator[Iterator[SourceFile], None, None]:
+def fetched(
+    connection: Connection, films: Sequence[SourceFile], folder: Path
+) -> Generator[Iterator[SourceFile], None, None]:
     """Give the films of a server as files, each to be deleted by whoever is done with it; what is left goes at the end.
 
     A few are on their way at any time, so that neither the disk nor the memory fills. Raises ServerError where the
@@ -43,33 +45,33 @@ def fetched(connection: Connection, paths: Sequence[str], folder: Path) -> Gener
         ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool,
     ):
         try:
-            yield _in_order(connection, paths, Path(spool), pool)
+            yield _in_order(connection, films, Path(spool), pool)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _in_order(
-    connection: Connection, paths: Sequence[str], spool: Path, pool: ThreadPoolExecutor
+    connection: Connection, films: Sequence[SourceFile], spool: Path, pool: ThreadPoolExecutor
 ) -> Iterator[SourceFile]:
     waiting: deque[Future[SourceFile]] = deque()
     failures = 0
-    for number, path in enumerate(paths):
-        waiting.append(pool.submit(_fetch, connection, path, spool / f"{number}.dcm"))
-        while len(waiting) >= _AHEAD or (waiting and number + 1 == len(paths)):
-            one = waiting.popleft().result()
-            away = one.rejected is not None and one.rejected.code == Refusal.NOT_FETCHED.code
+    for number, film in enumerate(films):
+        waiting.append(pool.submit(_fetch, connection, film, spool / f"{number}.dcm"))
+        while len(waiting) >= _AHEAD or (waiting and number + 1 == len(films)):
+            source = waiting.popleft().result()
+            away = source.rejected is not None and source.rejected.code == Refusal.NOT_FETCHED.code
             failures = failures + 1 if away else 0
             if failures >= _GIVE_UP_AFTER:
                 raise ServerError(
                     "the server sends no films any more", where=connection.url, fix="Index again: what came is kept."
                 )
-            yield one
+            yield source
 
 
-def _fetch(connection: Connection, path: str, to: Path) -> SourceFile:
+def _fetch(connection: Connection, film: SourceFile, to: Path) -> SourceFile:
     try:
-        connection.fetch(path, to)
+        connection.fetch(film.path, to)
     except Rejected as error:
         to.unlink(missing_ok=True)
-        return SourceFile(connection.url, path, 0, 0, rejected=error)
-    return SourceFile(connection.url, path, 0, 0, fetched=str(to))
+        return replace(film, rejected=error)
+    return replace(film, fetched=str(to))

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from filmroom.db.errors import NotFound, Rejected
 from filmroom.db.reads.films import full_path
-from filmroom.db.records import Film, is_remote
+from filmroom.db.records import Film, SourceFile, is_remote
 from filmroom.indexer.sources.credentials import read_credentials
 from filmroom.indexer.sources.dicomweb import Connection, Server, ServerError, is_address
-from filmroom.indexer.sources.source_file import SourceFile
 
 LIMIT_BYTES = 2 * 2**30
 """What the cache may hold; FILMROOM_CACHE_MB sets another limit."""

@@ -1,15 +1,16 @@
-"""What there is to index: the files of a folder, each listed exactly once."""
+"""List the files of a folder, each exactly once."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from filmroom.db.errors import NotFound
+from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
-from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
@@ -23,14 +24,15 @@ def check_there(paths: Iterable[Path]) -> None:
             )
 
 
-def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFile | Failure]:
-    """Every file below `root` in the order of the names, or `root` itself where it is a file.
+def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFile]:
+    """List every file below `root` in the order of the names, or `root` itself where it is a file.
 
     Extensions are not looked at: content decides later. Hidden names (a leading dot) and what file managers
     leave behind are passed over, and so are the folders in `skip` (an archive that lies in its own source).
     A link to a file within `root` is listed as a file; a link to a folder within `root` is not, as that folder is
     listed where it is, so there are no loops. What cannot be indexed by its kind (pipe, socket, device, a link out
-    of `root`, a folder that may not be read) comes as a `Failure`.
+    of `root`, a folder that may not be read) comes with the reason
+    in `rejected`.
 
     Raises NotFound where there is no `root`.
     """
@@ -53,7 +55,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
             with os.scandir(os.path.join(top, folder)) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError:
-            yield _fail(top, folder or ".", Refusal.UNREADABLE)
+            yield replace(_fail(top, folder or ".", Refusal.UNREADABLE), is_folder=True)
             continue
         folders = []
         for entry in entries:
@@ -70,19 +72,19 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
         waiting.extend(reversed(folders))
 
 
-def _follow(top: str, path: str) -> SourceFile | Failure | None:
+def _follow(top: str, path: str) -> SourceFile | None:
     """What the link at `path` means; None for a folder within `top`, which is listed at its own place."""
     target = os.path.realpath(os.path.join(top, path))
     if not os.path.exists(target):
         return _fail(top, path, Refusal.LINK_BROKEN)
     if target != top and not target.startswith(top.rstrip(os.sep) + os.sep):
-        return _fail(top, path, Refusal.LINK_OUT)
+        return replace(_fail(top, path, Refusal.LINK_OUT), is_folder=os.path.isdir(target))
     if os.path.isdir(target):
         return None
     return _look(top, path, target)
 
 
-def _look(top: str, path: str, where: str) -> SourceFile | Failure:
+def _look(top: str, path: str, where: str) -> SourceFile:
     try:
         facts = os.stat(where)
     except OSError:
@@ -92,5 +94,5 @@ def _look(top: str, path: str, where: str) -> SourceFile | Failure:
     return SourceFile(top, path, facts.st_size, facts.st_mtime_ns)
 
 
-def _fail(top: str, path: str, refusal: Refusal) -> Failure:
-    return Failure(SourceFile(top, path, 0, 0), refusal.error())
+def _fail(top: str, path: str, refusal: Refusal) -> SourceFile:
+    return SourceFile(top, path, 0, 0, rejected=refusal.error())

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from fastapi import UploadFile
 from filmroom.db.errors import BadInput
+from filmroom.db.records import SourceFile
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.models.base import Vectors
-from filmroom.indexer.sources.source_file import Failure, SourceFile
 from filmroom.search.api.context import Context
 from filmroom.search.query.embedding import unit
 from filmroom.search.request import UploadedFilm

@@ -19,11 +19,11 @@ from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.orientation import box_on_film, size_in_file
 from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.radiology.report_labeler import spoken
 from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.indexer.sources.film_cache import source_files
-from filmroom.indexer.sources.source_file import Failure
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
 from filmroom.search.exchange.original_pixels import shown_alike
 from filmroom.search.exchange.tables import Row, read_table

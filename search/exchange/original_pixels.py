@@ -10,9 +10,9 @@ from filmroom.db.records import Film, Tags
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.orientation import is_set_right
 from filmroom.indexer.decoding.radiograph import Radiograph
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process, process_file
 from filmroom.indexer.sources.film_cache import source_files, source_path
-from filmroom.indexer.sources.source_file import Failure
 from numpy.typing import NDArray
 
 _WHITE = np.float32(65535)

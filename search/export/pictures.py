@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Film
+from filmroom.db.records import Film, SourceFile
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.radiograph import Window
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
-from filmroom.indexer.sources.source_file import Failure, SourceFile
 from filmroom.search.exchange.export import CHANGED
 from filmroom.search.export.job import Failures, Job
 from filmroom.search.export.table import Rows, as_csv

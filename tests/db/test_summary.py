@@ -13,10 +13,9 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import Rejected, Stage
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.summary import glance
-from filmroom.db.records import Counts, FileCounts, RunState, Space, State, Tags
+from filmroom.db.records import Counts, FileCounts, RunState, SourceFile, Space, State, Tags
 from filmroom.db.schema import film, label, report
 from filmroom.db.writes import file_diff, ingest, runs
-from filmroom.db.writes.file_diff import Seen
 from sqlalchemy import insert, update
 
 
@@ -29,7 +28,8 @@ def test_it_counts_as_the_catalog_does(tmp_path: Path) -> None:
         space_id = ingest.ensure_space(catalog, Space(model, "f" * 64, 2))
         ingest.commit(catalog, scope, space_id, [_result(at) for at in range(count)])
     refused = Rejected("NO_PIXELS", "no picture in it", stage=Stage.DECODE, remedy="look at the file")
-    ingest.commit(catalog, scope, space_id, [ingest.Result(Seen("broken.png", 1, 1), None, rejected=refused)])
+    broken = SourceFile("/films", "broken.png", 1, 1, rejected=refused)
+    ingest.commit(catalog, scope, space_id, [ingest.Result(broken, None)])
     with catalog.write() as connection:
         connection.execute(update(film).where(film.c.id == 2).values(state=State.GONE.value))
         for film_id, name, source, value in (
@@ -58,7 +58,7 @@ def test_it_counts_as_the_catalog_does(tmp_path: Path) -> None:
 def _result(at: int) -> ingest.Result:
     tags = Tags(view="PA" if at % 2 else "AP", rows=1, columns=1)
     new = ingest.NewFilm(f"sha256:{at}#0", 0, tags, b"", np.array([[1.0, 0.0]], np.float32))
-    return ingest.Result(Seen(f"{at}.png", 1, 1), f"{at:064}", films=[new])
+    return ingest.Result(SourceFile("/films", f"{at}.png", 1, 1), f"{at:064}", films=[new])
 
 
 def test_what_is_no_catalog_is_an_error_of_sqlite(tmp_path: Path) -> None:

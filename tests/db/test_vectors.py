@@ -10,12 +10,12 @@ import faiss
 import numpy as np
 import pytest
 from filmroom.db.reads import films, spaces
-from filmroom.db.records import State, Tags
+from filmroom.db.records import SourceFile, State, Tags
 from filmroom.db.schema import film
 from filmroom.db.vector_index import flat, snapshot
 from filmroom.db.vector_index.flat import gpu_works
 from filmroom.db.vector_index.index import VectorIndex
-from filmroom.db.writes import file_diff, ingest
+from filmroom.db.writes import ingest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -240,7 +240,7 @@ def test_a_batch_is_one_transaction(tmp_path: Path) -> None:
     assert bench.archive.catalog.changes() == before + 1
     good, bad = (
         ingest.Result(
-            file_diff.Seen(f"{name}.png", 1, 1),
+            SourceFile("/films", f"{name}.png", 1, 1),
             f"{name:>064}",
             films=[ingest.NewFilm(f"sha256:{name}#0", 0, Tags(rows=1, columns=1), thumbnail, bench.vectors[0])],
         )

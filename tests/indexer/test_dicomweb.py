@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
+from filmroom.db.records import DECODING
+from filmroom.db.schema import file
 from filmroom.indexer.sources.credentials import Credentials, read_credentials
 from filmroom.indexer.sources.dicomweb import Selection, Server, ServerError, server_address
+from sqlalchemy import select, update
 
 from tests.indexer.dicom_files import dicom
 from tests.orthanc import PASSWORD, USER, Orthanc, running
@@ -311,6 +315,18 @@ def test_what_is_forgotten_is_fetched_no_more_and_its_copy_goes(
     assert not list((tmp_path / "cache" / "filmroom" / "films").glob("*.dcm"))
     again = index(reader, orthanc.dicomweb, "--model", tiny)
     assert again == {"listed": COUNT, "unchanged": COUNT - 1, "rejected": 1}
+
+
+def test_films_that_an_earlier_version_decoded_alike_are_not_embedded_again(
+    reader: Terminal, orthanc: Orthanc, tiny: Path, tmp_path: Path
+) -> None:
+    assert index(reader, orthanc.dicomweb, "--model", tiny, "--limit", 3) == {"listed": 3, "indexed": 3}
+    catalog = Archive.open(tmp_path / "archive").catalog
+    with catalog.write() as connection:
+        connection.execute(update(file).values(decoding=1))
+    assert index(reader, orthanc.dicomweb, "--model", tiny, "--limit", 3) == {"listed": 3, "unchanged": 3}
+    with catalog.read() as connection:
+        assert set(connection.scalars(select(file.c.decoding))) == {DECODING}
 
 
 def test_addresses_that_are_none_make_no_archive(terminal: Terminal, tiny: Path, tmp_path: Path) -> None:

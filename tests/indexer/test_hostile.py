@@ -10,9 +10,9 @@ import pydicom
 import pytest
 from filmroom.db.errors import Rejected
 from filmroom.indexer.decoding.decode import decode
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.sources.folder import list_folder
-from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 from tests.indexer.deeds import halve
 from tests.indexer.dicom_files import dicom, ramp
@@ -23,8 +23,8 @@ from tests.memory import watched
 def ended(folder: Path, *, any_modality: bool = False) -> dict[str, str]:
     """Where each file of a folder ended."""
     found = list(list_folder(folder))
-    told = {one.listed.path: one.error.reason for one in found if isinstance(one, Failure)}
-    items = [one for one in found if isinstance(one, SourceFile)]
+    told = {one.path: one.rejected.reason for one in found if one.rejected}
+    items = [one for one in found if not one.rejected]
     for one in process(items, prepare=halve, workers=2, any_modality=any_modality):
         assert one.listed.path not in told
         told[one.listed.path] = one.error.reason if isinstance(one, Failure) else INDEXED

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.doctor import examine
-from filmroom.db.records import DECODING, IMPORTED, Space
+from filmroom.db.records import DECODING, IMPORTED, SourceFile, Space
 from filmroom.db.schema import embedding, file, film, space, thumbnail
 from filmroom.db.writes import findings, ingest
 from filmroom.db.writes.facts import put_facts
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.decoding.decode import decode_bytes
 from filmroom.indexer.decoding.limits import Limits
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.decoding.workers import thumbnail as small
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, Summary, index
-from filmroom.indexer.sources.source_file import Failure, SourceFile
 from sqlalchemy import select, update
 
 from tests.indexer.dicom_files import LOSSLESS, ramp, write

@@ -8,19 +8,14 @@ from pathlib import Path
 
 import pytest
 from filmroom.db.errors import NotFound
+from filmroom.db.records import SourceFile
 from filmroom.indexer.sources.folder import list_folder
-from filmroom.indexer.sources.source_file import Failure, SourceFile
 
 
 def listing(root: Path, **how: object) -> dict[str, str]:
     """path -> "listed" or the reason it failed for."""
     found = list(list_folder(root, **how))  # type: ignore[arg-type]
-    told = {
-        (seen.listed.path if isinstance(seen, Failure) else seen.path): (
-            seen.error.reason if isinstance(seen, Failure) else "listed"
-        )
-        for seen in found
-    }
+    told = {seen.path: seen.rejected.reason if seen.rejected else "listed" for seen in found}
     assert len(told) == len(found), "something was listed twice"
     return told
 
@@ -30,7 +25,7 @@ def test_size_and_time_of_each_file_in_order(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * len(name))
     os.utime(tmp_path / "c", ns=(5, 1_234_567_890))
-    found = [seen for seen in list_folder(tmp_path) if isinstance(seen, SourceFile)]
+    found = [seen for seen in list_folder(tmp_path) if not seen.rejected]
     assert [seen.path for seen in found] == ["a.png", "c", "b/1.dcm", "b/2.dcm"]
     assert {seen.root for seen in found} == {str(tmp_path.resolve())}
     assert found[1] == SourceFile(str(tmp_path.resolve()), "c", 1, 1_234_567_890)
@@ -55,7 +50,7 @@ ODD_NAMES = [
 def test_odd_names_open_again(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"film")
     (seen,) = list_folder(tmp_path)
-    assert isinstance(seen, SourceFile)
+    assert seen.rejected is None
     assert seen.path == name
     assert seen.location.read_bytes() == b"film"
 
@@ -64,7 +59,7 @@ def test_bytes_that_are_not_utf8_open_again(tmp_path: Path) -> None:
     with open(os.path.join(os.fsencode(tmp_path), b"caf\xe9.dcm"), "wb") as file:
         file.write(b"film")
     (seen,) = list_folder(tmp_path)
-    assert isinstance(seen, SourceFile)
+    assert seen.rejected is None
     assert os.fsencode(seen.path) == b"caf\xe9.dcm"
     assert seen.location.read_bytes() == b"film"
 
@@ -121,7 +116,7 @@ def test_a_folder_that_may_not_be_read_is_reported(tmp_path: Path) -> None:
 def test_a_file_by_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "film.dcm").write_bytes(b"x")
     (seen,) = list_folder(tmp_path / "film.dcm")
-    assert isinstance(seen, SourceFile)
+    assert seen.rejected is None
     assert (seen.root, seen.path) == (str(tmp_path.resolve()), "film.dcm")
 
 

@@ -22,10 +22,10 @@ from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.indexer.decoding import process_pool
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.process_pool import run
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.waiting import seconds_waited
 from filmroom.indexer.decoding.workers import Processed, process, process_file, thumbnail
 from filmroom.indexer.sources.folder import list_folder
-from filmroom.indexer.sources.source_file import Failure, SourceFile
 from PIL import Image
 from pydicom.encaps import encapsulate, generate_frames
 
@@ -265,7 +265,7 @@ def test_a_folder_of_all_sorts(tmp_path: Path) -> None:
     (tmp_path / "cut.dcm").write_bytes(film[:-500])
     (tmp_path / "note.dcm").write_bytes(b"Dear colleague")
     (tmp_path / "empty.png").write_bytes(b"")
-    items = [item for item in list_folder(tmp_path) if isinstance(item, SourceFile)]
+    items = [item for item in list_folder(tmp_path) if not item.rejected]
     results = {(one.listed.path): one for one in process(items, prepare=halve, workers=2, key=b"k")}
     assert {path: one.error.reason for path, one in results.items() if isinstance(one, Failure)} == {
         "cut.dcm": "truncated or damaged pixels",
@@ -296,7 +296,7 @@ def test_one_file_for_a_query(tmp_path: Path) -> None:
 
 def test_what_a_file_may_have_is_not_what_is_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / "film.dcm").write_bytes(dicom(ramp()))
-    (item,) = [item for item in list_folder(tmp_path) if isinstance(item, SourceFile)]
+    (item,) = [item for item in list_folder(tmp_path) if not item.rejected]
     limits = Limits(max_bytes=8 << 30, memory_bytes=300 << 20)
     (one,) = process([item], prepare=halve, limits=limits, workers=1)
     assert isinstance(one, Processed), one
@@ -332,7 +332,7 @@ def test_streams_that_promise_more_than_the_header(tmp_path: Path) -> None:
     for syntax in ("JPEG 2000", "JPEG-LS", "JPEG lossless"):
         (folder / syntax).write_bytes(bomb(syntax, tmp_path))
     (folder / "good").write_bytes(dicom(ramp()))
-    items = [item for item in list_folder(folder) if isinstance(item, SourceFile)]
+    items = [item for item in list_folder(folder) if not item.rejected]
     results = process(items, prepare=halve, limits=Limits(memory_bytes=300 << 20), workers=1)
     ended = {one.listed.path: isinstance(one, Processed) for one in results}
     assert ended == {"JPEG 2000": False, "JPEG-LS": False, "JPEG lossless": False, "good": True}

@@ -13,10 +13,10 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film, Filter
 from filmroom.db.schema import label
+from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.radiology.captions import Facts, facts
 from filmroom.indexer.sources.film_cache import source_files
-from filmroom.indexer.sources.source_file import Failure
 from filmroom.indexer.training.data.films import TrainingFilm
 from numpy.typing import NDArray
 from PIL import Image

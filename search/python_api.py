@@ -29,7 +29,6 @@ from filmroom.search.export.export import export as run_export
 from filmroom.search.export.export import options_of
 from filmroom.search.export.job import Done as Exported
 from filmroom.search.export.selection import chosen_by, select
-from filmroom.search.index_sources import read_sources
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
 from filmroom.search.send.choice import collection_or_query
@@ -37,6 +36,7 @@ from filmroom.search.send.send import Sent
 from filmroom.search.send.send import send as run_send
 from filmroom.search.send.targets import target_of
 from filmroom.search.send.titles import title_of
+from filmroom.search.sources.read_sources import read_sources
 from numpy.typing import NDArray
 
 PathLike = str | Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from filmroom.db.records import Film, State, Tags
-from filmroom.search.ui.dicom_viewer import SETTING, link
+from filmroom.search.ui.server.dicom_viewer import SETTING, link
 
 from tests.ui.test_pages import components, page
 

@@ -21,13 +21,14 @@ from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import dicom_viewer, export_panel, film_view, layout, models, undo
+from filmroom.search.ui import export_panel, film_view, layout, models, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.components.viewer.viewer import Attention, Region
 from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import films as films_in_words
 from filmroom.search.ui.text import is_normal, number, plain
 from numpy.typing import NDArray

@@ -7,10 +7,11 @@ from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
 from filmroom.db.reads.filters import LATERALS
 from filmroom.db.records import Film
-from filmroom.search.ui import dicom_viewer, film_view, layout
+from filmroom.search.ui import film_view, layout
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.result_grid import picks_place
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import facts, films, plain
 
 MOST, USUAL = 4, 3

@@ -15,8 +15,8 @@ from typing import Any
 
 from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput, FilmroomError
-from filmroom.search.ui.dicom_viewer import SCHEMES, SETTING
 from filmroom.search.ui.server.access_token import PARAMETER, AccessToken, require, required
+from filmroom.search.ui.server.dicom_viewer import SCHEMES, SETTING
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 
 APP = Path(__file__).resolve().parents[3] / "app.py"

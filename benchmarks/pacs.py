@@ -30,11 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from filmroom.db.archive import Archive
 from filmroom.db.records import SourceFile
 from filmroom.db.writes import file_diff
+from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.live.receiver import Receiver, Service
 from filmroom.indexer.live.spool import Spool
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.registry import load_towers
-from filmroom.indexer.pipeline import Source, index
+from filmroom.indexer.pipeline import Options, Source, index
 from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Selection, Server
 from filmroom.indexer.sources.fetching import Remote
@@ -54,7 +55,7 @@ def a_second(count: int, work: Callable[[], object]) -> float:
 
 
 def indexed(folder: Path, sources: list[Source], towers: Towers, count: int) -> float:
-    done = index(Archive.create(folder), sources, towers)
+    done = index(Archive.create(folder), sources, towers, options=Options(Limits(seconds=60)))
     assert done.counts.indexed == count, done.counts
     return count / done.seconds
 

@@ -18,9 +18,9 @@ from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
 from filmroom.search.findings.read_reports import read_reports
-from filmroom.search.fusion import FUSED, reciprocal_rank_fusion
+from filmroom.search.fusion import FUSED, first_of_each, reciprocal_rank_fusion
 from filmroom.search.query.chance import Chance, above
-from filmroom.search.query.embedder import Embedder
+from filmroom.search.query.embedder import Embedder, liked_first
 from filmroom.search.query.judged_films import learned_vector
 from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
@@ -112,7 +112,7 @@ class Searcher:
 
     def upload(self, path: Path) -> UploadedFilm:
         """Decode a file under the usual limits and embed it; nothing of it is kept. Raises BadInput."""
-        return UploadedFilm.of(self.held.space.fingerprint, self._embedder.file_vector(path))
+        return self._embedder.upload(path)
 
     def answer(self, request: SearchRequest, parsed: Query | None = None) -> Results:
         """Answer a request: k films after `offset`, exactly k where as many pass the filter.
@@ -172,7 +172,7 @@ class Searcher:
         """Give (film id, score) of at least the first `wanted` films of the answer, or of all, and how many pass."""
         per_study = request.per_study
         hybrid = request.hybrid and bool(asked.concepts)
-        within = self._within(asked.filter, request.like, request.unlike)
+        within = self._within(asked.filter, () if request.liked_first else request.like, request.unlike)
         if vector is not None:
             within = self._searchable(within)
             if request.has_cut:
@@ -182,6 +182,10 @@ class Searcher:
         else:
             total = films.count(self.catalog) if within is None else within.size
         wanted = total if wanted is None else wanted
+        first: list[tuple[int, float]] = []
+        if request.liked_first and request.order is Order.MATCH and vector is not None:
+            passing = self._passing(Filter()) if within is None else within
+            first, within = liked_first(self.index, request.like, vector, passing, scored=not hybrid)
         if request.order is not Order.MATCH:
             ranked = self._by_fact(request.order, vector, within)
         elif vector is None:
@@ -190,9 +194,10 @@ class Searcher:
             ranked = self._fused(asked, vector, wanted if not per_study else total, within)
         else:
             ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
+        ranked = [*first, *ranked]
         if per_study:
             whole = hybrid or request.order is not Order.MATCH
-            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
+            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole, first=first)
         return ranked, total
 
     def _by_chance(
@@ -217,14 +222,13 @@ class Searcher:
         vector, _ = self._asked_vector(request, parse(request.query))
         if vector is None or not ids.size:
             return np.zeros(0, np.float32)
-        found: NDArray[np.float32] = np.sort(self.index.scores(vector[None], ids)[0])[::-1]
-        return found
+        return np.asarray(np.sort(self.index.scores(vector[None], ids)[0])[::-1])
 
     def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
         """The ids, ascending, of the films that pass, in no order of rank; None where all films do."""
         self.index.refresh()
         asked = parse(request.query)
-        within = self._within(asked.filter, request.like, request.unlike)
+        within = self._within(asked.filter, () if request.liked_first else request.like, request.unlike)
         vector = self._asked_vector(request, asked)[0] if request.has_cut else None
         if vector is None:
             return within
@@ -365,20 +369,16 @@ class Searcher:
         within: NDArray[np.int64] | None,
         *,
         whole: bool,
+        first: list[tuple[int, float]],
     ) -> list[tuple[int, float]]:
-        """Keep the first film of each study; `whole` says that `ranked` holds every film that passes."""
+        """Keep the first film of each study. `whole`: `ranked` has every film that passes; `first`: its head, not in
+        `within`."""
         while True:
             studies = films.study_uids(self.catalog, [film_id for film_id, _ in ranked])
-            seen: set[str] = set()
-            kept = []
-            for film_id, score in ranked:
-                study = studies.get(film_id) or f"film {film_id}"
-                if study not in seen:
-                    seen.add(study)
-                    kept.append((film_id, score))
+            kept = first_of_each(ranked, studies)
             if vector is None or whole or len(kept) >= wanted or len(ranked) >= total:
                 return kept
-            deeper = self._ranked(vector, min(total, 4 * len(ranked)), within)
+            deeper = [*first, *self._ranked(vector, min(total, 4 * len(ranked)), within)]
             # A film may have gone since they were counted.
             if len(deeper) <= len(ranked):
                 return kept

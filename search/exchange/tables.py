@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-import tempfile
+import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -172,22 +172,19 @@ def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
 
 
 def write_aside(path: Path, data: str | bytes) -> None:
-    """Write `path` whole or not at all: a neighbour, synced, renamed. Raises BadInput where that fails. Bytes of file
-    names that are no UTF-8 are spelled out."""
+    """Write `path` whole or not at all: a neighbour, synced, renamed. Others may read it where the umask lets them.
+    Raises BadInput where that fails. Bytes of file names that are no UTF-8 are spelled out."""
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
-    aside = None
+    aside = path.with_name(f".filmroom-{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            aside = Path(file.name)
+        with aside.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        aside.chmod(0o644)
         aside.replace(path)
     except OSError as fault:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise BadInput(f"The file cannot be written ({fault.strerror})", where=path) from None
 
 

@@ -208,3 +208,13 @@ def test_half_a_character_in_a_name_is_refused_with_its_line(tmp_path: Path) -> 
     path.write_text('{"film": "a"}\n{"film": "b", "x\\ud83d": 1}\n')
     with pytest.raises(BadInput, match=r"t\.jsonl:2: a name holds half a character"):
         read_table(path)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640)])
+def test_who_may_read_a_file_is_for_its_owner_to_say(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_aside(tmp_path / "rejected.csv", "paths may hold names\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "rejected.csv").stat().st_mode & 0o777 == mode

@@ -328,6 +328,8 @@ def test_zero_shot_counts_what_its_threshold_selects(archive_folder: Path, monke
     slider = test.slider(key="cut-effusion")
     slider.set_value(slider.min).run()
     assert "**36** of 36 films" in said(test)
+    (wall,) = components(test, "grid")
+    assert (wall["bar"]["passing"], wall["tools"]) == ("All 36", ["pick"])
     assert "AUC **" in said(test)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import films, fulltext
+from filmroom.db.reads import films
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Film, Filter
+from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
 from filmroom.search.findings.read_reports import read_reports
@@ -25,6 +26,7 @@ from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
 from filmroom.search.query.relevance_feedback import Learned
+from filmroom.search.query.report_words import by_reports
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.results import Hit, Ranking, Results
@@ -52,7 +54,7 @@ class Searcher:
         self._stays = stays
         self._embedder = Embedder(archive, held, towers, index)
         self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
-        self._chance = Chance(index, towers)
+        self._chance = Chance(index, towers, archive.vectors, held.space.fingerprint)
         self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
 
     @classmethod
@@ -202,8 +204,9 @@ class Searcher:
         self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
         """The best score of the films that pass, and what random words reach over them. A process that answers once
-        does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
-        if not self._stays or vector is None or not asked.positive or (request.votes or request.uploads):
+        asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
+        quick = self._stays or are_few(len(self.index) * self.held.space.vectors, self.held.space.dim)
+        if not quick or vector is None or not asked.positive or request.votes or request.uploads:
             return None, None
         within = self._searchable(self._within(asked.filter, (), ()))
         if (len(self.index) if within is None else within.size) == 0:
@@ -352,13 +355,10 @@ class Searcher:
     ) -> list[tuple[int, float]]:
         depth = max(k, FUSED)
         by_films = [film_id for film_id, _ in self._ranked(vector, depth, within)]
-        by_words = fulltext.rank(self.catalog, " ".join(asked.positive), depth, asked.filter)
-        known = self._searchable(np.array(by_words, np.int64))
-        by_words = [] if known is None else known.tolist()
-        if within is not None:
-            allowed = set(within.tolist())
-            by_words = [film_id for film_id in by_words if film_id in allowed]
-        return reciprocal_rank_fusion([by_films, by_words])
+        by_words = np.array(by_reports(self.catalog, asked, depth), np.int64)
+        by_words = by_words[self.index.holds(by_words)]
+        by_words = by_words if within is None else by_words[np.isin(by_words, within)]
+        return reciprocal_rank_fusion([by_films, by_words.tolist()])
 
     def _one_per_study(
         self,

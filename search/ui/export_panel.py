@@ -118,7 +118,13 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
         try:
             with st.spinner("Copying"):
-                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify, uids=uids)
+                done = export.copy_films(
+                    found,
+                    Path(folder).expanduser(),
+                    deidentify=deidentify,
+                    uids=uids,
+                    hashes=db_films.file_hashes(archive.catalog, [one.id for one in found]),
+                )
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return

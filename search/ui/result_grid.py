@@ -14,6 +14,7 @@ from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.ui.components.grid.grid import Act, Cell, Done, Mark, PickBar, PickChange, grid
 from filmroom.search.ui.search_state import film_address
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import facts, spoken
 
 SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK, Act.FILTER, Act.STUDY)
@@ -38,6 +39,7 @@ def wall_of_hits(
     `change` are those of the picked films. Returns what was done to which films."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
+    viewer = dicom_viewer.template(catalog)
     tags = tags_of_films(catalog, [hit.id for hit in hits])
     cells = []
     for hit in hits:
@@ -56,6 +58,7 @@ def wall_of_hits(
                 vote=votes.get(hit.id, 0),
                 mark=mark[0] if mark else None,
                 mark_says=mark[1] if mark else "",
+                viewer=dicom_viewer.link(viewer, hit.film),
             )
         )
     place = picks_place(catalog)

@@ -300,7 +300,7 @@ def test_judging_counts_undoes_and_writes_qrels(
         test.button(key=f"grade-{grade}").click().run()
     assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0, 1]
     assert "3 grades, 1 query, 1 judge." in said(test)
-    test.button(key="undo").click().run()
+    test.button(key="undo-grade").click().run()
     assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0]
     test = page(archive_folder, "evaluate", monkeypatch, set="Judgements made here")
     assert not test.warning

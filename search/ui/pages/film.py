@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from urllib.parse import quote
 
 import streamlit as st
 from filmroom.db.archive import Archive
@@ -26,7 +24,7 @@ from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
-from filmroom.search.ui.server.launch import VIEWER_SETTING
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import films as films_in_words
 from filmroom.search.ui.text import is_normal, number, plain
 
@@ -174,7 +172,8 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         sheet(key=f"written-{source}", texts=said, words=words)
     _grade(archive, film, known)
     _marks(archive, film)
-    _link_out(film)
+    if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), film):
+        st.link_button(dicom_viewer.LABEL, address, icon=":material/open_in_new:")
 
 
 def _orientation(said: str | None) -> str | None:
@@ -257,18 +256,6 @@ def _marks(archive: Archive, film: Film) -> None:
             undo.offer(f"The note of film {film.id} is kept.")
             st.rerun()
         export_panel.collect(archive, [film.id], key="film")
-
-
-def _link_out(film: Film) -> None:
-    template = os.environ.get(VIEWER_SETTING, "")
-    if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
-        return
-    address = template
-    uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
-    for name, uid in uids.items():
-        for written in (f"{{{name}_uid}}", f"{{{name}}}"):
-            address = address.replace(written, quote(uid or "", safe=""))
-    st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
 
 
 @st.fragment

@@ -208,7 +208,8 @@ def _help() -> None:
     )
     st.code("\n".join(FIELDS.values()), language=None)
     st.caption(
-        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks."
+        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks. "
+        "V opens the DICOM viewer, where one is set."
     )
 
 
@@ -336,12 +337,8 @@ def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Rea
 
 
 def _doubt(results: Results) -> None:
-    if results.doubtful:
-        st.warning(
-            f"Nothing matches well: the best of these films scores {results.best:.2f}, and random words reach "
-            f"{results.chance:.2f} in them. The order may mean nothing.",
-            icon=":material/help:",
-        )
+    if results.doubt:
+        st.warning(results.doubt, icon=":material/help:")
 
 
 def _summary(results: Results, request: SearchRequest) -> str:

@@ -97,7 +97,7 @@ class PickChange:
 @dataclass(frozen=True)
 class Cell:
     """One film on the wall. Texts are plain; `bar` is in [0, 1]; `href` opens the film in a tab of its own; `terms` are
-    its labels and tags, each as it reads and as a query filters by it."""
+    its labels and tags, each as it reads and as a query filters by it; `viewer` is where a DICOM viewer shows it."""
 
     id: int
     href: str
@@ -111,6 +111,7 @@ class Cell:
     vote: int = 0
     mark: Mark | None = None
     mark_says: str = ""
+    viewer: str = ""
 
 
 def grid(
@@ -158,6 +159,7 @@ def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
         "vote": cell.vote,
         "mark": cell.mark,
         "mark_says": cell.mark_says,
+        "viewer": cell.viewer,
     }
 
 

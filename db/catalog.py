@@ -250,34 +250,34 @@ def get_meta(catalog: Catalog, key: str) -> str | None:
 
 
 def _in_words(error: BaseException, path: Path) -> FilmroomError | None:
-    """What a fault of SQLite means to who uses the archive; None for what is no fault of the file or the disk."""
-    said = str(error)
-    if "decode to UTF-8" in said or isinstance(error, UnicodeDecodeError):
+    """Say what a fault of SQLite means to who uses the archive; None for what is no fault of the file or the disk."""
+    # The primary code (sqlite.org/rescode.html). What the driver itself says of a text that is none has no code.
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if isinstance(error, UnicodeDecodeError) or (not code and "decode to UTF-8" in str(error)):
         return _damaged(path)  # without what SQLite says: it shows the text, which may be a report's
     if not isinstance(error, sqlite3.OperationalError):
-        broken = "malformed" in said or "not a database" in said
-        return _damaged(path) if broken and isinstance(error, sqlite3.DatabaseError) else None
-    if "locked" in said or "busy" in said:
+        return _damaged(path) if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else None
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return ArchiveBusy(
             f"another process held the catalog for more than {sqlite_file.BUSY_SECONDS} s",
             where=path,
             fix="Try again when it has finished; `filmroom status` says which run is under way.",
         )
-    if "disk is full" in said or "disk I/O" in said:
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return FilmroomError(
-            f"the catalog could not be written ({said})",
+            f"the catalog could not be written ({error})",
             where=path,
             fix="Make room on that disk and run the command again; what was committed is kept.",
         )
-    if "unable to open" in said:
+    if code == sqlite3.SQLITE_CANTOPEN:
         return FilmroomError("cannot be opened", where=path, fix="Check that the folder exists and is yours to write.")
-    if "readonly" in said:
+    if code == sqlite3.SQLITE_READONLY:
         return FilmroomError(
             "may not be written",
             where=path,
             fix="Check the permissions of the archive folder, or use another --archive.",
         )
-    return FilmroomError(f"the catalog could not be used ({said})", where=path, fix="Run `filmroom doctor`.")
+    return FilmroomError(f"the catalog could not be used ({error})", where=path, fix="Run `filmroom doctor`.")
 
 
 def _damaged(path: Path) -> ArchiveDamaged:

@@ -62,6 +62,8 @@ _REGION_CODES = {
     "T-12310": "CLAVICLE", "113197003": "RIB", "T-11300": "RIB", "91609006": "MANDIBLE", "T-11180": "MANDIBLE",
     "38266002": "WHOLEBODY",
 }  # fmt: skip
+_IN_TABLES = {"L": "LATERAL", "AP_HORIZONTAL": "AP"}
+"""Names that public sets give to views; in a DICOM header L is a side."""
 
 
 def view_of(position: str, code: str) -> str | None:
@@ -72,6 +74,13 @@ def view_of(position: str, code: str) -> str | None:
 def body_part_of(examined: str, code: str) -> str | None:
     """Give the part that Body Part Examined says, or else an anatomic region code. None where it is not certain."""
     return _part_of_words(_words(examined)) or _REGION_CODES.get(code)
+
+
+def view_in_table(name: str) -> str | None:
+    """Give the view that a table means, of the catalog's closed set; None for frontal, which may be PA or AP, and for
+    words that are not known."""
+    word = name.strip().upper()
+    return _IN_TABLES.get(word) or view_of(word, "")
 
 
 def _words(text: str) -> list[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from filmroom.db.reads.filters import LATERALS
 from filmroom.indexer.radiology.lexicon import TERMS
-from filmroom.indexer.radiology.views_and_body_parts import view_of
+from filmroom.indexer.radiology.views_and_body_parts import view_in_table, view_of
 
 NORMAL = "no finding"
 LATERAL = "view LATERAL"
@@ -98,7 +99,7 @@ def view_finding(view: str | None) -> str | None:
         return "view AP SUPINE"
     if name == "AP" and not _UPRIGHT.isdisjoint(words):
         return "view AP ERECT"
-    if words == ["L"] or name in {"LL", "RL", "LATERAL"}:
+    if (name or view_in_table(" ".join(words))) in LATERALS["LATERAL"]:
         return LATERAL
     return f"view {name}" if f"view {name}" in TERMS else None
 

@@ -13,12 +13,12 @@ from filmroom.db.catalog import get_meta
 from filmroom.db.reads import films
 from filmroom.db.writes.facts import SPLIT, put_facts
 from filmroom.indexer.decoding.phi_filter import age_of, hashed_uid, kept_age, patient_key
+from filmroom.indexer.radiology.views_and_body_parts import view_in_table
 from filmroom.search.exchange.fact_rows import BORN, FactRow, rows_of_table
 from filmroom.search.exchange.placing import Several, place_rows
 from filmroom.search.film_names import study_uid
 from filmroom.search.public_sets.fact_rows import rows_of_set
 from filmroom.search.public_sets.folders import FOLDERS, read_folders
-from filmroom.search.public_sets.views import kept_view
 
 _YEAR = re.compile(r"([0-9]{4})(?:[-/.]?[0-9]{2}[-/.]?[0-9]{2}.*)?|[0-9]{1,2}[-/.][0-9]{1,2}[-/.]([0-9]{4})")
 _SEXES = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M", "o": "O", "other": "O"}
@@ -163,5 +163,5 @@ def _split(said: str) -> str | None:
 
 
 _READ: Mapping[str, Callable[[str], str | int | None]] = {
-    "view": kept_view, "sex": _sex, "age": _age, "year": _year, BORN: _year, SPLIT: _split,
+    "view": view_in_table, "sex": _sex, "age": _age, "year": _year, BORN: _year, SPLIT: _split,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
@@ -61,8 +62,9 @@ class Query:
         return bool(self.concepts) or bool(self.filter)
 
 
+@lru_cache(maxsize=64)  # a page asks for the same text in many places
 def parse(text: str) -> Query:
-    """The query of `text`. Raises BadInput for an unknown field or an unusable value, never for mere words.
+    """Read `text` as a query. Raises BadInput for an unknown field or an unusable value, never for mere words.
 
     A quote that is never closed is ignored; so are control characters. Bounds are inclusive, and
     `probe:NAME` alone means at least 0.5. An empty text is an empty query.

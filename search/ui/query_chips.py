@@ -31,9 +31,9 @@ def chips_of(
             found.append(Chip(f"{side} {film_id}", kind, f"film {film_id}", href=address, thumbnail=thumbnail))
     found += [Chip(part, Kind.FILTER, text) for part, text in _filters(parsed.filter)]
     if request.least_percentile is not None:
-        found.append(Chip("least percentile", Kind.FILTER, f"at least {request.least_percentile:g} %"))
+        found.append(Chip("least_percentile", Kind.FILTER, f"at least {request.least_percentile:g} %"))
     if request.least_score is not None:
-        found.append(Chip("least score", Kind.FILTER, f"score at least {request.least_score:g}"))
+        found.append(Chip("least_score", Kind.FILTER, f"score at least {request.least_score:g}"))
     return found
 
 
@@ -75,10 +75,8 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
     if kind in ("like", "unlike"):
         left = tuple(film_id for film_id in getattr(request, kind) if str(film_id) != name)
         return dataclasses.replace(request, **{kind: left})  # type: ignore[arg-type]
-    if part == "least percentile":
-        return dataclasses.replace(request, least_percentile=None)
-    if part == "least score":
-        return dataclasses.replace(request, least_score=None)
+    if kind in ("least_percentile", "least_score"):
+        return dataclasses.replace(request, **{kind: None})  # type: ignore[arg-type]
     parsed = parse(request.query)
     if kind == "word":
         concepts = tuple(one for at, one in enumerate(parsed.concepts) if str(at) != name)

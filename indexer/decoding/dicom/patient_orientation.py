@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
+from filmroom.db.reads.filters import LATERALS
 from filmroom.db.records import UNCERTAIN_ORIENTATION, Tags
 from filmroom.indexer.decoding.orientation import words_for
 from pydicom.dataset import Dataset
@@ -33,7 +34,7 @@ _TRUNK = frozenset({
     "SCAPULA", "SHOULDER", "SI", "SINUS", "SKULL", "SPINE", "SSPINE", "STERNUM", "TSPINE", "TLSPINE", "WHOLEBODY",
     "WHOLESPINE",
 })  # fmt: skip
-_FRONTAL_VIEWS, _LATERAL_VIEWS = frozenset({"AP", "PA"}), frozenset({"LL", "RL", "LATERAL"})
+_FRONTAL_VIEWS, _LATERAL_VIEWS = frozenset({"AP", "PA"}), frozenset(LATERALS["LATERAL"])
 _DECUBITUS = frozenset({"LLD", "RLD"})
 
 

@@ -1,4 +1,4 @@
-"""The terminal door: what was typed is handed on, what comes back is printed. Heavy imports wait for their command."""
+"""Open the terminal door: hand on what was typed, print what comes back. Heavy imports wait for their command."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ def options(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Semantic search for X-ray archives: type a finding, browse the films that match. Research use only, not for
+    """Search X-ray archives by meaning: type a finding, browse the films that match. Research use only, not for
     diagnosis."""
 
 
 def main() -> None:
-    """Runs the command that was typed; ends the process at once where it was interrupted."""
+    """Run the command that was typed; ends the process at once where it was interrupted."""
     with interrupts.leaving():
         run()
 
 
 def run() -> None:
-    """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
+    """Run a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
     gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -105,8 +105,8 @@ def run() -> None:
 
 
 def _with(named: list[str]) -> typer.Typer:
-    """The program with the one command that was named: typer reads the signature of every command it has before it runs
-    one, which took longer than `status` itself."""
+    """Return the program with the one command that was named: typer reads the signature of every command it has before
+    it runs one, which took longer than `status` itself."""
     only = copy(app)
     only.registered_commands = [
         one
@@ -241,7 +241,7 @@ def search(
 
 @app.command()
 def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """What is in the archive, and what the last runs did."""
+    """Show what is in the archive, and what the last runs did."""
     from filmroom.search import status as overview
     from filmroom.search.cli import output
 
@@ -258,7 +258,7 @@ def rejected(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them as CSV.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Files that could not be indexed: where, why, and what to do."""
+    """List the files that could not be indexed: where, why, and what to do."""
     from filmroom.search import status as overview
     from filmroom.search.cli import output
     from filmroom.search.exchange import tables

@@ -1,4 +1,4 @@
-"""Opening the catalog: one SQLite file in WAL mode, one writer at a time, readers that never wait."""
+"""Open the catalog: one SQLite file in WAL mode, one writer at a time, readers that never wait."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Catalog:
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
-        """Opens or creates the catalog, migrating an older one after a backup copy beside it.
+        """Open or create the catalog, migrating an older one after a backup copy beside it.
 
         Raises ArchiveDamaged where the file is no catalog.
         """
@@ -81,7 +81,7 @@ class Catalog:
 
     @contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
-        """As `read`, by SQLite alone; rows are known by name and by place."""
+        """Begin a transaction as `read` does, by SQLite alone; rows are known by name and by place."""
         with self._speaking():
             self._check_same(None)  # before anything is opened, as that would make the file anew
             if self.read_only:
@@ -103,7 +103,7 @@ class Catalog:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view: what other processes commit meanwhile is not seen until the next `read`."""
+        """Begin a consistent view: what other processes commit meanwhile is not seen until the next `read`."""
         self._check_same(None)
         if self.read_only:
             from filmroom.db.engine import over
@@ -118,7 +118,7 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
+        """Begin one transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
         from filmroom.db.writes.meta import count_write
 
         self.check_writable()
@@ -133,7 +133,7 @@ class Catalog:
             self._check_same(None)  # what was committed is where the archive is
 
     def changes(self) -> int:
-        """A number that rises with every committed write, by any process: what caches compare."""
+        """Return a number that rises with every committed write, by any process: what caches compare."""
         return int(get_meta(self, "changes") or 0)
 
     def _check_same(self, connection: Any) -> None:
@@ -170,7 +170,8 @@ class Catalog:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the file at a path; None where there is none. While it is open they are nobody else's."""
+    """Return device and inode of the file at a path; None where there is none. While it is open they are nobody
+    else's."""
     try:
         facts = path.stat()
     except OSError:
@@ -223,13 +224,13 @@ def _ensure_schema(catalog: Catalog, *, fresh: bool) -> None:
 
 
 def revision(catalog: Catalog) -> str | None:
-    """The Alembic revision of its tables; None where it has none yet."""
+    """Return the Alembic revision of its tables; None where it has none yet."""
     with catalog.look() as connection:
         return revision_of(connection)
 
 
 def learn_sizes(catalog: Catalog) -> None:
-    """Lets SQLite look at a sample of every index, so that filters are answered by the one that tells most apart."""
+    """Let SQLite look at a sample of every index, so that filters are answered by the one that tells most apart."""
     with catalog.write() as connection:
         connection.exec_driver_sql("PRAGMA analysis_limit=1000")
         connection.exec_driver_sql("ANALYZE")

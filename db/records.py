@@ -1,4 +1,4 @@
-"""The records that travel between the rooms. Frozen, and free of any library."""
+"""Define the records that travel between the rooms. Frozen, and free of any library."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Scope:
 
 
 def is_remote(root: str) -> bool:
-    """Whether a root is the address of a server: its films are fetched, not opened."""
+    """Tell whether a root is the address of a server: its films are fetched, not opened."""
     return "://" in root
 
 

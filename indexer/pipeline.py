@@ -94,7 +94,7 @@ def index(
     options: Options = Options(),
     on_progress: OnProgress = lambda counts: None,
 ) -> Summary:
-    """Brings the archive up to what lies below folders, or what servers hold. Raises NotFound for a path that is not
+    """Bring the archive up to what lies below folders, or what servers hold. Raises NotFound for a path that is not
     there (before anything is written), ArchiveBusy when another run is under way, ServerError where a server cannot be
     asked; an interrupt ends it cleanly with `stopped`."""
     check(sources, options)
@@ -134,7 +134,7 @@ def check(sources: Sequence[Source], options: Options) -> None:
 
 
 def _settle_uids(archive: Archive, *, hashed: bool) -> None:
-    """UIDs are kept or hashed for a whole archive: one film under two identities would be two films."""
+    """Keep or hash UIDs for a whole archive: one film under two identities would be two films."""
     kept = get_meta(archive.catalog, "hash_uids")
     wanted = "yes" if hashed else "no"
     if kept is None:

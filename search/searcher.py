@@ -1,4 +1,4 @@
-"""Asking an archive: words, films that are like others, filters; and the hits, best first."""
+"""Search an archive: words, films that are like others, filters; and the hits, best first."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Searcher:
     def open(
         cls, folder: Path, model: str | None = None, *, weights: Path | None = None, stays: bool = False
     ) -> Searcher:
-        """Opens an archive with the named model, or with the one that holds most of its films. A process that `stays`
+        """Open an archive with the named model, or with the one that holds most of its films. A process that `stays`
         spends time in the background on making a large archive answer fast.
 
         Raises NotFound where there is no archive or nothing is indexed with the model, ModelUnavailable where it
@@ -85,7 +85,7 @@ class Searcher:
         hybrid: bool = False,
         judged: bool = False,
     ) -> Results:
-        """The k best films after `offset`; exactly k when as many pass the filter.
+        """Return the k best films after `offset`; exactly k when as many pass the filter.
 
         `like` and `unlike` are film ids, or files that are decoded under the usual limits and not kept; the films
         named are left out of the answer. `per_study` keeps the best film of each study. `hybrid` fuses the ranking
@@ -196,8 +196,8 @@ class Searcher:
     def _by_chance(
         self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
-        """The best score of the films that pass, and what random words reach over them. A process that answers once
-        does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
+        """Return the best score of the films that pass, and what random words reach over them. A process that answers
+        once does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
         if not self._stays or vector is None or not asked.positive or (request.votes or request.uploads):
             return None, None
         within = self._searchable(self._within(asked.filter, (), ()))
@@ -207,7 +207,7 @@ class Searcher:
         return best, self._chance.reached(within, (self.catalog.changes(), asked.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
-        """The scores of all films that pass, cut off or not, best first; empty without words or examples."""
+        """Return the scores of all films that pass, cut off or not, best first; empty without words or examples."""
         self.index.refresh()
         whole = replace(request, least_percentile=None, least_score=None)
         ids = np.array(self.passing(whole, len(self.index)), np.int64)
@@ -218,7 +218,7 @@ class Searcher:
         return found
 
     def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
-        """The ids, ascending, of the films that pass, in no order of rank; None where all films do."""
+        """Return the ids, ascending, of the films that pass, in no order of rank; None where all films do."""
         self.index.refresh()
         asked = parse(request.query)
         within = self._within(asked.filter, request.like, request.unlike)
@@ -229,7 +229,7 @@ class Searcher:
         return above(self.index, vector, request, ids)
 
     def passing(self, request: SearchRequest, most: int) -> list[int]:
-        """The ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
+        """Return the ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
         asked = parse(request.query)
         self.index.refresh()
         ranked, _ = self._ordered(request, asked, self._asked_vector(request, asked)[0], most)
@@ -258,7 +258,8 @@ class Searcher:
         within: NDArray[np.int64] | None = None,
         hybrid: bool = False,
     ) -> list[tuple[int, float]]:
-        """(film id, score), best first: the ranking alone, for evaluation. Within the films given and the filter."""
+        """Return (film id, score), best first: the ranking alone, for evaluation. Within the films given and the
+        filter."""
         asked = parse(query) if isinstance(query, str) else query
         self.index.refresh()
         vector = self._embedder.vector(asked, (), ())
@@ -273,11 +274,11 @@ class Searcher:
         return self._ranked(vector, depth, allowed)
 
     def vector(self, query: str | Query) -> NDArray[np.float32] | None:
-        """The query as one unit vector (D,), for scores and heat maps; None without words."""
+        """Return the query as one unit vector (D,), for scores and heat maps; None without words."""
         return self._embedder.vector(parse(query) if isinstance(query, str) else query, (), ())
 
     def _asked_vector(self, request: SearchRequest, asked: Query) -> tuple[NDArray[np.float32] | None, Learned | None]:
-        """The vector of a request, and what judged films taught it where they may."""
+        """Return the vector of a request, and what judged films taught it where they may."""
         vector = self._embedder.vector(asked, (*request.like, *request.uploads), request.unlike)
         if vector is None or not request.judged or not asked.concepts:
             return vector, None
@@ -297,7 +298,8 @@ class Searcher:
         return np.setdiff1d(allowed, named) if named else allowed
 
     def _passing(self, where: Filter) -> NDArray[np.int64]:
-        """The films that pass; kept until anything is written: who pages on or asks in other words keeps the filter."""
+        """Return the films that pass; kept until anything is written: who pages on or asks in other words keeps the
+        filter."""
         changes = self.catalog.changes()
         known, kept = self._passed
         if known != changes:
@@ -310,11 +312,11 @@ class Searcher:
         return kept[where]
 
     def _searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-        """Those of the films that have a vector of this model: no others can be ranked."""
+        """Return those of the films that have a vector of this model: no others can be ranked."""
         return within if within is None else within[self.index.holds(within)]
 
     def _unranked(self, within: NDArray[np.int64] | None, where: Filter) -> list[tuple[int, float]]:
-        """Without words: by id, or by the probability of the first probe that the filter names."""
+        """List films without words: by id, or by the probability of the first probe that the filter names."""
         ids = films.select_ids(self.catalog, Filter()) if within is None else within
         if not where.scores:
             return [(film_id, math.nan) for film_id in ids.tolist()]

@@ -1,4 +1,4 @@
-"""Which of an archive's spaces answers: the one named, the one in use, or the fullest that reads words."""
+"""Choose which of an archive's spaces answers: the one named, the one in use, or the fullest that reads words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IN_USE = "model"
 
 
 def choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[StoredSpace, Towers]:
-    """The space of a model by name, or the one in use, with its towers.
+    """Return the space of a model by name, or the one in use, with its towers.
 
     Raises NotFound where nothing is indexed with the model, ModelUnavailable where it cannot be loaded.
     """
@@ -59,7 +59,7 @@ def choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[S
 
 
 def use(archive: Archive, model: str) -> StoredSpace:
-    """From now on this model answers where none is named. Raises NotFound."""
+    """Let this model answer from now on where none is named. Raises NotFound."""
     held = _held(archive)
     kept = next((one for one in held if one.space.model == model), None)
     if kept is None:
@@ -74,17 +74,17 @@ def use(archive: Archive, model: str) -> StoredSpace:
 
 
 def in_use(archive: Archive) -> StoredSpace:
-    """The space that answers where none is named. Raises NotFound where no film is indexed."""
+    """Return the space that answers where none is named. Raises NotFound where no film is indexed."""
     return _default(archive, _held(archive))
 
 
 def chosen(archive: Archive) -> str | None:
-    """What `use` has kept: another value, another space may answer. One small query."""
+    """Return what `use` has kept: another value, another space may answer. One small query."""
     return get_meta(archive.catalog, _IN_USE)
 
 
 def with_text(archive: Archive) -> list[str]:
-    """The models of the archive that read words."""
+    """Return the models of the archive that read words."""
     return list(dict.fromkeys(one.space.model for one in _held(archive) if one.space.has_text))
 
 
@@ -96,16 +96,16 @@ def _held(archive: Archive) -> list[StoredSpace]:
 
 
 def _default(archive: Archive, held: list[StoredSpace]) -> StoredSpace:
-    """The one that was chosen, else the one that reads words. Where the model has got other weights since, those, as
-    soon as they hold as many films."""
+    """Return the one that was chosen, else the one that reads words. Where the model has got other weights since,
+    those, as soon as they hold as many films."""
     wanted = chosen(archive)
     kept = next((one for one in held if one.space.fingerprint == wanted), None) or _reading_words(held)
     return next((one for one in _newer(kept, held) if one.films >= kept.films), kept)
 
 
 def _reading_words(held: list[StoredSpace]) -> StoredSpace:
-    """Of the fullest spaces the newest whose text tower can be loaded here: vectors from elsewhere do not silence the
-    words. Where none can, the fullest that would read words, whose error says what is missing."""
+    """Find, of the fullest spaces, the newest whose text tower can be loaded here: vectors from elsewhere do not
+    silence the words. Where none can, the fullest that would read words, whose error says what is missing."""
     readers = [one for one in held if one.space.has_text]
     if len(readers) < 2:
         return (readers or held)[0]
@@ -113,7 +113,7 @@ def _reading_words(held: list[StoredSpace]) -> StoredSpace:
 
 
 def _newer(kept: StoredSpace, held: list[StoredSpace]) -> list[StoredSpace]:
-    """The spaces of the same model with later weights, the newest first."""
+    """Return the spaces of the same model with later weights, the newest first."""
     if is_imported(kept.space):
         return []
     found = [one for one in held if one.space.model == kept.space.model and one.id > kept.id]

@@ -1,4 +1,4 @@
-"""What an archive holds, in numbers: for `status`, `models` and the Archive page."""
+"""Count what an archive holds: for `status`, `models` and the Archive page."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class DuplicateFile:
 
 
 def rejected_files(catalog: Catalog) -> list[RejectedFile]:
-    """The files that were turned away, by reason, in words."""
+    """Return the files that were turned away, by reason, in words."""
     from filmroom.db.writes import runs
 
     return [
@@ -106,14 +106,14 @@ def rejected_files(catalog: Catalog) -> list[RejectedFile]:
 
 
 def duplicate_files(catalog: Catalog) -> list[DuplicateFile]:
-    """The files whose film is indexed from another one, the same UID with another picture first, in words."""
+    """Return the files whose film is indexed from another one, the same UID with another picture first, in words."""
     from filmroom.db.writes import runs
 
     return [DuplicateFile(**vars(file), why=reason_of(file.code)) for file in runs.duplicates(catalog)]
 
 
 def status(folder: Path) -> Status:
-    """Costs a few counts, and imports no more than it needs. Raises NotFound where there is no archive, and what
+    """Count what is there, with no import that is not needed. Raises NotFound where there is no archive, and what
     opening its catalog raises where that cannot be read."""
     catalog = catalog_file(folder)
     try:
@@ -183,8 +183,8 @@ class ModelStatus:
 
 
 def models(archive: Archive | None, *, finding: str | None = None) -> list[ModelStatus]:
-    """Every model known here, and those that the archive holds vectors of; with `finding`, what was measured of it with
-    the weights on this disk. Raises BadInput where it was measured of none."""
+    """Return every model known here, and those that the archive holds vectors of; with `finding`, what was measured of
+    it with the weights on this disk. Raises BadInput where it was measured of none."""
     from filmroom.indexer.models.registry import list_models
 
     held = _measured(archive) if archive else {}
@@ -216,7 +216,7 @@ def _with_finding(found: list[ModelStatus], finding: str) -> list[ModelStatus]:
 
 
 def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
-    """What the archive knows of its models, by name."""
+    """Return what the archive knows of its models, by name."""
     from filmroom.db.reads import spaces
     from filmroom.db.writes import model_scores
     from filmroom.search.space_selection import in_use
@@ -237,7 +237,7 @@ def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
 
 
 def use_model(archive: Archive, name: str) -> str:
-    """Lets a model answer where none is named. Raises NotFound."""
+    """Let a model answer where none is named. Raises NotFound."""
     from filmroom.db.reads import films
     from filmroom.search.space_selection import use
 
@@ -249,7 +249,7 @@ def use_model(archive: Archive, name: str) -> str:
 
 
 def remove_model(name: str, archive: Archive | None) -> str:
-    """Deletes the model's vectors from the archive where one is given, else forgets the added model."""
+    """Delete the model's vectors from the archive where one is given, else forgets the added model."""
     from filmroom.db.reads import spaces
     from filmroom.db.vector_index import snapshot
     from filmroom.indexer.models import registry
@@ -286,6 +286,6 @@ def _versions(archive: Archive, held: Sequence[StoredSpace]) -> str:
 
 
 def label(space: Space, among: Sequence[Space]) -> str:
-    """The model's name, with the beginning of its fingerprint where there are others of the name."""
+    """Return the model's name, with the beginning of its fingerprint where there are others of the name."""
     alone = sum(other.model == space.model for other in among) == 1
     return space.model if alone else f"{space.model}@{space.fingerprint[:_WEIGHTS_SHOWN]}"

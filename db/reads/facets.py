@@ -1,4 +1,4 @@
-"""How many of some films have each value there is to filter by: counted in memory, at once for 10,000 films."""
+"""Count how many of some films have each value there is to filter by: in memory, at once for 10,000 films."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _paired(ids: NDArray[np.int64], rows: list[tuple[int, object]] | list[tuple[
 
 
 def tags_of_films(catalog: Catalog, ids: Iterable[int]) -> dict[int, list[str]]:
-    """The tags of these films, by film, in alphabetical order."""
+    """Return the tags of these films, by film, in alphabetical order."""
     found: dict[int, list[str]] = {}
     wanted = f"[{','.join(map(str, ids))}]"
     statement = "SELECT film_id, name FROM tag WHERE film_id IN (SELECT value FROM json_each(?)) ORDER BY name"

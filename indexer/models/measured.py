@@ -1,4 +1,5 @@
-"""What was measured of a model: a file beside its weights that a benchmark writes, so that no figure stands in code."""
+"""Read what was measured of a model: a file beside its weights that a benchmark writes, so that no figure is in
+code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Negations in a query's words: "edema without effusion" is edema, and not effusion.
+"""Find negations in a query's words: "edema without effusion" is edema, and not effusion.
 
 Raw negated prompts rank at chance, so what is negated must be found here and scored as a pair
 (filmroom.search.query.embedding). Statements of a normal film ("no acute findings") describe it, and stay as they are.
@@ -74,7 +74,7 @@ _EDGE = re.compile(
 
 
 def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, ...]]:
-    """The positive rest of `text`, and what it negates in words, in order.
+    """Return the positive rest of `text`, and what it negates in words, in order.
 
     "no A or B" and "neither A nor B" negate both; so does "without A and B", but "no A and B" only A. A comma
     ends a negation unless an "or" follows it ("no A, B or C"). With `lists`, as reports write, "no A, B, C" and
@@ -118,7 +118,7 @@ def _trim(piece: str) -> str:
 
 
 def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
-    """ "pneumothorax is absent": the clause before the word is negated."""
+    """Find spans as in "pneumothorax is absent": the clause before the word is negated."""
     spans: list[tuple[int, int, tuple[str, ...]]] = []
     for found in _AFTER.finditer(text):
         start = max((stop.end() for stop in _CLAUSE.finditer(text, 0, found.start())), default=0)
@@ -173,6 +173,6 @@ def _only_modifiers(text: str) -> bool:
 
 
 def _is_generic(item: str) -> bool:
-    """A film of which this is denied is a normal film: "acute cardiopulmonary abnormality"."""
+    """Tell whether a film of which this is denied is a normal film: "acute cardiopulmonary abnormality"."""
     words = [word for word in item.lower().split() if word not in _MODIFIERS and word not in {"or", "and"}]
     return bool(words) and all(word in _GENERIC for word in words)

@@ -1,4 +1,4 @@
-"""What headers call views and body parts, and the closed set of values that is kept of it."""
+"""Bring what headers call views and body parts to the closed set of values that is kept."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def view_in_table(name: str) -> str | None:
 
 
 def _words(text: str) -> list[str]:
-    """Words in capitals, without accents."""
+    """Return words in capitals, without accents."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text.upper()) if not unicodedata.combining(c))
     joined = " ".join(re.split(r"[\W_]+", bare)).strip()
     return re.sub(r"\b(POSTERO|ANTERO) (?=ANTERIOR|POSTERIOR)", r"\1", joined).split()

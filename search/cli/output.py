@@ -1,4 +1,4 @@
-"""What the terminal shows: tables, bars and JSON shapes. Text from files is never taken for markup."""
+"""Print what the terminal shows: tables, bars and JSON shapes. Text from files is never taken for markup."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Console(rich_console.Console):
     def render(
         self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Whatever a renderable puts into a segment: its own control codes stand apart from text."""
+        """Yield what a renderable puts into a segment: its own control codes stand apart from text."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable() or segment.text == "\n":
                 yield segment
@@ -74,7 +74,7 @@ NOTICE = "Research use only, not for diagnosis."
 
 
 def results_json(found: Results) -> dict[str, Any]:
-    """The shape of `filmroom search --json`, which docs/search.schema.json describes."""
+    """Return the shape of `filmroom search --json`, which docs/search.schema.json describes."""
     hits = [
         {
             "rank": hit.rank,
@@ -102,7 +102,7 @@ def results_json(found: Results) -> dict[str, Any]:
 
 
 def label_names(film: Film) -> list[str]:
-    """The labels that a film has, each once."""
+    """Return the labels that a film has, each once."""
     return list(film.label_names)
 
 
@@ -139,7 +139,7 @@ def print_results(found: Results, archive: Path) -> None:
 
 @contextmanager
 def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
-    """A bar on stderr that starts at what is done already, with films a second and the time that is left."""
+    """Show a bar on stderr that starts at what is done already, with films a second and the time that is left."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -209,7 +209,7 @@ def _print_same_uid(paths: Sequence[str], archive: Path) -> None:
 
 
 def refusal(done: Summary, archive: Path) -> BadInput:
-    """Why a run that was to index files has indexed none."""
+    """Say why a run that was to index files has indexed none."""
     reasons = ", ".join(f"{reason_of(code)} ({count:,})" for code, count in done.reasons.items())
     if done.counts.listed == 1:
         return BadInput(
@@ -223,7 +223,7 @@ def refusal(done: Summary, archive: Path) -> BadInput:
 
 
 def print_command(said: str, command: str, archive: Path) -> None:
-    """What to type next, on a line that is never broken: it can be copied."""
+    """Print what to type next, on a line that is never broken: it can be copied."""
     console.print(Text(f"{said} {typed(command, archive)}"), soft_wrap=True)
 
 
@@ -257,7 +257,7 @@ def print_facts(done: ImportedFacts, *, as_json: bool) -> None:
 
 
 def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:
-    """The first of the names that could not be given to one film."""
+    """Print the first of the names that could not be given to one film."""
     for names, said in ((missing, "matched no film"), (ambiguous, "matched several films")):
         if names:
             console.print(Text(f"{counted(len(names), what, many)} {said}: {some(names)}"))
@@ -378,5 +378,5 @@ def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:
 
 
 def path_text(path: str) -> Text:
-    """A file's name as it may be printed."""
+    """Return a file's name as it may be printed."""
     return Text(path)

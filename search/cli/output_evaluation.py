@@ -1,4 +1,4 @@
-"""What the terminal shows of evaluations, comparisons, zero-shot tables, probes and grounding."""
+"""Print evaluations, comparisons, zero-shot tables, probes and grounding."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def print_choice(done: Choice) -> None:
 
 @contextmanager
 def learning(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr that names the finding."""
+    """Show a spinner on stderr that names the finding."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
@@ -252,7 +252,7 @@ def _queries(count: int) -> str:
 
 
 def _table(*columns: str, words: Iterable[int] = (0, 1)) -> Table:
-    """Columns of figures, but for the positions in `words`."""
+    """Return columns of figures, but for the positions in `words`."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     left = set(words)
     for at, name in enumerate(columns):

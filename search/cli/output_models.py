@@ -1,4 +1,4 @@
-"""What the terminal shows of models, and of what models wrote."""
+"""Print what the terminal shows of models, and of what models wrote."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def print_imported_vectors(done: ImportedVectors, archive: Path) -> None:
 
 @contextmanager
 def calls_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on stderr over the calls of an endpoint."""
+    """Show a bar on stderr over the calls of an endpoint."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -99,7 +99,7 @@ def calls_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
-    """Bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
+    """Show bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
     from rich.progress import Progress
 
     names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}

@@ -1,4 +1,4 @@
-"""Two rankings side by side: run files, or two models of one archive on the same queries."""
+"""Compare two rankings: run files, or two models of one archive on the same queries."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def compare_runs(
     measures: Sequence[str] = MEASURES,
     gain: Gain = Gain.LINEAR,
 ) -> Compared:
-    """Two TREC runs. A query that one of them lacks counts as 0 there, as in trec_eval. Raises BadInput."""
+    """Compare two TREC runs. A query that one of them lacks counts as 0 there, as in trec_eval. Raises BadInput."""
     judged = read_qrels(qrels)
     runs = [read_run(path) for path in (a, b)]
     for path, run in zip((a, b), runs, strict=True):
@@ -96,7 +96,7 @@ def compare_models(
     judged_only: bool = False,
     hybrid: bool = False,
 ) -> Compared:
-    """Two models of one archive, fused with the report words where `hybrid`.
+    """Compare two models of one archive, fused with the report words where `hybrid`.
 
     Raises BadInput, NotFound where one has embedded no film."""
     questions, judged = read_queries(queries), read_qrels(qrels)

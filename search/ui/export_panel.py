@@ -1,4 +1,4 @@
-"""Putting films into collections, and taking lists out of the archive."""
+"""Put films into collections, and take lists out of the archive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEW = -1
 
 
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
-    """Puts these films into a collection."""
+    """Put these films into a collection."""
     names = [one.name for one in kept.collections(archive.catalog)]
     another = "A new collection"
     while another in names:  # Streamlit tells choices by their words
@@ -54,7 +54,7 @@ def _put(archive: Archive, name: str, ids: Sequence[int], *, new: bool) -> None:
 
 
 def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
-    """CSV, Parquet and TREC run of a list; each is made when it is asked for."""
+    """Offer CSV, Parquet and TREC run of a list; each is made when it is asked for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
     st.download_button("CSV", lambda: export.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}")
     try:
@@ -75,8 +75,8 @@ def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, 
 
 
 def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
-    """Films by their UID and frame, or by their path as judgements do; by their id where neither is to be had. Where a
-    film has no score, all are scored by their place."""
+    """Name films by their UID and frame, or by their path as judgements do; by their id where neither is to be had.
+    Where a film has no score, all are scored by their place."""
     scores = [hit.score if isinstance(hit, Hit) else None for hit in hits]
     by_place = None in scores
     ranked = []
@@ -92,7 +92,7 @@ def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
 
 
 def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
-    """A folder of copied files on the machine that serves this page."""
+    """Offer a folder of copied files on the machine that serves this page."""
     if not layout.may_name_folders():
         st.caption("Files are copied on the serving machine, or after a sign-in.")
         return

@@ -1,4 +1,4 @@
-"""The parts of a search (words as they were read, examples, filters, cut-off), and the search without one of them."""
+"""Split a search into parts (words as read, examples, filters, cut-off), and make the search without one of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _USUAL = Filter()
 def chips_of(
     request: SearchRequest, parsed: Query, reading: Reading, thumbnails: Mapping[int, bytes] | None = None
 ) -> list[Chip]:
-    """Every part of the search, in the order: words, films, filters, cut-off. `Chip.part` names it to `without`."""
+    """Return every part of the search, in the order: words, films, filters, cut-off. `Chip.part` names it to
+    `without`."""
     found = [_word_chip(at, concept, reading) for at, concept in enumerate(parsed.concepts)]
     found += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
     for upload in request.uploads:
@@ -49,7 +50,7 @@ def _word_chip(at: int, concept: Concept, reading: Reading) -> Chip:
 
 
 def _filters(wanted: Filter) -> list[tuple[str, str]]:
-    """(part, text) of each condition, written as in the query: values that are alternatives stand in one."""
+    """Return (part, text) of each condition, written as in the query: values that are alternatives stand in one."""
     found = []
     for field in dataclasses.fields(Filter):
         value = getattr(wanted, field.name)
@@ -63,12 +64,12 @@ def _filters(wanted: Filter) -> list[tuple[str, str]]:
 
 
 def _apart(field: str) -> bool:
-    """Whether each value of a list is a condition of its own."""
+    """Tell whether each value of a list is a condition of its own."""
     return field.startswith("not_") or field in ("phrases", "scores")
 
 
 def without(request: SearchRequest, part: str) -> SearchRequest:
-    """The search without the part that a chip names; as it was where it has no such part."""
+    """Return the search without the part that a chip names; as it was where it has no such part."""
     kind, _, name = part.partition(" ")
     if kind == "upload":
         return dataclasses.replace(request, uploads=tuple(one for one in request.uploads if one.id != name))
@@ -92,7 +93,7 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
 
 
 def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer]:
-    """Filters that could stand in for words: of those against, a label that excludes; of the others, fields."""
+    """Filter that could stand in for words: of those against, a label that excludes; of the others, fields."""
     found = []
     for concept in parsed.concepts:
         label = _label_of(concept.text, labels) if concept.negated else None
@@ -107,7 +108,8 @@ def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer
 
 
 def _label_of(words: str, labels: Sequence[str]) -> str | None:
-    """The label that says the same: all words of the one are words of the other. The nearest in length is taken."""
+    """Return the label that says the same: all words of the one are words of the other. The nearest in length is
+    taken."""
     said = set(re.findall(r"\w+", words.lower()))
     fits = [label for label in labels if said and (said <= _words(label) or _words(label) <= said) and _words(label)]
     return min(fits, key=lambda label: (abs(len(_words(label)) - len(said)), label), default=None)

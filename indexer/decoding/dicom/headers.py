@@ -1,4 +1,4 @@
-"""A header with some elements set otherwise."""
+"""Copy a header with some elements set otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archive: what is in it, its models, its index runs, what was turned away, and whether all agrees."""
+"""Show the archive: what is in it, its models, its index runs, what was turned away, and whether all agrees."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _newest(archive: Archive | None) -> int:
 
 @st.fragment(run_every=POLL)
 def _progress(folder: Path, *, seen: bool) -> None:
-    """The newest run, looked at every second: it goes on in its own process whether or not anybody looks. `seen` is
+    """Show the newest run every second: it goes on in its own process whether or not anybody looks. `seen` is
     False where the page around it was drawn before there was an archive."""
     try:
         archive = Archive.open(folder)

@@ -79,7 +79,7 @@ def show() -> None:
 
 
 def _sets(archive: Archive) -> dict[str, tuple[Path, Path]]:
-    """queries.tsv and qrels.txt that lie in or beside an indexed folder."""
+    """Return queries.tsv and qrels.txt that lie in or beside an indexed folder."""
     found = {}
     for root in runs.roots(archive.catalog):
         for folder in (Path(root), Path(root).parent):
@@ -255,7 +255,7 @@ def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, found: E
 
 
 def _other(archive: Archive, measured: Measured, task: Task, models: list[str], *, judged_only: bool) -> None:
-    """A paired comparison with another model of the archive, or with a run file."""
+    """Compare in pairs with another model of the archive, or with a run file."""
     st.subheader("Compare")
     others = [name for name in models if name != measured.model]
     left, right = st.columns(2)

@@ -1,4 +1,4 @@
-"""Film: one film large, what is known of it, and its relatives."""
+"""Show one film large, what is known of it, and its relatives."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _go(film_id: int, request: SearchRequest) -> None:
 
 
 def _step(label: str, film_id: int | None, key: str, request: SearchRequest) -> None:
-    """A button to the next film of the answer; Shift and an arrow key do the same."""
+    """Draw a button to the next film of the answer; Shift and an arrow key do the same."""
     if st.button(label, key=f"step-{label}", shortcut=f"Shift+{key}", disabled=film_id is None, type="tertiary"):
         _go(int(film_id or 0), request)
 
@@ -220,7 +220,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
 
 
 def _orientation(said: str | None) -> str | None:
-    """What was done to the picture of the file; None where it is shown as it lies."""
+    """Return what was done to the picture of the file; None where it is shown as it lies."""
     if said is None:
         return None
     if said == UNCERTAIN_ORIENTATION:
@@ -229,7 +229,7 @@ def _orientation(said: str | None) -> str | None:
 
 
 def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
-    """What models wrote about the film, by model."""
+    """Return what models wrote about the film, by model."""
     found: dict[str, list[str]] = {}
     for one in findings.of_film(archive.catalog, film.id):
         found.setdefault(one.source, []).append(one.text)
@@ -241,7 +241,7 @@ def _present(film: Film) -> list[Label]:
 
 
 def _marks(archive: Archive, film: Film) -> None:
-    """What this archive's people say of the film."""
+    """Show what this archive's people say of the film."""
     with st.expander("Tags, note and collections"):
         have = kept.tags_of(archive.catalog, film.id)
         key = f"tags-{film.id}"

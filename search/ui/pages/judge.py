@@ -37,7 +37,7 @@ def show() -> None:
 
 
 def _picked(archive: Archive) -> list[int]:
-    """The films that were picked elsewhere to be judged, as long as they are asked for."""
+    """Return the films that were picked elsewhere to be judged, as long as they are asked for."""
     ids = [film.id for film in db_films.films(archive.catalog, st.session_state.get("judge-films", ()))]
     if ids:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

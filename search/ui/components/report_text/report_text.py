@@ -1,4 +1,4 @@
-"""Facts and reports as plain text, with the words of the query marked."""
+"""Show facts and reports as plain text, with the words of the query marked."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Says(StrEnum):
 
 
 def asserted(text: str) -> list[tuple[str, Says]]:
-    """`text` in sentences, each with what it says of the findings that it names."""
+    """Return `text` in sentences, each with what it says of the findings that it names."""
     return [(sentence, _says(sentence)) for sentence in _SENTENCE.findall(text)]
 
 
@@ -82,8 +82,8 @@ def sheet(
     words: Sequence[str] = (),
     read: bool = False,
 ) -> None:
-    """A list of (name, value) and paragraphs; `words` are marked in the paragraphs. With `read`, what a sentence says
-    or denies is shown by the line below it."""
+    """Show a list of (name, value) and paragraphs; `words` are marked in the paragraphs. With `read`, what a sentence
+    says or denies is shown by the line below it."""
     paragraphs = [
         [[*piece, kind] for sentence, kind in (asserted(text) if read else [(text, Says.NOTHING)])
          for piece in marked(sentence, words)]
@@ -93,7 +93,7 @@ def sheet(
 
 
 def marked(text: str, words: Sequence[str]) -> list[Piece]:
-    """`text` in pieces, each with whether one of `words` stands there (whole words or their beginnings)."""
+    """Return `text` in pieces, each with whether one of `words` stands there (whole words or their beginnings)."""
     wanted = sorted({part for word in words for part in _parts(word)}, key=len, reverse=True)
     if not wanted:
         return [(text, False)]

@@ -91,7 +91,7 @@ class Archive:
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
-        """Be the one writer of this archive. Raises ArchiveBusy, naming the holder, when there is one already;
+        """Hold the writer's lock of this archive. Raises ArchiveBusy, naming the holder, when there is one already;
         ArchiveReadOnly."""
         from filelock import FileLock, Timeout
 

@@ -258,8 +258,7 @@ class Searcher:
         within: NDArray[np.int64] | None = None,
         hybrid: bool = False,
     ) -> list[tuple[int, float]]:
-        """Return (film id, score), best first: the ranking alone, for evaluation. Within the films given and the
-        filter."""
+        """Rank (film id, score), best first, for evaluation, within the films given and the filter."""
         asked = parse(query) if isinstance(query, str) else query
         self.index.refresh()
         vector = self._embedder.vector(asked, (), ())
@@ -298,8 +297,7 @@ class Searcher:
         return np.setdiff1d(allowed, named) if named else allowed
 
     def _passing(self, where: Filter) -> NDArray[np.int64]:
-        """Return the films that pass; kept until anything is written: who pages on or asks in other words keeps the
-        filter."""
+        """Return the films that pass, kept until anything is written, so that paging and rephrasing reuse them."""
         changes = self.catalog.changes()
         known, kept = self._passed
         if known != changes:

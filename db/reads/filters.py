@@ -162,7 +162,7 @@ def _within(column: str, values: Sequence[str]) -> Clause:
 
 
 def _unless(one: Clause) -> Clause:
-    """Exclude, but no film of which it is unknown."""
+    """Let films pass of which it is unknown."""
     return Clause(f"NOT coalesce({one.sql}, 0)", one.values)
 
 

@@ -300,7 +300,7 @@ def _bury(worker: _Worker[Item]) -> Refusal:
 
 
 def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> None:
-    """Live as a worker. The time-out is the parent's to keep; the alarm is for when there is no parent any more."""
+    """Serve as a worker. The time-out is the parent's to keep; the alarm is for when there is no parent any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _be_quiet()
     _limit_memory(limits.memory_bytes)

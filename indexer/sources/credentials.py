@@ -1,4 +1,4 @@
-"""Credentials for a server: from the environment, a file that its owner alone reads, or ~/.netrc; never shown."""
+"""Read credentials for a server: from the environment, a file of its owner alone, or ~/.netrc; never shown."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Credentials:
     ca: str = field(default="", repr=False)
 
     def session(self, url: str) -> requests.Session:
-        """A session that presents them. Certificates of servers are checked, against `ca` where it is given; what is
-        for this machine goes through no proxy."""
+        """Return a session that presents them. Certificates of servers are checked, against `ca` where it is given;
+        what is for this machine goes through no proxy."""
         import requests
         from requests.utils import get_netrc_auth
 

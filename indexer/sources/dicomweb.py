@@ -81,12 +81,12 @@ class Server:
 
 
 def is_address(text: str) -> bool:
-    """Whether a source is the address of a server and not a path."""
+    """Tell whether a source is the address of a server and not a path."""
     return text.startswith(("http://", "https://"))
 
 
 def server_address(text: str) -> str:
-    """The address as it is kept. Raises BadInput where it holds a password, a query or nothing."""
+    """Return the address as it is kept. Raises BadInput where it holds a password, a query or nothing."""
     parts = urlsplit(text)
     if parts.username or parts.password:
         raise BadInput(
@@ -148,7 +148,7 @@ class Connection:
             raise Refusal.NOT_FETCHED.error() from None
 
     def instances(self, study: str) -> set[str]:
-        """The SOP Instance UIDs of a study; none where the server does not have it. Raises ServerError."""
+        """Return the SOP Instance UIDs of a study; none where the server does not have it. Raises ServerError."""
         try:
             rows = self._paged(self._client.search_for_instances, {}, study)
             return {uid for row in rows if _is_uid(uid := _value(row, _INSTANCE))}
@@ -160,8 +160,8 @@ class Connection:
         self._listed(lambda: self._client.search_for_studies(limit=1))
 
     def header(self, path: str) -> dict[str, Any]:
-        """One film's attributes as DICOM JSON (PS3.18 F.2), names and all: for use at once, never to be kept. Raises
-        Rejected, or ServerError where nobody is let in."""
+        """Return one film's attributes as DICOM JSON (PS3.18 F.2), names and all: for use at once, never to be kept.
+        Raises Rejected, or ServerError where nobody is let in."""
         study, series, instance = path.split("/")
         try:
             return dict(self._asked(lambda: self._client.retrieve_instance_metadata(study, series, instance)))
@@ -310,7 +310,7 @@ class _Nonsense(Exception):
 
 
 def _value(row: dict[str, Any], tag: str) -> str:
-    """The first value of an attribute in DICOM JSON (PS3.18 F.2), '' where there is none."""
+    """Return the first value of an attribute in DICOM JSON (PS3.18 F.2), '' where there is none."""
     element = row.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
     return str(values[0]) if isinstance(values, list) and values and isinstance(values[0], str) else ""

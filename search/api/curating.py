@@ -1,4 +1,4 @@
-"""Routes for what people say of films: collections, tags, labels and judgements."""
+"""Serve routes for what people say of films: collections, tags, labels and judgements."""
 
 from __future__ import annotations
 

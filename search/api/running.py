@@ -1,4 +1,4 @@
-"""Routes about the archive as a whole: what is in it, its models, and index runs."""
+"""Serve routes about the archive as a whole: what is in it, its models, and index runs."""
 
 from __future__ import annotations
 

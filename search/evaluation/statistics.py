@@ -60,7 +60,7 @@ def bootstrap_mean(values: ArrayLike, *, samples: int = SAMPLES, seed: int = _SE
 
 def paired_randomisation(a: ArrayLike, b: ArrayLike, *, samples: int = 20_000, seed: int = _SEED) -> PairedTest:
     """Test whether the mean of b - a is what a coin for every pair would give (Fisher's test; Smucker et al., CIKM
-    2007).
+    2007). 2007).
 
     Exact over all 2^n signs up to n = 14, else `samples` random ones, counting the observed one: p is never 0.
     """

@@ -1,4 +1,4 @@
-"""Facts of films from tables: what a header would say of pictures that have none."""
+"""Import facts of films from tables: what a header would say of pictures that have none."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Told:
             of_film.setdefault(name, set()).add(value)
 
     def clear(self, unread: Counter[str]) -> dict[int, Facts]:
-        """The facts by film; those that two rows give differently are none, and counted."""
+        """Return the facts by film; those that two rows give differently are none, and counted."""
         for facts in self._values.values():
             unread.update(name for name, values in facts.items() if len(values) > 1)
         return {
@@ -119,7 +119,7 @@ class _Reader:
         self._hash_uids = hash_uids
 
     def facts(self, row: FactRow) -> Facts:
-        """The facts of a row that can be read for certain."""
+        """Return the facts of a row that can be read for certain."""
         found: Facts = {}
         for name, said in row.values.items():
             values = [value for word in said if (value := self._read(name, word, row)) is not None]

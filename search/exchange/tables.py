@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV, TSV or JSON lines; with a BOM, in Windows-1252 or UTF-16, with semicolons, gzipped.
+"""Read tables as people have them: CSV, TSV or JSON lines; with a BOM, in Windows-1252 or UTF-16, semicolons, gzipped.
 
 Every fault is a BadInput that names the file and the line.
 """
@@ -36,8 +36,8 @@ class Row:
     values: Mapping[str, str]
 
     def get(self, column: str | None) -> str:
-        """The stripped value in composed Unicode; "" where the column or the value is missing, or says that it is (NaN,
-        None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
+        """Return the stripped value in composed Unicode; "" where the column or the value is missing, or says that it
+        is (NaN, None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
         value = "" if column is None else self.values.get(column, "").strip()
         if value.isascii() and "\0" not in value:
             return "" if value.lower() in _MISSING else value
@@ -51,7 +51,7 @@ class Row:
         return unicodedata.normalize("NFC", value)
 
     def number(self, column: str | None) -> float:
-        """The value as a number, with a decimal point or comma; NaN where it is none."""
+        """Return the value as a number, with a decimal point or comma; NaN where it is none."""
         try:
             return float(self.get(column).replace(",", "."))
         except ValueError:
@@ -67,12 +67,12 @@ class Table:
     layout: Layout
 
     def column(self, *names: str) -> str | None:
-        """The file's name of the first of `names` that it has, whatever the case, spaces and punctuation."""
+        """Return the file's name of the first of `names` that it has, whatever the case, spaces and punctuation."""
         known = {plain(column): column for column in reversed(self.columns)}
         return next((known[plain(name)] for name in names if plain(name) in known), None)
 
     def need(self, *names: str) -> str:
-        """As `column`; raises BadInput that says what there is when none is there."""
+        """Find a column as `column` does; raises BadInput that says what there is when none is there."""
         found = self.column(*names)
         if found is None:
             shown = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
@@ -101,8 +101,8 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """The table at `path`: JSON lines when it starts with a brace, else separated by what its `sep=` line says, or by
-    tab, semicolon or comma.
+    """Return the table at `path`: JSON lines when it starts with a brace, else separated by what its `sep=` line says,
+    or by tab, semicolon or comma.
 
     Raises BadInput where it is not a text table, is empty or has a column twice; NotFound where there is none.
     """
@@ -123,7 +123,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_text(path: Path) -> str:
-    """The file as text (`delimited.decode`); gzip is unpacked."""
+    """Return the file as text (`delimited.decode`); gzip is unpacked."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -146,14 +146,14 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """("FILE:LINE", text) of every line that is not blank."""
+    """Yield ("FILE:LINE", text) of every line that is not blank."""
     for number, line in enumerate(lines_of(read_text(path)), start=1):
         if line.strip():
             yield f"{path}:{number}", line
 
 
 def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
-    """Each file that was turned away, with reason and remedy."""
+    """Return each file that was turned away, with reason and remedy."""
     table = [("root", "path", "stage", "reason", "remedy")]
     table += [(one.root, one.path, one.stage, one.reason, one.remedy) for one in files]
     return "".join(map(csv_row, table)).encode()
@@ -205,5 +205,5 @@ def _scalar(value: object) -> str:
 
 
 def plain(name: str) -> str:
-    """A column's name without case, spaces and punctuation."""
+    """Return a column's name without case, spaces and punctuation."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

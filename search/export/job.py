@@ -266,7 +266,7 @@ def _leave_nothing_empty(job: Job) -> None:
 
 
 def _weight(path: Path) -> tuple[float, str | None]:
-    """Megabytes, and the SHA-256 of a file."""
+    """Measure megabytes, and the SHA-256 of a file."""
     if path.is_dir():
         return round(sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) / 2**20, 1), None
     return round(path.stat().st_size / 2**20, 1), sha256_of(path)

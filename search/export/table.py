@@ -149,7 +149,7 @@ class ParquetTable:
 
 
 def as_csv(columns: Sequence[str], rows: Iterator[Row], *, header: bool) -> bytes:
-    """Rows as CSV, under their columns where `header` is asked."""
+    """Write rows as CSV, under their columns where `header` is asked."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore")
     if header:

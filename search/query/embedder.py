@@ -1,4 +1,4 @@
-"""What is asked as one vector: words, films like and unlike, files from outside."""
+"""Embed what is asked as one vector: words, films like and unlike, files from outside."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Embedder:
     def vector(
         self, asked: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]
     ) -> NDArray[np.float32] | None:
-        """The words, drawn towards films like these and away from films unlike them, as one unit vector (D,); None
-        without any. Raises BadInput, and NotFound for a film without a vector."""
+        """Return the words, drawn towards films like these and away from films unlike them, as one unit vector (D,);
+        None without any. Raises BadInput, and NotFound for a film without a vector."""
         if asked.concepts and not self.held.space.has_text:
             raise no_text(self.held.space.model, others=with_text(self.archive) or ["filmroom-mini"])
         words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
@@ -56,7 +56,7 @@ class Embedder:
         return unit(found)
 
     def file_vector(self, path: Path) -> NDArray[np.float32]:
-        """A file from outside as one unit vector (D,), decoded under the usual limits. Raises BadInput."""
+        """Return a file from outside as one unit vector (D,), decoded under the usual limits. Raises BadInput."""
         from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
         try:

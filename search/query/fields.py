@@ -1,4 +1,4 @@
-"""The fields of the query language: how `field:value` is read into a filter, and written again."""
+"""Read the fields of the query language: `field:value` into a filter, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields joined by OR, in brackets or not."""
+"""Read fields joined by OR, in brackets or not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOSE_OR = re.compile(rf"(?<!\S)(?P<before>{_WORD})\s+OR\s+(?P<after>{_WORD})")
 
 
 def bracketed_values(text: str) -> str:
-    """`view:(PA OR AP)` as `view:PA,AP`."""
+    """Return `view:(PA OR AP)` as `view:PA,AP`."""
 
     def joined(found: re.Match[str]) -> str:
         if found["field"].lower() not in FIELDS:

@@ -1,4 +1,4 @@
-"""The query language: what is typed in a search box, as concepts to rank by and a filter, and back again.
+"""Parse the query language: what is typed in a search box, as concepts to rank by and a filter, and back again.
 
     pleural effusion view:AP sex:F age:60..80 year:2019.. label:edema -pacemaker "exact report words"
 
@@ -113,23 +113,23 @@ def parse(text: str) -> Query:
 
 
 def to_text(query: Query) -> str:
-    """The inverse of `parse`: `parse(to_text(q)) == q` for every query that came from `parse`."""
+    """Return the inverse of `parse`: `parse(to_text(q)) == q` for every query that came from `parse`."""
     parts = [*query.positive]
     parts += [f"-{name}" if name.isalpha() else f"-{quote(name)}" for name in query.negated]
     return " ".join((*parts, *filter_terms(query.filter)))
 
 
 def term(name: str, value: str) -> str:
-    """`name:value` as it is to be typed: what has a space is quoted."""
+    """Return `name:value` as it is to be typed: what has a space is quoted."""
     return f"{name}:{plain(value)}"
 
 
 def with_filter(text: str, **changes: object) -> str:
-    """`text` with fields of its Filter replaced: ("edema view:AP", views=("PA",)) gives "edema view:PA"."""
+    """Return `text` with fields of its Filter replaced: ("edema view:AP", views=("PA",)) gives "edema view:PA"."""
     query = parse(text)
     return to_text(replace(query, filter=replace(query.filter, **changes)))  # type: ignore[arg-type]
 
 
 def without_filter(text: str) -> str:
-    """Only what ranks: the concepts of `text`."""
+    """Return what ranks alone: the concepts of `text`."""
     return to_text(replace(parse(text), filter=Filter()))

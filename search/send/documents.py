@@ -23,7 +23,7 @@ _UTF8 = "ISO_IR 192"
 
 
 def uid_of(*parts: object) -> str:
-    """A UID made of what it names (PS3.5 B.2)."""
+    """Return a UID made of what it names (PS3.5 B.2)."""
     return f"2.25.{uuid5(_SPACE, json.dumps(parts, sort_keys=True)).int}"
 
 
@@ -57,7 +57,7 @@ class Draft:
 
 
 def drafts(study: str, films: Sequence[Film], title: Title, findings: Sequence[Kept]) -> list[Draft]:
-    """The documents of a study: one of key objects, and one for each source of findings about them."""
+    """Return the documents of a study: one of key objects, and one for each source of findings about them."""
     made = [Draft(study, tuple(films), title)]
     by_source: dict[str, list[Kept]] = {}
     known = {one.id for one in films}
@@ -71,7 +71,7 @@ def drafts(study: str, films: Sequence[Film], title: Title, findings: Sequence[K
 
 
 def evidence(study: str, headers: Sequence[Header]) -> list[Any]:
-    """The films as highdicom is shown them: nothing of the patient."""
+    """Return the films as highdicom is shown them: nothing of the patient."""
     from pydicom.dataset import Dataset
 
     shown = {}
@@ -102,13 +102,13 @@ def joined(document: Any, shared: Mapping[str, str]) -> Any:
 
 
 def frames_of(header: Header, films: Sequence[Film]) -> list[int] | None:
-    """The frames, from 1, that films are of a file; None for a file that is one picture."""
+    """Return the frames, from 1, that films are of a file; None for a file that is one picture."""
     own = [one.frame + 1 for one in films if one.tags.instance_uid == header.instance]
     return sorted(own) if header.frames > 1 else None
 
 
 def device_context() -> Any:
-    """Who made the document: a program."""
+    """Say who made the document: a program."""
     from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
     from pydicom.sr.codedict import codes
 

@@ -88,7 +88,7 @@ def write(folder: Path, *, name: str, columns: list[str], cohort: dict[str, Any]
 
 
 def _described(folder: Path) -> list[Path]:
-    """The files beside the pictures that tell of them."""
+    """Return the files beside the pictures that tell of them."""
     found = [path for kind in ("*.json", "*.jsonl", "*.tfrecord", "*_nih.csv") for path in folder.rglob(kind)]
     return sorted(path for path in found if path.name != FILE)
 

@@ -109,11 +109,11 @@ def _with(named: list[str]) -> typer.Typer:
     it runs one, which took longer than `status` itself."""
     only = copy(app)
     only.registered_commands = [
-        one
-        for one in app.registered_commands
-        if one.callback is not None and [one.name or one.callback.__name__] == named
+        command
+        for command in app.registered_commands
+        if command.callback is not None and [command.name or command.callback.__name__] == named
     ]
-    only.registered_groups = [one for one in app.registered_groups if [one.name] == named]
+    only.registered_groups = [group for group in app.registered_groups if [group.name] == named]
     return only if only.registered_commands or only.registered_groups else app
 
 
@@ -268,7 +268,7 @@ def rejected(
     if csv is not None:
         tables.write_aside(csv, tables.rejected_csv(files))
     elif as_json:
-        print_json([asdict(one) for one in files])
+        print_json([asdict(file) for file in files])
     else:
         output.print_rejected(files, kept.folder)
 

@@ -246,8 +246,8 @@ def set_meta(catalog: Catalog, key: str, value: str) -> None:
 
 def get_meta(catalog: Catalog, key: str) -> str | None:
     with catalog.look() as connection:
-        found = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return None if found is None else str(found[0])
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _in_words(error: BaseException, path: Path) -> FilmroomError | None:

@@ -219,12 +219,12 @@ def _is_unit(data: bytes, one: StoredSpace) -> bool:
 
 
 def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
-    models = {one.id: one.space.model for one in held}
+    models = {space.id: space.space.model for space in held}
 
     def counted(blobs: Sequence[Blob]) -> list[tuple[int, str]]:
         found = Counter(
-            "thumbnails" if one.space_id is None else f"vectors of {models.get(one.space_id, 'a removed model')}"
-            for one in blobs
+            "thumbnails" if blob.space_id is None else f"vectors of {models.get(blob.space_id, 'a removed model')}"
+            for blob in blobs
         )
         return [(count, what) for what, count in found.items()]
 

@@ -248,7 +248,9 @@ class Film:
     @property
     def label_names(self) -> tuple[str, ...]:
         """The labels that it has, each once, those of probes left out."""
-        return tuple(dict.fromkeys(one.name for one in self.labels if one.value >= 0.5 and one.source != "probe"))
+        return tuple(
+            dict.fromkeys(label.name for label in self.labels if label.value >= 0.5 and label.source != "probe")
+        )
 
 
 SAME_CONTENT = "same content"

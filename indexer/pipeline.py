@@ -265,7 +265,7 @@ class _Run:
                     batch.append(result)
                 if result.listed.fetched:
                     os.unlink(result.listed.fetched)
-                if sum(len(one.films) for one in batch) >= BATCH or len(refused) >= BATCH:
+                if sum(len(decoded_file.films) for decoded_file in batch) >= BATCH or len(refused) >= BATCH:
                     self._commit(scope, forgetting, refused + self._embedded(batch))
                     batch, refused = [], []
                 if len(alike) >= LOOKED_AT_TOGETHER:
@@ -302,30 +302,30 @@ class _Run:
                         yield source
 
     def _embedded(self, batch: Sequence[Processed]) -> list[ingest.Result]:
-        films = [film for one in batch for film in one.films]
+        films = [film for decoded_file in batch for film in decoded_file.films]
         if not films:
             return []
         with step():
             ready = self._towers.preprocess.batch([film.prepared for film in films])
             vectors = iter(self._towers.embed_prepared(ready))
         results = []
-        for one in batch:
+        for decoded_file in batch:
             new = [
                 ingest.NewFilm(
-                    identity=ingest.identity(film.tags, one.sha256, film.frame),
+                    identity=ingest.identity(film.tags, decoded_file.sha256, film.frame),
                     frame=film.frame,
                     tags=film.tags,
                     thumbnail=film.thumbnail,
                     vectors=next(vectors),
                     since=film.since,
                 )
-                for film in one.films
+                for film in decoded_file.films
             ]
             if all(np.isfinite(film.vectors).all() for film in new):
-                results.append(ingest.Result(one.listed, one.sha256, films=new))
+                results.append(ingest.Result(decoded_file.listed, decoded_file.sha256, films=new))
             else:
-                unusable = replace(one.listed, rejected=Refusal.NOT_PREPARED.error())
-                results.append(ingest.Result(unusable, one.sha256))
+                unusable = replace(decoded_file.listed, rejected=Refusal.NOT_PREPARED.error())
+                results.append(ingest.Result(unusable, decoded_file.sha256))
         return results
 
     def _commit(self, scope: Scope, forgetting: Forgetting, results: Sequence[ingest.Result]) -> None:

@@ -89,7 +89,7 @@ def with_text(archive: Archive) -> list[str]:
 
 
 def _held(archive: Archive) -> list[StoredSpace]:
-    held = [one for one in spaces.spaces(archive.catalog) if one.films]
+    held = [space for space in spaces.spaces(archive.catalog) if space.films]
     if not held:
         raise NotFound("no film is indexed yet", where=archive.folder, fix="Run: filmroom index FOLDER")
     return held
@@ -99,22 +99,22 @@ def _default(archive: Archive, held: list[StoredSpace]) -> StoredSpace:
     """Return the one that was chosen, else the one that reads words. Where the model has got other weights since,
     those, as soon as they hold as many films."""
     wanted = chosen(archive)
-    kept = next((one for one in held if one.space.fingerprint == wanted), None) or _reading_words(held)
+    kept = next((space for space in held if space.space.fingerprint == wanted), None) or _reading_words(held)
     return next((one for one in _newer(kept, held) if one.films >= kept.films), kept)
 
 
 def _reading_words(held: list[StoredSpace]) -> StoredSpace:
     """Find, of the fullest spaces, the newest whose text tower can be loaded here: vectors from elsewhere do not
     silence the words. Where none can, the fullest that would read words, whose error says what is missing."""
-    readers = [one for one in held if one.space.has_text]
+    readers = [space for space in held if space.space.has_text]
     if len(readers) < 2:
         return (readers or held)[0]
-    return next((one for one in readers if _newer(one, held) or is_loadable(one.space)), readers[0])
+    return next((reader for reader in readers if _newer(reader, held) or is_loadable(reader.space)), readers[0])
 
 
 def _newer(kept: StoredSpace, held: list[StoredSpace]) -> list[StoredSpace]:
     """Return the spaces of the same model with later weights, the newest first."""
     if is_imported(kept.space):
         return []
-    found = [one for one in held if one.space.model == kept.space.model and one.id > kept.id]
+    found = [space for space in held if space.space.model == kept.space.model and space.id > kept.id]
     return sorted((one for one in found if not is_imported(one.space)), key=lambda one: one.id, reverse=True)

@@ -131,17 +131,17 @@ def status(folder: Path) -> Status:
         roots=found.roots,
         models=tuple(
             SpaceStatus(
-                one.space.model,
-                one.space.fingerprint,
-                one.space.dim,
-                one.space.vectors,
-                one.space.has_text,
-                one.films,
-                one.films == found.films,
-                found.ivf.get(one.id),
-                label(one.space, [other.space for other in found.spaces]),
+                space.space.model,
+                space.space.fingerprint,
+                space.space.dim,
+                space.space.vectors,
+                space.space.has_text,
+                space.films,
+                space.films == found.films,
+                found.ivf.get(space.id),
+                label(space.space, [other.space for other in found.spaces]),
             )
-            for one in found.spaces
+            for space in found.spaces
         ),
         views=found.views,
         labels=found.labels,
@@ -204,14 +204,16 @@ def _with_finding(found: list[ModelStatus], finding: str) -> list[ModelStatus]:
     from filmroom.indexer.models.measured import measured_here
     from filmroom.search.query.model_limits import findings_in
 
-    known = {one.name: figures for one in found if (figures := measured_here(one.name)) is not None}
+    known = {model.name: figures for model in found if (figures := measured_here(model.name)) is not None}
     named = {name: some for name, figures in known.items() if (some := findings_in([finding], figures))}
     if not named:
         have = ", ".join(sorted({one.finding for figures in known.values() for one in figures.findings}))
         raise BadInput("this finding was measured of no model here", where=finding, fix=f"Measured: {have or 'none'}.")
     return [
-        replace(one, measured=named[one.name][0], measured_on=known[one.name].data) if one.name in named else one
-        for one in found
+        replace(model, measured=named[model.name][0], measured_on=known[model.name].data)
+        if model.name in named
+        else model
+        for model in found
     ]
 
 
@@ -277,11 +279,11 @@ def remove_model(name: str, archive: Archive | None) -> str:
 def _versions(archive: Archive, held: Sequence[StoredSpace]) -> str:
     from filmroom.search.space_selection import in_use
 
-    used = in_use(archive).id if any(one.films for one in held) else None
+    used = in_use(archive).id if any(space.films for space in held) else None
     return ", ".join(
-        f"{label(one.space, [other.space for other in held])} "
-        f"({counted(one.films, 'film')}{', in use' if one.id == used else ''})"
-        for one in held
+        f"{label(space.space, [other.space for other in held])} "
+        f"({counted(space.films, 'film')}{', in use' if space.id == used else ''})"
+        for space in held
     )
 
 

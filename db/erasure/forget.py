@@ -113,7 +113,7 @@ def _put_back(archive: Archive, held: StoredSpace, taken: Manifest | None, befor
 
 
 def _marks(key: bytes, identities: Sequence[str], patients: Sequence[str | None]) -> set[str]:
-    said = [f"film {one}" for one in identities] + [f"patient {one}" for one in patients if one]
+    said = [f"film {identity}" for identity in identities] + [f"patient {patient}" for patient in patients if patient]
     return {hmac.new(key, f"forgotten {one}".encode(), hashlib.sha256).hexdigest() for one in said}
 
 

@@ -106,7 +106,7 @@ def _has_label(name: str) -> Clause:
 def _has_path(part: str) -> Clause:
     """Take composed and decomposed Unicode for one name: zip files of macOS hold the latter."""
     spellings = dict.fromkeys((part, normalize("NFC", part), normalize("NFD", part)))
-    literal = [one.replace("/", "//").replace("%", "/%").replace("_", "/_") for one in spellings]
+    literal = [spelling.replace("/", "//").replace("%", "/%").replace("_", "/_") for spelling in spellings]
     return _any(Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (one,)) for one in literal)
 
 

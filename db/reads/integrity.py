@@ -97,7 +97,7 @@ def _texts(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         if name.startswith(("sqlite_", *_FTS)):
             continue
         columns = [row["name"] for row in connection.execute(f"PRAGMA table_info({name})") if row["type"] not in _BLOBS]
-        found.append((name, ", ".join(f'"{one}"' for one in columns)))
+        found.append((name, ", ".join(f'"{column}"' for column in columns)))
     return found
 
 

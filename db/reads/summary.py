@@ -85,7 +85,7 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
         connection.execute("BEGIN")
         spaces = stored_spaces(connection)
         folder = path.with_name("vectors")
-        ivf = {one.id: stats for one in spaces if (stats := ivf_stats(folder, one)) is not None}
+        ivf = {space.id: stats for space in spaces if (stats := ivf_stats(folder, space)) is not None}
         return Glance(
             films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
             files=_file_counts(connection),

@@ -111,18 +111,18 @@ def identity(tags: Tags, sha256: str, frame: int) -> str:
 
 def ensure_space(catalog: Catalog, wanted: Space) -> int:
     with catalog.read() as connection:
-        found = connection.execute(_space_row(wanted)).first()
-    if found is None:
+        row = connection.execute(_space_row(wanted)).first()
+    if row is None:
         with catalog.write() as connection:
             connection.execute(upsert(space).values(**asdict(wanted), generation=0).on_conflict_do_nothing())
-            found = connection.execute(_space_row(wanted)).one()
-    if (found.dim, found.vectors) != (wanted.dim, wanted.vectors):
+            row = connection.execute(_space_row(wanted)).one()
+    if (row.dim, row.vectors) != (wanted.dim, wanted.vectors):
         raise BadInput(
-            f"gives ({wanted.vectors}, {wanted.dim}) vectors where the archive holds ({found.vectors}, {found.dim})",
+            f"gives ({wanted.vectors}, {wanted.dim}) vectors where the archive holds ({row.vectors}, {row.dim})",
             where=f"model {wanted.model}",
             fix="Its fingerprint should differ: add it again with `filmroom models add`.",
         )
-    return int(found.id)
+    return int(row.id)
 
 
 def _space_row(wanted: Space) -> Any:

@@ -53,7 +53,11 @@ class ModelMeasured:
         return next((one for one in self.findings if one.finding == finding), None)
 
     def to_json(self) -> dict[str, Any]:
-        return {"fingerprint": self.fingerprint, "data": self.data, "findings": [asdict(one) for one in self.findings]}
+        return {
+            "fingerprint": self.fingerprint,
+            "data": self.data,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
 
 
 def measured_of(space: Space) -> ModelMeasured | None:

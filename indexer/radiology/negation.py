@@ -83,10 +83,10 @@ def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, 
     spans = _after_spans(text)
     taken: list[tuple[int, int, tuple[str, ...]]] = list(spans)
     position = 0
-    while found := _TRIGGER.search(text, position):
-        start, scope = found.start(), found.end()
+    while match := _TRIGGER.search(text, position):
+        start, scope = match.start(), match.end()
         position = scope
-        wide = lists or found["wide"] is not None
+        wide = lists or match["wide"] is not None
         if any(begin <= start < end for begin, end, _ in spans):
             continue
         end = _scope_end(text, scope, wide=wide, lists=lists)
@@ -120,11 +120,11 @@ def _trim(piece: str) -> str:
 def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
     """Find spans as in "pneumothorax is absent": the clause before the word is negated."""
     spans: list[tuple[int, int, tuple[str, ...]]] = []
-    for found in _AFTER.finditer(text):
-        start = max((stop.end() for stop in _CLAUSE.finditer(text, 0, found.start())), default=0)
-        clause = _FILLER.sub("", text[start : found.start()].strip())
+    for match in _AFTER.finditer(text):
+        start = max((stop.end() for stop in _CLAUSE.finditer(text, 0, match.start())), default=0)
+        clause = _FILLER.sub("", text[start : match.start()].strip())
         if clause and not _TRIGGER.search(clause):
-            spans.append((start, found.end(), (clause,)))
+            spans.append((start, match.end(), (clause,)))
     return spans
 
 
@@ -136,9 +136,9 @@ def _scope_end(text: str, start: int, *, wide: bool, lists: bool) -> int:
     if lists:
         return end
     if not wide:
-        for found in re.finditer(r"(?<!\S)and(?!\S)", text[start:end], re.I):
-            if not _only_modifiers(text[start : start + found.start()]):
-                end = start + found.start()
+        for match in re.finditer(r"(?<!\S)and(?!\S)", text[start:end], re.I):
+            if not _only_modifiers(text[start : start + match.start()]):
+                end = start + match.start()
                 break
     comma = text.find(",", start, end)
     if comma < 0:

@@ -90,14 +90,18 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
         statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))
-    abnormal = any(one.present and one.idea != NORMAL and not is_view(one.idea) for one in statements)
-    return tuple(one for one in statements if one.idea != NORMAL or (not abnormal and one.certain))
+    abnormal = any(
+        statement.present and statement.idea != NORMAL and not is_view(statement.idea) for statement in statements
+    )
+    return tuple(
+        statement for statement in statements if statement.idea != NORMAL or (not abnormal and statement.certain)
+    )
 
 
 @lru_cache(maxsize=20_000)  # reports are made of the same sentences
 def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...]:
     statements: list[Statement] = []
-    sentence = _HEART_ENLARGED.sub(lambda found: f"{found['how'] or ''}cardiomegaly", sentence)
+    sentence = _HEART_ENLARGED.sub(lambda match: f"{match['how'] or ''}cardiomegaly", sentence)
     rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
     for clause in denied:
         lacking = (idea for idea in mentions(clause, ideas) if idea != NORMAL)

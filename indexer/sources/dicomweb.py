@@ -183,7 +183,7 @@ class Connection:
                 if fault.response is None or fault.response.status_code != requests.codes.conflict:
                     raise
                 refused = failed_instances(body(fault.response))
-                return refused or {str(one.SOPInstanceUID): PROCESSING_FAILURE for one in documents}
+                return refused or {str(document.SOPInstanceUID): PROCESSING_FAILURE for document in documents}
 
         return self._listed(ask)
 
@@ -191,7 +191,7 @@ class Connection:
         if selection.study:
             yield selection.study
             return
-        filters: list[dict[str, str]] = [{"ModalitiesInStudy": one} for one in selection.modalities] or [{}]
+        filters: list[dict[str, str]] = [{"ModalitiesInStudy": modality} for modality in selection.modalities] or [{}]
         seen: set[str] = set()
         for wanted in filters:
             if selection.since:

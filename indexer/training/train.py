@@ -244,7 +244,7 @@ class _Validation:
     ) -> None:  # fmt: skip
         self.rows, self.options = rows, options
         mine = [films[n] for n in rows]
-        asked = [*(one for one in said if one.claim), *sentences(mine)]
+        asked = [*(statement for statement in said if statement.claim), *sentences(mine)]
         self.texts = _Texts(model, tokenize, asked, options) if asked else None
         self.columns: list[int] = []
         if self.texts is not None:

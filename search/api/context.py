@@ -56,7 +56,9 @@ class Context:
         """Return the searcher of a model that the archive holds vectors of: no other name is looked for on disks and
         hubs."""
         if model is not None:
-            held = list(dict.fromkeys(one.space.model for one in spaces.spaces(self.archive().catalog) if one.films))
+            held = list(
+                dict.fromkeys(space.space.model for space in spaces.spaces(self.archive().catalog) if space.films)
+            )
             if model not in held:
                 have = ", ".join(held) or "none"
                 raise NotFound(

@@ -58,12 +58,12 @@ def problem(
     **more: Any,
 ) -> JSONResponse:
     """Make a problem document."""
-    said = str(FilmroomError(what, where=where, fix=fix))
+    message = str(FilmroomError(what, where=where, fix=fix))
     content = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": said,
+        "detail": message,
         "what": what,
         "where": where,
         "fix": fix,

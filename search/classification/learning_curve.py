@@ -265,5 +265,5 @@ def _curve_auc(scores: Sequence[Floats], truth: NDArray[np.bool_], patients: NDA
         films = np.concatenate([members[one] for one in rng.integers(0, len(members), len(members))])
         drawn.append(auc(scores[int(rng.integers(len(scores)))][films], truth[films]))
     low, high = np.nanquantile(drawn, (0.025, 0.975))
-    mean = float(np.mean([auc(one, truth) for one in scores]))
+    mean = float(np.mean([auc(score, truth) for score in scores]))
     return Interval(mean, float(low), float(high), len(truth))

@@ -67,7 +67,7 @@ class Probed:
     def to_json(self) -> dict[str, Any]:
         return {
             "model": self.model,
-            "probes": [one.to_json() for one in self.reports],
+            "probes": [report.to_json() for report in self.reports],
             "left_out": self.left_out,
             "films_without_patient": self.alone,
             "patients_in_several_parts": self.straddling,

@@ -152,7 +152,9 @@ def write_scores(path: Path, searcher: Searcher, found: Screening) -> None:
     for start in range(0, len(found.film_ids), BLOCK):
         some = found.film_ids[start : start + BLOCK].tolist()
         for at, film in enumerate(films.films(searcher.catalog, some), start):
-            table.append(csv_row([film.id, film.path, *(round(float(one[at]), 6) for one in found.scores.values())]))
+            table.append(
+                csv_row([film.id, film.path, *(round(float(score[at]), 6) for score in found.scores.values())])
+            )
     write_aside(path, "".join(table))
 
 

@@ -87,7 +87,7 @@ class QueryCommand(TyperCommand):
         excluded = _minus_words(typed)
         if not excluded:
             return super().parse_args(ctx, args)
-        valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
+        valued = {name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts}
         words = [one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued]
         if words:
             whole = shlex.quote(" ".join([*words, *excluded]))

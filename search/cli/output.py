@@ -274,12 +274,12 @@ def print_status(found: Status) -> None:
         f"{counted(found.films, 'film')}, {found.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
         f"{files.duplicate:,} duplicate, {files.rejected:,} rejected, {files.gone:,} gone."
     )
-    for one in found.models:
-        held = counted(one.films, "film")
-        if not one.complete:
-            held = f"{one.films:,} of {counted(found.films, 'film')}; index again to complete it"
-        console.print(Text(f"Model {one.label}: {held} ({one.vectors} x {one.dim})"))
-        if (ivf := one.ivf) is not None:
+    for model in found.models:
+        held = counted(model.films, "film")
+        if not model.complete:
+            held = f"{model.films:,} of {counted(found.films, 'film')}; index again to complete it"
+        console.print(Text(f"Model {model.label}: {held} ({model.vectors} x {model.dim})"))
+        if (ivf := model.ivf) is not None:
             console.print(
                 f"  IVF index, {ivf.probes} of {ivf.lists} lists probed: recall@10 {ivf.recall:.3f} of the exact "
                 f"ranking, {ivf.approximate_ms:.1f} ms instead of {ivf.exact_ms:.0f} ms."
@@ -313,10 +313,10 @@ def print_rejected(files: Sequence[RejectedFile], archive: Path) -> None:
         console.print("No file is rejected.")
         return
     table = _table("file", "stage", "reason", "what to do")
-    for one in files:
-        table.add_row(path_text(one.path), one.stage, Text(one.reason), Text(one.remedy))
+    for file in files:
+        table.add_row(path_text(file.path), file.stage, Text(file.reason), Text(file.remedy))
     console.print(table)
-    forgotten = sum(one.forgotten for one in files)
+    forgotten = sum(file.forgotten for file in files)
     if forgotten < len(files):
         print_command("Try them again:", "index FOLDER --retry", archive)
     if forgotten:
@@ -328,20 +328,20 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
         console.print("No file is a duplicate.")
         return
     table = _table("file", "why", "film", "indexed from", numeric=(2,))
-    for one in files:
-        table.add_row(path_text(one.path), one.why, str(one.film), path_text(one.of_path))
+    for file in files:
+        table.add_row(path_text(file.path), file.why, str(file.film), path_text(file.of_path))
     console.print(table)
-    tally = Counter(one.why for one in files)
+    tally = Counter(file.why for file in files)
     console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
-    if any(one.code == SAME_UID for one in files):
+    if any(file.code == SAME_UID for file in files):
         console.print(
             "Pictures that bear the UID of another are indexed as films of their own with index --keep-apart."
         )
 
 
 def print_examination(found: Examination) -> None:
-    for one in found.spaces:
-        console.print(Text(f"{one.space.model}: {one.films:,} of {counted(found.films, 'film')}"))
+    for space in found.spaces:
+        console.print(Text(f"{space.space.model}: {space.films:,} of {counted(found.films, 'film')}"))
     for note in found.notes:
         console.print(Text(f"{note}."))
     for fault in found.faults:

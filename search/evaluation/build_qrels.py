@@ -110,7 +110,7 @@ def write_made(
             where=queries,
             fix="Ask for findings that the labels or reports name, or lower --at-least.",
         )
-    kept = [one for one in questions if one.qid in qrels]
+    kept = [question for question in questions if question.qid in qrels]
     if new_queries is not None:
         write_queries(new_queries, kept)
     write_qrels(out, qrels)
@@ -127,4 +127,4 @@ def write_made(
 
 
 def _left(questions: Sequence[Topic], qrels: dict[str, dict[str, int]], unread: Sequence[str]) -> list[Topic]:
-    return [one for one in questions if one.qid not in qrels and one.qid not in unread]
+    return [question for question in questions if question.qid not in qrels and question.qid not in unread]

@@ -78,7 +78,7 @@ class Judged:
 def build_qrels(questions: Sequence[Topic], documents: Iterable[Document]) -> Judged:
     """Judge every film for every question that names a finding or denies one."""
     films = list(documents)
-    known = frozenset(one.idea for film in films for one in film.statements)
+    known = frozenset(statement.idea for film in films for statement in film.statements)
     qrels: Qrels = {}
     unread = []
     for question in questions:
@@ -130,9 +130,9 @@ def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITI
     a side, a severity or a place, and denials of what the set both states and denies. Groups are named so."""
     counts: dict[tuple[str, str, str], set[str]] = {}
     for film in documents:
-        for one in film.statements:
-            for group, word in _asked(one):
-                counts.setdefault((group, word, one.idea), set()).add(film.id)
+        for statement in film.statements:
+            for group, word in _asked(statement):
+                counts.setdefault((group, word, statement.idea), set()).add(film.id)
     enough = {key for key, films in counts.items() if len(films) >= at_least}
     found = {idea for group, _, idea in enough if group == "finding"}
     questions = []

@@ -153,13 +153,14 @@ def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = la
             pairs.append(_pointed(film, finding, heat, [box.share(film) for box in own], best[finding]))
     if not pairs:
         raise BadInput("none of the films with boxes could be read", fix="Mount their disk, or index them again.")
-    pairs.sort(key=lambda one: (one.finding, one.film))
+    pairs.sort(key=lambda pair: (pair.finding, pair.film))
     rows = [_mean("all", pairs)]
-    others = [one for one in pairs if one.finding != HEART]
+    others = [pair for pair in pairs if pair.finding != HEART]
     if others and len(others) < len(pairs):
         rows.append(_mean(f"without {HEART}", others))
     rows += [
-        _mean(name, [one for one in pairs if one.finding == name]) for name in dict.fromkeys(p.finding for p in pairs)
+        _mean(name, [pair for pair in pairs if pair.finding == name])
+        for name in dict.fromkeys(p.finding for p in pairs)
     ]
     return Grounding(searcher.model, tuple(rows), tuple(pairs), named.missing, named.ambiguous, tuple(unread))
 
@@ -239,11 +240,11 @@ def _mean(name: str, pairs: Sequence[Pointed]) -> Grounded:
     return Grounded(
         name=name,
         n=len(pairs),
-        pointing=bootstrap_mean([float(one.hit) for one in pairs]),
-        energy=bootstrap_mean([one.energy for one in pairs]),
-        random=float(np.mean([one.random for one in pairs])),
-        centre=float(np.mean([one.centre for one in pairs])),
-        fixed=float(np.mean([one.fixed for one in pairs])),
+        pointing=bootstrap_mean([float(pair.hit) for pair in pairs]),
+        energy=bootstrap_mean([pair.energy for pair in pairs]),
+        random=float(np.mean([pair.random for pair in pairs])),
+        centre=float(np.mean([pair.centre for pair in pairs])),
+        fixed=float(np.mean([pair.fixed for pair in pairs])),
     )
 
 

@@ -233,12 +233,12 @@ def measure(measures: Sequence[_Measure], run: Mapping[str, Sequence[tuple[int, 
 def _parse(name: str, *, gain: Gain) -> _Measure:
     import ir_measures
 
-    providers = [one for one in ir_measures.DefaultPipeline.providers if one.NAME in _PROVIDERS]
+    providers = [provider for provider in ir_measures.DefaultPipeline.providers if provider.NAME in _PROVIDERS]
     try:
         parsed = ir_measures.parse_measure(name)
         if gain is Gain.EXPONENTIAL and parsed.NAME == "nDCG" and "gains" not in parsed.params:
             parsed = parsed(gains={grade: 2**grade - 1 for grade in range(MAX_GRADE + 1)})
-        supported = any(one.is_available() and one.supports(parsed) for one in providers)
+        supported = any(provider.is_available() and provider.supports(parsed) for provider in providers)
         supported = supported and parsed.params.get("cutoff", 1) >= 1
     except (NameError, ValueError, TypeError, KeyError, AttributeError, AssertionError):
         supported = False

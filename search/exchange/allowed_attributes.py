@@ -131,9 +131,9 @@ def _put_image(copy: Dataset, header: Dataset, *, signed: bool) -> None:
 def _put(copy: Dataset, name: str, vr: str, values: list[Any]) -> None:
     """Add numbers, or leave them out where none of this kind can say them."""
     low, high = (-(1 << 15), 1 << 15) if vr == "SS" else (0, 1 << 16)
-    if vr in ("US", "SS") and not all(low <= one < high for one in values):
+    if vr in ("US", "SS") and not all(low <= value < high for value in values):
         return
-    copy.add_new(name, vr, [DSfloat(one, auto_format=True) for one in values] if vr == "DS" else values)
+    copy.add_new(name, vr, [DSfloat(value, auto_format=True) for value in values] if vr == "DS" else values)
 
 
 def _put_pixels(copy: Dataset, header: Dataset, frames: Frames) -> None:
@@ -246,12 +246,12 @@ def _values(header: Dataset, name: str) -> list[Any]:
 
 
 def _items(header: Dataset, name: str) -> list[Any]:
-    return [one for one in _values(header, name) if hasattr(one, "get")]
+    return [value for value in _values(header, name) if hasattr(value, "get")]
 
 
 def _numbers(header: Dataset, name: str, *, whole: bool) -> list[Any]:
     """Return finite numbers, also with a comma for a point; none at all where one of them is no number."""
-    read = [number(one) for one in _values(header, name)[:_MOST_NUMBERS]]
+    read = [number(value) for value in _values(header, name)[:_MOST_NUMBERS]]
     if any(one is None or (whole and one != int(one)) for one in read):
         return []
     return [int(one) if whole else one for one in read if one is not None]

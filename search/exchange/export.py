@@ -69,7 +69,7 @@ def _row(hit: Hit | Film, *, paths: bool) -> Exported:
         sex=tags.sex,
         age=tags.age,
         year=tags.year,
-        labels=";".join(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5)),
+        labels=";".join(dict.fromkeys(label.name for label in film.labels if label.value >= 0.5)),
     )
 
 

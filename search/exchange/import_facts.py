@@ -55,8 +55,8 @@ def import_facts(
     reader = _Reader(archive.patient_key(), hash_uids=get_meta(archive.catalog, "hash_uids") == "yes")
     told = _Told()
     if set_name == FOLDERS:
-        for one in read_folders(files, films.everyone(archive.catalog)):
-            told.add(one.film.id, {SPLIT: one.split} if one.split else {})
+        for folder in read_folders(files, films.everyone(archive.catalog)):
+            told.add(folder.film.id, {SPLIT: folder.split} if folder.split else {})
     else:
         for path in files:
             _read(archive, path, rows_of_set(set_name, path) if set_name else rows_of_table(path), reader, told)

@@ -41,15 +41,15 @@ class Imported:
 def merged(parts: Sequence[Imported]) -> Imported:
     """Return what came of several tables."""
     counts: Counter[str] = Counter()
-    for one in parts:
-        counts.update(one.labels)
+    for part in parts:
+        counts.update(part.labels)
     return Imported(
-        rows=sum(one.rows for one in parts),
-        films=sum(one.films for one in parts),
-        added=sum(one.added for one in parts),
-        missing=tuple(dict.fromkeys(name for one in parts for name in one.missing)),
-        ambiguous=tuple(dict.fromkeys(name for one in parts for name in one.ambiguous)),
-        empty=sum(one.empty for one in parts),
+        rows=sum(part.rows for part in parts),
+        films=sum(part.films for part in parts),
+        added=sum(part.added for part in parts),
+        missing=tuple(dict.fromkeys(name for part in parts for name in part.missing)),
+        ambiguous=tuple(dict.fromkeys(name for part in parts for name in part.ambiguous)),
+        empty=sum(part.empty for part in parts),
         labels=dict(counts),
     )
 

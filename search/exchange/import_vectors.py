@@ -121,9 +121,9 @@ def _space(archive: Archive, path: Path, file: VectorFile, model: str | None) ->
         raise BadInput(f"{count} x {dim} numbers a film are more than an archive takes", where=path)
     earlier = next(
         (
-            one.space
-            for one in spaces.spaces(archive.catalog)
-            if (one.space.model, one.space.fingerprint) == (name, f"{IMPORTED}{name}")
+            space.space
+            for space in spaces.spaces(archive.catalog)
+            if (space.space.model, space.space.fingerprint) == (name, f"{IMPORTED}{name}")
         ),
         None,
     )

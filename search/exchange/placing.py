@@ -84,7 +84,7 @@ def place_rows(catalog: Catalog, path: Path, rows: Sequence[Named], several: Sev
         raise BadInput("there are no rows", where=path)
     everyone = list(films.everyone(catalog))
     names, studies = FilmNames(everyone), StudyNames(everyone, key)
-    placed = names.place((one.film for one in rows if one.film or not one.study), doubtful=several.bare(names))
+    placed = names.place((row.film for row in rows if row.film or not row.study), doubtful=several.bare(names))
     found: dict[Named, frozenset[int]] = {}
     missing, ambiguous = dict.fromkeys(placed.missing), dict.fromkeys(placed.ambiguous)
     for one in dict.fromkeys(rows):

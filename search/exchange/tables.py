@@ -155,7 +155,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
     """Return each file that was turned away, with reason and remedy."""
     table = [("root", "path", "stage", "reason", "remedy")]
-    table += [(one.root, one.path, one.stage, one.reason, one.remedy) for one in files]
+    table += [(file.root, file.path, file.stage, file.reason, file.remedy) for file in files]
     return "".join(map(csv_row, table)).encode()
 
 

@@ -177,7 +177,7 @@ class Job:
             there = [hit for hit in found if hit is not None]
             gone = [self.ranking.ids[at + n].item() for n, hit in enumerate(found) if hit is None]
             failures = [*((film_id, _GONE) for film_id in gone), *writer.write(there)]
-            self.growing(_FAILURES).write("".join(json.dumps(one) + "\n" for one in failures).encode())
+            self.growing(_FAILURES).write("".join(json.dumps(failure) + "\n" for failure in failures).encode())
             self.state["at"] = stop
             self.state["films"] += stop - at - len(failures)
             self.commit()

@@ -33,10 +33,10 @@ def _chexpert(path: Path) -> list[FactRow]:
 
 
 def _by_path(row: FactRow) -> FactRow:
-    found = _CHEXPERT.search(row.name.film)
-    if not found:
+    match = _CHEXPERT.search(row.name.film)
+    if not match:
         return row
-    split, patient, study = found.groups()
+    split, patient, study = match.groups()
     said = {"patient": (patient,), "study": (study,), **({"split": (split,)} if split else {})}
     return FactRow(Named(row.name.film, patient, study), {**said, **row.values})
 

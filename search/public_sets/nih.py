@@ -87,7 +87,7 @@ _GOOGLE = {
 
 def _decided(found: Iterable[Statement], judged: dict[str, bool]) -> tuple[Statement, ...]:
     denied = {idea for label, yes in judged.items() if not yes for idea in _GOOGLE[label]}
-    kept = [replace(one, certain=one.idea not in denied) for one in found]
+    kept = [replace(statement, certain=statement.idea not in denied) for statement in found]
     have = {one.idea for one in kept}
     said = [Statement(finding_of(label), present=yes) for label, yes in judged.items() if finding_of(label) not in have]
     normal = [one for one in kept if one.idea != NORMAL or not any(judged.values())]
@@ -98,6 +98,6 @@ def _own_labels(
     named: Sequence[str], statements: Iterable[Statement], judged: dict[str, bool]
 ) -> tuple[tuple[str, float], ...]:
     """Return the set's labels that no radiologist contradicts, and what the radiologists found."""
-    certain = {one.idea for one in statements if one.present and one.certain}
+    certain = {statement.idea for statement in statements if statement.present and statement.certain}
     mined = {label.lower().replace("_", " "): 1.0 for label in named if finding_of(label) in certain}
     return tuple((mined | {label.lower(): float(yes) for label, yes in judged.items()}).items())

@@ -48,12 +48,12 @@ def taken_groups(text: str) -> tuple[str, tuple[tuple[Filter, ...], ...]]:
 
     def taken(found: re.Match[str]) -> str:
         alternatives = _OR.split(found["inside"])
-        kinds = {_kind(one) for one in alternatives}
+        kinds = {_kind(alternative) for alternative in alternatives}
         if kinds == {"words"}:
             return found[0]
         if kinds != {"fields"}:
             raise _mixed(found[0])
-        groups.append(tuple(_only_filter(one) for one in alternatives))
+        groups.append(tuple(_only_filter(alternative) for alternative in alternatives))
         return " "
 
     text = _LOOSE.sub(taken, _GROUP.sub(taken, text))

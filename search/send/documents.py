@@ -47,12 +47,12 @@ class Draft:
     @property
     def uid(self) -> str:
         """The document's SOP Instance UID."""
-        pointed = sorted((one.tags.instance_uid or "", one.frame) for one in self.films)
+        pointed = sorted((film.tags.instance_uid or "", film.frame) for film in self.films)
         if self.title:
             reason = self.title.reason.code if self.title.reason else ""
             return uid_of("KO", self.study, self.title.title.code, reason, self.title.description, pointed)
-        place = {one.id: (one.tags.instance_uid, one.frame) for one in self.films}
-        said = [(*place[one.film_id], one.text, one.boxes) for one in self.findings]
+        place = {film.id: (film.tags.instance_uid, film.frame) for film in self.films}
+        said = [(*place[finding.film_id], finding.text, finding.boxes) for finding in self.findings]
         return uid_of("SR", self.study, self.source, said)
 
 
@@ -60,13 +60,15 @@ def drafts(study: str, films: Sequence[Film], title: Title, findings: Sequence[K
     """Return the documents of a study: one of key objects, and one for each source of findings about them."""
     made = [Draft(study, tuple(films), title)]
     by_source: dict[str, list[Kept]] = {}
-    known = {one.id for one in films}
-    for one in findings:
-        if one.film_id in known:
-            by_source.setdefault(one.source, []).append(one)
+    known = {film.id for film in films}
+    for finding in findings:
+        if finding.film_id in known:
+            by_source.setdefault(finding.source, []).append(finding)
     for source, said in sorted(by_source.items()):
         about = {one.film_id for one in said}
-        made.append(Draft(study, tuple(one for one in films if one.id in about), source=source, findings=tuple(said)))
+        made.append(
+            Draft(study, tuple(film for film in films if film.id in about), source=source, findings=tuple(said))
+        )
     return made
 
 
@@ -103,7 +105,7 @@ def joined(document: Any, shared: Mapping[str, str]) -> Any:
 
 def frames_of(header: Header, films: Sequence[Film]) -> list[int] | None:
     """Return the frames, from 1, that films are of a file; None for a file that is one picture."""
-    own = [one.frame + 1 for one in films if one.tags.instance_uid == header.instance]
+    own = [film.frame + 1 for film in films if film.tags.instance_uid == header.instance]
     return sorted(own) if header.frames > 1 else None
 
 

@@ -24,7 +24,7 @@ NEW = -1
 
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     """Put these films into a collection."""
-    names = [one.name for one in kept.collections(archive.catalog)]
+    names = [collection.name for collection in kept.collections(archive.catalog)]
     another = "A new collection"
     while another in names:  # Streamlit tells choices by their words
         another += "…"

@@ -40,7 +40,7 @@ def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _labels(_catalog: Catalog, place: str, changes: int) -> list[tuple[str, int]]:
-    return [(one.value, one.count) for one in films.facets(_catalog, "label")]
+    return [(facet.value, facet.count) for facet in films.facets(_catalog, "label")]
 
 
 def labels(catalog: Catalog) -> list[tuple[str, int]]:

@@ -213,5 +213,5 @@ def spaces(archive: Archive) -> list[StoredSpace]:
     """Return the models that films of the archive are embedded with and that are on this machine, the fullest first."""
     from filmroom.indexer.models.registry import list_models
 
-    ready = {one.name for one in list_models() if one.ready}
-    return [one for one in stored_spaces(archive.catalog) if one.films and one.space.model in ready]
+    ready = {model.name for model in list_models() if model.ready}
+    return [space for space in stored_spaces(archive.catalog) if space.films and space.space.model in ready]

@@ -37,7 +37,7 @@ def facts(tags: Tags) -> str:
 
 def findings(film: Film) -> str:
     """Return the labels that are present, by name, on one line."""
-    return ", ".join(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5))
+    return ", ".join(dict.fromkeys(label.name for label in film.labels if label.value >= 0.5))
 
 
 def spoken(film: Film) -> str:

@@ -49,7 +49,7 @@ def orientation_of(header: Dataset, tags: Tags) -> str | None:
     directions = _directions(header, said)
     if directions is None:
         return UNCERTAIN_ORIENTATION
-    axes = {_AXES[one] for one in directions}
+    axes = {_AXES[direction] for direction in directions}
     if axes not in (_FRONTAL, _LATERAL):
         return None  # seen along the body: no way to show it is the usual one
     if (axes == _FRONTAL and tags.view in _LATERAL_VIEWS) or (axes == _LATERAL and tags.view in _FRONTAL_VIEWS):

@@ -259,13 +259,13 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 def _mismatch(fault: Exception) -> str:
     """Say how far a state dict is from the model, from torch's long message."""
-    said = str(fault)
-    if "Missing key" not in said and "Unexpected key" not in said and "size mismatch" not in said:
+    message = str(fault)
+    if "Missing key" not in message and "Unexpected key" not in message and "size mismatch" not in message:
         return _first_line(fault)
     counts = {
-        "missing": said.partition("Missing key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
-        "unexpected": said.partition("Unexpected key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
-        "of another shape": said.count("size mismatch for"),
+        "missing": message.partition("Missing key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
+        "unexpected": message.partition("Unexpected key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
+        "of another shape": message.count("size mismatch for"),
     }
     return "weights " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 

@@ -134,7 +134,7 @@ def _look_over(folder: Path) -> None:
         said.ParseFromString((folder / GRAPH).read_bytes())
     except Exception:  # protobuf's errors differ with its implementation
         raise ModelUnavailable("it is damaged or no SavedModel", where=folder / GRAPH, fix="Fetch it again.") from None
-    unknown = sorted(set().union(*(others(one) for one in said.meta_graphs)))
+    unknown = sorted(set().union(*(others(graph) for graph in said.meta_graphs)))
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise ModelUnavailable(

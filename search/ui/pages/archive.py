@@ -165,7 +165,7 @@ def _contents(archive: Archive) -> None:
     charts = [chart for chart in every if chart[1]]
     for column, (title, facets, ordered) in zip(st.columns(max(1, len(charts))), charts, strict=False):
         with column:
-            _bars(title, [(one.value, one.count) for one in facets], ordered=ordered)
+            _bars(title, [(facet.value, facet.count) for facet in facets], ordered=ordered)
 
 
 def _bars(title: str, counts: Sequence[tuple[str, int]], *, ordered: bool) -> None:
@@ -193,14 +193,14 @@ def _models(archive: Archive) -> None:
     table = pd.DataFrame(
         [
             {
-                "Model": one.name,
-                "Films embedded": one.films,
-                "On this machine": one.ready,
-                "Licence": one.licence,
-                "Size, MB": one.size_mb,
-                "Notes": one.notes,
+                "Model": model.name,
+                "Films embedded": model.films,
+                "On this machine": model.ready,
+                "Licence": model.licence,
+                "Size, MB": model.size_mb,
+                "Notes": model.notes,
             }
-            for one in models(archive)
+            for model in models(archive)
         ]
     )
     st.dataframe(table, hide_index=True, alt="The models that are known and how many films are embedded with each")

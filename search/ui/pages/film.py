@@ -195,7 +195,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
     labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]
-    absent = ", ".join(one.name for one in film.labels if one.value == 0 and not is_normal(one.name))
+    absent = ", ".join(label.name for label in film.labels if label.value == 0 and not is_normal(label.name))
     if absent:
         labels.append(("Absent", absent))
     known = _concepts(request.query)
@@ -237,7 +237,7 @@ def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
 
 
 def _present(film: Film) -> list[Label]:
-    return [one for one in film.labels if one.value > 0]
+    return [label for label in film.labels if label.value > 0]
 
 
 def _marks(archive: Archive, film: Film) -> None:

@@ -177,12 +177,12 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
 
 
 def _saved(archive: Archive) -> None:
-    for one in kept.saved_searches(archive.catalog):
+    for search in kept.saved_searches(archive.catalog):
         with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
-                _order(SearchRequest.from_json(one.request) if one.request else SearchRequest(one.query))
-            if st.button("Remove", key=f"unsave-{one.name}", type="tertiary"):
-                _forget(archive, one)
+            if st.button(plain(search.name), key=f"saved-{search.name}", type="tertiary", help=plain(search.query)):
+                _order(SearchRequest.from_json(search.request) if search.request else SearchRequest(search.query))
+            if st.button("Remove", key=f"unsave-{search.name}", type="tertiary"):
+                _forget(archive, search)
                 st.rerun()
     name = st.text_input("Save this search as", key="save-as", max_chars=80)
     request = dataclasses.replace(asking.request_of_address(), k=PAGE)

@@ -31,7 +31,7 @@ def show() -> None:
     searcher = layout.searcher(layout.archive_folder())
     st.title("Zero-shot")
     st.write("How much nearer a film is to prompts that say a finding than to prompts that deny it. No training.")
-    known = [one.value for one in db_films.facets(archive.catalog, "label") if not is_normal(one.value)][:30]
+    known = [facet.value for facet in db_films.facets(archive.catalog, "label") if not is_normal(facet.value)][:30]
     finding = st.selectbox(
         "Finding", list(dict.fromkeys([*known, *FINDINGS])), key="finding", bind="query-params", accept_new_options=True
     )

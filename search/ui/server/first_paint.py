@@ -41,7 +41,7 @@ def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
     links = re.findall(
         r"<(?:script type=\"module\"|link rel=\"(?:modulepreload|stylesheet)\")[^>]*>(?:</script>)?", head
     )
-    font = next((one.name for one in (scripts.parent / "media").glob("MaterialSymbols-Rounded.*")), "")
+    font = next((path.name for path in (scripts.parent / "media").glob("MaterialSymbols-Rounded.*")), "")
     named = [re.sub(r'"\./', f'"{base}/', link).replace(" crossorigin", "") for link in links]
     known = set(re.findall(r"/static/js/([\w.$-]+\.js)", "".join(named)))
     more = [
@@ -80,7 +80,7 @@ def missing_page(base: str) -> str:
 def parts(scripts: Path) -> list[str]:
     """Return the file names of the first page's parts, with what they import."""
     found: dict[str, None] = {}
-    waiting = [one.name for start in _PARTS for one in sorted(scripts.glob(f"{start}.*.js"))]
+    waiting = [path.name for start in _PARTS for path in sorted(scripts.glob(f"{start}.*.js"))]
     while waiting:
         name = waiting.pop()
         if name in found or not (scripts / name).is_file():

@@ -95,7 +95,9 @@ class Door:
         base = str(st.get_option("server.baseUrlPath") or "").strip("/")
         self.base = f"/{base}" if base else ""
         self.pages = pages
-        self.files = {f"/{one.relative_to(static).as_posix()}": _File(one) for one in (static / "static").rglob("*.*")}
+        self.files = {
+            f"/{path.relative_to(static).as_posix()}": _File(path) for path in (static / "static").rglob("*.*")
+        }
         self.icon = _File(icon)
         page, script_hash = first_paint.page(
             (static / "index.html").read_text("utf-8"), self.base, static / "static" / "js"

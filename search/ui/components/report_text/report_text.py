@@ -68,9 +68,11 @@ def asserted(text: str) -> list[tuple[str, Says]]:
 
 def _says(sentence: str) -> Says:
     statements = [one for one in read_report(sentence) if one.idea not in _NO_FINDINGS]
-    if any(not one.certain for one in statements):
+    if any(not statement.certain for statement in statements):
         return Says.DOUBTED
-    kinds = {Says.THERE if one.present and not is_normal(one.idea) else Says.DENIED for one in statements}
+    kinds = {
+        Says.THERE if statement.present and not is_normal(statement.idea) else Says.DENIED for statement in statements
+    }
     return kinds.pop() if len(kinds) == 1 else Says.NOTHING
 
 

@@ -32,8 +32,8 @@ def read_sources(
         study,
         limit,
     )
-    servers = [source for source in sources if is_address(source)]
-    if strange := next((source for source in sources if "://" in source and not is_address(source)), None):
+    servers = [one for one in sources if is_address(one)]
+    if strange := next((one for one in sources if "://" in one and not is_address(one)), None):
         raise BadInput(
             "addresses of this kind are not read", where=strange, fix="Name a folder, or https://HOST/dicom-web."
         )
@@ -44,10 +44,10 @@ def read_sources(
         )
     known = read_credentials(credentials) if servers else None
     return [
-        Remote(Server(server_address(source), known, requests_per_second), selection)
-        if known and is_address(source)
-        else Path(source)
-        for source in sources
+        Remote(Server(server_address(one), known, requests_per_second), selection)
+        if known and is_address(one)
+        else Path(one)
+        for one in sources
     ]
 
 

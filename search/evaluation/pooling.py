@@ -20,7 +20,7 @@ DEPTH = 20
 def pool(searchers: Sequence[Searcher], query: str, *, depth: int = DEPTH) -> list[int]:
     """Return the ids of the `depth` best films of each model, in an order that is always the same and says nothing of
     rank (a judge who knows a film's rank judges the rank)."""
-    found = {film_id for searcher in searchers for film_id, _ in searcher.rank(query, k=depth)}
+    found = {film_id for one in searchers for film_id, _ in one.rank(query, k=depth)}
     return sorted(found, key=lambda film_id: hashlib.sha256(f"{query}\0{film_id}".encode()).digest())
 
 
@@ -39,8 +39,8 @@ class Agreement:
 def agreements(judgements: Iterable[Judgement]) -> list[Agreement]:
     """Return every pair of judges with films in common."""
     given: dict[str, dict[tuple[str, int], int]] = {}
-    for judgement in judgements:
-        given.setdefault(judgement.judge, {})[judgement.query, judgement.film_id] = judgement.grade
+    for one in judgements:
+        given.setdefault(one.judge, {})[one.query, one.film_id] = one.grade
     found = []
     for a, b in combinations(sorted(given), 2):
         pairs = [(given[a][key], given[b][key]) for key in given[a] if key in given[b]]
@@ -65,8 +65,8 @@ def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[li
     """
     names = document_names(films)
     grades: dict[str, dict[int, list[int]]] = {}
-    for judgement in judgements:
-        grades.setdefault(judgement.query, {}).setdefault(judgement.film_id, []).append(judgement.grade)
+    for one in judgements:
+        grades.setdefault(one.query, {}).setdefault(one.film_id, []).append(one.grade)
     questions = [Topic(f"q{at}", query) for at, query in enumerate(grades, start=1)]
     qrels = {
         question.qid: {

@@ -39,7 +39,7 @@ def import_set_labels(archive: Archive, name: str, files: Sequence[Path], *, sou
     if name == FOLDERS:
         return _label_by_folder(archive, files, source=source or FOLDERS)
     documents = read_set(name, files)
-    placed = _place(archive, documents, [document.labels for document in documents])
+    placed = _place(archive, documents, [one.labels for one in documents])
     found = [
         (film_id, Label(label, value, source or name))
         for one, ids in zip(documents, placed.films, strict=True)
@@ -47,7 +47,7 @@ def import_set_labels(archive: Archive, name: str, files: Sequence[Path], *, sou
         for label, value in one.labels
     ]
     put_labels(archive.catalog, found)
-    empty = sum(not document.labels for document in documents)
+    empty = sum(not one.labels for one in documents)
     return _imported(len(documents), found, placed, empty)
 
 
@@ -59,9 +59,9 @@ def import_set_reports(
     Raises BadInput where the set has none.
     """
     documents = read_set(name, files) if name else [one for file in files for one in read_report_folder(file)]
-    if not any(document.report for document in documents):
+    if not any(one.report for one in documents):
         raise BadInput("there are no reports in it", where=files[0], fix="Sets with reports: mimic, padchest, open-i.")
-    placed = _place(archive, documents, [document.report for document in documents])
+    placed = _place(archive, documents, [one.report for one in documents])
     studies = whole_studies(films.everyone(archive.catalog))
     pairs = list(zip(documents, placed.films, strict=True))
     found: list[Report] = []
@@ -72,15 +72,15 @@ def import_set_reports(
             found += reports_of_study(one.report, ids, studies)
     touched = {film_id for one, ids in pairs if one.report for film_id in ids}
     put_reports(archive.catalog, found, source=source or name or files[0].name)
-    empty = sum(not document.report for document in documents)
+    empty = sum(not one.report for one in documents)
     return Imported(len(documents), len(touched), len(found), placed.missing, placed.ambiguous, empty)
 
 
 def _label_by_folder(archive: Archive, folders: Sequence[Path], *, source: str) -> Imported:
     rows = read_folders(folders, films.everyone(archive.catalog))
-    found = [(row.film.id, Label(row.label, 1.0, source)) for row in rows if row.label]
+    found = [(one.film.id, Label(one.label, 1.0, source)) for one in rows if one.label]
     put_labels(archive.catalog, found)
-    return _imported(len(rows), found, _Placed([], {}, (), ()), sum(not row.label for row in rows))
+    return _imported(len(rows), found, _Placed([], {}, (), ()), sum(not one.label for one in rows))
 
 
 def _imported(rows: int, found: Sequence[tuple[int, Label]], placed: _Placed, empty: int) -> Imported:
@@ -95,7 +95,7 @@ def _place(archive: Archive, documents: Sequence[Document], meant: Sequence[obje
     several = Several()
     for one, said in zip(documents, meant, strict=True):
         several.add(one.id, said)
-    alone = [document.id for document in documents if document.study is None or len(names.find(document.id)) == 1]
+    alone = [one.id for one in documents if one.study is None or len(names.find(one.id)) == 1]
     placed = names.place(alone, doubtful=several.bare(names))
     found: list[frozenset[int]] = []
     missing, ambiguous = dict.fromkeys(placed.missing), dict.fromkeys(placed.ambiguous)

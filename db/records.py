@@ -11,7 +11,7 @@ from filmroom.db.errors import Rejected
 
 DECODING = 2
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
-tags; `filmroom.indexer.decoding.versions` says which films' pixels changed, so that no other is embedded again."""
+tags; `filmroom.indexer.decoding.dicom.changes` says which films' pixels changed, so that no other is embedded again."""
 
 IMPORTED = "imported:"
 """How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""

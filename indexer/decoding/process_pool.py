@@ -24,9 +24,9 @@ from typing import Any, Generic, TypeVar, cast
 
 from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.indexer import child_processes, main_script
+from filmroom.indexer.decoding.cpu_wait import MOST, seconds_waited
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
-from filmroom.indexer.decoding.waiting import MOST, seconds_waited
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -1,7 +1,8 @@
 """Find negations in a query's words: "edema without effusion" is edema, and not effusion.
 
 Raw negated prompts rank at chance, so what is negated must be found here and scored as a pair
-(filmroom.search.query.embedding). Statements of a normal film ("no acute findings") describe it, and stay as they are.
+(filmroom.search.query.concept_vector). Statements of a normal film ("no acute findings") describe it, and stay as
+they are.
 """
 
 from __future__ import annotations

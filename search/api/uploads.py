@@ -18,7 +18,7 @@ from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.models.base import Vectors
 from filmroom.search.api.context import Context
-from filmroom.search.query.embedding import unit
+from filmroom.search.query.concept_vector import unit
 from filmroom.search.request import UploadedFilm
 from filmroom.search.searcher import Searcher
 

@@ -13,7 +13,7 @@ from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput
 from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.evaluation.statistics import Interval, auc_interval
-from filmroom.search.query.embedding import EmbedTexts, prompted
+from filmroom.search.query.concept_vector import EmbedTexts, prompted
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]

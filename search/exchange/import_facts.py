@@ -17,7 +17,7 @@ from filmroom.indexer.radiology.views_and_body_parts import view_in_table
 from filmroom.search.exchange.fact_rows import BORN, FactRow, rows_of_table
 from filmroom.search.exchange.placing import Several, place_rows
 from filmroom.search.film_names import study_uid
-from filmroom.search.public_sets.fact_rows import rows_of_set
+from filmroom.search.public_sets.fact_tables import rows_of_set
 from filmroom.search.public_sets.folders import FOLDERS, read_folders
 
 _YEAR = re.compile(r"([0-9]{4})(?:[-/.]?[0-9]{2}[-/.]?[0-9]{2}.*)?|[0-9]{1,2}[-/.][0-9]{1,2}[-/.]([0-9]{4})")

@@ -13,7 +13,7 @@ from collections.abc import Hashable
 import numpy as np
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
-from filmroom.search.query.embedding import unit
+from filmroom.search.query.concept_vector import unit
 from filmroom.search.request import SearchRequest
 from numpy.typing import NDArray
 

@@ -13,7 +13,7 @@ from filmroom.db.reads import films
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
-from filmroom.search.query.embedding import query_vector, unit
+from filmroom.search.query.concept_vector import query_vector, unit
 from filmroom.search.query.parser import Query
 from filmroom.search.request import UploadedFilm
 from filmroom.search.space_selection import with_text

@@ -21,7 +21,7 @@ _MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start_index(archive: Path, paths: Sequence[Path], *, model: str | None = None) -> int:
-    """Start `filmroom index PATHS --json` for this archive and return its process id; it outlives its starter.
+    """Starts `filmroom index PATHS --json` for this archive and returns its process id; it outlives its starter.
 
     What it prints goes to index.log in the archive. Raises NotFound for a path that is not there.
     """

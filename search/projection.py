@@ -1,4 +1,4 @@
-"""Project an archive's vectors to a map in two dimensions."""
+"""The archive as a map: its vectors in two dimensions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Method(StrEnum):
 
 
 def sample(ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return at most MOST of the ids, evenly spread."""
+    """At most MOST of the ids, evenly spread."""
     if len(ids) <= MOST:
         return ids
     return ids[np.linspace(0, len(ids) - 1, MOST).astype(np.int64)]
 
 
 def project(vectors: NDArray[np.float32], method: Method = Method.PCA) -> NDArray[np.float32]:
-    """Turn (N, T, D) unit rows into (N, 2), centred, the longer axis from -1 to 1. Raises MissingExtra without
-    umap-learn, BadInput where the system ended the process of UMAP."""
+    """(N, T, D) unit rows -> (N, 2), centred, the longer axis from -1 to 1. Raises MissingExtra without umap-learn,
+    BadInput where the system ended the process of UMAP."""
     pooled = vectors.mean(axis=1)
     pooled = pooled - pooled.mean(axis=0)
     if method is Method.UMAP and len(pooled) > 15:

@@ -196,8 +196,8 @@ class Searcher:
     def _by_chance(
         self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
-        """Return the best score of the films that pass, and what random words reach over them. A process that answers
-        once does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
+        """The best score of the films that pass, and what random words reach over them. A process that answers once
+        does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
         if not self._stays or vector is None or not asked.positive or (request.votes or request.uploads):
             return None, None
         within = self._searchable(self._within(asked.filter, (), ()))

@@ -109,7 +109,7 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
 
 
 def open_remote_scope(catalog: Catalog, address: str) -> Scope:
-    """Return the scope of a server by its address."""
+    """The scope of a server by its address."""
     with catalog.write() as connection:
         root_id = connection.scalar(select(root.c.id).where(root.c.path == address))
         if root_id is None:

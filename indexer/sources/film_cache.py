@@ -38,7 +38,7 @@ def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
 
 
 def server_of(root: str) -> Connection | None:
-    """Return the DICOMweb server whose films these are; None where they are files."""
+    """The DICOMweb server whose films these are; None where they are files."""
     return _connection(root) if is_address(root) else None
 
 

@@ -108,12 +108,12 @@ def caller(request: Request, context: Here) -> Scope:
 
 
 def reader(scope: Annotated[Scope, Depends(caller)]) -> Scope:
-    """Let every token ask."""
+    """Every token may ask."""
     return scope
 
 
 def writer(scope: Annotated[Scope, Depends(caller)]) -> Scope:
-    """Raise Refused for a token that may only ask."""
+    """Raises Refused for a token that may only ask."""
     if scope is not Scope.WRITE:
         raise Refused(403, "this token may not change the archive", fix="Use one of the scope write.")
     return scope

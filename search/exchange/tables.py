@@ -36,8 +36,8 @@ class Row:
     values: Mapping[str, str]
 
     def get(self, column: str | None) -> str:
-        """Return the stripped value in composed Unicode; "" where the column or the value is missing, or says that it
-        is (NaN, None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
+        """The stripped value in composed Unicode; "" where the column or the value is missing, or says that it is (NaN,
+        None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
         value = "" if column is None else self.values.get(column, "").strip()
         if value.isascii() and "\0" not in value:
             return "" if value.lower() in _MISSING else value

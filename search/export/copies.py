@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from filmroom.search.exchange.copies_and_tables import copy_films
+from filmroom.search.exchange.export import copy_films
 from filmroom.search.export.job import Failures, Job
 from filmroom.search.results import Hit
 

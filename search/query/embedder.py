@@ -56,7 +56,7 @@ class Embedder:
         return unit(found)
 
     def file_vector(self, path: Path) -> NDArray[np.float32]:
-        """Return a file from outside as one unit vector (D,), decoded under the usual limits. Raises BadInput."""
+        """A file from outside as one unit vector (D,), decoded under the usual limits. Raises BadInput."""
         from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
         try:

@@ -176,14 +176,14 @@ def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _range(name: str, value: str) -> Range:
-    match = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|-)([0-9]{1,4})?", value)
-    if not match or not any(match.groups()[1:]):
+    found = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|-)([0-9]{1,4})?", value)
+    if not found or not any(found.groups()[1:]):
         raise BadInput(
             f"Not a range of {name}s",
             where=shown(f"{name}:{value}"),
             fix=f"Write {FIELDS[name]}, {name}:..N, {name}:N.. or {name}:N, in whole years",
         )
-    sign, single, *ends = match.groups()
+    sign, single, *ends = found.groups()
     low, high = (None if end is None else int(end) for end in ends)
     if single:
         number = int(single)

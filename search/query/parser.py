@@ -73,7 +73,7 @@ def parse(text: str) -> Query:
         raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
     rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
     rest = signs_as_words(rest)
-    rest = _DASH.sub(lambda match: match[0] if match[0].startswith('"') else "-", rest)
+    rest = _DASH.sub(lambda found: found[0] if found[0].startswith('"') else "-", rest)
     rest, groups = taken_groups(bracketed_values(rest))
     wanted = Filter(any_of=groups)
     negated: list[str] = []

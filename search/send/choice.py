@@ -34,7 +34,7 @@ class Study:
 
 def collection_or_query(archive: Archive, what: str, best: int) -> Chosen:
     """Read `what` as the name of a collection where there is one, else as a query, of which the `best` count."""
-    if any(collection.name == what.strip() for collection in collections(archive.catalog)):
+    if any(one.name == what.strip() for one in collections(archive.catalog)):
         return chosen_by(collection=what.strip())
     return chosen_by(what, best=best)
 

@@ -13,7 +13,7 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
 from filmroom.db.writes import annotations as kept
 from filmroom.search.evaluation.trec import document_name, write_run
-from filmroom.search.exchange import copies_and_tables
+from filmroom.search.exchange import export
 from filmroom.search.results import Hit
 from filmroom.search.ui import layout, undo
 from filmroom.search.ui.text import counted, films, plain
@@ -54,11 +54,9 @@ def _put(archive: Archive, name: str, ids: Sequence[int], *, new: bool) -> None:
 
 
 def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
-    """Offer CSV, Parquet and TREC run of a list; each is made when it is asked for."""
+    """CSV, Parquet and TREC run of a list; each is made when it is asked for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
-    st.download_button(
-        "CSV", lambda: copies_and_tables.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}"
-    )
+    st.download_button("CSV", lambda: export.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}")
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -66,7 +64,7 @@ def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, 
     else:
         st.download_button(
             "Parquet",
-            lambda: copies_and_tables.as_parquet(hits(), paths=paths),
+            lambda: export.as_parquet(hits(), paths=paths),
             f"{name}.parquet",
             "application/vnd.apache.parquet",
             key=f"parquet-{key}",
@@ -119,7 +117,7 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
         try:
             with st.spinner("Copying"):
-                done = copies_and_tables.copy_films(found, Path(folder).expanduser(), deidentify=deidentify, uids=uids)
+                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify, uids=uids)
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return

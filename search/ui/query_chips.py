@@ -72,7 +72,7 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
     """Return the search without the part that a chip names; as it was where it has no such part."""
     kind, _, name = part.partition(" ")
     if kind == "upload":
-        return dataclasses.replace(request, uploads=tuple(upload for upload in request.uploads if upload.id != name))
+        return dataclasses.replace(request, uploads=tuple(one for one in request.uploads if one.id != name))
     if kind in ("like", "unlike"):
         left = tuple(film_id for film_id in getattr(request, kind) if str(film_id) != name)
         return dataclasses.replace(request, **{kind: left})  # type: ignore[arg-type]

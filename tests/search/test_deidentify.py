@@ -13,7 +13,7 @@ import pydicom
 import pytest
 from filmroom.db.records import Film, State, Tags
 from filmroom.indexer.decoding.decode import decode_bytes
-from filmroom.search.exchange import copies_and_tables
+from filmroom.search.exchange import export
 from filmroom.search.exchange.allowed_attributes import READ
 from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.dataelem import DataElement
@@ -92,7 +92,7 @@ def film_of(folder: Path, name: str, data: bytes, film_id: int = 1, **tags: obje
 
 
 def copied(film: Film, target: Path, **options: object) -> bytes:
-    done = copies_and_tables.copy_films([film], target, deidentify=True, **options)  # type: ignore[arg-type]
+    done = export.copy_films([film], target, deidentify=True, **options)  # type: ignore[arg-type]
     assert done.failed == ()
     return (target / f"{film.id:07d}.dcm").read_bytes()
 
@@ -190,7 +190,7 @@ def test_films_of_one_study_and_patient_stay_together_under_one_key(tmp_path: Pa
                 study_uid="1.2.3.4", instance_uid=f"1.2.3.4.{n}", patient_key="f" * 32)
         for n in (1, 2)
     ]  # fmt: skip
-    copies_and_tables.copy_films(films, tmp_path / "out", deidentify=True)
+    export.copy_films(films, tmp_path / "out", deidentify=True)
     first, second = (pydicom.dcmread(tmp_path / "out" / f"000000{n}.dcm") for n in (1, 2))
     assert first.StudyInstanceUID == second.StudyInstanceUID
     assert first.PatientID == second.PatientID != ""
@@ -222,7 +222,7 @@ def test_a_film_that_has_changed_or_is_damaged_is_not_copied(tmp_path: Path) -> 
     cut = film_of(tmp_path / "films", "b.dcm", dicom_files.dicom(dicom_files.ramp()), 2)
     (tmp_path / "films" / "a.dcm").write_bytes(dicom_files.dicom(dicom_files.ramp(16, 16)))
     (tmp_path / "films" / "b.dcm").write_bytes(dicom_files.dicom(dicom_files.ramp())[:900])
-    done = copies_and_tables.copy_films([film, cut], tmp_path / "out", deidentify=True)
+    done = export.copy_films([film, cut], tmp_path / "out", deidentify=True)
     assert [film_id for film_id, _ in done.failed] == [1, 2]
     assert "changed" in done.failed[0][1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["films.csv"]

@@ -1,4 +1,4 @@
-"""Copy a header with some elements set otherwise."""
+"""A header with some elements set otherwise."""
 
 from __future__ import annotations
 

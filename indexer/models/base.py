@@ -64,10 +64,17 @@ def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
     return rows
 
 
-def texts_in_batches(texts: Sequence[str], dim: int, embed: Callable[[Sequence[str]], NDArray[np.floating]]) -> Vectors:
-    """Return (N, D), rows of unit length, of what `embed` makes of some texts at a time."""
+def texts_in_batches(
+    texts: Sequence[str], space: Space, embed: Callable[[Sequence[str]], NDArray[np.floating]]
+) -> Vectors:
+    """Return (N, D), rows of unit length, of what `embed` makes of some texts at a time.
+
+    Raises ModelUnavailable where the space's model has no text tower.
+    """
+    if not space.has_text:
+        raise no_text(space.model)
     found = [unit_rows(embed(texts[at : at + _TEXTS_AT_ONCE])) for at in range(0, len(texts), _TEXTS_AT_ONCE)]
-    return np.concatenate([np.empty((0, dim), np.float32), *found])
+    return np.concatenate([np.empty((0, space.dim), np.float32), *found])
 
 
 def no_text(model: str, *, others: Sequence[str] = ("filmroom-mini",)) -> ModelUnavailable:

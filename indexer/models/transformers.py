@@ -12,7 +12,7 @@ import numpy as np
 from filmroom.db.errors import MissingExtra, ModelUnavailable
 from filmroom.db.records import Space
 from filmroom.indexer.decoding.radiograph import Radiograph
-from filmroom.indexer.models.base import Vectors, no_patches, no_text, prepare, texts_in_batches, unit_rows
+from filmroom.indexer.models.base import Vectors, no_patches, prepare, texts_in_batches, unit_rows
 from filmroom.indexer.models.checksums import digest_of
 from filmroom.indexer.models.detect import TRANSFORMERS_CONFIG as CONFIG
 from filmroom.indexer.models.detect import TRANSFORMERS_TYPES
@@ -73,9 +73,7 @@ class HfTowers:
 
         Raises ModelUnavailable where the model has no text tower.
         """
-        if not self.space.has_text:
-            raise no_text(self.space.model)
-        return texts_in_batches(texts, self.space.dim, self._embed_some)
+        return texts_in_batches(texts, self.space, self._embed_some)
 
     def _embed_some(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch

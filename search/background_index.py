@@ -22,7 +22,7 @@ _MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | None = None) -> int:
-    """Starts `filmroom index SOURCES --json` for this archive and returns its process id; it outlives its starter.
+    """Start `filmroom index SOURCES --json` for this archive and return its process id; it outlives its starter.
 
     Text is the address of a server, whose credentials are those of this process's environment. What is printed goes to
     index.log in the archive. Raises NotFound for a path that is not there, BadInput for an address that is none.

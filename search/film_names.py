@@ -161,8 +161,8 @@ class StudyNames:
                 self._folders.setdefault(folder, {}).setdefault(above, set()).add(film.id)
 
     def find(self, patient: str, study: str) -> list[frozenset[int]]:
-        """The films of each study that may be meant: none, one, or several where the name is ambiguous. A path, which
-        CheXpert's test set writes (test/patient64741/study1), must agree with the films' folders."""
+        """Return the films of each study that may be meant: none, one, or several where the name is ambiguous. A path,
+        which CheXpert's test set writes (test/patient64741/study1), must agree with the films' folders."""
         uids = (study, hashed_uid(study, key=self._key), study_uid(study, patient=patient, key=self._key))
         known = {frozenset(self._uids[uid]) for uid in uids if uid in self._uids}
         if known or not study:

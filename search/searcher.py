@@ -203,8 +203,8 @@ class Searcher:
     def _by_chance(
         self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
-        """The best score of the films that pass, and what random words reach over them. A process that answers once
-        asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
+        """Return the best score of the films that pass, and what random words reach over them. A process that answers
+        once asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
         quick = self._stays or are_few(len(self.index) * self.held.space.vectors, self.held.space.dim)
         if not quick or vector is None or not asked.positive or request.votes or request.uploads:
             return None, None

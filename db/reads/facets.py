@@ -58,7 +58,8 @@ class FacetTable:
         return {name: _counted(self.pairs[name], among, numbers=name in _NUMBERS) for name in names}
 
     def values(self, name: str, ids: NDArray[np.int64]) -> list[str | None]:
-        """The value of a facet that each of these films has, the first where it has several, None where it has none."""
+        """Return the value of a facet that each of these films has, the first where it has several, None where it has
+        none."""
         pairs = self.pairs[name]
         first = np.full(self.ids.size + 1, -1, np.int64)  # the last place is for films that are not present
         first[pairs.films[::-1]] = pairs.codes[::-1]

@@ -106,7 +106,7 @@ def full_path(one: Film) -> Path:
 
 
 def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
-    """The SHA-256 of each film's file, as it was indexed, by film id."""
+    """Return the SHA-256 of each film's file, as it was indexed, by film id."""
     found: dict[int, str] = {}
     with catalog.look() as connection:
         for some in chunked(ids):

@@ -141,7 +141,7 @@ def note_of(catalog: Catalog, film_id: int) -> str:
 
 
 def notes_of(catalog: Catalog, film_ids: Sequence[int]) -> dict[int, str]:
-    """The notes of these films, by film, in their order."""
+    """Return the notes of these films, by film, in their order."""
     found: dict[int, str] = {}
     with catalog.read() as connection:
         for some in chunked(film_ids):

@@ -109,7 +109,7 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
 
 
 def open_remote_scope(catalog: Catalog, address: str, prefix: str = "") -> Scope:
-    """The scope of a server by its address, or of the part of a bucket below `prefix`."""
+    """Return the scope of a server by its address, or of the part of a bucket below `prefix`."""
     with catalog.write() as connection:
         root_id = connection.scalar(select(root.c.id).where(root.c.path == address))
         if root_id is None:

@@ -52,7 +52,7 @@ class Credentials:
 
 
 def goes_directly(url: str) -> bool:
-    """Whether no proxy may come between: an address of this machine, or plain HTTP, which a proxy could read."""
+    """Tell whether no proxy may come between: an address of this machine, or plain HTTP, which a proxy could read."""
     parts = urlsplit(url)
     return parts.hostname in _HERE or parts.scheme == "http"
 

@@ -39,7 +39,7 @@ def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
 
 
 def server_of(root: str) -> Connection | None:
-    """The DICOMweb server whose films these are; None where they are files."""
+    """Return the DICOMweb server whose films these are; None where they are files."""
     return _server(root) if is_address(root) and not is_bucket(root) else None
 
 

@@ -110,19 +110,19 @@ def caller(request: Request, context: Here) -> Scope:
 
 
 def reader(scope: Annotated[Scope, Depends(caller)]) -> Scope:
-    """Every token may ask."""
+    """Let every token ask."""
     return scope
 
 
 def writer(scope: Annotated[Scope, Depends(caller)]) -> Scope:
-    """Raises Refused for a token that may only ask."""
+    """Raise Refused for a token that may only ask."""
     if scope is not Scope.WRITE:
         raise Refused(403, "this token may not change the archive", fix="Use one of the scope write.")
     return scope
 
 
 def owner(request: Request, context: Here, scope: Annotated[Scope, Depends(writer)]) -> Scope:
-    """Raises Refused for a request of which nobody knows who sends it."""
+    """Raise Refused for a request of which nobody knows who sends it."""
     if request.headers.get("authorization") is None and not context.names_folders():
         raise Refused(
             403, "folders of this machine need a token", fix="Make one: filmroom token add NAME --scope write"

@@ -27,7 +27,8 @@ def is_adjudication(judge: str) -> bool:
 
 
 def disagreements(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
-    """(query, film id) that readers graded differently and nobody has adjudicated, in order of their first grade."""
+    """List (query, film id) that readers graded differently and nobody has adjudicated, in order of their first
+    grade."""
     given: dict[tuple[str, int], dict[str, int]] = {}
     for one in judgements:
         given.setdefault((one.query, one.film_id), {})[one.judge] = one.grade

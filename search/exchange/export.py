@@ -155,7 +155,7 @@ Outcome = tuple[Film, str, str | None]
 
 
 def _is_another(film: Film, sha256: str | None) -> bool:
-    """Whether there is another file by now where a film was indexed. A server's film is known by its UID."""
+    """Tell whether there is another file by now where a film was indexed. A server's film is known by its UID."""
     if sha256 is None or is_remote(film.root):
         return False
     try:

@@ -177,7 +177,7 @@ def _wide(row: Row, findings: list[str]) -> list[tuple[str, float]]:
 
 
 def _says_nothing(row: Row, column: str) -> bool:
-    """An empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
+    """Tell an empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
     said = row.get(column).lower()
     return not said or said in _UNCERTAIN or row.number(column) == -1.0
 

@@ -43,8 +43,8 @@ class Row:
     values: Mapping[str, str]
 
     def get(self, column: str | None) -> str:
-        """The stripped value in composed Unicode; "" where the column or the value is missing, or says that it is (NaN,
-        None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
+        """Return the stripped value in composed Unicode; "" where the column or the value is missing, or says that it
+        is (NaN, None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
         value = "" if column is None else self.values.get(column, "").strip().strip(_UNSEEN).strip()
         value = _as_typed(value) if value[:1] in {"=", "'"} else value
         if value.isascii() and "\0" not in value:
@@ -52,7 +52,7 @@ class Row:
         return unicodedata.normalize("NFC", _sound(value, str(column), self.where))
 
     def id(self, column: str | None) -> str:
-        """As `get`, for what names a patient or study: pandas writes 50414267 as 50414267.0."""
+        """Read as `get` does what names a patient or study: pandas writes 50414267 as 50414267.0."""
         return re.sub(r"^(\d+)\.0$", r"\1", self.get(column))
 
     def number(self, column: str | None) -> float:
@@ -152,8 +152,8 @@ def read_text(path: Path) -> str:
 
 
 def source_name(source: str | None, path: Path) -> str:
-    """What labels, reports or facts of a file are said to come from; bytes of its name that are no UTF-8 are spelled
-    out."""
+    """Return what labels, reports or facts of a file are said to come from; bytes of its name that are no UTF-8 are
+    spelled out."""
     return (source or path.name).encode("utf-8", "backslashreplace").decode()
 
 
@@ -214,7 +214,7 @@ def _scalar(value: object) -> str:
 
 
 def _sound(text: str, what: str, where: str) -> str:
-    """The text itself. Raises BadInput where it is none: half a character, or a null."""
+    """Return the text itself. Raises BadInput where it is none: half a character, or a null."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -226,8 +226,8 @@ def _sound(text: str, what: str, where: str) -> str:
 
 
 def _as_typed(value: str) -> str:
-    """What a spreadsheet shows: ="00012" keeps its zeros as text, and so does an apostrophe before a sign (which is how
-    `cell` writes one)."""
+    """Return what a spreadsheet shows: ="00012" keeps its zeros as text, and so does an apostrophe before a sign (which
+    is how `cell` writes one)."""
     if found := _FORMULA_TEXT.fullmatch(value):
         return found[1].replace('""', '"').strip()
     return value[1:] if value[:1] == "'" and value[1:2] in {"=", "+", "-", "@"} else value

@@ -160,7 +160,7 @@ def read_padchest(path: Path) -> list[Document]:
 
 
 def _quoted(listed: str) -> list[str]:
-    """The texts of a list that Python wrote: 'pleural effusion', or "Kerley's lines"."""
+    """Return the texts of a list that Python wrote: 'pleural effusion', or "Kerley's lines"."""
     return [single or double for single, double in re.findall(r"""'([^']*)'|"([^"]*)\"""", listed)]
 
 

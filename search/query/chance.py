@@ -72,7 +72,7 @@ class Chance:
         return self._kept[key]
 
     def _read(self) -> NDArray[np.float32] | None:
-        """The vectors as they were kept; None where there are none, or not such."""
+        """Return the vectors as they were kept; None where there are none, or not such."""
         with suppress(OSError, ValueError, EOFError):
             found = np.load(self._file, allow_pickle=False)
             lengths = np.linalg.norm(found, axis=-1)

@@ -56,7 +56,8 @@ class Embedder:
         return unit(found)
 
     def upload(self, path: Path) -> UploadedFilm:
-        """A file from outside, decoded under the usual limits, as its unit vector and thumbnail. Raises BadInput."""
+        """Embed a file from outside, decoded under the usual limits, as its unit vector and thumbnail. Raises
+        BadInput."""
         from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
         try:
@@ -88,7 +89,7 @@ class Embedder:
 def liked_first(
     index: VectorIndex, like: Sequence[int], vector: NDArray[np.float32], passing: NDArray[np.int64], *, scored: bool
 ) -> tuple[list[tuple[int, float]], NDArray[np.int64]]:
-    """Part the ids that pass into (id, score) of those in `like`, in its order, and the others, ascending; the scores
+    """Split the ids that pass into (id, score) of those in `like`, in its order, and the others, ascending; the scores
     are not-a-number where they are not asked for."""
     passing = passing[index.holds(passing)]
     ids = np.array(like, np.int64)

@@ -31,8 +31,8 @@ _LOOSE_OR = re.compile(rf"(?<!\S)(?P<before>{_WORD})\s+OR\s+(?P<after>{_WORD})")
 
 
 def plain_operators(text: str) -> str:
-    """What other programs write, in ours: "NOT label:edema" and "!edema" with a minus, "label:a AND label:b" so that
-    both must hold. AND between words is only a word."""
+    """Write what other programs write in ours: "NOT label:edema" and "!edema" with a minus, "label:a AND label:b" so
+    that both must hold. AND between words is only a word."""
 
     def excluded(found: re.Match[str]) -> str:
         quoted = found[0].startswith('"')
@@ -50,7 +50,7 @@ def plain_operators(text: str) -> str:
 
 
 def _is_one(term: str) -> bool:
-    """Whether the field is one of those of which a film has a single value, so that a bound narrows it."""
+    """Tell whether the field is one of those of which a film has a single value, so that a bound narrows it."""
     return term.partition(":")[0].lower() in {"age", "year", "probe", "has"}
 
 
@@ -98,7 +98,7 @@ def taken_groups(text: str) -> tuple[str, tuple[tuple[Filter, ...], ...]]:
 
 
 def _one_group(found: re.Match[str]) -> str:
-    """ "(a) OR (b)" as "(a OR b)"."""
+    """Write "(a) OR (b)" as "(a OR b)"."""
     units = re.findall(_UNIT, found[0])
     return f"({' OR '.join(unit[1:-1] if unit.startswith('(') else unit for unit in units)})"
 

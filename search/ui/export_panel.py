@@ -58,7 +58,8 @@ def _put(archive: Archive, name: str, ids: Sequence[int], *, new: bool) -> None:
 def downloads(
     archive: Archive, ids: Sequence[int], hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str
 ) -> None:
-    """CSV, Parquet and TREC run of a list, and what was measured on its films; each is made when it is asked for."""
+    """Offer CSV, Parquet and TREC run of a list, and what was measured on its films; each is made when it is asked
+    for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
     files = [File("CSV", f"{name}.csv", "text/csv", lambda: export.as_csv(hits(), paths=paths))]
     try:

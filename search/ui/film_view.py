@@ -65,7 +65,7 @@ def plain_viewer(
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def spacing(film: Film) -> Spacing | None:
-    """How large its pixels are, where its file says so."""
+    """Say how large its pixels are, where its file says so."""
     try:
         path = source_path(film)
     except FilmroomError:

@@ -39,7 +39,7 @@ def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
 
 
 def facts(catalog: Catalog) -> FacetTable:
-    """The values of all films that are present, by facet, as they are now."""
+    """Return the values of all films that are present, by facet, as they are now."""
     return _table(catalog, str(catalog.path), catalog.changes())
 
 

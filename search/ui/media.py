@@ -17,6 +17,6 @@ def url(data: bytes, kind: str, *, slot: str) -> str:
 
 
 def base() -> str:
-    """The path that the server stands under: empty, or `/` and a name."""
+    """Return the path that the server stands under: empty, or `/` and a name."""
     name = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{name}" if name else ""

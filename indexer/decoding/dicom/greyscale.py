@@ -98,7 +98,7 @@ def _modality(values: NDArray[Any], facts: Dataset) -> NDArray[Any]:
 
 
 def _first(facts: Dataset, keyword: str, missing: float) -> float | None:
-    """The first number of an element that should hold one."""
+    """Return the first number of an element that should hold one."""
     return next(iter(numbers(facts, keyword)), missing)
 
 

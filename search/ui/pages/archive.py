@@ -106,7 +106,7 @@ def _test(place: str) -> None:
 
 
 def _sources(archive: Archive, folder: Path) -> None:
-    """Where the films come from, and a run over one of them again."""
+    """Show where the films come from, and a run over one of them again."""
     st.subheader("Sources")
     known = known_sources(archive)
     if not known:

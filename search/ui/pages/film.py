@@ -243,7 +243,7 @@ def _present(film: Film) -> list[Label]:
 
 
 def _grade(archive: Archive, film: Film, known: Query | None) -> None:
-    """The grade that this reader gives the film for the words of the search; a second press takes it back."""
+    """Take the grade that this reader gives the film for the words of the search; a second press takes it back."""
     query = " ".join(known.positive) if known else ""
     if not query:
         return

@@ -49,7 +49,8 @@ def show() -> None:
 
 
 def _adjudicates(archive: Archive) -> bool:
-    """Whether the reader wants to settle what others graded differently; offered where there is something to settle."""
+    """Tell whether the reader wants to settle what others graded differently; offered where there is something to
+    settle."""
     count = len(disagreements(kept.judgements(archive.catalog)))
     if not count and not st.session_state.get("adjudicate"):
         return False

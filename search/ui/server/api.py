@@ -86,8 +86,8 @@ def admits(scope: Scope, *, host: str) -> bool:
 
 
 def names_folders(*, host: str) -> bool:
-    """Whether somebody who was let in without a token for programs may name folders of this machine, as on the pages
-    (see `layout.may_name_folders`)."""
+    """Tell whether somebody who was let in without a token for programs may name folders of this machine, as on the
+    pages (see `layout.may_name_folders`)."""
     return bool(streamlit_private.sign_in_settings()) or (is_loopback(host) and required() is not None)
 
 

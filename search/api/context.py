@@ -55,9 +55,12 @@ class Context:
         self.decoding = threading.BoundedSemaphore(max(1, usable_cpus()))
 
     def open(self, model: str | None) -> Searcher:
-        """The searcher of a model that the archive holds vectors of: no other name is looked for on disks and hubs."""
+        """Return the searcher of a model that the archive holds vectors of: no other name is looked for on disks and
+        hubs."""
         if model is not None:
-            held = list(dict.fromkeys(one.space.model for one in spaces.spaces(self.archive().catalog) if one.films))
+            held = list(
+                dict.fromkeys(space.space.model for space in spaces.spaces(self.archive().catalog) if space.films)
+            )
             if model not in held:
                 have = ", ".join(held) or "none"
                 raise NotFound(
@@ -66,11 +69,11 @@ class Context:
         return self.searcher(model)
 
     def film(self, film_id: int) -> Film:
-        """Raises NotFound."""
+        """Raise NotFound."""
         return films.get(self.archive().catalog, film_id)
 
     def check_films(self, ids: list[int]) -> None:
-        """Raises NotFound for an id that no film has."""
+        """Raise NotFound for an id that no film has."""
         wanted = list(dict.fromkeys(ids))
         found = {film.id for film in films.films(self.archive().catalog, wanted)}
         for one in wanted:
@@ -107,19 +110,19 @@ def caller(request: Request, context: Here) -> Scope:
 
 
 def reader(scope: Annotated[Scope, Depends(caller)]) -> Scope:
-    """Every token may ask."""
+    """Let every token ask."""
     return scope
 
 
 def writer(scope: Annotated[Scope, Depends(caller)]) -> Scope:
-    """Raises Refused for a token that may only ask."""
+    """Raise Refused for a token that may only ask."""
     if scope is not Scope.WRITE:
         raise Refused(403, "this token may not change the archive", fix="Use one of the scope write.")
     return scope
 
 
 def owner(request: Request, context: Here, scope: Annotated[Scope, Depends(writer)]) -> Scope:
-    """Raises Refused for a request of which nobody knows who sends it."""
+    """Raise Refused for a request of which nobody knows who sends it."""
     if request.headers.get("authorization") is None and not context.names_folders():
         raise Refused(
             403, "folders of this machine need a token", fix="Make one: filmroom token add NAME --scope write"

@@ -47,7 +47,7 @@ class Cohort:
 
 
 def of_job(job: Job) -> dict[str, Any]:
-    """The manifest of the films that an export wrote."""
+    """Return the manifest of the films that an export wrote."""
     left_out = {film_id for film_id, _ in job.failures()}
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("labels", "views", "sexes", "splits")}
     patients: set[str] = set()

@@ -1,4 +1,4 @@
-"""The original of a film in the viewer, kept for a while so that coming back is quick."""
+"""Show the original of a film in the viewer, kept for a while so that coming back is quick."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 @st.cache_data(show_spinner=False, max_entries=12)
 def pixels(film: Film) -> NDArray[np.uint16] | str:
-    """The original (H, W), 0 black to 65535 white, or in words why it cannot be had."""
+    """Return the original (H, W), 0 black to 65535 white, or in words why it cannot be had."""
     try:
         return original(film)
     except FilmroomError as fault:
@@ -43,7 +43,7 @@ def plain_viewer(
     focus: bool = False,
     linked: bool = False,
 ) -> None:
-    """The film large; its thumbnail, and the reason, where the original cannot be shown."""
+    """Show the film large; its thumbnail, and the reason, where the original cannot be shown."""
     preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
     found = pixels(film)
     missing = isinstance(found, str)
@@ -113,7 +113,7 @@ def concepts(query: str) -> Query | None:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def spacing(film: Film) -> Spacing | None:
-    """How large its pixels are, where its file says so."""
+    """Say how large its pixels are, where its file says so."""
     try:
         path = source_path(film)
     except FilmroomError:

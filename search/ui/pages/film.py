@@ -1,4 +1,4 @@
-"""Film: one film large, what is known of it, and its relatives."""
+"""Show one film large, what is known of it, and its relatives."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _go(film_id: int, request: SearchRequest) -> None:
 
 
 def _step(label: str, film_id: int | None, key: str, request: SearchRequest) -> None:
-    """A button to the next film of the answer; Shift and an arrow key do the same."""
+    """Draw a button to the next film of the answer; Shift and an arrow key do the same."""
     if st.button(label, key=f"step-{label}", shortcut=f"Shift+{key}", disabled=film_id is None, type="tertiary"):
         _go(int(film_id or 0), request)
 
@@ -150,7 +150,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
     labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]
-    absent = ", ".join(one.name for one in film.labels if one.value == 0 and not is_normal(one.name))
+    absent = ", ".join(label.name for label in film.labels if label.value == 0 and not is_normal(label.name))
     if absent:
         labels.append(("Absent", absent))
     known = film_view.concepts(request.query)
@@ -177,7 +177,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
 
 
 def _orientation(said: str | None) -> str | None:
-    """What was done to the picture of the file; None where it is shown as it lies."""
+    """Return what was done to the picture of the file; None where it is shown as it lies."""
     if said is None:
         return None
     if said == UNCERTAIN_ORIENTATION:
@@ -186,7 +186,7 @@ def _orientation(said: str | None) -> str | None:
 
 
 def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
-    """What models wrote about the film, by model."""
+    """Return what models wrote about the film, by model."""
     found: dict[str, list[str]] = {}
     for one in findings.of_film(archive.catalog, film.id):
         found.setdefault(one.source, []).append(one.text)
@@ -194,11 +194,11 @@ def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
 
 
 def _present(film: Film) -> list[Label]:
-    return [one for one in film.labels if one.value > 0]
+    return [label for label in film.labels if label.value > 0]
 
 
 def _grade(archive: Archive, film: Film, known: Query | None) -> None:
-    """The grade that this reader gives the film for the words of the search; a second press takes it back."""
+    """Take the grade that this reader gives the film for the words of the search; a second press takes it back."""
     query = " ".join(known.positive) if known else ""
     if not query:
         return
@@ -231,7 +231,7 @@ def _grade(archive: Archive, film: Film, known: Query | None) -> None:
 
 
 def _marks(archive: Archive, film: Film) -> None:
-    """What this archive's people say of the film."""
+    """Show what this archive's people say of the film."""
     with st.expander("Tags, note and collections"):
         have = kept.tags_of(archive.catalog, film.id)
         key = f"tags-{film.id}"

@@ -1,4 +1,4 @@
-"""Study: the films of a study and the patient's earlier ones side by side, with one window, zoom and place for all."""
+"""Show the films of a study and the patient's earlier ones side by side, with one window, zoom and place for all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def same_study(film: Film, one: Film) -> bool:
 
 
 def in_order(film: Film, study: list[Film], patient: list[Film]) -> list[Film]:
-    """The study's frontal films, its laterals, then the patient's other films, the newest first; each once."""
+    """Return the study's frontal films, its laterals, then the patient's other films, the newest first; each once."""
 
     def lateral(one: Film) -> bool:
         return one.tags.view in LATERALS["LATERAL"]
@@ -65,7 +65,7 @@ def in_order(film: Film, study: list[Film], patient: list[Film]) -> list[Film]:
 
 
 def _chosen(film: Film, every: list[Film]) -> list[Film]:
-    """The films side by side: those of the address, else the first of each kind."""
+    """Return the films side by side: those of the address, else the first of each kind."""
     by_id = {one.id: one for one in every}
     named = [int(part) for part in st.query_params.get("side", "").split(",") if part.isdecimal() and len(part) < 18]
     usual = [film_id for film_id in named if film_id in by_id][:MOST] or [one.id for one in every[:USUAL]]

@@ -1,4 +1,4 @@
-"""Zero-shot: score the archive for a finding from prompts alone, and choose a threshold with its films in sight."""
+"""Score the archive for a finding from prompts alone, and choose a threshold with its films in sight."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def show() -> None:
         st.title("Zero-shot")
         models.choose(archive)
     st.write("How much nearer a film is to prompts that say a finding than to prompts that deny it. No training.")
-    known = [one.value for one in db_films.facets(archive.catalog, "label") if not is_normal(one.value)][:30]
+    known = [facet.value for facet in db_films.facets(archive.catalog, "label") if not is_normal(facet.value)][:30]
     finding = st.selectbox(
         "Finding", list(dict.fromkeys([*known, *FINDINGS])), key="finding", bind="query-params", accept_new_options=True
     )
@@ -68,7 +68,7 @@ def _lines(text: str) -> tuple[str, ...]:
 def _scores(
     _searcher: Searcher, fingerprint: str, changes: int, prompts: Prompts, where: Filter
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """(film ids, scores), best first, of the films that pass."""
+    """Return (film ids, scores), best first, of the films that pass."""
     _searcher.index.refresh()
     ids = db_films.select_ids(_searcher.catalog, where)
     found = np.full(len(ids), np.nan, np.float32)
@@ -145,7 +145,7 @@ def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], score
 
 
 def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected: int) -> str:
-    """AUC, sensitivity and specificity at the threshold, where labels say what is there."""
+    """Return AUC, sensitivity and specificity at the threshold, where labels say what is there."""
     known = ~np.isnan(truth)
     present = truth[known] > 0.5
     if not present.any() or present.all():

@@ -121,7 +121,8 @@ def _with(named: list[str]) -> typer.Typer:
 @app.command()
 def index(
     sources: Annotated[
-        list[str], typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers.", show_default=False)
+        list[str],
+        typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers, buckets.", show_default=False),
     ],
     archive: ArchiveOption = None,
     model: ModelOption = None,
@@ -149,7 +150,7 @@ def index(
     credentials: CredentialsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Index folders, files or DICOMweb servers: new films are embedded, known ones left alone."""
+    """Index folders, files, DICOMweb servers or buckets: new films are embedded, known ones left alone."""
     from filmroom.indexer.decoding.limits import Limits
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
     from filmroom.indexer.pipeline import Options, check

@@ -35,6 +35,7 @@ from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.sources.changed import Changed
+from filmroom.indexer.sources.dicomweb import Server
 from filmroom.indexer.sources.fetching import Remote, fetched
 from filmroom.indexer.sources.folder import check_there
 from filmroom.indexer.sources.listing import content_hash, listed
@@ -129,7 +130,7 @@ def index(
 def check(sources: Sequence[Source], options: Options) -> None:
     """Raise NotFound for a path that is not there, BadInput for a server where UIDs are not to be kept."""
     check_there([one.folder if isinstance(one, Changed) else one for one in sources if not isinstance(one, Remote)])
-    if options.hash_uids and any(isinstance(source, Remote) for source in sources):
+    if options.hash_uids and any(isinstance(one, Remote) and isinstance(one.server, Server) for one in sources):
         raise BadInput(
             "a server's films are known by their UIDs", where="--hash-uids", fix="Copy them to a folder first."
         )
@@ -184,14 +185,15 @@ class _Run:
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def take_remote(self, remote: Remote) -> None:
-        """Index a server's films: those that the archive does not have are fetched while others are decoded."""
+        """Index what a server or bucket holds: what is not known is fetched while other films are decoded."""
         connection = remote.server.open()
-        scope = file_diff.open_remote_scope(self._catalog, connection.url)
+        scope = file_diff.open_remote_scope(self._catalog, connection.url, connection.prefix)
         forgetting = self._forgetting(scope)
-        films = (SourceFile(scope.root, path, 0, 0) for path in connection.films(remote.selection))
-        compared = self._compared(scope, forgetting, films, complete=remote.selection.complete)
+        complete = remote.selection.complete
+        compared = self._compared(scope, forgetting, connection.listed(remote.selection), complete=complete)
         needed = [*forgetting.to_work_on(compared), *compared.older]
-        with fetched(connection, needed, self._archive.folder) as files:
+        most = self._options.limits.max_bytes
+        with fetched(connection, needed, self._archive.folder, max_bytes=most) as files:
             self._decode(scope, forgetting, files)
         self._count(gone=file_diff.finish(self._catalog, scope))
 

@@ -73,7 +73,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
 
 
 def is_clutter(name: str) -> bool:
-    """Whether a file or folder of this name is passed over."""
+    """Whether a file or folder is passed over: hidden, or left behind by a file manager."""
     return name.startswith(".") or name.lower() in _CLUTTER
 
 

@@ -40,12 +40,14 @@ class Limits:
 @dataclass
 class Context:
     """`searcher` opens one by the name of a model, None for the one in use; `admits` says whether a request without a
-    token is let in, by its ASGI scope: where the page itself would be open to it."""
+    token is let in, by its ASGI scope: where the page itself would be open to it; `names_folders`, whether it may then
+    name folders of this machine, which is more than to look at films."""
 
     folder: Path
     archive: Callable[[], Archive]
     searcher: Callable[[str | None], Searcher]
     admits: Callable[[Any], bool]
+    names_folders: Callable[[], bool] = lambda: True
     limits: Limits = field(default_factory=Limits)
     queries: Callable[[], None] = lambda: None
 
@@ -116,7 +118,16 @@ def writer(scope: Annotated[Scope, Depends(caller)]) -> Scope:
     return scope
 
 
-MayRead, MayWrite = Depends(reader), Depends(writer)
+def owner(request: Request, context: Here, scope: Annotated[Scope, Depends(writer)]) -> Scope:
+    """Raises Refused for a request of which nobody knows who sends it."""
+    if request.headers.get("authorization") is None and not context.names_folders():
+        raise Refused(
+            403, "folders of this machine need a token", fix="Make one: filmroom token add NAME --scope write"
+        )
+    return scope
+
+
+MayRead, MayWrite, MayNameFolders = Depends(reader), Depends(writer), Depends(owner)
 
 
 def _from_elsewhere(request: Request) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filmroom.search.ui.server.api import admits
+from filmroom.search.ui.server import access_token
+from filmroom.search.ui.server.api import admits, names_folders
 
 from tests.terminal import Terminal
 from tests.ui.room import Room
@@ -103,3 +104,16 @@ def test_a_server_that_others_reach_wants_a_token_or_a_sign_in(monkeypatch: pyte
     monkeypatch.setattr(auth_util, "get_secrets_auth_section", lambda: {"client_id": "filmroom"})
     monkeypatch.setattr("streamlit.web.server.server_util.get_cookie_secret", lambda: "secret")
     assert not admits(scope, host="127.0.0.1"), "nobody has signed in"
+
+
+def test_who_names_folders_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit import auth_util
+
+    monkeypatch.setattr(auth_util, "get_secrets_auth_section", dict)
+    monkeypatch.setattr(access_token, "_in_force", [])
+    assert not names_folders(host="127.0.0.1"), "--no-token"
+    access_token.require(access_token.AccessToken(8501))
+    assert names_folders(host="127.0.0.1")
+    assert not names_folders(host="0.0.0.0"), "as on the pages"
+    monkeypatch.setattr(auth_util, "get_secrets_auth_section", lambda: {"client_id": "filmroom"})
+    assert names_folders(host="0.0.0.0")

@@ -66,6 +66,7 @@ class Programs:
                 archive=partial(layout.opened, self._archive),
                 searcher=partial(layout.searcher, self._archive),
                 admits=partial(admits, host=self._host),
+                names_folders=partial(names_folders, host=self._host),
             )
         )
 
@@ -82,6 +83,12 @@ def admits(scope: Scope, *, host: str) -> bool:
         # By a name of its own that points here, another site's page would count as ours.
         return called(scope) in (*LOCAL_NAMES, host) and signed_in(scope)
     return bool(streamlit_private.sign_in_settings()) and signed_in(scope)
+
+
+def names_folders(*, host: str) -> bool:
+    """Whether somebody who was let in without a token for programs may name folders of this machine, as on the pages
+    (see `layout.may_name_folders`)."""
+    return bool(streamlit_private.sign_in_settings()) or (is_loopback(host) and required() is not None)
 
 
 def called(scope: Scope) -> str:

@@ -22,6 +22,7 @@ import typer
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
+from filmroom.search.cli.checks import commands as check_commands
 from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
     ArchiveOption,
@@ -367,6 +368,7 @@ models.register(app)
 maintenance.register(app)
 exporting.register(app)
 evaluation.register(app)
+check_commands.register(app)
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.doctor import Examination, examine, repair
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads import films as db_films
-from filmroom.db.records import Facet, Run, RunState, same_uid_note
+from filmroom.db.records import Facet, Run, RunState, is_remote, same_uid_note
 from filmroom.db.writes.runs import runs
 from filmroom.indexer.sources.dicomweb import is_address
 from filmroom.search.background_index import last_words, start_index, stop_index
@@ -83,7 +83,7 @@ def _index(archive: Archive | None, folder: Path) -> None:
 
 def _start(archive: Archive | None, folder: Path, place: str, model: str) -> None:
     try:
-        start_index(folder, [place if is_address(place) else Path(place).expanduser()], model=model)
+        start_index(folder, [place if is_remote(place) else Path(place).expanduser()], model=model)
     except FilmroomError as fault:
         st.error(plain(str(fault)))
     else:
@@ -94,7 +94,7 @@ def _start(archive: Archive | None, folder: Path, place: str, model: str) -> Non
 def _test(place: str) -> None:
     """Ask a server, and say what is wrong with it."""
     if not is_address(place):
-        st.warning("Name the address of a server: https://HOST/dicom-web")
+        st.warning("Name the address of a DICOMweb server: https://HOST/dicom-web")
         return
     try:
         with st.spinner("Asking the server"):

@@ -22,12 +22,14 @@ _COLUMNS = {
     "body_part": "body_part",
     "age": f"age / {AGE_BAND} * {AGE_BAND}",
     "year": "year",
+    "patient": "patient_key",
     "burned_in": "CASE WHEN burned_in THEN 'yes' END",
 }
 _NAMED = {
     "label": "SELECT DISTINCT film_id, name FROM label WHERE value >= 0.5 AND source != 'probe'",
     "tag": "SELECT film_id, name FROM tag",
     "collection": "SELECT film_id, name FROM collection_film JOIN collection ON collection.id = collection_id",
+    "split": "SELECT film_id, value FROM fact WHERE name = 'split'",
     "report": "SELECT film_id, 'yes' FROM report WHERE film_id IS NOT NULL UNION "
     "SELECT film.id, 'yes' FROM report JOIN film ON film.study_uid = report.study_uid WHERE report.film_id IS NULL",
 }

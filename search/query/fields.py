@@ -150,14 +150,15 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
     return replace(wanted, **{attribute: _joined(getattr(wanted, attribute), values)})  # type: ignore[arg-type]
 
 
-def filter_terms(wanted: Filter) -> list[str]:
+def filter_terms(wanted: Filter, *, within: bool = False) -> list[str]:
+    """The terms of a filter as they are typed; within brackets a phrase of the report needs its field."""
     parts: list[str] = []
     for known in _LISTS:
         for attribute, sign in ((known.attribute, ""), (known.excluded, "-")):
             values = [
                 value.text if isinstance(value, ReportedFinding) else value for value in getattr(wanted, attribute)
             ]
-            if attribute == "phrases":
+            if attribute == "phrases" and not within:
                 parts += [quote(value) for value in values]
             elif values:
                 parts.append(f"{sign}{known.name}:{','.join(plain(value) for value in values)}")
@@ -173,7 +174,7 @@ def filter_terms(wanted: Filter) -> list[str]:
         low = [f"probe:{name}>{score.low!r}"] if score.low > 0.0 or score.high == 1.0 else []
         parts += low + ([f"probe:{name}<{score.high!r}"] if score.high < 1.0 else [])
     for group in wanted.any_of:
-        parts.append(f"({' OR '.join(' '.join(filter_terms(one)) for one in group)})")
+        parts.append(f"({' OR '.join(' '.join(filter_terms(one, within=True)) for one in group)})")
     return parts
 
 

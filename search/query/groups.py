@@ -20,12 +20,14 @@ _LOOSE = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+OR\s+{_TERM})+)(?!\S)")
 _UNIT = rf"(?:\({_INSIDE}\)|{_TERM})"
 _UNITS = re.compile(rf"(?<!\S){_UNIT}(?:\s+OR\s+{_UNIT})+(?!\S)")
 _EACH = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+AND\s+{_TERM})+)(?!\S)")
+# A quote within a word opens nothing.
+_PHRASE = rf"(?<![^\s:(,|!=-]){QUOTED}"
 _NOT = re.compile(
-    rf"{QUOTED}|(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])|"
+    rf"{_PHRASE}|(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])|"
     r"(?<!\S)!(?=[\w\"])",
     re.I,
 )
-_AND = re.compile(rf"{QUOTED}|(?<!\S)AND(?!\S)")
+_AND = re.compile(rf"{_PHRASE}|(?<!\S)AND(?!\S)")
 _WORD = rf'(?>(?:{QUOTED}|[^\s"])+)'
 _LOOSE_OR = re.compile(rf"(?<!\S)(?P<before>{_WORD})\s+OR\s+(?P<after>{_WORD})")
 

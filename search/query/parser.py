@@ -27,6 +27,7 @@ MAX_CONCEPTS = 32
 
 
 _JOINS = ("OR", "and")
+_PART = re.compile(rf'{QUOTED}|[^"]+')
 # Words that would exclude a field which is written behind them.
 _EXCLUDES = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding)\s*$", re.I)
 _TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
@@ -73,7 +74,7 @@ def parse(text: str) -> Query:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
     rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
-    rest = signs_as_words(rest)
+    rest = _PART.sub(lambda found: found[0] if found[0].startswith('"') else signs_as_words(found[0]), rest)
     rest = _DASH.sub(lambda found: found[0] if found[0].startswith('"') else "-", rest)
     rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
     wanted = Filter(any_of=groups)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.errors import FilmroomError
+from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable
 from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import findings
 from filmroom.indexer.decoding.dicom.spacing import Spacing, spacing_of
 from filmroom.indexer.sources.film_cache import source_path
-from filmroom.search.exchange.original_pixels import original
+from filmroom.search.exchange.original_pixels import original, radiograph
 from filmroom.search.findings.measurements import Measurement, Point, measure, measurements_of, with_measurements
+from filmroom.search.heatmap import heat_map
+from filmroom.search.query.parser import Query, parse
+from filmroom.search.request import SearchRequest
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui import undo
 from filmroom.search.ui.components.viewer.viewer import Attention, Region, viewer
 from filmroom.search.ui.text import counted, plain, spoken
@@ -61,6 +66,49 @@ def plain_viewer(
     )
     if measured and not isinstance(found, str):
         _keep(archive, film, [measure(kind, points, known, _grey(found, points)) for kind, points in measured])
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
+    found = pixels(film)
+    vector = _searcher.vector(query)
+    if isinstance(found, str) or vector is None:
+        raise ModelUnavailable("the map needs the original film and words to look for")
+    return heat_map(_searcher.towers, radiograph(film, found), vector)
+
+
+@st.fragment
+def film_pane(
+    archive: Archive, searcher: Searcher, film: Film, request: SearchRequest, *, key: str, linked: bool = False
+) -> None:
+    """The film in the viewer, with the boxes of what a model wrote and the attention map of the search's words."""
+    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
+    wanted = bool(st.session_state.get(key, {}).get("attention", False))
+    attention = _attention(searcher, film, request, wanted=wanted)
+    plain_viewer(archive, film, key=key, attention=attention, regions=regions, linked=linked)
+
+
+def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted: bool) -> Attention:
+    if isinstance(pixels(film), str):
+        return Attention(why_not="The attention map needs the original film.")
+    if not concepts(request.query):
+        return Attention(why_not="The attention map needs a query in words.")
+    if not wanted:
+        return Attention()
+    try:
+        heat = _heat(searcher, searcher.held.space.fingerprint, film, request.query)
+    except ModelUnavailable as fault:
+        return Attention(why_not=str(fault))
+    return Attention(on=True, heat=heat)
+
+
+def concepts(query: str) -> Query | None:
+    """The query, where it has words to look for."""
+    try:
+        parsed = parse(query)
+    except BadInput:
+        return None
+    return parsed if parsed.concepts else None
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -67,7 +67,7 @@ def _index(archive: Archive | None, folder: Path) -> None:
     with st.form("index", border=False):
         place, model, go, ask = st.columns([5, 2, 1, 2], vertical_alignment="bottom")
         path = place.text_input(
-            "Folder or file on the machine that serves this page, or https://HOST/dicom-web", key="index-path"
+            "Folder or file on the machine that serves this page, or `https://HOST/dicom-web`", key="index-path"
         ).strip()
         chosen = model.selectbox("Model", ready, key="index-model")
         pressed = go.form_submit_button("Index", type="primary", width="stretch")

@@ -77,7 +77,7 @@ def _adjudicating(archive: Archive, judge: str) -> None:
                 st.write(plain(f"{reader}: {GRADES[grade]}"))
             _grades(archive, query, film.id, ADJUDICATED + judge)
         st.button(
-            "Undo", key="undo", shortcut="Backspace", disabled=not mine, type="tertiary",
+            "Undo", key="undo-grade", shortcut="Backspace", disabled=not mine, type="tertiary",
             on_click=lambda: kept.unjudge(archive.catalog, mine[-1]),
         )  # fmt: skip
     if film is not None:
@@ -153,8 +153,8 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
             st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
             _grades(archive, query, film.id, judge)
         st.button(
-            "Undo", key="undo", shortcut="Backspace", disabled=not given, on_click=_undo, args=(archive, query, judge),
-            type="tertiary",
+            "Undo", key="undo-grade", shortcut="Backspace", disabled=not given, on_click=_undo,
+            args=(archive, query, judge), type="tertiary",
         )  # fmt: skip
         if film and findings(film):
             with st.expander("Labels"):

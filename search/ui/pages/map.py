@@ -37,6 +37,7 @@ class Colour(StrEnum):
     BODY_PART = "Body part"
     TAG = "Tag"
     COLLECTION = "Collection"
+    SPLIT = "Split"
     REPORT = "Report"
     BURNED_IN = "Burned-in text"
     OUTLIER = "Outlier score"

@@ -135,7 +135,7 @@ def main() -> None:
     before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(asked.host))
     streamlit_private.ask_no_address_service()
     streamlit_private.take_no_settings_of_this_folder()
-    if Path(".streamlit").exists() and Path.cwd() != Path.home():
+    if Path(".streamlit").exists() and Path.cwd() not in (Path.home(), APP.parent):
         print("Note: .streamlit of this folder is not read, that of your home is.", file=sys.stderr, flush=True)
     require(None if asked.no_token else AccessToken(asked.port))
 

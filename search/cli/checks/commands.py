@@ -73,3 +73,24 @@ def archive_health(
 
     kept = open_archive(archive)
     hand_on(kept, check_archive(kept), csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command()
+def labels(
+    findings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FINDING...", help="Labels; default: all that have enough.", show_default=False),
+    ] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank films whose label a probe that has not seen them and their neighbours contradict."""
+    from filmroom.search.checks.labels import check_labels
+    from filmroom.search.searcher import Searcher
+
+    searcher = Searcher.open(archive_folder(archive), model)
+    found = check_labels(searcher, findings or ())
+    hand_on(searcher.archive, found, csv=csv, collect=collect, as_json=as_json)

@@ -22,6 +22,8 @@ import typer
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
+from filmroom.search.cli.checks import commands as check_commands
+from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
     ArchiveOption,
     BodyOption,
@@ -120,7 +122,8 @@ def _with(named: list[str]) -> typer.Typer:
 @app.command()
 def index(
     sources: Annotated[
-        list[str], typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers.", show_default=False)
+        list[str],
+        typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers, buckets.", show_default=False),
     ],
     archive: ArchiveOption = None,
     model: ModelOption = None,
@@ -148,13 +151,13 @@ def index(
     credentials: CredentialsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Index folders, files or DICOMweb servers: new films are embedded, known ones left alone."""
+    """Index folders, files, DICOMweb servers or buckets: new films are embedded, known ones left alone."""
     from filmroom.indexer.decoding.limits import Limits
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
     from filmroom.indexer.pipeline import Options, check
     from filmroom.indexer.pipeline import index as run
     from filmroom.search.cli import output
-    from filmroom.search.index_sources import read_sources
+    from filmroom.search.sources.read_sources import read_sources
 
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
@@ -357,12 +360,15 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+watching.register(app)
+receiving.register(app)
 importing.register(app)
 findings.register(app)
 models.register(app)
 maintenance.register(app)
 exporting.register(app)
 evaluation.register(app)
+check_commands.register(app)
 
 if __name__ == "__main__":
     main()

@@ -22,12 +22,14 @@ _COLUMNS = {
     "body_part": "body_part",
     "age": f"age / {AGE_BAND} * {AGE_BAND}",
     "year": "year",
+    "patient": "patient_key",
     "burned_in": "CASE WHEN burned_in THEN 'yes' END",
 }
 _NAMED = {
     "label": "SELECT DISTINCT film_id, name FROM label WHERE value >= 0.5 AND source != 'probe'",
     "tag": "SELECT film_id, name FROM tag",
     "collection": "SELECT film_id, name FROM collection_film JOIN collection ON collection.id = collection_id",
+    "split": "SELECT film_id, value FROM fact WHERE name = 'split'",
     "report": "SELECT film_id, 'yes' FROM report WHERE film_id IS NOT NULL UNION "
     "SELECT film.id, 'yes' FROM report JOIN film ON film.study_uid = report.study_uid WHERE report.film_id IS NULL",
 }
@@ -56,6 +58,15 @@ class FacetTable:
         `burned_in` as `yes`. Numbers ascend, other values come most frequent first."""
         among = np.ones(self.ids.size, np.bool_) if ids is None else np.isin(self.ids, ids, assume_unique=True)
         return {name: _counted(self.pairs[name], among, numbers=name in _NUMBERS) for name in names}
+
+    def values(self, name: str, ids: NDArray[np.int64]) -> list[str | None]:
+        """The value of a facet that each of these films has, the first where it has several, None where it has none."""
+        pairs = self.pairs[name]
+        first = np.full(self.ids.size + 1, -1, np.int64)  # the last place is for films that are not present
+        first[pairs.films[::-1]] = pairs.codes[::-1]
+        places = np.searchsorted(self.ids, ids)
+        there = np.isin(ids, self.ids)
+        return [pairs.values[code] if code >= 0 else None for code in first[np.where(there, places, -1)].tolist()]
 
 
 def _counted(pairs: _Pairs, among: NDArray[np.bool_], *, numbers: bool) -> list[Facet]:

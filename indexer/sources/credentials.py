@@ -37,8 +37,7 @@ class Credentials:
         from requests.utils import get_netrc_auth
 
         session = requests.Session()
-        parts = urlsplit(url)
-        if parts.hostname in _HERE or parts.scheme == "http":
+        if goes_directly(url):
             session.trust_env = False
             session.auth = get_netrc_auth(url)
         if self.token:
@@ -50,6 +49,12 @@ class Credentials:
         if self.ca:
             session.verify = self.ca
         return session
+
+
+def goes_directly(url: str) -> bool:
+    """Whether no proxy may come between: an address of this machine, or plain HTTP, which a proxy could read."""
+    parts = urlsplit(url)
+    return parts.hostname in _HERE or parts.scheme == "http"
 
 
 class _Bearer:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
+from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
@@ -104,6 +105,8 @@ def server_address(text: str) -> str:
 class Connection:
     """An open session with a server."""
 
+    prefix = ""
+
     def __init__(self, server: Server) -> None:
         from dicomweb_client.api import DICOMwebClient
 
@@ -129,6 +132,10 @@ class Connection:
                 where=self.url,
                 fix="Name that address, where it is one of yours.",
             )
+
+    def listed(self, selection: Selection) -> Iterator[SourceFile]:
+        """List the films as files: a server tells neither size nor time. Raises ServerError."""
+        return (SourceFile(self.url, path, 0, 0) for path in self.films(selection))
 
     def films(self, selection: Selection) -> Iterator[str]:
         """List the paths of the films that are asked for, each once. Raises ServerError."""
@@ -234,7 +241,8 @@ class Connection:
     def _paged(
         self, search: Callable[..., Any], filters: dict[str, str], *uids: str, fields: list[str] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Ask page by page. A server that knows no pages gives everything each time: what is new ends it."""
+        """Ask page by page. A server that knows no pages gives everything each time: what is not new ends it. One may
+        give fewer rows a page than asked for; such a bound is a round number, so that only then is it asked on."""
         known: set[str] = set()
         offset = 0
         while True:
@@ -245,7 +253,7 @@ class Connection:
             new = [row for row in rows if isinstance(row, dict) and (name := _names(row)) not in known and name]
             known.update(_names(row) for row in new)
             yield from new
-            if not new or len(rows) < PAGE:
+            if not new or (len(rows) < PAGE and len(rows) % 10):
                 return
             offset += len(rows)
 

@@ -83,6 +83,7 @@ _THINGS = {"report": "has_report", "burned-in": "burned_in"}
 _PROBE = _Field("probe", "probe:NAME>0.8", "scores")
 _FIELDS = {known.name: known for known in (*_LISTS, *_RANGES, _HAS, _PROBE)}
 _NOT_EXCLUDED = (*(known.name for known in _RANGES), _PROBE.name)
+_OF_CLOSED_SETS = ("view", "sex", "label", "modality", "body", "says", "denies", "split")
 FIELDS: dict[str, str] = {known.name: known.example for known in _FIELDS.values()}
 """Every field of the language with an example, for help texts and menus."""
 
@@ -136,6 +137,11 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
     if known in _RANGES:
         span = _within(getattr(wanted, known.attribute), _range(name, value), where=shown(f"{name}:{value}"))
         return replace(wanted, **{known.attribute: span})  # type: ignore[arg-type]
+    if known.name in _OF_CLOSED_SETS:
+        value = re.sub(rf"({QUOTED})|[|;]", lambda found: found[1] or ",", value)
+        if value[0] in "-!":
+            fix = f"Write -{name}:{value[1:]}"
+            raise BadInput("A minus stands before the field", where=shown(f"{name}:{value}"), fix=fix)
     attribute = known.excluded if minus else known.attribute
     items = (unquote(item["quoted"]) if item["quoted"] else item[0].strip() for item in _ITEM.finditer(value))
     values = tuple(known.clean(item) for item in items if item)
@@ -144,14 +150,15 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
     return replace(wanted, **{attribute: _joined(getattr(wanted, attribute), values)})  # type: ignore[arg-type]
 
 
-def filter_terms(wanted: Filter) -> list[str]:
+def filter_terms(wanted: Filter, *, within: bool = False) -> list[str]:
+    """The terms of a filter as they are typed; within brackets a phrase of the report needs its field."""
     parts: list[str] = []
     for known in _LISTS:
         for attribute, sign in ((known.attribute, ""), (known.excluded, "-")):
             values = [
                 value.text if isinstance(value, ReportedFinding) else value for value in getattr(wanted, attribute)
             ]
-            if attribute == "phrases":
+            if attribute == "phrases" and not within:
                 parts += [quote(value) for value in values]
             elif values:
                 parts.append(f"{sign}{known.name}:{','.join(plain(value) for value in values)}")
@@ -167,7 +174,7 @@ def filter_terms(wanted: Filter) -> list[str]:
         low = [f"probe:{name}>{score.low!r}"] if score.low > 0.0 or score.high == 1.0 else []
         parts += low + ([f"probe:{name}<{score.high!r}"] if score.high < 1.0 else [])
     for group in wanted.any_of:
-        parts.append(f"({' OR '.join(' '.join(filter_terms(one)) for one in group)})")
+        parts.append(f"({' OR '.join(' '.join(filter_terms(one, within=True)) for one in group)})")
     return parts
 
 
@@ -176,7 +183,8 @@ def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _range(name: str, value: str) -> Range:
-    found = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|-)([0-9]{1,4})?", value)
+    said = re.sub(r"^([0-9]{1,4})\+$", r"\1..", value)
+    found = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|[-\u2010-\u2015])([0-9]{1,4})?", said)
     if not found or not any(found.groups()[1:]):
         raise BadInput(
             f"Not a range of {name}s",

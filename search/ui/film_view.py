@@ -5,12 +5,22 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.errors import FilmroomError
+from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable
 from filmroom.db.reads import films
 from filmroom.db.records import Film
-from filmroom.search.exchange.original_pixels import original
+from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import findings
+from filmroom.indexer.decoding.dicom.spacing import Spacing, spacing_of
+from filmroom.indexer.sources.film_cache import source_path
+from filmroom.search.exchange.original_pixels import original, radiograph
+from filmroom.search.findings.measurements import Measurement, Point, measure, measurements_of, with_measurements
+from filmroom.search.heatmap import heat_map
+from filmroom.search.query.parser import Query, parse
+from filmroom.search.request import SearchRequest
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui import undo
 from filmroom.search.ui.components.viewer.viewer import Attention, Region, viewer
-from filmroom.search.ui.text import plain, spoken
+from filmroom.search.ui.text import counted, plain, spoken
 from numpy.typing import NDArray
 
 
@@ -39,7 +49,8 @@ def plain_viewer(
     missing = isinstance(found, str)
     if isinstance(found, str):
         st.warning(f"Only the thumbnail can be shown: {plain(found)}")
-    viewer(
+    known = None if missing else spacing(film)
+    measured = viewer(
         key=key,
         film=str(film.id),
         alt=spoken(film),
@@ -50,4 +61,77 @@ def plain_viewer(
         regions=regions,
         focus=focus,
         linked=linked,
+        spacing=known,
+        measured=measurements_of(kept.note_of(archive.catalog, film.id)),
     )
+    if measured and not isinstance(found, str):
+        _keep(archive, film, [measure(kind, points, known, _grey(found, points)) for kind, points in measured])
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
+    found = pixels(film)
+    vector = _searcher.vector(query)
+    if isinstance(found, str) or vector is None:
+        raise ModelUnavailable("the map needs the original film and words to look for")
+    return heat_map(_searcher.towers, radiograph(film, found), vector)
+
+
+@st.fragment
+def film_pane(
+    archive: Archive, searcher: Searcher, film: Film, request: SearchRequest, *, key: str, linked: bool = False
+) -> None:
+    """The film in the viewer, with the boxes of what a model wrote and the attention map of the search's words."""
+    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
+    wanted = bool(st.session_state.get(key, {}).get("attention", False))
+    attention = _attention(searcher, film, request, wanted=wanted)
+    plain_viewer(archive, film, key=key, attention=attention, regions=regions, linked=linked)
+
+
+def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted: bool) -> Attention:
+    if isinstance(pixels(film), str):
+        return Attention(why_not="The attention map needs the original film.")
+    if not concepts(request.query):
+        return Attention(why_not="The attention map needs a query in words.")
+    if not wanted:
+        return Attention()
+    try:
+        heat = _heat(searcher, searcher.held.space.fingerprint, film, request.query)
+    except ModelUnavailable as fault:
+        return Attention(why_not=str(fault))
+    return Attention(on=True, heat=heat)
+
+
+def concepts(query: str) -> Query | None:
+    """The query, where it has words to look for."""
+    try:
+        parsed = parse(query)
+    except BadInput:
+        return None
+    return parsed if parsed.concepts else None
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def spacing(film: Film) -> Spacing | None:
+    """How large its pixels are, where its file says so."""
+    try:
+        path = source_path(film)
+    except FilmroomError:
+        return None
+    return spacing_of(path, turned=film.tags.orientation is not None) if film.tags.photometric else None
+
+
+def _grey(pixels: NDArray[np.uint16], points: tuple[Point, ...]) -> float:
+    column, row = (int(part) for part in points[0])
+    high, wide = pixels.shape
+    return float(pixels[min(row, high - 1), min(column, wide - 1)]) / 65535
+
+
+def _keep(archive: Archive, film: Film, more: list[Measurement]) -> None:
+    before = kept.note_of(archive.catalog, film.id)
+    kept.set_note(archive.catalog, film.id, with_measurements(before, more))
+    undo.offer(
+        f"{counted(len(more), 'measurement')} kept in the note of film {film.id}.",
+        lambda: kept.set_note(archive.catalog, film.id, before),
+    )
+    st.rerun()

@@ -17,17 +17,18 @@ from filmroom.search.ui.components.facets.facets import Chosen, Section, Value, 
 _TITLES = {
     "label": "Labels", "view": "View", "sex": "Sex", "age": "Age", "year": "Year", "modality": "Modality",
     "body_part": "Body part", "tag": "Tags", "collection": "Collections", "report": "Report",
-    "burned_in": "Burned-in text",
+    "burned_in": "Burned-in text", "split": "Split", "patient": "Patients with most films",
 }  # fmt: skip
 _LISTS = {
     "label": "labels", "view": "views", "sex": "sexes", "modality": "modalities", "body_part": "body_parts",
-    "tag": "tags", "collection": "collections",
+    "tag": "tags", "collection": "collections", "split": "splits", "patient": "patients",
 }  # fmt: skip
 """The field of a Filter that holds the values of a facet."""
 _EXCLUDES = {"label": "not_labels", "view": "not_views"}
 _YES_NO = {"report": "has_report", "burned_in": "burned_in"}
 
 
+_MOST_PATIENTS = 20
 _RANGES = ("age", "year")
 _USUAL = Filter()
 
@@ -36,6 +37,11 @@ _USUAL = Filter()
 def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
     """The facts of all films; `changes` makes another one when the catalog has changed."""
     return load_facets(_catalog)
+
+
+def facts(catalog: Catalog) -> FacetTable:
+    """The values of all films that are present, by facet, as they are now."""
+    return _table(catalog, str(catalog.path), catalog.changes())
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -74,7 +80,7 @@ def _clear(key: str) -> None:
 def counts(searcher: Searcher, request: SearchRequest) -> dict[str, list[Facet]]:
     """Count every facet over the answer; a facet that filters is counted as if it did not, to show the alternatives."""
     catalog = searcher.catalog
-    table = _table(catalog, str(catalog.path), catalog.changes())
+    table = facts(catalog)
     wanted = parse(request.query).filter
     filtering = [name for name in FACETS if _without_facet(wanted, name) != wanted]
     found = table.count(searcher.within(request), [name for name in FACETS if name not in filtering])
@@ -98,7 +104,7 @@ def sections_of(counted: dict[str, list[Facet]], wanted: Filter) -> list[Section
     for name, title in _TITLES.items():
         values = [
             Value(one.value, _text(name, one.value), one.count, _chosen(wanted, name, one.value))
-            for one in counted[name]
+            for one in (counted[name] if name != "patient" else _patients(counted[name], wanted))
         ]
         known = {value.value.lower() for value in values}
         values += [
@@ -116,7 +122,15 @@ def sections_of(counted: dict[str, list[Facet]], wanted: Filter) -> list[Section
     return found
 
 
+def _patients(counted: list[Facet], wanted: Filter) -> list[Facet]:
+    """Those with several films, the first of them, and who is filtered by."""
+    first = [one for one in counted if one.count > 1][:_MOST_PATIENTS]
+    return first + [one for one in counted if one not in first and one.value in wanted.patients]
+
+
 def _text(name: str, value: str) -> str:
+    if name == "patient":
+        return f"{value[:10]}…"
     return f"{value} to {int(value) + AGE_BAND - 1}" if name == "age" else value
 
 

@@ -241,6 +241,22 @@ def test_a_server_that_ignores_what_it_is_asked(odd: Callable[..., str]) -> None
     assert later == found[2:]
 
 
+def test_a_server_that_gives_smaller_pages_than_asked_for_is_listed_whole(odd: Callable[..., str]) -> None:
+    import json
+    from urllib.parse import parse_qs, urlsplit
+
+    def answers(path: str) -> tuple[int, str, bytes]:
+        if not path.partition("?")[0].endswith("/instances"):
+            return 200, "application/dicom+json", rows(path)
+        at = int(parse_qs(urlsplit(path).query).get("offset", ["0"])[0])
+        uids = [f"1.2.1.{number}" for number in range(230)][at : at + 100]
+        page = [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in uids]
+        return 200, "application/dicom+json", json.dumps(page).encode()
+
+    found = list(Server(odd(answers)).open().films(Selection(study="1.2")))
+    assert len(found) == 230
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from urllib.parse import quote
 
-import numpy as np
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
+from filmroom.db.errors import BadInput, FilmroomError, NotFound
 from filmroom.db.reads import films
 from filmroom.db.records import UNCERTAIN_ORIENTATION, Film, Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings
+from filmroom.db.writes.annotations import Judgement
 from filmroom.db.writes.facts import SPLIT, sources
-from filmroom.search.exchange.original_pixels import radiograph
-from filmroom.search.heatmap import heat_map
-from filmroom.search.query.parser import Query, parse
+from filmroom.search.evaluation.pooling import GRADES
+from filmroom.search.query.parser import Query
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, film_view, layout, undo
+from filmroom.search.ui import export_panel, film_view, layout, models, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
-from filmroom.search.ui.components.viewer.viewer import Attention, Region
 from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
-from filmroom.search.ui.server.launch import VIEWER_SETTING
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import films as films_in_words
 from filmroom.search.ui.text import is_normal, number, plain
-from numpy.typing import NDArray
 
 NEAREST = 16
 
@@ -44,7 +39,7 @@ _SHEET = {
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
+    searcher = models.searcher(archive)
     request = asking.request_of_address()
     said = st.query_params.get("film", "")
     if not said.isdecimal() or len(said) > 17:
@@ -78,7 +73,7 @@ def show() -> None:
         _step("Next", place.after, "Right", request)
     large, words = st.columns([2, 1], gap="medium")
     with large:
-        _picture(archive, searcher, film, request)
+        film_view.film_pane(archive, searcher, film, request, key="viewer")
     with words:
         _words(archive, film, request)
     _relatives(archive, searcher, film, request)
@@ -135,46 +130,6 @@ def _place(searcher: Searcher, request: SearchRequest, film_id: int) -> _Place:
     return _Place(ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None, words)
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
-    pixels = film_view.pixels(film)
-    vector = _searcher.vector(query)
-    if isinstance(pixels, str) or vector is None:
-        raise ModelUnavailable("the map needs the original film and words to look for")
-    return heat_map(_searcher.towers, radiograph(film, pixels), vector)
-
-
-@st.fragment
-def _picture(archive: Archive, searcher: Searcher, film: Film, request: SearchRequest) -> None:
-    wanted = bool(st.session_state.get("viewer", {}).get("attention", False))
-    missing = isinstance(film_view.pixels(film), str)
-    attention = _attention(searcher, film, request, wanted=wanted, missing=missing)
-    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
-    film_view.plain_viewer(archive, film, key="viewer", attention=attention, regions=regions)
-
-
-def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted: bool, missing: bool) -> Attention:
-    if missing:
-        return Attention(why_not="The attention map needs the original film.")
-    if not _concepts(request.query):
-        return Attention(why_not="The attention map needs a query in words.")
-    if not wanted:
-        return Attention()
-    try:
-        heat = _heat(searcher, searcher.held.space.fingerprint, film, request.query)
-    except ModelUnavailable as fault:
-        return Attention(why_not=str(fault))
-    return Attention(on=True, heat=heat)
-
-
-def _concepts(query: str) -> Query | None:
-    try:
-        parsed = parse(query)
-    except BadInput:
-        return None
-    return parsed if parsed.concepts else None
-
-
 def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     tags = film.tags
     given = sources(archive.catalog, film.id)
@@ -198,7 +153,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     absent = ", ".join(one.name for one in film.labels if one.value == 0 and not is_normal(one.name))
     if absent:
         labels.append(("Absent", absent))
-    known = _concepts(request.query)
+    known = film_view.concepts(request.query)
     words = [*(known.positive if known else ()), *(known.filter.phrases if known else ())]
     origin = {_SHEET[name]: source for name, (_, source) in given.items()}
     shown = [(name, str(value)) for name, value in facts if value not in (None, "")]
@@ -215,8 +170,10 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     for source, said in _written(archive, film).items():
         st.markdown(f"###### Written by {plain(source)}, a model")
         sheet(key=f"written-{source}", texts=said, words=words)
+    _grade(archive, film, known)
     _marks(archive, film)
-    _link_out(film)
+    if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), film):
+        st.link_button(dicom_viewer.LABEL, address, icon=":material/open_in_new:")
 
 
 def _orientation(said: str | None) -> str | None:
@@ -238,6 +195,39 @@ def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
 
 def _present(film: Film) -> list[Label]:
     return [one for one in film.labels if one.value > 0]
+
+
+def _grade(archive: Archive, film: Film, known: Query | None) -> None:
+    """The grade that this reader gives the film for the words of the search; a second press takes it back."""
+    query = " ".join(known.positive) if known else ""
+    if not query:
+        return
+    with st.expander(f"Grade for {plain(query)}"):
+        judge = str(st.user.get("email", "") or "") if st.user.get("is_logged_in") else ""
+        judge = judge or st.text_input("Judge", key="judge", placeholder="your initials", persist_state="session") or ""
+        if not (judge := judge.strip()):
+            st.caption("Name yourself, as on the Judge page, to grade.")
+            return
+        mine = {one.film_id: one for one in kept.judgements(archive.catalog, query) if one.judge == judge}
+        before = mine.get(film.id)
+        key = f"grade-{film.id}"
+
+        def keep_grade() -> None:
+            grade = st.session_state[key]
+            if grade is not None:
+                kept.judge(archive.catalog, Judgement(query, film.id, judge, grade))
+            elif before:
+                kept.unjudge(archive.catalog, before)
+
+        st.session_state[key] = before.grade if before else None
+        st.segmented_control(
+            "Grade",
+            list(GRADES),
+            key=key,
+            format_func=GRADES.__getitem__,
+            label_visibility="collapsed",
+            on_change=keep_grade,
+        )
 
 
 def _marks(archive: Archive, film: Film) -> None:
@@ -266,18 +256,6 @@ def _marks(archive: Archive, film: Film) -> None:
             undo.offer(f"The note of film {film.id} is kept.")
             st.rerun()
         export_panel.collect(archive, [film.id], key="film")
-
-
-def _link_out(film: Film) -> None:
-    template = os.environ.get(VIEWER_SETTING, "")
-    if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
-        return
-    address = template
-    uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
-    for name, uid in uids.items():
-        for written in (f"{{{name}_uid}}", f"{{{name}}}"):
-            address = address.replace(written, quote(uid or "", safe=""))
-    st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
 
 
 @st.fragment

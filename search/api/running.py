@@ -12,10 +12,11 @@ from filmroom.db.records import Run
 from filmroom.db.writes import runs
 from filmroom.search import background_index
 from filmroom.search import status as overview
-from filmroom.search.api.context import Context, Here, MayRead, MayWrite
+from filmroom.search.api.admission import MayNameFolders, MayWrite
+from filmroom.search.api.context import Context, Here
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 _RUNS = 1_000
 
@@ -46,7 +47,7 @@ def list_runs(context: Here, k: Annotated[int, Query(ge=1, le=_RUNS)] = 20) -> l
     return [asdict(run) for run in runs.runs(context.archive().catalog, k)]
 
 
-@router.post("/runs", status_code=202, dependencies=[MayWrite])
+@router.post("/runs", status_code=202, dependencies=[MayNameFolders])
 def start_run(context: Here, asked: Start) -> dict[str, Any]:
     """Start to index folders of the serving machine; /runs tells how far it is."""
     paths = [Path(path) for path in asked.paths]

@@ -12,7 +12,7 @@ from filmroom.db.errors import NotFound
 from filmroom.db.reads import film_facts, films
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings as said_findings
-from filmroom.search.api.context import Context, FilmId, Here, MayRead
+from filmroom.search.api.context import Context, FilmId, Here
 from filmroom.search.api.uploads import Uploaded, called
 from filmroom.search.cli.output import results_json
 from filmroom.search.export.pictures import Look, pngs, read_window
@@ -21,7 +21,7 @@ from filmroom.search.request import MOST_EXAMPLES, Order, SearchRequest, Uploade
 from filmroom.search.results import Results
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 Text = Annotated[str, Field(max_length=10_000)]
 Model = Annotated[str | None, Query(description="A model of the archive; default: the one in use.", max_length=200)]

@@ -66,6 +66,7 @@ class Programs:
                 archive=partial(layout.opened, self._archive),
                 searcher=partial(layout.searcher, self._archive),
                 admits=partial(admits, host=self._host),
+                names_folders=partial(names_folders, host=self._host),
             )
         )
 
@@ -82,6 +83,14 @@ def admits(scope: Scope, *, host: str) -> bool:
         # By a name of its own that points here, another site's page would count as ours.
         return called(scope) in (*LOCAL_NAMES, host) and signed_in(scope)
     return bool(streamlit_private.sign_in_settings()) and signed_in(scope)
+
+
+def names_folders(scope: Scope, *, host: str) -> bool:
+    """Whether a request that `admits` lets in may name folders of this machine, as `layout.may_name_folders` says of
+    visitors of the pages: a proxy on this machine may bring everybody."""
+    if streamlit_private.sign_in_settings():
+        return signed_in(scope)
+    return is_loopback(host) and required() is not None
 
 
 def called(scope: Scope) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
 import pytest
 from filmroom.db.writes import tokens
 from filmroom.db.writes.tokens import Scope
@@ -117,3 +121,42 @@ def test_tokens_are_made_listed_and_revoked_in_the_terminal(api: Served, termina
     assert "revoked" in terminal("token", "list")
     assert "no token of this name" in said(terminal, "token", "revoke", "anna")
     assert api.client.get("/api/v1/tags", headers=bearer(token)).status_code == 401
+
+
+def test_nothing_is_read_of_a_request_of_somebody_unknown(api: Served) -> None:
+    api.open = False
+    asked: list[str] = []
+
+    async def receive() -> dict[str, object]:
+        asked.append("the body")
+        return {"type": "http.request", "body": b" " * 1024, "more_body": True}
+
+    answers: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/embed/images",
+        "raw_path": b"/api/v1/embed/images",
+        "query_string": b"",
+        "headers": [],
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+    asyncio.run(api.client.app(scope, receive, send))  # type: ignore[call-arg, func-returns-value, arg-type]
+    assert answers[0]["status"] == 401
+    assert not asked
+
+
+def test_folders_of_the_machine_are_named_by_whom_the_page_lets(api: Served, tmp_path: Path) -> None:
+    """A proxy on the serving machine may bring everybody to a server without a token."""
+    api.folders = False
+    asked = {"json": {"paths": [str(tmp_path / "nowhere")]}}
+    assert "after a sign-in" in api.send("POST", "/runs", 403, **asked)["what"]
+    api.send("PUT", "/films/1/tags", json={"tags": ["x"]})
+    token = tokens.add(api.archive.catalog, "program", Scope.WRITE)
+    api.send("POST", "/runs", 404, headers=bearer(token), **asked)

@@ -171,9 +171,10 @@ def pixels(
     context: Here,
     film_id: FilmId,
     window: Annotated[str, Query(max_length=40, description="film, full or CENTER/WIDTH.")] = "film",
+    size: Annotated[int | None, Query(ge=16, le=65_535, description="The longer side at most.")] = None,
 ) -> Response:
     """Give a film's presentation pixels as 16-bit PNG, decoded from its file."""
-    look = Look(16, read_window(window))
+    look = Look(16, read_window(window), size)
     with context.decoding:
         found, failed = pngs([context.film(film_id)], look)
     if failed:

@@ -72,6 +72,9 @@ def export(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     bits: Annotated[int | None, typer.Option(help="Of a PNG, 8 or 16; default: 16, in a dataset 8.")] = None,
     window: Annotated[str, typer.Option(help="film (its own), full (all values) or CENTER/WIDTH.")] = "film",
+    size: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Of a PNG, the longer side at most; default: as it is.")
+    ] = None,
     deidentify: Annotated[bool, typer.Option("--deidentify", help="Copies without names.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="With file names, which can name patients.")] = False,
     licence: Annotated[str, typer.Option(metavar="TEXT", help="Of a dataset: an SPDX name or an address.")] = "",
@@ -105,6 +108,7 @@ def export(
         seed=seed,
         bits=bits,
         window=window,
+        size=size,
         paths=paths,
         deidentify=deidentify,
         licence=licence,

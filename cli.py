@@ -22,6 +22,7 @@ import typer
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
+from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
     ArchiveOption,
     BodyOption,
@@ -128,7 +129,8 @@ def _with(named: list[str]) -> typer.Typer:
 @app.command()
 def index(
     sources: Annotated[
-        list[str], typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers.", show_default=False)
+        list[str],
+        typer.Argument(metavar="PATH|URL...", help="Folders, files, DICOMweb servers, buckets.", show_default=False),
     ],
     archive: ArchiveOption = None,
     model: ModelOption = None,
@@ -156,13 +158,13 @@ def index(
     credentials: CredentialsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Index folders, files or DICOMweb servers: new films are embedded, known ones left alone."""
+    """Index folders, files, DICOMweb servers or buckets: new films are embedded, known ones left alone."""
     from filmroom.indexer.decoding.limits import Limits
     from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
     from filmroom.indexer.pipeline import Options, check
     from filmroom.indexer.pipeline import index as run
     from filmroom.search.cli import output
-    from filmroom.search.index_sources import read_sources
+    from filmroom.search.sources.read_sources import read_sources
 
     limits = Limits(
         max_pixels=int(max_megapixels * 1e6),
@@ -367,6 +369,8 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+watching.register(app)
+receiving.register(app)
 importing.register(app)
 findings.register(app)
 models.register(app)

@@ -119,6 +119,8 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
+        from filmroom.db.writes.meta import count_write
+
         self.check_writable()
         writing = self.engine.execution_options(filmroom_write=True)
         self._check_same(None)
@@ -126,7 +128,7 @@ class Catalog:
             with writing.begin() as connection:
                 self._check_same(connection.connection.driver_connection)
                 yield connection
-                _bump(connection)
+                count_write(connection)
                 self._check_same(connection.connection.driver_connection)
             self._check_same(None)  # what was committed is where the archive is
 
@@ -197,13 +199,6 @@ def _looking(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _bump(connection: Connection) -> None:
-    connection.exec_driver_sql(
-        "INSERT INTO meta VALUES ('changes', '1') "
-        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)"
-    )
-
-
 def _ensure_schema(catalog: Catalog, *, fresh: bool) -> None:
     found = revision(catalog)
     if found == HEAD:
@@ -241,23 +236,17 @@ def learn_sizes(catalog: Catalog) -> None:
 
 
 def set_meta(catalog: Catalog, key: str, value: str) -> None:
-    """Keeps a setting of the archive."""
+    """Keep a setting of the archive."""
+    from filmroom.db.writes.meta import put_meta
+
     with catalog.write() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
-        )
+        put_meta(connection, key, value)
 
 
 def get_meta(catalog: Catalog, key: str) -> str | None:
     with catalog.look() as connection:
         found = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return None if found is None else str(found[0])
-
-
-def touch_generation(connection: Connection, space_ids: set[int]) -> None:
-    """Tells cached indexes of these spaces that a vector they may hold is no longer valid."""
-    for space_id in space_ids:
-        connection.exec_driver_sql("UPDATE space SET generation = generation + 1 WHERE id = ?", (space_id,))
 
 
 def _in_words(error: BaseException, path: Path) -> FilmroomError | None:

@@ -137,7 +137,6 @@ def _row_faults(archive: Archive) -> list[Fault]:
     present = film.c.state == State.PRESENT.value
     indexed = (file.c.outcome == Outcome.INDEXED.value, file.c.listed)
     with archive.catalog.read() as connection:
-        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         counts = [
             (connection.scalar(select(func.count()).select_from(table).where(*conditions)), said)
             for table, conditions, said in (
@@ -156,7 +155,8 @@ def _row_faults(archive: Archive) -> list[Fault]:
                 (film, (present, ~exists().where(embedding.c.film_id == film.c.id)), "films have no vector"),
             )
         ]
-    faults = [Fault(f"{len(broken)} rows of the catalog point nowhere", _RESTORE, False)] if broken else []
+    dangling = integrity.dangling_rows(archive.catalog)
+    faults = [Fault(f"{dangling} rows of the catalog point nowhere", _RESTORE, False)] if dangling else []
     return faults + [Fault(f"{count} {said}", _AGAIN, False) for count, said in counts if count]
 
 

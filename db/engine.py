@@ -9,7 +9,9 @@ from typing import Any
 from filmroom.db import schema
 from filmroom.db.files import sqlite_file
 from filmroom.db.files.sqlite_file import SETTINGS
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import Column, Connection, Engine, MetaData, StaticPool, String, Table, create_engine, event, insert
+
+_alembic_version = Table("alembic_version", MetaData(), Column("version_num", String(32), nullable=False))
 
 
 def connect(path: Path) -> Engine:
@@ -53,5 +55,5 @@ def make_tables(connection: Connection, revision: str) -> None:
     if connection.dialect.has_table(connection, "alembic_version"):
         return
     schema.metadata.create_all(connection)
-    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (revision,))
+    _alembic_version.create(connection)
+    connection.execute(insert(_alembic_version).values(version_num=revision))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
@@ -13,7 +14,9 @@ from filelock import FileLock, Timeout
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
 from filmroom.db.files import private_files, sqlite_file
 from filmroom.db.files.sqlite_file import backup, revision_of, scrub
-from sqlalchemy import Engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 def config() -> Config:

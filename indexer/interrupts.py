@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 STOPPED = 130
 """The exit code of a program that was interrupted: 128 and the number of the signal, as shells have it."""
@@ -77,10 +78,15 @@ def leaving() -> Iterator[None]:
     except SystemExit as end:
         if end.code != STOPPED:
             raise
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):  # full, closed, or never there
-                stream.flush()
-        os._exit(STOPPED)
+        leave(STOPPED)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, with what it has printed."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # full, closed, or never there
+            stream.flush()
+    os._exit(code)
 
 
 def _raise_what_waits() -> None:

@@ -34,6 +34,8 @@ from filmroom.indexer.forgotten import FORGOTTEN, Forgetting
 from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.sources.changed import Changed
+from filmroom.indexer.sources.dicomweb import Server
 from filmroom.indexer.sources.fetching import Remote, fetched
 from filmroom.indexer.sources.folder import check_there
 from filmroom.indexer.sources.listing import content_hash, listed
@@ -83,7 +85,7 @@ class Summary:
 
 
 OnProgress = Callable[[Counts], None]
-Source = Path | Remote
+Source = Path | Remote | Changed
 
 
 def index(
@@ -106,14 +108,15 @@ def index(
             run = _Run(archive, towers, options, on_progress, run_id)
         try:
             for source in sources:
-                if isinstance(source, Path):
-                    run.take(source)
-                else:
+                if isinstance(source, Remote):
                     run.take_remote(source)
-            with step():
-                doctor.settle_checksums(archive)
-                run.save_index()
-                learn_sizes(archive.catalog)
+                else:
+                    run.take(source)
+            if not all(isinstance(source, Changed) for source in sources):  # a few files: who searches reads them
+                with step():
+                    doctor.settle_checksums(archive)
+                    run.save_index()
+                    learn_sizes(archive.catalog)
         except KeyboardInterrupt:
             run.end(RunState.STOPPED)
             return run.summary(started, stopped=True)
@@ -126,8 +129,8 @@ def index(
 
 def check(sources: Sequence[Source], options: Options) -> None:
     """Raise NotFound for a path that is not there, BadInput for a server where UIDs are not to be kept."""
-    check_there([source for source in sources if isinstance(source, Path)])
-    if options.hash_uids and any(isinstance(source, Remote) for source in sources):
+    check_there([one.folder if isinstance(one, Changed) else one for one in sources if not isinstance(one, Remote)])
+    if options.hash_uids and any(isinstance(one, Remote) and isinstance(one.server, Server) for one in sources):
         raise BadInput(
             "a server's films are known by their UIDs", where="--hash-uids", fix="Copy them to a folder first."
         )
@@ -163,11 +166,13 @@ class _Run:
         self._taken: list[tuple[Scope, Forgetting]] = []
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
-    def take(self, path: Path) -> None:
-        """Index what lies below a folder, or a file."""
-        scope = file_diff.open_scope(self._catalog, path)
+    def take(self, asked: Path | Changed) -> None:
+        """Index what lies below a folder, or a file, or what changed in a folder."""
+        scope = file_diff.open_scope(self._catalog, asked.folder if isinstance(asked, Changed) else asked)
         forgetting = self._forgetting(scope)
-        compared = self._compared(scope, forgetting, listed(scope, path, self._archive.folder))
+        skip = self._archive.folder
+        files = asked.listed(scope, skip) if isinstance(asked, Changed) else listed(scope, asked, skip)
+        compared = self._compared(scope, forgetting, files, complete=isinstance(asked, Path))
         work = forgetting.to_work_on(compared)
         for some in chunked(ingest.Result(source, None) for source in work if source.rejected):
             self._commit(scope, forgetting, some)
@@ -175,17 +180,20 @@ class _Run:
         fresh = not ingest.any_films(self._catalog)
         unknown = readable if fresh else self._unknown(scope, readable)
         self._decode(scope, forgetting, chain(unknown, compared.older))
+        if isinstance(asked, Changed):
+            file_diff.unlist(self._catalog, scope, asked.gone(scope))
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def take_remote(self, remote: Remote) -> None:
-        """Index a server's films: those that the archive does not have are fetched while others are decoded."""
+        """Index what a server or bucket holds: what is not known is fetched while other films are decoded."""
         connection = remote.server.open()
-        scope = file_diff.open_remote_scope(self._catalog, connection.url)
+        scope = file_diff.open_remote_scope(self._catalog, connection.url, connection.prefix)
         forgetting = self._forgetting(scope)
-        films = (SourceFile(scope.root, path, 0, 0) for path in connection.films(remote.selection))
-        compared = self._compared(scope, forgetting, films, complete=remote.selection.complete)
+        complete = remote.selection.complete
+        compared = self._compared(scope, forgetting, connection.listed(remote.selection), complete=complete)
         needed = [*forgetting.to_work_on(compared), *compared.older]
-        with fetched(connection, needed, self._archive.folder) as files:
+        most = self._options.limits.max_bytes
+        with fetched(connection, needed, self._archive.folder, max_bytes=most) as files:
             self._decode(scope, forgetting, files)
         self._count(gone=file_diff.finish(self._catalog, scope))
 

@@ -14,18 +14,21 @@ from filmroom.db.archive import LOG, Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.files import private_files
 from filmroom.db.records import Run, RunState
+from filmroom.indexer.sources.dicomweb import server_address
 from filmroom.indexer.sources.folder import check_there
 
 # A process that was started in the background may be born deaf to interrupts, which are how a run is stopped.
 _MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from filmroom.cli import main; main()"
 
 
-def start_index(archive: Path, paths: Sequence[Path], *, model: str | None = None) -> int:
-    """Starts `filmroom index PATHS --json` for this archive and returns its process id; it outlives its starter.
+def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | None = None) -> int:
+    """Starts `filmroom index SOURCES --json` for this archive and returns its process id; it outlives its starter.
 
-    What it prints goes to index.log in the archive. Raises NotFound for a path that is not there.
+    Text is the address of a server, whose credentials are those of this process's environment. What is printed goes to
+    index.log in the archive. Raises NotFound for a path that is not there, BadInput for an address that is none.
     """
-    check_there(paths)
+    check_there([one for one in sources if isinstance(one, Path)])
+    named = [str(one.resolve()) if isinstance(one, Path) else server_address(one) for one in sources]
     try:
         archive.mkdir(parents=True, exist_ok=True, mode=0o700)
         private_files.write(archive / LOG, b"")
@@ -33,7 +36,6 @@ def start_index(archive: Path, paths: Sequence[Path], *, model: str | None = Non
     except OSError as fault:
         raise BadInput(f"cannot be written ({fault.strerror})", where=archive) from None
     options = ["--model", model] if model else []
-    named = [str(path.resolve()) for path in paths]
     with log:
         process = subprocess.Popen(  # noqa: S603 (our own command; the paths are arguments, not a shell's line)
             [sys.executable, "-P", "-c", _MAIN, "index", "--archive", str(archive), *options, "--json", "--", *named],

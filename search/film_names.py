@@ -151,7 +151,9 @@ class StudyNames:
         self._key = key
         self._uids: dict[str, set[int]] = {}
         self._folders: dict[str, dict[str, set[int]]] = {}
+        self._places: dict[int, _Place] = {}
         for film in films:
+            self._places[film.id] = _Place(film.id, tuple(_parts(film.path)[:-1]), tuple(_parts(film.root)))
             if film.tags.study_uid:
                 self._uids.setdefault(film.tags.study_uid, set()).add(film.id)
             folders = [*_parts(film.root)[-2:], *_parts(film.path)[:-1]]
@@ -159,11 +161,16 @@ class StudyNames:
                 self._folders.setdefault(folder, {}).setdefault(above, set()).add(film.id)
 
     def find(self, patient: str, study: str) -> list[frozenset[int]]:
-        """The films of each study that may be meant: none, one, or several where the name is ambiguous."""
+        """The films of each study that may be meant: none, one, or several where the name is ambiguous. A path, which
+        CheXpert's test set writes (test/patient64741/study1), must agree with the films' folders."""
         uids = (study, hashed_uid(study, key=self._key), study_uid(study, patient=patient, key=self._key))
         known = {frozenset(self._uids[uid]) for uid in uids if uid in self._uids}
         if known or not study:
             return list(known)
+        if len(path := _parts(_decoded(study))) > 1:
+            films = self._folders.get(path[-1], {}).get(path[-2], set())
+            agreeing = frozenset(film for film in films if _agree(tuple(path), self._places[film]))
+            return [agreeing] if agreeing else []
         whose = (patient, f"p{patient}", f"patient{patient}")
         found = []
         for name in (study, f"s{study}", f"study{study}"):

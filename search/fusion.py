@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 K = 60
@@ -25,3 +25,11 @@ def reciprocal_rank_fusion(
         for rank, item in enumerate(dict.fromkeys(items), start=1):
             fused[item] = fused.get(item, 0.0) + weight / (k + rank)
     return sorted(fused.items(), key=lambda pair: -pair[1])
+
+
+def first_of_each(ranked: Sequence[tuple[int, float]], studies: Mapping[int, str | None]) -> list[tuple[int, float]]:
+    """Keep the first (film id, score) of each study; a film without one stands for itself."""
+    kept: dict[str, tuple[int, float]] = {}
+    for film_id, score in ranked:
+        kept.setdefault(studies.get(film_id) or f"film {film_id}", (film_id, score))
+    return list(kept.values())

@@ -14,9 +14,8 @@ from filmroom.db.reads import films
 from filmroom.db.records import Counts, Film
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.models.registry import DEFAULT_MODEL, add_model, load_towers
-from filmroom.indexer.pipeline import Options, Summary
+from filmroom.indexer.pipeline import Options, Summary, check
 from filmroom.indexer.pipeline import index as run_index
-from filmroom.indexer.sources.folder import check_there
 from filmroom.search.classification import saved_probes
 from filmroom.search.classification.saved_probes import Probed
 from filmroom.search.classification.zero_shot import Prompts
@@ -29,10 +28,16 @@ from filmroom.search.exchange.original_pixels import original
 from filmroom.search.export.export import export as run_export
 from filmroom.search.export.export import options_of
 from filmroom.search.export.job import Done as Exported
-from filmroom.search.export.selection import chosen_by
+from filmroom.search.export.selection import chosen_by, select
 from filmroom.search.request import request_of
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
+from filmroom.search.send.choice import collection_or_query
+from filmroom.search.send.send import Sent
+from filmroom.search.send.send import send as run_send
+from filmroom.search.send.targets import target_of
+from filmroom.search.send.titles import title_of
+from filmroom.search.sources.read_sources import read_sources
 from numpy.typing import NDArray
 
 PathLike = str | Path
@@ -92,15 +97,13 @@ class OpenArchive:
         keep_apart: bool = False,
         on_progress: Callable[[Counts], None] = lambda counts: None,
     ) -> Summary:
-        """Index folders or files: new films are embedded, known ones left alone. Makes the archive if need be.
+        """Index folders, files, or servers and buckets by address: new films are embedded, known ones left alone. Makes
+        the archive if need be.
 
         A file that cannot be indexed is counted in the summary and stops nothing. An interrupt commits what is done
         and is raised again.
         """
-        check_there(_paths(paths))  # before the archive is made
-        towers = load_towers(self.model or DEFAULT_MODEL, weights=self.weights)
-        if self.model and Path(self.model).is_dir():
-            add_model(self.model)  # later searches name no folder: the archive must find its model again
+        sources = read_sources([str(one) for one in ([paths] if isinstance(paths, str | Path) else paths)])
         options = Options(
             limits or Limits(),
             workers,
@@ -110,9 +113,13 @@ class OpenArchive:
             bring_back=bring_back,
             keep_apart=keep_apart,
         )
+        check(sources, options)  # before the archive is made
+        towers = load_towers(self.model or DEFAULT_MODEL, weights=self.weights)
+        if self.model and Path(self.model).is_dir():
+            add_model(self.model)  # later searches name no folder: the archive must find its model again
         archive = Archive.create(self.folder)
         self.__dict__.pop("searcher", None)  # the model that holds most films may be another one now
-        summary = run_index(archive, _paths(paths), towers, options=options, on_progress=on_progress)
+        summary = run_index(archive, sources, towers, options=options, on_progress=on_progress)
         if summary.stopped:
             raise KeyboardInterrupt
         return summary
@@ -226,6 +233,30 @@ class OpenArchive:
             ),
             progress=on_progress,
         )
+
+    def send(
+        self,
+        what: str,
+        to: PathLike,
+        *,
+        best: int = 10,
+        title: str = "research",
+        reason: str | None = None,
+        description: str = "",
+        findings: bool = False,
+        dry_run: bool = False,
+        credentials: PathLike | None = None,
+    ) -> Sent:
+        """Send the films of a collection or query to a DICOMweb server or folder as Key Object Selections, with
+        `findings` also as reports. Nothing is asked before.
+
+        Raises BadInput for words that are not known, ServerError where the server is away, MissingExtra.
+        """
+        named = title_of(title, reason, description)
+        chosen = collection_or_query(self._archive, what, best)
+        ids = select(self._archive, chosen, lambda: self.searcher).ranking.ids.tolist()
+        target = target_of(str(to), None if credentials is None else Path(credentials))
+        return run_send(self._archive, ids, target, named, with_findings=findings, dry_run=dry_run)
 
     def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Read the stored vectors (N, T, D) of films, in the order of `ids`; T is 1 for most models, 32 for ELIXR.

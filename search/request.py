@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 PAGE = 24
 MOST_SHOWN = 480
-MOST_EXAMPLES = 50
+MOST_EXAMPLES = 200
 
 
 class Order(StrEnum):
@@ -40,6 +40,8 @@ class UploadedFilm:
 
     space: str
     vector: bytes
+    thumbnail: bytes = field(default=b"", compare=False)
+    """WebP, to show what was uploaded; it is in no address and in no saved search."""
 
     @property
     def id(self) -> str:
@@ -50,18 +52,20 @@ class UploadedFilm:
         return np.frombuffer(self.vector, "<f4")
 
     @classmethod
-    def of(cls, space: str, vector: NDArray[np.float32]) -> UploadedFilm:
-        return cls(space, np.ascontiguousarray(vector, "<f4").tobytes())
+    def of(cls, space: str, vector: NDArray[np.float32], thumbnail: bytes = b"") -> UploadedFilm:
+        return cls(space, np.ascontiguousarray(vector, "<f4").tobytes(), thumbnail)
 
 
 @dataclass(frozen=True)
 class SearchRequest:
     """A search: words and filters (`query`), films for and against it, and which part of the answer in what order.
 
-    `like` and `unlike` are film ids, `uploads` films from outside. `per_study` keeps the best film of each study;
-    `hybrid` fuses the ranking with that of the report words; `judged` lets films that were judged, voted on or labelled
-    for the words bend the ranking. Films below `least_percentile` of the archive (0 to 100), or below `least_score`, do
-    not pass; words or examples are needed for either. The answer has `k` films after the first `offset`.
+    `like` and `unlike` are film ids, `uploads` films from outside. The films named are left out of the answer; with
+    `liked_first` those of `like` that pass the filter stand in it, before the others. `per_study` keeps the best film
+    of each study; `hybrid` fuses the ranking with that of the report words; `judged` lets films that were judged, voted
+    on or labelled for the words bend the ranking. Films below `least_percentile` of the archive (0 to 100), or below
+    `least_score`, do not pass; words or examples are needed for either. The answer has `k` films after the first
+    `offset`.
     """
 
     query: str = ""
@@ -76,6 +80,7 @@ class SearchRequest:
     offset: int = 0
     least_percentile: float | None = None
     least_score: float | None = None
+    liked_first: bool = False
 
     @property
     def votes(self) -> dict[int, int]:
@@ -200,6 +205,7 @@ def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, Uploade
         k=min(MOST_SHOWN, max(PAGE, int(shown))) if shown.isdecimal() and len(shown) < 6 else PAGE,
         least_percentile=percentile,
         least_score=score,
+        liked_first=bool(_ids(parameters.get("like", ""))),  # a page: what a reader points at stays in sight
     )
 
 

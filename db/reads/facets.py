@@ -57,6 +57,15 @@ class FacetTable:
         among = np.ones(self.ids.size, np.bool_) if ids is None else np.isin(self.ids, ids, assume_unique=True)
         return {name: _counted(self.pairs[name], among, numbers=name in _NUMBERS) for name in names}
 
+    def values(self, name: str, ids: NDArray[np.int64]) -> list[str | None]:
+        """The value of a facet that each of these films has, the first where it has several, None where it has none."""
+        pairs = self.pairs[name]
+        first = np.full(self.ids.size + 1, -1, np.int64)  # the last place is for films that are not present
+        first[pairs.films[::-1]] = pairs.codes[::-1]
+        places = np.searchsorted(self.ids, ids)
+        there = np.isin(ids, self.ids)
+        return [pairs.values[code] if code >= 0 else None for code in first[np.where(there, places, -1)].tolist()]
+
 
 def _counted(pairs: _Pairs, among: NDArray[np.bool_], *, numbers: bool) -> list[Facet]:
     counts = np.bincount(pairs.codes[among[pairs.films]], minlength=len(pairs.values))

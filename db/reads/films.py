@@ -105,6 +105,19 @@ def full_path(one: Film) -> Path:
     return Path(one.root) / one.path
 
 
+def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
+    """The SHA-256 of each film's file, as it was indexed, by film id."""
+    found: dict[int, str] = {}
+    with catalog.look() as connection:
+        for some in chunked(ids):
+            statement = (
+                "SELECT film.id, file.sha256 FROM film JOIN file ON file.id = film.file_id "
+                f"WHERE film.id IN ({marks(some)}) AND file.sha256 IS NOT NULL"
+            )
+            found.update(map(tuple, connection.execute(statement, some)))
+    return found
+
+
 def thumbnails(catalog: Catalog, ids: Sequence[int]) -> dict[int, bytes]:
     """WebP bytes by film id."""
     found: dict[int, bytes] = {}

@@ -42,6 +42,12 @@ def structural_faults(catalog: Catalog) -> list[str]:
     return [*(one for one in said if one != "ok"), *_disagreeing_words(catalog)]
 
 
+def dangling_rows(catalog: Catalog) -> int:
+    """Count the rows that point to a row which is not there."""
+    with catalog.look() as connection:
+        return len(connection.execute("PRAGMA foreign_key_check").fetchall())
+
+
 def unreadable_tables(catalog: Catalog) -> list[str]:
     """The tables that hold a text which is none any more."""
     found = []

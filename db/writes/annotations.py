@@ -140,6 +140,15 @@ def note_of(catalog: Catalog, film_id: int) -> str:
         return connection.scalar(select(note.c.text).where(note.c.film_id == film_id)) or ""
 
 
+def notes_of(catalog: Catalog, film_ids: Sequence[int]) -> dict[int, str]:
+    """The notes of these films, by film, in their order."""
+    found: dict[int, str] = {}
+    with catalog.read() as connection:
+        for some in chunked(film_ids):
+            found.update(connection.execute(select(note.c.film_id, note.c.text).where(note.c.film_id.in_(some))).all())
+    return {film_id: found[film_id] for film_id in film_ids if film_id in found}
+
+
 @dataclass(frozen=True)
 class Collection:
     id: int

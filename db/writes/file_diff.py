@@ -36,6 +36,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable, DropTable
 
 
@@ -65,6 +66,7 @@ _seen = Table(
     prefixes=["TEMPORARY"],
 )
 
+_PUT_SEEN = str(insert(_seen).prefix_with("OR REPLACE").compile(dialect=sqlite.dialect()))
 _orphan = Table("orphan", MetaData(), Column("id", Integer, primary_key=True), prefixes=["TEMPORARY"])
 _copy = file.alias("copy")
 
@@ -106,13 +108,13 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
     return Scope(root_id, str(top), "" if folder == top else folder.name)
 
 
-def open_remote_scope(catalog: Catalog, address: str) -> Scope:
-    """The scope of a server by its address."""
+def open_remote_scope(catalog: Catalog, address: str, prefix: str = "") -> Scope:
+    """The scope of a server by its address, or of the part of a bucket below `prefix`."""
     with catalog.write() as connection:
         root_id = connection.scalar(select(root.c.id).where(root.c.path == address))
         if root_id is None:
             root_id = connection.execute(insert(root).values(path=address).returning(root.c.id)).scalar_one()
-    return Scope(root_id, address)
+    return Scope(root_id, address, prefix)
 
 
 def compare(
@@ -144,7 +146,7 @@ def compare(
             marked |= {source.key: source for source in some if source.rejected or source.stored_as}
             # Straight to the driver: of an unchanged folder this is most of the work.
             connection.exec_driver_sql(
-                "INSERT OR REPLACE INTO seen (path, size, mtime_ns) VALUES (?, ?, ?)",
+                _PUT_SEEN,
                 [(stored_path(source.key), source.size, source.mtime_ns) for source in some],
             )
         for ids in chunked(_orphaned_duplicates(connection, scope)):
@@ -186,6 +188,15 @@ def compare(
         older=older,
         forgotten=[source for source in marked.values() if source.stored_as and source.key not in again],
     )
+
+
+def unlist(catalog: Catalog, scope: Scope, paths: Sequence[str]) -> None:
+    """Note that nothing is at these paths of the scope, or below them, any more; `finish` says what that means."""
+    for path in paths:
+        with catalog.read() as connection:
+            here = select(file.c.id).where(file.c.root_id == scope.root_id, file.c.listed, _below(path))
+            ids = list(connection.scalars(here))
+        _note(catalog, [(False, ids)])
 
 
 def finish(catalog: Catalog, scope: Scope) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from filmroom.db.batching import chunked
-from filmroom.db.catalog import Catalog, touch_generation
+from filmroom.db.catalog import Catalog
 from filmroom.db.reads.integrity import checksum
 from filmroom.db.schema import embedding
+from filmroom.db.writes.meta import touch_generation
 from numpy.typing import NDArray
 from sqlalchemy import delete, insert
 

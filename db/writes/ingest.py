@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from filmroom.db.catalog import Catalog, touch_generation
+from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput, Rejected
 from filmroom.db.reads.integrity import checksum
 from filmroom.db.records import (
@@ -27,6 +27,7 @@ from filmroom.db.records import (
 from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
 from filmroom.db.writes.facts import given_facts
 from filmroom.db.writes.file_diff import drop_unused, is_there, repoint
+from filmroom.db.writes.meta import touch_generation
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert

@@ -13,7 +13,10 @@ from filmroom.db.erasure.path_pseudonyms import is_nameless
 from filmroom.db.reads.summary import run_of
 from filmroom.db.records import Counts, DuplicateReason, Outcome, Run, RunState
 from filmroom.db.schema import file, film, root, run
-from sqlalchemy import case, insert, select, true, update
+from sqlalchemy import case, delete, insert, select, true, update
+
+_KEPT = 1000
+"""Runs that are kept: a folder that is watched makes one with every film."""
 
 _GRAVEST_FIRST = {reason.value: at for at, reason in enumerate(reversed(DuplicateReason))}
 
@@ -27,7 +30,9 @@ def start(catalog: Catalog, sources: Sequence[object], model: str) -> int:
         "started_at": int(time.time()),
     }
     with catalog.write() as connection:
-        return int(connection.execute(insert(run).values(**values).returning(run.c.id)).scalar_one())
+        run_id = int(connection.execute(insert(run).values(**values).returning(run.c.id)).scalar_one())
+        connection.execute(delete(run).where(run.c.id <= run_id - _KEPT))
+        return run_id
 
 
 def progress(catalog: Catalog, run_id: int, counts: Counts) -> None:

@@ -37,7 +37,8 @@ _PHOTOMETRICS = frozenset({
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _OLDEST_EVER = 125
-_AGE = re.compile(r"([0-9]{1,3})([DWMY])")
+_AGE = re.compile(r"0*([0-9]{1,3})\s*([DWMY])")
+_SEXES = {"FEMALE": "F", "MALE": "M", "OTHER": "O"}
 
 
 def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = None, hash_uids: bool = False) -> Tags:
@@ -56,7 +57,7 @@ def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = N
             return None
         return hashed_uid(value, key=key) if hash_uids and key else None if hash_uids else value
 
-    sex, modality = word("PatientSex"), word("Modality")
+    sex, modality = _SEXES.get(word("PatientSex"), word("PatientSex")), word("Modality")
     side = word("ImageLaterality") or word("Laterality")
     photometric = str(_plain(header, "PhotometricInterpretation")).strip().upper()
     study_date = _date(header, "StudyDate") or _date(header, "AcquisitionDate")

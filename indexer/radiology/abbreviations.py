@@ -1,7 +1,8 @@
 """Spell out the abbreviations of chest radiology.
 
 Only those that mean one thing on a chest film: "PE" (embolism or effusion), "RA" (atrium or arthritis) and their like
-stay as they are. Those of `_CAPITALS` are words or parts of words in small letters, and are read in capitals alone.
+stay as they are. The table was written for this project, and is no published list. Those of `_CAPITALS` are words or
+parts of words in small letters, and are read in capitals alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,25 @@ ABBREVIATIONS = {
     "spn": "solitary pulmonary nodule",
     "pcp": "pneumocystis pneumonia",
     "cap": "community-acquired pneumonia",
+    "pnx": "pneumothorax",
+    "ccf": "congestive cardiac failure",
+    "lvf": "left ventricular failure",
+    "cmg": "cardiomegaly",
+    "eff": "effusion",
+    "effs": "effusions",
+    "pl. eff.": "pleural effusion",
+    "pjp": "pneumocystis pneumonia",
+    "lrti": "lower respiratory tract infection",
+    "uip": "usual interstitial pneumonia",
+    "bhl": "bilateral hilar lymphadenopathy",
+    "pah": "pulmonary arterial hypertension",
+    "ntm": "nontuberculous mycobacteria",
+    "taa": "thoracic aortic aneurysm",
+    "ttn": "transient tachypnea of the newborn",
+    "bpd": "bronchopulmonary dysplasia",
+    "mets": "metastases",
+    "fx": "fracture",
+    "consol": "consolidation",
     "tb": "tuberculosis",
     "hf": "heart failure",
     "ctr": "cardiothoracic ratio",
@@ -45,6 +65,16 @@ ABBREVIATIONS = {
     "cvc": "central venous catheter",
     "cvl": "central venous line",
     "picc": "peripherally inserted central catheter",
+    "dht": "Dobhoff tube",
+    "sgc": "Swan-Ganz catheter",
+    "uvc": "umbilical venous catheter",
+    "uac": "umbilical arterial catheter",
+    "vps": "ventriculoperitoneal shunt",
+    "ecmo": "ECMO cannula",
+    "tavr": "transcatheter aortic valve",
+    "tavi": "transcatheter aortic valve",
+    "avr": "aortic valve replacement",
+    "mvr": "mitral valve replacement",
     "iabp": "intra-aortic balloon pump",
     "lvad": "left ventricular assist device",
     "cabg": "coronary artery bypass graft with sternotomy wires",
@@ -54,15 +84,26 @@ ABBREVIATIONS = {
     "rll": "right lower lobe",
     "lul": "left upper lobe",
     "lll": "left lower lobe",
+    "ruz": "right upper zone",
+    "rmz": "right mid zone",
+    "rlz": "right lower zone",
+    "luz": "left upper zone",
+    "lmz": "left mid zone",
+    "llz": "left lower zone",
     "svc": "superior vena cava",
+    "ij": "internal jugular",
+    "cp angle": "costophrenic angle",
+    "bilat": "bilateral",
+    "rt": "right",
+    "lt": "left",
     "b/l": "bilateral",
     "s/p": "status post",
 }
 _CAPITALS = frozenset(("cap", "icd", "hf", "tb", "ctr", "pcp", "spn", "svc"))
 _SHORT = re.compile(
-    r"(?<![\w/-])(?:"
-    + "|".join(re.escape(short).replace(r"\ ", r"\s+") for short in ABBREVIATIONS)
-    + r")(?:s\b)?(?![\w/-])",
+    r"(?<![\w-])(?<!\b\w/)(?:"
+    + "|".join(re.escape(short).replace(r"\ ", r"\s+") for short in sorted(ABBREVIATIONS, key=len, reverse=True))
+    + r")(?:s\b)?(?![\w-]|/\w(?!\w))",
     re.I,
 )
 _IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,5}s?(?![\w/-])")

@@ -14,7 +14,7 @@ _PREPOSITIONS = (
 _NO = r"no(?! longer\b)|neither|nor|not(?! (?:only|excluded|ruled|be|seen|present|visible|identified|found)\b)"
 _TRIGGER = re.compile(rf"(?<![^\s,;(])(?:(?P<wide>{_PREPOSITIONS})|(?P<narrow>{_NO}))(?![^\s,;.)])", re.I)
 _AFTER = re.compile(
-    r"(?<!\S)(?:(?:is|are) )?(?<!not )(?<!be )"
+    r"(?<!\S)(?:(?:is|are) )?(?<!\bnot )(?<!\bbe )"
     r"(?:absent|not (?:seen|present|visible|identified|found)|ruled out|excluded)"
     r"(?=\s*(?:$|[,;.]|but\b))",
     re.I,

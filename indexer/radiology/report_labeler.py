@@ -15,6 +15,7 @@ from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.lexicon import term_of
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
+from filmroom.indexer.radiology.report_sections import seen
 from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, is_view, phrases
 
 READER = 3
@@ -26,8 +27,17 @@ _HEDGED = re.compile(
     re.I,
 )
 _HEART_ENLARGED = re.compile(
-    r"\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)\s+"
+    r"\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)(?:\s*:\s*|\s+)"
     r"(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
+    re.I,
+)
+# "The heart is of normal size", "heart size and mediastinal contours are within normal limits": no cardiomegaly.
+_HEART_NORMAL = re.compile(
+    r"\b(?:heart|cardiac|cardio ?mediastinal)(?:\s+(?:size|silhouettes?|shadow|contours?|and|the|mediastin\w+|"
+    r"pulmonary|vascularity|vasculature|hila|hilar|aortic|aorta|structures))*\s*"
+    r"(?::|\s(?:is|are|was|were|remains?|appears?))?\s*(?:again\s+)?(?:grossly\s+|both\s+)?(?:of\s+|within\s+)?normal(?!\s+(?:or|to)(?!\w))|"
+    r"\bnormal[- ](?:heart|cardiac|cardio ?mediastinal)(?:[- ]size|\s+silhouette|\s+shadow|\s+contours?)|"
+    r"\bnormal[- ]sized? heart",
     re.I,
 )
 _ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
@@ -82,11 +92,11 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     """Statements of a report. `known` are ideas beyond the lexicon to look for.
 
     What a sentence denies is absent; a bare list after "no" is denied whole, as reports write it. Qualifiers
-    belong to a finding when they stand in its clause. A film is normal where the report says so and names no
-    finding.
+    belong to a finding when they stand in its clause. Sections of what was asked, compared or done say nothing, and
+    lines that were only wrapped are one. A film is normal where the report says so and names no finding.
     """
     ideas = frozenset(known)
-    text = spell_out(_NEGATIVE.sub("negative for", _ASKED.sub("possible ", text))).text
+    text = spell_out(_NEGATIVE.sub("negative for", _ASKED.sub("possible ", seen(text)))).text
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
         statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))
@@ -104,6 +114,8 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
         statements += [replace(qualified(idea, clause, present=False), certain=True) for idea in lacking]
     for clause in _CLAUSE.split(rest):
         statements += [qualified(idea, clause) for idea in mentions(clause, ideas)]
+    if _HEART_NORMAL.search(sentence) and not any(one.idea == "cardiomegaly" for one in statements):
+        statements.append(Statement("cardiomegaly", present=False))
     if NORMAL in mentions(rest, ideas):  # its phrases run over commas
         statements.append(Statement(NORMAL))
     return tuple(statements)

@@ -15,14 +15,23 @@ _VIEW_WORDS = {
     "RLAT": "RL",
     "POSTEROANTERIOR": "PA",
     "ANTEROPOSTERIOR": "AP",
+    "LATEROLATERAL": "LATERAL",
+    "OBL": "OBLIQUE",
     "DECUB": "DECUBITUS",
+    **{f"{side}{view}": view for side in "LR" for view in ("CC", "MLO")},
 }
-_SIDES = {"LEFT": "L", "RIGHT": "R", "L": "L", "R": "R"}
+_SIDES = {"LEFT": "L", "RIGHT": "R", "L": "L", "R": "R", "LT": "L", "RT": "R"}
 # What is said of how a film was made, and changes nothing of its view: AP AXIAL, XTABLE LATERAL, PA ERECT.
 _MANNERS = frozenset({
-    "AXIAL", "BEDSIDE", "CROSS", "CROSSTABLE", "ERECT", "EXPIRATION", "INSPIRATION", "LORDOTIC", "MOBILE", "PORT",
-    "PORTABLE", "PRONE", "SEMIERECT", "SITTING", "STANDING", "SUPINE", "TABLE", "UPRIGHT", "VIEW", "X", "XTABLE",
+    "AXIAL", "BEDSIDE", "CROSS", "CROSSTABLE", "ERECT", "EXP", "EXPIRATION", "INSP", "INSPIRATION", "LORDOTIC",
+    "MOBILE", "PORT", "PORTABLE", "PRONE", "ROUTINE", "SEMI", "SEMIERECT", "SITTING", "STANDING", "STRETCHER", "SUPINE",
+    "TABLE", "UPRIGHT", "VIEW", "VIEWS", "WHEELCHAIR", "X", "XTABLE",
 })  # fmt: skip
+# What stands beside a body part and names none: CHEST 2 VIEWS, XR CHEST, ADULT CHEST.
+_BESIDE_PARTS = frozenset({
+    "ADULT", "AND", "CHILD", "FRONTAL", "PED", "PEDIATRIC", "PEDS", "RAY", "SINGLE", "TWO", "XR", "XRAY",
+})  # fmt: skip
+_COUNT = re.compile(r"\d{1,2}V?W?S?")
 # PS3.16 CID 4010 and 4014, by their SNOMED CT codes and the SRT codes of older files.
 _VIEW_CODES = {
     "272479007": "PA", "R-40888": "PA", "399348003": "AP", "R-10206": "AP", "399173006": "LL", "R-10236": "LL",
@@ -45,6 +54,8 @@ _BODY_PART_WORDS = {
     "THORAX": "CHEST", "LUNG": "CHEST", "LUNGS": "CHEST", "CXR": "CHEST", "TORAX": "CHEST", "PECHO": "CHEST",
     "TORACE": "CHEST", "RIBS": "RIB", "HIPS": "HIP", "KNEES": "KNEE", "HANDS": "HAND", "ADDOME": "ABDOMEN",
     "RODILLA": "KNEE", "CADERA": "HIP", "TOBILLO": "ANKLE", "HOMBRO": "SHOULDER", "CODO": "ELBOW", "CRANEO": "SKULL",
+    "POUMON": "CHEST", "POUMONS": "CHEST", "BRUSTKORB": "CHEST", "ABD": "ABDOMEN", "KUB": "ABDOMEN",
+    "CERVICALSPINE": "CSPINE", "THORACICSPINE": "TSPINE", "DORSALSPINE": "TSPINE", "LUMBARSPINE": "LSPINE",
 }  # fmt: skip
 # PS3.16 Annex L, by the same two kinds of codes.
 _REGION_CODES = {
@@ -78,13 +89,14 @@ def _words(text: str) -> list[str]:
     """Words in capitals, without accents."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text.upper()) if not unicodedata.combining(c))
     joined = " ".join(re.split(r"[\W_]+", bare)).strip()
-    return re.sub(r"\b(POSTERO|ANTERO) (?=ANTERIOR|POSTERIOR)", r"\1", joined).split()
+    joined = re.sub(r"\b(P A|A P)\b", lambda found: found[0].replace(" ", ""), joined)  # P.A.
+    return re.sub(r"\b(POSTERO|ANTERO|LATERO) (?=ANTERIOR|POSTERIOR|LATERAL)", r"\1", joined).split()
 
 
 def _view_of_words(words: list[str]) -> str | None:
     said = {_VIEW_WORDS.get(word, word) for word in words} - _MANNERS
     sides = {_SIDES[word] for word in said if word in _SIDES}
-    named = said - _SIDES.keys()
+    named = {word for word in said - _SIDES.keys() if _BODY_PART_WORDS.get(word, word) not in _BODY_PARTS}
     side = sides.pop() if len(sides) == 1 else ""
     if "DECUBITUS" in named or named & {"LLD", "RLD"}:
         # A patient who lies on a side is no lateral view, and this is what such a film is looked for by.
@@ -104,6 +116,6 @@ def _part_of_words(words: list[str]) -> str | None:
     whole = "".join(words)
     if (part := _BODY_PART_WORDS.get(whole, whole)) in _BODY_PARTS:
         return part
-    how = _MANNERS | _SIDES.keys() | _VIEWS | _VIEW_WORDS.keys()
-    parts = {_BODY_PART_WORDS.get(word, word) for word in words if word not in how}
+    how = _MANNERS | _BESIDE_PARTS | _SIDES.keys() | _VIEWS | _VIEW_WORDS.keys()
+    parts = {_BODY_PART_WORDS.get(word, word) for word in words if word not in how and not _COUNT.fullmatch(word)}
     return parts.pop() if len(parts) == 1 and parts <= _BODY_PARTS else None

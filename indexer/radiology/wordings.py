@@ -132,6 +132,7 @@ _ABSENT = _phrases(
         r"\s+(?:(?:felt|thought|considered)\s+(?:to\s+be\s+)?)?(?:very\s+|highly\s+|extremely\s+)?(?:unlikely|not\s+likely|"
         r"improbable)",
         rf"\s+{_NEW}(?:removed|withdrawn|explanted|extracted|taken\s+out)",
+        r"\s+removal",
         r"\s+(?:ruled\s+out|excluded|absent|negative|neg)",
         r"\s*\((?:-|\N{MINUS SIGN}|none|no|absent|negative|neg|nil)\)",
         r"\s*,\s*(?:absent|none)",
@@ -162,6 +163,9 @@ _COMPARED = re.compile(
 _PAIRS = (
     (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
     (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=\s)", re.I), "neg"),
+    (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),
+    (re.compile(r"(?<![\w/])c/w(?!\w)", re.I), "consistent with"),
+    (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),
 )
 
 

@@ -30,13 +30,14 @@ class Credentials:
     ca: str = field(default="", repr=False)
 
     def session(self, url: str) -> requests.Session:
-        """A session that presents them. Certificates of servers are checked, against `ca` where it is given; what is
-        for this machine goes through no proxy."""
+        """A session that presents them. Certificates of servers are checked, against `ca` where it is given; a
+        proxy of the environment gets nothing that it could read: what is for this machine, or goes by plain http, goes
+        directly."""
         import requests
         from requests.utils import get_netrc_auth
 
         session = requests.Session()
-        if urlsplit(url).hostname in _HERE:
+        if goes_directly(url):
             session.trust_env = False
             session.auth = get_netrc_auth(url)
         if self.token:
@@ -48,6 +49,12 @@ class Credentials:
         if self.ca:
             session.verify = self.ca
         return session
+
+
+def goes_directly(url: str) -> bool:
+    """Whether no proxy may come between: an address of this machine, or plain HTTP, which a proxy could read."""
+    parts = urlsplit(url)
+    return parts.hostname in _HERE or parts.scheme == "http"
 
 
 class _Bearer:

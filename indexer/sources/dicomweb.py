@@ -18,14 +18,16 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
+from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
 
 if TYPE_CHECKING:
+    import requests
     from dicomweb_client.api import DICOMwebClient
 
 REQUESTS_AT_ONCE = 4
@@ -37,6 +39,7 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _ATTEMPTS = 4
 _WAIT_SECONDS = 0.5
 _TIMEOUT_SECONDS = (10, 60)
+_PORTS = {"http": 80, "https": 443}
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _MODALITY, _BODY_PART, _STUDY_DATE = "00080060", "00180015", "00080020"
 
@@ -102,12 +105,14 @@ def server_address(text: str) -> str:
 class Connection:
     """An open session with a server."""
 
+    prefix = ""
+
     def __init__(self, server: Server) -> None:
         from dicomweb_client.api import DICOMwebClient
 
         self.url = server_address(server.url)
         session = server.credentials.session(self.url)
-        session.hooks["response"].append(without_parameters)
+        session.hooks["response"] += [self._stays, without_parameters]
         try:
             self._client: DICOMwebClient = DICOMwebClient(self.url, session=session, timeout=_TIMEOUT_SECONDS)
         except ValueError:
@@ -116,6 +121,21 @@ class Connection:
         self._pause = 0.0 if server.per_second is None else 1 / server.per_second
         self._next = time.monotonic()
         self._lock = threading.Lock()
+
+    def _stays(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        """Raise ServerError where the server sends a request on to another: documents, a certificate and what is asked
+        are for this one alone."""
+        to = response.headers.get("Location")
+        if to and response.is_redirect and not _same_origin(self.url, urljoin(response.url, to)):
+            raise ServerError(
+                "the server sends requests on to another address",
+                where=self.url,
+                fix="Name that address, where it is one of yours.",
+            )
+
+    def listed(self, selection: Selection) -> Iterator[SourceFile]:
+        """List the films as files: a server tells neither size nor time. Raises ServerError."""
+        return (SourceFile(self.url, path, 0, 0) for path in self.films(selection))
 
     def films(self, selection: Selection) -> Iterator[str]:
         """List the paths of the films that are asked for, each once. Raises ServerError."""
@@ -221,7 +241,8 @@ class Connection:
     def _paged(
         self, search: Callable[..., Any], filters: dict[str, str], *uids: str, fields: list[str] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Ask page by page. A server that knows no pages gives everything each time: what is new ends it."""
+        """Ask page by page. A server that knows no pages gives everything each time: what is not new ends it. One may
+        give fewer rows a page than asked for; such a bound is a round number, so that only then is it asked on."""
         known: set[str] = set()
         offset = 0
         while True:
@@ -232,7 +253,7 @@ class Connection:
             new = [row for row in rows if isinstance(row, dict) and (name := _names(row)) not in known and name]
             known.update(_names(row) for row in new)
             yield from new
-            if not new or len(rows) < PAGE:
+            if not new or (len(rows) < PAGE and len(rows) % 10):
                 return
             offset += len(rows)
 
@@ -307,6 +328,15 @@ class _Away(Exception):
 
 class _Nonsense(Exception):
     """The answer is not what was asked for."""
+
+
+def _same_origin(one: str, other: str) -> bool:
+    try:
+        first, second = urlsplit(one), urlsplit(other)
+        ports = [parts.port or _PORTS.get(parts.scheme) for parts in (first, second)]
+    except ValueError:
+        return False
+    return (first.scheme, first.hostname, ports[0]) == (second.scheme, second.hostname, ports[1])
 
 
 def _value(row: dict[str, Any], tag: str) -> str:

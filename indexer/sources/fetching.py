@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from filmroom.db.errors import Rejected
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.sources.bucket import Bucket, Files
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection, Selection, Server, ServerError
 
+_SPOOL = "fetched-"
 _AHEAD = 2 * REQUESTS_AT_ONCE
 _GIVE_UP_AFTER = 8
 """Films in a row that a server did not send: it is away, and the rest need not be tried."""
@@ -22,9 +26,9 @@ _GIVE_UP_AFTER = 8
 
 @dataclass(frozen=True)
 class Remote:
-    """A server, and what is asked of it."""
+    """A server or bucket, and what is asked of it."""
 
-    server: Server
+    server: Server | Bucket
     selection: Selection = field(default_factory=Selection)
 
     def __str__(self) -> str:
@@ -33,42 +37,52 @@ class Remote:
 
 @contextmanager
 def fetched(
-    connection: Connection, films: Sequence[SourceFile], folder: Path
+    connection: Connection | Files, films: Sequence[SourceFile], folder: Path, *, max_bytes: int
 ) -> Generator[Iterator[SourceFile], None, None]:
     """Give the films of a server as files, each to be deleted by whoever is done with it; what is left goes at the end.
 
-    A few are on their way at any time, so that neither the disk nor the memory fills. Raises ServerError where the
-    server is away: what came before is kept.
+    A few are on their way at any time, so that neither the disk nor the memory fills; what is listed as larger than
+    `max_bytes` is rejected unfetched. What a killed run left is deleted: the caller is the archive's one writer. Raises
+    ServerError where the server is away: what came before is kept.
     """
+    for left in folder.glob(f"{_SPOOL}*"):
+        shutil.rmtree(left, ignore_errors=True)
     with (
-        tempfile.TemporaryDirectory(prefix="fetched-", dir=folder) as spool,
+        tempfile.TemporaryDirectory(prefix=_SPOOL, dir=folder) as spool,
         ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool,
     ):
         try:
-            yield _in_order(connection, films, Path(spool), pool)
+            yield _in_order(partial(_fetch, connection, max_bytes), films, Path(spool), pool, where=connection.url)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _in_order(
-    connection: Connection, films: Sequence[SourceFile], spool: Path, pool: ThreadPoolExecutor
+    fetch: Callable[[SourceFile, Path], SourceFile],
+    films: Sequence[SourceFile],
+    spool: Path,
+    pool: ThreadPoolExecutor,
+    *,
+    where: str,
 ) -> Iterator[SourceFile]:
     waiting: deque[Future[SourceFile]] = deque()
     failures = 0
     for number, film in enumerate(films):
-        waiting.append(pool.submit(_fetch, connection, film, spool / f"{number}.dcm"))
+        waiting.append(pool.submit(fetch, film, spool / f"{number}.dcm"))
         while len(waiting) >= _AHEAD or (waiting and number + 1 == len(films)):
             source = waiting.popleft().result()
             away = source.rejected is not None and source.rejected.code == Refusal.NOT_FETCHED.code
             failures = failures + 1 if away else 0
             if failures >= _GIVE_UP_AFTER:
                 raise ServerError(
-                    "the server sends no films any more", where=connection.url, fix="Index again: what came is kept."
+                    "the server sends no films any more", where=where, fix="Index again: what came is kept."
                 )
             yield source
 
 
-def _fetch(connection: Connection, film: SourceFile, to: Path) -> SourceFile:
+def _fetch(connection: Connection | Files, max_bytes: int, film: SourceFile, to: Path) -> SourceFile:
+    if film.size > max_bytes:
+        return replace(film, rejected=Refusal.TOO_LARGE.error())
     try:
         connection.fetch(film.path, to)
     except Rejected as error:

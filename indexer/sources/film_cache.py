@@ -12,6 +12,7 @@ from pathlib import Path
 from filmroom.db.errors import NotFound, Rejected
 from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film, SourceFile, is_remote
+from filmroom.indexer.sources.bucket import Bucket, Files, is_bucket
 from filmroom.indexer.sources.credentials import read_credentials
 from filmroom.indexer.sources.dicomweb import Connection, Server, ServerError, is_address
 
@@ -39,7 +40,7 @@ def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
 
 def server_of(root: str) -> Connection | None:
     """The DICOMweb server whose films these are; None where they are files."""
-    return _connection(root) if is_address(root) else None
+    return _server(root) if is_address(root) and not is_bucket(root) else None
 
 
 def drop(films: Iterable[Film]) -> None:
@@ -64,7 +65,7 @@ def _cached(root: str, path: str) -> Path:
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as aside:
         fetched = Path(aside) / "film"
         try:
-            _connection(root).fetch(path, fetched)
+            (_bucket if is_bucket(root) else _server)(root).fetch(path, fetched)
         except ServerError as error:
             raise NotFound(f"the film cannot be fetched: {error.what}", where=root, fix=error.fix) from None
         _make_room(folder, fetched.stat().st_size)
@@ -90,5 +91,10 @@ def _make_room(folder: Path, size: int) -> None:
 
 
 @lru_cache(maxsize=8)
-def _connection(root: str) -> Connection:
+def _server(root: str) -> Connection:
     return Server(root, read_credentials()).open()
+
+
+@lru_cache(maxsize=8)
+def _bucket(root: str) -> Files:
+    return Bucket(root).open()

@@ -59,7 +59,7 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
             continue
         folders = []
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
+            if is_clutter(entry.name):
                 continue
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_symlink():
@@ -70,6 +70,11 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
             elif entry.path not in left_out:
                 folders.append(path)
         waiting.extend(reversed(folders))
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder is passed over: hidden, or left behind by a file manager."""
+    return name.startswith(".") or name.lower() in _CLUTTER
 
 
 def _follow(top: str, path: str) -> SourceFile | None:

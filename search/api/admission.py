@@ -67,7 +67,7 @@ def caller(request: Request, context: Context) -> Caller:
         raise Refused(403, "a page of another site may not ask here", fix="Send a token.")
     if not context.admits(request.scope):
         raise Refused(401, "a token is needed", fix="Make one: filmroom token add NAME", headers=_CHALLENGE)
-    return Caller(Right.WRITE, folders=context.names_folders(request.scope))
+    return Caller(Right.WRITE, folders=context.names_folders())
 
 
 def writer(request: Request) -> Caller:
@@ -78,14 +78,16 @@ def writer(request: Request) -> Caller:
     return known
 
 
-def folder_namer(known: Annotated[Caller, Depends(writer)]) -> Caller:
-    """Give who asks. Raises Refused where the page would not let them name folders of the serving machine, either."""
+def owner(known: Annotated[Caller, Depends(writer)]) -> Caller:
+    """Give who asks. Raises Refused where nobody knows who it is, or the page lets them name no folders, either."""
     if not known.folders:
-        raise Refused(403, "folders of this machine are named with a token, or after a sign-in", fix="Send a token.")
+        raise Refused(
+            403, "folders of this machine need a token", fix="Make one: filmroom token add NAME --scope write"
+        )
     return known
 
 
-MayWrite, MayNameFolders = Depends(writer), Depends(folder_namer)
+MayWrite, MayNameFolders = Depends(writer), Depends(owner)
 
 
 def _from_elsewhere(request: Request) -> bool:

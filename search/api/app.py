@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
+from filmroom.db.errors import FilmroomError
 from filmroom.search.api import curating, embedding, problems, running, scoring, searching
 from filmroom.search.api.admission import Admission
 from filmroom.search.api.context import Context, Here
@@ -63,9 +64,13 @@ def build(context: Context) -> ASGIApp:
         """Give queries, times, films, runs and errors for Prometheus."""
         return Response(metrics.exposition(context.archive()), media_type=CONTENT_TYPE)
 
-    def health(context: Here) -> dict[str, str]:
-        """Say that the archive answers. Needs no token."""
-        context.archive()
+    def health(context: Here, response: Response) -> dict[str, str]:
+        """Say whether the archive answers, and nothing else: it needs no token."""
+        try:
+            context.archive()
+        except FilmroomError:
+            response.status_code = 503
+            return {"status": "no archive"}
         return {"status": "ok"}
 
     def page() -> HTMLResponse:

@@ -36,15 +36,15 @@ class Limits:
 
 @dataclass
 class Context:
-    """`searcher` opens one by the name of a model, None for the one in use. Of a request without a token `admits` says
-    by its ASGI scope whether it is let in, and `names_folders` whether it may name folders of this machine: where the
-    page would let it."""
+    """`searcher` opens one by the name of a model, None for the one in use; `admits` says whether a request without a
+    token is let in, by its ASGI scope: where the page itself would be open to it; `names_folders`, whether it may then
+    name folders of this machine, which is more than to look at films."""
 
     folder: Path
     archive: Callable[[], Archive]
     searcher: Callable[[str | None], Searcher]
     admits: Callable[[Any], bool]
-    names_folders: Callable[[Any], bool]
+    names_folders: Callable[[], bool] = lambda: True
     limits: Limits = field(default_factory=Limits)
     queries: Callable[[], None] = lambda: None
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
 from filmroom.db.records import Run
 from filmroom.db.writes import runs
+from filmroom.indexer.models.registry import list_models
 from filmroom.search import background_index
 from filmroom.search import status as overview
 from filmroom.search.api.admission import MayNameFolders, MayWrite
@@ -54,6 +55,8 @@ def start_run(context: Here, asked: Start) -> dict[str, Any]:
     for path in paths:
         if not path.is_absolute() or "\0" in str(path):
             raise BadInput("not a whole path", where=str(path)[:200], fix="Begin with the root of the serving machine.")
+    if asked.model is not None and asked.model not in (known := [one.name for one in list_models()]):
+        raise NotFound("no model has this name", where=asked.model, fix=f"Known: {', '.join(known)}.")
     if (busy := context.archive().writer()) is not None:
         raise ArchiveBusy("the archive is being written to", where=busy, fix="Wait for it, or stop it.")
     return {"pid": background_index.start_index(context.folder, paths, model=asked.model)}

@@ -66,12 +66,13 @@ def forget(
 ) -> None:
     """Delete films from the archive for good, with all that is known of them, and overwrite where they stood.
 
-    The films' own files are left alone. So that the next index run does not bring the films back, keyed hashes of their
-    identities are kept; `filmroom index --bring-back` takes them again. Without films: overwrite what earlier deletions
-    left.
+    The films' own files are left alone, but for those that `filmroom receive` has kept. So that the next index run does
+    not bring the films back, keyed hashes of their identities are kept; `filmroom index --bring-back` takes them again.
+    Without films: overwrite what earlier deletions left.
     """
     from filmroom.db.erasure import forget as forgetting
     from filmroom.db.reads.films import films as films_of
+    from filmroom.indexer.live import spool
     from filmroom.indexer.sources import film_cache
 
     kept = open_archive(archive)
@@ -83,6 +84,7 @@ def forget(
     known = films_of(kept.catalog, ids)
     done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
     film_cache.drop(known)
+    received = spool.drop(kept, known)
     if as_json:
         print_json(asdict(done))
         return
@@ -91,7 +93,11 @@ def forget(
         return
     say(f"{counted(done.films, 'film')} and {counted(done.reports, 'report')} are forgotten.")
     say(
-        "Their own files are where they were. "
+        (
+            "The files that were received are deleted, others are where they were. "
+            if received
+            else "Their own files are where they were. "
+        )
         + (
             "An index run turns them away, unless it is given --bring-back."
             if done.remembered

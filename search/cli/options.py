@@ -62,7 +62,8 @@ StudyOption = Annotated[
     str | None, typer.Option("--study", metavar="UID", help="Only this study.", rich_help_panel=_OF_A_SERVER)
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=1, help="At most so many films.", rich_help_panel=_OF_A_SERVER)
+    int | None,
+    typer.Option("--limit", min=1, help="At most so many films; of buckets, too.", rich_help_panel=_OF_A_SERVER),
 ]
 RateOption = Annotated[
     float | None,

@@ -97,6 +97,9 @@ def results_json(found: Results) -> dict[str, Any]:
         "reading": asdict(found.reading),
         "measured": found.limits.to_json(),
         "learned": found.learned.to_json() if found.learned else None,
+        "best": None if found.best is None else round(found.best, 6),
+        "chance": None if found.chance is None else round(found.chance, 6),
+        "doubtful": found.doubtful,
         "hits": hits,
     }
 
@@ -119,6 +122,8 @@ def print_results(found: Results, archive: Path) -> None:
     if found.limits.sentence:
         card = f" Its card: {found.limits.card}" if found.limits.card else ""
         console.print(Text(f"{found.limits.sentence}{card}", style="yellow"), soft_wrap=True)
+    if found.doubt:
+        console.print(Text(found.doubt, style="yellow"))
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
     for hit in found.hits:
         table.add_row(
@@ -239,6 +244,8 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     print_unplaced(done.missing, done.ambiguous, "name")
     if done.empty:
         console.print(f"{counted(done.empty, 'row')} without any {what}.")
+    if done.contradicted:
+        console.print(f"{counted(done.contradicted, 'label')} both given and denied to a film, and left out.")
 
 
 def print_facts(done: ImportedFacts, *, as_json: bool) -> None:

@@ -16,6 +16,23 @@ from filmroom.search.searcher import Searcher
 DEPTH = 20
 """Films of each model that enter the pool."""
 
+GRADES = {0: "No match", 1: "Related", 2: "A match", 3: "Exactly this"}
+
+ADJUDICATED = "adjudicated by "
+"""Begins the name under which a grade stands that settles what two readers graded differently."""
+
+
+def is_adjudication(judge: str) -> bool:
+    return judge.startswith(ADJUDICATED)
+
+
+def disagreements(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
+    """(query, film id) that readers graded differently and nobody has adjudicated, in order of their first grade."""
+    given: dict[tuple[str, int], dict[str, int]] = {}
+    for one in judgements:
+        given.setdefault((one.query, one.film_id), {})[one.judge] = one.grade
+    return [key for key, by in given.items() if len(set(by.values())) > 1 and not any(map(is_adjudication, by))]
+
 
 def pool(searchers: Sequence[Searcher], query: str, *, depth: int = DEPTH) -> list[int]:
     """The ids of the `depth` best films of each model, in an order that is always the same and says nothing of rank
@@ -40,6 +57,8 @@ def agreements(judgements: Iterable[Judgement]) -> list[Agreement]:
     """Every pair of judges with films in common."""
     given: dict[str, dict[tuple[str, int], int]] = {}
     for one in judgements:
+        if is_adjudication(one.judge):
+            continue
         given.setdefault(one.judge, {})[one.query, one.film_id] = one.grade
     found = []
     for a, b in combinations(sorted(given), 2):
@@ -61,16 +80,18 @@ def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
 def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[list[Topic], Qrels]:
     """Questions q1, q2 ... in the order they were first judged, and their grades by document name.
 
-    Of several judges the lower median counts.
+    Of several judges the lower median counts; where a film was adjudicated, that grade.
     """
     names = document_names(films)
+    judgements = list(judgements)
+    settled = {(one.query, one.film_id): one.grade for one in judgements if is_adjudication(one.judge)}
     grades: dict[str, dict[int, list[int]]] = {}
     for one in judgements:
         grades.setdefault(one.query, {}).setdefault(one.film_id, []).append(one.grade)
     questions = [Topic(f"q{at}", query) for at, query in enumerate(grades, start=1)]
     qrels = {
         question.qid: {
-            names[film_id]: statistics.median_low(given)
+            names[film_id]: settled.get((question.text, film_id), statistics.median_low(given))
             for film_id, given in grades[question.text].items()
             if film_id in names
         }

@@ -70,7 +70,8 @@ def layout(path: Path, text: str) -> Layout:
         said = hint[1] if hint else said
         at, first = end.end(), first + 1
     bare = re.sub(r'"[^"]*"', "", head)
-    likely = max(_SEPARATORS, key=bare.count) if any(one in bare for one in _SEPARATORS) else ","
+    some = any(one in bare for one in _SEPARATORS)
+    likely = max(_SEPARATORS, key=bare.count) if some else "|" if "|" in bare else ","
     found = Layout(text[at:], said or likely, first)
     # Some programs write a quote within quotes as \", which is told by the rows that cannot be read otherwise.
     if '\\"' in text and not _sound(found):

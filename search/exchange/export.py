@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from filmroom.db.errors import BadInput, FilmroomError, MissingExtra, Rejected
-from filmroom.db.records import Film
+from filmroom.db.records import Film, is_remote
 from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.deidentify import Replacements, copies
 from filmroom.search.exchange.delimited import csv_row
@@ -18,6 +20,7 @@ from filmroom.search.exchange.original_pixels import original
 from filmroom.search.results import Hit
 from PIL import Image
 
+CHANGED = "the file has changed since it was indexed"
 _DICOM_AT, _DICOM = 128, b"DICM"
 _MOST_BYTES = 255  # of a file's name, on the usual file systems
 
@@ -107,14 +110,21 @@ class Copied:
 
 
 def copy_films(
-    films: Sequence[Film], folder: Path, *, deidentify: bool = False, uids: bool = False, key: bytes | None = None
+    films: Sequence[Film],
+    folder: Path,
+    *,
+    deidentify: bool = False,
+    uids: bool = False,
+    key: bytes | None = None,
+    hashes: Mapping[int, str] = MappingProxyType({}),
 ) -> Copied:
     """Copy the films' files into a new or empty folder, with films.csv beside them.
 
     With `deidentify`, DICOM films are made anew from an allow-list (`filmroom.search.exchange.deidentify`), which
     holds UIDs only by `uids`, and pictures from their pixels; files are then named by film id, and the table names
     neither path nor patient. Copies made with one `key` (else a new one) share the UIDs and patient IDs that stand in
-    for the real ones. Words burned into the pixels stay. Raises BadInput for a folder that holds something.
+    for the real ones. Words burned into the pixels stay. A film whose file is not the one of its SHA-256 in `hashes`
+    fails: a link may have come there that leads to anything. Raises BadInput for a folder that holds something.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +135,10 @@ def copy_films(
     written: list[tuple[str, Film]] = []
     failed: list[tuple[int, str]] = []
     replacements = Replacements(uids, key) if key else Replacements(uids)
-    copied = _deidentified(films, folder, replacements) if deidentify else _as_they_are(films, folder)
+    failed += [(film.id, CHANGED) for film in films if _is_another(film, hashes.get(film.id))]
+    changed = {film_id for film_id, _ in failed}
+    same = [film for film in films if film.id not in changed]
+    copied = _deidentified(same, folder, replacements) if deidentify else _as_they_are(same, folder)
     for film, name, missing in copied:
         if missing is None:
             written.append((name, film))
@@ -139,6 +152,16 @@ def copy_films(
 
 Outcome = tuple[Film, str, str | None]
 """A film, the name of its copy, and in words why there is none."""
+
+
+def _is_another(film: Film, sha256: str | None) -> bool:
+    """Whether there is another file by now where a film was indexed. A server's film is known by its UID."""
+    if sha256 is None or is_remote(film.root):
+        return False
+    try:
+        return sha256_of(source_path(film)) != sha256
+    except OSError:
+        return False  # what is not there is said where it is copied
 
 
 def _as_they_are(films: Sequence[Film], folder: Path) -> Iterator[Outcome]:
@@ -182,6 +205,12 @@ def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacement
             yield film, name, _in_words(fault)
         else:
             yield film, name, None
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _in_words(fault: OSError) -> str:

@@ -44,5 +44,8 @@ def _fact_columns(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _values(row: Row, columns: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    said = {fact: tuple(filter(None, map(row.get, names))) for fact, names in columns.items()}
+    ids = ("patient", "study")
+    said = {
+        fact: tuple(filter(None, map(row.id if fact in ids else row.get, names))) for fact, names in columns.items()
+    }
     return {fact: words for fact, words in said.items() if words}

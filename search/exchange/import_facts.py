@@ -15,12 +15,23 @@ from filmroom.db.writes.facts import SPLIT, put_facts
 from filmroom.indexer.decoding.phi_filter import age_of, hashed_uid, kept_age, patient_key
 from filmroom.search.exchange.fact_rows import BORN, FactRow, rows_of_table
 from filmroom.search.exchange.placing import Several, place_rows
+from filmroom.search.exchange.tables import source_name
 from filmroom.search.film_names import study_uid
 from filmroom.search.public_sets.fact_rows import rows_of_set
 from filmroom.search.public_sets.folders import FOLDERS, read_folders
 from filmroom.search.public_sets.views import kept_view
 
-_YEAR = re.compile(r"([0-9]{4})(?:[-/.]?[0-9]{2}[-/.]?[0-9]{2}.*)?|[0-9]{1,2}[-/.][0-9]{1,2}[-/.]([0-9]{4})")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_YEAR = re.compile(
+    r"([0-9]{4})(?:[0-9]{4}.*|[-/.][0-9]{1,2}(?:[-/.][0-9]{1,2}(?:[ T].*)?)?)?|"
+    rf"(?:[0-9]{{1,2}}[-/. ])?(?:[0-9]{{1,2}}|{_MONTH})[-/., ]+([0-9]{{4}})(?: .*)?",
+    re.IGNORECASE,
+)
+_AGE = re.compile(
+    r">?=?\s*([0-9]{1,3})(?:[.,][0-9]+)?\s*\+?\s*"
+    r"(?:y|yrs?\.?|years?(?:[ -]old)?|y/?o|(months?|mos?|weeks?|wks?|days?))?",
+    re.IGNORECASE,
+)
 _SEXES = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M", "o": "O", "other": "O"}
 _FIRST_YEAR, _LAST_YEAR = 1895, 2200
 _WORD = re.compile(r"[^\W_][\w .-]{0,31}")
@@ -61,7 +72,7 @@ def import_facts(
         for path in files:
             _read(archive, path, rows_of_set(set_name, path) if set_name else rows_of_table(path), reader, told)
     facts = told.clear(reader.unread)
-    named = source or set_name or ", ".join(path.name for path in files)
+    named = source or set_name or ", ".join(source_name(None, path) for path in files)
     kept = put_facts(archive.catalog, facts, source=named, overrides=overwrite)
     touched = sum(map(bool, facts.values()))
     missing, ambiguous = tuple(name or "(empty)" for name in told.missing), tuple(told.ambiguous)
@@ -150,7 +161,9 @@ def _year(said: str) -> int | None:
 
 
 def _age(said: str) -> int | None:
-    plain = re.fullmatch(r"([0-9]{1,3})(?:[.,][0-9]+)?", said)
+    plain = _AGE.fullmatch(said)
+    if plain and plain[2]:
+        return age_of(f"{int(plain[1]):03d}{plain[2][0].upper()}")
     return kept_age(int(plain[1])) if plain else age_of(said)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filmroom.db.catalog import Catalog
@@ -13,7 +13,7 @@ from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from filmroom.search.exchange.fact_columns import NO_FINDINGS
 from filmroom.search.exchange.placing import NameColumns, Named, PlacedRows, Several, place_rows, reports_of_study
-from filmroom.search.exchange.tables import Row, plain, read_table
+from filmroom.search.exchange.tables import Row, plain, read_table, source_name
 from filmroom.search.findings.read_reports import read_reports
 
 _LABEL = ("label", "labels", "finding", "findings", "finding labels")
@@ -21,13 +21,14 @@ _REPORT = ("report", "text", "report_text")
 _PARTS = ("indication", "findings", "impression")
 _YES = {"1", "1.0", "yes", "y", "true", "positive", "present"}
 _NO = {"0", "0.0", "no", "n", "false", "negative", "absent"}
-_UNCERTAIN = {"-1", "-1.0", "uncertain"}
+_UNCERTAIN = {"uncertain", "u", "?"}
 
 
 @dataclass(frozen=True)
 class Imported:
     """What came of a table: rows read, films that got something, the names that match no film or several, and the rows
-    that say nothing (`empty`). `labels` counts the films by label."""
+    that say nothing (`empty`). `labels` counts the films by label, `contradicted` the labels that rows of one source
+    both give and deny to a film, which gets none of them."""
 
     rows: int
     films: int
@@ -36,6 +37,7 @@ class Imported:
     ambiguous: tuple[str, ...]
     empty: int = 0
     labels: dict[str, int] = field(default_factory=dict)
+    contradicted: int = 0
 
 
 def merged(parts: Sequence[Imported]) -> Imported:
@@ -51,6 +53,7 @@ def merged(parts: Sequence[Imported]) -> Imported:
         ambiguous=tuple(dict.fromkeys(name for one in parts for name in one.ambiguous)),
         empty=sum(one.empty for one in parts),
         labels=dict(counts),
+        contradicted=sum(one.contradicted for one in parts),
     )
 
 
@@ -90,16 +93,19 @@ def read_labels(
         several.add(meant.film, (of_whom, tuple(labels)) if column is None else of_whom)
         rows.append((meant, labels))
     placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
+    named = source_name(source, path)
     found: list[tuple[int, Label]] = []
     patients: dict[int, str] = {}
     for meant, labels in rows:
         for film_id in sorted(placed.films[meant]):
-            found += [(film_id, Label(finding, score, source or path.name)) for finding, score in labels]
+            found += [(film_id, Label(finding, score, named)) for finding, score in labels]
             if meant.patient:
                 patients[film_id] = meant.patient
     empty = sum(not labels for _, labels in rows)
+    found, contradicted = without_contradictions(found)
     touched = {film_id for film_id, _ in found}
-    return found, patients, _imported(len(rows), touched, len(found), placed, empty, count_labels(found))
+    done = _imported(len(rows), touched, len(found), placed, empty, count_labels(found))
+    return found, patients, replace(done, contradicted=contradicted)
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
@@ -130,7 +136,7 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
             found += reports_of_study(text, placed.films[meant], placed.studies)
     touched = {film_id for meant, text in rows if text for film_id in placed.films[meant]}
     empty = sum(not text for _, text in rows)
-    added = put_reports(catalog, found, source=source or path.name)
+    added = put_reports(catalog, found, source=source_name(source, path))
     read_reports(catalog)
     return _imported(len(rows), touched, added, placed, empty)
 
@@ -142,6 +148,15 @@ def _imported(
     return Imported(rows, len(touched), added, missing, placed.ambiguous, empty, labels or {})
 
 
+def without_contradictions(found: Sequence[tuple[int, Label]]) -> tuple[list[tuple[int, Label]], int]:
+    """Leave out the labels that a film both has and has not, by one source; give the rest, and how many went."""
+    sides: dict[tuple[int, str], set[bool]] = {}
+    for film_id, one in found:
+        sides.setdefault((film_id, one.name.strip().lower()), set()).add(one.value >= 0.5)
+    both = {key for key, said in sides.items() if len(said) > 1}
+    return [(film_id, one) for film_id, one in found if (film_id, one.name.strip().lower()) not in both], len(both)
+
+
 def count_labels(found: Iterable[tuple[int, Label]]) -> dict[str, int]:
     """How many films have each label, the most frequent first."""
     having = {(film_id, one.name.lower()) for film_id, one in found if one.value >= 0.5}
@@ -150,7 +165,7 @@ def count_labels(found: Iterable[tuple[int, Label]]) -> dict[str, int]:
 
 
 def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:
-    if value and row.get(value).lower() in _UNCERTAIN | {""}:
+    if value and _says_nothing(row, value):
         return []
     score = _score(row, value) if value else 1.0
     names = row.get(column).replace(";", "|").split("|")
@@ -158,7 +173,13 @@ def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:
 
 
 def _wide(row: Row, findings: list[str]) -> list[tuple[str, float]]:
-    return [(name, _score(row, name)) for name in findings if row.get(name).lower() not in _UNCERTAIN | {""}]
+    return [(name, _score(row, name)) for name in findings if not _says_nothing(row, name)]
+
+
+def _says_nothing(row: Row, column: str) -> bool:
+    """An empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
+    said = row.get(column).lower()
+    return not said or said in _UNCERTAIN or row.number(column) == -1.0
 
 
 def _score(row: Row, column: str) -> float:

@@ -33,7 +33,7 @@ class NameColumns:
         return cls(film, patient, study)
 
     def read(self, row: Row) -> Named:
-        return Named(row.get(self.film), row.get(self.patient), row.get(self.study))
+        return Named(row.get(self.film), row.id(self.patient), row.id(self.study))
 
 
 class Several:

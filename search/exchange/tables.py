@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-import tempfile
+import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,14 @@ from filmroom.search.status import RejectedFile
 
 MAX_BYTES = 2 * 1024**3
 _JSON = "json"
-_MISSING = {"", "nan", "-nan", "none", "na", "n/a", "<na>", "#n/a", "#n/a n/a", "#na", "null", "nat", "\\n"}
+_MISSING = {
+    "",
+    *["nan", "-nan", "none", "na", "n/a", "<na>", "#n/a", "#na", "null", "nat", "n.a.", "n.a", "-", "--", "\\n"],
+    "#n/a n/a",
+}
+_UNSEEN = "\u200b\u200e\u200f\u2060\ufeff"
+"""Zero-width characters come at the ends of cells that were copied, and no film's name begins with them."""
+_FORMULA_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 _KINDS = {b"PK\x03\x04": "a spreadsheet or zip file", b"%PDF": "a PDF file", b"PAR1": "a Parquet file"}
 
 
@@ -38,17 +45,15 @@ class Row:
     def get(self, column: str | None) -> str:
         """The stripped value in composed Unicode; "" where the column or the value is missing, or says that it is (NaN,
         None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
-        value = "" if column is None else self.values.get(column, "").strip()
+        value = "" if column is None else self.values.get(column, "").strip().strip(_UNSEEN).strip()
+        value = _as_typed(value) if value[:1] in {"=", "'"} else value
         if value.isascii() and "\0" not in value:
             return "" if value.lower() in _MISSING else value
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            fault = f"{column} holds half a character (a lone surrogate)"
-            raise BadInput(fault, where=self.where, fix="Write the file anew as UTF-8") from None
-        if "\0" in value:
-            raise BadInput(f"{column} holds a null character", where=self.where, fix="Take it out")
-        return unicodedata.normalize("NFC", value)
+        return unicodedata.normalize("NFC", _sound(value, str(column), self.where))
+
+    def id(self, column: str | None) -> str:
+        """As `get`, for what names a patient or study: pandas writes 50414267 as 50414267.0."""
+        return re.sub(r"^(\d+)\.0$", r"\1", self.get(column))
 
     def number(self, column: str | None) -> float:
         """The value as a number, with a decimal point or comma; NaN where it is none."""
@@ -109,13 +114,14 @@ def read_table(path: Path) -> Table:
     text = read_text(path)
     if text.lstrip()[:1] in {"{", "["}:
         # A record may lack what others have: the columns are those of all of them.
-        keys = dict.fromkeys(str(key) for _, record in _json_records(path, text) for key in record)
+        records = _json_records(path, text)
+        keys = dict.fromkeys(_sound(str(key), "a name", f"{path}:{line}") for line, record in records for key in record)
         if not keys:
             raise BadInput("The file is empty", where=path)
         return Table(path, tuple(keys), Layout(text, _JSON, 1))
     table = layout(path, text)
     line, header = next(rows(path, table))
-    columns = [unicodedata.normalize("NFC", column.strip()) for column in header]
+    columns = [unicodedata.normalize("NFC", column.strip().strip(_UNSEEN).strip()) for column in header]
     twice = sorted({column for column in columns if column and columns.count(column) > 1})
     if twice:
         raise BadInput(f"The column {twice[0]} is there twice", where=f"{path}:{line}", fix="Rename one of them")
@@ -145,6 +151,12 @@ def read_text(path: Path) -> str:
     return decode(raw, path)
 
 
+def source_name(source: str | None, path: Path) -> str:
+    """What labels, reports or facts of a file are said to come from; bytes of its name that are no UTF-8 are spelled
+    out."""
+    return (source or path.name).encode("utf-8", "backslashreplace").decode()
+
+
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """("FILE:LINE", text) of every line that is not blank."""
     for number, line in enumerate(lines_of(read_text(path)), start=1):
@@ -160,22 +172,19 @@ def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
 
 
 def write_aside(path: Path, data: str | bytes) -> None:
-    """Write `path` whole or not at all: a neighbour, synced, renamed. Raises BadInput where that fails. Bytes of file
-    names that are no UTF-8 are spelled out."""
+    """Write `path` whole or not at all: a neighbour, synced, renamed. Others may read it where the umask lets them.
+    Raises BadInput where that fails. Bytes of file names that are no UTF-8 are spelled out."""
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
-    aside = None
+    aside = path.with_name(f".filmroom-{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            aside = Path(file.name)
+        with aside.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        aside.chmod(0o644)
         aside.replace(path)
     except OSError as fault:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise BadInput(f"The file cannot be written ({fault.strerror})", where=path) from None
 
 
@@ -202,6 +211,26 @@ def _scalar(value: object) -> str:
     if isinstance(value, list) and all(item is None or isinstance(item, str | int | float) for item in value):
         return ";".join(str(item) for item in value if item is not None and item == item)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+
+
+def _sound(text: str, what: str, where: str) -> str:
+    """The text itself. Raises BadInput where it is none: half a character, or a null."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        fault = f"{what} holds half a character (a lone surrogate)"
+        raise BadInput(fault, where=where, fix="Write the file anew as UTF-8") from None
+    if "\0" in text:
+        raise BadInput(f"{what} holds a null character", where=where, fix="Take it out")
+    return text
+
+
+def _as_typed(value: str) -> str:
+    """What a spreadsheet shows: ="00012" keeps its zeros as text, and so does an apostrophe before a sign (which is how
+    `cell` writes one)."""
+    if found := _FORMULA_TEXT.fullmatch(value):
+        return found[1].replace('""', '"').strip()
+    return value[1:] if value[:1] == "'" and value[1:2] in {"=", "+", "-", "@"} else value
 
 
 def plain(name: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from filmroom.db.reads.films import file_hashes
 from filmroom.search.exchange.export import copy_films
 from filmroom.search.export.job import Failures, Job
 from filmroom.search.results import Hit
@@ -27,7 +28,13 @@ class Copies:
         shutil.rmtree(aside, ignore_errors=True)
         # One key for all batches: a study whose films come in several keeps one UID that stands in for its own.
         key = bytes.fromhex(self._job.facts["copies_key"])
-        done = copy_films([hit.film for hit in films], aside, deidentify=self._deidentify, key=key)
+        done = copy_films(
+            [hit.film for hit in films],
+            aside,
+            deidentify=self._deidentify,
+            key=key,
+            hashes=file_hashes(self._job.archive.catalog, [hit.id for hit in films]),
+        )
         with (aside / "films.csv").open("rb") as rows:
             header = rows.readline()
             table = self._job.growing("out/films.csv")

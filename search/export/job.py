@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import ArchiveBusy, BadInput
+from filmroom.search.exchange.export import sha256_of
 from filmroom.search.exchange.tables import write_aside
 from filmroom.search.export.selection import Selection, hits
 from filmroom.search.results import Hit, Ranking
@@ -109,7 +110,7 @@ class Job:
     @classmethod
     def begin(cls, archive: Archive, folder: Path, plan: Plan, start: Start) -> Job:
         """Make the folder, with the films as they are now."""
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         ranking = start.selection.ranking
         with (folder / "films.npz").open("wb") as out:
             np.savez(out, ids=ranking.ids, scores=ranking.scores, percentiles=ranking.percentiles, splits=start.splits)
@@ -211,6 +212,7 @@ def run(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder, target), ExitStack() as stack:
+            _check_own(folder, target)
             job = Job.resume(archive, folder, plan)
             if job is None:
                 start = begin()
@@ -258,6 +260,14 @@ def _alone(folder: Path, target: Path) -> Iterator[None]:
         raise ArchiveBusy("an export to this place is under way", where=target, fix="Wait for it to end.") from None
 
 
+def _check_own(folder: Path, target: Path) -> None:
+    """Raise BadInput where the folder of an earlier run is somebody else's: links in it lead where they want."""
+    if folder.is_symlink() or (hasattr(os, "geteuid") and folder.exists() and folder.stat().st_uid != os.geteuid()):
+        raise BadInput(
+            f"there is a folder {folder.name} that is not yours beside it", where=target, fix="Name another place."
+        )
+
+
 def _leave_nothing_empty(job: Job) -> None:
     """Remove the folder of an export that has written no film: there is nothing to go on from."""
     if not job.state["at"] and job.folder.exists():
@@ -270,9 +280,3 @@ def _weight(path: Path) -> tuple[float, str | None]:
     if path.is_dir():
         return round(sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) / 2**20, 1), None
     return round(path.stat().st_size / 2**20, 1), sha256_of(path)
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,6 +15,7 @@ from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.radiograph import Window
 from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
+from filmroom.search.exchange.export import CHANGED
 from filmroom.search.export.job import Failures, Job
 from filmroom.search.export.table import Rows, as_csv
 from filmroom.search.results import Hit
@@ -23,7 +24,6 @@ from PIL import Image
 
 BATCH = 64
 _SECONDS = 60.0  # to compress a PNG of a large film takes longer than to decode it
-CHANGED = "the file has changed since it was indexed"
 
 
 @dataclass(frozen=True)

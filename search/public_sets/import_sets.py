@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filmroom.db.archive import Archive
@@ -12,8 +12,9 @@ from filmroom.db.reads import films
 from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from filmroom.search.evaluation.grading import Document
-from filmroom.search.exchange.import_labels import Imported, count_labels
+from filmroom.search.exchange.import_labels import Imported, count_labels, without_contradictions
 from filmroom.search.exchange.placing import Several, reports_of_study, whole_studies
+from filmroom.search.exchange.tables import source_name
 from filmroom.search.film_names import FilmNames, StudyNames
 from filmroom.search.public_sets.folders import FOLDERS, read_folders
 from filmroom.search.public_sets.label_tables import read_report_folder
@@ -46,9 +47,10 @@ def import_set_labels(archive: Archive, name: str, files: Sequence[Path], *, sou
         for film_id in sorted(ids)
         for label, value in one.labels
     ]
+    found, contradicted = without_contradictions(found)
     put_labels(archive.catalog, found)
     empty = sum(not one.labels for one in documents)
-    return _imported(len(documents), found, placed, empty)
+    return replace(_imported(len(documents), found, placed, empty), contradicted=contradicted)
 
 
 def import_set_reports(
@@ -71,7 +73,7 @@ def import_set_reports(
         elif one.report:
             found += reports_of_study(one.report, ids, studies)
     touched = {film_id for one, ids in pairs if one.report for film_id in ids}
-    put_reports(archive.catalog, found, source=source or name or files[0].name)
+    put_reports(archive.catalog, found, source=source_name(source or name, files[0]))
     empty = sum(not one.report for one in documents)
     return Imported(len(documents), len(touched), len(found), placed.missing, placed.ambiguous, empty)
 

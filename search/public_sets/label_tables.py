@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filmroom.db.errors import BadInput
 from filmroom.indexer.radiology.report_labeler import Statement, qualified
-from filmroom.indexer.radiology.vocabulary import finding_of
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of
 from filmroom.search.evaluation.grading import Document
 from filmroom.search.exchange.fact_columns import FACTS, NO_FINDINGS
 from filmroom.search.exchange.tables import Row, plain, read_table, read_text
@@ -23,14 +23,20 @@ Labels = tuple[tuple[str, float], ...]
 def read_chexpert(path: Path) -> list[Document]:
     """CheXpert (and MIMIC-CXR-JPG) label tables: 1 present, 0 absent, -1 uncertain, empty not mentioned."""
     table = read_table(path)
-    name = table.need("Path", "dicom_id", "study_id")
+    name = table.need("Path", "dicom_id", "study_id", "Study")
+    of_studies = plain(name) in {"study", "study_id"}
     findings = [column for column in table.columns if column and plain(column) not in NO_FINDINGS]
     projection, side = table.column("AP/PA"), table.column("Frontal/Lateral")
     documents = []
     for row in table:
         statements, labels = _columns(row, findings)
         views = view_statements(row.get(projection) or row.get(side))
-        documents.append(Document(row.get(name), (*statements, *views), closed=False, labels=labels))
+        named = row.id(name)
+        documents.append(
+            Document(
+                named, (*statements, *views), closed=False, labels=labels, study=("", named) if of_studies else None
+            )
+        )
     return documents
 
 
@@ -47,7 +53,7 @@ def read_mimic(path: Path) -> list[Document]:
     told = any(texts)
     documents = []
     for row in table:
-        who, which = bare_number(row.get(patient)), bare_number(row.get(study))
+        who, which = bare_number(row.id(patient)), bare_number(row.id(study))
         statements, labels = ((), ()) if told else _columns(row, findings)
         report = "\n\n".join(f"{name}: {row.get(name)}" for name in texts if name and row.get(name)).replace("_", " ")
         study_name = f"p{who}/s{which}" if who else f"s{which}"
@@ -84,9 +90,9 @@ def _columns(row: Row, findings: Sequence[str]) -> tuple[tuple[Statement, ...], 
         value = row.get(column)
         if not value:
             continue
-        if value not in {"1", "1.0", "0", "0.0", "-1", "-1.0"}:
+        number = row.number(column)
+        if number not in {1.0, 0.0, -1.0}:
             raise BadInput(f"Unknown value {value} for {column}", where=row.where, fix="Write 1, 0, -1 or nothing")
-        number = float(value)
         statements.append(Statement(finding_of(column), present=number != 0.0, certain=number >= 0.0))
         if number >= 0.0:
             labels.append((column.lower(), number))
@@ -117,7 +123,9 @@ def _voted(image: str, found: dict[str, set[str]]) -> Document:
     for finding, some in found.items():
         readers.setdefault(finding_of(finding), set()).update(some)
     statements = tuple(Statement(idea, votes=len(some)) for idea, some in readers.items())
-    return Document(image, statements, labels=tuple((finding.lower(), 1.0) for finding in found))
+    # Where one radiologist found something, another's "No finding" is no label of the film.
+    named = [finding for finding in found if finding_of(finding) != NORMAL] or list(found)
+    return Document(image, statements, labels=tuple((finding.lower(), 1.0) for finding in named))
 
 
 def read_padchest(path: Path) -> list[Document]:
@@ -131,10 +139,8 @@ def read_padchest(path: Path) -> list[Document]:
     )
     documents = []
     for row in table:
-        groups = [re.findall(r"'([^']*)'", part) for part in re.findall(r"\[([^\[\]]*)\]", row.get(sentences))]
-        groups = [group for group in groups if group] or [
-            [label] for label in re.findall(r"'([^']*)'", row.get(labels))
-        ]
+        groups = [_quoted(part) for part in re.findall(r"\[([^\[\]]*)\]", row.get(sentences))]
+        groups = [group for group in groups if group] or [[label] for label in _quoted(row.get(labels))]
         statements: list[Statement] = []
         for group in groups:
             where = " ".join(part[4:] for part in group if part.startswith("loc "))
@@ -144,13 +150,18 @@ def read_padchest(path: Path) -> list[Document]:
                 for finding in findings
                 if finding not in _NO_LABEL
             ]
-        named = [label.strip().lower() for label in re.findall(r"'([^']*)'", row.get(labels))]
+        named = [label.strip().lower() for label in _quoted(row.get(labels))]
         own = tuple((label, 1.0) for label in dict.fromkeys(named) if label not in _NO_LABEL)
         views = view_statements(row.get(view))
         documents.append(
             Document(row.get(name), (*dict.fromkeys(statements), *views), labels=own, report=row.get(report))
         )
     return documents
+
+
+def _quoted(listed: str) -> list[str]:
+    """The texts of a list that Python wrote: 'pleural effusion', or "Kerley's lines"."""
+    return [single or double for single, double in re.findall(r"""'([^']*)'|"([^"]*)\"""", listed)]
 
 
 def _ones(row: Row, *, skip: set[str | None]) -> list[str]:

@@ -7,10 +7,15 @@ how far down an answer goes.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import random
 from collections.abc import Hashable
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
+from filmroom.db.files import private_files
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
 from filmroom.search.query.embedding import unit
@@ -44,11 +49,13 @@ def random_texts() -> list[str]:
 
 
 class Chance:
-    """What random words reach over the films of an index; kept for the filters of the last queries."""
+    """What random words reach over the films of an index; kept for the filters of the last queries. Their vectors are
+    kept in `folder` under the model's fingerprint, for processes that answer once."""
 
-    def __init__(self, index: VectorIndex, towers: Towers) -> None:
+    def __init__(self, index: VectorIndex, towers: Towers, folder: Path, fingerprint: str) -> None:
         self.index = index
         self.towers = towers
+        self._file = folder / f"random-words-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.npy"
         self._vectors: NDArray[np.float32] | None = None
         self._kept: dict[Hashable, float] = {}
 
@@ -56,10 +63,32 @@ class Chance:
         """The score over these films, of which there must be one; `key` tells them from others."""
         if key not in self._kept:
             if self._vectors is None:
+                self._vectors = self._read()
+            if self._vectors is None:
                 self._vectors = np.stack([unit(row) for row in self.towers.embed_texts(random_texts())])
+                self._write(self._vectors)
             best = self.index.search(self._vectors, 1, within).scores[:, 0]
             self._kept = dict([*self._kept.items(), (key, float(np.quantile(best, QUANTILE)))][-KEPT:])
         return self._kept[key]
+
+    def _read(self) -> NDArray[np.float32] | None:
+        """The vectors as they were kept; None where there are none, or not such."""
+        with suppress(OSError, ValueError, EOFError):
+            found = np.load(self._file, allow_pickle=False)
+            lengths = np.linalg.norm(found, axis=-1)
+            shaped = found.dtype == np.float32 and found.ndim == 2 and len(found) == COUNT
+            if shaped and np.allclose(lengths, 1, atol=1e-3):
+                return found  # type: ignore[no-any-return]
+        return None
+
+    def _write(self, vectors: NDArray[np.float32]) -> None:
+        data = io.BytesIO()
+        np.save(data, vectors)
+        # Nothing is kept of an archive that may only be read.
+        with suppress(OSError), private_files.aside(self._file) as (path, out):
+            out.write(data.getvalue())
+            out.flush()
+            path.replace(self._file)
 
 
 def above(

@@ -55,16 +55,17 @@ class Embedder:
             found = found - UNLIKE * unit(np.mean(far, axis=0) - centre)
         return unit(found)
 
-    def file_vector(self, path: Path) -> NDArray[np.float32]:
-        """A file from outside as one unit vector (D,), decoded under the usual limits. Raises BadInput."""
+    def upload(self, path: Path) -> UploadedFilm:
+        """A file from outside, decoded under the usual limits, as its unit vector and thumbnail. Raises BadInput."""
         from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
         try:
             done = process_file(path, prepare=self.towers.preprocess.shrink)
         except Rejected as error:
             raise BadInput(error.reason, where=path, fix=f"{error.remedy}.") from None
-        batch = self.towers.preprocess.batch([done.films[0].prepared])
-        return unit(self.towers.embed_prepared(batch)[0].mean(axis=0))
+        film = done.films[0]
+        vector = unit(self.towers.embed_prepared(self.towers.preprocess.batch([film.prepared]))[0].mean(axis=0))
+        return UploadedFilm.of(self.held.space.fingerprint, vector, film.thumbnail)
 
     def _film_vector(self, one: int | UploadedFilm) -> NDArray[np.float32]:
         if isinstance(one, UploadedFilm):
@@ -82,3 +83,15 @@ class Embedder:
                 fix="Index its folder with this model.",
             )
         return unit(found[0].mean(axis=0))
+
+
+def liked_first(
+    index: VectorIndex, like: Sequence[int], vector: NDArray[np.float32], passing: NDArray[np.int64], *, scored: bool
+) -> tuple[list[tuple[int, float]], NDArray[np.int64]]:
+    """Part the ids that pass into (id, score) of those in `like`, in its order, and the others, ascending; the scores
+    are not-a-number where they are not asked for."""
+    passing = passing[index.holds(passing)]
+    ids = np.array(like, np.int64)
+    ids = ids[np.isin(ids, passing)]
+    scores = index.scores(vector[None], ids)[0].tolist() if scored and ids.size else [np.nan] * ids.size
+    return list(zip(ids.tolist(), scores, strict=True)), np.setdiff1d(passing, ids)

@@ -83,6 +83,7 @@ _THINGS = {"report": "has_report", "burned-in": "burned_in"}
 _PROBE = _Field("probe", "probe:NAME>0.8", "scores")
 _FIELDS = {known.name: known for known in (*_LISTS, *_RANGES, _HAS, _PROBE)}
 _NOT_EXCLUDED = (*(known.name for known in _RANGES), _PROBE.name)
+_OF_CLOSED_SETS = ("view", "sex", "label", "modality", "body", "says", "denies", "split")
 FIELDS: dict[str, str] = {known.name: known.example for known in _FIELDS.values()}
 """Every field of the language with an example, for help texts and menus."""
 
@@ -136,6 +137,11 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
     if known in _RANGES:
         span = _within(getattr(wanted, known.attribute), _range(name, value), where=shown(f"{name}:{value}"))
         return replace(wanted, **{known.attribute: span})  # type: ignore[arg-type]
+    if known.name in _OF_CLOSED_SETS:
+        value = re.sub(rf"({QUOTED})|[|;]", lambda found: found[1] or ",", value)
+        if value[0] in "-!":
+            fix = f"Write -{name}:{value[1:]}"
+            raise BadInput("A minus stands before the field", where=shown(f"{name}:{value}"), fix=fix)
     attribute = known.excluded if minus else known.attribute
     items = (unquote(item["quoted"]) if item["quoted"] else item[0].strip() for item in _ITEM.finditer(value))
     values = tuple(known.clean(item) for item in items if item)
@@ -176,7 +182,8 @@ def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _range(name: str, value: str) -> Range:
-    found = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|-)([0-9]{1,4})?", value)
+    said = re.sub(r"^([0-9]{1,4})\+$", r"\1..", value)
+    found = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|[-\u2010-\u2015])([0-9]{1,4})?", said)
     if not found or not any(found.groups()[1:]):
         raise BadInput(
             f"Not a range of {name}s",

@@ -12,12 +12,46 @@ from filmroom.search.query.quoting import QUOTED, shown
 # Atomic groups (?>...): a quote within quotes can be read in many ways, and none of the others is wanted.
 _INSIDE = rf'(?>(?:{QUOTED}|[^()"])*)'
 _OR = re.compile(r'\s+OR\s+(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_BAR = re.compile(r'\s*\|\s*(?=(?:[^"]*"[^"]*")*[^"]*$)|\s+or\s+(?=(?:[^"]*"[^"]*")*[^"]*$)')
 _BRACKETED = re.compile(rf"(?<![A-Za-z_])(?P<field>[A-Za-z_]+):\((?P<values>{_INSIDE})\)")
 _GROUP = re.compile(rf"(?<!\S)\((?P<inside>{_INSIDE})\)(?!\S)")
 _TERM = rf'-?[A-Za-z_]+:(?>(?:{QUOTED}|[^\s"()])+)'
 _LOOSE = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+OR\s+{_TERM})+)(?!\S)")
+_UNIT = rf"(?:\({_INSIDE}\)|{_TERM})"
+_UNITS = re.compile(rf"(?<!\S){_UNIT}(?:\s+OR\s+{_UNIT})+(?!\S)")
+_EACH = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+AND\s+{_TERM})+)(?!\S)")
+_NOT = re.compile(
+    rf"{QUOTED}|(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])|"
+    r"(?<!\S)!(?=[\w\"])",
+    re.I,
+)
+_AND = re.compile(rf"{QUOTED}|(?<!\S)AND(?!\S)")
 _WORD = rf'(?>(?:{QUOTED}|[^\s"])+)'
 _LOOSE_OR = re.compile(rf"(?<!\S)(?P<before>{_WORD})\s+OR\s+(?P<after>{_WORD})")
+
+
+def plain_operators(text: str) -> str:
+    """What other programs write, in ours: "NOT label:edema" and "!edema" with a minus, "label:a AND label:b" so that
+    both must hold. AND between words is only a word."""
+
+    def excluded(found: re.Match[str]) -> str:
+        quoted = found[0].startswith('"')
+        unknown = found["field"] is not None and found["field"].lower() not in FIELDS
+        return found[0] if quoted or unknown else "-"
+
+    def each(found: re.Match[str]) -> str:
+        terms = re.split(r'\s+AND\s+(?=(?:[^"]*"[^"]*")*[^"]*$)', found["inside"])
+        if any(_kind(term) != "fields" for term in terms):
+            return found[0]
+        return " ".join(term if term.startswith("-") or _is_one(term) else f"({term})" for term in terms)
+
+    text = _EACH.sub(each, _NOT.sub(excluded, text))
+    return _AND.sub(lambda found: found[0] if found[0].startswith('"') else "and", text)
+
+
+def _is_one(term: str) -> bool:
+    """Whether the field is one of those of which a film has a single value, so that a bound narrows it."""
+    return term.partition(":")[0].lower() in {"age", "year", "probe", "has"}
 
 
 def bracketed_values(text: str) -> str:
@@ -26,7 +60,7 @@ def bracketed_values(text: str) -> str:
     def joined(found: re.Match[str]) -> str:
         if found["field"].lower() not in FIELDS:
             return found[0]
-        values = [value.strip() for value in _OR.split(found["values"])]
+        values = [value.strip() for part in _OR.split(found["values"]) for value in _BAR.split(part)]
         loose = [value for value in values if not value or not re.fullmatch(rf"{QUOTED}|[^\s\"]+", value)]
         if loose:
             raise BadInput(
@@ -56,11 +90,17 @@ def taken_groups(text: str) -> tuple[str, tuple[tuple[Filter, ...], ...]]:
         groups.append(tuple(_only_filter(one) for one in alternatives))
         return " "
 
-    text = _LOOSE.sub(taken, _GROUP.sub(taken, text))
+    text = _LOOSE.sub(taken, _GROUP.sub(taken, _UNITS.sub(_one_group, text)))
     for loose in _LOOSE_OR.finditer(text):
         if "fields" in (_kind(loose["before"]), _kind(loose["after"])):
             raise _mixed(loose[0])
     return text, tuple(dict.fromkeys(groups))
+
+
+def _one_group(found: re.Match[str]) -> str:
+    """ "(a) OR (b)" as "(a OR b)"."""
+    units = re.findall(_UNIT, found[0])
+    return f"({' OR '.join(unit[1:-1] if unit.startswith('(') else unit for unit in units)})"
 
 
 def _mixed(text: str) -> BadInput:

@@ -19,13 +19,16 @@ from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.wordings import signs_as_words
 from filmroom.search.query.fields import filter_terms, filtered, phrase_filter, tokens
-from filmroom.search.query.groups import bracketed_values, taken_groups
+from filmroom.search.query.groups import bracketed_values, plain_operators, taken_groups
 from filmroom.search.query.quoting import QUOTED, plain, quote
 
 MAX_CHARACTERS = 10_000
 MAX_CONCEPTS = 32
 
 
+_JOINS = ("OR", "and")
+# Words that would exclude a field which is written behind them.
+_EXCLUDES = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding)\s*$", re.I)
 _TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
 # Word, macOS and iOS write these for a minus while one types; within words and between them they are what they are.
 _DASH = re.compile(rf'{QUOTED}|(?<!\S)[\u2010-\u2015\u207b\u208b\u02d7\u2796\ufe58\ufe63\uff0d](?=["]|[^\W\d_])')
@@ -72,7 +75,7 @@ def parse(text: str) -> Query:
     rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
     rest = signs_as_words(rest)
     rest = _DASH.sub(lambda found: found[0] if found[0].startswith('"') else "-", rest)
-    rest, groups = taken_groups(bracketed_values(rest))
+    rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
     wanted = Filter(any_of=groups)
     negated: list[str] = []
     doubted: list[str] = []
@@ -87,9 +90,9 @@ def parse(text: str) -> Query:
                 negated.append(token["word"].rstrip(",.;:") or token["word"])
             else:
                 words.append(token["word"])
-        while words and words[0] == "OR":  # it joins nothing there
+        while words and words[0] in _JOINS:  # it joins nothing there
             del words[0]
-        while words and words[-1] == "OR":
+        while words and words[-1] in _JOINS:
             del words[-1]
         joined = " ".join(words)
         asserted = plain_assertions(joined)
@@ -114,7 +117,8 @@ def to_text(query: Query) -> str:
     """The inverse of `parse`: `parse(to_text(q)) == q` for every query that came from `parse`."""
     parts = [*query.positive]
     parts += [f"-{name}" if name.isalpha() else f"-{quote(name)}" for name in query.negated]
-    return " ".join((*parts, *filter_terms(query.filter)))
+    fields = filter_terms(query.filter)
+    return " ".join((*fields, *parts) if _EXCLUDES.search(" ".join(parts)) else (*parts, *fields))
 
 
 def term(name: str, value: str) -> str:

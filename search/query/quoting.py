@@ -16,7 +16,7 @@ def quote(value: str) -> str:
 
 
 def plain(value: str) -> str:
-    return value if re.fullmatch(r"[^\s,\"<>=]+", value) else quote(value)
+    return value if re.fullmatch(r"(?![-!])[^\s,\"<>=|;()]+", value) else quote(value)
 
 
 def shown(piece: str) -> str:

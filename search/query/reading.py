@@ -13,21 +13,54 @@ _SEXES = (
     (re.compile(r"(?<!\S)(?:women|woman|females?|ladies|girls?)(?:\s+patients?)?(?![^\s,;.])", re.I), "F"),
     (re.compile(r"(?<!\S)(?:men|man|males?|boys?)(?:\s+patients?)?(?![^\s,;.])", re.I), "M"),
 )
-_WHO = r"(?<!\S)(?P<who>(?:women|woman|females?|men|man|males?|patients?|adults?|children|girls?|boys?)\s+)?"
-_AGED = r"(?P<aged>aged?\s+|at\s+)?"
-_YEARS = r"(?P<years>\s+years?(?:\s+(?:old|of age))?)?(?![^\s,;.])"
-_AGES = (
-    (re.compile(rf"{_WHO}{_AGED}(?P<than>over|above|older than)\s+(?P<low>\d{{1,3}}){_YEARS}", re.I), (1, None)),
-    (re.compile(rf"{_WHO}{_AGED}(?P<than>under|below|younger than)\s+(?P<low>\d{{1,3}}){_YEARS}", re.I), (None, -1)),
+_PEOPLE = r"(?:women|woman|females?|men|man|males?|patients?|adults?|people|girls?|boys?)"
+_WHO = rf"(?<!\S)(?P<who>{_PEOPLE}\s+)"
+_AGED = r"(?:aged?\s+|at\s+|of\s+|who\s+are\s+)?"
+_YEARS = r"(?:\s+(?:years?|yrs?|y/?o)(?:\s+(?:old|of\s+age))?|-years?-olds?|\s+years?-olds?)"
+_END = r"(?![^\s,;.])"
+_OLDER = r"(?:over|above|older\s+than|more\s+than|>)"
+_YOUNGER = r"(?:under|below|younger\s+than|less\s+than|<)"
+_TO = r"\s*(?:to|and|-|\u2013)\s*"
+_PERSON = rf"(?:{_WHO}{_AGED}|(?<!\S)(?P<aged>aged?)\s+)"
+
+
+def _ages(pattern: str) -> tuple[re.Pattern[str], ...]:
+    """The pattern beside a person, or with years behind: "a mass over 3 cm" is no age."""
+    return (
+        re.compile(rf"{_PERSON}{pattern}{_YEARS}?{_END}", re.I),
+        re.compile(rf"(?<!\S){pattern}{_YEARS}{_END}", re.I),
+    )
+
+
+_AGES: tuple[tuple[tuple[re.Pattern[str], ...], tuple[int | None, int | None]], ...] = (
+    (_ages(rf"(?:between\s+)?(?P<low>\d{{1,3}}){_TO}(?P<high>\d{{1,3}})"), (0, 0)),
+    (_ages(rf"{_OLDER}\s*(?P<low>\d{{1,3}})"), (1, None)),
+    (_ages(r"(?:at\s+least|>=|\u2265)\s*(?P<low>\d{1,3})"), (0, None)),
+    (_ages(r"(?P<low>\d{1,3})(?:\s*\+|\s+(?:and|or)\s+(?:over|older|above|more))"), (0, None)),
+    (_ages(rf"{_YOUNGER}\s*(?P<high>\d{{1,3}})"), (None, -1)),
+    ((re.compile(rf"(?<!\S)(?P<low>\d{{1,3}})\s*\+(?=\s+{_PEOPLE}{_END})", re.I),), (0, None)),
+    ((re.compile(rf"(?<!\S)older\s+than\s+(?P<low>\d{{1,3}}){_YEARS}?{_END}", re.I),), (1, None)),
+    ((re.compile(rf"(?<!\S)younger\s+than\s+(?P<high>\d{{1,3}}){_YEARS}?{_END}", re.I),), (None, -1)),
     (
-        re.compile(
-            rf"{_WHO}(?P<than>aged)\s+(?P<low>\d{{1,3}})(?:\s*(?:to|-|and)\s*(?P<high>\d{{1,3}}))?{_YEARS}", re.I
+        (
+            re.compile(rf"(?:{_WHO})?(?<!\S)aged\s+(?P<low>\d{{1,3}}){_YEARS}?{_END}", re.I),
+            re.compile(rf"(?<!\S)(?P<low>\d{{1,3}})(?:-|\s+)years?(?:-|\s+)olds?{_END}", re.I),
         ),
         (0, 0),
     ),
+    ((re.compile(rf"(?<!\S)(?:children|child|paediatric|pediatric)(?:\s+patients?)?{_END}", re.I),), (None, 17)),
 )
-_YEAR = re.compile(r"(?<!\S)(?:in|from|of)\s+((?:19|20)\d\d)(?!\S)", re.I)
-_VIEW = re.compile(r"(?<!\S)(?:(pa|ap)|(lateral))\s+(?:views?|films?|projections?|radiographs?|x-rays?)(?!\S)", re.I)
+_YEARS_OF = (
+    (re.compile(rf"(?<!\S)(?:from|between)\s+((?:19|20)\d\d){_TO}((?:19|20)\d\d){_END}", re.I), (0, 0)),
+    (re.compile(rf"(?<!\S)(?:since|from)\s+((?:19|20)\d\d)\s+on(?:wards?)?{_END}", re.I), (0, None)),
+    (re.compile(rf"(?<!\S)since\s+((?:19|20)\d\d){_END}", re.I), (0, None)),
+    (re.compile(rf"(?<!\S)after\s+((?:19|20)\d\d){_END}", re.I), (1, None)),
+    (re.compile(rf"(?<!\S)before\s+((?:19|20)\d\d){_END}", re.I), (None, -1)),
+    (re.compile(rf"(?<!\S)(?:in|from|of)\s+((?:19|20)\d\d){_END}", re.I), (0, 0)),
+)
+_VIEW = re.compile(
+    r"(?<!\S)(?:(pa|ap)|(lateral))\s+(?:chest\s+)?(?:views?|films?|projections?|radiographs?|x-rays?)(?!\S)", re.I
+)
 _JOINING = r"(?:in|of|for|with|and|patients?)"
 _LEFT_OVER = re.compile(rf"^(?:[\s,]*{_JOINING}(?=\s|$))+[\s,]*|(?:(?:^|[\s,]+){_JOINING})+[\s,]*$", re.I)
 
@@ -92,9 +125,9 @@ def as_filter(query: Query) -> str:
     for pattern, sex in _SEXES:
         if not have.sexes and "sexes" not in changes and (found := pattern.search(words)):
             words, changes["sexes"] = _without(words, found), (sex,)
-    if have.year == Range() and (found := _YEAR.search(words)):
-        year = int(found[1])
-        words, changes["year"] = _without(words, found), Range(year, year)
+    year, words = _year(words) if have.year == Range() else (Range(), words)
+    if year != Range():
+        changes["year"] = year
     if not have.views and (found := _VIEW.search(words)):
         words, changes["views"] = _without(words, found), ("LATERAL" if found[2] else found[1].upper(),)
     if not changes:
@@ -108,20 +141,30 @@ def as_filter(query: Query) -> str:
 
 def _age(text: str) -> tuple[Range, str]:
     age, words = Range(), text
-    for pattern, (low, high) in _AGES:
-        found = pattern.search(words)
-        if not found or not (found["who"] or found["years"] or "than" in found["than"] or "aged" in found[0].lower()):
-            continue  # "a mass over 3 cm"
-        number = int(found["low"])
-        if low == 0:
-            last = int(found["high"] or number)
-            age = Range(min(number, last), max(number, last))
-        else:
-            age = Range(age.low if low is None else number + low, age.high if high is None else number + high)
-        words = _without(words, found, keep=found["who"] or "")
+    for patterns, (low, high) in _AGES:
+        found = next((one for pattern in patterns if (one := pattern.search(words))), None)
+        if found is None:
+            continue
+        said = found.groupdict()
+        first = None if said.get("low") is None else int(said["low"])
+        last = first if said.get("high") is None else int(said["high"])
+        least = age.low if low is None else (0 if first is None else first) + low
+        most = age.high if high is None else high if last is None else last + high
+        age = Range(least, most)
+        words = _without(words, found, keep=said.get("who") or "")
     if age.low is not None and age.high is not None and age.low > age.high:
         return Range(), text
     return age, words
+
+
+def _year(text: str) -> tuple[Range, str]:
+    for pattern, (low, high) in _YEARS_OF:
+        if found := pattern.search(text):
+            first, last = int(found[1]), int(found[found.re.groups])
+            return Range(None if low is None else first + low, None if high is None else last + high), _without(
+                text, found
+            )
+    return Range(), text
 
 
 def _without(words: str, found: re.Match[str], *, keep: str = "") -> str:

@@ -28,6 +28,7 @@ from filmroom.search.send.targets import Target
 from filmroom.search.send.titles import Title
 
 NO_SUCH_STUDY = "the server does not have its study"
+NO_DOCUMENT = "no document can be made of its header"
 NO_SUCH_FILM = "the server has its study, but not this film"
 
 
@@ -134,7 +135,10 @@ class _Study:
         done = [_document(one, State.THERE) for one in planned if one.uid in there]
         if self._dry_run:
             return [*(_document(one, State.PLANNED) for one in new), *done], self._left_out
-        made = [_made(one, [headers[film.id] for film in one.films]) for one in new]
+        try:
+            made = [_made(one, [headers[film.id] for film in one.films]) for one in new]
+        except Exception:  # a header can be wrong in many ways, and a message may quote it
+            return done, [*self._left_out, *(LeftOut(one.id, NO_DOCUMENT) for one in films)]
         refused = to.deliver(made) if made else {}
         for one in new:
             code = refused.get(one.uid)

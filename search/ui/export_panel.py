@@ -14,8 +14,10 @@ from filmroom.db.records import Film
 from filmroom.db.writes import annotations as kept
 from filmroom.search.evaluation.trec import document_name, write_run
 from filmroom.search.exchange import export
+from filmroom.search.findings.measurements import as_csv, measurements_of
 from filmroom.search.results import Hit
 from filmroom.search.ui import layout, undo
+from filmroom.search.ui.components.download.download import File, download
 from filmroom.search.ui.text import counted, films, plain
 
 NEW = -1
@@ -53,25 +55,24 @@ def _put(archive: Archive, name: str, ids: Sequence[int], *, new: bool) -> None:
     )
 
 
-def downloads(hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str) -> None:
-    """CSV, Parquet and TREC run of a list; each is made when it is asked for."""
+def downloads(
+    archive: Archive, ids: Sequence[int], hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str
+) -> None:
+    """CSV, Parquet and TREC run of a list, and what was measured on its films; each is made when it is asked for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
-    st.download_button("CSV", lambda: export.as_csv(hits(), paths=paths), f"{name}.csv", "text/csv", key=f"csv-{key}")
+    files = [File("CSV", f"{name}.csv", "text/csv", lambda: export.as_csv(hits(), paths=paths))]
     try:
         import pyarrow  # noqa: F401
     except ImportError:
         st.caption(plain(str(MissingExtra("Parquet export", extra="parquet"))))
     else:
-        st.download_button(
-            "Parquet",
-            lambda: export.as_parquet(hits(), paths=paths),
-            f"{name}.parquet",
-            "application/vnd.apache.parquet",
-            key=f"parquet-{key}",
-        )
-    st.download_button(
-        "TREC run", lambda: _run(hits(), tag, paths=paths), f"{name}.run", "text/plain", key=f"run-{key}"
-    )
+        kind = "application/vnd.apache.parquet"
+        files.append(File("Parquet", f"{name}.parquet", kind, lambda: export.as_parquet(hits(), paths=paths)))
+    files.append(File("TREC run", f"{name}.run", "text/plain", lambda: _run(hits(), tag, paths=paths)))
+    notes = kept.notes_of(archive.catalog, ids)
+    if any(measurements_of(note) for note in notes.values()):
+        files.append(File("Measurements", "measurements.csv", "text/csv", lambda: as_csv(notes)))
+    download(files, key=f"files-{key}")
 
 
 def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
@@ -117,7 +118,13 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
         try:
             with st.spinner("Copying"):
-                done = export.copy_films(found, Path(folder).expanduser(), deidentify=deidentify, uids=uids)
+                done = export.copy_films(
+                    found,
+                    Path(folder).expanduser(),
+                    deidentify=deidentify,
+                    uids=uids,
+                    hashes=db_films.file_hashes(archive.catalog, [one.id for one in found]),
+                )
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return

@@ -8,9 +8,14 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films
 from filmroom.db.records import Film
+from filmroom.db.writes import annotations as kept
+from filmroom.indexer.decoding.dicom.spacing import Spacing, spacing_of
+from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.original_pixels import original
+from filmroom.search.findings.measurements import Measurement, Point, measure, measurements_of, with_measurements
+from filmroom.search.ui import undo
 from filmroom.search.ui.components.viewer.viewer import Attention, Region, viewer
-from filmroom.search.ui.text import plain, spoken
+from filmroom.search.ui.text import counted, plain, spoken
 from numpy.typing import NDArray
 
 
@@ -39,7 +44,8 @@ def plain_viewer(
     missing = isinstance(found, str)
     if isinstance(found, str):
         st.warning(f"Only the thumbnail can be shown: {plain(found)}")
-    viewer(
+    known = None if missing else spacing(film)
+    measured = viewer(
         key=key,
         film=str(film.id),
         alt=spoken(film),
@@ -50,4 +56,34 @@ def plain_viewer(
         regions=regions,
         focus=focus,
         linked=linked,
+        spacing=known,
+        measured=measurements_of(kept.note_of(archive.catalog, film.id)),
     )
+    if measured and not isinstance(found, str):
+        _keep(archive, film, [measure(kind, points, known, _grey(found, points)) for kind, points in measured])
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def spacing(film: Film) -> Spacing | None:
+    """How large its pixels are, where its file says so."""
+    try:
+        path = source_path(film)
+    except FilmroomError:
+        return None
+    return spacing_of(path, turned=film.tags.orientation is not None) if film.tags.photometric else None
+
+
+def _grey(pixels: NDArray[np.uint16], points: tuple[Point, ...]) -> float:
+    column, row = (int(part) for part in points[0])
+    high, wide = pixels.shape
+    return float(pixels[min(row, high - 1), min(column, wide - 1)]) / 65535
+
+
+def _keep(archive: Archive, film: Film, more: list[Measurement]) -> None:
+    before = kept.note_of(archive.catalog, film.id)
+    kept.set_note(archive.catalog, film.id, with_measurements(before, more))
+    undo.offer(
+        f"{counted(len(more), 'measurement')} kept in the note of film {film.id}.",
+        lambda: kept.set_note(archive.catalog, film.id, before),
+    )
+    st.rerun()

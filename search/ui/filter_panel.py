@@ -38,6 +38,11 @@ def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
     return load_facets(_catalog)
 
 
+def facts(catalog: Catalog) -> FacetTable:
+    """The values of all films that are present, by facet, as they are now."""
+    return _table(catalog, str(catalog.path), catalog.changes())
+
+
 @st.cache_data(show_spinner=False, max_entries=8)
 def _labels(_catalog: Catalog, place: str, changes: int) -> list[tuple[str, int]]:
     return [(one.value, one.count) for one in films.facets(_catalog, "label")]
@@ -74,7 +79,7 @@ def _clear(key: str) -> None:
 def counts(searcher: Searcher, request: SearchRequest) -> dict[str, list[Facet]]:
     """Count every facet over the answer; a facet that filters is counted as if it did not, to show the alternatives."""
     catalog = searcher.catalog
-    table = _table(catalog, str(catalog.path), catalog.changes())
+    table = facts(catalog)
     wanted = parse(request.query).filter
     filtering = [name for name in FACETS if _without_facet(wanted, name) != wanted]
     found = table.count(searcher.within(request), [name for name in FACETS if name not in filtering])

@@ -13,6 +13,10 @@ def url(data: bytes, kind: str, *, slot: str) -> str:
     a hash of the content, so the browser keeps what it has seen. Streamlit's own parts (`st.image`) do the same;
     there is no public function for it.
     """
-    address = streamlit_private.add_media(data, kind, slot)
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}{address}" if base else address
+    return base() + streamlit_private.add_media(data, kind, slot)
+
+
+def base() -> str:
+    """The path that the server stands under: empty, or `/` and a name."""
+    name = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{name}" if name else ""

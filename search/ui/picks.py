@@ -147,7 +147,7 @@ def _tag(picked: Sequence[int], answer: Answer) -> None:
 def _export(picked: Sequence[int], answer: Answer) -> None:
     ids = _meant(picked, answer)
     model = answer.searcher.model if answer.searcher else "films"
-    export_panel.downloads(lambda: answer.hits(ids), name="films", key=_key("picks"), tag=model)
+    export_panel.downloads(answer.archive, ids, lambda: answer.hits(ids), name="films", key=_key("picks"), tag=model)
 
 
 @st.dialog("Copy")

@@ -15,6 +15,9 @@ from filmroom.search.ui.search_state import film_address
 
 _USUAL = Filter()
 
+MOST_CHIPS = 6
+"""Films for, or against, that have a chip each; those behind them share one."""
+
 
 def chips_of(
     request: SearchRequest, parsed: Query, reading: Reading, thumbnails: Mapping[int, bytes] | None = None
@@ -23,12 +26,15 @@ def chips_of(
     found = [_word_chip(at, concept, reading) for at, concept in enumerate(parsed.concepts)]
     found += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
     for upload in request.uploads:
-        found.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=f"Uploaded film {upload.id}"))
+        picture = upload.thumbnail or None
+        found.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=upload.id, thumbnail=picture))
     for kind, side, ids in ((Kind.FOR, "like", request.like), (Kind.AGAINST, "unlike", request.unlike)):
-        for film_id in ids:
+        for film_id in ids[:MOST_CHIPS]:
             address = film_address(film_id, request)
             thumbnail = (thumbnails or {}).get(film_id)
             found.append(Chip(f"{side} {film_id}", kind, f"film {film_id}", href=address, thumbnail=thumbnail))
+        if len(ids) > MOST_CHIPS:
+            found.append(Chip(f"{side} others", kind, f"{len(ids) - MOST_CHIPS} more films"))
     found += [Chip(part, Kind.FILTER, text) for part, text in _filters(parsed.filter)]
     if request.least_percentile is not None:
         found.append(Chip("least percentile", Kind.FILTER, f"at least {request.least_percentile:g} %"))
@@ -72,6 +78,8 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
     kind, _, name = part.partition(" ")
     if kind == "upload":
         return dataclasses.replace(request, uploads=tuple(one for one in request.uploads if one.id != name))
+    if kind in ("like", "unlike") and name == "others":
+        return dataclasses.replace(request, **{kind: getattr(request, kind)[:MOST_CHIPS]})
     if kind in ("like", "unlike"):
         left = tuple(film_id for film_id in getattr(request, kind) if str(film_id) != name)
         return dataclasses.replace(request, **{kind: left})  # type: ignore[arg-type]

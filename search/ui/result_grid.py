@@ -14,6 +14,7 @@ from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.ui.components.grid.grid import Act, Cell, Done, Mark, PickBar, PickChange, grid
 from filmroom.search.ui.search_state import film_address
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import facts, spoken
 
 SEARCHING = (Act.UP, Act.DOWN, Act.LIKE, Act.PICK, Act.FILTER, Act.STUDY)
@@ -38,6 +39,7 @@ def wall_of_hits(
     `change` are those of the picked films. Returns what was done to which films."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
+    viewer = dicom_viewer.template(catalog)
     tags = tags_of_films(catalog, [hit.id for hit in hits])
     cells = []
     for hit in hits:
@@ -56,6 +58,7 @@ def wall_of_hits(
                 vote=votes.get(hit.id, 0),
                 mark=mark[0] if mark else None,
                 mark_says=mark[1] if mark else "",
+                viewer=dicom_viewer.link(viewer, hit.film),
             )
         )
     place = picks_place(catalog)
@@ -83,13 +86,23 @@ def wall_of_films(
     tools: Sequence[Act] = (),
     small: bool = False,
     request: SearchRequest | None = None,
+    marks: Mapping[int, tuple[Mark, str]] | None = None,
     bar: PickBar | None = None,
     change: PickChange | None = None,
 ) -> Done | None:
     """The wall of films that no query ranked."""
     hits = [Hit(at + 1, film, None, None) for at, film in enumerate(films)]
     return wall_of_hits(
-        catalog, hits, key=key, title=title, tools=tools, small=small, request=request, bar=bar, change=change
+        catalog,
+        hits,
+        key=key,
+        title=title,
+        tools=tools,
+        small=small,
+        request=request,
+        marks=marks,
+        bar=bar,
+        change=change,
     )
 
 

@@ -19,6 +19,8 @@ def _uploads() -> dict[str, UploadedFilm]:
 def remember_upload(upload: UploadedFilm) -> None:
     """Make an uploaded film known by its id, so that links and other pages find it."""
     uploads = _uploads()
+    if not upload.thumbnail and upload.id in uploads:
+        return
     uploads[upload.id] = upload
     for oldest in list(uploads)[: max(0, len(uploads) - MOST_UPLOADS)]:
         uploads.pop(oldest, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -289,3 +290,28 @@ def test_an_end_in_the_middle_leaves_a_sound_archive(
     forgetting.forget(archive, ids if step == "erase" else [])
     archive.catalog.close()
     assert holding(told.archive, anna) == set()
+
+
+def test_a_vector_that_the_index_does_not_hold_yet_is_not_taken_for_held(told: Terminal) -> None:
+    archive = Archive.open(told.archive)
+    anna, berta = of(archive, "Anna")[0], of(archive, "Berta")[0]
+    (held,) = spaces.spaces(archive.catalog)
+    old = spaces.vectors_of(archive.catalog, held, [anna.id])[anna.id]
+    put_vectors(archive.catalog, held.id, {anna.id: -old})  # and no snapshot after it
+    forgetting.forget(archive, [berta.id])
+    opened = VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False)
+    assert np.allclose(opened.vectors(np.array([anna.id]))[0], -old, atol=1e-3)
+    assert examine(archive).faults == ()
+
+
+def test_who_is_brought_back_brings_nobody_else(tiny: Path, tmp_path: Path) -> None:
+    folder, archive = write_films(tmp_path / "films"), Archive.create(tmp_path / "archive")
+
+    def counts(place: Path, **options: bool) -> dict[str, int]:
+        done = index(archive, [place], load_towers(str(tiny)), options=Options(workers=1, **options)).counts
+        return {name: count for name, count in asdict(done).items() if count}
+
+    counts(folder)
+    forgetting.forget(archive, [one.id for name in ("Anna", "Berta") for one in of(archive, name)])
+    assert counts(folder / "Anna-Musterfrau", bring_back=True) == {"listed": 2, "indexed": 2}
+    assert counts(folder / "Berta-Musterfrau") == {"listed": 2, "rejected": 2}

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filmroom.db.catalog import touch_generation
 from filmroom.db.reads.summary import glance
 from filmroom.db.records import State
 from filmroom.db.schema import embedding, film
 from filmroom.db.vector_index import index as vectors
 from filmroom.db.vector_index import ivf, snapshot
+from filmroom.db.writes.meta import touch_generation
 from sqlalchemy import insert, update
 
 from tests.db.vector_bench import DIM, Bench, make_bench, unit

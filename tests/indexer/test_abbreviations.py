@@ -6,6 +6,7 @@ import pytest
 from filmroom.indexer.radiology.abbreviations import ABBREVIATIONS, spell_out
 from filmroom.indexer.radiology.report_labeler import read_report
 from filmroom.search.evaluation.grading import read_wanted
+from filmroom.search.query.parser import parse
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -59,3 +60,31 @@ def test_reports_and_judgements_read_them_too() -> None:
 def test_writing_out_twice_changes_nothing(words: list[str]) -> None:
     once = spell_out(" ".join(words)).text
     assert spell_out(once).text == once
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("PTX/effusion", "pneumothorax/effusion"),
+        ("pna/ptx", "pneumonia/pneumothorax"),
+        ("b/l effs", "bilateral effusions"),
+        ("small pl. eff.", "small pleural effusion"),
+        ("Lt eff, rt fx", "left effusion, right fracture"),
+        ("RLZ consol", "right lower zone consolidation"),
+        ("s/p CABG", "status post coronary artery bypass graft with sternotomy wires"),
+        ("effort and effect", "effort and effect"),
+        ("x-rt-y", "x-rt-y"),
+    ],
+)
+def test_short_words_of_notes(text: str, written: str) -> None:
+    assert spell_out(text).text == written
+
+
+@pytest.mark.parametrize("text", ["no e/o PTX", "no evidence of PTX", "cardiomegaly w/o PTX"])
+def test_short_words_that_join(text: str) -> None:
+    assert parse(text).negated == ("PTX",)
+
+
+def test_sides_in_reports_may_be_short() -> None:
+    (one,) = read_report("Small Lt pl eff c/w prior.")
+    assert (one.idea, one.side, one.severity) == ("effusion", "left", "small")

@@ -269,3 +269,43 @@ def test_words_over_and_over_are_read_at_once(words: str) -> None:
     start = time.process_time()
     parse((words * 10_000)[:9_999])
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("There is no\npneumothorax or pleural\neffusion. The heart\nis enlarged.",
+         {"pneumothorax": False, "effusion": False, "cardiomegaly": True}),
+        (" FINDINGS: \n \n There is no focal consolidation, pleural effusion or\n pneumothorax.\n",
+         {"consolidation": False, "effusion": False, "pneumothorax": False}),
+        ("There is no evidence of\n\npneumothorax.", {"pneumothorax": False}),
+        ("The lungs show no sign of any of the usual changes such as\neffusion or edema.",
+         {"effusion": False, "edema": False}),
+        ("No effusion\nCardiomegaly\nNo edema\nNodule",
+         {"effusion": False, "cardiomegaly": True, "edema": False, "nodule": True}),
+        ("- No pneumothorax\n- Left effusion\n* no edema", {"pneumothorax": False, "effusion": True, "edema": False}),
+        ("1. No\nacute pneumonia. 2. Cardiomegaly", {"pneumonia": False, "cardiomegaly": True}),
+        ("No effusion.<br>Cardiomegaly.", {"effusion": False, "cardiomegaly": True}),
+        ("No effusion\r\nCardiomegaly", {"effusion": False, "cardiomegaly": True}),
+        ("INDICATION: Pneumonia.\n\nFINDINGS: Edema.", {"edema": True}),
+        ("INDICATION:\n\nPneumonia, effusion\n\nFINDINGS:\n\nNormal heart. Edema.", {"edema": True}),
+        ("HISTORY: 45-year-old with pneumothorax. FINDINGS: Nodule.", {"nodule": True}),
+        ("CLINICAL HISTORY: COPD, pneumonia\nCHEST: No effusion.", {"effusion": False}),
+        ("REASON FOR EXAM: rule out effusion. FINDINGS: Cardiomegaly.", {"cardiomegaly": True}),
+        ("Reason for examination: pneumonia.\nPortable chest. No edema.", {"edema": False}),
+        ("COMPARISON: Effusion on the prior film. FINDINGS: Nodule.", {"nodule": True}),
+        ("COMPARISON: None. There is a small effusion.", {"effusion": True}),
+        ("EXAM: CHEST PA\nCardiomegaly.", {"cardiomegaly": True}),
+        ("Pneumothorax: none\nEffusion: small\nHeart: enlarged",
+         {"pneumothorax": False, "effusion": True, "cardiomegaly": True}),
+        *((text, {"cardiomegaly": False}) for text in (
+            "The heart is of normal size.", "Heart is normal in size.", "The cardiomediastinal silhouette is normal.",
+            "Normal heart size.", "Heart: normal", "The cardiac and mediastinal silhouettes are normal.")),
+        *((text, {}) for text in (
+            "Heart size is at the upper limits of normal.", "The heart is normal to mildly enlarged.",
+            "Heart is not normal in size.", "Heart size upper normal.")),
+        ("NG tube removed. Chest tube absent.", {"nasogastric": False, "chest tube": False}),
+    ],
+)  # fmt: skip
+def test_lines_and_sections_of_reports(text: str, read: dict[str, bool]) -> None:
+    assert {one.idea: one.present for one in read_report(text)} == read

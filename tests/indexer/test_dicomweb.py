@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
@@ -182,11 +184,18 @@ class Odd(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         status, kind, body = type(self).answers(self.path)
+        kind, _, location = kind.partition(" -> ")
         self.send_response(status)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
 
     def log_message(self, *said: Any) -> None: ...
 
@@ -230,6 +239,22 @@ def test_a_server_that_ignores_what_it_is_asked(odd: Callable[..., str]) -> None
     assert found == ["1.2/1.2.1/1.2.1.1", "1.2/1.2.1/1.2.1.2", "1.3/1.2.1/1.2.1.1", "1.3/1.2.1/1.2.1.2"]
     later = list(Server(url).open().films(Selection(since=date(2011, 1, 1))))
     assert later == found[2:]
+
+
+def test_a_server_that_gives_smaller_pages_than_asked_for_is_listed_whole(odd: Callable[..., str]) -> None:
+    import json
+    from urllib.parse import parse_qs, urlsplit
+
+    def answers(path: str) -> tuple[int, str, bytes]:
+        if not path.partition("?")[0].endswith("/instances"):
+            return 200, "application/dicom+json", rows(path)
+        at = int(parse_qs(urlsplit(path).query).get("offset", ["0"])[0])
+        uids = [f"1.2.1.{number}" for number in range(230)][at : at + 100]
+        page = [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in uids]
+        return 200, "application/dicom+json", json.dumps(page).encode()
+
+    found = list(Server(odd(answers)).open().films(Selection(study="1.2")))
+    assert len(found) == 230
 
 
 @pytest.mark.parametrize(
@@ -333,6 +358,48 @@ def test_options_of_servers_need_one(terminal: Terminal, films: Callable[..., Pa
     assert "are for servers" in terminal.err
     terminal("index", "https://pacs.example/dicom-web", "--model", tiny, "--since", "yesterday")
     assert "this is no date" in terminal.err
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nothing_follows_a_server_to_another_address(odd: Callable[..., str], status: int) -> None:
+    met: list[str] = []
+
+    def elsewhere(path: str) -> tuple[int, str, bytes]:
+        met.append(path)
+        return 200, "application/dicom+json", rows(path)
+
+    other = odd(elsewhere)
+    server = Server(
+        odd(lambda path: (status, f"text/plain\r\nLocation: {other}{path}", b"")), Credentials("me", "secret")
+    )
+    document = pydicom.dcmread(BytesIO(film(1)))
+    for ask in (
+        lambda: list(server.open().films(Selection())),
+        lambda: server.open().store([document]),
+        lambda: server.open().header("1.2/1.2.1/1.2.1.1"),
+    ):
+        with pytest.raises(ServerError, match="sends requests on to another address"):
+            ask()
+    assert met == []
+
+
+def test_a_server_may_send_on_within_itself(odd: Callable[..., str]) -> None:
+    def answers(path: str) -> tuple[int, str, bytes]:
+        if path.startswith("/rs/"):
+            return 302, f"text/plain -> /new{path}", b""
+        return 200, "application/dicom+json", rows(path)
+
+    assert len(list(Server(odd(answers)).open().films(Selection()))) == 4
+
+
+def test_no_proxy_reads_what_goes_by_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for url in ("http://pacs.example/rs", "http://127.0.0.1:8042/rs", "https://localhost/rs"):
+        session = Credentials("me", "secret").session(url)
+        assert session.merge_environment_settings(url, {}, None, None, None)["proxies"] == {}
+    tunnelled = Credentials().session("https://pacs.example/rs")
+    assert tunnelled.merge_environment_settings("https://pacs.example/rs", {}, None, None, None)["proxies"]
 
 
 def test_credentials_are_never_shown(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.indexer.dicom_files import dicom, ramp, voi_lut
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length", "ignore:Value")
 STORED = ramp()
 CURVE = np.round(np.linspace(0, 1, 4096) ** 2 * 4095).astype(np.uint16)
+WINDOW = {"WindowCenter": "1280", "WindowWidth": "2560"}
 
 
 def linear(values: np.ndarray, center: float, width: float) -> np.ndarray:
@@ -193,6 +194,50 @@ def test_jpeg_of_8_bits_under_a_header_of_16(bits: int, signed: int, photometric
     pixels = shown(jpeg_film(grey, syntax=syntax, **how))
     wanted = grey / 252
     np.testing.assert_allclose(pixels, 1 - wanted if photometric == "MONOCHROME1" else wanted, atol=0.02)
+
+
+@pytest.mark.parametrize("said", ["monochrome1", " MONOCHROME1", "MONOCHROME 1", "MONOCHROME1\0"])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_grey_films_by_any_spelling(said: str, syntax: str) -> None:
+    data = dicom(STORED, syntax=syntax, **WINDOW)
+    expected = 1 - shown(data)
+    named = with_text(data, PhotometricInterpretation=said)
+    np.testing.assert_allclose(shown(named), expected, atol=1e-6)
+    np.testing.assert_allclose(shown(named[132:]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("elements", [{"SamplesPerPixel": None}, {"SamplesPerPixel": ""}])
+def test_samples_that_are_not_counted_are_one(elements: dict[str, object]) -> None:
+    np.testing.assert_array_equal(shown(dicom(STORED, **WINDOW, **elements)), shown(dicom(STORED, **WINDOW)))
+
+
+@pytest.mark.parametrize("said", ["", "0", "1\\1", "1.0", " 1 ", "one"])
+def test_frames_that_are_not_counted_are_one(said: str) -> None:
+    data = with_text(dicom(STORED, NumberOfFrames="1", **WINDOW), NumberOfFrames=said)
+    np.testing.assert_array_equal(shown(data), shown(dicom(STORED, **WINDOW)))
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [("2\\2", "-24"), ("2", "-24\\-24"), ("2\\2", "-24\\0")])
+def test_the_first_of_several_rescale_values(slope: str, intercept: str) -> None:
+    plain = dicom(STORED, RescaleSlope="2", RescaleIntercept="-24", **WINDOW)
+    several = with_text(plain, RescaleSlope=slope, RescaleIntercept=intercept)
+    np.testing.assert_array_equal(shown(several), shown(plain))
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"PhotometricInterpretation": ""},
+        {"PhotometricInterpretation": "GREY"},
+        {"PhotometricInterpretation": None},
+        {"PixelRepresentation": None},
+        {"BitsAllocated": None},
+    ],
+)
+def test_a_header_that_does_not_say_how_its_pixels_are_written_is_no_damage_of_theirs(
+    elements: dict[str, object],
+) -> None:
+    assert refused(dicom(STORED, **elements)).reason == "damaged or incomplete header"
 
 
 def test_no_frames_in_a_file_that_has_pixels_is_one() -> None:

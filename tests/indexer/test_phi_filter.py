@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from filmroom.db.records import Tags
 from filmroom.indexer.decoding.decode import decode_bytes
-from filmroom.indexer.decoding.phi_filter import hashed_uid, kept_tags, patient_key
+from filmroom.indexer.decoding.phi_filter import age_of, hashed_uid, kept_tags, patient_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +50,16 @@ def test_age(elements: dict[str, str], age: int | None) -> None:
     assert tags(**elements).age == age
 
 
+@pytest.mark.parametrize(("said", "age"), [("045 Y", 45), ("0045Y", 45), ("45y", 45), ("45", None), ("-05Y", None)])
+def test_age_as_it_is_written(said: str, age: int | None) -> None:
+    assert age_of(said) == age
+
+
+@pytest.mark.parametrize(("said", "sex"), [("F", "F"), ("Female", "F"), ("male", "M"), ("W", None), ("U", None)])
+def test_sex(said: str, sex: str | None) -> None:
+    assert tags(PatientSex=said).sex == sex
+
+
 @pytest.mark.parametrize(
     ("position", "view"),
     [
@@ -61,7 +71,10 @@ def test_age(elements: dict[str, str], age: int | None) -> None:
         ("PA RLD", "RLD"), ("LEFT LATERAL DECUBITUS", "LLD"), ("R DECUB", "RLD"), ("AP DECUBITUS", "AP"),
         ("LATERAL DECUBITUS", None), ("LLD RLD", None), ("POSTERO-ANTERIOR", "PA"), ("ANTERO_POSTERIOR SUPINE", "AP"),
         ("POSTEROANTERIOR", "PA"), ("AP/LAT", None), ("PA AP", None), ("AP DR WHO", None), ("LEFT", None),
-        ("LEFT RIGHT LATERAL", None), ("OBLIQUE", "OBLIQUE"), ("DECUBITUS", None), ("SUPINE", None),
+        ("LEFT RIGHT LATERAL", None), ("OBLIQUE", "OBLIQUE"), ("DECUBITUS", None),
+        ("P.A.", "PA"), ("A-P", "AP"), ("CHEST PA", "PA"), ("THORAX AP", "AP"), ("LT LATERAL", "LL"), ("RT LAT", "RL"),
+        ("AP SEMI-ERECT", "AP"), ("LATERO-LATERAL", "LATERAL"), ("RMLO", "MLO"), ("CHEST PA LAT", None),
+        ("SUPINE", None),
     ],
 )  # fmt: skip
 def test_view(position: str, view: str | None) -> None:
@@ -79,7 +92,9 @@ def test_view_by_its_code(code: str, view: str | None) -> None:
     ("examined", "part"),
     [
         ("CHEST", "CHEST"), ("THORAX", "CHEST"), ("TORAX", "CHEST"), ("Tórax", "CHEST"), ("PORT CHEST", "CHEST"),
-        ("CHEST PA", "CHEST"), ("CHEST_PORTABLE", "CHEST"), ("PECHO", "CHEST"), ("CHEST 2 VIEW", None),
+        ("CHEST PA", "CHEST"), ("CHEST_PORTABLE", "CHEST"), ("PECHO", "CHEST"), ("CHEST 2 VIEW", "CHEST"),
+        ("CHEST, 2 VIEWS", "CHEST"), ("XR CHEST", "CHEST"), ("CHEST X-RAY", "CHEST"), ("ADULT CHEST", "CHEST"),
+        ("LUMBAR SPINE", "LSPINE"), ("CHEST/RIBS", None), ("KUB", "ABDOMEN"),
         ("chest-ap", "CHEST"),
         ("PA AND LATERAL", None), ("LEFT HAND", "HAND"), ("L-SPINE", "LSPINE"), ("C SPINE", "CSPINE"),
         ("RODILLA", "KNEE"),

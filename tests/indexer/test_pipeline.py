@@ -399,6 +399,23 @@ def test_films_are_committed_in_batches(
     assert sizes == [BATCH, BATCH, 70 - 2 * BATCH]
 
 
+def test_a_batch_is_kept_whole_or_not_at_all(
+    archive: Archive, tiny: Path, films: Films, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, kept = ingest._keep, []
+
+    def torn(*given: Any, **how: Any) -> Any:
+        if len(kept) == 3:
+            raise RuntimeError
+        kept.append(keep(*given, **how))
+        return kept[-1]
+
+    monkeypatch.setattr(ingest, "_keep", torn)
+    with pytest.raises(RuntimeError):
+        index(archive, [films(5)], load_towers(str(tiny)), options=Options(workers=1))
+    assert not ingest.any_films(archive.catalog)
+
+
 def test_an_interrupt_keeps_what_was_done(archive: Archive, tiny: Path, films: Films) -> None:
     folder = films(70)
     seen = []

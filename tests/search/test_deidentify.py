@@ -6,6 +6,8 @@ import io
 import shutil
 import subprocess
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,17 @@ import pydicom
 import pytest
 from filmroom.db.records import Film, State, Tags
 from filmroom.indexer.decoding.decode import decode_bytes
+from filmroom.indexer.decoding.limits import Limits
 from filmroom.search.exchange import export
 from filmroom.search.exchange.allowed_attributes import READ
+from filmroom.search.exchange.deidentify import Replacements, copies
 from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from tests.indexer import dicom_files
+from tests.orthanc import PASSWORD, USER, running
 
 CANARY = b"Zqcanary"
 DAY, CLOCK, UID = "19310704", "131415.42", "1.2.999.424242"
@@ -226,3 +231,35 @@ def test_a_film_that_has_changed_or_is_damaged_is_not_copied(tmp_path: Path) -> 
     assert [film_id for film_id, _ in done.failed] == [1, 2]
     assert "changed" in done.failed[0][1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["films.csv"]
+
+
+def test_copies_of_a_server_s_films_are_those_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILMROOM_PACS_USER", USER)
+    monkeypatch.setenv("FILMROOM_PACS_PASSWORD", PASSWORD)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    replacements = Replacements(key=b"k" * 32)
+    limits = Limits(seconds=60)
+    from_files, from_server = [], []
+    named = dict.fromkeys(("PatientName", "PatientID", "AccessionNumber", "InstitutionName"), CANARY.decode())
+    with running(tmp_path / "orthanc") as server:
+        for number in range(3):
+            data = dicom_files.dicom(
+                dicom_files.ramp(top=1000 + number), SOPInstanceUID=f"1.2.3.4.{number}", StudyDate=DAY, **named
+            )
+            uids = {"study_uid": "1.2.3.4", "series_uid": "1.2.3.4.1", "instance_uid": f"1.2.3.4.{number}"}
+            film = film_of(tmp_path / "films", f"{number}.dcm", data, number, patient_key="f" * 32, **uids)
+            server.put(tmp_path / "films" / f"{number}.dcm")
+            from_files.append(film)
+            from_server.append(replace(film, root=server.dicomweb, path="/".join(uids.values())))
+        pulled = dict(_by_id(from_server, replacements, limits))
+    assert pulled == dict(_by_id(from_files, replacements, limits))
+    assert len(pulled) == 3
+    for copy in pulled.values():
+        assert isinstance(copy, bytes), copy
+        assert CANARY not in copy
+        assert b"1.2.3.4" not in copy
+
+
+def _by_id(films: list[Film], replacements: Replacements, limits: Limits) -> Iterator[tuple[int, bytes | str]]:
+    for film, copy in copies(films, replacements, limits=limits):
+        yield film.id, copy

@@ -12,6 +12,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.reads import films
 from filmroom.db.records import Tags
 from filmroom.indexer.decoding.phi_filter import patient_key
+from filmroom.search.exchange import import_facts
 
 from tests.conftest import write_film
 from tests.indexer.dicom_files import dicom, ramp
@@ -214,3 +215,22 @@ def test_python_gives_facts_as_the_command_does(archive_of: Indexed, tmp_path: P
     given = filmroom.open(terminal.archive).facts(table)
     assert (given.given, given.films) == ({"patient": 2, "view": 2}, 2)
     assert paths(terminal, "view:AP") == {"a.png"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("61 years", 61), ("61y", 61), ("61 yo", 61), ("90+", 89), (">89", 89), ("6 months", 0), ("18 mo", 1),
+     ("61,5", 61), ("60-69", None), ("413", None), ("old", None)],
+)  # fmt: skip
+def test_ages_as_people_write_them(said: str, kept: int | None) -> None:
+    assert import_facts._age(said) == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("2019", 2019), ("2019.0", 2019), ("20190302", 2019), ("2019-3-2", 2019), ("2019-03", 2019), ("2.3.2019", 2019),
+     ("2-Mar-2019", 2019), ("March 2, 2019", None), ("Mar 2019", 2019), ("2019-03-02T10:00:00", 2019), ("43526", None),
+     ("3/2/19", None)],
+)  # fmt: skip
+def test_years_as_people_write_them(said: str, kept: int | None) -> None:
+    assert import_facts._year(said) == kept

@@ -314,3 +314,38 @@ def test_a_long_text_is_read_at_once(text: str) -> None:
     with contextlib.suppress(BadInput):
         parse(text)
     assert time.thread_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("NOT label:edema", "-label:edema"),
+        ("effusion not label:edema", "effusion -label:edema"),
+        ("effusion without view:LATERAL", "effusion -view:LATERAL"),
+        ("effusion except view:LATERAL", "effusion -view:LATERAL"),
+        ("effusion: no view:PA", "-effusion view:PA"),
+        ("!label:edema !effusion", "-label:edema -effusion"),
+        ("label:edema AND label:effusion", "(label:edema) (label:effusion)"),
+        ("label:edema AND -label:effusion", "(label:edema) -label:effusion"),
+        ("age:60.. AND age:..80", "age:60..80"),
+        ("effusion AND view:PA", "effusion view:PA"),
+        ("view:PA AND sex:F", "(view:PA) (sex:F)"),
+        ("(label:edema) OR (label:effusion)", "(label:edema OR label:effusion)"),
+        ("(label:edema view:AP) OR label:effusion", "(label:edema view:AP OR label:effusion)"),
+        ("view:(PA or AP)", "view:PA,AP"),
+        ("view:(PA | AP)", "view:PA,AP"),
+        ("view:PA|AP", "view:PA,AP"),
+        ("age:60+", "age:60.."),
+        ("age:60\N{EN DASH}70", "age:60..70"),
+        ('report:"NOT label" "a AND b"', 'report:"NOT label" report:"a AND b"'),
+    ],
+)
+def test_operators_of_other_programs(text: str, same: str) -> None:
+    assert parse(text) == parse(same)
+    assert parse(to_text(parse(text))) == parse(text)
+
+
+@pytest.mark.parametrize("text", ["label:-edema", "view:!PA", "(label:edema AND label:effusion)"])
+def test_operators_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse(text)

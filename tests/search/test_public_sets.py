@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ def test_vindr_padchest_and_open_i(archive_of: Indexed, tmp_path: Path) -> None:
     assert done(terminal, "report", "--from", "open-i", *files)["films"] == 2
     assert done(terminal, "report", "--from", "padchest", tmp_path / "p.csv")["films"] == 1
     assert labels(terminal) == {
-        "aa90.png": ["aortic enlargement", "no finding"],
+        "aa90.png": ["aortic enlargement"],  # one radiologist found nothing, another did
         "9001_a.png": ["pleural effusion"],
         "901_IM-1.dcm.png": ["atelectasis", "no finding"],
         "901_IM-2.dcm.png": ["atelectasis", "no finding"],
@@ -207,3 +208,26 @@ def test_what_a_set_lacks_is_said(
     assert terminal.code == 1
     assert fault in terminal.err
     assert terminal.err.count("\n") == 1
+
+
+def test_the_test_set_of_chexpert_has_a_row_a_study(archive_of: Indexed, tmp_path: Path) -> None:
+    paths = ("test/patient901/study1/view1_frontal.jpg", "train/patient902/study1/view1_frontal.jpg")
+    terminal = archive_of(*paths)
+    table = "Study,Cardiomegaly,Pneumonia\ntest/patient901/study1,1,0\ntest/patient902/study1,1,1\n"
+    said = done(terminal, "label", "--from", "chexpert", write(tmp_path / "groundtruth.csv", table))
+    assert (said["films"], said["missing"]) == (1, ["test/patient902/study1"])
+    assert labels(terminal) == {paths[0]: ["cardiomegaly"], paths[1]: []}
+
+
+def test_a_table_whose_name_is_no_text(archive_of: Indexed, tmp_path: Path) -> None:
+    terminal = archive_of("one.png")
+    table = write(tmp_path / os.fsdecode(b"d\xe9p\xf4t.csv"), "film,label\none.png,mass\n")
+    assert done(terminal, "label", table)["films"] == 1
+    assert labels(terminal) == {"one.png": ["mass"]}
+
+
+def test_labels_in_either_kind_of_quotes(archive_of: Indexed, tmp_path: Path) -> None:
+    terminal = archive_of("a.png")
+    table = 'ImageID,Labels\na.png,"[\'effusion\', ""Kerley\'s lines""]"\n'
+    done(terminal, "label", "--from", "padchest", write(tmp_path / "p.csv", table))
+    assert labels(terminal) == {"a.png": ["effusion", "kerley's lines"]}

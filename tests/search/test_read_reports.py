@@ -11,6 +11,8 @@ from filmroom.db.schema import report, report_finding
 from filmroom.db.writes.report_findings import count_unread
 from filmroom.indexer.radiology.report_labeler import READER
 from filmroom.search.findings.read_reports import read_reports
+from filmroom.search.query.parser import parse
+from filmroom.search.query.report_words import report_words
 from sqlalchemy import delete, func, select, update
 
 from tests.terminal import Terminal
@@ -80,3 +82,21 @@ def test_a_report_that_goes_takes_what_it_says_along(read: Terminal, tmp_path: P
     with catalog.read() as connection:
         kept = select(func.count()).select_from(report_finding).where(report_finding.c.finding == "pneumonia")
         assert connection.scalar(kept) == 0
+
+
+def test_a_report_that_denies_the_words_is_no_hit_of_a_hybrid_search(read: Terminal) -> None:
+    plain, fused = (
+        [Path(hit["path"]).stem[-1] for hit in read.json("search", "pleural effusion", "-k", 10, *more)["hits"]]  # type: ignore[call-overload]
+        for more in ((), ("--hybrid",))
+    )
+    assert plain.index("0") <= fused.index("0"), "its report has both words, and denies them"
+    assert {"1", "2", "3"} == set(fused[:3])
+
+
+def test_what_a_query_looks_for_in_reports() -> None:
+    words, where = report_words(parse("CHF with fluid in the pleural space view:PA"))
+    assert words.split()[:3] == ["CHF", "fluid", "pleural"]
+    assert {"congestive", "heart", "failure"} <= set(words.split())
+    assert "effusion" in {one.finding for one in where.not_denies}
+    assert where.views == ("PA",)
+    assert report_words(parse("-effusion")) == ("", parse("-effusion").filter)

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,8 @@ from filmroom.db.reads.films import select_ids
 from filmroom.db.records import Filter
 from filmroom.db.writes import annotations, findings
 from filmroom.indexer.sources.stow import failed_instances, refusal_words
+from filmroom.search.send.documents import Draft
+from filmroom.search.send.key_objects import key_objects
 from filmroom.search.send.titles import REASONS, TITLES, title_of
 
 from tests.conftest import write_film
@@ -311,6 +314,53 @@ def test_films_of_a_server_are_written_to_files_without_fetching_them(
     assert not (tmp_path / "cache").exists()
 
 
+ODD = {
+    "PatientName": "Canary^" + "x" * 90,
+    "PatientSex": "CANARY",
+    "PatientBirthDate": "canary",
+    "StudyDate": "2024-01-02",
+    "StudyTime": "25:61",
+    "AccessionNumber": "canary" * 9,
+}
+
+
+def test_odd_values_of_a_study_go_as_they_are_and_are_not_quoted(
+    door: Terminal, pacs: Orthanc, tiny: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "odd"
+    place.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (place / "odd.dcm").write_bytes(film(8, study=5, **ODD))
+    pacs.put(place / "odd.dcm")
+    collect(door, tiny, place)
+    for to in (tmp_path / "out", pacs.dicomweb):
+        said = door("send", "mine", "--to", to, "--yes")
+        assert "1 document: 1 " in said, door.err
+        assert "canary" not in (said + door.err).lower()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in (*instances(pacs, "KO"), pydicom.dcmread(next((tmp_path / "out").iterdir()))):
+            assert (str(one.PatientName), one.PatientSex) == (ODD["PatientName"], "CANARY")
+
+
+def test_a_study_of_which_no_document_can_be_made_stops_no_other(
+    door: Terminal, tiny: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(door, tiny, folder)
+
+    def refusing(draft: Draft, headers: Any) -> Any:
+        if draft.study == "1.2.3.0":
+            raise ValueError(NAME)
+        return key_objects(draft, headers)
+
+    monkeypatch.setattr("filmroom.search.send.send.key_objects", refusing)
+    out = door("send", "mine", "--to", tmp_path / "out")
+    assert "1 document: 1 written" in out
+    assert "2, as no document can be made of its header" in door.err
+    assert "Canary" not in door.err
+
+
 def test_frames_are_named_where_a_file_has_several(door: Terminal, tiny: Path, tmp_path: Path) -> None:
     place = tmp_path / "films"
     place.mkdir()
@@ -334,6 +384,18 @@ def test_a_query_sends_the_films_that_it_shows(door: Terminal, tiny: Path, folde
     best = door.json("send", "effusion", "-k", 1, "--to", tmp_path / "out", "--dry-run")
     assert isinstance(best, dict)
     assert best["films"] == 1
+
+
+def test_python_sends_what_the_command_sends(door: Terminal, pacs: Orthanc, tiny: Path) -> None:
+    import filmroom
+
+    archive = filmroom.open(door.archive, model=str(tiny))
+    assert archive.index(pacs.dicomweb).counts.listed == 4
+    planned = archive.send("study:1.2.3.1", pacs.dicomweb, dry_run=True)
+    assert [(one.study, one.state) for one in planned.documents] == [("1.2.3.1", "planned")]
+    sent = archive.send("study:1.2.3.1", pacs.dicomweb, title="quality", reason="grid")
+    assert [one.state for one in sent.documents] == ["sent"]
+    assert [one.SOPInstanceUID for one in instances(pacs, "KO")] == [one.uid for one in sent.documents]
 
 
 def test_nothing_of_a_patient_is_kept_or_said(door: Terminal, pacs: Orthanc, tiny: Path, tmp_path: Path) -> None:

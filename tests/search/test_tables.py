@@ -36,6 +36,10 @@ def records(path: Path, content: bytes) -> list[dict[str, str]]:
         ("said-quoted.csv", b'"sep=,"\nfilm,label\nf1,edema\nf2,\xc3\xb6dem\n'),
         ("said-tab.csv", b"Sep=\t\nfilm\tlabel\nf1\tedema\nf2\t\xc3\xb6dem\n"),
         ("said-bar.csv", b"sep=|\nfilm|label\nf1|edema\nf2|\xc3\xb6dem\n"),
+        ("bar.csv", b"film|label\nf1|edema\nf2|\xc3\xb6dem\n"),
+        ("as-text.csv", b'film,label\n"=""f1""",edema\nf2,\xc3\xb6dem\n'),
+        ("copied.csv", b"film,label\n\xe2\x80\x8bf1\xe2\x80\x8b,\xc2\xa0edema\xef\xbb\xbf\nf2,\xc3\xb6dem\n"),
+        ("two-marks.csv", b"\xef\xbb\xbf\xef\xbb\xbffilm,label\nf1,edema\nf2,\xc3\xb6dem\n"),
         ("old-mac.csv", b"film,label\rf1,edema\rf2,\xc3\xb6dem\r"),
         ("decomposed.csv", b"film,label\nf1,edema\nf2,o\xcc\x88dem\n"),
         ("packed.csv.gz", gzip.compress(b"film,label\nf1,edema\nf2,\xc3\xb6dem\n", mtime=0)),
@@ -175,3 +179,42 @@ def test_writing_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(FilmroomError, match="cannot be written"):
         write_aside(tmp_path / "folder", "x")
     assert sorted(os.listdir(tmp_path)) == ["folder", "new"]
+
+
+@pytest.mark.parametrize("name", ["-1.png", "=x.png", "@a", "+b", "'c", "d-1"])
+def test_what_is_written_for_a_spreadsheet_is_read_back(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(csv_row(["film"]) + csv_row([name]))
+    assert [row.get("film") for row in read_table(path)] == [name]
+
+
+@pytest.mark.parametrize("said", ["12", "12.0", " 12.0 "])
+def test_a_number_that_names_is_whole(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"study,x\n{said},1.0\n12.5,0\n")
+    first, second = read_table(path)
+    assert (first.id("study"), first.get("x"), second.id("study")) == ("12", "1.0", "12.5")
+
+
+@pytest.mark.parametrize("cell", ["NaN", "None", "NA", "#N/A", "<NA>", "n.a.", "-", "null", r"\N"])
+def test_cells_that_say_that_they_are_empty(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"film,x\na,{cell}\n")
+    assert [row.get("x") for row in read_table(path)] == [""]
+
+
+def test_half_a_character_in_a_name_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"film": "a"}\n{"film": "b", "x\\ud83d": 1}\n')
+    with pytest.raises(BadInput, match=r"t\.jsonl:2: a name holds half a character"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640)])
+def test_who_may_read_a_file_is_for_its_owner_to_say(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_aside(tmp_path / "rejected.csv", "paths may hold names\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "rejected.csv").stat().st_mode & 0o777 == mode

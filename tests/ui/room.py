@@ -141,7 +141,7 @@ QUIET = """() => {
   if (testConnectionState !== "CONNECTED") return false;
   if (!rests && !(location.pathname === "/archive" && app.innerText.includes("Doctor"))) return false;
   if (app.querySelector("[data-testid=stSkeleton], [data-testid=stSpinner]")) return false;
-  const parts = ".grid > *, .chips > *, .facets, .pick-one, .sheet > *, .memory, .readout:not(:empty)";
+  const parts = ".scatter canvas, .grid > *, .chips > *, .facets, .pick-one, .sheet > *, .memory, .readout:not(:empty)";
   const drawn = (root) => root?.querySelector(parts)
     || /^(?!Loading)./.test(root?.querySelector(".notice")?.textContent ?? "");
   return [...app.querySelectorAll("[data-testid=stBidiComponentIsolated]")].every(
@@ -213,18 +213,7 @@ def ours(line: Any) -> bool:
 
 
 def downloaded(page: Any, button: Any) -> Path:
-    """The file that a button gives. A click that falls into a run of the page is lost to Streamlit, and
-    the file's address changes with each run: as a person would, it clicks again."""
-    from playwright.sync_api import TimeoutError as Late
-
-    for patience in (8_000, 16_000, PATIENCE):
-        settle(page)
-        try:
-            with page.expect_download(timeout=patience) as coming:
-                button.click()
-        except Late:
-            if patience == PATIENCE:
-                raise
-            continue
-        return Path(coming.value.path())
-    raise AssertionError
+    """The file that a button gives, for one click whenever it comes."""
+    with page.expect_download() as coming:
+        button.click()
+    return Path(coming.value.path())

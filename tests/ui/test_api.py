@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.search.ui.server import access_token
 from filmroom.search.ui.server.api import admits, names_folders
 
 from tests.terminal import Terminal
@@ -105,16 +106,14 @@ def test_a_server_that_others_reach_wants_a_token_or_a_sign_in(monkeypatch: pyte
     assert not admits(scope, host="127.0.0.1"), "nobody has signed in"
 
 
-def test_who_names_no_folders_on_the_page_names_none_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    from filmroom.search.ui.server import api
+def test_who_names_folders_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     from streamlit import auth_util
 
-    scope: dict[str, Any] = {"type": "http", "headers": [(b"host", b"localhost:8501")]}
     monkeypatch.setattr(auth_util, "get_secrets_auth_section", dict)
-    assert not names_folders(scope, host="127.0.0.1"), "a proxy on this machine may bring everybody"
-    monkeypatch.setattr(api, "required", object)
-    assert names_folders(scope, host="127.0.0.1")
-    assert not names_folders(scope, host="0.0.0.0")
+    monkeypatch.setattr(access_token, "_in_force", [])
+    assert not names_folders(host="127.0.0.1"), "--no-token"
+    access_token.require(access_token.AccessToken(8501))
+    assert names_folders(host="127.0.0.1")
+    assert not names_folders(host="0.0.0.0"), "as on the pages"
     monkeypatch.setattr(auth_util, "get_secrets_auth_section", lambda: {"client_id": "filmroom"})
-    monkeypatch.setattr("streamlit.web.server.server_util.get_cookie_secret", lambda: "secret")
-    assert not names_folders(scope, host="127.0.0.1"), "nobody has signed in"
+    assert names_folders(host="0.0.0.0")

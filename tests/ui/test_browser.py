@@ -83,7 +83,8 @@ def test_keys_alone_search_move_vote_and_open(tab: Any, room: Room) -> None:
     tab.keyboard.press("u")
     tab.wait_for_url(f"**like={first[1]}*")
     settle(tab)
-    until(tab, lambda: film_ids(tab), lambda now: now and first[1] not in now)
+    until(tab, lambda: film_ids(tab), lambda now: now[:1] == [first[1]])
+    expect(tab.locator(".cell").first).to_contain_text("Liked")
     slash(tab)
     tab.keyboard.type("pneumothorax")
     tab.keyboard.press("Enter")
@@ -222,15 +223,16 @@ def test_an_uploaded_film_is_a_query_and_a_broken_one_is_a_line(
     settle(tab)
     expect(tab.locator(".grid .frame").first).to_have_attribute("aria-label", re.compile("effusion"))
     expect(tab.locator(".chip.for")).to_contain_text("an uploaded film")
+    until(tab, lambda: tab.locator(".chip img").evaluate("one => one.naturalWidth"), lambda wide: wide > 0)
     found = film_ids(tab)
     tab.keyboard.press("Escape")
     tab.locator(".picks [data-do=export]").click()
     tab.get_by_role("dialog").get_by_text("All 36 that pass").click()
-    tab.wait_for_timeout(1500)  # the run that the choice asks for has begun, and gives the file another address
     settle(tab)
-    with tab.expect_download() as coming:
-        tab.get_by_role("button", name="CSV").click()
-    exported = [line.split(",")[3] for line in Path(coming.value.path()).read_text().splitlines()[1:]]
+    exported = [
+        line.split(",")[3]
+        for line in downloaded(tab, tab.get_by_role("button", name="CSV")).read_text().splitlines()[1:]
+    ]
     assert exported[: len(found)] == found
     assert exported != sorted(exported, key=int)
     tab.get_by_role("dialog").get_by_role("button", name="Close").click()

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filmroom.db.errors import BadInput
-from filmroom.search.request import Order, SearchRequest, UploadedFilm
+from filmroom.db.writes.annotations import save_search
+from filmroom.search.request import Order, SearchRequest, UploadedFilm, from_parameters
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
@@ -117,3 +118,44 @@ def test_a_saved_search_keeps_examples_and_order(
     assert (test.query_params["like"], test.query_params["sort"]) == (str(numbered[3]), "age")
     assert test.query_params["study"] == "true"
     test.button(key="unsave-whole").click().run()
+
+
+def test_a_liked_film_stays_in_the_answer_first_and_marked(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "search", monkeypatch, q="effusion", like=f"{numbered[4]},{numbered[3]}")
+    assert shown(test)[:2] == [numbered[4], numbered[3]]
+    assert [one["mark"] for one in components(test, "grid")[0]["items"]][:3] == ["liked", "liked", None]
+    assert "of 36 films" in said(test)
+    request = from_parameters({"q": "effusion", "like": f"{numbered[4]},{numbered[3]}"})
+    searcher = Searcher.open(archive_folder)
+    assert searcher.passing(request, 24) == shown(test)
+    assert sorted(searcher.passing(request, 100)) == sorted(numbered)
+    narrow = dataclasses.replace(request, query="effusion label:effusion")
+    assert searcher.passing(narrow, 100)[0] == numbered[3]
+    assert numbered[4] not in searcher.passing(narrow, 100), "a filter holds for liked films, too"
+    assert searcher.answer(dataclasses.replace(request, per_study=True, k=3)).hits[0].id == numbered[4]
+    fused = searcher.answer(dataclasses.replace(request, hybrid=True))
+    assert [hit.id for hit in fused.hits[:2]] == [numbered[4], numbered[3]]
+
+
+def test_many_liked_films_leave_room_for_others(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    liked = numbered[:20]
+    found = shown(page(archive_folder, "search", monkeypatch, like=",".join(map(str, liked))))
+    assert found[:20] == liked
+    assert len(found) == 36
+
+
+def test_a_saved_search_by_an_uploaded_film_outlives_the_server(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searcher = Searcher.open(archive_folder)
+    vector = searcher.index.vectors(np.array([numbered[9]]))[0].mean(axis=0)
+    upload = UploadedFilm.of(searcher.held.space.fingerprint, vector / np.linalg.norm(vector))
+    save_search(searcher.catalog, "by-film", "", SearchRequest(uploads=(upload,)).to_json())
+    test = page(archive_folder, "search", monkeypatch)
+    test.button(key="saved-by-film").click().run()
+    assert shown(test)[0] == numbered[9]
+    test.button(key="unsave-by-film").click().run()

@@ -13,7 +13,7 @@ from filmroom.search.query.reading import read
 from filmroom.search.request import Order, SearchRequest, UploadedFilm, from_parameters
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.components.chips.chips import Kind
-from filmroom.search.ui.query_chips import chips_of, offers, without
+from filmroom.search.ui.query_chips import MOST_CHIPS, chips_of, offers, without
 
 from tests.ui.test_pages import components, page, said, shown
 
@@ -26,6 +26,7 @@ WHOLE = SearchRequest(
     uploads=(UPLOAD,),
     least_percentile=60.0,
     least_score=0.1,
+    liked_first=True,
 )
 
 
@@ -65,6 +66,12 @@ def test_each_chip_takes_away_itself_and_nothing_else() -> None:
     while chips := chips_of(request, parse(request.query), read(parse(request.query))):
         request = without(request, chips[-1].part)
     assert request.empty
+
+
+def test_many_films_share_a_chip_that_takes_them_away() -> None:
+    request = SearchRequest(like=tuple(range(1, 101)))
+    assert texts(request)[MOST_CHIPS:] == [("for", "94 more films")]
+    assert without(request, "like others").like == tuple(range(1, MOST_CHIPS + 1))
 
 
 @pytest.mark.parametrize("example", FIELDS.values())

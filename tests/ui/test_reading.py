@@ -153,12 +153,31 @@ def test_a_study_opens_in_a_dicom_viewer_and_shows_its_other_films(tab: Any, war
     tab.goto(f"{ward.url}/film?film=1")
     tab.wait_for_selector("[data-act=invert]:enabled")
     settle(tab)
-    link = tab.get_by_role("link", name="Open in the DICOM viewer")
+    link = tab.get_by_test_id("stBaseLinkButton-secondary")
     study = tab.get_by_text("1.2.3.", exact=False).first.inner_text()
     expect(link).to_have_attribute("href", VIEWER.format(study=study, series=f"{study}.1"))
     expect(tab.get_by_text("Of the same study").first).to_be_visible()
     expect(tab.get_by_text("Of the same patient").first).to_be_visible()
     assert "Doe" not in tab.content()
+
+
+def test_a_film_on_the_wall_opens_in_a_dicom_viewer_by_its_button_and_by_v(tab: Any, ward: Room) -> None:
+    tab.context.route("https://viewer.example/**", lambda route: route.fulfill(body="the viewer"))
+    tab.goto(f"{ward.url}/?q=effusion")
+    tab.wait_for_selector(".grid .bar")
+    settle(tab)
+    links = tab.locator(".grid [data-tool=viewer]")
+    expect(links).to_have_count(6)
+    with tab.context.expect_page() as opened:
+        tab.locator(".grid .frame").first.focus()
+        tab.keyboard.press("v")
+    assert opened.value.url == links.first.get_attribute("href")
+    opened.value.close()
+    tab.locator(".grid .cell").nth(1).hover()
+    with tab.context.expect_page() as opened:
+        links.nth(1).click()
+    assert opened.value.url == links.nth(1).get_attribute("href")
+    opened.value.close()
 
 
 def test_a_film_that_can_no_longer_be_decoded_keeps_its_thumbnail_and_says_why(tab: Any, ward: Room) -> None:

@@ -117,6 +117,25 @@ def test_without_a_token_nobody_names_folders_behind_whatever_proxy(archive_fold
         served.close()
 
 
+def test_no_settings_of_the_folder_it_is_started_in_are_taken(archive_folder: Path, tmp_path: Path) -> None:
+    """Streamlit reads `.streamlit` there: beside films from elsewhere it could turn the token off."""
+    (tmp_path / ".streamlit").mkdir()
+    (tmp_path / ".streamlit" / "config.toml").write_text(
+        '[server]\nbaseUrlPath = "elsewhere"\ncookieSecret = "known"\n'
+    )
+    (tmp_path / ".streamlit" / "secrets.toml").write_text(
+        '[auth]\nredirect_uri = "http://localhost/oauth2callback"\ncookie_secret = "known"\nclient_id = "x"\n'
+        'client_secret = "x"\nserver_metadata_url = "http://127.0.0.1:9/.well-known/openid-configuration"\n'
+    )
+    served = Room(archive_folder, cwd=tmp_path)
+    try:
+        assert "?token=" in served.address
+        assert status(f"{served.url}/") == 403
+        assert status(f"{served.url}/", served.headers) == 200
+    finally:
+        served.close()
+
+
 def test_a_taken_port_is_said_before_any_address(terminal: Terminal) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

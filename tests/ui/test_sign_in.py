@@ -104,7 +104,7 @@ client_secret = "secret"
 server_metadata_url = "{provider.url}/.well-known/openid-configuration"
 """
     )
-    served = Room(archive_folder, port=port, cwd=folder)
+    served = Room(archive_folder, port=port, env=os.environ | {"HOME": str(folder)})
     yield served
     served.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from filmroom.indexer.decoding.dicom.headers import altered
-from filmroom.indexer.decoding.dicom.lookup_tables import number, numbers, plain_table
+from filmroom.indexer.decoding.dicom.lookup_tables import numbers, plain_table
 from filmroom.indexer.decoding.radiograph import Window
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.spread import spread_of_counts
@@ -32,7 +32,6 @@ FRAME_FACTS = {
 }
 WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _TABLE = 1 << 17
-_EMPTY = ("", "None")
 _WHITE = 65535.0
 
 
@@ -92,11 +91,15 @@ def _modality(values: NDArray[Any], facts: Dataset) -> NDArray[Any]:
     if "RescaleSlope" not in facts or "RescaleIntercept" not in facts:
         return values
     # Elements that are there and empty change nothing.
-    slope = number(facts.RescaleSlope) if f"{facts.RescaleSlope}" not in _EMPTY else 1.0
-    intercept = number(facts.RescaleIntercept) if f"{facts.RescaleIntercept}" not in _EMPTY else 0.0
+    slope, intercept = _first(facts, "RescaleSlope", 1.0), _first(facts, "RescaleIntercept", 0.0)
     if slope is None or intercept is None:
         raise Refusal.NO_GREY_SCALE.error()
     return values.astype(np.float64) * slope + intercept if slope else values
+
+
+def _first(facts: Dataset, keyword: str, missing: float) -> float | None:
+    """The first number of an element that should hold one."""
+    return next(iter(numbers(facts, keyword)), missing)
 
 
 def _padding(values: NDArray[Any], facts: Dataset) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ import pydicom
 from filmroom.db.records import Tags
 from filmroom.indexer.decoding.dicom.changes import pixels_since
 from filmroom.indexer.decoding.dicom.greyscale import READ_FOR_GREYSCALE, present
+from filmroom.indexer.decoding.dicom.headers import check_pixel_module, mend
 from filmroom.indexer.decoding.dicom.jpeg2000 import smaller
 from filmroom.indexer.decoding.dicom.patient_orientation import READ_FOR_ORIENTATION, orientation_of
 from filmroom.indexer.decoding.dicom.stored_values import luminance, stored_values
@@ -85,6 +86,7 @@ def read_dicom(
     if not any_modality and not _is_radiograph(header, frames):
         raise Refusal.NOT_RADIOGRAPH.error()
     limits.check_pixels(rows, columns, frames=frames)
+    check_pixel_module(header)
     tags = _tags(header, rows, columns, key=key, hash_uids=hash_uids)
     since = pixels_since(header, frame_stream(header, 0), tags)
     return [
@@ -176,7 +178,7 @@ def _say_syntax(header: Dataset) -> None:
 
 def _parse(file: BinaryIO, *, until_pixels: bool = False, besides: Sequence[str] = ()) -> Dataset:
     wanted: list[Any] = [*_READ, *besides]
-    return pydicom.dcmread(file, force=True, specific_tags=wanted, stop_before_pixels=until_pixels)
+    return mend(pydicom.dcmread(file, force=True, specific_tags=wanted, stop_before_pixels=until_pixels))
 
 
 def _is_deflated(data: bytes) -> bool:

@@ -15,11 +15,14 @@ from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Facet, Run, RunState, same_uid_note
 from filmroom.db.writes.runs import runs
+from filmroom.indexer.sources.dicomweb import is_address
 from filmroom.search.background_index import last_words, start_index, stop_index
 from filmroom.search.exchange.delimited import cell
 from filmroom.search.exchange.tables import rejected_csv
+from filmroom.search.sources.known_sources import Kind, check_connection, known_sources
 from filmroom.search.status import models, rejected_files, status
 from filmroom.search.ui import layout
+from filmroom.search.ui.pages import film_lists
 from filmroom.search.ui.text import number, plain
 
 POLL = 1.0
@@ -46,35 +49,98 @@ def show() -> None:
     _index(archive, folder)
     if archive is None:
         return
+    _sources(archive, folder)
     _contents(archive)
+    film_lists.show(archive)
     _models(archive)
     _rejected(archive)
     _doctor(archive)
 
 
 def _index(archive: Archive | None, folder: Path) -> None:
-    st.subheader("Index a folder")
+    st.subheader("Index a folder or a PACS")
     if not layout.may_name_folders():
-        st.caption("On the serving machine: filmroom index FOLDER. From here only after a sign-in.")
+        st.caption("On the serving machine: filmroom index FOLDER|URL. From here only after a sign-in.")
         _progress(folder, seen=archive is not None)
         return
     ready = [one.name for one in models(archive) if one.ready]
     with st.form("index", border=False):
-        place, model, go = st.columns([5, 2, 1], vertical_alignment="bottom")
-        path = place.text_input("Folder or file on the machine that serves this page", key="index-path").strip()
+        place, model, go, ask = st.columns([5, 2, 1, 2], vertical_alignment="bottom")
+        path = place.text_input(
+            "Folder or file on the machine that serves this page, or https://HOST/dicom-web", key="index-path"
+        ).strip()
         chosen = model.selectbox("Model", ready, key="index-model")
         pressed = go.form_submit_button("Index", type="primary", width="stretch")
+        tested = ask.form_submit_button("Test connection", width="stretch")
     if pressed and path and chosen:
-        try:
-            start_index(folder, [Path(path).expanduser()], model=chosen)
-        except FilmroomError as fault:
-            st.error(plain(str(fault)))
-        else:
-            st.session_state["started"] = time.time()
-            st.session_state["started-after"] = _newest(archive)
+        _start(archive, folder, path, chosen)
     elif pressed:
-        st.warning("Name a folder, and a model that is on this machine.")
+        st.warning("Name a folder or a server, and a model that is on this machine.")
+    elif tested:
+        _test(path)
     _progress(folder, seen=archive is not None)
+
+
+def _start(archive: Archive | None, folder: Path, place: str, model: str) -> None:
+    try:
+        start_index(folder, [place if is_address(place) else Path(place).expanduser()], model=model)
+    except FilmroomError as fault:
+        st.error(plain(str(fault)))
+    else:
+        st.session_state["started"] = time.time()
+        st.session_state["started-after"] = _newest(archive)
+
+
+def _test(place: str) -> None:
+    """Ask a server, and say what is wrong with it."""
+    if not is_address(place):
+        st.warning("Name the address of a server: https://HOST/dicom-web")
+        return
+    try:
+        with st.spinner("Asking the server"):
+            answer = check_connection(place)
+    except FilmroomError as fault:
+        st.error(plain(str(fault)))
+    else:
+        st.success(plain(answer))
+
+
+def _sources(archive: Archive, folder: Path) -> None:
+    """Where the films come from, and a run over one of them again."""
+    st.subheader("Sources")
+    known = known_sources(archive)
+    if not known:
+        st.write("None yet.")
+        return
+    table = pd.DataFrame(
+        [
+            {
+                "Source": cell(one.place),
+                "Kind": one.kind.value,
+                "Films": one.films,
+                "Rejected": one.rejected,
+                "State": one.state,
+                "Last run": _when(one.last_run),
+            }
+            for one in known
+        ]
+    )
+    st.dataframe(table, hide_index=True, alt="The sources of the archive, their state and last run")
+    if not layout.may_name_folders():
+        return
+    choice, again, ask = st.columns([6, 1, 2], vertical_alignment="bottom")
+    one = known[choice.selectbox("Source", range(len(known)), format_func=lambda at: known[at].place, key="source")]
+    if again.button("Index again", width="stretch", disabled=one.last_run is None):
+        _start(archive, folder, one.place, one.last_run.model if one.last_run else "")
+        st.rerun()
+    if one.kind is Kind.PACS and ask.button("Test connection", key="test-source", width="stretch"):
+        _test(one.place)
+
+
+def _when(run: Run | None) -> str:
+    if run is None:
+        return ""
+    return f"{time.strftime('%d %B, %H:%M', time.localtime(run.ended_at or run.started_at))}, {_STATES[run.state]}"
 
 
 def _newest(archive: Archive | None) -> int:

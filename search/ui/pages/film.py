@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from urllib.parse import quote
 
 import numpy as np
 import streamlit as st
@@ -14,21 +12,23 @@ from filmroom.db.reads import films
 from filmroom.db.records import UNCERTAIN_ORIENTATION, Film, Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings
+from filmroom.db.writes.annotations import Judgement
 from filmroom.db.writes.facts import SPLIT, sources
+from filmroom.search.evaluation.pooling import GRADES
 from filmroom.search.exchange.original_pixels import radiograph
 from filmroom.search.heatmap import heat_map
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, film_view, layout, undo
+from filmroom.search.ui import export_panel, film_view, layout, models, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
 from filmroom.search.ui.components.viewer.viewer import Attention, Region
 from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
-from filmroom.search.ui.server.launch import VIEWER_SETTING
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import films as films_in_words
 from filmroom.search.ui.text import is_normal, number, plain
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ _SHEET = {
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
+    searcher = models.searcher(archive)
     request = asking.request_of_address()
     said = st.query_params.get("film", "")
     if not said.isdecimal() or len(said) > 17:
@@ -215,8 +215,10 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     for source, said in _written(archive, film).items():
         st.markdown(f"###### Written by {plain(source)}, a model")
         sheet(key=f"written-{source}", texts=said, words=words)
+    _grade(archive, film, known)
     _marks(archive, film)
-    _link_out(film)
+    if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), film):
+        st.link_button(dicom_viewer.LABEL, address, icon=":material/open_in_new:")
 
 
 def _orientation(said: str | None) -> str | None:
@@ -238,6 +240,39 @@ def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
 
 def _present(film: Film) -> list[Label]:
     return [one for one in film.labels if one.value > 0]
+
+
+def _grade(archive: Archive, film: Film, known: Query | None) -> None:
+    """The grade that this reader gives the film for the words of the search; a second press takes it back."""
+    query = " ".join(known.positive) if known else ""
+    if not query:
+        return
+    with st.expander(f"Grade for {plain(query)}"):
+        judge = str(st.user.get("email", "") or "") if st.user.get("is_logged_in") else ""
+        judge = judge or st.text_input("Judge", key="judge", placeholder="your initials", persist_state="session") or ""
+        if not (judge := judge.strip()):
+            st.caption("Name yourself, as on the Judge page, to grade.")
+            return
+        mine = {one.film_id: one for one in kept.judgements(archive.catalog, query) if one.judge == judge}
+        before = mine.get(film.id)
+        key = f"grade-{film.id}"
+
+        def keep_grade() -> None:
+            grade = st.session_state[key]
+            if grade is not None:
+                kept.judge(archive.catalog, Judgement(query, film.id, judge, grade))
+            elif before:
+                kept.unjudge(archive.catalog, before)
+
+        st.session_state[key] = before.grade if before else None
+        st.segmented_control(
+            "Grade",
+            list(GRADES),
+            key=key,
+            format_func=GRADES.__getitem__,
+            label_visibility="collapsed",
+            on_change=keep_grade,
+        )
 
 
 def _marks(archive: Archive, film: Film) -> None:
@@ -266,18 +301,6 @@ def _marks(archive: Archive, film: Film) -> None:
             undo.offer(f"The note of film {film.id} is kept.")
             st.rerun()
         export_panel.collect(archive, [film.id], key="film")
-
-
-def _link_out(film: Film) -> None:
-    template = os.environ.get(VIEWER_SETTING, "")
-    if not template.startswith(("http://", "https://")) or not film.tags.study_uid:
-        return
-    address = template
-    uids = {"study": film.tags.study_uid, "series": film.tags.series_uid, "instance": film.tags.instance_uid}
-    for name, uid in uids.items():
-        for written in (f"{{{name}_uid}}", f"{{{name}}}"):
-            address = address.replace(written, quote(uid or "", safe=""))
-    st.link_button("Open in the DICOM viewer", address, icon=":material/open_in_new:")
 
 
 @st.fragment

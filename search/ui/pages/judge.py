@@ -13,19 +13,31 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes.annotations import Judgement
 from filmroom.search.evaluation import trec
-from filmroom.search.evaluation.pooling import DEPTH, agreements, pool, to_qrels
+from filmroom.search.evaluation.pooling import (
+    ADJUDICATED,
+    DEPTH,
+    GRADES,
+    agreements,
+    disagreements,
+    is_adjudication,
+    pool,
+    to_qrels,
+)
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import film_view, layout
+from filmroom.search.ui.pages import judge_sets
 from filmroom.search.ui.text import counted, facts, films, findings, plain
-
-GRADES = {0: "No match", 1: "Related", 2: "A match", 3: "Exactly this"}
 
 
 def show() -> None:
     archive = layout.archive()
     st.title("Judge")
     query, judge, depth, names = _asked(archive)
+    judge_sets.choose_query(archive, judge, depth)
+    if _adjudicates(archive):
+        _adjudicating(archive, judge)
+        return
     if not query or not judge or not names:
         st.write("Name a query and yourself. Films come in an order that does not tell their rank; keys 0 to 3 grade.")
         _overview(archive)
@@ -34,6 +46,57 @@ def show() -> None:
         st.warning("A query to judge needs words that say what the films should show.")
         return
     _judging(archive, query, judge, _picked(archive) or _pooled(query, depth, names))
+
+
+def _adjudicates(archive: Archive) -> bool:
+    """Whether the reader wants to settle what others graded differently; offered where there is something to settle."""
+    count = len(disagreements(kept.judgements(archive.catalog)))
+    if not count and not st.session_state.get("adjudicate"):
+        return False
+    label = f"Adjudicate {counted(count, 'film')} on which readers differ"
+    return st.toggle(label, key="adjudicate", help="The grade given here counts in place of theirs, in qrels too.")
+
+
+def _adjudicating(archive: Archive, judge: str) -> None:
+    left = disagreements(kept.judgements(archive.catalog))
+    mine = [one for one in kept.judgements(archive.catalog) if one.judge == ADJUDICATED + judge]
+    if not judge:
+        st.write("Name yourself above to adjudicate.")
+        return
+    film = next(iter(db_films.films(archive.catalog, [left[0][1]])), None) if left else None
+    with st.container(key="judging"):
+        large, side = st.columns([2, 1], gap="medium")
+    with side:
+        if film is None:
+            st.success("There is nothing left to adjudicate.")
+        else:
+            query = left[0][0]
+            st.subheader(plain(query))
+            st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
+            for reader, grade in judge_sets.readers(archive, query, film.id):
+                st.write(plain(f"{reader}: {GRADES[grade]}"))
+            _grades(archive, query, film.id, ADJUDICATED + judge)
+        st.button(
+            "Undo", key="undo", shortcut="Backspace", disabled=not mine, type="tertiary",
+            on_click=lambda: kept.unjudge(archive.catalog, mine[-1]),
+        )  # fmt: skip
+    if film is not None:
+        with large:
+            film_view.plain_viewer(archive, film, key="judge-viewer", focus=True)
+    _overview(archive)
+
+
+def _grades(archive: Archive, query: str, film_id: int, judge: str) -> None:
+    with st.container(key="grades"):
+        for grade, meaning in GRADES.items():
+            st.button(
+                meaning,
+                key=f"grade-{grade}",
+                shortcut=str(grade),
+                width="stretch",
+                on_click=_grade,
+                args=(archive, Judgement(query, film_id, judge, grade)),
+            )
 
 
 def _picked(archive: Archive) -> list[int]:
@@ -74,7 +137,6 @@ def _pool(_searchers: list[Searcher], fingerprints: tuple[str, ...], query: str,
     return pool(_searchers, query, depth=depth)
 
 
-@st.fragment
 def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
     given = {one.film_id: one for one in kept.judgements(archive.catalog, query) if one.judge == judge}
     done = [film_id for film_id in ids if film_id in given]
@@ -89,16 +151,7 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
             st.success("All of these films are judged. The judgements are below, and on the Evaluate page.")
         else:
             st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
-            with st.container(key="grades"):
-                for grade, meaning in GRADES.items():
-                    st.button(
-                        meaning,
-                        key=f"grade-{grade}",
-                        shortcut=str(grade),
-                        width="stretch",
-                        on_click=_grade,
-                        args=(archive, Judgement(query, film.id, judge, grade)),
-                    )
+            _grades(archive, query, film.id, judge)
         st.button(
             "Undo", key="undo", shortcut="Backspace", disabled=not given, on_click=_undo, args=(archive, query, judge),
             type="tertiary",
@@ -109,7 +162,7 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
     if film is not None:
         with large:
             film_view.plain_viewer(archive, film, key="judge-viewer", focus=True)
-    _overview(archive)  # within the part that a grade draws again, so that its counts are those after it
+    _overview(archive)
 
 
 def _grade(archive: Archive, given: Judgement) -> None:
@@ -132,8 +185,9 @@ def _overview(archive: Archive) -> None:
     st.subheader("Judgements")
     grades = counted(len(given), "grade")
     queries = counted(len({one.query for one in given}), "query", "queries")
-    judges = counted(len({one.judge for one in given}), "judge")
-    st.write(f"{grades}, {queries}, {judges}.")
+    judges = counted(len({one.judge for one in given if not is_adjudication(one.judge)}), "judge")
+    settled = sum(is_adjudication(one.judge) for one in given)
+    st.write(f"{grades}, {queries}, {judges}{f', {settled} adjudicated' if settled else ''}.")
     for one in agreements(given):
         kappa = "undefined" if one.kappa is None else f"{one.kappa:.2f}"
         st.caption(

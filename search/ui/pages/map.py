@@ -1,27 +1,28 @@
-"""Map: the archive's films by what the model sees in them; a region of it opens as films."""
+"""Map: the archive's films by what the model sees in them; what is drawn around opens as films."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-import altair as alt
 import numpy as np
-import pandas as pd
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import films as db_films
-from filmroom.db.records import Film, Filter
-from filmroom.search.projection import MOST, Method, project, sample
+from filmroom.db.records import Filter
+from filmroom.search.projection import MOST, Method, Projection, outlier_scores, sample
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import layout, picks
+from filmroom.search.ui import filter_panel, layout, models, picks
 from filmroom.search.ui.components.grid.grid import Act
-from filmroom.search.ui.result_grid import wall_of_films
-from filmroom.search.ui.text import films, findings, plain
+from filmroom.search.ui.components.scatter.scatter import Colours, scatter
+from filmroom.search.ui.result_grid import picks_place, wall_of_films
+from filmroom.search.ui.text import films, number, plain
 from numpy.typing import NDArray
 
 SHOWN = 48
+MOST_NUMBERS = 50_000_000
+"""Of the vectors that a map is drawn from at most: films with many vectors each make a map of fewer films."""
 
 
 class Colour(StrEnum):
@@ -30,19 +31,28 @@ class Colour(StrEnum):
     LABEL = "Label"
     VIEW = "View"
     SEX = "Sex"
+    AGE = "Age"
+    YEAR = "Year"
     MODALITY = "Modality"
+    BODY_PART = "Body part"
+    TAG = "Tag"
+    COLLECTION = "Collection"
+    REPORT = "Report"
+    BURNED_IN = "Burned-in text"
+    OUTLIER = "Outlier score"
     QUERY = "Query"
 
 
-_TAGS = {Colour.VIEW: "view", Colour.SEX: "sex", Colour.MODALITY: "modality"}
-KINDS = 9
-"""Colours that can be told apart; the rest is "other"."""
+_NUMBERS = (Colour.AGE, Colour.YEAR)
+_MAPS_KEPT = 8
 
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
-    st.title("Map")
+    searcher = models.searcher(archive)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Map")
+        models.choose(archive)
     left, middle, right = st.columns([1, 1, 3], vertical_alignment="bottom")
     method = left.selectbox(
         "Projection", list(Method), key="method", bind="query-params", format_func=lambda m: m.value
@@ -53,29 +63,83 @@ def show() -> None:
     query = right.text_input(
         "Query", key="near", bind="query-params", disabled=colour is not Colour.QUERY, placeholder="pleural effusion"
     )
+    key = (searcher.held.space.fingerprint, len(searcher.index), Method(method or Method.PCA))
     try:
-        ids, places = _places(
-            searcher, searcher.held.space.fingerprint, len(searcher.index), Method(method or Method.PCA)
-        )
+        ids = _films(searcher, *key[:2])
+        if not len(ids):
+            st.write("Nothing is indexed yet.")
+            return
+        projection = _projection(searcher, ids, key)
+        if not projection.done:
+            _progress(projection, len(ids))
+            return
+        places = projection.places()
     except FilmroomError as fault:
+        _maps().pop(key, None)
         st.warning(plain(str(fault)))
         return
-    if not len(ids):
-        st.write("Nothing is indexed yet.")
-        return
     if len(ids) < len(searcher.index):
-        st.caption(f"{films(MOST)}, evenly chosen of {films(len(searcher.index))}.")
+        st.caption(f"{films(len(ids))}, evenly chosen of {films(len(searcher.index))}.")
     _map(archive, searcher, ids, places, colour, query or "")
 
 
-@st.cache_data(show_spinner="Drawing the map", max_entries=8)
-def _places(
-    _searcher: Searcher, fingerprint: str, count: int, method: Method
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    ids = sample(db_films.select_ids(_searcher.catalog, Filter()))
-    zero = np.zeros((1, _searcher.held.space.dim), np.float32)
-    ids = ids[~np.isnan(_searcher.index.scores(zero, ids)[0])]
-    return ids, project(_searcher.index.vectors(ids), method) if len(ids) else np.zeros((0, 2), np.float32)
+@st.cache_data(show_spinner=False, max_entries=4)
+def _films(_searcher: Searcher, fingerprint: str, count: int) -> NDArray[np.int64]:
+    """The films of the map: all that have a vector, or an even share of them."""
+    ids = db_films.select_ids(_searcher.catalog, Filter())
+    ids = ids[_searcher.index.holds(ids)]
+    space = _searcher.held.space
+    return sample(ids, min(MOST, max(1_000, MOST_NUMBERS // (space.dim * space.vectors))))
+
+
+@st.cache_resource(show_spinner=False)
+def _maps() -> dict[tuple[str, int, Method], Projection]:
+    """The last maps, drawn or being drawn, for all sessions: nobody waits twice for one."""
+    return {}
+
+
+def _projection(searcher: Searcher, ids: NDArray[np.int64], key: tuple[str, int, Method]) -> Projection:
+    maps = _maps()
+    if key not in maps:
+        maps[key] = Projection(searcher.index.vectors(ids), key[2])
+        for oldest in list(maps)[: max(0, len(maps) - _MAPS_KEPT)]:
+            maps.pop(oldest, None)
+    return maps[key]
+
+
+@st.fragment(run_every=1.0)
+def _progress(projection: Projection, count: int) -> None:
+    if projection.done:
+        st.rerun()
+    left = projection.seconds_left()
+    said = f"UMAP of {films(count)}, {projection.seconds:.0f} s"
+    said += f", about {left:.0f} s left" if left is not None else ": looking for neighbours"
+    st.progress(min(1.0, projection.share), text=said)
+    st.caption("It goes on when you leave the page. PCA is there at once.")
+
+
+@st.cache_data(show_spinner="Looking for outliers", max_entries=4)
+def _outliers(_searcher: Searcher, fingerprint: str, count: int, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    return outlier_scores(_searcher.index.vectors(ids))
+
+
+def _colours(searcher: Searcher, ids: NDArray[np.int64], colour: Colour, query: str) -> Colours | None:
+    """The value of each film; None where the query has no words."""
+    if colour is Colour.QUERY:
+        vector = searcher.vector(query) if parse(query).concepts else None
+        if vector is None:
+            return None
+        scores = searcher.index.scores(vector[None], ids)[0]
+        return Colours(np.asarray(searcher.index.percentiles(vector, scores), np.float32), unit="Percentile")
+    if colour is Colour.OUTLIER:
+        fingerprint = searcher.held.space.fingerprint
+        return Colours(_outliers(searcher, fingerprint, len(searcher.index), ids), unit=colour.value)
+    name = colour.name.lower()
+    values = filter_panel.facts(searcher.catalog).values(name, ids)
+    if colour in _NUMBERS:
+        numbers = np.array([np.nan if value is None else float(value) for value in values], np.float32)
+        return Colours(numbers, unit=colour.value)
+    return Colours.of_kinds(values)
 
 
 @st.fragment
@@ -87,62 +151,37 @@ def _map(
     colour: Colour,
     query: str,
 ) -> None:
-    found = db_films.films(archive.catalog, ids.tolist())
-    table = pd.DataFrame({"id": ids, "x": places[:, 0], "y": places[:, 1]})
-    if colour is Colour.QUERY:
-        try:
-            vector = searcher.vector(query) if parse(query).concepts else None
-        except BadInput as fault:
-            st.warning(plain(str(fault)))
-            return
-        if vector is None:
-            st.write("Type a query in words to colour the films by their score.")
-            return
-        table["Kind"] = searcher.index.percentiles(vector, searcher.index.scores(vector[None], ids)[0])
-        shade = alt.Color("Kind:Q", title="Percentile", legend=alt.Legend(orient="top"))
-    else:
-        table["Kind"] = _kinds(found, colour)
-        order = [kind for kind in table["Kind"].value_counts().index if kind != "other"] + ["other"]
-        shade = alt.Color("Kind:N", sort=order, title=None, legend=alt.Legend(orient="top", columns=3, labelLimit=90))
-    # Vega's wheel over a region makes it larger or smaller: who scrolls the page would take other films than he marked.
-    brush = alt.selection_interval(name="region", zoom=False)
-    chart = (
-        alt.Chart(table)
-        .mark_circle(size=38 if len(table) < 5000 else 12, opacity=0.8)
-        .encode(
-            x=alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-1.05, 1.05])),
-            y=alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-1.05, 1.05])),
-            color=shade,
-            tooltip=[alt.Tooltip("id:Q", title="Film"), alt.Tooltip("Kind", title=colour.value)],
-        )
-        .add_params(brush)
-        .properties(height=560)
-    )
-    st.caption("Drag over a region to see its films, and drag it elsewhere; the wheel scrolls the page.")
-    chosen = st.altair_chart(
-        chart, width="stretch", on_select="rerun", key="map", alt=f"Map of {films(len(ids))} by {colour.value}"
-    )
-    _region(archive, table, chosen.get("selection", {}).get("region", {}))
-
-
-def _kinds(found: list[Film], colour: Colour) -> list[str]:
-    if colour is Colour.LABEL:
-        values = [(findings(film).split(", ") or [""])[0] or "no label" for film in found]
-    else:
-        values = [str(getattr(film.tags, _TAGS[colour]) or "unknown") for film in found]
-    common = set(pd.Series(values).value_counts().index[:KINDS])
-    return [value if value in common else "other" for value in values]
-
-
-def _region(archive: Archive, table: pd.DataFrame, region: dict[str, list[float]]) -> None:
-    if not region or "x" not in region or "y" not in region:
+    try:
+        colours = _colours(searcher, ids, colour, query)
+    except BadInput as fault:
+        st.warning(plain(str(fault)))
         return
-    (left, right), (low, high) = sorted(region["x"]), sorted(region["y"])
-    inside = table[table["x"].between(left, right) & table["y"].between(low, high)]["id"].tolist()
-    st.subheader(f"{films(len(inside))} in the region")
+    if colours is None:
+        st.write("Type a query in words to colour the films by their score.")
+        return
+    title = f"Map of {films(len(ids))} by {colour.value}"
+    done = scatter(ids, places, colours, key="map", title=title, picks=picks_place(archive.catalog))
+    if done.opened is not None:
+        st.switch_page(layout.pages()["film"], query_params={"film": str(done.opened)})
+    if done.region is not None:
+        st.session_state["map-region"] = done.region
+    _region(archive, ids, colours, st.session_state.get("map-region", ()))
+
+
+def _region(archive: Archive, ids: NDArray[np.int64], colours: Colours, region: tuple[int, ...]) -> None:
+    """The films that are selected; by their number, the greatest first, where the colours are numbers."""
+    inside = list(region)
+    if not inside:
+        return
+    order = ""
+    if not colours.kinds:
+        value = dict(zip(ids.tolist(), np.nan_to_num(colours.values, nan=-np.inf).tolist(), strict=True))
+        inside.sort(key=lambda film_id: -value.get(film_id, -np.inf))
+        order = f", by {colours.unit.lower()}"
+    st.subheader(f"{films(len(inside))} in the region{order}")
+    if len(inside) > SHOWN:
+        st.caption(f"The first {SHOWN}; the bar picks all {number(len(inside))}.")
     shown = db_films.films(archive.catalog, inside[:SHOWN])
-    if not shown:
-        return
     answer = picks.Answer(archive, tuple(film.id for film in shown), len(inside), listed=tuple(inside))
     done = wall_of_films(
         archive.catalog,

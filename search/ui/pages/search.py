@@ -20,10 +20,10 @@ from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import cutoff, filter_panel, layout, picks, query_chips, undo
+from filmroom.search.ui import cutoff, filter_panel, layout, models, picks, query_chips, undo
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.chips.chips import Offer, chips
-from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done
+from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done, Mark
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
 from filmroom.search.ui.text import counted, films, is_normal, number, plain
@@ -44,7 +44,7 @@ UPLOADS = ("dcm", "dicom", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
+    searcher = models.searcher(archive)
     _restore()
     filter_panel.take_choice()
     st.text_input(
@@ -95,6 +95,8 @@ def _restore() -> None:
 
 
 def _order(request: SearchRequest) -> None:
+    for upload in request.uploads:  # of a saved search, perhaps of before the server was started
+        asking.remember_upload(upload)
     st.session_state["order"] = request
     st.rerun()
 
@@ -165,6 +167,7 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
             label_visibility="collapsed",
             width=150,
         )
+        models.choose(archive, beside=True)
 
     def fill() -> None:
         with filters:
@@ -205,7 +208,8 @@ def _help() -> None:
     )
     st.code("\n".join(FIELDS.values()), language=None)
     st.caption(
-        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks."
+        "Keys: / to the box, arrows between films, Enter opens, S its study, U and D vote, M finds similar, X picks. "
+        "V opens the DICOM viewer, where one is set."
     )
 
 
@@ -246,17 +250,14 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     if any(SIDED.search(concept.text) for concept in parsed.concepts):
         st.caption("Side and size are the model's guess: check the film.")
     answer = picks.Answer(archive, tuple(hit.id for hit in hits), results.total, request, searcher)
-    done = wall_of_hits(
-        archive.catalog,
-        hits,
-        key="wall",
-        title="Films that match",
-        request=request,
-        tools=SEARCHING,
-        standing=not results.doubtful,
-        bar=answer.bar(),
-        change=picks.change(),
-    )
+    other = models.beside(archive, searcher)
+    if other is not None and hits[0].percentile is not None:
+        shown = dataclasses.replace(request, k=len(hits))
+        done = models.side_by_side(
+            searcher, other, shown, hits, tools=SEARCHING, bar=answer.bar(), change=picks.change()
+        )
+    else:
+        done = _wall(archive, results, request, answer)
     if len(hits) < min(results.total, MOST_SHOWN):
         with st.container(horizontal=True, horizontal_alignment="center"):
             if st.button("Show more", key="more"):
@@ -265,6 +266,21 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
         picks.carry_out(done, answer)
     elif done:
         _do(done, request=request)
+
+
+def _wall(archive: Archive, results: Results, request: SearchRequest, answer: picks.Answer) -> Done | None:
+    return wall_of_hits(
+        archive.catalog,
+        results.hits,
+        key="wall",
+        title="Films that match",
+        request=request,
+        tools=SEARCHING,
+        marks=dict.fromkeys(request.like, (Mark.LIKED, "Liked")),
+        standing=not results.doubtful,
+        bar=answer.bar(),
+        change=picks.change(),
+    )
 
 
 def _take_upload(searcher: Searcher) -> None:
@@ -286,8 +302,9 @@ def _take_upload(searcher: Searcher) -> None:
 
 
 def _search(searcher: Searcher, request: SearchRequest, parsed: Query) -> Results | None:
+    examples = PAGE * ((len(request.like) + PAGE // 2 - 1) // PAGE)  # in whole rows, with half a page of others
     try:
-        return searcher.answer(request, parsed)
+        return searcher.answer(dataclasses.replace(request, k=request.k + examples), parsed)
     except FilmroomError as fault:
         st.warning(plain(str(fault)))
         return None
@@ -320,12 +337,8 @@ def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Rea
 
 
 def _doubt(results: Results) -> None:
-    if results.doubtful:
-        st.warning(
-            f"Nothing matches well: the best of these films scores {results.best:.2f}, and random words reach "
-            f"{results.chance:.2f} in them. The order may mean nothing.",
-            icon=":material/help:",
-        )
+    if results.doubt:
+        st.warning(results.doubt, icon=":material/help:")
 
 
 def _summary(results: Results, request: SearchRequest) -> str:

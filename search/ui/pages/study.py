@@ -11,6 +11,7 @@ from filmroom.search.ui import film_view, layout
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.result_grid import picks_place
+from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import facts, films, plain
 
 MOST, USUAL = 4, 3
@@ -89,4 +90,6 @@ def _pane(archive: Archive, film: Film, one: Film, *, linked: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(layout.pages()["film"], label=plain(_name(film, one)), query_params={"film": str(one.id)})
         pick_button(one.id, picks=picks_place(archive.catalog), key=f"pick-{one.id}", keyed=False)
+        if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), one):
+            st.link_button("Viewer", address, icon=":material/open_in_new:", help=dicom_viewer.LABEL, type="tertiary")
     film_view.plain_viewer(archive, one, key=f"study-{one.id}", linked=linked)

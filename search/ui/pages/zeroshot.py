@@ -16,7 +16,7 @@ from filmroom.search.evaluation.statistics import auc_interval
 from filmroom.search.query.parser import parse
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, layout
+from filmroom.search.ui import export_panel, layout, models
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.result_grid import wall_of_hits
 from filmroom.search.ui.text import films, is_normal, number, plain
@@ -28,8 +28,10 @@ FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "pneumo
 
 def show() -> None:
     archive = layout.archive()
-    searcher = layout.searcher(layout.archive_folder())
-    st.title("Zero-shot")
+    searcher = models.searcher(archive)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Zero-shot")
+        models.choose(archive)
     st.write("How much nearer a film is to prompts that say a finding than to prompts that deny it. No training.")
     known = [one.value for one in db_films.facets(archive.catalog, "label") if not is_normal(one.value)][:30]
     finding = st.selectbox(

@@ -85,12 +85,10 @@ def admits(scope: Scope, *, host: str) -> bool:
     return bool(streamlit_private.sign_in_settings()) and signed_in(scope)
 
 
-def names_folders(scope: Scope, *, host: str) -> bool:
-    """Whether a request that `admits` lets in may name folders of this machine, as `layout.may_name_folders` says of
-    visitors of the pages: a proxy on this machine may bring everybody."""
-    if streamlit_private.sign_in_settings():
-        return signed_in(scope)
-    return is_loopback(host) and required() is not None
+def names_folders(*, host: str) -> bool:
+    """Whether somebody who was let in without a token for programs may name folders of this machine, as on the pages
+    (see `layout.may_name_folders`)."""
+    return bool(streamlit_private.sign_in_settings()) or (is_loopback(host) and required() is not None)
 
 
 def called(scope: Scope) -> str:

@@ -16,14 +16,12 @@ from typing import Any
 from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.search.ui.server.access_token import PARAMETER, AccessToken, require, required
+from filmroom.search.ui.server.dicom_viewer import SCHEMES, SETTING
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 
 APP = Path(__file__).resolve().parents[3] / "app.py"
 
 MAX_UPLOAD_MB = 256
-
-VIEWER_SETTING = "FILMROOM_VIEWER_URL"
-"""The address of a DICOM viewer, with {study_uid}, {series_uid} and {instance_uid} where the UIDs go."""
 
 
 def command(
@@ -31,9 +29,9 @@ def command(
 ) -> list[str]:
     """The command that serves `archive` on `host`:`port`, to those who have the token of the address that it prints.
 
-    The film page links to `viewer`. Raises BadInput for a viewer's address that is none.
+    Films and studies link to `viewer`. Raises BadInput for a viewer's address that is none.
     """
-    if viewer and not (viewer.startswith(("http://", "https://")) and "{study" in viewer):
+    if viewer and not (viewer.startswith(SCHEMES) and "{study" in viewer):
         raise BadInput(
             "this is no address of a viewer",
             where=viewer,
@@ -119,7 +117,7 @@ def main() -> None:
     parser.add_argument("--viewer", default="")
     asked = parser.parse_args()
     if asked.viewer:
-        os.environ[VIEWER_SETTING] = asked.viewer
+        os.environ[SETTING] = asked.viewer
     import streamlit as st
     from filmroom.search.ui import layout
     from filmroom.search.ui.server import admission, api, middleware, streamlit_private
@@ -136,6 +134,9 @@ def main() -> None:
     programs = Middleware(api.Programs, archive=asked.archive, host=asked.host)
     before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(asked.host))
     streamlit_private.ask_no_address_service()
+    streamlit_private.take_no_settings_of_this_folder()
+    if Path(".streamlit").exists() and Path.cwd() != Path.home():
+        print("Note: .streamlit of this folder is not read, that of your home is.", file=sys.stderr, flush=True)
     require(None if asked.no_token else AccessToken(asked.port))
 
     @contextlib.asynccontextmanager

@@ -23,6 +23,15 @@ def static_folder() -> Path:
     return Path(get_static_dir())
 
 
+def take_no_settings_of_this_folder() -> None:
+    """Keep Streamlit from reading `.streamlit` in the current folder, settings and sign-in: what lies beside films from
+    elsewhere is not the owner's. Those of the user (`~/.streamlit`) are read."""
+    from streamlit import config, file_util
+
+    file_util.get_project_streamlit_file_path = file_util.get_streamlit_file_path
+    config.get_config_options(force_reparse=True)
+
+
 def ask_no_address_service() -> None:
     """Keep Streamlit from asking a service of the internet for this machine's address, which it does where a websocket
     is none of its own page's."""

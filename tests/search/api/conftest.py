@@ -22,13 +22,14 @@ __all__ = ["PATIENTS", "SHOTS", "house"]
 
 @dataclass
 class Served:
-    """A client of the interface; `open` and `folders` say what requests without a token may."""
+    """A client of the interface; `open` says whether requests without a token come in, `names_folders` whether they may
+    name folders."""
 
     client: TestClient
     archive: Archive
     house: House
     open: bool = True
-    folders: bool = True
+    names_folders: bool = True
 
     def get(self, path: str, **more: Any) -> Any:
         answer = self.client.get(f"/api/v1{path}", **more)
@@ -50,7 +51,7 @@ def serve(house: House, folder: Path, **limits: Any) -> Iterator[Served]:
         archive=lambda: archive,
         searcher=lambda model: searcher,
         admits=lambda scope: served[0].open,
-        names_folders=lambda scope: served[0].folders,
+        names_folders=lambda: served[0].names_folders,
         limits=Limits(**limits),
     )
     with TestClient(build(context), raise_server_exceptions=False) as client:

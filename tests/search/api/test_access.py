@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.errors import NotFound
 from filmroom.db.writes import tokens
 from filmroom.db.writes.tokens import Scope
 
@@ -66,6 +68,40 @@ def test_a_token_to_read_changes_nothing(api: Served) -> None:
         said = api.send(method, path, 403, headers=bearer(token), **body)
         assert said["what"] == "this token may not change the archive"
     assert api.archive.catalog.changes() == before
+
+
+def test_nobody_unknown_names_folders_of_the_machine(api: Served) -> None:
+    """`serve --no-token` shows the films to whoever is there; it does not index what their owner may read."""
+    api.names_folders = False
+    before = api.archive.catalog.changes()
+    said = api.send("POST", "/runs", 403, json={"paths": [str(api.house.folder)]})
+    assert said["what"] == "folders of this machine need a token"
+    assert api.send("PUT", "/films/1/tags", json={"tags": ["seen"]})
+    assert api.archive.catalog.changes() != before
+    token = tokens.add(api.archive.catalog, "anna", Scope.WRITE)
+    assert api.send("POST", "/runs", 404, headers=bearer(token), json={"paths": ["/nowhere"]})
+
+
+def test_health_tells_a_stranger_no_path(api: Served) -> None:
+    api.open = False
+
+    def gone() -> Archive:
+        raise NotFound("there is no archive here", where="/archives/Musterfrau")
+
+    api.client.app.app.app.state.context.archive = gone  # type: ignore[attr-defined]
+    for path in ("/health", "/api/v1/health"):
+        answer = api.client.get(path)
+        assert (answer.status_code, answer.json()) == (503, {"status": "no archive"})
+
+
+@pytest.mark.parametrize("model", ["tiny/../../elsewhere", "films", "hf-hub:somebody/something"])
+def test_a_run_takes_no_model_that_is_not_known_here(
+    api: Served, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films").mkdir()
+    monkeypatch.chdir(tmp_path)
+    said = api.send("POST", "/runs", 404, json={"paths": [str(tmp_path / "films")], "model": model})
+    assert said["what"] == "no model has this name"
 
 
 def test_every_route_that_changes_something_is_in_that_list(api: Served) -> None:
@@ -150,13 +186,3 @@ def test_nothing_is_read_of_a_request_of_somebody_unknown(api: Served) -> None:
     asyncio.run(api.client.app(scope, receive, send))  # type: ignore[call-arg, func-returns-value, arg-type]
     assert answers[0]["status"] == 401
     assert not asked
-
-
-def test_folders_of_the_machine_are_named_by_whom_the_page_lets(api: Served, tmp_path: Path) -> None:
-    """A proxy on the serving machine may bring everybody to a server without a token."""
-    api.folders = False
-    asked = {"json": {"paths": [str(tmp_path / "nowhere")]}}
-    assert "after a sign-in" in api.send("POST", "/runs", 403, **asked)["what"]
-    api.send("PUT", "/films/1/tags", json={"tags": ["x"]})
-    token = tokens.add(api.archive.catalog, "program", Scope.WRITE)
-    api.send("POST", "/runs", 404, headers=bearer(token), **asked)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import filmroom
 import pytest
 from filmroom.db.errors import ArchiveBusy, BadInput
 from filmroom.search.export import job as jobs
@@ -95,6 +98,27 @@ def test_one_export_at_a_time_to_a_place(house: House, tmp_path: Path) -> None:
     assert house.door.export("table", everything=True, to=target, on_progress=meanwhile).films == 24
 
 
+@pytest.mark.usefixtures("_small_batches")
+def test_nothing_is_written_into_a_folder_that_somebody_else_prepared(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever guesses the plan of an export could have its films written where a link leads."""
+    target, part = tmp_path / "t.csv", tmp_path / ".t.csv.part"
+    with pytest.raises(Stop):
+        house.door.export("table", everything=True, to=target, on_progress=stopping(10))
+    before = contents(part)
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with pytest.raises(BadInput, match="not yours"):
+        house.door.export("table", everything=True, to=target)
+    monkeypatch.undo()
+    part.rename(tmp_path / "theirs")
+    part.symlink_to(tmp_path / "theirs")
+    with pytest.raises(BadInput, match="not yours"):
+        house.door.export("table", everything=True, to=target)
+    assert contents(tmp_path / "theirs") == before
+
+
 def test_a_film_that_cannot_be_read_is_said_and_the_rest_is_written(house: House, tmp_path: Path) -> None:
     film = house.films["p2-1.dcm"]
     path, aside = Path(film.root) / film.path, Path(film.root) / "aside"
@@ -109,10 +133,52 @@ def test_a_film_that_cannot_be_read_is_said_and_the_rest_is_written(house: House
     assert [one.name for one in tmp_path.iterdir()] == ["films"]
 
 
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_no_copy_is_made_of_what_has_come_in_the_place_of_a_film(
+    deidentify: bool, house: House, tmp_path: Path
+) -> None:
+    """Who may write beside the films could have a link followed to whatever their owner may read."""
+    films = Path(shutil.copytree(Path(house.films["p0-0.dcm"].root), tmp_path / "films"))
+    door = filmroom.open(tmp_path / "archive", model=str(house.model))
+    door.index(films, workers=1)
+    path = films / "p0-0.dcm"
+    path.unlink()
+    path.symlink_to(Path(shutil.copy(films / "p0-1.dcm", tmp_path)))
+    done = door.export("copies", everything=True, to=tmp_path / "out", deidentify=deidentify)
+    assert [why for _, why in done.failures] == ["the file has changed since it was indexed"]
+    assert done.films == len(house.films) - 1
+
+
 def test_a_place_that_cannot_be_written_is_one_line(house: House, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be written"):
         house.door.export("table", everything=True, to=tmp_path / "file" / "t.csv")
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_disk_is_one_line_and_leaves_what_can_be_gone_on_with(
+    way: str, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, (name, options) = way.split()[0], WAYS[way]
+    kept, batches = jobs.Job.commit, 0
+
+    def full(self: jobs.Job) -> None:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        kept(self)
+
+    monkeypatch.setattr(jobs.Job, "commit", full)
+    with pytest.raises(BadInput, match=r"cannot be written \(No space left on device\)") as fault:
+        house.door.export(what, everything=True, to=tmp_path / name, **options)
+    assert "Make room" in str(fault.value)
+    assert not (tmp_path / name).exists()
+    monkeypatch.setattr(jobs.Job, "commit", kept)
+    done = house.door.export(what, everything=True, to=tmp_path / name, **options)
+    assert (done.films, done.resumed) == (24, 5)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.slow

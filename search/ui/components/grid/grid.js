@@ -5,6 +5,7 @@ const ICONS = {
   down: "M18 14V5M18 5H7.5l-2 7.5V14H11l-1 5.5 1.5.5L18 13",
   like: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13zM15.5 15.5 20 20M10.5 7.8v5.4M7.8 10.5h5.4",
   pick: "M5 12.5l4.5 4.5L19 7.5",
+  viewer: "M10 5H5v14h14v-5M13.5 4.5H19.5V10.5M19 5l-8.5 8.5",
 };
 const SAYS = { up: "More of this (U)", down: "Less of this (D)", like: "Films like this one (M)", pick: "Pick (X; with Shift, all from the last pick)" };
 const KEYS = { u: "up", d: "down", m: "like", x: "pick", s: "study" };
@@ -57,8 +58,20 @@ function cell(item, tools, act, pick) {
   };
   if (picks) box.onmousedown = (event) => { if (event.shiftKey) event.preventDefault(); };
   box.append(link);
-  if (tools.length) {
+  if (tools.length || item.viewer) {
     const bar = make("div", "tools");
+    if (item.viewer) {
+      const out = make("a");
+      out.href = item.viewer;
+      out.target = "_blank";
+      out.rel = "noopener noreferrer";
+      out.tabIndex = -1;
+      out.title = "Open in the DICOM viewer (V)";
+      out.dataset.tool = "viewer";
+      out.setAttribute("aria-label", `${out.title}: ${item.alt}`);
+      out.append(icon("viewer"));
+      bar.append(out);
+    }
     tools.filter((name) => ICONS[name]).forEach((name) => {
       const button = make("button");
       button.type = "button";
@@ -144,6 +157,13 @@ function picker(list, picks, shown) {
   };
 }
 
+// Streamlit's dialogs hear Escape only while the keyboard is in them, which a run of the page takes away.
+window.filmroomEscape ??= (document.addEventListener("keydown", (event) => {
+  const inList = document.querySelector("[role=listbox]");
+  if (event.key !== "Escape" || inList) return;
+  setTimeout(() => document.querySelector("[role=dialog] button[aria-label=Close]")?.click(), 200);
+}, { capture: true }), true);
+
 export default function show({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector(".grid");
   if (!list || !data) return undefined;
@@ -168,13 +188,16 @@ export default function show({ data, parentElement, setTriggerValue }) {
     const link = event.target.closest(".cell")?.querySelector(".frame");
     if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
     const tool = KEYS[event.key.toLowerCase()];
+    const viewer = event.key.toLowerCase() === "v" && link.closest(".cell").querySelector("[data-tool=viewer]");
     if (["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) move(list, link, event.key);
+    else if (viewer) viewer.click();
     else if (!tool || !tools.includes(tool)) return;
     else if (tool === "pick") pick(link.dataset.id, event.shiftKey);
     else act(tool, link.dataset.id);
     event.preventDefault();
     event.stopPropagation();
   };
+  if (tools.includes("pick")) dragPicks(list, picks);
   obeyServer(picks, data.change);
   const place = parentElement.querySelector(".picks");
   place.hidden = !data.bar;

@@ -22,15 +22,17 @@ _component = st.components.v2.component(
     "filmroom.grid",
     html='<div class="picks" role="toolbar" aria-label="Picked films" hidden></div><ul class="grid"></ul>\n',
     css=(HERE / "grid.css").read_text("utf-8"),
-    js="\n".join((HERE / name).read_text("utf-8") for name in ("picks.js", "place.js", "grid.js")),
+    js="\n".join((HERE / name).read_text("utf-8") for name in ("picks.js", "place.js", "drag.js", "grid.js")),
 )
 
 
 class Mark(StrEnum):
-    """Judged against the ground truth."""
+    """Judged against the ground truth, an example that the search is by, or something that is said of it."""
 
     RIGHT = "right"
     WRONG = "wrong"
+    LIKED = "liked"
+    NOTED = "noted"
 
 
 class Act(StrEnum):
@@ -95,7 +97,7 @@ class PickChange:
 @dataclass(frozen=True)
 class Cell:
     """One film on the wall. Texts are plain; `bar` is in [0, 1]; `href` opens the film in a tab of its own; `terms` are
-    its labels and tags, each as it reads and as a query filters by it."""
+    its labels and tags, each as it reads and as a query filters by it; `viewer` is where a DICOM viewer shows it."""
 
     id: int
     href: str
@@ -109,6 +111,7 @@ class Cell:
     vote: int = 0
     mark: Mark | None = None
     mark_says: str = ""
+    viewer: str = ""
 
 
 def grid(
@@ -156,6 +159,7 @@ def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
         "vote": cell.vote,
         "mark": cell.mark,
         "mark_says": cell.mark_says,
+        "viewer": cell.viewer,
     }
 
 

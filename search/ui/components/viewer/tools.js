@@ -13,6 +13,9 @@ Object.assign(Viewer.prototype, {
     this.canvas.dataset.tool = this.tool;
     this.find("[data-act=preset]").value = this.view.preset;
     this.find("[data-act=invert]").setAttribute("aria-pressed", String(this.view.invert));
+    this.find("[data-act=flip]").setAttribute("aria-pressed", String(this.view.flip));
+    this.find("[data-act=keys]").setAttribute("aria-expanded", String(!this.find(".keys").hidden));
+    for (const tool of ["ruler", "angle", "probe"]) this.find(`[data-tool=${tool}]`).disabled = !this.film;
     this.find("[data-act=regions]").setAttribute("aria-pressed", String(!this.view.bare));
     const attention = this.find("[data-act=attention]");
     const on = Boolean(data.attention);
@@ -50,6 +53,9 @@ Object.assign(Viewer.prototype, {
     if (name === "out") this.zoomTo(view.zoom / 1.25);
     if (name === "one") this.zoomTo(1 / (this.fitScale() * (window.devicePixelRatio || 1)));
     if (name === "fit") Object.assign(view, { zoom: 1, x: 0, y: 0 });
+    if (name === "flip") Object.assign(view, { flip: !view.flip, x: -view.x });
+    if (name === "drop") this.dropMeasure();
+    if (name === "keys") this.find(".keys").hidden = !this.find(".keys").hidden;
     if (name === "rotate") Object.assign(view, { turn: (view.turn + 1) % 4, x: 0, y: 0 });
     if (name === "invert" && this.film) {
       view.invert = !view.invert;
@@ -106,6 +112,7 @@ Object.assign(Viewer.prototype, {
 
   hover(px, py) {
     this.at = { x: px, y: py };
+    if (this.tool === "magnifier") this.draw();
     if (!this.regionsOn()) return this.readOut();
     const { width, height } = this.size();
     const { x, y } = this.toFilm(px, py);
@@ -122,8 +129,8 @@ Object.assign(Viewer.prototype, {
   // Viewers that are linked tell each other what a reader does to one of them. A preset is each film's own window.
   tell() {
     if (!this.data?.linked) return;
-    const { window: shade, preset, invert, turn, zoom, x, y } = this.view;
-    const said = JSON.stringify({ shade, preset, invert, turn, zoom, x: x / this.canvas.clientWidth, y: y / this.canvas.clientHeight });
+    const { window: shade, preset, invert, turn, flip, zoom, x, y } = this.view;
+    const said = JSON.stringify({ shade, preset, invert, turn, flip, zoom, x: x / this.canvas.clientWidth, y: y / this.canvas.clientHeight });
     if (said === this.said) return;
     this.said = said;
     window.dispatchEvent(new CustomEvent("filmroom-view", { detail: { from: this, said } }));
@@ -152,17 +159,20 @@ Object.assign(Viewer.prototype, {
       this.canvas.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, place(event));
       const panning = this.tool === "pan" || event.button !== 0 || event.shiftKey;
-      this.drag = panning ? "pan" : "window";
+      this.drag = panning ? "pan" : MEASURES[this.tool] ? "measure" : this.tool === "magnifier" ? "glass" : "window";
+      if (this.drag === "measure" && this.film) this.measureDown(...Object.values(place(event)));
       this.canvas.classList.add("dragging");
     };
     this.canvas.onpointermove = (event) => {
       const now = place(event);
       const before = this.pointers.get(event.pointerId);
+      if (this.pending && this.drag !== "pan" && this.pointers.size < 2) this.measureMove(now.x, now.y);
       if (!before) return this.hover(now.x, now.y);
       if (this.pointers.size === 2) return this.pinch(event.pointerId, now);
       this.pointers.set(event.pointerId, now);
       const [dx, dy] = [now.x - before.x, now.y - before.y];
       if (this.drag === "window") return this.shade(dx, dy, true);
+      if (this.drag !== "pan") return this.hover(now.x, now.y);
       this.view.x += dx;
       this.view.y += dy;
       return this.draw();
@@ -171,15 +181,17 @@ Object.assign(Viewer.prototype, {
       if (!this.pointers.delete(event.pointerId) || this.pointers.size) return;
       this.canvas.classList.remove("dragging");
       if (this.drag === "window") this.develop(false);
+      if (this.drag === "measure") this.measureUp(...Object.values(place(event)));
       this.showState();
       this.draw();
     };
     this.canvas.onpointerleave = () => {
       this.at = null;
+      if (this.tool === "magnifier") this.draw();
       if (this.data?.regions?.length) this.light(-1);
     };
     this.canvas.oncontextmenu = (event) => event.preventDefault();
-    this.canvas.ondblclick = () => this.act("fit");
+    this.canvas.ondblclick = () => !MEASURES[this.tool] && this.act("fit");
     this.canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
       const { x, y } = place(event);
@@ -188,8 +200,7 @@ Object.assign(Viewer.prototype, {
     this.canvas.onkeydown = (event) => this.key(event);
     this.root.querySelectorAll("button[data-tool]").forEach((button) => {
       button.onclick = () => {
-        this.tool = button.dataset.tool;
-        this.showState();
+        this.takeTool(button.dataset.tool);
       };
     });
     this.root.querySelectorAll("button[data-act]").forEach((button) => {
@@ -198,6 +209,13 @@ Object.assign(Viewer.prototype, {
     this.find("[data-act=preset]").onchange = (event) => this.choose(event.target.value);
     this.find("[data-act=opacity]").oninput = () => this.draw();
     document.fonts?.ready.then(() => this.draw());
+  },
+
+  takeTool(tool) {
+    this.tool = tool;
+    this.pending = null;
+    this.showState();
+    this.draw();
   },
 
   pinch(id, now) {
@@ -225,7 +243,16 @@ Object.assign(Viewer.prototype, {
         this.view.y -= dy * 40;
         this.draw();
       }
-    } else if (KEYS[key]) this.act(KEYS[key]);
+    } else if (KEYS[key]) {
+      if (KEYS[key] === "drop" && !this.pending && !this.marks.length) return;
+      this.act(KEYS[key]);
+    } else if (TOOL_KEYS[key]) this.takeTool(TOOL_KEYS[key]);
+    else if (key === "escape" && (this.pending || !this.find(".keys").hidden)) {
+      this.pending = null;
+      this.find(".keys").hidden = true;
+      this.showState();
+      this.draw();
+    }
     else if (PRESET_KEYS[key]) this.choose(PRESET_KEYS[key]);
     else return;
     event.preventDefault();
@@ -233,13 +260,13 @@ Object.assign(Viewer.prototype, {
   },
 });
 
-export default function show({ data, parentElement, setStateValue }) {
+export default function show({ data, parentElement, setStateValue, setTriggerValue }) {
   let viewer = viewers.get(parentElement);
   if (!viewer || !viewer.root.contains(viewer.canvas)) {
     viewer = new Viewer(parentElement);
     viewers.set(parentElement, viewer);
   }
-  if (data) viewer.update(data, setStateValue);
+  if (data) viewer.update(data, setStateValue, setTriggerValue);
   return () => {
     // Streamlit also runs this when a newer call overtook an older one; only a viewer that has left the page closes.
     if ((parentElement.host ?? parentElement).isConnected) return;

@@ -4,12 +4,13 @@ const viewers = new WeakMap();
 
 const KEYS = {
   "+": "in", "=": "in", "-": "out", f: "fit", o: "one", i: "invert", r: "rotate", home: "reset", enter: "full", h: "attention",
-  x: "regions",
+  x: "regions", t: "flip", delete: "drop", "?": "keys",
 };
+const TOOL_KEYS = { w: "window", l: "ruler", g: "angle", v: "probe", m: "magnifier" };
 const PRESET_KEYS = { s: "stored", a: "auto", d: "dark", b: "bright" };
 
 function freshView() {
-  return { window: { centre: 0.5, width: 1 }, preset: "stored", invert: false, turn: 0, zoom: 1, x: 0, y: 0, bare: false };
+  return { window: { centre: 0.5, width: 1 }, preset: "stored", invert: false, turn: 0, flip: false, zoom: 1, x: 0, y: 0, bare: false };
 }
 
 class Viewer {
@@ -24,6 +25,8 @@ class Viewer {
     this.tool = "window";
     this.pointers = new Map();
     this.lit = -1;
+    this.marks = [];
+    this.pending = null;
     this.listen();
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.find(".stage"));
@@ -37,18 +40,19 @@ class Viewer {
   }
 
   // What Python says: a new film resets the view, anything else (attention, regions) keeps it.
-  async update(data, send) {
-    this.send = send;
+  async update(data, send, trigger) {
+    Object.assign(this, { send, trigger });
     const isNew = this.data?.film !== data.film;
     const hadPixels = !isNew && this.data?.pixels === data.pixels;
     this.data = data;
     this.canvas.setAttribute("aria-label", data.alt);
     if (isNew) {
-      Object.assign(this, { film: null, small: null, heat: null, heatUrl: null, view: freshView(), lit: -1 });
+      Object.assign(this, { film: null, small: null, heat: null, heatUrl: null, view: freshView(), lit: -1, marks: [], pending: null });
       this.paper.width = 0;
       if (data.focus) this.canvas.focus({ preventScroll: true });
     }
     this.listRegions(data.regions ?? []);
+    this.listMarks();
     this.showState();
     if (!hadPixels) await this.load(data);
     await this.loadHeat(data);
@@ -118,7 +122,7 @@ class Viewer {
   toFilm(px, py) {
     const { width, height } = this.size();
     const scale = this.fitScale() * this.view.zoom;
-    const dx = (px - this.canvas.clientWidth / 2 - this.view.x) / scale;
+    const dx = ((px - this.canvas.clientWidth / 2 - this.view.x) / scale) * (this.view.flip ? -1 : 1);
     const dy = (py - this.canvas.clientHeight / 2 - this.view.y) / scale;
     const angle = (-this.view.turn * Math.PI) / 2;
     return {
@@ -128,14 +132,17 @@ class Viewer {
   }
 
   zoomTo(zoom, px = this.canvas.clientWidth / 2, py = this.canvas.clientHeight / 2) {
-    const next = Math.min(40, Math.max(0.5, zoom));
+    this.zoomView(Math.min(40, Math.max(0.5, zoom)), px, py);
+    this.draw();
+  }
+
+  /** The view at another zoom, with what is under (px, py) where it was; another object, nothing is drawn. */
+  zoomView(next, px, py) {
     const ratio = next / this.view.zoom;
     const cx = px - this.canvas.clientWidth / 2;
     const cy = py - this.canvas.clientHeight / 2;
-    this.view.x = cx - (cx - this.view.x) * ratio;
-    this.view.y = cy - (cy - this.view.y) * ratio;
-    this.view.zoom = next;
-    this.draw();
+    const moved = { zoom: next, x: cx - (cx - this.view.x) * ratio, y: cy - (cy - this.view.y) * ratio };
+    this.view = { ...this.view, ...moved };
   }
 
   // -- drawing ---------------------------------------------------------------------------------------------------
@@ -154,11 +161,21 @@ class Viewer {
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     ctx.fillStyle = "#000";
     ctx.fillRect(0, 0, wide, high);
+    if (!(this.drafted ? this.draft : this.paper).width || !this.size().width) return;
+    this.paint(ctx, ratio);
+    this.drawMarks(ctx, ratio);
+    this.drawGlass(ctx, ratio, () => this.paint(ctx, ratio));
+    this.readOut();
+  }
+
+  /** The film with what lies over it, as it is viewed now. */
+  paint(ctx, ratio) {
     const source = this.drafted ? this.draft : this.paper;
     const { width, height } = this.size();
-    if (!source.width || !width) return;
     const scale = this.fitScale() * this.view.zoom * ratio;
-    ctx.translate(wide / 2 + this.view.x * ratio, high / 2 + this.view.y * ratio);
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.translate(this.canvas.width / 2 + this.view.x * ratio, this.canvas.height / 2 + this.view.y * ratio);
+    if (this.view.flip) ctx.scale(-1, 1);
     ctx.rotate((this.view.turn * Math.PI) / 2);
     ctx.scale(scale, scale);
     ctx.imageSmoothingEnabled = scale < 4;
@@ -170,19 +187,21 @@ class Viewer {
       ctx.drawImage(this.heat, -width / 2, -height / 2, width, height);
       ctx.globalAlpha = 1;
     }
-    if (this.regionsOn()) {
-      const lit = this.lit;
-      this.data.regions.forEach(({ boxes }, at) => {
-        ctx.lineWidth = ((at === lit ? 3 : 1.5) * ratio) / scale;
-        ctx.strokeStyle = at === lit ? "#ffd27a" : "#8cc4e4";
-        ctx.globalAlpha = lit < 0 || at === lit ? 1 : 0.35;
-        for (const [x0, y0, x1, y1] of boxes) {
-          ctx.strokeRect((x0 - 0.5) * width, (y0 - 0.5) * height, (x1 - x0) * width, (y1 - y0) * height);
-        }
-      });
-      ctx.globalAlpha = 1;
-    }
-    this.readOut();
+    if (this.regionsOn()) this.drawRegions(ctx, ratio, scale);
+  }
+
+  drawRegions(ctx, ratio, scale) {
+    const { width, height } = this.size();
+    const { lit } = this;
+    this.data.regions.forEach(({ boxes }, at) => {
+      ctx.lineWidth = ((at === lit ? 3 : 1.5) * ratio) / scale;
+      ctx.strokeStyle = at === lit ? "#ffd27a" : "#8cc4e4";
+      ctx.globalAlpha = lit < 0 || at === lit ? 1 : 0.35;
+      for (const [x0, y0, x1, y1] of boxes) {
+        ctx.strokeRect((x0 - 0.5) * width, (y0 - 0.5) * height, (x1 - x0) * width, (y1 - y0) * height);
+      }
+    });
+    ctx.globalAlpha = 1;
   }
 
   readOut() {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
+from filmroom.indexer.decoding.dicom.spacing import Spacing
+from filmroom.search.findings.measurements import Kind, Measurement, Point
 from filmroom.search.ui import media
 from numpy.typing import NDArray
 
@@ -15,6 +18,9 @@ HERE = Path(__file__).parent
 
 MAX_PIXELS = 16_000_000
 """About 4000 x 4000: 32 MB to the browser. Larger films are shown reduced, and the page says so."""
+
+
+MOST_MEASURED = 100
 
 
 def _read(*names: str) -> str:
@@ -25,7 +31,7 @@ _component = st.components.v2.component(
     "filmroom.viewer",
     html=_read("viewer.html"),
     css=_read("viewer.css"),
-    js=_read("pixels.js", "viewer.js", "tools.js"),
+    js=_read("pixels.js", "viewer.js", "measuring.js", "tools.js"),
 )
 
 
@@ -58,12 +64,16 @@ def viewer(
     regions: tuple[Region, ...] = (),
     focus: bool = False,
     linked: bool = False,
-) -> bool:
-    """Show a film; returns whether the reader asks for the attention map.
+    spacing: Spacing | None = None,
+    measured: Sequence[Measurement] = (),
+) -> list[tuple[Kind, tuple[Point, ...]]]:
+    """Show a film; returns what the reader measured and wants kept. Whether the attention map is asked for stands in
+    the session's state under `key`.
 
     `film` is the film's identity: another one resets the view. `pixels` is uint16 (H, W), 0 black to 65535 white;
     where it is None the WebP `preview` stands in and `note` says why. With `focus` each new film takes the keyboard.
-    Viewers that are `linked` share their window, zoom and place.
+    Viewers that are `linked` share their window, zoom and place. Lengths are in mm where `spacing` is known; `measured`
+    is what is kept already.
     """
     attention = attention or Attention(why_not="The attention map needs a query.")
     data: dict[str, Any] = {
@@ -78,18 +88,46 @@ def viewer(
         "can_attend": attention.why_not is None,
         "why_not": attention.why_not,
         "regions": [asdict(region) for region in regions],
+        "spacing": asdict(spacing) if spacing else None,
+        "measured": [_drawn(one) for one in measured],
+        "can_keep": pixels is not None,
+        "step": 1,
     }
     if pixels is not None:
         grey = reduced(pixels)
-        data |= {"height": grey.shape[0], "width": grey.shape[1]}
+        data |= {"height": grey.shape[0], "width": grey.shape[1], "step": pixels.shape[0] // grey.shape[0]}
         data["pixels"] = media.url(grey.astype("<u2").tobytes(), "application/octet-stream", slot=f"{key}-pixels")
     if attention.on and attention.heat is not None:
         heat = np.clip(attention.heat, 0, 1)
         raw = np.rint(heat * 255).astype(np.uint8).tobytes()
         address = media.url(raw, "application/octet-stream", slot=f"{key}-heat")
         data["heat"] = {"url": address, "height": heat.shape[0], "width": heat.shape[1]}
-    result = _component(key=key, data=data, default={"attention": attention.on}, on_attention_change=lambda: None)
-    return bool(result.attention)
+    result = _component(
+        key=key,
+        data=data,
+        default={"attention": attention.on},
+        on_attention_change=lambda: None,
+        on_keep_change=lambda: None,
+    )
+    return _measured(result.keep)
+
+
+def _drawn(one: Measurement) -> dict[str, Any]:
+    said = f"{one.value:.1f}{'' if one.unit == '°' else ' '}{one.unit}"
+    return {"kind": one.kind, "points": one.points, "text": said}
+
+
+def _measured(said: object) -> list[tuple[Kind, tuple[Point, ...]]]:
+    """Read what the browser measured; anything else is left out."""
+    found = []
+    for one in said[:MOST_MEASURED] if isinstance(said, list) else ():
+        points = one.get("points") if isinstance(one, dict) else None
+        if not isinstance(points, list) or one.get("kind") not in list(Kind):
+            continue
+        pairs = [tuple(point) for point in points if isinstance(point, list) and len(point) == 2]
+        if len(pairs) == len(points) and all(isinstance(part, int | float) for pair in pairs for part in pair):
+            found.append((Kind(one["kind"]), tuple((float(x), float(y)) for x, y in pairs)))
+    return found
 
 
 def reduced(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:

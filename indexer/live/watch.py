@@ -1,0 +1,118 @@
+"""Watch folders: what is new or changed in them is searchable within seconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from filmroom.db.errors import BadInput
+from filmroom.indexer.live.network_drives import is_network_drive
+from filmroom.indexer.live.rounds import WHOLE_EVERY, Rounds, Told
+from filmroom.indexer.live.settling import Settling
+from filmroom.indexer.sources.changed import Changed
+from filmroom.indexer.sources.folder import check_there
+
+STEP_MS = 500
+POLL_MS = 2000
+
+Identity = tuple[int, int] | None
+
+
+def check_folders(folders: Sequence[Path]) -> list[Path]:
+    """The folders by their whole paths, without those that lie in others. Raises NotFound, or BadInput for a file."""
+    check_there(folders)
+    if files := [one for one in folders if not one.is_dir()]:
+        raise BadInput("only folders are watched", where=files[0], fix="Name the folder that it is in.")
+    whole = sorted({Path(os.path.abspath(one)) for one in folders})
+    return [one for one in whole if not any(other in one.parents for other in whole)]
+
+
+def watch(rounds: Rounds, folders: Sequence[Path], told: Told, *, poll: bool = False) -> None:
+    """Index folders, then what changes in them, until an interrupt (KeyboardInterrupt).
+
+    A folder that goes away, or is another one all at once (a disk that was unmounted), takes nothing out of the
+    archive; when it is back it is compared as a whole.
+    """
+    polled = poll or any(is_network_drive(one) for one in folders)
+    if polled and not poll:
+        told.note("A network drive does not tell of changes: it is looked through again and again.")
+    settling = Settling(folders, [Path(os.path.abspath(rounds.archive.folder))])
+    here: dict[Path, Identity] = {}
+    while True:
+        before, here = here, {one: _identity(one) for one in folders}
+        for folder in folders:
+            if here[folder] is None and before.get(folder):
+                told.note(f"{folder} is away; its films stay, and it is watched again when it is back.")
+            elif here[folder] and before and not before[folder]:
+                told.note(f"{folder} is back.")
+        present = [one for one in folders if here[one] is not None]
+        try:
+            _watch_while_as_they_are(rounds, present, here, settling, polled=polled)
+        except OSError as fault:
+            if polled:
+                raise BadInput(f"the folder cannot be watched ({fault.strerror})", where=present[0]) from None
+            polled = True
+            told.note("The system watches no more folders (fs.inotify.max_user_watches): they are looked through.")
+
+
+def _watch_while_as_they_are(
+    rounds: Rounds, present: Sequence[Path], here: dict[Path, Identity], settling: Settling, *, polled: bool
+) -> None:
+    """Return as soon as a folder goes, comes, or is another one."""
+    due = 0.0
+    with closing(_changes(present, polled=polled)) as changes:
+        for changed in changes:
+            if any(_identity(folder) != identity for folder, identity in here.items()):
+                for folder in here:
+                    if _identity(folder) != here[folder]:
+                        settling.drop(folder)
+                return
+            settling.note(changed)
+            if not rounds.may_try or not present:
+                continue
+            if time.monotonic() >= due:
+                # Only now, as what changes during it is told by the events.
+                if rounds.take(present):
+                    due = time.monotonic() + WHOLE_EVERY
+                continue
+            files, lost = settling.ready()
+            sources = [Changed(folder, _below(folder, files), _below(folder, lost)) for folder in present]
+            sources = [one for one in sources if one.paths or one.lost]
+            if sources and not rounds.take(sources):
+                settling.back(files, lost)
+
+
+def _changes(folders: Sequence[Path], *, polled: bool) -> Generator[list[Path], None, None]:
+    """The paths at which something happened, twice a second, none where nothing did."""
+    from watchfiles import watch as events
+
+    if not folders:
+        while True:
+            yield []
+            time.sleep(STEP_MS / 1000)
+    for some in events(
+        *folders,
+        watch_filter=None,
+        rust_timeout=STEP_MS,
+        yield_on_timeout=True,
+        force_polling=polled,
+        poll_delay_ms=POLL_MS,
+        ignore_permission_denied=True,
+    ):
+        yield [Path(path) for _, path in some]
+
+
+def _below(folder: Path, paths: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(path for path in paths if path.is_relative_to(folder))
+
+
+def _identity(folder: Path) -> Identity:
+    """Which folder it is, of which disk; None where there is none."""
+    try:
+        facts = folder.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

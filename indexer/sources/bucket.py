@@ -1,0 +1,244 @@
+"""List and fetch the files of a bucket (S3, Google Cloud, Azure) or of a web server's listing, by fsspec.
+
+Who asks is known as to the cloud's own tools: from the environment, their files or the machine's role. Nothing of it is
+read here, kept or shown.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from filmroom.db.errors import BadInput, MissingExtra
+from filmroom.db.records import SourceFile
+from filmroom.indexer.decoding.rejections import Refusal
+from filmroom.indexer.sources.credentials import Credentials, goes_directly
+from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Selection, ServerError
+from filmroom.indexer.sources.folder import is_clutter
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+CLOUDS = ("s3://", "gs://", "az://")
+
+_ATTEMPTS = 3
+_WAIT_SECONDS = 0.5
+_TIMEOUT_SECONDS = (10, 60)
+_PAGE_BYTES = 2**16
+_UNKNOWN_TO_IT = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "DefaultCredentialsError",
+    "ClientAuthenticationError",
+)
+"""What the clouds' libraries raise where they find no credentials, by name: none of them need be installed."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket or listing by its address: s3://BUCKET/PREFIX, or https://HOST/FOLDER/."""
+
+    url: str
+
+    def open(self) -> Files:
+        """Make a connection, which the threads of one run share. Raises MissingExtra."""
+        return Files(self.url)
+
+
+def is_bucket(address: str) -> bool:
+    """Whether an address that the catalog may hold is a bucket's or listing's, and no DICOMweb server's: those have no
+    slash at their end."""
+    return address.startswith(CLOUDS) or (address.startswith(("http://", "https://")) and address.endswith("/"))
+
+
+def is_listing(url: str) -> bool:
+    """Ask whether a web address with a slash at its end is a page of links to files."""
+    import requests
+
+    if not is_bucket(url):
+        return False
+    try:
+        with Credentials().session(url).get(url, timeout=_TIMEOUT_SECONDS, stream=True) as answer:
+            kind = answer.headers.get("Content-Type", "")
+            return (
+                answer.ok and kind.startswith("text/html") and b"href=" in next(answer.iter_content(_PAGE_BYTES), b"")
+            )
+    except requests.RequestException:
+        return False
+
+
+def bucket_address(text: str) -> str:
+    """The address as it is kept. Raises BadInput where it holds a password or a query, or names no bucket."""
+    parts = urlsplit(text)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadInput(
+            "an address must hold no password and no query",
+            where=f"{parts.scheme}://{parts.hostname or ''}{parts.path}",
+            fix="Credentials come from where the cloud's own tools have them.",
+        )
+    if not parts.netloc:
+        raise BadInput("this names no bucket", where=text, fix="Write s3://BUCKET/PREFIX.")
+    return text if text.startswith("http") else text.rstrip("/")
+
+
+class Files:
+    """The files of an open bucket. `url` is the bucket's own address, `prefix` the part that is listed."""
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        self._web = parts.scheme in ("http", "https")
+        self.url = f"{parts.scheme}://{parts.netloc}" + ("/" if self._web else "")
+        self.prefix = parts.path.strip("/")
+        # fsspec knows a bucket's files as BUCKET/KEY, a web server's by their whole addresses.
+        self._top = self.url if self._web else f"{parts.netloc}/"
+        self._fs = _file_system(parts.scheme, self.url)
+
+    def listed(self, selection: Selection) -> Iterator[SourceFile]:
+        """List the files, folder by folder. Raises ServerError; where it does, the list is not whole."""
+        files = (one for one in self._walk() if not is_clutter(one.path.rpartition("/")[2]))
+        return islice(files, selection.limit)
+
+    def fetch(self, path: str, to: Path) -> None:
+        """Write one file to a new one of mode 0600. Raises Rejected."""
+        os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            self._asked(lambda: self._fs.get_file(self._top + path, str(to)))
+        except FileNotFoundError:
+            raise Refusal.NOT_ON_SERVER.error() from None
+        except Exception:  # whatever a cloud's library raises: its words may quote an address that is signed
+            raise Refusal.NOT_FETCHED.error() from None
+
+    def _walk(self) -> Iterator[SourceFile]:
+        top = (self._top + self.prefix).rstrip("/") + ("/" if self._web and self.prefix else "")
+        waiting, known = [top], {top.rstrip("/")}
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            while waiting:
+                entries = self._entries(waiting.pop())
+                files = [one for one in entries if one["type"] != "directory" and self._below(one["name"], known)]
+                if self._web:
+                    files = list(pool.map(lambda one: {**one, **self._looked(one["name"])}, files))
+                yield from (
+                    SourceFile(self.url, one["name"][len(self._top) :], one["size"] or 0, _modified(one))
+                    for one in files
+                )
+                folders = [one["name"] for one in entries if one["type"] == "directory"]
+                folders = [name for name in folders if self._below(name, known) and not is_clutter(_last(name))]
+                known.update(name.rstrip("/") for name in folders)
+                waiting += reversed(folders)
+
+    def _below(self, name: str, known: set[str]) -> bool:
+        """Whether a name leads further down and was not met: pages link to their parents and to themselves, sorted."""
+        if self._web and ("?" in name or "#" in name or "/../" in name or not name.startswith(self._top + self.prefix)):
+            return False
+        return name.rstrip("/") not in known
+
+    def _entries(self, place: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._listed(lambda: self._fs.ls(place, detail=True))
+        return sorted(found, key=lambda one: str(one["name"]))
+
+    def _looked(self, name: str) -> dict[str, Any]:
+        """A web server's page tells names alone."""
+        found: dict[str, Any] = self._listed(lambda: self._fs.info(name))
+        return {"size": found.get("size"), "Last-Modified": found.get("Last-Modified")}
+
+    def _listed(self, ask: Callable[[], Answer]) -> Answer:
+        where = self.url + ("" if self._web or not self.prefix else "/") + self.prefix
+        try:
+            return self._asked(ask)
+        except FileNotFoundError:
+            raise ServerError(
+                "there is nothing here", where=where, fix="Check the address; what is indexed is kept."
+            ) from None
+        except Exception as fault:
+            if (
+                isinstance(fault, PermissionError)
+                or type(fault).__name__ in _UNKNOWN_TO_IT
+                or _status(fault) in (401, 403)
+            ):
+                raise ServerError(
+                    "the bucket does not let Filmroom in", where=where, fix="Sign in as for the cloud's own tools."
+                ) from None
+            raise ServerError(
+                "the bucket cannot be listed", where=where, fix="Try again: what is indexed is kept."
+            ) from None
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return ask()
+            except (FileNotFoundError, PermissionError):
+                raise
+            except Exception as fault:
+                if type(fault).__name__ in _UNKNOWN_TO_IT or 400 <= _status(fault) < 429:
+                    raise
+            time.sleep(_WAIT_SECONDS * 2**attempt)
+        return ask()
+
+
+def _file_system(scheme: str, url: str) -> AbstractFileSystem:
+    for library in ("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)  # their words quote addresses, and who asked
+    connect, read = _TIMEOUT_SECONDS
+    options: dict[str, Any] = {}
+    try:
+        import fsspec
+
+        if scheme == "s3":
+            options["config_kwargs"] = {"connect_timeout": connect, "read_timeout": read}
+        elif scheme == "az":
+            options["anon"] = False
+        elif scheme in ("http", "https"):
+            options["client_kwargs"] = _client(url)
+        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
+    except ImportError:
+        raise MissingExtra(f"{scheme}:// addresses", extra="remote") from None
+
+
+def _client(url: str) -> dict[str, Any]:
+    """Proxies and certificates as the environment says, the name and password as ~/.netrc says."""
+    import aiohttp
+    from requests.utils import get_netrc_auth
+
+    known = get_netrc_auth(url)
+    connect, read = _TIMEOUT_SECONDS
+    return {
+        "auth": aiohttp.BasicAuth(*known) if known else None,
+        "trust_env": not goes_directly(url),
+        "timeout": aiohttp.ClientTimeout(sock_connect=connect, sock_read=read),
+    }
+
+
+def _modified(entry: dict[str, Any]) -> int:
+    """When a file was changed last, in nanoseconds since 1970; 0 where it is not told."""
+    for name in ("LastModified", "last_modified", "mtime", "updated", "Last-Modified"):
+        value = entry.get(name)
+        try:
+            if isinstance(value, str):
+                value = parsedate_to_datetime(value) if "," in value else datetime.fromisoformat(value)
+        except ValueError:
+            continue
+        if isinstance(value, datetime):
+            return int(value.timestamp()) * 10**9 + value.microsecond * 1000
+    return 0
+
+
+def _status(fault: Exception) -> int:
+    """The HTTP status of a fault of aiohttp's, 0 of others."""
+    status = getattr(fault, "status", 0)
+    return status if isinstance(status, int) else 0
+
+
+def _last(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,37 @@
+"""What a query looks for in reports, beside the films: its words, and never a report that denies what they name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from filmroom.db.catalog import Catalog
+from filmroom.db.reads import fulltext
+from filmroom.db.records import Filter, ReportedFinding
+from filmroom.indexer.radiology.abbreviations import spell_out
+from filmroom.indexer.radiology.report_labeler import read_report
+from filmroom.indexer.radiology.vocabulary import NORMAL, is_view
+from filmroom.search.findings.read_reports import read_reports
+from filmroom.search.query.parser import Query
+
+_EMPTY = frozenset(
+    "a an and any are as at by for from in is no not of on or the there to was were with".split()  # noqa: SIM905
+)
+"""Words that stand in every report and say nothing of a finding."""
+
+
+def by_reports(catalog: Catalog, asked: Query, k: int) -> list[int]:
+    """The ids of the k films whose reports match the words best, best first, within the query's filter."""
+    words, where = report_words(asked)
+    if where.asks_reports:
+        read_reports(catalog)
+    return fulltext.rank(catalog, words, k, where)
+
+
+def report_words(asked: Query) -> tuple[str, Filter]:
+    """The words to rank reports by, abbreviations also written out, and the query's filter without the reports that
+    deny a finding which the words name: "no effusion" has the word, and is no hit for it."""
+    said = " ".join(asked.positive)
+    words = [word for word in f"{said} {spell_out(said).text}".split() if word.lower() not in _EMPTY]
+    named = dict.fromkeys(one.idea for one in read_report(said) if one.present and one.idea != NORMAL)
+    denied = tuple(ReportedFinding(idea, idea) for idea in named if not is_view(idea))
+    return " ".join(words), replace(asked.filter, not_denies=(*asked.filter.not_denies, *denied))

@@ -1,0 +1,122 @@
+"""Which model answers this session, and two models' answers to one search side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.errors import FilmroomError
+from filmroom.search.request import SearchRequest
+from filmroom.search.results import Hit
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui import layout
+from filmroom.search.ui.components.grid.grid import Act, Done, Mark, PickBar, PickChange
+from filmroom.search.ui.result_grid import wall_of_hits
+from filmroom.search.ui.text import number, plain
+
+_MODEL, _BESIDE = "session-model", "beside-model"
+
+
+def searcher(archive: Archive) -> Searcher:
+    """The searcher of the model that this session has chosen, of the archive's own where it has chosen none."""
+    usual = layout.searcher(layout.archive_folder())
+    wanted = st.session_state.get(_MODEL)
+    if wanted is None or wanted == usual.model or wanted not in names(archive):
+        return usual
+    return layout.searcher(layout.archive_folder(), wanted)
+
+
+def names(archive: Archive) -> list[str]:
+    """The models that can answer: films are embedded with them, and they are on this machine."""
+    return list(dict.fromkeys(one.space.model for one in layout.spaces(archive)))
+
+
+def choose(archive: Archive, *, beside: bool = False) -> None:
+    """A choice of model for this session alone, where there are several; with `beside`, of another one to compare."""
+    known = names(archive)
+    if len(known) < 2:
+        return
+    current = searcher(archive).model
+    with st.popover(plain(current), icon=":material/neurology:", key="models"):
+        st.selectbox("Model of this session", known, known.index(current), key="model-choice", on_change=_take)
+        st.caption("Only for you. What answers everybody, `filmroom models use` says.")
+        if beside:
+            st.selectbox(
+                "Side by side with",
+                [one for one in known if one != current],
+                index=None,
+                key=_BESIDE,
+                placeholder="No other model",
+            )
+
+
+def _take() -> None:
+    st.session_state[_MODEL] = st.session_state["model-choice"]
+    st.session_state.pop(_BESIDE, None)
+
+
+def beside(archive: Archive, current: Searcher) -> Searcher | None:
+    """The searcher of the model to compare with, where one was chosen."""
+    wanted = st.session_state.get(_BESIDE)
+    if wanted is None or wanted == current.model or wanted not in names(archive):
+        return None
+    return layout.searcher(layout.archive_folder(), wanted)
+
+
+def side_by_side(
+    left: Searcher,
+    right: Searcher,
+    request: SearchRequest,
+    mine: Sequence[Hit],
+    *,
+    tools: Sequence[Act],
+    bar: PickBar,
+    change: PickChange | None,
+) -> Done | None:
+    """Two walls, each film with its rank in the other answer; returns what was done on either."""
+    try:
+        theirs = right.answer(request).hits
+        there, here = _ranks(right, request, mine), _ranks(left, request, theirs)
+    except FilmroomError as fault:
+        st.warning(plain(str(fault)))
+        return None
+    shared = len({hit.id for hit in mine} & {hit.id for hit in theirs})
+    st.caption(
+        f"{number(shared)} of the best {number(len(mine))} films are the same. "
+        "Below a film stands its rank in the other answer."
+    )
+    done = []
+    for column, one, hits, ranks, is_first in zip(
+        st.columns(2, gap="medium"), (left, right), (mine, theirs), (there, here), (True, False), strict=True
+    ):
+        with column:
+            st.markdown(f"##### {plain(one.model)}")
+            done.append(
+                wall_of_hits(
+                    one.catalog,
+                    hits,
+                    key="wall" if is_first else "wall-beside",
+                    title=f"Films that match, {one.model}",
+                    request=request,
+                    tools=tools,
+                    marks={hit.id: (Mark.NOTED, moved(hit.rank, ranks.get(hit.id))) for hit in hits},
+                    bar=bar if is_first else None,
+                    change=change,
+                )
+            )
+    return next((one for one in done if one), None)
+
+
+def _ranks(searcher: Searcher, request: SearchRequest, hits: Sequence[Hit]) -> dict[int, int]:
+    found = searcher.hits_of(request, [hit.id for hit in hits])
+    return {hit.id: hit.rank for hit in found if isinstance(hit, Hit)}
+
+
+def moved(rank: int, other: int | None) -> str:
+    """Where a film stands in the other answer, and how far that is from here."""
+    if other is None:
+        return "not there"
+    if other == rank:
+        return f"rank {other} there, too"
+    return f"rank {number(other)} there, {number(abs(other - rank))} {'lower' if other > rank else 'higher'}"

@@ -1,0 +1,326 @@
+"""Films of a bucket are indexed over a real S3 API on this machine, and those of a web server's listing over HTTP."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from filmroom.db.errors import BadInput
+from filmroom.indexer.sources.bucket import Bucket, bucket_address, is_bucket
+from filmroom.indexer.sources.dicomweb import Selection, ServerError
+from filmroom.indexer.sources.fetching import Remote
+from PIL import Image
+
+from tests.indexer.dicom_files import dicom
+from tests.terminal import Terminal
+
+SECRET = "opensesame-opensesame"
+COUNT = 6
+
+
+def film(number: int) -> bytes:
+    pixels = np.random.default_rng(number).integers(0, 4096, (40, 40)).astype(np.uint16)
+    return dicom(pixels, SOPInstanceUID=f"1.2.3.{number}", PatientName="Canary^Ada")
+
+
+def picture(number: int) -> bytes:
+    out = io.BytesIO()
+    grey = np.random.default_rng(number).integers(0, 256, (64, 64)).astype(np.uint8)
+    Image.fromarray(grey).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of an S3 service."""
+    pytest.importorskip("s3fs", reason="no s3fs here: pip install 'filmroom[remote]'")
+    server = pytest.importorskip("moto.server", reason="no moto here: pip install 'moto[s3]' flask-cors")
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+class Store:
+    """A bucket by its own API."""
+
+    def __init__(self, url: str) -> None:
+        import boto3
+
+        self._client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
+        for bucket in self._client.list_buckets()["Buckets"]:
+            for one in self._client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ()):
+                self._client.delete_object(Bucket=bucket["Name"], Key=one["Key"])
+        self._client.create_bucket(Bucket="films")
+
+    def put(self, key: str, data: bytes) -> None:
+        self._client.put_object(Bucket="films", Key=key, Body=data)
+
+    def delete(self, key: str) -> None:
+        self._client.delete_object(Bucket="films", Key=key)
+
+
+@pytest.fixture
+def store(s3: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A bucket of DICOM films and a picture, with what is not indexed beside them."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("filmroom.indexer.sources.bucket._WAIT_SECONDS", 0.01)
+    made = Store(s3)
+    for number in range(COUNT):
+        made.put(f"chest/{number // 3}/film {number}.dcm", film(number))
+    made.put("chest/ü.png", picture(1))
+    made.put("chest/.hidden", b"no")
+    made.put("chest/folder/", b"")
+    made.put("elsewhere/film.dcm", film(100))
+    return made
+
+
+@pytest.fixture
+def door(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Terminal:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return terminal
+
+
+def index(door: Terminal, *args: object) -> dict[str, int]:
+    found = door.json("index", *args, "--max-seconds", 60)
+    assert isinstance(found, dict)
+    return {name: count for name, count in found.items() if count and name != "seconds"}
+
+
+def test_a_bucket_is_indexed_once(door: Terminal, store: Store, tiny: Path) -> None:
+    assert index(door, "s3://films/chest", "--model", tiny, "--limit", 2) == {"listed": 2, "indexed": 2}
+    every = COUNT + 1
+    assert index(door, "s3://films/chest", "--model", tiny) == {"listed": every, "indexed": every - 2, "unchanged": 2}
+    assert index(door, "s3://films/chest/", "--model", tiny) == {"listed": every, "unchanged": every}
+    # The whole bucket knows what was indexed as a part of it.
+    assert index(door, "s3://films", "--model", tiny) == {"listed": every + 1, "unchanged": every, "indexed": 1}
+    found = door.json("search", "path:chest/1/")
+    assert isinstance(found, dict)
+    assert sorted(hit["path"] for hit in found["hits"]) == [f"chest/1/film {number}.dcm" for number in (3, 4, 5)]
+    kept = b"".join(path.read_bytes() for path in door.archive.rglob("*") if path.is_file())
+    assert SECRET.encode() not in kept
+    assert b"Canary" not in kept
+    assert not list(door.archive.glob("fetched-*"))
+
+
+def test_films_are_known_by_uid_or_content(door: Terminal, store: Store, tiny: Path, tmp_path: Path) -> None:
+    index(door, "s3://films", "--model", tiny)
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "copy.dcm").write_bytes(film(0))
+    (folder / "copy.png").write_bytes(picture(1))
+    assert index(door, folder, "--model", tiny) == {"listed": 2, "duplicate": 2}
+    store.put("again/ü.png", picture(1))
+    assert index(door, "s3://films/again", "--model", tiny) == {"listed": 1, "duplicate": 1}
+
+
+def test_what_has_changed_is_fetched_and_what_is_gone_is_noticed(
+    door: Terminal, store: Store, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(door, "s3://films", "--model", tiny)
+    store.put("chest/ü.png", picture(2) + b"longer")
+    assert index(door, "s3://films/chest", "--model", tiny) == {"listed": 7, "unchanged": 6, "indexed": 1}
+    store.delete("chest/0/film 0.dcm")
+    # Elsewhere is not looked at, a part of the list says nothing of the rest, and a list that breaks off is none.
+    assert index(door, "s3://films/elsewhere", "--model", tiny) == {"listed": 1, "unchanged": 1}
+    assert "gone" not in index(door, "s3://films/chest", "--model", tiny, "--limit", 3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr("filmroom.indexer.sources.bucket._ATTEMPTS", 1)
+    door("index", "s3://films/chest", "--model", tiny)
+    assert "the bucket cannot be listed" in door.err
+    assert len(door.err.strip().splitlines()) == 1
+
+
+def test_only_a_complete_list_marks_films_as_gone(door: Terminal, store: Store, tiny: Path) -> None:
+    index(door, "s3://films", "--model", tiny)
+    store.delete("chest/0/film 0.dcm")
+    assert index(door, "s3://films/chest", "--model", tiny) == {"listed": 6, "unchanged": 6, "gone": 1}
+    door("index", "s3://films/nothing", "--model", tiny)
+    assert door.code == 1
+    assert "there is nothing here" in door.err
+    door("index", "s3://no-such-bucket", "--model", tiny)
+    assert "there is nothing here" in door.err
+    assert index(door, "s3://films", "--model", tiny) == {"listed": 7, "unchanged": 7}
+
+
+def test_a_run_that_was_killed_goes_on(door: Terminal, store: Store, tiny: Path) -> None:
+    many = 20
+    for number in range(many):
+        store.put(f"many/{number:02}.dcm", film(300 + number))
+    killed = (
+        "import os, signal\n"
+        "from filmroom.indexer import pipeline\n"
+        "commit, batches = pipeline.ingest.commit, []\n"
+        "def fatal(*args, **options):\n"
+        "    batches.append(0)\n"
+        "    if len(batches) > 10: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return commit(*args, **options)\n"
+        "pipeline.ingest.commit, pipeline.BATCH = fatal, 1\n"
+        "from filmroom.cli import main\n"
+        "main()\n"
+    )
+    run = [sys.executable, "-P", "-c", killed, "index", "s3://films/many", "--model", str(tiny), "--max-seconds", "60"]
+    done = subprocess.run(run, env=os.environ | {"FILMROOM_ARCHIVE": str(door.archive)}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = index(door, "s3://films/many", "--model", tiny)
+    assert again == {"listed": many, "indexed": many - 10, "unchanged": 10}
+    assert not list(door.archive.glob("fetched-*"))
+
+
+def test_pixels_are_fetched_when_they_are_looked_at(door: Terminal, store: Store, tiny: Path, tmp_path: Path) -> None:
+    import filmroom
+
+    index(door, "s3://films/chest", "--model", tiny)
+    archive = filmroom.open(door.archive, model=str(tiny))
+    shown = [archive.film(hit.id).pixels().shape for hit in archive.search("path:chest/", k=20).hits]
+    assert sorted(shown) == [(40, 40)] * COUNT + [(64, 64)]
+    kept = list((tmp_path / "cache" / "filmroom" / "films").iterdir())
+    assert len(kept) == COUNT + 1
+    assert os.stat(kept[0].parent).st_mode & 0o77 == 0
+
+
+def test_large_objects_are_not_fetched(door: Terminal, store: Store, tiny: Path) -> None:
+    store.put("large/scan.zip", b"0" * 200_000)
+    store.put("large/film.dcm", film(200))
+    done = index(door, "s3://films/large", "--model", tiny, "--max-megabytes", 0.1)
+    assert done == {"listed": 2, "indexed": 1, "rejected": 1}
+    assert "file larger than the limit" in door("rejected")
+
+
+def test_a_film_that_does_not_come_is_rejected_and_asked_for_again(
+    door: Terminal, store: Store, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    get_file = s3fs.S3FileSystem.get_file
+
+    def sulking(self: Any, name: str, to: str) -> None:
+        if name.endswith("film 1.dcm"):
+            Path(to).write_bytes(film(1)[:100])
+            raise ConnectionResetError(f"https://signed.example/?{SECRET}")
+        get_file(self, name, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3fs.S3FileSystem, "get_file", sulking)
+        assert index(door, "s3://films/chest", "--model", tiny) == {"listed": 7, "indexed": 6, "rejected": 1}
+    said = door("rejected")
+    assert "the server did not send it" in said
+    assert SECRET not in said
+    assert index(door, "s3://films/chest", "--model", tiny) == {"listed": 7, "indexed": 1, "unchanged": 6}
+
+
+def test_buckets_take_hashed_uids(door: Terminal, store: Store, tiny: Path) -> None:
+    assert index(door, "s3://films/chest", "--model", tiny, "--hash-uids")["indexed"] == COUNT + 1
+
+
+def test_a_key_that_is_wrong_is_said_without_being_shown(
+    door: Terminal, store: Store, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    door("index", "s3://films/chest", "--model", tiny)
+    assert door.code == 1
+    assert "the bucket does not let Filmroom in" in door.err
+    assert SECRET not in door.err
+    assert len(door.err.strip().splitlines()) == 1
+
+
+def test_options_of_servers_are_not_for_buckets(door: Terminal, tiny: Path) -> None:
+    for option in (("--modality", "CR"), ("--since", "2024-01-01"), ("--requests-per-second", 5)):
+        door("index", "s3://films", "--model", tiny, *option)
+        assert "are for servers" in door.err
+    door("index", "ftp://host/films", "--model", tiny)
+    assert "addresses of this kind are not read" in door.err
+    assert not door.archive.exists()
+
+
+def test_addresses() -> None:
+    assert bucket_address("s3://films/chest/") == "s3://films/chest"
+    assert is_bucket("https://host/")
+    assert not is_bucket("https://host/dicom-web")
+    assert str(Remote(Bucket("gs://films/chest"))) == "gs://films/chest"
+    for wrong in ("s3://key:secret@films/chest", "s3://", "https://host/films/?signature=secret"):
+        with pytest.raises(BadInput) as refused:
+            bucket_address(wrong)
+        assert "secret" not in str(refused.value)
+
+
+class Pages(SimpleHTTPRequestHandler):
+    """A web server's listings, with the links that Apache adds: to the parent, and to sort by."""
+
+    asked: list[str]
+
+    def list_directory(self, path: Any) -> io.BytesIO | None:
+        names = sorted(os.listdir(path))
+        links = [name + ("/" if os.path.isdir(os.path.join(path, name)) else "") for name in names]
+        page = "".join(f'<a href="{link}">x</a>' for link in ("/", "../", "?C=N;O=D", self.path, *links)).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        return io.BytesIO(page)
+
+    def log_message(self, *said: Any) -> None:
+        type(self).asked.append(f"{self.command} {self.path}")
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """The address of a listing, its folder, and what was asked for."""
+    pytest.importorskip("aiohttp", reason="no aiohttp here: pip install 'filmroom[remote]'")
+    folder = tmp_path / "web"
+    (folder / "films" / "more").mkdir(parents=True)
+    (folder / "private.dcm").write_bytes(film(50))
+    for number in range(3):
+        (folder / "films" / f"{number}.dcm").write_bytes(film(number))
+    (folder / "films" / "more" / "4.png").write_bytes(picture(4))
+    handler = type("Handler", (Pages,), {"asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/films/", folder / "films", handler.asked
+    server.shutdown()
+
+
+def test_a_listing_of_a_web_server_is_indexed(
+    door: Terminal, web: tuple[str, Path, list[str]], tiny: Path, tmp_path: Path
+) -> None:
+    import filmroom
+
+    url, folder, asked = web
+    assert index(door, url, "--model", tiny) == {"listed": 4, "indexed": 4}
+    assert not [one for one in asked if "private" in one or one == "GET /"]
+    asked.clear()
+    assert index(door, url, "--model", tiny) == {"listed": 4, "unchanged": 4}
+    assert not [one for one in asked if one.startswith("GET") and not one.endswith("/")]
+    (folder / "0.dcm").write_bytes(film(0) + b"\0\0")
+    (folder / "1.dcm").unlink()
+    assert index(door, url, "--model", tiny) == {"listed": 3, "unchanged": 2, "indexed": 1, "gone": 1}
+    archive = filmroom.open(door.archive, model=str(tiny))
+    (hit,) = archive.search("path:films/more/").hits
+    assert archive.film(hit.id).pixels().shape == (64, 64)
+    found = door.json("search", "path:films/more/")
+    assert json.dumps(found).count("films/more/4.png") >= 1
+
+
+def test_a_web_server_that_lists_nothing(web: tuple[str, Path, list[str]]) -> None:
+    url, _, _ = web
+    with pytest.raises(ServerError, match="there is nothing here"):
+        list(Bucket(f"{url}nothing/").open().listed(Selection()))

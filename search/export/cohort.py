@@ -33,7 +33,7 @@ _ASKED = ("chosen", "model", "fingerprint", "split", "licence")
 class Cohort:
     """A manifest as a file of its own."""
 
-    batch = 50_000
+    batch = _BLOCK
 
     def __init__(self, job: Job) -> None:
         self._job = job

@@ -1,4 +1,4 @@
-"""The terminal door: what was typed is handed on, what comes back is printed. Heavy imports wait for their command."""
+"""Open the terminal door: hand on what was typed, print what comes back. Heavy imports wait for their command."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ import typer
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
+from filmroom.search.cli.checks import commands as check_commands
 from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
     ArchiveOption,
@@ -73,18 +74,18 @@ def options(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Semantic search for X-ray archives: type a finding, browse the films that match. Research use only, not for
+    """Search X-ray archives by meaning: type a finding, browse the films that match. Research use only, not for
     diagnosis."""
 
 
 def main() -> None:
-    """Runs the command that was typed; ends the process at once where it was interrupted."""
+    """Run the command that was typed; ends the process at once where it was interrupted."""
     with interrupts.leaving():
         run()
 
 
 def run() -> None:
-    """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
+    """Run a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
     gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -114,15 +115,15 @@ def run() -> None:
 
 
 def _with(named: list[str]) -> typer.Typer:
-    """The program with the one command that was named: typer reads the signature of every command it has before it runs
-    one, which took longer than `status` itself."""
+    """Return the program with the one command that was named: typer reads the signature of every command it has before
+    it runs one, which took longer than `status` itself."""
     only = copy(app)
     only.registered_commands = [
-        one
-        for one in app.registered_commands
-        if one.callback is not None and [one.name or one.callback.__name__] == named
+        command
+        for command in app.registered_commands
+        if command.callback is not None and [command.name or command.callback.__name__] == named
     ]
-    only.registered_groups = [one for one in app.registered_groups if [one.name] == named]
+    only.registered_groups = [group for group in app.registered_groups if [group.name] == named]
     return only if only.registered_commands or only.registered_groups else app
 
 
@@ -253,7 +254,7 @@ def search(
 
 @app.command()
 def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """What is in the archive, and what the last runs did."""
+    """Show what is in the archive, and what the last runs did."""
     from filmroom.search import status as overview
     from filmroom.search.cli import output
 
@@ -270,7 +271,7 @@ def rejected(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them as CSV.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Files that could not be indexed: where, why, and what to do."""
+    """List the files that could not be indexed: where, why, and what to do."""
     from filmroom.search import status as overview
     from filmroom.search.cli import output
     from filmroom.search.exchange import tables
@@ -280,7 +281,7 @@ def rejected(
     if csv is not None:
         tables.write_aside(csv, tables.rejected_csv(files))
     elif as_json:
-        print_json([asdict(one) for one in files])
+        print_json([asdict(file) for file in files])
     else:
         output.print_rejected(files, kept.folder)
 
@@ -377,6 +378,7 @@ models.register(app)
 maintenance.register(app)
 exporting.register(app)
 evaluation.register(app)
+check_commands.register(app)
 
 if __name__ == "__main__":
     main()

@@ -22,7 +22,7 @@ _MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | None = None) -> int:
-    """Starts `filmroom index SOURCES --json` for this archive and returns its process id; it outlives its starter.
+    """Start `filmroom index SOURCES --json` for this archive and return its process id; it outlives its starter.
 
     Text is the address of a server, whose credentials are those of this process's environment. What is printed goes to
     index.log in the archive. Raises NotFound for a path that is not there, BadInput for an address that is none.
@@ -50,7 +50,7 @@ def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | No
 
 
 def last_words(archive: Path) -> str:
-    """The last line that the newest started run printed; a run that could not begin says why here."""
+    """Return the last line that the newest started run printed; a run that could not begin says why here."""
     try:
         lines = (archive / LOG).read_text("utf-8", "replace").strip().splitlines()
     except OSError:
@@ -59,7 +59,7 @@ def last_words(archive: Path) -> str:
 
 
 def stop_index(archive: Archive, run: Run) -> None:
-    """Interrupts a run, which ends after its batch and can be started again. Raises NotFound where it is over."""
+    """Interrupt a run, which ends after its batch and can be started again. Raises NotFound where it is over."""
     writer = archive.writer()
     if run.state is not RunState.RUNNING or writer is None or writer.pid != run.pid:
         raise NotFound("this run is over", where=f"run {run.id}")

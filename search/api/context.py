@@ -52,9 +52,12 @@ class Context:
         self.decoding = threading.BoundedSemaphore(max(1, usable_cpus()))
 
     def open(self, model: str | None) -> Searcher:
-        """The searcher of a model that the archive holds vectors of: no other name is looked for on disks and hubs."""
+        """Return the searcher of a model that the archive holds vectors of: no other name is looked for on disks and
+        hubs."""
         if model is not None:
-            held = list(dict.fromkeys(one.space.model for one in spaces.spaces(self.archive().catalog) if one.films))
+            held = list(
+                dict.fromkeys(space.space.model for space in spaces.spaces(self.archive().catalog) if space.films)
+            )
             if model not in held:
                 have = ", ".join(held) or "none"
                 raise NotFound(
@@ -63,11 +66,11 @@ class Context:
         return self.searcher(model)
 
     def film(self, film_id: int) -> Film:
-        """Raises NotFound."""
+        """Raise NotFound."""
         return films.get(self.archive().catalog, film_id)
 
     def check_films(self, ids: list[int]) -> None:
-        """Raises NotFound for an id that no film has."""
+        """Raise NotFound for an id that no film has."""
         wanted = list(dict.fromkeys(ids))
         found = {film.id for film in films.films(self.archive().catalog, wanted)}
         for one in wanted:

@@ -1,4 +1,4 @@
-"""Routes that embed: texts and films as vectors of a model, also in the shape of the Model Garden's predictor."""
+"""Serve routes that embed: texts and films as vectors of a model, also as the Model Garden's predictor does."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def predict(context: Here, asked: Instances, model: Model = None) -> dict[str, A
 
 
 def _texts(searcher: Searcher, texts: dict[int, str]) -> dict[int, Vectors] | str:
-    """The vectors of the texts by their place, or why this model has none."""
+    """Return the vectors of the texts by their place, or why this model has none."""
     try:
         return dict(zip(texts, searcher.towers.embed_texts(list(texts.values())), strict=True)) if texts else {}
     except FilmroomError as error:

@@ -1,4 +1,4 @@
-"""Routes about the archive as a whole: what is in it, its models, and index runs."""
+"""Serve routes about the archive as a whole: what is in it, its models, and index runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def status(context: Here) -> dict[str, Any]:
 @router.get("/models")
 def models(context: Here) -> list[dict[str, Any]]:
     """List the models that can be searched with."""
-    return [asdict(one) for one in overview.models(context.archive())]
+    return [asdict(model) for model in overview.models(context.archive())]
 
 
 @router.get("/runs")

@@ -1,4 +1,4 @@
-"""Routes that score films: findings from prompts alone, and probes that were learned."""
+"""Serve routes that score films: findings from prompts alone, and probes that were learned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes that ask: search by words, films and uploads, one film's facts and pictures, findings."""
+"""Serve routes that ask: search by words, films and uploads, one film's facts and pictures, findings."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Asked(BaseModel):
 
 
 def answer(context: Context, request: SearchRequest, model: str | None) -> dict[str, Any]:
-    """The answer as `filmroom search --json` prints it."""
+    """Return the answer as `filmroom search --json` prints it."""
     found: Results = context.open(model).answer(request)
     context.queries()
     return results_json(found)

@@ -18,7 +18,7 @@ from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.models.base import Vectors
 from filmroom.search.api.context import Context
-from filmroom.search.query.embedding import unit
+from filmroom.search.query.concept_vector import unit
 from filmroom.search.request import UploadedFilm
 from filmroom.search.searcher import Searcher
 
@@ -69,7 +69,7 @@ class Uploaded:
         """Embed films: (T, D) of each file's first frame, or in words why it cannot be had."""
         towers: Any = searcher.towers
         paths = {one.name: at for at, one in enumerate(files) if isinstance(one, Path)}
-        found: list[Vectors | str] = ["" if isinstance(one, Path) else one for one in files]
+        found: list[Vectors | str] = ["" if isinstance(file, Path) else file for file in files]
         prepared: dict[int, Any] = {}
         listed = [SourceFile(self._folder.name, name, 0, 0) for name in paths]
         with self._context.decoding:  # each takes a processor; others wait rather than fill the memory

@@ -1,4 +1,4 @@
-"""The commands that take films out: export, send, and diff of two cohorts."""
+"""Define the commands that take films out: export, send, and diff of two cohorts."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def _print_difference(found: Difference) -> None:
 
 @contextmanager
 def _progress(doing: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr over films or studies, which begins with the first."""
+    """Show a bar on stderr over films or studies, which begins with the first."""
     from filmroom.search.cli import output
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

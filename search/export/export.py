@@ -140,7 +140,7 @@ def export(
 
 
 def _held(archive: Archive, model: str | None) -> StoredSpace:
-    """The space whose vectors are exported. Raises NotFound."""
+    """Return the space whose vectors are exported. Raises NotFound."""
     if model is None:
         return space_selection.in_use(archive)
     stored = spaces.spaces(archive.catalog)

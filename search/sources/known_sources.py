@@ -83,5 +83,5 @@ def _state(place: str, kind: Kind, watched: Sequence[str], receiver: str | None)
 
 
 def _is_over(paths: Sequence[str], place: str) -> bool:
-    """Whether a run over these paths was over a source, or a part of it."""
+    """Tell whether a run over these paths was over a source, or a part of it."""
     return any(path == place or (not is_remote(place) and path.startswith(place.rstrip("/") + "/")) for path in paths)

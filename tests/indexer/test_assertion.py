@@ -69,6 +69,7 @@ DENIED = (
     "neg for pleural effusion",
     "neg. for pleural effusion",
     "-ve for pleural effusion",
+    "pleural effusion -ve",
     "(-) pleural effusion",
     "pleural effusion (-)",
     "pleural effusion (none)",

@@ -28,16 +28,24 @@ from filmroom.search.cli.options import (
     ArchiveOption,
     BodyOption,
     CredentialsOption,
+    HybridOption,
     JsonOption,
+    JudgedOption,
+    LeastOption,
+    LikeOption,
     LimitOption,
     ModalityOption,
     ModelOption,
+    OrderOption,
     QueryCommand,
     RateOption,
     SinceOption,
+    StudiesOption,
     StudyOption,
+    UnlikeOption,
     WeightsOption,
     archive_folder,
+    examples,
     open_archive,
     print_json,
 )
@@ -205,37 +213,39 @@ def search(
     weights: WeightsOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, help="Films to print.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="Films to pass over.")] = 0,
-    like: Annotated[list[str] | None, typer.Option(metavar="ID|FILE", help="Films like this one.")] = None,
-    unlike: Annotated[list[int] | None, typer.Option(metavar="ID", help="And unlike this one.")] = None,
-    per_study: Annotated[bool, typer.Option("--per-study", help="The best film of each study.")] = False,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")] = False,
-    judged: Annotated[
-        bool, typer.Option("--judged", help="Learn from films judged, voted on or labelled for these words.")
-    ] = False,
+    like: LikeOption = None,
+    unlike: UnlikeOption = None,
+    per_study: StudiesOption = False,
+    hybrid: HybridOption = False,
+    judged: JudgedOption = False,
+    order: OrderOption = "match",
+    least: LeastOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find films: words, fields such as view:AP, -term, "report words"."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for one query: to start its threads takes longer than it all
     from filmroom.search.cli import output
+    from filmroom.search.request import request_of
     from filmroom.search.searcher import Searcher
 
     if not query.strip() and not like and not unlike:
         raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
-    named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
-    for one in named:
-        if isinstance(one, Path) and not one.exists():
-            raise BadInput("there is no such file", where=one, fix="Give the number of a film, or the path of a file.")
+    named = examples(like)
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
-    found = searcher.search(
+    request = request_of(
         query,
         like=named,
         unlike=unlike or [],
-        k=k,
-        offset=offset,
+        upload=searcher.upload,
         per_study=per_study,
         hybrid=hybrid,
         judged=judged,
+        order=order,
+        least=least,
+        k=k,
+        offset=offset,
     )
+    found = searcher.answer(request)
     if as_json:
         print_json(output.results_json(found))
     else:

@@ -10,11 +10,12 @@ from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.records import Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes.annotations import Judgement
-from filmroom.search.api.context import FilmId, Here, MayRead, MayWrite
+from filmroom.search.api.admission import MayWrite
+from filmroom.search.api.context import FilmId, Here
 from filmroom.search.classification.saved_probes import SOURCE
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 _MOST = 10_000
 _PAGE = 1_000

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, UploadFile
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer.models.base import Vectors
-from filmroom.search.api.context import Here, MayRead
+from filmroom.search.api.context import Here
 from filmroom.search.api.searching import Model
 from filmroom.search.api.uploads import Uploaded
 from filmroom.search.searcher import Searcher
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 
 class Texts(BaseModel):

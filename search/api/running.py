@@ -13,10 +13,11 @@ from filmroom.db.writes import runs
 from filmroom.indexer.models.registry import list_models
 from filmroom.search import background_index
 from filmroom.search import status as overview
-from filmroom.search.api.context import Context, Here, MayNameFolders, MayRead, MayWrite
+from filmroom.search.api.admission import MayNameFolders, MayWrite
+from filmroom.search.api.context import Context, Here
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 _RUNS = 1_000
 

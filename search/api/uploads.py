@@ -6,7 +6,7 @@ import base64
 import binascii
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,17 @@ class Uploaded:
     def __exit__(self, *fault: object) -> None:
         self._folder.cleanup()
 
-    def film(self, searcher: Searcher, file: UploadFile) -> UploadedFilm:
-        """Embed a film to search by. Raises BadInput, which names it as the request does."""
-        (found,) = self.embed(searcher, [self.keep(file, 0)])
-        if isinstance(found, str):
-            raise BadInput(found, where=_called(file), fix="Send a film that can be indexed.")
-        return UploadedFilm.of(searcher.held.space.fingerprint, unit(found.mean(axis=0)))
+    def examples(
+        self, searcher: Searcher, files: Sequence[Path | str], names: Callable[[int], str]
+    ) -> list[UploadedFilm]:
+        """Embed films to search by. Raises BadInput, which names the first that cannot be read."""
+        space = searcher.held.space.fingerprint
+        found: list[UploadedFilm] = []
+        for at, one in enumerate(self.embed(searcher, files)):
+            if isinstance(one, str):
+                raise BadInput(one, where=names(at), fix="Send a film that can be indexed.")
+            found.append(UploadedFilm.of(space, unit(one.mean(axis=0))))
+        return found
 
     def keep(self, file: UploadFile, number: int) -> Path:
         """Put a file into the folder."""
@@ -81,5 +86,5 @@ class Uploaded:
         return found
 
 
-def _called(file: UploadFile) -> str:
+def called(file: UploadFile) -> str:
     return (file.filename or "the upload").replace("\\", "/").rpartition("/")[2][:80]

@@ -33,6 +33,17 @@ WeightsOption = Annotated[
 SourceOption = Annotated[
     str | None, typer.Option("--source", metavar="NAME", help="Where they come from; default: the file's name.")
 ]
+LikeOption = Annotated[list[str] | None, typer.Option("--like", metavar="ID|FILE", help="Films like this one.")]
+UnlikeOption = Annotated[list[int] | None, typer.Option("--unlike", metavar="ID", help="And unlike this one.")]
+StudiesOption = Annotated[bool, typer.Option("--per-study", help="The best film of each study.")]
+HybridOption = Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")]
+JudgedOption = Annotated[
+    bool, typer.Option("--judged", help="Learn from films judged, voted on or labelled for these words.")
+]
+OrderOption = Annotated[str, typer.Option("--sort", help="match, newest, oldest or age.")]
+LeastOption = Annotated[
+    str | None, typer.Option("--least", metavar="SCORE|N%", help="Only films of this score or percentile, or more.")
+]
 _OF_A_SERVER = "Of servers"
 ModalityOption = Annotated[
     str | None,
@@ -105,6 +116,15 @@ def _minus_words(args: Sequence[str]) -> list[str]:
         return []
     marked = [one for one in args if one[:1] == "-" and (one[1:2].isalpha() or one[1:2] == '"')]
     return [one for one in marked if len(one) > 2 or not one.isascii()]
+
+
+def examples(like: Sequence[str] | None) -> list[int | Path]:
+    """Read --like: the id of a film, or the path of a file. Raises BadInput for a file that is not there."""
+    named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
+    for one in named:
+        if isinstance(one, Path) and not one.exists():
+            raise BadInput("there is no such file", where=one, fix="Give the number of a film, or the path of a file.")
+    return named
 
 
 def archive_folder(archive: Path | None) -> Path:

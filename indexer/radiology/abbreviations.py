@@ -70,7 +70,7 @@ ABBREVIATIONS = {
     "uvc": "umbilical venous catheter",
     "uac": "umbilical arterial catheter",
     "vps": "ventriculoperitoneal shunt",
-    "ecmo": "ECMO cannula",
+    "ecmo": "extracorporeal membrane oxygenation cannula",
     "tavr": "transcatheter aortic valve",
     "tavi": "transcatheter aortic valve",
     "avr": "aortic valve replacement",

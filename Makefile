@@ -10,7 +10,7 @@ ADD    := $(if $(UV),uv pip install -q -p $(BIN)/python,$(BIN)/python -m pip ins
 
 export FILMROOM_ARCHIVE ?= $(DEMO)/archive
 
-.PHONY: demo install docs test quick lint format serve bench fuzz audit clean
+.PHONY: demo install docs test quick lint format serve bench fuzz mutate audit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/filmroom demo $(DEMO)
@@ -61,6 +61,12 @@ fuzz: $(VENV)/.tested-with
 	$(ADD) atheris
 	$(BIN)/python tests/fuzz_decoder.py .fuzz -max_total_time=$(or $(SECONDS),300) -timeout=10 -rss_limit_mb=3000 -max_len=20000
 	$(BIN)/python -m pytest -q tests/search/test_any_text.py --hypothesis-profile=fuzz
+
+# Small faults put into a part of the program, one at a time: which of them does no test notice? Minutes for a module.
+#     make mutate PART=db/erasure/forget.py TESTS=tests/db/test_forget.py
+mutate: $(VENV)/.tested-with
+	$(ADD) "mutmut>=3.8"
+	$(BIN)/python -m tests.mutants $(or $(PART),db) $(TESTS)
 
 # Known vulnerabilities in what is installed. Asks the advisory service of PyPI, and fails where it does not answer.
 audit: $(VENV)/.tested-with

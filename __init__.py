@@ -1,4 +1,4 @@
-"""Semantic search for X-ray archives. Research use only, not for diagnosis.
+"""Search X-ray archives by meaning. Research use only, not for diagnosis.
 
     >>> import filmroom
     >>> archive = filmroom.open("archive")

@@ -1,4 +1,4 @@
-"""The web door: Streamlit navigation and nothing else. `filmroom serve` starts it."""
+"""Open the web door: Streamlit navigation and nothing else. `filmroom serve` starts it."""
 
 if __name__ == "__main__":  # a process that another one spawns may import its main module, and needs none of this
     import streamlit as st

@@ -1,4 +1,4 @@
-"""The terminal door: what was typed is handed on, what comes back is printed. Heavy imports wait for their command."""
+"""Open the terminal door: hand on what was typed, print what comes back. Heavy imports wait for their command."""
 
 from __future__ import annotations
 
@@ -22,21 +22,30 @@ import typer
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer import interrupts
 from filmroom.search.cli import evaluation, exporting, findings, importing, maintenance, models
+from filmroom.search.cli.checks import commands as check_commands
 from filmroom.search.cli.live import receiving, watching
 from filmroom.search.cli.options import (
     ArchiveOption,
     BodyOption,
     CredentialsOption,
+    HybridOption,
     JsonOption,
+    JudgedOption,
+    LeastOption,
+    LikeOption,
     LimitOption,
     ModalityOption,
     ModelOption,
+    OrderOption,
     QueryCommand,
     RateOption,
     SinceOption,
+    StudiesOption,
     StudyOption,
+    UnlikeOption,
     WeightsOption,
     archive_folder,
+    examples,
     open_archive,
     print_json,
 )
@@ -65,18 +74,18 @@ def options(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Semantic search for X-ray archives: type a finding, browse the films that match. Research use only, not for
+    """Search X-ray archives by meaning: type a finding, browse the films that match. Research use only, not for
     diagnosis."""
 
 
 def main() -> None:
-    """Runs the command that was typed; ends the process at once where it was interrupted."""
+    """Run the command that was typed; ends the process at once where it was interrupted."""
     with interrupts.leaving():
         run()
 
 
 def run() -> None:
-    """Runs a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
+    """Run a command; a fault is one line on stderr and exit code 1, an interrupt is 130."""
     gc.set_threshold(50_000)  # imports make many objects and drop few: to look among them took a tenth of a start
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -106,15 +115,15 @@ def run() -> None:
 
 
 def _with(named: list[str]) -> typer.Typer:
-    """The program with the one command that was named: typer reads the signature of every command it has before it runs
-    one, which took longer than `status` itself."""
+    """Return the program with the one command that was named: typer reads the signature of every command it has before
+    it runs one, which took longer than `status` itself."""
     only = copy(app)
     only.registered_commands = [
-        one
-        for one in app.registered_commands
-        if one.callback is not None and [one.name or one.callback.__name__] == named
+        command
+        for command in app.registered_commands
+        if command.callback is not None and [command.name or command.callback.__name__] == named
     ]
-    only.registered_groups = [one for one in app.registered_groups if [one.name] == named]
+    only.registered_groups = [group for group in app.registered_groups if [group.name] == named]
     return only if only.registered_commands or only.registered_groups else app
 
 
@@ -204,37 +213,39 @@ def search(
     weights: WeightsOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, help="Films to print.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="Films to pass over.")] = 0,
-    like: Annotated[list[str] | None, typer.Option(metavar="ID|FILE", help="Films like this one.")] = None,
-    unlike: Annotated[list[int] | None, typer.Option(metavar="ID", help="And unlike this one.")] = None,
-    per_study: Annotated[bool, typer.Option("--per-study", help="The best film of each study.")] = False,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")] = False,
-    judged: Annotated[
-        bool, typer.Option("--judged", help="Learn from films judged, voted on or labelled for these words.")
-    ] = False,
+    like: LikeOption = None,
+    unlike: UnlikeOption = None,
+    per_study: StudiesOption = False,
+    hybrid: HybridOption = False,
+    judged: JudgedOption = False,
+    order: OrderOption = "match",
+    least: LeastOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find films: words, fields such as view:AP, -term, "report words"."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for one query: to start its threads takes longer than it all
     from filmroom.search.cli import output
+    from filmroom.search.request import request_of
     from filmroom.search.searcher import Searcher
 
     if not query.strip() and not like and not unlike:
         raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
-    named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
-    for one in named:
-        if isinstance(one, Path) and not one.exists():
-            raise BadInput("there is no such file", where=one, fix="Give the number of a film, or the path of a file.")
+    named = examples(like)
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
-    found = searcher.search(
+    request = request_of(
         query,
         like=named,
         unlike=unlike or [],
-        k=k,
-        offset=offset,
+        upload=searcher.upload,
         per_study=per_study,
         hybrid=hybrid,
         judged=judged,
+        order=order,
+        least=least,
+        k=k,
+        offset=offset,
     )
+    found = searcher.answer(request)
     if as_json:
         print_json(output.results_json(found))
     else:
@@ -243,7 +254,7 @@ def search(
 
 @app.command()
 def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """What is in the archive, and what the last runs did."""
+    """Show what is in the archive, and what the last runs did."""
     from filmroom.search import status as overview
     from filmroom.search.cli import output
 
@@ -260,7 +271,7 @@ def rejected(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them as CSV.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Files that could not be indexed: where, why, and what to do."""
+    """List the files that could not be indexed: where, why, and what to do."""
     from filmroom.search import status as overview
     from filmroom.search.cli import output
     from filmroom.search.exchange import tables
@@ -270,7 +281,7 @@ def rejected(
     if csv is not None:
         tables.write_aside(csv, tables.rejected_csv(files))
     elif as_json:
-        print_json([asdict(one) for one in files])
+        print_json([asdict(file) for file in files])
     else:
         output.print_rejected(files, kept.folder)
 
@@ -367,6 +378,7 @@ models.register(app)
 maintenance.register(app)
 exporting.register(app)
 evaluation.register(app)
+check_commands.register(app)
 
 if __name__ == "__main__":
     main()

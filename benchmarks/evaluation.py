@@ -34,7 +34,7 @@ from filmroom.search.evaluation.statistics import Interval
 from filmroom.search.evaluation.trec import Topic, read_qrels, read_queries
 from filmroom.search.exchange.import_labels import import_labels
 from filmroom.search.public_sets.open_i import read_open_i
-from filmroom.search.query.embedding import query_vector
+from filmroom.search.query.concept_vector import query_vector
 from filmroom.search.query.parser import parse
 from filmroom.search.report_document import NOTICE, Table, markdown_table
 from filmroom.search.searcher import Searcher

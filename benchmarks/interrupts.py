@@ -40,6 +40,7 @@ def interrupted(films: Path, archive: Path, seconds: float) -> tuple[int, bytes]
     """Runs it on a terminal of its own, presses Ctrl-C after so many seconds, and gives its status and what it said."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
         os.execv(PROGRAM[0], [*PROGRAM, "index", str(films), "--archive", str(archive)])
     said, pressed, begun = b"", False, time.monotonic()
     while True:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from filmroom.indexer.models.exported.onnx import OnnxTowers
 from filmroom.indexer.training.ranking import ndcg
-from filmroom.search.query.embedding import query_vector
+from filmroom.search.query.concept_vector import query_vector
 from filmroom.search.query.parser import parse
 from filmroom.search.query.relevance_feedback import ridge, teach
 from model_card import film_vectors, read_dev

@@ -24,7 +24,7 @@ from filmroom.indexer.phantom import Phantom, render, sample
 from filmroom.indexer.phantom.judge import grade, read_queries
 from filmroom.indexer.training.ranking import ndcg
 from filmroom.search.evaluation.statistics import auc_interval, bootstrap_mean
-from filmroom.search.query.embedding import query_vector
+from filmroom.search.query.concept_vector import query_vector
 from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
 from PIL import Image

@@ -1,4 +1,4 @@
-"""An archive on disk: the catalog, the key that makes patient keys, the cached indexes and the writer's lock."""
+"""Open an archive on disk: the catalog, the key that makes patient keys, the cached indexes and the writer's lock."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Archive:
 
     @classmethod
     def open(cls, folder: Path) -> Archive:
-        """An archive that is there. Raises NotFound where it is not."""
+        """Return an archive that is there. Raises NotFound where it is not."""
         from filmroom.db.catalog import Catalog
 
         return cls(folder, Catalog.open(catalog_file(folder)))
 
     @classmethod
     def create(cls, folder: Path) -> Archive:
-        """An archive, made if it is not there."""
+        """Return an archive, made if it is not there."""
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -67,7 +67,7 @@ class Archive:
         return self.folder / "vectors"
 
     def patient_key(self) -> bytes:
-        """The secret of this archive's patient keys: 32 random bytes, readable by its owner alone."""
+        """Return the secret of this archive's patient keys: 32 random bytes, readable by its owner alone."""
         path = self.folder / "patient.key"
         if not path.exists():
             import secrets
@@ -91,7 +91,7 @@ class Archive:
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
-        """The one writer of this archive. Raises ArchiveBusy, naming the holder, when there is one already;
+        """Hold the writer's lock of this archive. Raises ArchiveBusy, naming the holder, when there is one already;
         ArchiveReadOnly."""
         from filelock import FileLock, Timeout
 
@@ -117,12 +117,12 @@ class Archive:
             ) from error
 
     def writer(self) -> Writer | None:
-        """Who holds the writer's lock; None when nobody does."""
+        """Say who holds the writer's lock; None when nobody does."""
         return writer(self.folder)
 
 
 def catalog_file(folder: Path) -> Path:
-    """Where the catalog of an archive is. Raises NotFound where there is none."""
+    """Say where the catalog of an archive is. Raises NotFound where there is none."""
     path = folder / "catalog.sqlite"
     if not path.is_file():
         raise NotFound(
@@ -134,7 +134,7 @@ def catalog_file(folder: Path) -> Path:
 
 
 def writer(folder: Path) -> Writer | None:
-    """Who holds the writer's lock of an archive; None when nobody does."""
+    """Say who holds the writer's lock of an archive; None when nobody does."""
     try:
         found = json.loads((folder / "writer.json").read_text())
     except (OSError, ValueError):
@@ -152,7 +152,7 @@ def writer(folder: Path) -> Writer | None:
 
 
 def default_folder() -> Path:
-    """`FILMROOM_ARCHIVE`, else the user's data folder."""
+    """Return `FILMROOM_ARCHIVE`, else the user's data folder."""
     named = os.environ.get("FILMROOM_ARCHIVE")
     if named:
         return Path(named)

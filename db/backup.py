@@ -1,4 +1,4 @@
-"""One file that holds an archive: its catalog and its key. Indexes are made again when it is restored."""
+"""Write an archive into one file: its catalog and its key. Indexes are made again when it is restored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Copied:
 
 
 def backup(archive: Archive, target: Path) -> Copied:
-    """Writes all that cannot be made again into one new file, as of one instant, while others read and write.
+    """Write all that cannot be made again into one new file, as of one instant, while others read and write.
 
     The file holds the archive's key, so it is its owner's alone (mode 0600). Raises BadInput where it cannot be
     written, ArchiveDamaged where the catalog is not whole.
@@ -65,7 +65,7 @@ def backup(archive: Archive, target: Path) -> Copied:
 
 
 def _put(aside: Path, target: Path) -> None:
-    """Gives the finished file its name, and writes over nothing that came there meanwhile. Raises OSError."""
+    """Give the finished file its name, and write over nothing that came there meanwhile. Raises OSError."""
     try:
         os.link(aside, target)
     except FileExistsError:
@@ -75,7 +75,7 @@ def _put(aside: Path, target: Path) -> None:
 
 
 def restore(source: Path, folder: Path) -> Copied:
-    """Makes an archive of a backup in a folder that is new or empty, and its indexes.
+    """Make an archive of a backup in a folder that is new or empty, and its indexes.
 
     Raises BadInput where `source` is no backup, is damaged or of a newer version, or there is something in `folder`;
     nothing is left there then.
@@ -101,7 +101,7 @@ def restore(source: Path, folder: Path) -> Copied:
 
 
 def _made_whole(folder: Path, source: Path) -> Copied:
-    """Brings an older catalog up to date and makes the indexes. Raises BadInput for one of a newer version."""
+    """Bring an older catalog up to date and make the indexes. Raises BadInput for one of a newer version."""
     try:
         archive = Archive.open(folder)
     except ArchiveDamaged as error:
@@ -112,7 +112,7 @@ def _made_whole(folder: Path, source: Path) -> Copied:
 
 
 def _unpack(source: Path, folder: Path) -> None:
-    """Two plain files and no others, of no more than they say, and no more than there is room for."""
+    """Unpack two plain files and no others, of no more than they say, and no more than there is room for."""
     _check_directory(source)
     with zipfile.ZipFile(source) as packed:
         if sorted(packed.namelist()) != [_CATALOG, _KEY]:
@@ -133,7 +133,7 @@ def _unpack(source: Path, folder: Path) -> None:
 
 
 def _check_directory(source: Path) -> None:
-    """The list at the end of the file is read whole by whoever opens it: that of two files is short. PKWARE's APPNOTE,
+    """Refuse a long list at the end of the file, which is read whole: that of two files is short. PKWARE's APPNOTE,
     4.3.14 and 4.3.16."""
     with source.open("rb") as file:
         file.seek(max(0, source.stat().st_size - _END - _END_64))
@@ -147,7 +147,7 @@ def _check_directory(source: Path) -> None:
 
 
 def _films(path: Path) -> int:
-    """The films of a catalog that is whole. Raises ArchiveDamaged."""
+    """Return the films of a catalog that is whole. Raises ArchiveDamaged."""
     with closing(sqlite3.connect(path)) as connection:
         try:
             said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -1,4 +1,4 @@
-"""Long lists of ids: into SQLite in statements that it accepts, and out of it as one value."""
+"""Pass long lists of ids: into SQLite in statements that it accepts, and out of it as one value."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def chunked(items: Iterable[T], size: int = SIZE) -> Iterator[list[T]]:
 
 
 def marks(values: Sequence[object]) -> str:
-    """A question mark for each of the values, with commas between."""
+    """Return a question mark for each of the values, with commas between."""
     return ", ".join("?" * len(values))
 
 
 def ids_of(
     connection: sqlite3.Connection, statement: str, values: Sequence[str | int | float] = ()
 ) -> NDArray[np.int64]:
-    """The ids, ascending, that a statement of one column, `id`, selects. A million of them as one text that SQLite
-    joins take a fraction of the time that a million rows take."""
+    """Return the ids, ascending, that a statement of one column, `id`, selects. A million of them as one text that
+    SQLite joins take a fraction of the time that a million rows take."""
     (joined,) = connection.execute(f"SELECT group_concat(id) FROM ({statement})", tuple(values)).fetchone()
     return np.sort(np.fromstring(joined, np.int64, sep=",")) if joined else np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""Opening the catalog: one SQLite file in WAL mode, one writer at a time, readers that never wait."""
+"""Open the catalog: one SQLite file in WAL mode, one writer at a time, readers that never wait."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Catalog:
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
-        """Opens or creates the catalog, migrating an older one after a backup copy beside it.
+        """Open or create the catalog, migrating an older one after a backup copy beside it.
 
         Raises ArchiveDamaged where the file is no catalog.
         """
@@ -81,7 +81,7 @@ class Catalog:
 
     @contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
-        """As `read`, by SQLite alone; rows are known by name and by place."""
+        """Begin a transaction as `read` does, by SQLite alone; rows are known by name and by place."""
         with self._speaking():
             self._check_same(None)  # before anything is opened, as that would make the file anew
             if self.read_only:
@@ -103,7 +103,7 @@ class Catalog:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view: what other processes commit meanwhile is not seen until the next `read`."""
+        """Begin a consistent view: what other processes commit meanwhile is not seen until the next `read`."""
         self._check_same(None)
         if self.read_only:
             from filmroom.db.engine import over
@@ -118,7 +118,7 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
+        """Begin one transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
         from filmroom.db.writes.meta import count_write
 
         self.check_writable()
@@ -133,7 +133,7 @@ class Catalog:
             self._check_same(None)  # what was committed is where the archive is
 
     def changes(self) -> int:
-        """A number that rises with every committed write, by any process: what caches compare."""
+        """Return a number that rises with every committed write, by any process: what caches compare."""
         return int(get_meta(self, "changes") or 0)
 
     def _check_same(self, connection: Any) -> None:
@@ -170,7 +170,8 @@ class Catalog:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the file at a path; None where there is none. While it is open they are nobody else's."""
+    """Return device and inode of the file at a path; None where there is none. While it is open they are nobody
+    else's."""
     try:
         facts = path.stat()
     except OSError:
@@ -223,13 +224,13 @@ def _ensure_schema(catalog: Catalog, *, fresh: bool) -> None:
 
 
 def revision(catalog: Catalog) -> str | None:
-    """The Alembic revision of its tables; None where it has none yet."""
+    """Return the Alembic revision of its tables; None where it has none yet."""
     with catalog.look() as connection:
         return revision_of(connection)
 
 
 def learn_sizes(catalog: Catalog) -> None:
-    """Lets SQLite look at a sample of every index, so that filters are answered by the one that tells most apart."""
+    """Let SQLite look at a sample of every index, so that filters are answered by the one that tells most apart."""
     with catalog.write() as connection:
         connection.exec_driver_sql("PRAGMA analysis_limit=1000")
         connection.exec_driver_sql("ANALYZE")
@@ -245,39 +246,39 @@ def set_meta(catalog: Catalog, key: str, value: str) -> None:
 
 def get_meta(catalog: Catalog, key: str) -> str | None:
     with catalog.look() as connection:
-        found = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return None if found is None else str(found[0])
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _in_words(error: BaseException, path: Path) -> FilmroomError | None:
-    """What a fault of SQLite means to who uses the archive; None for what is no fault of the file or the disk."""
-    said = str(error)
-    if "decode to UTF-8" in said or isinstance(error, UnicodeDecodeError):
+    """Say what a fault of SQLite means to who uses the archive; None for what is no fault of the file or the disk."""
+    # The primary code (sqlite.org/rescode.html). What the driver itself says of a text that is none has no code.
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if isinstance(error, UnicodeDecodeError) or (not code and "decode to UTF-8" in str(error)):
         return _damaged(path)  # without what SQLite says: it shows the text, which may be a report's
     if not isinstance(error, sqlite3.OperationalError):
-        broken = "malformed" in said or "not a database" in said
-        return _damaged(path) if broken and isinstance(error, sqlite3.DatabaseError) else None
-    if "locked" in said or "busy" in said:
+        return _damaged(path) if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else None
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return ArchiveBusy(
             f"another process held the catalog for more than {sqlite_file.BUSY_SECONDS} s",
             where=path,
             fix="Try again when it has finished; `filmroom status` says which run is under way.",
         )
-    if "disk is full" in said or "disk I/O" in said:
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return FilmroomError(
-            f"the catalog could not be written ({said})",
+            f"the catalog could not be written ({error})",
             where=path,
             fix="Make room on that disk and run the command again; what was committed is kept.",
         )
-    if "unable to open" in said:
+    if code == sqlite3.SQLITE_CANTOPEN:
         return FilmroomError("cannot be opened", where=path, fix="Check that the folder exists and is yours to write.")
-    if "readonly" in said:
+    if code == sqlite3.SQLITE_READONLY:
         return FilmroomError(
             "may not be written",
             where=path,
             fix="Check the permissions of the archive folder, or use another --archive.",
         )
-    return FilmroomError(f"the catalog could not be used ({said})", where=path, fix="Run `filmroom doctor`.")
+    return FilmroomError(f"the catalog could not be used ({error})", where=path, fix="Run `filmroom doctor`.")
 
 
 def _damaged(path: Path) -> ArchiveDamaged:

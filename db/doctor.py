@@ -1,4 +1,4 @@
-"""Does everything agree: the catalog with itself, its vectors, the cached index? And mending what can be mended."""
+"""Check that the catalog agrees with itself, its vectors and the cached index, and mend what can be mended."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _Damage:
 
 
 def examine(archive: Archive) -> Examination:
-    """Compares catalog, vectors and FAISS; changes nothing."""
+    """Compare catalog, vectors and FAISS; change nothing."""
     held = spaces.spaces(archive.catalog)
     faults = [Fault(f"the catalog file is damaged: {one}", _RESTORE, False) for one in _structure(archive)]
     faults += _row_faults(archive)
@@ -83,7 +83,7 @@ def examine(archive: Archive) -> Examination:
 
 
 def _older(archive: Archive) -> list[str]:
-    """What an earlier version of decoding made is no fault, but may be shown otherwise now."""
+    """Note what an earlier version of decoding made: no fault, but it may be shown otherwise now."""
     older = (file.c.outcome == Outcome.INDEXED.value, file.c.listed, file.c.decoding < DECODING)
     with archive.catalog.read() as connection:
         count = connection.scalar(select(func.count()).select_from(file).where(*older)) or 0
@@ -102,7 +102,7 @@ def _notes(archive: Archive) -> list[str]:
 
 
 def repair(archive: Archive) -> Examination:
-    """Mends what can be mended, each time by the side whose checksum is right, and examines again.
+    """Mend what can be mended, each time by the side whose checksum is right, and examine again.
 
     A vector that is damaged in the catalog comes back from the index; one that is damaged in both is deleted, as is a
     damaged thumbnail, so that the next index run makes it again; indexes are rebuilt. Raises ArchiveBusy while a run is
@@ -123,7 +123,7 @@ def repair(archive: Archive) -> Examination:
 
 
 def settle_checksums(archive: Archive) -> None:
-    """Gives a checksum to what an earlier version has written without one, where nothing speaks against it."""
+    """Give a checksum to what an earlier version has written without one, where nothing speaks against it."""
     if integrity.unchecked(archive.catalog):
         mending.settle(archive.catalog, _damage(archive, spaces.spaces(archive.catalog)).sound)
 
@@ -190,7 +190,7 @@ def _damage(archive: Archive, held: Sequence[StoredSpace]) -> _Damage:
 
 
 def _settled(blob: Blob) -> Blob:
-    """Without its data, as there may be millions."""
+    """Leave out its data, as there may be millions."""
     return Blob(blob.film_id, blob.space_id, b"", integrity.checksum(blob.data))
 
 
@@ -219,12 +219,12 @@ def _is_unit(data: bytes, one: StoredSpace) -> bool:
 
 
 def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
-    models = {one.id: one.space.model for one in held}
+    models = {space.id: space.space.model for space in held}
 
     def counted(blobs: Sequence[Blob]) -> list[tuple[int, str]]:
         found = Counter(
-            "thumbnails" if one.space_id is None else f"vectors of {models.get(one.space_id, 'a removed model')}"
-            for one in blobs
+            "thumbnails" if blob.space_id is None else f"vectors of {models.get(blob.space_id, 'a removed model')}"
+            for blob in blobs
         )
         return [(count, what) for what, count in found.items()]
 

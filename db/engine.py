@@ -1,4 +1,4 @@
-"""SQLAlchemy over a catalog: what writes, and what asks more than a search does."""
+"""Open sQLAlchemy over a catalog: what writes, and what asks more than a search does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _alembic_version = Table("alembic_version", MetaData(), Column("version_num", St
 
 
 def connect(path: Path) -> Engine:
-    """An engine with the settings that every connection to a catalog needs; makes no tables."""
+    """Return an engine with the settings that every connection to a catalog needs; makes no tables."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": sqlite_file.BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -37,7 +37,7 @@ def connect(path: Path) -> Engine:
 
 
 def over(connection: sqlite3.Connection) -> Engine:
-    """An engine over one connection, which only reads."""
+    """Return an engine over one connection, which only reads."""
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
 
     @event.listens_for(engine, "begin")

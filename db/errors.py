@@ -1,4 +1,4 @@
-"""One tree of errors. Each says what is wrong, where, and what to do next; the doors print it as one line."""
+"""Define one tree of errors. Each says what is wrong, where, and what to do next; the doors print it as one line."""
 
 from __future__ import annotations
 

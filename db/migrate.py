@@ -1,4 +1,4 @@
-"""Bringing an older catalog up to the present tables. Imported only when one is met."""
+"""Bring an older catalog up to the present tables. Imported only when one is met."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def config() -> Config:
 
 
 def bring_up(path: Path, engine: Engine, head: str) -> None:
-    """Overwrites what earlier versions kept of searches, copies the catalog and migrates it to the revision `head`.
+    """Overwrite what earlier versions kept of searches, copy the catalog and migrate it to the revision `head`.
 
     Raises ArchiveDamaged for a catalog of a newer version, before anything is copied or changed; ArchiveBusy while
     another process writes, or reads for so long that the log cannot be emptied (then it is to be opened again).
@@ -50,7 +50,7 @@ def bring_up(path: Path, engine: Engine, head: str) -> None:
 
 
 def check_known(path: Path, revision: str) -> None:
-    """Raises ArchiveDamaged for a catalog from a newer Filmroom."""
+    """Raise ArchiveDamaged for a catalog from a newer Filmroom."""
     if revision not in {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}:
         raise ArchiveDamaged(
             "was written by a newer version of Filmroom", where=path, fix="Install that version or a later one."
@@ -58,7 +58,7 @@ def check_known(path: Path, revision: str) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Runs the missing migrations in one transaction."""
+    """Run the missing migrations in one transaction."""
     settings = config()
     migrating = engine.execution_options(filmroom_write=True, filmroom_migrate=True)
     with migrating.begin() as connection:
@@ -78,7 +78,7 @@ def _revision(path: Path) -> str | None:
 
 
 def _forget_searches(path: Path) -> None:
-    """Up to 0003 the latest fifty searches were kept, and older ones stood in pages that were freed."""
+    """Delete the latest fifty searches, which were kept up to 0003, and older ones from the pages that were freed."""
     with closing(sqlite3.connect(path, timeout=sqlite_file.BUSY_SECONDS)) as connection, connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'recent_search'").fetchone():
             return

@@ -1,4 +1,4 @@
-"""The records that travel between the rooms. Frozen, and free of any library."""
+"""Define the records that travel between the rooms. Frozen, and free of any library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from filmroom.db.errors import Rejected
 
 DECODING = 2
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
-tags; `filmroom.indexer.decoding.versions` says which films' pixels changed, so that no other is embedded again."""
+tags; `filmroom.indexer.decoding.dicom.changes` says which films' pixels changed, so that no other is embedded again."""
 
 IMPORTED = "imported:"
 """How the fingerprint of a space begins whose vectors came from outside: nobody knows which weights made them."""
@@ -49,7 +49,7 @@ class Scope:
 
 
 def is_remote(root: str) -> bool:
-    """Whether a root is the address of a server: its films are fetched, not opened."""
+    """Tell whether a root is the address of a server: its films are fetched, not opened."""
     return "://" in root
 
 
@@ -248,7 +248,9 @@ class Film:
     @property
     def label_names(self) -> tuple[str, ...]:
         """The labels that it has, each once, those of probes left out."""
-        return tuple(dict.fromkeys(one.name for one in self.labels if one.value >= 0.5 and one.source != "probe"))
+        return tuple(
+            dict.fromkeys(label.name for label in self.labels if label.value >= 0.5 and label.source != "probe")
+        )
 
 
 SAME_CONTENT = "same content"

@@ -1,5 +1,5 @@
-"""The tables of the catalog (SQLAlchemy Core: rows become the frozen records of `filmroom.db.records`, never live
-objects).
+"""Define the tables of the catalog (SQLAlchemy Core: rows become the frozen records of `filmroom.db.records`, never
+live objects).
 
 A file is what a source lists; a film is one image and frame of it. Every file has exactly one outcome. Films are known
 by `identity` (SOP Instance UID and frame for DICOM, content hash and frame otherwise), so a file that moves is the
@@ -34,7 +34,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 def stored_path(path: str) -> str | bytes:
-    """A file name as the database keeps it: bytes where it is not valid UTF-8."""
+    """Return a file name as the database keeps it: bytes where it is not valid UTF-8."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Starting Python processes that import nothing from the current folder.
+"""Start Python processes that import nothing from the current folder.
 
 An interpreter that is started with -c or -m has the current folder on its path, and that folder may hold whatever came
 with the films: a `gdcm.py` beside them would run as the user. The standard library starts its fork server, its resource
@@ -29,7 +29,7 @@ _changing = threading.Lock()
 
 @contextmanager
 def safe_path() -> Iterator[None]:
-    """Lets the Python processes that are started within have a safe path, as by -P.
+    """Let the Python processes that are started within have a safe path, as by -P.
 
     The environment is what they inherit, and it is put back: a program that uses this one as a library may start
     scripts of its own.
@@ -47,7 +47,7 @@ def safe_path() -> Iterator[None]:
 
 
 def context(method: str, *, preload: Sequence[str] = ()) -> BaseContext:
-    """The context of multiprocessing for `method`, spawn or forkserver, whose processes have a safe path.
+    """Return the context of multiprocessing for `method`, spawn or forkserver, whose processes have a safe path.
 
     They do not run the main script again, but for a process with the attribute NEEDS_MAIN.
 

@@ -78,7 +78,7 @@ class Forgetting:
         ]
 
     def has_met(self, file: RejectedFile) -> bool:
-        """Whether this run met a rejected file whose path the catalog does not hold."""
+        """Tell whether this run met a rejected file whose path the catalog does not hold."""
         return file.root == self._scope.root and file.path in self._met
 
     def _vacate(self, paths: Iterable[str]) -> None:

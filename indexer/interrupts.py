@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps of a run, not within one that a library does in native code.
+"""Let Ctrl-C in between two steps of a run, not within one that a library does in native code.
 
 An interrupt that broke into a step of OpenVINO, ONNX Runtime or FAISS left threads at work upon memory that Python then
 freed, or a library half imported: some runs ended in a segmentation fault after they had said that they were stopped.
@@ -35,7 +35,7 @@ class _Steps:
 
 @contextmanager
 def between_steps() -> Iterator[None]:
-    """Lets Ctrl-C raise KeyboardInterrupt within, outside of `step` alone; a second one ends the process at once, as
+    """Let Ctrl-C raise KeyboardInterrupt within, outside of `step` alone; a second one ends the process at once, as
     whatever was committed is safe. Does nothing in a thread, or where a program has a handler of its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -55,7 +55,7 @@ def between_steps() -> Iterator[None]:
 
 @contextmanager
 def step() -> Iterator[None]:
-    """Holds an interrupt back until the end of the block. Raises the one before it that nobody heard: Python drops what
+    """Hold an interrupt back until the end of the block. Raises the one before it that nobody heard: Python drops what
     is raised where a finaliser happens to run."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -71,7 +71,7 @@ def step() -> Iterator[None]:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Lets an exit with the code STOPPED end the process at once. The interpreter's end would free what threads of
+    """Let an exit with the code STOPPED end the process at once. The interpreter's end would free what threads of
     libraries may be at work upon; other processes of ours end with their pipes to this one."""
     try:
         yield

@@ -14,7 +14,7 @@ _MAIN = ("init_main_from_name", "init_main_from_path")
 
 
 def defines(work: object) -> bool:
-    """True where something that `work` is pickled from stands in the main script."""
+    """Return True where something that `work` is pickled from stands in the main script."""
     return b"__main__" in bytes(ForkingPickler.dumps(work))
 
 

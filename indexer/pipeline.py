@@ -96,7 +96,7 @@ def index(
     options: Options = Options(),
     on_progress: OnProgress = lambda counts: None,
 ) -> Summary:
-    """Brings the archive up to what lies below folders, or what servers hold. Raises NotFound for a path that is not
+    """Bring the archive up to what lies below folders, or what servers hold. Raises NotFound for a path that is not
     there (before anything is written), ArchiveBusy when another run is under way, ServerError where a server cannot be
     asked; an interrupt ends it cleanly with `stopped`."""
     check(sources, options)
@@ -137,7 +137,7 @@ def check(sources: Sequence[Source], options: Options) -> None:
 
 
 def _settle_uids(archive: Archive, *, hashed: bool) -> None:
-    """UIDs are kept or hashed for a whole archive: one film under two identities would be two films."""
+    """Keep or hash UIDs for a whole archive: one film under two identities would be two films."""
     kept = get_meta(archive.catalog, "hash_uids")
     wanted = "yes" if hashed else "no"
     if kept is None:
@@ -273,7 +273,7 @@ class _Run:
                     batch.append(result)
                 if result.listed.fetched:
                     os.unlink(result.listed.fetched)
-                if sum(len(one.films) for one in batch) >= BATCH or len(refused) >= BATCH:
+                if sum(len(decoded_file.films) for decoded_file in batch) >= BATCH or len(refused) >= BATCH:
                     self._commit(scope, forgetting, refused + self._embedded(batch))
                     batch, refused = [], []
                 if len(alike) >= LOOKED_AT_TOGETHER:
@@ -310,30 +310,30 @@ class _Run:
                         yield source
 
     def _embedded(self, batch: Sequence[Processed]) -> list[ingest.Result]:
-        films = [film for one in batch for film in one.films]
+        films = [film for decoded_file in batch for film in decoded_file.films]
         if not films:
             return []
         with step():
             ready = self._towers.preprocess.batch([film.prepared for film in films])
             vectors = iter(self._towers.embed_prepared(ready))
         results = []
-        for one in batch:
+        for decoded_file in batch:
             new = [
                 ingest.NewFilm(
-                    identity=ingest.identity(film.tags, one.sha256, film.frame),
+                    identity=ingest.identity(film.tags, decoded_file.sha256, film.frame),
                     frame=film.frame,
                     tags=film.tags,
                     thumbnail=film.thumbnail,
                     vectors=next(vectors),
                     since=film.since,
                 )
-                for film in one.films
+                for film in decoded_file.films
             ]
             if all(np.isfinite(film.vectors).all() for film in new):
-                results.append(ingest.Result(one.listed, one.sha256, films=new))
+                results.append(ingest.Result(decoded_file.listed, decoded_file.sha256, films=new))
             else:
-                unusable = replace(one.listed, rejected=Refusal.NOT_PREPARED.error())
-                results.append(ingest.Result(unusable, one.sha256))
+                unusable = replace(decoded_file.listed, rejected=Refusal.NOT_PREPARED.error())
+                results.append(ingest.Result(unusable, decoded_file.sha256))
         return results
 
     def _commit(self, scope: Scope, forgetting: Forgetting, results: Sequence[ingest.Result]) -> None:

@@ -14,21 +14,22 @@ from filmroom.db.archive import LOG, Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.files import private_files
 from filmroom.db.records import Run, RunState
-from filmroom.indexer.sources.dicomweb import server_address
 from filmroom.indexer.sources.folder import check_there
+from filmroom.search.sources.read_sources import read_sources
 
 # A process that was started in the background may be born deaf to interrupts, which are how a run is stopped.
 _MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from filmroom.cli import main; main()"
 
 
 def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | None = None) -> int:
-    """Starts `filmroom index SOURCES --json` for this archive and returns its process id; it outlives its starter.
+    """Start `filmroom index SOURCES --json` for this archive and return its process id; it outlives its starter.
 
-    Text is the address of a server, whose credentials are those of this process's environment. What is printed goes to
-    index.log in the archive. Raises NotFound for a path that is not there, BadInput for an address that is none.
+    Text is the address of a server or bucket, whose credentials are those of this process's environment. What is
+    printed goes to index.log in the archive. Raises NotFound for a path that is not there, BadInput for no address.
     """
     check_there([one for one in sources if isinstance(one, Path)])
-    named = [str(one.resolve()) if isinstance(one, Path) else server_address(one) for one in sources]
+    read_sources([one for one in sources if isinstance(one, str)])
+    named = [str(one.resolve()) if isinstance(one, Path) else one for one in sources]
     try:
         archive.mkdir(parents=True, exist_ok=True, mode=0o700)
         private_files.write(archive / LOG, b"")
@@ -50,7 +51,7 @@ def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | No
 
 
 def last_words(archive: Path) -> str:
-    """The last line that the newest started run printed; a run that could not begin says why here."""
+    """Return the last line that the newest started run printed; a run that could not begin says why here."""
     try:
         lines = (archive / LOG).read_text("utf-8", "replace").strip().splitlines()
     except OSError:
@@ -59,7 +60,7 @@ def last_words(archive: Path) -> str:
 
 
 def stop_index(archive: Archive, run: Run) -> None:
-    """Interrupts a run, which ends after its batch and can be started again. Raises NotFound where it is over."""
+    """Interrupt a run, which ends after its batch and can be started again. Raises NotFound where it is over."""
     writer = archive.writer()
     if run.state is not RunState.RUNNING or writer is None or writer.pid != run.pid:
         raise NotFound("this run is over", where=f"run {run.id}")

@@ -1,4 +1,4 @@
-"""Which film is meant: the names by which judgements, labels and reports speak of films."""
+"""Find which film is meant: the names by which judgements, labels and reports speak of films."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class _Places:
         self._all.append(place)
 
     def whole(self, folders: tuple[str, ...]) -> frozenset[int]:
-        """The films that lie in just these folders."""
+        """Return the films that lie in just these folders."""
         self._index()
         return frozenset(place.film for place in self._whole.get(folders, ()))
 
     def agreeing(self, folders: tuple[str, ...]) -> frozenset[int]:
-        """The films of which no folder differs that both have."""
+        """Return the films of which no folder differs that both have."""
         if not folders:
             return frozenset(place.film for place in self._all)
         self._index()
@@ -90,7 +90,7 @@ class FilmNames:
                 kind.setdefault(name + frame, _Places()).add(place)
 
     def find(self, called: str) -> frozenset[int]:
-        """The ids of the films of this name: none, one, or several where it is ambiguous."""
+        """Return the ids of the films of this name: none, one, or several where it is ambiguous."""
         return self._find(called)[0]
 
     def place(self, names: Iterable[str], *, doubtful: Collection[str] = ()) -> Placed:
@@ -116,11 +116,11 @@ class FilmNames:
         return Placed(films, tuple(n for n in found if n in missing), tuple(n for n in found if n in ambiguous))
 
     def is_bare(self, called: str) -> bool:
-        """Whether a name is a file's alone: neither a path nor an instance UID."""
+        """Tell whether a name is a file's alone: neither a path nor an instance UID."""
         return len(_parts(_decoded(called))) == 1 and called not in self._uids
 
     def _find(self, called: str) -> tuple[frozenset[int], int]:
-        """The films, and how far the name is from theirs."""
+        """Return the films, and how far the name is from theirs."""
         for name in dict.fromkeys((called, _decoded(called))):
             parts = _parts(name)
             if not parts:
@@ -161,8 +161,8 @@ class StudyNames:
                 self._folders.setdefault(folder, {}).setdefault(above, set()).add(film.id)
 
     def find(self, patient: str, study: str) -> list[frozenset[int]]:
-        """The films of each study that may be meant: none, one, or several where the name is ambiguous. A path, which
-        CheXpert's test set writes (test/patient64741/study1), must agree with the films' folders."""
+        """Return the films of each study that may be meant: none, one, or several where the name is ambiguous. A path,
+        which CheXpert's test set writes (test/patient64741/study1), must agree with the films' folders."""
         uids = (study, hashed_uid(study, key=self._key), study_uid(study, patient=patient, key=self._key))
         known = {frozenset(self._uids[uid]) for uid in uids if uid in self._uids}
         if known or not study:
@@ -180,20 +180,20 @@ class StudyNames:
 
 
 def study_uid(study: str, *, patient: str, key: bytes) -> str:
-    """What the catalog calls the study of a table: its UID, or else a keyed hash of patient and study, as a number may
-    be an accession number and `study1` is every patient's."""
+    """Return what the catalog calls the study of a table: its UID, or else a keyed hash of patient and study, as a
+    number may be an accession number and `study1` is every patient's."""
     if _DICOM_UID.fullmatch(study):
         return study
     return hashed_uid(f"{patient}\x1f{study}" if patient else study, key=key)
 
 
 def without_suffix(name: str) -> str:
-    """A path or file name without a picture's suffix; the last part of a UID is none."""
+    """Return a path or file name without a picture's suffix; the last part of a UID is none."""
     return _PICTURES.sub("", name)
 
 
 def _agree(folders: tuple[str, ...], place: _Place) -> bool:
-    """Whether a path may be that of a film: no part that both have differs."""
+    """Tell whether a path may be that of a film: no part that both have differs."""
     below = len(place.folders)
     if not folders:
         return True
@@ -221,7 +221,7 @@ def _decoded(name: str) -> str:
 
 
 def _one_file(names: list[str]) -> bool:
-    """Whether all names may be one file's: the parts of each are the end of the longest's."""
+    """Tell whether all names may be one file's: the parts of each are the end of the longest's."""
     paths = [_parts(without_suffix(_decoded(name))) for name in names]
     longest = max(paths, key=len)
     return all(path == longest[len(longest) - len(path) :] for path in paths)

@@ -1,4 +1,4 @@
-"""One list out of several: reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+"""Make one list out of several: reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FUSED = 200
 def reciprocal_rank_fusion(
     lists: Sequence[Sequence[Item]], *, weights: Sequence[float] | None = None, k: int = K
 ) -> list[tuple[Item, float]]:
-    """Items of `lists` (each best first) and their fused scores, best first: sum of weight / (k + rank).
+    """Fuse `lists` (each best first): items and their fused scores, best first: sum of weight / (k + rank).
 
     An item that a list lacks gets nothing from it. Equal scores stay in the order of first appearance. An item
     that is in one list twice counts once, at its better place.

@@ -1,4 +1,4 @@
-"""Where in a film the query matches: the similarity of every patch with the query. Model attention, not a diagnosis."""
+"""Show where in a film the query matches: the similarity of every patch. Model attention, not a diagnosis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIDE = 384
 
 
 def heat_map(towers: Towers, film: Radiograph, query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w) float32 in [0, 1] over the whole film, the longer side SIDE.
+    """Return (h, w) float32 in [0, 1] over the whole film, the longer side SIDE.
 
     `query` (D,) is a unit vector. 0 is the film's median patch and below, 1 its best: the map says where within this
     film, never how much. Raises ModelUnavailable where the tower has no patches in the joint space.
@@ -23,7 +23,7 @@ def heat_map(towers: Towers, film: Radiograph, query: NDArray[np.float32]) -> ND
 
 
 def over_film(similarity: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Patch similarities (h, w) of the padded square, as a map over the (height, width) film inside it.
+    """Return patch similarities (h, w) of the padded square, as a map over the (height, width) film inside it.
 
     What the tower makes of the padding sets no scale: only the film's own patches do.
     """
@@ -40,7 +40,7 @@ def over_film(similarity: NDArray[np.float32], height: int, width: int) -> NDArr
 
 
 def _inside(patches: int, share: float) -> slice:
-    """The patches of one axis whose middle lies on the film, which takes the middle `share` of the square."""
+    """Return the patches of one axis whose middle lies on the film, which takes the middle `share` of the square."""
     margin = (1 - share) / 2
     first = int(np.ceil(patches * margin - 0.5))
     return slice(first, max(first + 1, patches - first))

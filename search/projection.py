@@ -1,4 +1,4 @@
-"""The archive as a map: its vectors in two dimensions, and how far each lies from the others."""
+"""Project an archive to a map: its vectors in two dimensions, and how far each lies from the others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Method(StrEnum):
 
 
 def sample(ids: NDArray[np.int64], most: int = MOST) -> NDArray[np.int64]:
-    """At most `most` of the ids, evenly spread."""
+    """Return at most `most` of the ids, evenly spread."""
     if len(ids) <= most:
         return ids
     return ids[np.linspace(0, len(ids) - 1, most).astype(np.int64)]
@@ -44,7 +44,7 @@ class Projection:
     """A map that is being drawn: UMAP in a process of its own, which tells how far it is; PCA at once."""
 
     def __init__(self, vectors: NDArray[np.float32], method: Method) -> None:
-        """`vectors` are unit rows (N, T, D). Raises MissingExtra without umap-learn."""
+        """Begin the projection of `vectors`, unit rows (N, T, D). Raises MissingExtra without umap-learn."""
         self._started = time.monotonic()
         self._pooled = vectors.mean(axis=1)
         self._pooled = self._pooled - self._pooled.mean(axis=0)
@@ -73,12 +73,12 @@ class Projection:
         return time.monotonic() - self._started
 
     def seconds_left(self) -> float | None:
-        """An estimate; None while there is nothing to estimate by."""
+        """Estimate the time; None while there is nothing to estimate by."""
         return self.seconds * (1 - self.share) / self.share if self.share > 0.02 else None
 
     def places(self) -> NDArray[np.float32]:
-        """(N, 2), centred, the longer axis from -1 to 1; waits until it is there. Raises BadInput where the system has
-        ended the process."""
+        """Return (N, 2), centred, the longer axis from -1 to 1; waits until it is there. Raises BadInput where the
+        system has ended the process."""
         if self._future is None:
             return _fitted(_pca(self._pooled))
         try:
@@ -88,13 +88,13 @@ class Projection:
 
 
 def project(vectors: NDArray[np.float32], method: Method = Method.PCA) -> NDArray[np.float32]:
-    """(N, T, D) unit rows -> (N, 2), centred, the longer axis from -1 to 1. Raises as a Projection."""
+    """Turn (N, T, D) unit rows into (N, 2), centred, the longer axis from -1 to 1. Raises as a Projection."""
     return Projection(vectors, method).places()
 
 
 def outlier_scores(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far each film (N, T, D) lies from its nearest: 1 - the mean cosine to NEIGHBOURS of REFERENCE films that are
-    evenly chosen, all where there are no more. (N,) float32, the greater the odder."""
+    """Measure how far each film (N, T, D) lies from its nearest: 1 - the mean cosine to NEIGHBOURS of REFERENCE films
+    that are evenly chosen, all where there are no more. (N,) float32, the greater the odder."""
     pooled = vectors.mean(axis=1)
     pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-9)
     reference = sample(np.arange(len(pooled)), REFERENCE)
@@ -152,8 +152,8 @@ def _tell(share: float) -> None:
 
 
 def _umap(pooled: NDArray[np.float32]) -> NDArray[np.float32]:
-    """In a process of its own: its compiler and TensorFlow's, which it loads where it finds one, end a process that
-    has both."""
+    """Run UMAP in a process of its own: its compiler and TensorFlow's, which it loads where it finds one, end a process
+    that has both."""
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     from umap import UMAP
 

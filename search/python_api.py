@@ -29,6 +29,7 @@ from filmroom.search.export.export import export as run_export
 from filmroom.search.export.export import options_of
 from filmroom.search.export.job import Done as Exported
 from filmroom.search.export.selection import chosen_by, select
+from filmroom.search.request import request_of
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
 from filmroom.search.send.choice import collection_or_query
@@ -143,17 +144,32 @@ class OpenArchive:
         per_study: bool = False,
         hybrid: bool = False,
         judged: bool = False,
+        order: str = "match",
+        least: str | float | None = None,
     ) -> Results:
         """Find films: words, fields such as view:AP, -term, "report words"; `like` and `unlike` are example films.
+
+        `order` is match, newest, oldest or age; `least` a score, or "90%" for a percentile, below which films are left
+        out.
 
         Results say how the query was understood; `to_pandas()` makes a table of them.
         """
         if not query.strip() and not like and not unlike:
             raise BadInput("there is nothing to search for", fix='Try: search("pleural effusion view:AP")')
-        examples = [Path(example) if isinstance(example, str) else example for example in like]
-        return self.searcher.search(
-            query, like=examples, unlike=unlike, k=k, offset=offset, per_study=per_study, hybrid=hybrid, judged=judged
+        request = request_of(
+            query,
+            like=_examples(like),
+            unlike=unlike,
+            upload=self.searcher.upload,
+            per_study=per_study,
+            hybrid=hybrid,
+            judged=judged,
+            order=order,
+            least=least,
+            k=k,
+            offset=offset,
         )
+        return self.searcher.answer(request)
 
     def export(
         self,
@@ -164,16 +180,19 @@ class OpenArchive:
         collection: str | None = None,
         everything: bool = False,
         best: int | None = None,
-        like: Sequence[int] = (),
+        like: Sequence[int | PathLike] = (),
         unlike: Sequence[int] = (),
         per_study: bool = False,
         hybrid: bool = False,
+        judged: bool = False,
         order: str = "match",
+        least: str | float | None = None,
         layout: str = "imagefolder",
         split: str | None = None,
         seed: int = 0,
         bits: int | None = None,
         window: str = "film",
+        size: int | None = None,
         deidentify: bool = False,
         paths: bool = False,
         licence: str = "",
@@ -183,20 +202,21 @@ class OpenArchive:
 
         The films are those of a query, of a `collection`, or `everything`. Called again after an interrupt, it goes on.
         """
+        request = request_of(
+            query,
+            like=_examples(like),
+            unlike=unlike,
+            upload=lambda file: self.searcher.upload(file),
+            per_study=per_study,
+            hybrid=hybrid,
+            judged=judged,
+            order=order,
+            least=least,
+        )
         return run_export(
             self._archive,
             what,
-            chosen_by(
-                query,
-                like=like,
-                unlike=unlike,
-                per_study=per_study,
-                hybrid=hybrid,
-                order=order,
-                collection=collection,
-                everything=everything,
-                best=best,
-            ),
+            chosen_by(request, collection=collection, everything=everything, best=best),
             Path(to),
             searcher=lambda: self.searcher,
             options=options_of(
@@ -205,6 +225,7 @@ class OpenArchive:
                 seed=seed,
                 bits=bits,
                 window=window,
+                size=size,
                 paths=paths,
                 deidentify=deidentify,
                 licence=licence,
@@ -356,6 +377,10 @@ class OpenArchive:
         if save is not None:
             saved_probes.keep(searcher, save, learned)
         return learned
+
+
+def _examples(like: Sequence[int | PathLike]) -> list[int | Path]:
+    return [Path(one) if isinstance(one, str) else one for one in like]
 
 
 def _paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:

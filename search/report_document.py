@@ -1,4 +1,4 @@
-"""What every kept page is made of: one file without scripts, links or fonts, and tables in HTML and Markdown."""
+"""Write kept pages: one file without scripts, links or fonts, and tables in HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_markdown(path: Path) -> bool:
 
 
 def html_page(template: str, *, title: str, facts: Sequence[str], warning: str = "", **content: object) -> str:
-    """The whole file, from a template of `assets/reports`; all that is put into it is escaped."""
+    """Return the whole file, from a template of `assets/reports`; all that is put into it is escaped."""
     found = _environment().get_template(template)
     return found.render(title=title, facts=facts, warning=warning, notice=NOTICE, **content)
 
@@ -46,13 +46,13 @@ def _environment() -> Environment:
 
 
 def markdown_table(table: Table, *, level: int = 2) -> list[str]:
-    """Lines, the title as a heading first."""
+    """Return the lines, the title as a heading first."""
     lines = [f"{'#' * level} {markdown_text(table.title)}", "", _row(table.columns)]
     return [*lines, _row(("---", *("---:" for _ in table.columns[1:]))), *(_row(row) for row in table.rows), ""]
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown takes as text."""
+    """Escape text that Markdown takes for more."""
     plain = " ".join(text.split())
     for mark in "\\`*_[]<>|":
         plain = plain.replace(mark, f"\\{mark}")

@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filmroom.db.errors import BadInput
+from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
 
 PAGE = 24
@@ -134,6 +136,54 @@ class SearchRequest:
             raise BadInput(
                 f"this is no search request ({type(fault).__name__})", fix="Save the search again."
             ) from None
+
+
+def request_of(
+    query: str = "",
+    *,
+    like: Sequence[int | Path | UploadedFilm] = (),
+    unlike: Sequence[int] = (),
+    upload: Callable[[Path], UploadedFilm] | None = None,
+    per_study: bool = False,
+    hybrid: bool = False,
+    judged: bool = False,
+    order: str = Order.MATCH,
+    least: str | float | None = None,
+    k: int = PAGE,
+    offset: int = 0,
+) -> SearchRequest:
+    """Make a request of the words of the doors: the terminal, Python and REST.
+
+    `like` are film ids, or films from outside; `upload` embeds those that are files. `least` is where the answer is cut
+    off: a score such as 0.31, or "90%" for a percentile. Raises BadInput for what cannot be meant.
+    """
+    if order not in tuple(Order):
+        raise BadInput("not an order", where=order, fix=f"Use {', '.join(Order)}.")
+    if len(like) > MOST_EXAMPLES or len(unlike) > MOST_EXAMPLES:
+        raise BadInput(f"more than {MOST_EXAMPLES} films as examples", fix="Name fewer.")
+    cut = "" if least is None else str(least).strip()
+    percentile, score = _cut(cut)
+    if least is not None and (percentile is not None) + (score is not None) != len(cut.split(",")):
+        raise BadInput("no score to cut off at", where=least, fix="Use 90% for a percentile, or a score from -1 to 1.")
+    if least is not None and not (like or unlike or parse(query).concepts):
+        raise BadInput("without words or examples there are no scores", where=f"least {least}", fix="Leave it out.")
+    if (files := [one for one in like if isinstance(one, Path)]) and upload is None:
+        raise BadInput("films from outside are no examples here", where=files[0], fix="Index it, and name its id.")
+    examples = [upload(one) if isinstance(one, Path) and upload else one for one in like]
+    return SearchRequest(
+        query.strip(),
+        like=tuple(dict.fromkeys(int(one) for one in examples if not isinstance(one, Path | UploadedFilm))),
+        unlike=tuple(dict.fromkeys(unlike)),
+        uploads=tuple(one for one in examples if isinstance(one, UploadedFilm)),
+        per_study=per_study,
+        hybrid=hybrid,
+        judged=judged,
+        order=Order(order),
+        k=k,
+        offset=offset,
+        least_percentile=percentile,
+        least_score=score,
+    )
 
 
 def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, UploadedFilm] | None = None) -> SearchRequest:

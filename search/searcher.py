@@ -1,4 +1,4 @@
-"""Asking an archive: words, films that are like others, filters; and the hits, best first."""
+"""Search an archive: words, films that are like others, filters; and the hits, best first."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Searcher:
     def open(
         cls, folder: Path, model: str | None = None, *, weights: Path | None = None, stays: bool = False
     ) -> Searcher:
-        """Opens an archive with the named model, or with the one that holds most of its films. A process that `stays`
+        """Open an archive with the named model, or with the one that holds most of its films. A process that `stays`
         spends time in the background on making a large archive answer fast.
 
         Raises NotFound where there is no archive or nothing is indexed with the model, ModelUnavailable where it
@@ -87,7 +87,7 @@ class Searcher:
         hybrid: bool = False,
         judged: bool = False,
     ) -> Results:
-        """The k best films after `offset`; exactly k when as many pass the filter.
+        """Return the k best films after `offset`; exactly k when as many pass the filter.
 
         `like` and `unlike` are film ids, or files that are decoded under the usual limits and not kept; the films
         named are left out of the answer. `per_study` keeps the best film of each study. `hybrid` fuses the ranking
@@ -203,8 +203,8 @@ class Searcher:
     def _by_chance(
         self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
-        """The best score of the films that pass, and what random words reach over them. A process that answers once
-        asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
+        """Return the best score of the films that pass, and what random words reach over them. A process that answers
+        once asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
         quick = self._stays or are_few(len(self.index) * self.held.space.vectors, self.held.space.dim)
         if not quick or vector is None or not asked.positive or request.votes or request.uploads:
             return None, None
@@ -215,7 +215,7 @@ class Searcher:
         return best, self._chance.reached(within, (self.catalog.changes(), asked.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
-        """The scores of all films that pass, cut off or not, best first; empty without words or examples."""
+        """Return the scores of all films that pass, cut off or not, best first; empty without words or examples."""
         self.index.refresh()
         whole = replace(request, least_percentile=None, least_score=None)
         ids = np.array(self.passing(whole, len(self.index)), np.int64)
@@ -225,7 +225,7 @@ class Searcher:
         return np.asarray(np.sort(self.index.scores(vector[None], ids)[0])[::-1])
 
     def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
-        """The ids, ascending, of the films that pass, in no order of rank; None where all films do."""
+        """Return the ids, ascending, of the films that pass, in no order of rank; None where all films do."""
         self.index.refresh()
         asked = parse(request.query)
         within = self._within(asked.filter, () if request.liked_first else request.like, request.unlike)
@@ -236,7 +236,7 @@ class Searcher:
         return above(self.index, vector, request, ids)
 
     def passing(self, request: SearchRequest, most: int) -> list[int]:
-        """The ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
+        """Return the ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
         asked = parse(request.query)
         self.index.refresh()
         ranked, _ = self._ordered(request, asked, self._asked_vector(request, asked)[0], most)
@@ -265,7 +265,7 @@ class Searcher:
         within: NDArray[np.int64] | None = None,
         hybrid: bool = False,
     ) -> list[tuple[int, float]]:
-        """(film id, score), best first: the ranking alone, for evaluation. Within the films given and the filter."""
+        """Rank (film id, score), best first, for evaluation, within the films given and the filter."""
         asked = parse(query) if isinstance(query, str) else query
         self.index.refresh()
         vector = self._embedder.vector(asked, (), ())
@@ -280,11 +280,11 @@ class Searcher:
         return self._ranked(vector, depth, allowed)
 
     def vector(self, query: str | Query) -> NDArray[np.float32] | None:
-        """The query as one unit vector (D,), for scores and heat maps; None without words."""
+        """Return the query as one unit vector (D,), for scores and heat maps; None without words."""
         return self._embedder.vector(parse(query) if isinstance(query, str) else query, (), ())
 
     def _asked_vector(self, request: SearchRequest, asked: Query) -> tuple[NDArray[np.float32] | None, Learned | None]:
-        """The vector of a request, and what judged films taught it where they may."""
+        """Return the vector of a request, and what judged films taught it where they may."""
         vector = self._embedder.vector(asked, (*request.like, *request.uploads), request.unlike)
         if vector is None or not request.judged or not asked.concepts:
             return vector, None
@@ -304,7 +304,7 @@ class Searcher:
         return np.setdiff1d(allowed, named) if named else allowed
 
     def _passing(self, where: Filter) -> NDArray[np.int64]:
-        """The films that pass; kept until anything is written: who pages on or asks in other words keeps the filter."""
+        """Return the films that pass, kept until anything is written, so that paging and rephrasing reuse them."""
         changes = self.catalog.changes()
         known, kept = self._passed
         if known != changes:
@@ -317,11 +317,11 @@ class Searcher:
         return kept[where]
 
     def _searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-        """Those of the films that have a vector of this model: no others can be ranked."""
+        """Return those of the films that have a vector of this model: no others can be ranked."""
         return within if within is None else within[self.index.holds(within)]
 
     def _unranked(self, within: NDArray[np.int64] | None, where: Filter) -> list[tuple[int, float]]:
-        """Without words: by id, or by the probability of the first probe that the filter names."""
+        """List films without words: by id, or by the probability of the first probe that the filter names."""
         ids = films.select_ids(self.catalog, Filter()) if within is None else within
         if not where.scores:
             return [(film_id, math.nan) for film_id in ids.tolist()]

@@ -1,4 +1,4 @@
-"""Which of an archive's spaces answers: the one named, the one in use, or the fullest that reads words."""
+"""Choose which of an archive's spaces answers: the one named, the one in use, or the fullest that reads words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IN_USE = "model"
 
 
 def choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[StoredSpace, Towers]:
-    """The space of a model by name, or the one in use, with its towers.
+    """Return the space of a model by name, or the one in use, with its towers.
 
     Raises NotFound where nothing is indexed with the model, ModelUnavailable where it cannot be loaded.
     """
@@ -59,7 +59,7 @@ def choose(archive: Archive, model: str | None, weights: Path | None) -> tuple[S
 
 
 def use(archive: Archive, model: str) -> StoredSpace:
-    """From now on this model answers where none is named. Raises NotFound."""
+    """Let this model answer from now on where none is named. Raises NotFound."""
     held = _held(archive)
     kept = next((one for one in held if one.space.model == model), None)
     if kept is None:
@@ -74,47 +74,47 @@ def use(archive: Archive, model: str) -> StoredSpace:
 
 
 def in_use(archive: Archive) -> StoredSpace:
-    """The space that answers where none is named. Raises NotFound where no film is indexed."""
+    """Return the space that answers where none is named. Raises NotFound where no film is indexed."""
     return _default(archive, _held(archive))
 
 
 def chosen(archive: Archive) -> str | None:
-    """What `use` has kept: another value, another space may answer. One small query."""
+    """Return what `use` has kept: another value, another space may answer. One small query."""
     return get_meta(archive.catalog, _IN_USE)
 
 
 def with_text(archive: Archive) -> list[str]:
-    """The models of the archive that read words."""
+    """Return the models of the archive that read words."""
     return list(dict.fromkeys(one.space.model for one in _held(archive) if one.space.has_text))
 
 
 def _held(archive: Archive) -> list[StoredSpace]:
-    held = [one for one in spaces.spaces(archive.catalog) if one.films]
+    held = [space for space in spaces.spaces(archive.catalog) if space.films]
     if not held:
         raise NotFound("no film is indexed yet", where=archive.folder, fix="Run: filmroom index FOLDER")
     return held
 
 
 def _default(archive: Archive, held: list[StoredSpace]) -> StoredSpace:
-    """The one that was chosen, else the one that reads words. Where the model has got other weights since, those, as
-    soon as they hold as many films."""
+    """Return the one that was chosen, else the one that reads words. Where the model has got other weights since,
+    those, as soon as they hold as many films."""
     wanted = chosen(archive)
-    kept = next((one for one in held if one.space.fingerprint == wanted), None) or _reading_words(held)
+    kept = next((space for space in held if space.space.fingerprint == wanted), None) or _reading_words(held)
     return next((one for one in _newer(kept, held) if one.films >= kept.films), kept)
 
 
 def _reading_words(held: list[StoredSpace]) -> StoredSpace:
-    """Of the fullest spaces the newest whose text tower can be loaded here: vectors from elsewhere do not silence the
-    words. Where none can, the fullest that would read words, whose error says what is missing."""
-    readers = [one for one in held if one.space.has_text]
+    """Find, of the fullest spaces, the newest whose text tower can be loaded here: vectors from elsewhere do not
+    silence the words. Where none can, the fullest that would read words, whose error says what is missing."""
+    readers = [space for space in held if space.space.has_text]
     if len(readers) < 2:
         return (readers or held)[0]
-    return next((one for one in readers if _newer(one, held) or is_loadable(one.space)), readers[0])
+    return next((reader for reader in readers if _newer(reader, held) or is_loadable(reader.space)), readers[0])
 
 
 def _newer(kept: StoredSpace, held: list[StoredSpace]) -> list[StoredSpace]:
-    """The spaces of the same model with later weights, the newest first."""
+    """Return the spaces of the same model with later weights, the newest first."""
     if is_imported(kept.space):
         return []
-    found = [one for one in held if one.space.model == kept.space.model and one.id > kept.id]
+    found = [space for space in held if space.space.model == kept.space.model and space.id > kept.id]
     return sorted((one for one in found if not is_imported(one.space)), key=lambda one: one.id, reverse=True)

@@ -1,4 +1,4 @@
-"""What an archive holds, in numbers: for `status`, `models` and the Archive page."""
+"""Count what an archive holds: for `status`, `models` and the Archive page."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class DuplicateFile:
 
 
 def rejected_files(catalog: Catalog) -> list[RejectedFile]:
-    """The files that were turned away, by reason, in words."""
+    """Return the files that were turned away, by reason, in words."""
     from filmroom.db.writes import runs
 
     return [
@@ -106,14 +106,14 @@ def rejected_files(catalog: Catalog) -> list[RejectedFile]:
 
 
 def duplicate_files(catalog: Catalog) -> list[DuplicateFile]:
-    """The files whose film is indexed from another one, the same UID with another picture first, in words."""
+    """Return the files whose film is indexed from another one, the same UID with another picture first, in words."""
     from filmroom.db.writes import runs
 
     return [DuplicateFile(**vars(file), why=reason_of(file.code)) for file in runs.duplicates(catalog)]
 
 
 def status(folder: Path) -> Status:
-    """Costs a few counts, and imports no more than it needs. Raises NotFound where there is no archive, and what
+    """Count what is there, with no import that is not needed. Raises NotFound where there is no archive, and what
     opening its catalog raises where that cannot be read."""
     catalog = catalog_file(folder)
     try:
@@ -131,17 +131,17 @@ def status(folder: Path) -> Status:
         roots=found.roots,
         models=tuple(
             SpaceStatus(
-                one.space.model,
-                one.space.fingerprint,
-                one.space.dim,
-                one.space.vectors,
-                one.space.has_text,
-                one.films,
-                one.films == found.films,
-                found.ivf.get(one.id),
-                label(one.space, [other.space for other in found.spaces]),
+                space.space.model,
+                space.space.fingerprint,
+                space.space.dim,
+                space.space.vectors,
+                space.space.has_text,
+                space.films,
+                space.films == found.films,
+                found.ivf.get(space.id),
+                label(space.space, [other.space for other in found.spaces]),
             )
-            for one in found.spaces
+            for space in found.spaces
         ),
         views=found.views,
         labels=found.labels,
@@ -183,8 +183,8 @@ class ModelStatus:
 
 
 def models(archive: Archive | None, *, finding: str | None = None) -> list[ModelStatus]:
-    """Every model known here, and those that the archive holds vectors of; with `finding`, what was measured of it with
-    the weights on this disk. Raises BadInput where it was measured of none."""
+    """Return every model known here, and those that the archive holds vectors of; with `finding`, what was measured of
+    it with the weights on this disk. Raises BadInput where it was measured of none."""
     from filmroom.indexer.models.registry import list_models
 
     held = _measured(archive) if archive else {}
@@ -204,19 +204,21 @@ def _with_finding(found: list[ModelStatus], finding: str) -> list[ModelStatus]:
     from filmroom.indexer.models.measured import measured_here
     from filmroom.search.query.model_limits import findings_in
 
-    known = {one.name: figures for one in found if (figures := measured_here(one.name)) is not None}
+    known = {model.name: figures for model in found if (figures := measured_here(model.name)) is not None}
     named = {name: some for name, figures in known.items() if (some := findings_in([finding], figures))}
     if not named:
         have = ", ".join(sorted({one.finding for figures in known.values() for one in figures.findings}))
         raise BadInput("this finding was measured of no model here", where=finding, fix=f"Measured: {have or 'none'}.")
     return [
-        replace(one, measured=named[one.name][0], measured_on=known[one.name].data) if one.name in named else one
-        for one in found
+        replace(model, measured=named[model.name][0], measured_on=known[model.name].data)
+        if model.name in named
+        else model
+        for model in found
     ]
 
 
 def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
-    """What the archive knows of its models, by name."""
+    """Return what the archive knows of its models, by name."""
     from filmroom.db.reads import spaces
     from filmroom.db.writes import model_scores
     from filmroom.search.space_selection import in_use
@@ -237,7 +239,7 @@ def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
 
 
 def use_model(archive: Archive, name: str) -> str:
-    """Lets a model answer where none is named. Raises NotFound."""
+    """Let a model answer where none is named. Raises NotFound."""
     from filmroom.db.reads import films
     from filmroom.search.space_selection import use
 
@@ -249,7 +251,7 @@ def use_model(archive: Archive, name: str) -> str:
 
 
 def remove_model(name: str, archive: Archive | None) -> str:
-    """Deletes the model's vectors from the archive where one is given, else forgets the added model."""
+    """Delete the model's vectors from the archive where one is given, else forgets the added model."""
     from filmroom.db.reads import spaces
     from filmroom.db.vector_index import snapshot
     from filmroom.indexer.models import registry
@@ -277,15 +279,15 @@ def remove_model(name: str, archive: Archive | None) -> str:
 def _versions(archive: Archive, held: Sequence[StoredSpace]) -> str:
     from filmroom.search.space_selection import in_use
 
-    used = in_use(archive).id if any(one.films for one in held) else None
+    used = in_use(archive).id if any(space.films for space in held) else None
     return ", ".join(
-        f"{label(one.space, [other.space for other in held])} "
-        f"({counted(one.films, 'film')}{', in use' if one.id == used else ''})"
-        for one in held
+        f"{label(space.space, [other.space for other in held])} "
+        f"({counted(space.films, 'film')}{', in use' if space.id == used else ''})"
+        for space in held
     )
 
 
 def label(space: Space, among: Sequence[Space]) -> str:
-    """The model's name, with the beginning of its fingerprint where there are others of the name."""
+    """Return the model's name, with the beginning of its fingerprint where there are others of the name."""
     alone = sum(other.model == space.model for other in among) == 1
     return space.model if alone else f"{space.model}@{space.fingerprint[:_WEIGHTS_SHOWN]}"

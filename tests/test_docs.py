@@ -66,6 +66,14 @@ def test_what_a_page_at_the_top_names_is_there(page: str) -> None:
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
 
 
+def test_the_modules_to_begin_with_are_there() -> None:
+    named = re.findall(
+        r"^\| [^|]+ \| `([a-z/_]+\.py)` \|$", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(named) == 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_no_tracked_file_names_one_machine() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout.split(b"\0")
     if not any(listed):

@@ -83,7 +83,7 @@ def test_it_holds_the_package_alone(wheel: Path) -> None:
 
 
 def test_help_is_its_own(filmroom: Callable[..., str]) -> None:
-    assert "Semantic search for X-ray archives" in filmroom("--help")
+    assert "Search X-ray archives by meaning" in filmroom("--help")
 
 
 def test_it_opens_an_archive_of_an_earlier_version(filmroom: Callable[..., str], tmp_path: Path) -> None:

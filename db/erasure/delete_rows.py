@@ -1,4 +1,4 @@
-"""Deleting films with all that is said of them anywhere in the catalog, in one transaction."""
+"""Delete films with all that is said of them anywhere in the catalog, in one transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FTS = [table(name, Column(name)) for name in ("report_fts", "sentence_fts")]
 
 
 def rows_of(connection: Connection, film_ids: Sequence[int]) -> list[Row[Any]]:
-    """The films' rows with their places. Raises NotFound where one is not there."""
+    """Return the films' rows with their places. Raises NotFound where one is not there."""
     statement = (
         select(film, file.c.path, root.c.path.label("root"))
         .join(file, file.c.id == film.c.file_id)
@@ -34,7 +34,7 @@ def rows_of(connection: Connection, film_ids: Sequence[int]) -> list[Row[Any]]:
 
 
 def erase(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[int, int]:
-    """Deletes these films, their files' rows, and what names them elsewhere. Gives (files, reports) deleted."""
+    """Delete these films, their files' rows, and what names them elsewhere. Gives (files, reports) deleted."""
     files, reports = {row.file_id for row in rows}, 0
     for some in chunked(row.id for row in rows):
         touched = select(embedding.c.space_id).where(embedding.c.film_id.in_(some)).distinct()
@@ -61,7 +61,7 @@ def erase(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[int, int]:
 
 
 def _drop_files(connection: Connection, ids: set[int]) -> tuple[set[str], int]:
-    """Rows of files that no film belongs to, and of folders without files; gives their full paths."""
+    """Return rows of files that no film belongs to, and of folders without files; gives their full paths."""
     places: set[str] = set()
     dropped = 0
     for some in chunked(ids):
@@ -76,7 +76,7 @@ def _drop_files(connection: Connection, ids: set[int]) -> tuple[set[str], int]:
 
 
 def _drop_mentions(connection: Connection, rows: Sequence[Row[Any]], places: set[str]) -> None:
-    """Searches and runs that name what is no longer there."""
+    """Search and run that name what is no longer there."""
     for one in connection.execute(select(run)).all():
         paths = [_REDACTED if path in places else path for path in json.loads(one.paths)]
         message = None if one.message and any(place in one.message for place in places) else one.message

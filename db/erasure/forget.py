@@ -1,4 +1,4 @@
-"""Forgetting films for good: every row, thumbnail and vector goes, and where they stood is overwritten.
+"""Forget films for good: every row, thumbnail and vector goes, and where they stood is overwritten.
 
 What was forgotten can be remembered by keyed hashes, so that the next run does not bring it back; nothing can be read
 out of them without the archive's key and the very UID or patient key.
@@ -52,14 +52,14 @@ def marks(archive: Archive) -> ForgottenHashes:
 
 
 def release(archive: Archive, identity: str, patient_key: str | None) -> None:
-    """A film that was asked for again is turned away no longer, and neither are others of its patient."""
+    """Turn a film that was asked for again away no longer, nor others of its patient."""
     wanted = _marks(archive.patient_key(), [identity], [patient_key])
     with archive.catalog.write() as connection:
         connection.execute(delete(forgotten).where(forgotten.c.mark.in_(wanted)))
 
 
 def of_patient(archive: Archive, patient_key: str) -> list[int]:
-    """The ids of a patient's films, those that are gone or replaced too. Raises NotFound."""
+    """Return the ids of a patient's films, those that are gone or replaced too. Raises NotFound."""
     with archive.catalog.read() as connection:
         ids = list(connection.scalars(select(film.c.id).where(film.c.patient_key == patient_key)))
     if not ids:
@@ -70,7 +70,7 @@ def of_patient(archive: Archive, patient_key: str) -> list[int]:
 def forget(
     archive: Archive, film_ids: Sequence[int], *, patients: Sequence[str] = (), remember: bool = True
 ) -> Forgotten:
-    """Deletes films and all that is known of them, and overwrites where it stood; the indexed files are not touched.
+    """Delete films and all that is known of them, and overwrite where it stood; the indexed files are not touched.
 
     `patients` are patient keys to remember besides the films themselves. Without films, what earlier deletions left
     is overwritten. Raises NotFound before anything is deleted; ArchiveBusy while another process writes, or when one
@@ -103,7 +103,7 @@ def forget(
 
 
 def _put_back(archive: Archive, held: StoredSpace, taken: Manifest | None, before: Stamp) -> None:
-    """The snapshot as of now, where it was up to date; the next run makes another where there was none."""
+    """Write the snapshot as of now, where it was up to date; the next run makes another where there was none."""
     if taken is None:
         return
     now = spaces.stamp(archive.catalog, held.id)
@@ -113,7 +113,7 @@ def _put_back(archive: Archive, held: StoredSpace, taken: Manifest | None, befor
 
 
 def _marks(key: bytes, identities: Sequence[str], patients: Sequence[str | None]) -> set[str]:
-    said = [f"film {one}" for one in identities] + [f"patient {one}" for one in patients if one]
+    said = [f"film {identity}" for identity in identities] + [f"patient {patient}" for patient in patients if patient]
     return {hmac.new(key, f"forgotten {one}".encode(), hashlib.sha256).hexdigest() for one in said}
 
 

@@ -1,4 +1,4 @@
-"""The places of forgotten films. A path can hold a name: such a file is known by a keyed digest of its path."""
+"""Hide the places of forgotten films. A path can hold a name: the file is known by a keyed digest of its path."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class ForgottenPaths:
     stored: frozenset[str]
 
     def digest(self, path: str) -> str:
-        """What stands for a file of this root."""
+        """Return what stands for a file of this root."""
         whole = os.fsencode(f"{self.root.rstrip('/')}/{path}")
         return _MARK + hmac.new(self.key, b"place " + whole, hashlib.sha256).hexdigest()[:32]
 
     def known(self, path: str) -> str | None:
-        """What the catalog holds in place of this path, where it does."""
+        """Return what the catalog holds in place of this path, where it does."""
         if not self.stored:
             return None
         digest = self.digest(path)
@@ -56,14 +56,14 @@ def places(catalog: Catalog, key: bytes, scope: Scope) -> ForgottenPaths:
 
 
 def named(catalog: Catalog, scope: Scope, *, code: str) -> list[str]:
-    """Paths that stand there with this code all the same: an archive of an earlier version has them."""
+    """Return paths that stand there with this code all the same: an archive of an earlier version has them."""
     with catalog.read() as connection:
         found = connection.scalars(select(file.c.path).where(file.c.root_id == scope.root_id, file.c.reason == code))
         return [path for path in found if not is_nameless(path)]
 
 
 def vacate(catalog: Catalog, scope: Scope, paths: Iterable[str]) -> None:
-    """What stood at these paths is not there any more. Rows that no film belongs to go, and are overwritten, in the log
+    """Mark these paths as no longer there. Rows that no film belongs to go, and are overwritten, in the log
     of the catalog, too, unless somebody reads it for long: then with the next that are, or when it is closed."""
     dropped = 0
     for some in chunked(paths):

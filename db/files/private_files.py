@@ -1,4 +1,4 @@
-"""Files that are their owner's alone from the first byte, whatever the folder allows and whoever prepared it."""
+"""Make files that are their owner's alone from the first byte, whatever the folder allows and whoever prepared it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 
 def create(path: Path) -> IO[bytes]:
-    """Opens a new file to write. Raises FileExistsError where there is anything of this name, a link too."""
+    """Open a new file to write. Raises FileExistsError where there is anything of this name, a link too."""
     return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY, MODE), "w+b")
 
 
 def write(path: Path, data: bytes) -> None:
-    """Writes a file in place of one that may be there, and through no link. Raises OSError."""
+    """Write a file in place of one that may be there, and through no link. Raises OSError."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINKS | _BINARY, MODE)
     with open(handle, "wb") as out:
         if hasattr(os, "fchmod"):
@@ -30,7 +30,8 @@ def write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def aside(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file beside `target` under a name that nobody can guess; removed where it is still there at the end."""
+    """Open a new file beside `target` under a name that nobody can guess; removed where it is still there at the
+    end."""
     path = target.absolute().with_name(f".filmroom-{secrets.token_hex(16)}.part")
     out = create(path)
     try:
@@ -41,5 +42,5 @@ def aside(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def make_folder(folder: Path) -> None:
-    """A folder for such files, where it is not there yet."""
+    """Make a folder for such files, where it is not there yet."""
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -26,13 +26,13 @@ _copies: dict[Path, tuple[Stamp, tempfile.TemporaryDirectory[str]]] = {}
 
 
 def may_write(path: Path) -> bool:
-    """True where the catalog at `path` can be written, and its log beside it."""
+    """Return True where the catalog at `path` can be written, and its log beside it."""
     return os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that reads the catalog as it is now.
+    """Open a connection that reads the catalog as it is now.
 
     Raises ArchiveBusy at its end where somebody who may write has written meanwhile: what was read may be half of the
     old and half of the new. Raises sqlite3.Error where it cannot be read.
@@ -59,7 +59,7 @@ def _with_log(path: Path) -> sqlite3.Connection:
 
 
 def _copied(path: Path) -> Path:
-    """A copy of catalog and log in a folder of this process, made again when either has changed."""
+    """Return a copy of catalog and log in a folder of this process, made again when either has changed."""
     with _copying:
         for _ in range(_TRIES):
             stamp = _stamp(path)
@@ -90,7 +90,7 @@ def _log(path: Path) -> Path:
 
 
 def _stamp(path: Path) -> Stamp:
-    """What tells that catalog or log have changed."""
+    """Return what tells that catalog or log have changed."""
     found: list[tuple[int, int, int] | None] = []
     for one in (path, _log(path)):
         try:

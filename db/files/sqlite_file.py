@@ -32,7 +32,7 @@ def revision_of(connection: sqlite3.Connection) -> str | None:
 
 
 def backup(source: Path, target: Path) -> None:
-    """A consistent copy of the catalog, taken while others read and write it."""
+    """Make a consistent copy of the catalog while others read and write it."""
     aside = target.with_name(target.name + ".part")
     aside.unlink(missing_ok=True)
     os.close(os.open(aside, os.O_CREAT | os.O_EXCL, 0o600))
@@ -47,7 +47,7 @@ def backup(source: Path, target: Path) -> None:
 
 
 def scrub(path: Path) -> str | None:
-    """Writes a catalog anew without what was deleted, and empties its log. Gives what hindered it, if anything did."""
+    """Write a catalog anew without what was deleted, and empty its log. Gives what hindered it, if anything did."""
     folder = str(path.parent).replace("'", "''")
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
@@ -63,7 +63,7 @@ def scrub(path: Path) -> str | None:
 
 
 def settle(path: Path) -> str | None:
-    """Leaves nothing of what was deleted since every connection overwrites it (`SETTINGS`), which is in the log still;
+    """Leave nothing of what was deleted since every connection overwrites it (`SETTINGS`), which is in the log still;
     in a time that does not grow with the catalog. Gives what hindered it, if anything did."""
     try:
         return None if empty_log(path, seconds=BUSY_SECONDS) else "another process is reading it"
@@ -72,7 +72,7 @@ def settle(path: Path) -> str | None:
 
 
 def empty_log(path: Path, *, seconds: float) -> bool:
-    """Puts what was committed in its place, so that what the log still shows of before is gone. False where somebody
+    """Put what was committed in its place, so that what the log still shows of before is gone. False where somebody
     who began to read before is not done after `seconds`."""
     with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
         (blocked, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

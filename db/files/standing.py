@@ -17,7 +17,8 @@ WATCHING, RECEIVING = "watching", "receiving"
 
 @contextmanager
 def announced(folder: Path, task: str, doing: str) -> Iterator[None]:
-    """Be the one process that does this task for the archive in `folder`. Raises ArchiveBusy where there is another."""
+    """Hold the place of the one process that does this task for the archive in `folder`. Raises ArchiveBusy where there
+    is another."""
     from filelock import FileLock, Timeout
 
     try:
@@ -39,7 +40,7 @@ def announced(folder: Path, task: str, doing: str) -> Iterator[None]:
 
 
 def underway(folder: Path, task: str) -> str | None:
-    """What a process that is alive says of this task; None where there is none."""
+    """Return what a process that is alive says of this task; None where there is none."""
     try:
         note = json.loads((folder / f"{task}.json").read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Alembic's entry: the connection comes from `filmroom.db.migrate`, inside its transaction."""
+"""Run Alembic: the connection comes from `filmroom.db.migrate`, inside its transaction."""
 
 from alembic import context
 from filmroom.db.schema import metadata

@@ -1,4 +1,4 @@
-"""How many of some films have each value there is to filter by: counted in memory, at once for 10,000 films."""
+"""Count how many of some films have each value there is to filter by: in memory, at once for 10,000 films."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ _COLUMNS = {
     "body_part": "body_part",
     "age": f"age / {AGE_BAND} * {AGE_BAND}",
     "year": "year",
+    "patient": "patient_key",
     "burned_in": "CASE WHEN burned_in THEN 'yes' END",
 }
 _NAMED = {
     "label": "SELECT DISTINCT film_id, name FROM label WHERE value >= 0.5 AND source != 'probe'",
     "tag": "SELECT film_id, name FROM tag",
     "collection": "SELECT film_id, name FROM collection_film JOIN collection ON collection.id = collection_id",
+    "split": "SELECT film_id, value FROM fact WHERE name = 'split'",
     "report": "SELECT film_id, 'yes' FROM report WHERE film_id IS NOT NULL UNION "
     "SELECT film.id, 'yes' FROM report JOIN film ON film.study_uid = report.study_uid WHERE report.film_id IS NULL",
 }
@@ -58,7 +60,8 @@ class FacetTable:
         return {name: _counted(self.pairs[name], among, numbers=name in _NUMBERS) for name in names}
 
     def values(self, name: str, ids: NDArray[np.int64]) -> list[str | None]:
-        """The value of a facet that each of these films has, the first where it has several, None where it has none."""
+        """Return the value of a facet that each of these films has, the first where it has several, None where it has
+        none."""
         pairs = self.pairs[name]
         first = np.full(self.ids.size + 1, -1, np.int64)  # the last place is for films that are not present
         first[pairs.films[::-1]] = pairs.codes[::-1]
@@ -106,7 +109,7 @@ def _paired(ids: NDArray[np.int64], rows: list[tuple[int, object]] | list[tuple[
 
 
 def tags_of_films(catalog: Catalog, ids: Iterable[int]) -> dict[int, list[str]]:
-    """The tags of these films, by film, in alphabetical order."""
+    """Return the tags of these films, by film, in alphabetical order."""
     found: dict[int, list[str]] = {}
     wanted = f"[{','.join(map(str, ids))}]"
     statement = "SELECT film_id, name FROM tag WHERE film_id IN (SELECT value FROM json_each(?)) ORDER BY name"

@@ -1,4 +1,4 @@
-"""Reading films: one, many, a filter of them, and what there is to filter by."""
+"""Read films: one, many, a filter of them, and what there is to filter by."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAMED = {
 
 
 def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
-    """The ids, ascending, of the films that are present and pass the filter."""
+    """Return the ids, ascending, of the films that are present and pass the filter."""
     wanted = film_ids_of_any_state(where)
     with catalog.look() as connection:
         passing, gone = ids_of(connection, wanted.sql, wanted.values), ids_of(connection, _GONE)
@@ -46,7 +46,7 @@ def gone_ids(catalog: Catalog) -> NDArray[np.int64]:
 
 
 def films(catalog: Catalog, ids: Sequence[int]) -> list[Film]:
-    """The films of these ids, in their order; ids that are not there are left out."""
+    """Return the films of these ids, in their order; ids that are not there are left out."""
     found: dict[int, Film] = {}
     with catalog.look() as connection:
         for some in chunked(one for one in ids if one.bit_length() < 64):
@@ -55,7 +55,7 @@ def films(catalog: Catalog, ids: Sequence[int]) -> list[Film]:
 
 
 def get(catalog: Catalog, film_id: int) -> Film:
-    """One film. Raises NotFound."""
+    """Read one film. Raises NotFound."""
     found = films(catalog, [film_id])
     if not found:
         raise NotFound("no film has this id", where=film_id, fix="A search shows the ids of films.")
@@ -106,7 +106,7 @@ def full_path(one: Film) -> Path:
 
 
 def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
-    """The SHA-256 of each film's file, as it was indexed, by film id."""
+    """Return the SHA-256 of each film's file, as it was indexed, by film id."""
     found: dict[int, str] = {}
     with catalog.look() as connection:
         for some in chunked(ids):
@@ -119,7 +119,7 @@ def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
 
 
 def thumbnails(catalog: Catalog, ids: Sequence[int]) -> dict[int, bytes]:
-    """WebP bytes by film id."""
+    """Return WebP bytes by film id."""
     found: dict[int, bytes] = {}
     with catalog.look() as connection:
         for some in chunked(ids):
@@ -129,7 +129,7 @@ def thumbnails(catalog: Catalog, ids: Sequence[int]) -> dict[int, bytes]:
 
 
 def reports(catalog: Catalog, one: Film) -> list[str]:
-    """The reports of a film and of its study, newest first."""
+    """Return the reports of a film and of its study, newest first."""
     statement = f"SELECT report.text FROM film JOIN report ON {OF_FILM} WHERE film.id = ? ORDER BY report.id DESC"
     with catalog.look() as connection:
         return [row[0] for row in connection.execute(statement, (one.id,))]
@@ -153,7 +153,7 @@ def study_uids(catalog: Catalog, ids: Sequence[int]) -> dict[int, str | None]:
 
 
 def with_shared_uid(catalog: Catalog, ids: Sequence[int]) -> set[int]:
-    """Those of the films whose instance UID and frame another present film has, too."""
+    """Return those of the films whose instance UID and frame another present film has, too."""
     shared: set[int] = set()
     with catalog.look() as connection:
         for some in chunked(ids):
@@ -167,12 +167,12 @@ def with_shared_uid(catalog: Catalog, ids: Sequence[int]) -> set[int]:
 
 
 def study_of(catalog: Catalog, one: Film) -> list[Film]:
-    """The other films of its study."""
+    """Return the other films of its study."""
     return _others(catalog, one, "study_uid", one.tags.study_uid)
 
 
 def patient_of(catalog: Catalog, one: Film) -> list[Film]:
-    """The other films of the same patient key."""
+    """Return the other films of the same patient key."""
     return _others(catalog, one, "patient_key", one.tags.patient_key)
 
 
@@ -186,8 +186,8 @@ def _others(catalog: Catalog, one: Film, column: str, value: str | None) -> list
 
 
 def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:
-    """How many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`), or
-    each `label`, `probe`, `tag` or `collection`."""
+    """Say how many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`),
+    or each `label`, `probe`, `tag` or `collection`."""
     within = film_ids(where or Filter())
     if name in _NAMED:
         counted = (
@@ -210,7 +210,7 @@ def count(catalog: Catalog, where: Filter | None = None) -> int:
 
 
 def everyone(catalog: Catalog, where: Filter | None = None) -> Iterator[Film]:
-    """Every present film that passes, by id."""
+    """Yield every present film that passes, by id."""
     ids = select_ids(catalog, where or Filter()).tolist()
     for some in chunked(ids):
         yield from films(catalog, some)

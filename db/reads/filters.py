@@ -1,4 +1,4 @@
-"""A `Filter` as SQL conditions on films. Values never stand in the SQL itself."""
+"""Turn a `Filter` into SQL conditions on films. Values never stand in the SQL itself."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def film_ids_of_any_state(where: Filter) -> Clause:
 
 
 def present(where: Filter) -> Clause:
-    """Films that are present and pass."""
+    """Return films that are present and pass."""
     return _joined(" AND ", [Clause("film.state = 'present'"), *_conditions(where)])
 
 
@@ -104,9 +104,9 @@ def _has_label(name: str) -> Clause:
 
 
 def _has_path(part: str) -> Clause:
-    """Composed and decomposed Unicode are one name: zip files of macOS hold the latter."""
+    """Take composed and decomposed Unicode for one name: zip files of macOS hold the latter."""
     spellings = dict.fromkeys((part, normalize("NFC", part), normalize("NFD", part)))
-    literal = [one.replace("/", "//").replace("%", "/%").replace("_", "/_") for one in spellings]
+    literal = [spelling.replace("/", "//").replace("%", "/%").replace("_", "/_") for spelling in spellings]
     return _any(Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (one,)) for one in literal)
 
 
@@ -117,7 +117,7 @@ _HAS_REPORT = Clause(
 
 
 def _has_phrase(phrase: str) -> Clause:
-    """Films whose report has these words in this order."""
+    """Return films whose report has these words in this order."""
     hit = "report.id IN (SELECT rowid FROM report_fts WHERE report_fts MATCH ?)"
     return Clause(
         f"(film.id IN (SELECT film_id FROM report WHERE {hit} AND film_id IS NOT NULL) "
@@ -127,7 +127,7 @@ def _has_phrase(phrase: str) -> Clause:
 
 
 def _has_finding(phrase: str) -> Clause:
-    """Films about which a model wrote a sentence with these words in this order."""
+    """Return films about which a model wrote a sentence with these words in this order."""
     return Clause(
         "film.id IN (SELECT film_id FROM finding WHERE sentence_id IN "
         "(SELECT rowid FROM sentence_fts WHERE sentence_fts MATCH ?))",
@@ -136,7 +136,7 @@ def _has_finding(phrase: str) -> Clause:
 
 
 def _reported(wanted: ReportedFinding, assertion: str) -> Clause:
-    """Films whose report, or study's report, asserts the finding so; both sides include each of them."""
+    """Return films whose report, or study's report, asserts the finding so; both sides include each of them."""
     said = [Clause("report_finding.finding = ? AND report_finding.assertion = ?", (wanted.finding, assertion))]
     if wanted.side:
         said.append(_within("report_finding.side", (wanted.side, "bilateral")))
@@ -153,7 +153,7 @@ def _reported(wanted: ReportedFinding, assertion: str) -> Clause:
 
 
 def fts_phrase(words: str) -> str:
-    """The words as one FTS5 phrase: quoted, so that nothing in them is an operator."""
+    """Return the words as one FTS5 phrase: quoted, so that nothing in them is an operator."""
     return '"' + words.replace('"', '""').replace("\x00", " ") + '"'
 
 
@@ -162,7 +162,7 @@ def _within(column: str, values: Sequence[str]) -> Clause:
 
 
 def _unless(one: Clause) -> Clause:
-    """A film of which it is unknown is not excluded."""
+    """Let films pass of which it is unknown."""
     return Clause(f"NOT coalesce({one.sql}, 0)", one.values)
 
 

@@ -1,4 +1,4 @@
-"""Films by the words of their reports (SQLite FTS5, BM25)."""
+"""Find films by the words of their reports (SQLite FTS5, BM25)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _WORD = re.compile(r"\w+")
 
 
 def rank(catalog: Catalog, words: str, k: int, where: Filter | None = None) -> list[int]:
-    """The ids of the k films whose reports match best (BM25; any of the words), best first, within the filter."""
+    """Return the ids of the k films whose reports match best (BM25; any of the words), best first, within the
+    filter."""
     terms = " OR ".join(fts_phrase(word) for word in dict.fromkeys(_WORD.findall(words.lower())))
     if not terms:
         return []

@@ -1,4 +1,4 @@
-"""Whether a catalog still says what was written into it: its structure, its texts, its vectors and pictures."""
+"""Check that a catalog still says what was written into it: its structure, its texts, its vectors and pictures."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ class Blob:
 
 
 def checksum(data: bytes) -> int:
-    """CRC-32: any change of up to four bytes in a row is noticed."""
+    """Return CRC-32: any change of up to four bytes in a row is noticed."""
     return zlib.crc32(data)
 
 
 def structural_faults(catalog: Catalog) -> list[str]:
-    """What SQLite finds wrong with its pages, with rows against their indexes, and with the words against the texts."""
+    """Return what SQLite finds wrong with its pages, with rows against their indexes, and with the words against the
+    texts."""
     with catalog.look() as connection:
         said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
     return [*(one for one in said if one != "ok"), *_disagreeing_words(catalog)]
@@ -49,7 +50,7 @@ def dangling_rows(catalog: Catalog) -> int:
 
 
 def unreadable_tables(catalog: Catalog) -> list[str]:
-    """The tables that hold a text which is none any more."""
+    """Return the tables that hold a text which is none any more."""
     found = []
     with catalog.look() as connection:
         for name, columns in _texts(connection):
@@ -62,7 +63,7 @@ def unreadable_tables(catalog: Catalog) -> list[str]:
 
 
 def blobs(catalog: Catalog) -> Iterator[Blob]:
-    """All vectors and thumbnails, in the order of their ids."""
+    """Yield all vectors and thumbnails, in the order of their ids."""
     for table, key, space, data in (
         ("embedding", "id", "space_id", "vectors"),
         ("thumbnail", "film_id", "NULL", "webp"),
@@ -80,7 +81,7 @@ def blobs(catalog: Catalog) -> Iterator[Blob]:
 
 
 def unchecked(catalog: Catalog) -> bool:
-    """Whether an earlier version, which kept no checksums, has written any of them."""
+    """Tell whether an earlier version, which kept no checksums, has written any of them."""
     with catalog.look() as connection:
         return any(
             connection.execute(f"SELECT 1 FROM {table} WHERE checksum IS NULL LIMIT 1").fetchone()
@@ -89,19 +90,20 @@ def unchecked(catalog: Catalog) -> bool:
 
 
 def _texts(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Each table with those of its columns that are no blobs. The words of reports have a check of their own."""
+    """Return each table with those of its columns that are no blobs. The words of reports have a check of their own."""
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
     found = []
     for (name,) in names:
         if name.startswith(("sqlite_", *_FTS)):
             continue
         columns = [row["name"] for row in connection.execute(f"PRAGMA table_info({name})") if row["type"] not in _BLOBS]
-        found.append((name, ", ".join(f'"{one}"' for one in columns)))
+        found.append((name, ", ".join(f'"{column}"' for column in columns)))
     return found
 
 
 def _disagreeing_words(catalog: Catalog) -> list[str]:
-    """FTS5 compares its words with the texts in a statement that it calls an INSERT: it is taken back at once."""
+    """Return FTS5 compares its words with the texts in a statement that it calls an INSERT: it is taken back at
+    once."""
     found = []
     with closing(sqlite3.connect(catalog.path, timeout=1, isolation_level=None)) as connection:
         for name in _FTS:

@@ -13,13 +13,13 @@ YES = 0.5
 
 
 def judged_queries(catalog: Catalog) -> list[str]:
-    """Every query that a film was judged for, as it was typed."""
+    """Return every query that a film was judged for, as it was typed."""
     with catalog.look() as connection:
         return [row[0] for row in connection.execute("SELECT DISTINCT query FROM judgement ORDER BY query")]
 
 
 def grades(catalog: Catalog, queries: Sequence[str]) -> dict[int, int]:
-    """The grade of each film that was judged for one of the queries; of several the lower median."""
+    """Return the grade of each film that was judged for one of the queries; of several the lower median."""
     given: dict[int, list[int]] = {}
     with catalog.look() as connection:
         for some in chunked(queries):
@@ -30,7 +30,7 @@ def grades(catalog: Catalog, queries: Sequence[str]) -> dict[int, int]:
 
 
 def labelled(catalog: Catalog, names: Sequence[str]) -> dict[int, bool]:
-    """Films by whether they have one of these labels; what a probe says is no label.
+    """Return films by whether they have one of these labels; what a probe says is no label.
 
     A film that has other labels alone lacks it, unless some film states the absence (value 0): then only what is stated
     counts.

@@ -20,7 +20,7 @@ class RootCount:
 
 
 def roots(catalog: Catalog) -> list[RootCount]:
-    """Every root, in the order of the names."""
+    """Return every root, in the order of the names."""
     films = (
         select(file.c.root_id, func.count().label("films"))
         .join(film, and_(film.c.file_id == file.c.id, film.c.state == State.PRESENT.value))

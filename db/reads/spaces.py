@@ -1,4 +1,4 @@
-"""The spaces of an archive, and the stored vectors of each."""
+"""Read the spaces of an archive, and the stored vectors of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK = 20_000
 
 
 def spaces(catalog: Catalog) -> list[StoredSpace]:
-    """All spaces, the most complete first, the newest first among equals."""
+    """Return all spaces, the most complete first, the newest first among equals."""
     with catalog.look() as connection:
         return list(stored_spaces(connection))
 
@@ -33,7 +33,7 @@ class Stamp:
 
 
 def stamp(catalog: Catalog, space_id: int) -> Stamp:
-    """Raises NotFound where the space has been removed."""
+    """Raise NotFound where the space has been removed."""
     statement = """
 SELECT generation, (SELECT max(id) FROM embedding WHERE space_id = space.id) AS mark,
        (SELECT value FROM meta WHERE key = 'film_states') AS states
@@ -47,7 +47,7 @@ FROM space WHERE id = ?
 
 
 def remove(catalog: Catalog, space_id: int) -> int:
-    """Deletes a space and its vectors; films and their judgements stay. Returns the number of vectors deleted."""
+    """Delete a space and its vectors; films and their judgements stay. Returns the number of vectors deleted."""
     with catalog.write() as connection:
         deleted = connection.exec_driver_sql("DELETE FROM embedding WHERE space_id = ?", (space_id,)).rowcount
         connection.exec_driver_sql("DELETE FROM space WHERE id = ?", (space_id,))
@@ -64,7 +64,7 @@ class Block:
 
 
 def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Block]:
-    """What was committed after the watermark `mark`, in blocks."""
+    """Yield what was committed after the watermark `mark`, in blocks."""
     statement = "SELECT id, film_id, vectors FROM embedding WHERE space_id = ? AND id > ? ORDER BY id LIMIT ?"
     while True:
         with catalog.look() as connection:
@@ -87,13 +87,13 @@ def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Bl
 
 
 def live_ids(catalog: Catalog, space_id: int) -> NDArray[np.int64]:
-    """The ids of all vectors of a space, ascending."""
+    """Return the ids of all vectors of a space, ascending."""
     with catalog.look() as connection:
         return ids_of(connection, "SELECT id FROM embedding WHERE space_id = ?", (space_id,))
 
 
 def vectors_of(catalog: Catalog, held: StoredSpace, film_ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
-    """The stored vectors, float32 (T, D), by film id; films without one are left out."""
+    """Return the stored vectors, float32 (T, D), by film id; films without one are left out."""
     found: dict[int, NDArray[np.float32]] = {}
     shape = (held.space.vectors, held.space.dim)
     with catalog.look() as connection:

@@ -1,4 +1,4 @@
-"""What an archive holds, in counts, by SQLite alone.
+"""Count what an archive holds, by SQLite alone.
 
 `filmroom status` answers from here: to import SQLAlchemy takes longer than all of these counts together. The
 statements touch only columns that every catalog has had; tests hold their answers equal to those of
@@ -80,12 +80,12 @@ GROUP BY label.name ORDER BY 2 DESC, 1
 
 
 def glance(path: Path, *, runs: int = 5) -> Glance:
-    """Reads the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
+    """Read the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
     with _opened(path) as connection:
         connection.execute("BEGIN")
         spaces = stored_spaces(connection)
         folder = path.with_name("vectors")
-        ivf = {one.id: stats for one in spaces if (stats := ivf_stats(folder, one)) is not None}
+        ivf = {space.id: stats for space in spaces if (stats := ivf_stats(folder, space)) is not None}
         return Glance(
             films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
             files=_file_counts(connection),
@@ -109,7 +109,7 @@ def _opened(path: Path) -> AbstractContextManager[sqlite3.Connection]:
 
 
 def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:
-    """All spaces, the most complete first, the newest first among equals."""
+    """Return all spaces, the most complete first, the newest first among equals."""
     archive = connection.execute("SELECT value FROM meta WHERE key = 'archive_id'").fetchone()
     return tuple(
         StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6], archive[0] if archive else "")
@@ -118,7 +118,7 @@ def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:
 
 
 def ivf_stats(folder: Path, held: StoredSpace) -> IvfStats | None:
-    """What is said of the space's IVF index, where one was built for these weights."""
+    """Return what is said of the space's IVF index, where one was built for these weights."""
     try:
         found = IvfStats(**json.loads((folder / f"lists-{held.id}.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -127,7 +127,8 @@ def ivf_stats(folder: Path, held: StoredSpace) -> IvfStats | None:
 
 
 def run_of(found: Mapping[str, Any]) -> Run:
-    """A row of the table of runs. One that says it is running, with a process that is no longer there, is broken."""
+    """Read a row of the table of runs. One that says it is running, with a process that is no longer there, is
+    broken."""
     one = Run(
         id=found["id"],
         paths=tuple(json.loads(found["paths"])),

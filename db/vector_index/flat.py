@@ -1,4 +1,4 @@
-"""Rows of vectors that can be scanned exactly: by numpy while they are few, by FAISS beyond, on the GPU where one is.
+"""Scan rows of vectors exactly: by numpy while they are few, by FAISS beyond, on the GPU where one is.
 
 All hold the rows as the catalog does, in float16, so that every kind gives the same scores.
 """
@@ -35,14 +35,14 @@ class Rows(Protocol):
     def scan(
         self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The k best inner products of each query (Q, D) over the rows where `keep` (N,): scores and rows (Q, k),
-        best first; row -1 where there are fewer."""
+        """Return the k best inner products of each query (Q, D) over the rows where `keep` (N,): scores and rows (Q,
+        k), best first; row -1 where there are fewer."""
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """These rows, (n, D)."""
+        """Return these rows, (n, D)."""
 
     def stored(self) -> NDArray[np.float16]:
-        """All of them, (N, D); may be a view that the next `add` makes invalid."""
+        """Return all of them, (N, D); may be a view that the next `add` makes invalid."""
 
 
 class FewRows:
@@ -180,14 +180,14 @@ def are_few(count: int, dim: int) -> bool:
 
 
 def rows_for(count: int, dim: int, *, gpu: bool | None) -> Rows:
-    """What suits `count` rows. `gpu=None` uses one for many rows where a real search on it succeeds."""
+    """Return what suits `count` rows. `gpu=None` uses one for many rows where a real search on it succeeds."""
     if not gpu and are_few(count, dim):
         return FewRows(dim)
     return GpuRows(dim) if gpu or (gpu is None and gpu_works()) else ManyRows(dim)
 
 
 def best(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The k highest of each row, best first, the leftmost first among equals; position -1 for what is -inf."""
+    """Return the k highest of each row, best first, the leftmost first among equals; position -1 for what is -inf."""
     count = scores.shape[1]
     if count > 4 * k:
         at = np.sort(np.argpartition(-scores, k, axis=1)[:, :k], axis=1)
@@ -204,7 +204,7 @@ def best(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDAr
 
 
 def gpu_works() -> bool:
-    """Whether FAISS finds a GPU and a real search on it gives the right answer."""
+    """Tell whether FAISS finds a GPU and a real search on it gives the right answer."""
     import faiss
 
     if not hasattr(faiss, "StandardGpuResources"):
@@ -221,7 +221,7 @@ def gpu_works() -> bool:
 
 
 def gpu_index(dim: int) -> Any:
-    """FAISS's exact inner product over float16 rows on the first GPU."""
+    """Return FAISS's exact inner product over float16 rows on the first GPU."""
     import faiss
 
     settings = faiss.GpuIndexFlatConfig()

@@ -1,4 +1,4 @@
-"""The vector index of one space: derived from the catalog, in memory, on the GPU where there is one.
+"""Search the vectors of one space: derived from the catalog, in memory, on the GPU where there is one.
 
 Inner products of unit vectors are cosines. A film of T vectors has T rows in the index; its score is its best row's.
 Rows are never removed: the vectors of a film that was replaced are skipped, until the next rebuild leaves them out.
@@ -77,7 +77,7 @@ class VectorIndex:
 
     @classmethod
     def open(cls, catalog: Catalog, held: StoredSpace, folder: Path, *, gpu: bool | None = None) -> VectorIndex:
-        """Loads the snapshot below `folder` if it can be trusted and adds what the catalog has besides.
+        """Load the snapshot below `folder` if it can be trusted and add what the catalog has besides.
 
         `gpu=None` uses one for many films, where a real search on it succeeds.
         """
@@ -103,11 +103,11 @@ class VectorIndex:
         return None if held is None else held.facts
 
     def __len__(self) -> int:
-        """Films that a search can find."""
+        """Return films that a search can find."""
         return self._count
 
     def refresh(self) -> None:
-        """Takes in what was committed since. Costs one small query when nothing was."""
+        """Take in what was committed since. Costs one small query when nothing was."""
         with self._lock:
             stamp = spaces.stamp(self._catalog, self._held.id)
             if stamp == self._stamp:
@@ -129,7 +129,7 @@ class VectorIndex:
             self._stamp = stamp
 
     def keep_fast(self) -> threading.Thread | None:
-        """For a process that stays: where exact answers are slow here, builds an IVF index in the background,
+        """Help a process that stays: where exact answers are slow here, build an IVF index in the background,
         and again when the archive has grown by half since. Answers go on meanwhile. Gives the thread at work."""
         held, size = self._approximate, len(self)
         covered = max(self._tried, 0 if held is None else held.facts.rows // self._held.space.vectors)
@@ -142,7 +142,7 @@ class VectorIndex:
         return builder
 
     def save(self) -> None:
-        """Writes the snapshot. A rebuild without the dead rows comes first when they are many. Raises FilmroomError."""
+        """Write the snapshot. A rebuild without the dead rows comes first when they are many. Raises FilmroomError."""
         with self._lock:
             if self._live.size and self._live.mean() < 0.8:
                 self._rows = rows_for(0, self._held.space.dim, gpu=self._gpu)
@@ -164,7 +164,7 @@ class VectorIndex:
         self.refresh()
 
     def search(self, queries: NDArray[np.float32], k: int, within: NDArray[np.int64] | None = None) -> Ranked:
-        """The k best films for each query (Q, D), out of the film ids `within` where given.
+        """Return the k best films for each query (Q, D), out of the film ids `within` where given.
 
         Exactly k come back when k exist. Ties are broken by film id, so that a ranking is the same every time.
         """
@@ -181,7 +181,7 @@ class VectorIndex:
             return found or self._scanned(queries, rows, k)
 
     def scores(self, queries: NDArray[np.float32], film_ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The scores (Q, N) of these films, in their order; NaN for a film without a vector here."""
+        """Return the scores (Q, N) of these films, in their order; NaN for a film without a vector here."""
         with self._lock:
             rows = self._rows_of(film_ids)
             found = np.full((len(queries), rows.size), np.nan, np.float32)
@@ -191,7 +191,7 @@ class VectorIndex:
             return found
 
     def percentiles(self, query: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How many per cent of the archive's films score below each of `scores` for the query (D,)."""
+        """Say how many per cent of the archive's films score below each of `scores` for the query (D,)."""
         if self._sample.size == 0:
             return np.full(scores.shape, 100.0, np.float32)
         everyone = np.sort((self._sample @ query).max(axis=1))
@@ -199,7 +199,7 @@ class VectorIndex:
         return (100.0 * below / max(1, everyone.size - 1)).clip(0.0, 100.0).astype(np.float32)
 
     def holds(self, film_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of these films a search can find."""
+        """Say which of these films a search can find."""
         with self._lock:
             rows = self._rows_of(film_ids)
             found: NDArray[np.bool_] = (rows >= 0) & self._alive[rows] if self._alive.size else rows >= 0
@@ -211,12 +211,12 @@ class VectorIndex:
         return self._sample
 
     def centre(self) -> NDArray[np.float32]:
-        """The mean vector (D,) of the archive's films: what they have in common whatever they show."""
+        """Return the mean vector (D,) of the archive's films: what they have in common whatever they show."""
         dim = self._held.space.dim
         return self._sample.reshape(-1, dim).mean(axis=0) if self._sample.size else np.zeros(dim, np.float32)
 
     def vectors(self, film_ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The vectors (N, T, D) of those of the films that have one."""
+        """Return the vectors (N, T, D) of those of the films that have one."""
         with self._lock:
             rows = self._rows_of(film_ids)
             return self._take(rows[rows >= 0])
@@ -241,7 +241,7 @@ class VectorIndex:
         self._mark = int(block.ids[-1])
 
     def _catch_up(self) -> None:
-        """The IVF index must know every row that the exact ones know."""
+        """Add to the IVF index every row that the exact ones know."""
         held = self._approximate
         if held is None or held.mark >= self._mark:
             return
@@ -291,21 +291,21 @@ class VectorIndex:
         return float(np.median(spent)) if spent else 0.0
 
     def _rows_of(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The row of each film; -1 where it has none."""
+        """Return the row of each film; -1 where it has none."""
         known = (film_ids >= 0) & (film_ids < self._row_of.size)
         found = np.full(len(film_ids), -1, np.int64)
         found[known] = self._row_of[film_ids[known]]
         return found
 
     def _rows_within(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The rows, ascending, of those of the films that a search can find."""
+        """Return the rows, ascending, of those of the films that a search can find."""
         rows = self._rows_of(film_ids)
         named = np.zeros(self._alive.size, np.bool_)
         named[rows[rows >= 0]] = True
         return np.flatnonzero(named & self._alive)
 
     def _near(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> Ranked | None:
-        """The exact order of what the IVF index names; None where it names fewer than k films."""
+        """Return the exact order of what the IVF index names; None where it names fewer than k films."""
         held, count = self._approximate, self._held.space.vectors
         assert held is not None  # noqa: S101
         keep, share = None, 1.0
@@ -343,8 +343,8 @@ class VectorIndex:
         return self._ranked(found // count, scores, k)
 
     def _from_all(self, queries: NDArray[np.float32], mask: NDArray[np.bool_], k: int) -> Ranked | None:
-        """A scan of all rows, which FAISS does on all processors, for so many that k should pass the mask; None where
-        they do not. What lies above the last row found is all there is, so that the k are exact."""
+        """Return a scan of all rows, which FAISS does on all processors, for so many that k should pass the mask; None
+        where they do not. What lies above the last row found is all there is, so that the k are exact."""
         count = self._held.space.vectors
         deep = int(1.5 * k / mask.mean()) + 16
         scores, found = self._rows.scan(queries, min(deep * count, len(self._rows)), None)
@@ -381,7 +381,7 @@ class VectorIndex:
         return Ranked(np.stack([hits[:k] for hits in film_ids]), np.stack([score[:k] for score in kept]))
 
     def _take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(N, T, D)"""
+        """Return (N, T, D)"""
         count, dim = self._held.space.vectors, self._held.space.dim
         wanted = rows if count == 1 else (rows[:, None] * count + np.arange(count)).ravel()
         return self._rows.take(wanted).reshape(-1, count, dim)

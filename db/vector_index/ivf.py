@@ -1,4 +1,4 @@
-"""An IVF index at very many vectors: FAISS's inverted lists over 8-bit codes.
+"""Build an IVF index of very many vectors: FAISS's inverted lists over 8-bit codes.
 
 It only names candidates, which are then scored exactly. How many lists to look into is found on the archive's own
 vectors: half of them as they are (what a search for similar films asks) and half as they differ from the mean (what
@@ -49,8 +49,8 @@ class Approximate:
     def candidates(
         self, queries: NDArray[np.float32], k: int, *, share: float = 1.0, keep: NDArray[np.bool_] | None = None
     ) -> NDArray[np.int64]:
-        """Numbers (Q, 8 k) of vectors near each query, -1 where there are no more. `keep` says of each number whether
-        it may come, `share` how many of all may: the fewer, the more lists are looked into."""
+        """Return numbers (Q, 8 k) of vectors near each query, -1 where there are no more. `keep` says of each number
+        whether it may come, `share` how many of all may: the fewer, the more lists are looked into."""
         import faiss
 
         probes = min(self.index.nlist, int(np.ceil(self.facts.probes / share)))
@@ -67,7 +67,7 @@ class Approximate:
 def build(
     held: StoredSpace, stored: NDArray[np.float16], embedding_ids: NDArray[np.int64], alive: NDArray[np.bool_]
 ) -> Approximate | None:
-    """Learns the lists, fills them with `stored` (N, T, D) of these ids, and measures. None where it does not reach
+    """Learn the lists, fill them with `stored` (N, T, D) of these ids, and measure. None where it does not reach
     RECALL, or is no faster than an exact scan by half."""
     import faiss
 
@@ -90,7 +90,7 @@ def build(
 
 
 def numbers(embedding_ids: NDArray[np.int64], per_film: int) -> NDArray[np.int64]:
-    """(N,) -> (N * T,)"""
+    """Turn (N,) into (N * T,)"""
     return (embedding_ids[:, None] * per_film + np.arange(per_film)).ravel()
 
 
@@ -128,7 +128,7 @@ def _own_queries(stored: NDArray[np.float16], rows: NDArray[np.int64]) -> NDArra
 
 
 def _exactly(stored: NDArray[np.float16], queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows (Q, 10) of the best films, out of `rows`; -1 where there are fewer."""
+    """Return the rows (Q, 10) of the best films, out of `rows`; -1 where there are fewer."""
     count, per_film, dim = stored.shape
     gone = np.ones(count, np.bool_)
     gone[rows] = False
@@ -146,7 +146,7 @@ def _exactly(stored: NDArray[np.float16], queries: NDArray[np.float32], rows: ND
 
 
 def _exact_ms(stored: NDArray[np.float16], queries: NDArray[np.float32]) -> float:
-    """How long FAISS takes to scan all of them for one query, from a part that no cache of the processor holds."""
+    """Say how long FAISS takes to scan all of them for one query, from a part that no cache of the processor holds."""
     count, per_film, dim = stored.shape
     some = ManyRows(dim)
     some.add(stored[: (1 << 25) // (per_film * dim)].reshape(-1, dim))
@@ -184,7 +184,8 @@ def _doubling(most: int) -> Iterator[int]:
 
 
 def save(folder: Path, space_id: int, built: Approximate) -> None:
-    """Written aside and renamed; the facts last, since without them the rest is not looked at. Raises OSError."""
+    """Write the index aside and rename it; the facts last, as without them the rest is not looked at. Raises
+    OSError."""
     import faiss
 
     private_files.make_folder(folder)
@@ -206,7 +207,7 @@ def save(folder: Path, space_id: int, built: Approximate) -> None:
 
 
 def load(folder: Path, held: StoredSpace) -> Approximate | None:
-    """What was saved for the space, or None where there is nothing that can be trusted."""
+    """Return what was saved for the space, or None where there is nothing that can be trusted."""
     path, _ = _paths(folder, held.id)
     try:
         facts = ivf_stats(folder, held)

@@ -1,4 +1,4 @@
-"""The index on disk: a cache of what the catalog holds, thrown away whenever anything about it is in doubt.
+"""Keep the index on disk: a cache of what the catalog holds, thrown away whenever anything about it is in doubt.
 
 A manifest names the two data files and their checksums. Data files are written under new names, flushed to the disk,
 and only then does the manifest replace the old one; a crash at any instant leaves the old snapshot or the new one.
@@ -60,7 +60,7 @@ class Snapshot:
 
 
 def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
-    """Writes aside, flushes, renames; then removes what is no longer named. Raises OSError."""
+    """Write aside, flush, rename; then remove what is no longer named. Raises OSError."""
     private_files.make_folder(folder)
     stem = f"{held.id}-{snapshot.mark}-{os.getpid()}"
     rows_path, ids_path = folder / f"{stem}.rows.npy", folder / f"{stem}.ids.npy"
@@ -91,7 +91,7 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
 
 
 def load(folder: Path, held: StoredSpace) -> Snapshot | None:
-    """The snapshot of a space, or None where there is none that can be trusted: the caller rebuilds."""
+    """Return the snapshot of a space, or None where there is none that can be trusted: the caller rebuilds."""
     try:
         manifest = _manifest(folder, held)
         if not _is_of(manifest, held):
@@ -110,7 +110,7 @@ def load(folder: Path, held: StoredSpace) -> Snapshot | None:
 
 
 def is_of_another_version(folder: Path, held: StoredSpace) -> bool:
-    """Whether another version of this program wrote it. It is not damaged, and of no use here."""
+    """Tell whether another version of this program wrote it. It is not damaged, and of no use here."""
     try:
         claims = json.loads((folder / f"{held.id}.json").read_text())
         return bool(claims.pop("crc") == _crc(claims) and claims["version"] != VERSION)
@@ -119,8 +119,8 @@ def is_of_another_version(folder: Path, held: StoredSpace) -> bool:
 
 
 def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -> bool:
-    """Whether the manifest names all that the catalog holds; of a large archive, all but a fiftieth: to read that from
-    the catalog takes less time than to write a large snapshot anew. Looks at no data: `load` does."""
+    """Tell whether the manifest names all that the catalog holds; of a large archive, all but a fiftieth: to read that
+    from the catalog takes less time than to write a large snapshot anew. Looks at no data: `load` does."""
     try:
         said = _manifest(folder, held)
         late = 0 if said.rows < LARGE else said.rows // 50
@@ -130,13 +130,13 @@ def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -
 
 
 def is_written(folder: Path, held: StoredSpace) -> bool:
-    """Whether there is a snapshot at all, sound or not. A run that was stopped has written none yet."""
+    """Tell whether there is a snapshot at all, sound or not. A run that was stopped has written none yet."""
     return (folder / f"{held.id}.json").exists()
 
 
 def strangers(folder: Path, archive: str, space_ids: set[int]) -> int:
-    """The films in snapshots that are not of this archive, or of spaces that it does not know though it did not remove
-    them: a catalog that was lost and made anew leaves such behind."""
+    """Return the films in snapshots that are not of this archive, or of spaces that it does not know though it did not
+    remove them: a catalog that was lost and made anew leaves such behind."""
     rows = 0
     for path in folder.glob("*.json"):
         try:
@@ -150,7 +150,7 @@ def strangers(folder: Path, archive: str, space_ids: set[int]) -> int:
 
 
 def remove(folder: Path, space_id: int) -> None:
-    """Deletes everything that is derived from the vectors of a space."""
+    """Delete everything that is derived from the vectors of a space."""
     ivf.remove(folder, space_id)
     (folder / f"{space_id}.json").unlink(missing_ok=True)
     for path in folder.glob(f"{space_id}-*"):
@@ -158,7 +158,8 @@ def remove(folder: Path, space_id: int) -> None:
 
 
 def take_away(folder: Path, held: StoredSpace, film_ids: Sequence[int]) -> Manifest | None:
-    """Overwrites the vectors of films, also those that were replaced, where they stand in the snapshot of a space.
+    """Overwrite the vectors of films, also those that were replaced, where they stand in the snapshot of a
+    space.
 
     The snapshot counts for nothing from then on, until `put_back` is told what it holds now; so whatever ends this
     process, no vector is found that its catalog has not. None where there is no snapshot. Raises OSError.
@@ -186,12 +187,12 @@ def take_away(folder: Path, held: StoredSpace, film_ids: Sequence[int]) -> Manif
 
 
 def put_back(folder: Path, held: StoredSpace, manifest: Manifest, *, generation: int, mark: int) -> None:
-    """Lets a snapshot count again, as of the catalog's `generation` and watermark. Raises OSError."""
+    """Let a snapshot count again, as of the catalog's `generation` and watermark. Raises OSError."""
     _write(folder, held.id, replace(manifest, generation=generation, mark=min(manifest.mark, mark)))
 
 
 def remove_strays(folder: Path, keep: Iterable[Manifest]) -> None:
-    """Deletes all that is derived from vectors but the data of these snapshots: lists, which are made again in the
+    """Delete all that is derived from vectors but the data of these snapshots: lists, which are made again in the
     background, what spaces that are no more have left, and what a process that was ended has not put in its place."""
     named = {name for one in keep for name in (one.rows_file, one.ids_file)}
     for path in folder.glob("*"):
@@ -200,7 +201,7 @@ def remove_strays(folder: Path, keep: Iterable[Manifest]) -> None:
 
 
 def _sum_again(path: Path, sums: list[int], starts: NDArray[np.int64], size: int) -> None:
-    """The checksums of the pieces in which `size` bytes from each of `starts` lie."""
+    """Compute the checksums of the pieces in which `size` bytes from each of `starts` lie."""
     pieces = np.unique(np.concatenate([starts // _PIECE, (starts + max(size, 1) - 1) // _PIECE]))
     with path.open("rb") as data:
         for piece in pieces.tolist():
@@ -217,7 +218,7 @@ def _is_of(manifest: Manifest, held: StoredSpace) -> bool:
 
 
 def _manifest(folder: Path, held: StoredSpace) -> Manifest:
-    """Raises OSError, ValueError, LookupError or TypeError where it is not what was written."""
+    """Raise OSError, ValueError, LookupError or TypeError where it is not what was written."""
     claims = json.loads((folder / f"{held.id}.json").read_text())
     if claims.pop("crc") != _crc(claims):
         raise ValueError

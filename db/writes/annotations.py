@@ -1,4 +1,4 @@
-"""What people and other programs say about films: labels, reports, tags, notes, collections, searches, judgements."""
+"""Keep what people and other programs say about films: labels, reports, tags, notes, collections, judgements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
-    """Adds labels to films (film id, label); the same name from the same source is replaced. Returns how many."""
+    """Add labels to films (film id, label); the same name from the same source is replaced. Returns how many."""
     rows = [
         {"film_id": film_id, "name": one.name.strip().lower(), "source": one.source, "value": one.value}
         for film_id, one in labels
@@ -40,7 +40,7 @@ def remove_labels(catalog: Catalog, *, source: str, name: str | None = None) -> 
 
 
 def label_values(catalog: Catalog, *, sources: Sequence[str] | None = None) -> dict[str, dict[int, float]]:
-    """Every label's value by film: name -> film id -> the highest value among the sources (probes left out)."""
+    """Turn every label's value by film: name into film id -> the highest value among the sources (probes left out)."""
     found: dict[str, dict[int, float]] = {}
     statement = select(label).where(label.c.source.in_(sources) if sources else label.c.source != "probe")
     with catalog.read() as connection:
@@ -60,7 +60,7 @@ class Report:
 
 
 def put_reports(catalog: Catalog, reports: Sequence[Report], *, source: str) -> int:
-    """Adds reports; an earlier one of the same film or study from the same source is replaced."""
+    """Add reports; an earlier one of the same film or study from the same source is replaced."""
     with catalog.write() as connection:
         for one in reports:
             same = report.c.film_id == one.film_id if one.film_id is not None else report.c.study_uid == one.study_uid
@@ -112,7 +112,7 @@ def tags_of(catalog: Catalog, film_id: int) -> list[str]:
 
 
 def tag_counts(catalog: Catalog, film_ids: Sequence[int]) -> dict[str, int]:
-    """How many of the films have each tag, the most frequent first."""
+    """Say how many of the films have each tag, the most frequent first."""
     counts: dict[str, int] = {}
     with catalog.read() as connection:
         for some in chunked(film_ids):
@@ -128,7 +128,7 @@ def all_tags(catalog: Catalog) -> list[str]:
 
 
 def set_note(catalog: Catalog, film_id: int, text: str) -> None:
-    """Keeps the note of a film; an empty text removes it."""
+    """Keep the note of a film; an empty text removes it."""
     with catalog.write() as connection:
         connection.execute(delete(note).where(note.c.film_id == film_id))
         if text.strip():
@@ -141,7 +141,7 @@ def note_of(catalog: Catalog, film_id: int) -> str:
 
 
 def notes_of(catalog: Catalog, film_ids: Sequence[int]) -> dict[int, str]:
-    """The notes of these films, by film, in their order."""
+    """Return the notes of these films, by film, in their order."""
     found: dict[int, str] = {}
     with catalog.read() as connection:
         for some in chunked(film_ids):
@@ -168,7 +168,7 @@ def collections(catalog: Catalog) -> list[Collection]:
 
 
 def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
-    """Puts films into the collection of this name, made if it is not there. Returns how many are new in it."""
+    """Put films into the collection of this name, made if it is not there. Returns how many are new in it."""
     name = name.strip()
     if not name:
         raise BadInput("a collection needs a name", fix="Type one.")
@@ -185,7 +185,7 @@ def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
 
 
 def collected(catalog: Catalog, name: str) -> list[int]:
-    """The film ids of a collection in the order they were put there. Raises NotFound."""
+    """Return the film ids of a collection in the order they were put there. Raises NotFound."""
     with catalog.read() as connection:
         found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
         if found is None:
@@ -199,7 +199,7 @@ def collected(catalog: Catalog, name: str) -> list[int]:
 
 
 def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> list[tuple[int, int]]:
-    """Takes films out of a collection; without ids the collection itself goes. Returns (film id, its place) of
+    """Take films out of a collection; without ids the collection itself goes. Returns (film id, its place) of
     what went, which `recollect` puts back."""
     gone: list[tuple[int, int]] = []
     with catalog.write() as connection:
@@ -262,7 +262,7 @@ class Judgement:
 
 
 def judge(catalog: Catalog, given: Judgement) -> None:
-    """Keeps one judge's grade (0 to 3) of a film for a query; a later grade replaces it. Raises BadInput."""
+    """Keep one judge's grade (0 to 3) of a film for a query; a later grade replaces it. Raises BadInput."""
     if not 0 <= given.grade <= 3:
         raise BadInput("a grade is 0, 1, 2 or 3", where=given.grade, fix="0 is no match, 3 is exactly what was asked.")
     values = {"grade": given.grade, "judged_at": int(time.time())}
@@ -282,7 +282,7 @@ def unjudge(catalog: Catalog, given: Judgement) -> None:
 
 
 def judgements(catalog: Catalog, query: str | None = None) -> list[Judgement]:
-    """Oldest first; within a second as they were given, since the last one is what Undo takes back."""
+    """Return them oldest first; within a second as they were given, since the last one is what Undo takes back."""
     statement = select(judgement).order_by(judgement.c.judged_at, literal_column("judgement.rowid"))
     if query is not None:
         statement = statement.where(judgement.c.query == query)

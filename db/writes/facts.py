@@ -1,4 +1,4 @@
-"""Facts of films that tables give: kept beside the films, so that each can say where it is from."""
+"""Keep facts of films that tables give: beside the films, so that each can say where it is from."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def put_facts(catalog: Catalog, facts: Mapping[int, Facts], *, source: str, over
 
 
 def sources(catalog: Catalog, film_id: int) -> dict[str, tuple[str, str]]:
-    """(value, source) of the facts that a table gave a film, by name."""
+    """Return (value, source) of the facts that a table gave a film, by name."""
     with catalog.read() as connection:
         rows = connection.execute(select(fact).where(fact.c.film_id == film_id))
         return {row.name: (row.value, row.source) for row in rows}
 
 
 def given_facts(connection: Connection, film_id: int, header: Tags) -> dict[str, Any]:
-    """Columns of a film that is indexed anew: what tables gave it where its header is silent or overridden."""
+    """Return columns of a film that is indexed anew: what tables gave it where its header is silent or overridden."""
     found: dict[str, Any] = {}
     for row in connection.execute(select(fact).where(fact.c.film_id == film_id)):
         column = COLUMNS.get(row.name)

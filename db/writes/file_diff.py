@@ -1,4 +1,4 @@
-"""What a source lists against what the catalog knows: which files are new, changed, unchanged, rejected or gone.
+"""Compare what a source lists with the catalog: which files are new, changed, unchanged, rejected or gone.
 
 The comparison is made inside SQLite over a temporary table, so that millions of unchanged files cost no memory of
 ours. A file is known by (root, path), and unchanged while its size and modification time are.
@@ -72,8 +72,8 @@ _copy = file.alias("copy")
 
 
 def is_there(root_path: str, path: str, *, size: int, mtime_ns: int) -> bool:
-    """Whether a known file still lies at its place as it was: a path that holds something else is not it. Of a server's
-    films its listing alone tells."""
+    """Tell whether a known file still lies at its place as it was: a path that holds something else is not it. Of a
+    server's films its listing alone tells."""
     if is_remote(root_path):
         return True
     try:
@@ -84,8 +84,8 @@ def is_there(root_path: str, path: str, *, size: int, mtime_ns: int) -> bool:
 
 
 def open_scope(catalog: Catalog, folder: Path) -> Scope:
-    """The scope of a folder or file. A folder below a known root belongs to that root; one above known roots takes
-    them in, so that the same file is never known by two paths."""
+    """Return the scope of a folder or file. A folder below a known root belongs to that root; one above known roots
+    takes them in, so that the same file is never known by two paths."""
     folder = Path(os.path.abspath(folder))
     with catalog.write() as connection:
         roots = connection.execute(select(root)).all()
@@ -109,7 +109,7 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
 
 
 def open_remote_scope(catalog: Catalog, address: str, prefix: str = "") -> Scope:
-    """The scope of a server by its address, or of the part of a bucket below `prefix`."""
+    """Return the scope of a server by its address, or of the part of a bucket below `prefix`."""
     with catalog.write() as connection:
         root_id = connection.scalar(select(root.c.id).where(root.c.path == address))
         if root_id is None:
@@ -200,7 +200,7 @@ def unlist(catalog: Catalog, scope: Scope, paths: Sequence[str]) -> None:
 
 
 def finish(catalog: Catalog, scope: Scope) -> int:
-    """Films whose file is no longer listed become gone, unless a listed duplicate can stand in for it.
+    """Mark films as gone whose file is no longer listed, unless a listed duplicate can stand in for it.
 
     To be called when a run over the scope has seen all its files. Returns the number of files newly gone.
     """
@@ -228,7 +228,7 @@ def finish(catalog: Catalog, scope: Scope) -> int:
 
 
 def repoint(connection: Connection, *, old_file: int, new_file: int) -> None:
-    """The films of a file that moved belong to its new place; the old row goes."""
+    """Give the films of a file that moved to its new place; the old row goes."""
     connection.execute(
         update(film)
         .where(film.c.file_id == old_file, film.c.state != State.REPLACED.value)
@@ -241,13 +241,13 @@ def repoint(connection: Connection, *, old_file: int, new_file: int) -> None:
 
 
 def drop_unused(connection: Connection, file_id: int) -> None:
-    """A file that no film belongs to any more, because it moved, leaves no row."""
+    """Delete the row of a file that no film belongs to any more, because it moved."""
     still_used = exists().where(film.c.file_id == file.c.id)
     connection.execute(delete(file).where(file.c.id == file_id, ~still_used))
 
 
 def _orphaned_duplicates(connection: Connection, scope: Scope) -> list[int]:
-    """Copies in the scope whose original is no longer at its place: one of them is the film now."""
+    """Copy in the scope whose original is no longer at its place: one of them is the film now."""
     statement = (
         select(_copy.c.id, root.c.path.label("root"), file.c.path, file.c.size, file.c.mtime_ns, film.c.state)
         .select_from(_copy)
@@ -319,7 +319,8 @@ def _note(catalog: Catalog, differing: Sequence[tuple[bool, Sequence[int]]]) -> 
 
 
 def _stand_in(connection: Connection, file_id: int) -> int | None:
-    """A listed copy of the same content; one of other content under the same UID is decoded in a run of its own."""
+    """Return a listed copy of the same content; one of other content under the same UID is decoded in a run of its
+    own."""
     of_this_file = select(film.c.id).where(film.c.file_id == file_id)
     content = select(file.c.sha256).where(file.c.id == file_id).scalar_subquery()
     statement = (

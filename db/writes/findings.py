@@ -1,4 +1,4 @@
-"""What a model wrote about films: sentences, and the boxes on the film that each is about.
+"""Keep what a model wrote about films: sentences, and the boxes on the film that each is about.
 
 Kept apart from reports, which people wrote: nothing here is ever taken for the truth about a film.
 """
@@ -46,7 +46,7 @@ class Kept:
 
 
 def put(catalog: Catalog, film_ids: Sequence[int], findings: Sequence[Finding], *, source: str) -> None:
-    """Keeps what `source` found on the first of the films, in one transaction; what it found before goes.
+    """Keep what `source` found on the first of the films, in one transaction; what it found before goes.
 
     The other films were seen together with it, and need not be asked about again.
     """
@@ -67,27 +67,27 @@ def any_written(catalog: Catalog) -> bool:
 
 
 def described_ids(catalog: Catalog, *, source: str) -> frozenset[int]:
-    """The films that `source` was asked about."""
+    """Return the films that `source` was asked about."""
     with catalog.read() as connection:
         return frozenset(connection.scalars(select(described.c.film_id).where(described.c.source == source)))
 
 
 def of_film(catalog: Catalog, film_id: int) -> list[Kept]:
-    """In the order in which they were written."""
+    """Return them in the order in which they were written."""
     statement = _select().where(finding.c.film_id == film_id).order_by(finding.c.source, finding.c.position)
     with catalog.read() as connection:
         return [_kept(row) for row in connection.execute(statement)]
 
 
 def everything(catalog: Catalog) -> Iterator[Kept]:
-    """Of the films that are present, by film."""
+    """Yield those of the films that are present, by film."""
     statement = _select().where(film.c.state == State.PRESENT.value)
     with catalog.read() as connection:
         yield from map(_kept, connection.execute(statement.order_by(finding.c.film_id, finding.c.position)))
 
 
 def of_sentences(catalog: Catalog, ids: Sequence[int]) -> dict[int, list[Kept]]:
-    """Where these sentences are said, on films that are present, by sentence."""
+    """Say where these sentences are said, on films that are present, by sentence."""
     found: dict[int, list[Kept]] = {}
     with catalog.read() as connection:
         for some in chunked(ids):
@@ -98,7 +98,7 @@ def of_sentences(catalog: Catalog, ids: Sequence[int]) -> dict[int, list[Kept]]:
 
 
 def matching(catalog: Catalog, words: str) -> list[tuple[int, float]]:
-    """(sentence, score) of those that hold all the words, the best first (BM25, higher is better)."""
+    """Return (sentence, score) of those that hold all the words, the best first (BM25, higher is better)."""
     terms = " ".join(fts_phrase(word) for word in words.split())
     if not terms:
         return []
@@ -110,7 +110,7 @@ def matching(catalog: Catalog, words: str) -> list[tuple[int, float]]:
 
 
 def without_vector(catalog: Catalog, space_id: int) -> list[tuple[int, str]]:
-    """(sentence, text) of the sentences that have no vector in the space yet."""
+    """Return (sentence, text) of the sentences that have no vector in the space yet."""
     held = select(sentence_vector.c.sentence_id).where(sentence_vector.c.space_id == space_id)
     statement = select(sentence.c.id, sentence.c.text).where(sentence.c.id.not_in(held)).order_by(sentence.c.id)
     with catalog.read() as connection:
@@ -118,7 +118,7 @@ def without_vector(catalog: Catalog, space_id: int) -> list[tuple[int, str]]:
 
 
 def put_vectors(catalog: Catalog, space_id: int, ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
-    """Keeps the unit vectors (N, D) of sentences; a sentence that is gone by now is passed over."""
+    """Keep the unit vectors (N, D) of sentences; a sentence that is gone by now is passed over."""
     with catalog.write() as connection:
         there = {one for some in chunked(ids) for one in connection.scalars(_ids_in(some))}
         rows = [
@@ -131,7 +131,7 @@ def put_vectors(catalog: Catalog, space_id: int, ids: Sequence[int], vectors: ND
 
 
 def vectors(catalog: Catalog, space_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Sentences (N,) and their unit vectors (N, D) in a space."""
+    """Return sentences (N,) and their unit vectors (N, D) in a space."""
     statement = select(sentence_vector.c.sentence_id, sentence_vector.c.vector)
     with catalog.read() as connection:
         rows = connection.execute(statement.where(sentence_vector.c.space_id == space_id)).all()

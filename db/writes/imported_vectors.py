@@ -1,4 +1,4 @@
-"""Vectors that were computed elsewhere, for films that are already here."""
+"""Keep vectors that were computed elsewhere, for films that are already here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert
 
 
 def put_vectors(catalog: Catalog, space_id: int, vectors: Mapping[int, NDArray[np.float32]]) -> None:
-    """Keeps the unit vectors (T, D) of films by id, in one transaction; earlier ones of the space are replaced."""
+    """Keep the unit vectors (T, D) of films by id, in one transaction; earlier ones of the space are replaced."""
     with catalog.write() as connection:
         replaced = 0
         for some in chunked(vectors):

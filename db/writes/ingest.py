@@ -1,4 +1,4 @@
-"""Writing what a run found: one transaction a batch, so that a film, its thumbnail and its vector are there together
+"""Write what a run found: one transaction a batch, so that a film, its thumbnail and its vector are there together
 or not at all."""
 
 from __future__ import annotations
@@ -105,24 +105,24 @@ _FILM_BY_IDENTITY = (
 
 
 def identity(tags: Tags, sha256: str, frame: int) -> str:
-    """SOP Instance UID and frame for DICOM, content hash and frame otherwise."""
+    """Return SOP Instance UID and frame for DICOM, content hash and frame otherwise."""
     return f"{'uid:' + tags.instance_uid if tags.instance_uid else 'sha256:' + sha256}#{frame}"
 
 
 def ensure_space(catalog: Catalog, wanted: Space) -> int:
     with catalog.read() as connection:
-        found = connection.execute(_space_row(wanted)).first()
-    if found is None:
+        row = connection.execute(_space_row(wanted)).first()
+    if row is None:
         with catalog.write() as connection:
             connection.execute(upsert(space).values(**asdict(wanted), generation=0).on_conflict_do_nothing())
-            found = connection.execute(_space_row(wanted)).one()
-    if (found.dim, found.vectors) != (wanted.dim, wanted.vectors):
+            row = connection.execute(_space_row(wanted)).one()
+    if (row.dim, row.vectors) != (wanted.dim, wanted.vectors):
         raise BadInput(
-            f"gives ({wanted.vectors}, {wanted.dim}) vectors where the archive holds ({found.vectors}, {found.dim})",
+            f"gives ({wanted.vectors}, {wanted.dim}) vectors where the archive holds ({row.vectors}, {row.dim})",
             where=f"model {wanted.model}",
             fix="Its fingerprint should differ: add it again with `filmroom models add`.",
         )
-    return int(found.id)
+    return int(row.id)
 
 
 def _space_row(wanted: Space) -> Any:
@@ -137,7 +137,7 @@ def any_films(catalog: Catalog) -> bool:
 def keep_known(
     catalog: Catalog, scope: Scope, space_id: int, hashed: Sequence[tuple[SourceFile, str]]
 ) -> list[Settled | None]:
-    """For files (with their SHA-256) whose content may be indexed already: a file that was touched or moved stays
+    """Settle files (with their SHA-256) whose content may be indexed already: a file that was touched or moved stays
     indexed under its new facts, a copy is a duplicate, and None means that it must be decoded and embedded."""
     with catalog.write() as connection:
         return [_keep_known(connection, scope, space_id, source, sha256) for source, sha256 in hashed]
@@ -171,7 +171,7 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, source: Sou
 
 
 def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[SourceFile, Sequence[Tags]]]) -> None:
-    """For unchanged files that an earlier version decoded to the same pixels: their films get the tags, one a frame,
+    """Settle unchanged files that an earlier version decoded to the same pixels: their films get the tags, one a frame,
     that the present version reads. None are given for a file that has no header. What the pixels say stays."""
     with catalog.write() as connection:
         for source, tags in looked_at:
@@ -192,7 +192,7 @@ def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[S
 def commit(
     catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result], *, keep_apart: bool = False
 ) -> list[Outcome]:
-    """Keeps a batch in one transaction; gives the outcome of each result in order. With `keep_apart` a picture under
+    """Keep a batch in one transaction; gives the outcome of each result in order. With `keep_apart` a picture under
     the UID of another is a film of its own, known by its content."""
     with catalog.write() as connection:
         return [_keep(connection, scope, space_id, result, keep_apart=keep_apart) for result in results]
@@ -262,7 +262,8 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *
 def _apart(
     connection: Connection, new: NewFilm, old: Row[Any] | None, sha256: str, *, keep_apart: bool
 ) -> tuple[NewFilm, Row[Any] | None]:
-    """The film as it is known by its content, where it was kept apart from another of its UID or is to be now."""
+    """Return the film as it is known by its content, where it was kept apart from another of its UID or is to be
+    now."""
     apart = replace(new, identity=f"sha256:{sha256}#{new.frame}")
     before = connection.execute(_FILM_BY_IDENTITY, {"wanted": apart.identity}).first()
     if before is not None:
@@ -287,12 +288,12 @@ def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: New
 
 
 def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:
-    """Whether two pictures have one thumbnail."""
+    """Tell whether two pictures have one thumbnail."""
     return connection.scalar(select(thumbnail.c.webp).where(thumbnail.c.film_id == film_id)) == new.thumbnail
 
 
 def _drop_vectors(connection: Connection, film_id: int, *, imported: bool = True) -> set[int]:
-    """Deletes what every model made of a film, and with `imported` what was brought in. Returns the spaces."""
+    """Delete what every model made of a film, and with `imported` what was brought in. Returns the spaces."""
     dropped = select(embedding.c.space_id).join(space, space.c.id == embedding.c.space_id)
     dropped = dropped.where(embedding.c.film_id == film_id)
     if not imported:
@@ -308,7 +309,7 @@ def _lay_otherwise(before: str | None, now: str | None) -> bool:
 
 
 def _drop_findings(connection: Connection, film_id: int) -> None:
-    """What models wrote of a film that they saw mirrored or lying: sides and boxes are of another picture."""
+    """Delete what models wrote of a film that they saw mirrored or lying: sides and boxes are of another picture."""
     for written in (finding, described):
         connection.execute(delete(written).where(written.c.film_id == film_id))
 
@@ -342,7 +343,7 @@ def _put_file(
 
 
 def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> None:
-    """Films that this file held before and holds no more: out of the search, their judgements kept."""
+    """Take films that this file held before and holds no more out of the search; their judgements are kept."""
     others = [row.id for row in connection.execute(_FILMS_OF_FILE, {"of_file": file_id}) if row.id not in keep]
     if others:
         connection.execute(update(film).where(film.c.id.in_(others)).values(state=State.REPLACED.value))

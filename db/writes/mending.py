@@ -1,4 +1,4 @@
-"""Putting right, keeping and deleting stored vectors and thumbnails, as `filmroom.db.doctor` finds them."""
+"""Put right, keep and delete stored vectors and thumbnails, as `filmroom.db.doctor` finds them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from filmroom.db.reads.integrity import Blob, checksum
 
 
 def put(catalog: Catalog, mended: Sequence[Blob]) -> None:
-    """Writes vectors in place of those that stand there."""
+    """Write vectors in place of those that stand there."""
     for some in chunked(mended):
         rows = [(one.data, checksum(one.data), one.film_id, one.space_id) for one in some]
         with catalog.write() as connection:
@@ -19,7 +19,7 @@ def put(catalog: Catalog, mended: Sequence[Blob]) -> None:
 
 
 def settle(catalog: Catalog, sound: Sequence[Blob]) -> None:
-    """Keeps the checksums of vectors and thumbnails that have none."""
+    """Keep the checksums of vectors and thumbnails that have none."""
     for some in chunked(sound):
         vectors = [(one.checksum, one.film_id, one.space_id) for one in some if one.space_id is not None]
         pictures = [(one.checksum, one.film_id) for one in some if one.space_id is None]
@@ -32,7 +32,7 @@ def settle(catalog: Catalog, sound: Sequence[Blob]) -> None:
 
 
 def drop(catalog: Catalog, lost: Sequence[Blob]) -> None:
-    """Deletes vectors and thumbnails that nothing can mend, so that the next index run makes them again."""
+    """Delete vectors and thumbnails that nothing can mend, so that the next index run makes them again."""
     for some in chunked(lost):
         vectors = [(one.film_id, one.space_id) for one in some if one.space_id is not None]
         pictures = [(one.film_id,) for one in some if one.space_id is None]

@@ -1,4 +1,4 @@
-"""How well and how fast each model has been seen to work on this archive."""
+"""Keep how well and how fast each model has been seen to work on this archive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Measured:
 
 
 def keep(catalog: Catalog, space_id: int, *, queries: str, means: Mapping[str, float], count: int) -> None:
-    """Keeps the means of an evaluation; those of an earlier one with the same query set are replaced."""
+    """Keep the means of an evaluation; those of an earlier one with the same query set are replaced."""
     with catalog.write() as connection:
         for measure, value in means.items():
             facts = {"value": value, "count": count, "measured_at": int(time.time())}
@@ -36,7 +36,7 @@ def keep(catalog: Catalog, space_id: int, *, queries: str, means: Mapping[str, f
 
 
 def latest(catalog: Catalog, *, measure: str) -> dict[int, Measured]:
-    """The newest value of a measure by space."""
+    """Return the newest value of a measure by space."""
     counted = (measured, measured.c["count"].label("queries_count"))
     statement = select(*counted).where(measured.c.measure == measure).order_by(measured.c.measured_at)
     with catalog.read() as connection:
@@ -47,7 +47,7 @@ def latest(catalog: Catalog, *, measure: str) -> dict[int, Measured]:
 
 
 def films_a_second(catalog: Catalog) -> dict[str, float]:
-    """Films indexed a second of wall-clock time, decoding and writing included, over all runs by model."""
+    """Return films indexed a second of wall-clock time, decoding and writing included, over all runs by model."""
     seconds = run.c.ended_at - run.c.started_at
     statement = (
         select(run.c.model, func.sum(run.c.indexed), func.sum(seconds))

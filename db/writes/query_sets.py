@@ -1,4 +1,4 @@
-"""Named sets of queries that people judge through."""
+"""Keep named sets of queries that people judge through."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def put_query_set(catalog: Catalog, name: str, queries: Sequence[str]) -> None:
 
 
 def query_sets(catalog: Catalog) -> dict[str, list[str]]:
-    """Every set by its name."""
+    """Return every set by its name."""
     with catalog.read() as connection:
         rows = connection.execute(select(meta).where(meta.c.key.startswith(_PREFIX, autoescape=True))).all()
     found = {row.key.removeprefix(_PREFIX): list(json.loads(row.value)) for row in rows}

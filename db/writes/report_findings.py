@@ -29,7 +29,7 @@ def count_unread(catalog: Catalog, reader: int) -> int:
 
 
 def unread(catalog: Catalog, reader: int, limit: int) -> list[tuple[int, str]]:
-    """(id, text) of reports that this version of the reader has not read."""
+    """Return (id, text) of reports that this version of the reader has not read."""
     with catalog.read() as connection:
         rows = connection.execute(select(report.c.id, report.c.text).where(_unread(reader)).limit(limit))
         return [(row.id, row.text) for row in rows]

@@ -47,7 +47,7 @@ def end(catalog: Catalog, run_id: int, state: RunState, counts: Counts, message:
 
 
 def runs(catalog: Catalog, limit: int = 20) -> list[Run]:
-    """Newest first."""
+    """Return them newest first."""
     with catalog.read() as connection:
         rows = connection.execute(select(run).order_by(run.c.id.desc()).limit(limit)).all()
     return [run_of(dict(row._mapping)) for row in rows]
@@ -96,8 +96,8 @@ class DuplicateFile:
 
 
 def duplicates(catalog: Catalog, *, why: str | None = None) -> list[DuplicateFile]:
-    """What differs first: the same instance UID with another picture is a fault of the archive that was indexed. Only
-    those of one reason where `why` names it."""
+    """List duplicates, those that differ first: the same instance UID with another picture is a fault of the archive
+    that was indexed. Only those of one reason where `why` names it."""
     of_file, of_root = file.alias("of_file"), root.alias("of_root")
     statement = (
         select(film.c.id, root.c.path.label("root"), file.c.path, file.c.reason)

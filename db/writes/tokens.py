@@ -1,4 +1,4 @@
-"""Bearer tokens of people and programs: made, listed, revoked and recognised. Of a token only its hash is kept."""
+"""Make, list, revoke and recognise bearer tokens of people and programs. Of a token only its hash is kept."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def add(catalog: Catalog, name: str, scope: Scope) -> str:
 
 
 def listed(catalog: Catalog) -> list[Token]:
-    """Every token that was ever made, by name."""
+    """Return every token that was ever made, by name."""
     with catalog.read() as connection:
         rows = connection.execute(select(token).order_by(token.c.name)).all()
     return [Token(row.name, Scope(row.scope), row.created_at, row.revoked_at) for row in rows]

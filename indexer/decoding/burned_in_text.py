@@ -1,4 +1,4 @@
-"""Words burned into the pixels, told from anatomy by how they look: many sharp edges up and down within a short line.
+"""Tell words burned into the pixels from anatomy by how they look: many sharp edges up and down in a short line.
 
 A simple detector that flags a film for a person to look at; docs/privacy.md has its rates. It does not read.
 """
@@ -17,7 +17,7 @@ _ROWS, _COLUMNS = 4, 16  # of a block; windows are two blocks high and four wide
 
 
 def looks_written(pixels: NDArray[np.float32]) -> bool:
-    """Whether (H, W) in [0, 1] shows a line of letters or digits."""
+    """Tell whether (H, W) in [0, 1] shows a line of letters or digits."""
     pixels = _shrunk(pixels, -(-max(pixels.shape) // _LARGEST))
     while min(pixels.shape) >= 4 * _COLUMNS:
         if _edges(pixels) >= _EDGES:
@@ -29,14 +29,14 @@ def looks_written(pixels: NDArray[np.float32]) -> bool:
 
 
 def _edges(pixels: NDArray[np.float32]) -> float:
-    """The most edges a row of any window, rising or falling, whichever are fewer."""
+    """Return the most edges a row of any window, rising or falling, whichever are fewer."""
     rise = pixels[:, 2:] - pixels[:, :-2]
     up, down = _windows(rise > _STEP), _windows(rise < -_STEP)
     return float(np.minimum(up, down).max(initial=0)) / (2 * _ROWS)
 
 
 def _windows(steep: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many edges begin in each window."""
+    """Say how many edges begin in each window."""
     begins = steep[:, 1:] & ~steep[:, :-1]
     rows, columns = (size // block for size, block in zip(begins.shape, (_ROWS, _COLUMNS), strict=True))
     blocks = begins[: rows * _ROWS, : columns * _COLUMNS].reshape(rows, _ROWS, columns, _COLUMNS)
@@ -47,7 +47,7 @@ def _windows(steep: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _shrunk(pixels: NDArray[np.float32], times: int) -> NDArray[np.float32]:
-    """One row of every `times`, in it the mean of every `times` pixels."""
+    """Shrink to one row of every `times`, in it the mean of every `times` pixels."""
     if times == 1:
         return pixels
     columns = pixels.shape[1] // times * times

@@ -1,4 +1,4 @@
-"""From the bytes of a file to radiographs, whatever it is called: content decides.
+"""Turn the bytes of a file into radiographs, whatever it is called: content decides.
 
 Runs in a worker process (indexer/workers.py), as a damaged file can make a decoder hang, crash or fill memory.
 """
@@ -26,7 +26,7 @@ _BARE_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 
 def read_file(path: Path, limits: Limits) -> bytes:
-    """The bytes of a regular file of at most `limits.max_bytes`. Raises Rejected.
+    """Return the bytes of a regular file of at most `limits.max_bytes`. Raises Rejected.
 
     Opened without waiting, so that a pipe put in a file's place cannot hold the worker.
     """
@@ -52,7 +52,7 @@ def decode(
     any_modality: bool = False,
     hash_uids: bool = False,
 ) -> list[Radiograph]:
-    """The films of a file, one a frame. Raises Rejected and nothing else.
+    """Return the films of a file, one a frame. Raises Rejected and nothing else.
 
     `key` makes the patient keys (none without it); `any_modality` also takes CT, MR, colour captures and so on;
     `hash_uids` replaces the UIDs by keyed ones.
@@ -70,7 +70,7 @@ def decode_bytes(
     side: int | None = None,
     window: Window | None = None,
 ) -> list[Radiograph]:
-    """As `decode`, of a file that has been read. Time and memory are not limited here but in a worker.
+    """Decode as `decode` does, from a file that was read. Time and memory are limited in a worker, not here.
 
     Where no more than `side` pixels a side are needed, a film that can be decoded at a half, a quarter or an eighth
     of its size is; its tags still tell its own size. A `window` takes the place of a DICOM film's own; pictures have

@@ -1,4 +1,4 @@
-"""How much one file may ask for."""
+"""Limit what one file may ask for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Limits:
     memory_bytes: int = 2048 * _MIB
 
     def check_pixels(self, rows: int, columns: int, *, frames: int = 1) -> None:
-        """Raises Rejected where a header promises more than the limits, or nothing at all."""
+        """Raise Rejected where a header promises more than the limits, or nothing at all."""
         if rows < 1 or columns < 1 or frames < 1:
             raise Refusal.DAMAGED.error()
         if frames > self.max_frames:

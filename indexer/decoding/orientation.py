@@ -1,4 +1,4 @@
-"""Films that lie or are mirrored in their files, and the way between the pixels of a file and those of the film.
+"""Turn films that lie or are mirrored in their files, and map places between the file's pixels and the film's.
 
 What was done to a film is kept as words (`Tags.orientation`), in this order: mirrored left to right, then turned.
 """
@@ -19,34 +19,35 @@ _MIRRORED = "mirrored"
 
 
 def words_for(*, mirrored: bool, turns: int) -> str | None:
-    """What is kept of a film that is mirrored, then turned by so many quarters to the left; None where nothing is."""
+    """Return what is kept of a film that is mirrored, then turned by so many quarters to the left; None where nothing
+    is."""
     turned = next((words for words, count in _TURNS.items() if count == turns), None)
     return ", ".join(filter(None, (_MIRRORED if mirrored else None, turned))) or None
 
 
 def is_set_right(orientation: str | None) -> bool:
-    """Whether a film is shown otherwise than it lies in its file."""
+    """Tell whether a film is shown otherwise than it lies in its file."""
     return orientation not in (None, UNCERTAIN_ORIENTATION)
 
 
 def set_right(stored: NDArray[Any], orientation: str | None) -> NDArray[Any]:
-    """The pixels of a file (H, W) -> those of the film."""
+    """Turn the pixels of a file (H, W) into those of the film."""
     mirrored, turns = _parts(orientation)
     return np.ascontiguousarray(np.rot90(stored[:, ::-1] if mirrored else stored, turns))
 
 
 def lies(orientation: str | None) -> bool:
-    """Whether the rows of the file are the columns of the film."""
+    """Tell whether the rows of the file are the columns of the film."""
     return _parts(orientation)[1] % 2 == 1
 
 
 def size_in_file(tags: Tags) -> tuple[int, int]:
-    """Rows and columns of a film as its file has them."""
+    """Return rows and columns of a film as its file has them."""
     return (tags.columns, tags.rows) if lies(tags.orientation) else (tags.rows, tags.columns)
 
 
 def box_on_film(box: Box, orientation: str | None) -> Box:
-    """A box on the picture of the file -> on the film."""
+    """Turn a box on the picture of the file into on the film."""
     mirrored, turns = _parts(orientation)
     x0, y0, x1, y1 = box
     if mirrored:
@@ -57,7 +58,7 @@ def box_on_film(box: Box, orientation: str | None) -> Box:
 
 
 def box_in_file(box: Box, orientation: str | None) -> Box:
-    """A box on the film -> on the picture of its file."""
+    """Turn a box on the film into on the picture of its file."""
     mirrored, turns = _parts(orientation)
     x0, y0, x1, y1 = box
     for _ in range(turns):

@@ -1,4 +1,4 @@
-"""What of a DICOM header may be kept: an allow-list of facts, each brought to a closed set of values."""
+"""Keep of a DICOM header an allow-list of facts, each brought to a closed set of values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SEXES = {"FEMALE": "F", "MALE": "M", "OTHER": "O"}
 
 
 def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = None, hash_uids: bool = False) -> Tags:
-    """The tags of a film. A value outside the closed sets is left out, as it may be anything.
+    """Return the tags of a film. A value outside the closed sets is left out, as it may be anything.
 
     `burned_in` is True where the header says so or the film is a secondary capture, which often has text in its
     pixels; `patient_key` is None without a `key` or a patient ID.
@@ -83,7 +83,7 @@ def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = N
 
 
 def patient_key(patient_id: str, *, issuer: str = "", key: bytes | None) -> str | None:
-    """A patient's key: 32 hex digits of HMAC-SHA256 under the archive's key. None without a key or an ID."""
+    """Return a patient's key: 32 hex digits of HMAC-SHA256 under the archive's key. None without a key or an ID."""
     if not key or not patient_id.strip():
         return None
     said = f"{patient_id.strip()}\x1f{issuer.strip()}".encode("utf-8", "surrogateescape")
@@ -91,12 +91,12 @@ def patient_key(patient_id: str, *, issuer: str = "", key: bytes | None) -> str 
 
 
 def hashed_uid(uid: str, *, key: bytes) -> str:
-    """A UID in place of another, the same for the same archive: 2.25 and 128 bits of HMAC-SHA256 (PS3.5 B.2)."""
+    """Return a UID in place of another, the same for the same archive: 2.25 and 128 bits of HMAC-SHA256 (PS3.5 B.2)."""
     return f"2.25.{int.from_bytes(hmac.new(key, uid.encode(), hashlib.sha256).digest()[:16])}"
 
 
 def _plain(header: Dataset, keyword: str) -> object:
-    """The first value of an element; "" where it is missing, empty or damaged."""
+    """Return the first value of an element; "" where it is missing, empty or damaged."""
     try:
         value = header.get(keyword)
     except Exception:  # pydicom converts on access, and a damaged value can raise anything
@@ -107,7 +107,7 @@ def _plain(header: Dataset, keyword: str) -> object:
 
 
 def _date(header: Dataset, keyword: str) -> date | None:
-    """A date as DICOM writes it, YYYYMMDD (or with dots, as before 1993)."""
+    """Return a date as DICOM writes it, YYYYMMDD (or with dots, as before 1993)."""
     digits = str(_plain(header, keyword)).strip().replace(".", "")
     try:
         found = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
@@ -117,7 +117,7 @@ def _date(header: Dataset, keyword: str) -> date | None:
 
 
 def _age(header: Dataset, study_date: date | None) -> int | None:
-    """Completed years. An age that nobody reaches stands for one that is not known: 999Y."""
+    """Return completed years. An age that nobody reaches stands for one that is not known: 999Y."""
     stated = age_of(str(_plain(header, "PatientAge")))
     if stated is not None or not study_date or not (born := _date(header, "PatientBirthDate")):
         return stated
@@ -136,7 +136,7 @@ def kept_age(years: int) -> int | None:
 
 
 def _code(header: Dataset, keyword: str) -> str:
-    """The code of a sequence's first item; "" where there is none."""
+    """Return the code of a sequence's first item; "" where there is none."""
     item = _plain(header, keyword)
     return str(_plain(item, "CodeValue")).strip() if hasattr(item, "get") else ""  # type: ignore[arg-type]
 

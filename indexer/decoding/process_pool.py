@@ -1,4 +1,4 @@
-"""A pool of processes in which an item that hangs, crashes or fills memory ends alone.
+"""Run a pool of processes in which an item that hangs, crashes or fills memory ends alone.
 
 Each worker has a pipe of its own, so that one which dies in the middle of a message spoils nobody else's: the
 pools of the standard library, loky and pebble share a pipe and its lock among workers, and stop as a whole.
@@ -24,9 +24,9 @@ from typing import Any, Generic, TypeVar, cast
 
 from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.indexer import child_processes, main_script
+from filmroom.indexer.decoding.cpu_wait import MOST, seconds_waited
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Refusal
-from filmroom.indexer.decoding.waiting import MOST, seconds_waited
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -66,7 +66,7 @@ class _Worker(Generic[Item]):
         self.deadline = self.begun + seconds + min(max(waited, 0.0), MOST * seconds)
 
     def is_timed(self) -> bool:
-        """Whether something is expected of it by its deadline."""
+        """Tell whether something is expected of it by its deadline."""
         return self.busy or not self.ready
 
     def is_late(self) -> bool:
@@ -81,7 +81,8 @@ def run(
     workers: int,
     ahead: int,
 ) -> Iterator[tuple[Item, Result | Rejected]]:
-    """`work(item)` for every item under `limits.seconds` and `limits.memory_bytes`; each with its result, as done.
+    """Run `work(item)` for every item under `limits.seconds` and `limits.memory_bytes`; each with its result, as
+    done.
 
     `work` and items are pickled. What `work` raises other than Rejected counts as a crash on that item. An item that
     is refused for want of memory, by a crash or as damaged ends its worker, and is believed only of a worker that had
@@ -269,7 +270,8 @@ def _cannot_start() -> FilmroomError:
 
 
 def _context() -> BaseContext:
-    """Never fork: the parent has threads (ONNX Runtime, faiss), and a fork copies their locks as they stand."""
+    """Start no worker by fork: the parent has threads (ONNX Runtime, faiss), and a fork copies their locks as they
+    stand."""
     return child_processes.context("forkserver", preload=_PRELOAD)
 
 
@@ -298,7 +300,7 @@ def _bury(worker: _Worker[Item]) -> Refusal:
 
 
 def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> None:
-    """The life of a worker. Its time-out is the parent's to keep; the alarm is for when there is no parent any more."""
+    """Serve as a worker. The time-out is the parent's to keep; the alarm is for when there is no parent any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _be_quiet()
     _limit_memory(limits.memory_bytes)
@@ -327,7 +329,7 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], limits: Limits) -> 
 
 
 def _be_quiet() -> None:
-    """Decoders written in C print what they find in a file; nothing of a file may get into a log."""
+    """Silence decoders written in C, which print what they find in a file; nothing of a file may get into a log."""
     os.environ["RUST_BACKTRACE"] = "0"  # a decoder in Rust that panics spends seconds on one
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -336,7 +338,7 @@ def _be_quiet() -> None:
 
 
 def _limit_memory(memory_bytes: int) -> None:
-    """A limit on the heap and not on addresses, of which libraries reserve much more than they use."""
+    """Limit the heap and not addresses, of which libraries reserve much more than they use."""
     if os.name != "posix":
         return
     import resource
@@ -347,7 +349,7 @@ def _limit_memory(memory_bytes: int) -> None:
 
 
 def _heap_bytes() -> int:
-    """What is allocated now, 0 where the system does not say.
+    """Return what is allocated now, 0 where the system does not say.
 
     Decoders that fail in the middle leave memory behind, which the next file must not be charged with.
     """

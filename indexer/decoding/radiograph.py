@@ -1,4 +1,4 @@
-"""The film as the rest of the program sees it."""
+"""Define the film as the rest of the program sees it."""
 
 from __future__ import annotations
 

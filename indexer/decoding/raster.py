@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF, BMP and WebP films, at their full depth."""
+"""Decode PNG, JPEG, TIFF, BMP and WebP films, at their full depth."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _DEEP, _DEEP_SINCE = ("I", "F"), 2
 
 
 def is_picture(data: bytes) -> bool:
-    """Whether the first bytes are those of a picture format that is read."""
+    """Tell whether the first bytes are those of a picture format that is read."""
     return data.startswith(_STARTS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def read_picture(data: bytes, limits: Limits, *, side: int | None = None) -> list[Radiograph]:
-    """The films of a picture file: one, or one a page of a TIFF. Raises Rejected.
+    """Return the films of a picture file: one, or one a page of a TIFF. Raises Rejected.
 
     Pictures of 8 bits are taken as they are (0 black, 255 white); deeper ones say nothing of how they are to be
     shown, and are stretched between percentiles, whatever part of the range they use.
@@ -77,13 +77,13 @@ def read_picture(data: bytes, limits: Limits, *, side: int | None = None) -> lis
 
 
 def picture_changed(file: BinaryIO, *, since: int) -> bool:
-    """Whether a picture file has other pixels now than by the version `since` of decoding. Reads its header."""
+    """Tell whether a picture file has other pixels now than by the version `since` of decoding. Reads its header."""
     with Image.open(file, formats=_FORMATS) as picture:
         return since < _DEEP_SINCE and picture.mode.startswith(_DEEP)
 
 
 def _grey(picture: Image.Image) -> NDArray[np.float32]:
-    """(H, W) in [0, 1], upright."""
+    """Return (H, W) in [0, 1], upright."""
     picture.load()
     upright = _upright(picture)
     if upright.mode == "1":
@@ -108,7 +108,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _lies(picture: Image.Image) -> bool:
-    """Whether its rows become columns when it is set upright."""
+    """Tell whether its rows become columns when it is set upright."""
     return _orientation(picture) in (5, 6, 7, 8)
 
 
@@ -120,8 +120,8 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def stretch(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Any real (H, W) -> float32 from 0 to 1, between the percentiles that DICOM films without a window are shown
-    between, so that one bright marker leaves the film its greys; all 0 where all values are the same."""
+    """Turn any real (H, W) into float32 from 0 to 1, between the percentiles that DICOM films without a window are
+    shown between, so that one bright marker leaves the film its greys; all 0 where all values are the same."""
     low, high = (float(value) for value in spread(values.ravel()))
     if high <= low:
         return np.zeros(values.shape, np.float32)

@@ -96,7 +96,7 @@ class Refusal(Enum):
         return self.name
 
     def error(self) -> Rejected:
-        """The error to raise."""
+        """Return the error to raise."""
         return Rejected(self.code, self.reason, stage=self.stage, remedy=self.remedy)
 
 
@@ -116,18 +116,19 @@ _DUPLICATES = {
 
 
 def reason_of(code: str) -> str:
-    """The words for a code of the catalog, of a rejected file or a duplicate. What an earlier version kept in words
-    that are not known is shown as it stands."""
+    """Return the words for a code of the catalog, of a rejected file or a duplicate. What an earlier version kept in
+    words that are not known is shown as it stands."""
     if code in Refusal.__members__:
         return Refusal[code].reason
     return _DUPLICATES[DuplicateReason(code)] if code in DuplicateReason.__members__ else code
 
 
 def remedy_of(code: str, stored: str | None = None) -> str:
-    """What to do about a rejected file; `stored` is what an earlier version kept beside a reason that is not known."""
+    """Return what to do about a rejected file; `stored` is what an earlier version kept beside a reason that is not
+    known."""
     return Refusal[code].remedy if code in Refusal.__members__ else stored or ""
 
 
 def option_of(code: str) -> str:
-    """The option of `filmroom index` that takes such a file all the same; empty where there is none."""
+    """Return the option of `filmroom index` that takes such a file all the same; empty where there is none."""
     return Refusal[code].option if code in Refusal.__members__ else ""

@@ -1,4 +1,4 @@
-"""What is black and what is white in a film that does not say it."""
+"""Find what is black and what is white in a film that does not say it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ letters, too little to lose anatomy."""
 
 
 def spread(values: NDArray[Any]) -> tuple[Any, Any]:
-    """The 0.1th and the 99.9th percentile of pixels (N,); least and greatest where these are the same."""
+    """Return the 0.1th and the 99.9th percentile of pixels (N,); least and greatest where these are the same."""
     first, last = math.floor(TAIL * len(values)), math.ceil((1 - TAIL) * len(values)) - 1
     if values.dtype.kind == "u" and values.itemsize <= 2:
         below = np.cumsum(np.bincount(values))  # three times as fast as to partition
@@ -26,7 +26,7 @@ def spread(values: NDArray[Any]) -> tuple[Any, Any]:
 
 
 def spread_of_counts(values: NDArray[Any], counts: NDArray[np.intp]) -> tuple[Any, Any]:
-    """As `spread`, of pixels that have `counts` (n,) of each of `values` (n,)."""
+    """Compute as `spread` does, for pixels that have `counts` (n,) of each of `values` (n,)."""
     order = np.argsort(values, kind="stable")
     ascending, below = values[order], np.cumsum(counts[order])
     low = ascending[np.searchsorted(below, TAIL * below[-1], side="right")]

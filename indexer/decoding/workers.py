@@ -1,4 +1,4 @@
-"""From listed files to what the image tower and the catalog need, in worker processes with limits."""
+"""Turn listed files into what the image tower and the catalog need, in worker processes with limits."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def process(
 
 
 def process_file(path: Path, *, prepare: Prepare, limits: Limits = _NO_LIMITS_GIVEN) -> Processed:
-    """One file in a worker of its own, for a film that a person hands in as a query. Raises Rejected."""
+    """Process one file in a worker of its own, for a film that a person hands in as a query. Raises Rejected."""
     place = Path(os.path.abspath(path))
     listed = SourceFile(str(place.parent), place.name, 0, 0)
     (result,) = process([listed], prepare=prepare, limits=limits, workers=1)
@@ -109,12 +109,12 @@ def process_file(path: Path, *, prepare: Prepare, limits: Limits = _NO_LIMITS_GI
 
 
 def usable_cpus() -> int:
-    """The CPUs that this process may use, at least 1."""
+    """Return the CPUs that this process may use, at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def thumbnail(pixels: NDArray[np.float32]) -> bytes:
-    """WebP of (H, W) in [0, 1], its longest side at most 256."""
+    """Return WebP of (H, W) in [0, 1], its longest side at most 256."""
     if (blocks := max(pixels.shape) // (2 * THUMBNAIL_SIDE)) > 1:
         pixels = np.asarray(Image.fromarray(pixels).reduce(blocks))  # to no less than twice the size, by averages
     grey = pixels * np.float32(255)
@@ -136,7 +136,7 @@ def _process_file(
     side: int | None,
     window: Window | None = None,
 ) -> Processed:
-    """The work on one file, read once, so that the hash is of the bytes that were decoded. Raises Rejected."""
+    """Return the work on one file, read once, so that the hash is of the bytes that were decoded. Raises Rejected."""
     if listed.rejected is not None:
         raise listed.rejected
     if listed.decoding is not None:

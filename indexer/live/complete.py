@@ -19,7 +19,8 @@ _LONG = (b"OB", b"OW", b"UN")
 
 
 def is_complete(path: Path) -> bool:
-    """Whether the file ends as its kind does. Kinds that do not tell, and what is damaged, pass: decoding finds out."""
+    """Tell whether the file ends as its kind does. Kinds that do not tell, and what is damaged, pass: decoding finds
+    out."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

@@ -11,7 +11,7 @@ _LOCAL = ("fuse.fuse-overlayfs", "fuse.lxcfs")
 
 
 def is_network_drive(folder: Path) -> bool:
-    """Whether a folder lies on such a drive; False where the system does not tell (Linux does)."""
+    """Tell whether a folder lies on such a drive; False where the system does not tell (Linux does)."""
     try:
         lines = _MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:

@@ -77,7 +77,7 @@ class Tls:
     ca: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Raises BadInput for files that are no certificates."""
+        """Make the context. Raises BadInput for files that are no certificates."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(self.certificate, self.key)

@@ -45,7 +45,7 @@ class Settling:
         self._lost: dict[Path, float] = {}
 
     def note(self, paths: Iterable[Path]) -> None:
-        """Something happened at these paths: a file, a folder, or what was one."""
+        """Note that something happened at these paths: a file, a folder, or what was one."""
         now = self._clock()
         for path in paths:
             if self._is_passed_over(path):
@@ -131,8 +131,8 @@ class Settling:
 
 
 def _may_be_out_of_reach(path: Path) -> bool:
-    """Whether what was at `path` may only be out of reach: the folder above has nothing in it at all, as the place of a
-    disk that is no longer mounted has."""
+    """Tell whether what was at `path` may only be out of reach: the folder above has nothing in it at all, as the place
+    of a disk that is no longer mounted has."""
     above = next(one for one in path.parents if one.exists())
     try:
         with os.scandir(above) as entries:

@@ -37,7 +37,7 @@ class Mismatch(Exception):
 
 
 def folders(archive: Archive) -> list[str]:
-    """Where received films of the archive are kept."""
+    """Say where received films of the archive are kept."""
     return list(json.loads(get_meta(archive.catalog, _KEY) or "[]"))
 
 
@@ -71,7 +71,7 @@ class Spool:
         return cls(folder)
 
     def has_room(self, size: int, floor: int) -> bool:
-        """Whether `size` bytes more leave `floor` bytes of the disk free."""
+        """Tell whether `size` bytes more leave `floor` bytes of the disk free."""
         return shutil.disk_usage(self.folder).free - size >= floor
 
     def keep(self, meta: FileMetaDataset, dataset: bytes | memoryview) -> Path:
@@ -134,7 +134,7 @@ def _write(out: IO[bytes], meta: FileMetaDataset, dataset: bytes | memoryview) -
 
 
 def _sync(folder: Path) -> None:
-    """A name is on the disk only when its folder is."""
+    """Write the folder to the disk: a name is there only when its folder is."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -22,7 +22,8 @@ Identity = tuple[int, int] | None
 
 
 def check_folders(folders: Sequence[Path]) -> list[Path]:
-    """The folders by their whole paths, without those that lie in others. Raises NotFound, or BadInput for a file."""
+    """Return the folders by their whole paths, without those that lie in others. Raises NotFound, or BadInput for a
+    file."""
     check_there(folders)
     if files := [one for one in folders if not one.is_dir()]:
         raise BadInput("only folders are watched", where=files[0], fix="Name the folder that it is in.")
@@ -86,7 +87,7 @@ def _watch_while_as_they_are(
 
 
 def _changes(folders: Sequence[Path], *, polled: bool) -> Generator[list[Path], None, None]:
-    """The paths at which something happened, twice a second, none where nothing did."""
+    """Yield the paths at which something happened, twice a second, none where nothing did."""
     from watchfiles import watch as events
 
     if not folders:
@@ -110,7 +111,7 @@ def _below(folder: Path, paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _identity(folder: Path) -> Identity:
-    """Which folder it is, of which disk; None where there is none."""
+    """Say which folder it is, of which disk; None where there is none."""
     try:
         facts = folder.stat()
     except OSError:

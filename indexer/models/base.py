@@ -1,4 +1,4 @@
-"""What every model offers: films and texts as unit vectors of one space."""
+"""Define what every model offers: films and texts as unit vectors of one space."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class Towers(Protocol):
     def preprocess(self) -> Preparing: ...
 
     def embed_prepared(self, batch: Any) -> Vectors:
-        """N films from `preprocess.batch` -> (N, T, D), rows of unit length: the way of bulk indexing.
+        """Turn N films from `preprocess.batch` into (N, T, D), rows of unit length: the way of bulk indexing.
 
         A film that the tower cannot embed comes back as a row that is not finite.
         """
         ...
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, T, D), rows of unit length: the way of a query by film."""
+        """Return (N, T, D), rows of unit length: the way of a query by film."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, D), rows of unit length. A text is the bare finding: the model's prompt is put around it here.
+        """Return (N, D), rows of unit length. A text is the bare finding: the model's prompt is put around it here.
 
         Raises ModelUnavailable where the model has no text tower.
         """
         ...
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """(h, w, D), unit rows: one vector a patch of the padded square, for heat maps.
+        """Return (h, w, D), unit rows: one vector a patch of the padded square, for heat maps.
 
         Raises ModelUnavailable where the tower has no patches in the joint space.
         """
@@ -52,26 +52,33 @@ class Towers(Protocol):
 
 
 def prepare(films: Sequence[Radiograph], preprocess: Preparing) -> Any:
-    """Films -> the input of an image tower."""
+    """Turn films into the input of an image tower."""
     return preprocess.batch([preprocess.shrink(film.pixels) for film in films])
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
-    """The same directions with length 1 along the last axis, float32; a row of zeros becomes not-a-number."""
+    """Return the same directions with length 1 along the last axis, float32; a row of zeros becomes not-a-number."""
     rows = vectors.astype(np.float32)
     with np.errstate(invalid="ignore", divide="ignore"):
         rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows
 
 
-def texts_in_batches(texts: Sequence[str], dim: int, embed: Callable[[Sequence[str]], NDArray[np.floating]]) -> Vectors:
-    """(N, D), rows of unit length, of what `embed` makes of some texts at a time."""
+def texts_in_batches(
+    texts: Sequence[str], space: Space, embed: Callable[[Sequence[str]], NDArray[np.floating]]
+) -> Vectors:
+    """Return (N, D), rows of unit length, of what `embed` makes of some texts at a time.
+
+    Raises ModelUnavailable where the space's model has no text tower.
+    """
+    if not space.has_text:
+        raise no_text(space.model)
     found = [unit_rows(embed(texts[at : at + _TEXTS_AT_ONCE])) for at in range(0, len(texts), _TEXTS_AT_ONCE)]
-    return np.concatenate([np.empty((0, dim), np.float32), *found])
+    return np.concatenate([np.empty((0, space.dim), np.float32), *found])
 
 
 def no_text(model: str, *, others: Sequence[str] = ("filmroom-mini",)) -> ModelUnavailable:
-    """The error of a model that has an image tower alone; `others` are models that read words."""
+    """Return the error of a model that has an image tower alone; `others` are models that read words."""
     return ModelUnavailable(
         f"model {model} has no text tower",
         fix=f"It finds similar films (--like) and serves probes. For words use --model {' or '.join(others)}.",
@@ -79,7 +86,7 @@ def no_text(model: str, *, others: Sequence[str] = ("filmroom-mini",)) -> ModelU
 
 
 def no_patches(model: str) -> ModelUnavailable:
-    """The error of a model whose patches do not lie in the joint space."""
+    """Return the error of a model whose patches do not lie in the joint space."""
     return ModelUnavailable(
         f"model {model} has no patch vectors",
         fix="Heat maps need a model whose patches lie in the joint space, such as filmroom-mini.",

@@ -1,4 +1,4 @@
-"""SHA-256 of files that take long to read, remembered while size and modification time stay the same."""
+"""Compute SHA-256 of files that take long to read, and remember it while size and modification time stay the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from filmroom.indexer.models.model_folder import sha256
 
 
 def digest_of(folder: Path, files: Iterable[Path]) -> str:
-    """One SHA-256 over the names, relative to `folder`, and the contents of files."""
+    """Return one SHA-256 over the names, relative to `folder`, and the contents of files."""
     kept = _kept()
     known = dict(kept)
     whole = hashlib.sha256()
@@ -41,7 +41,7 @@ def _kept() -> dict[str, str]:
 
 
 def _keep(known: dict[str, str]) -> None:
-    """A cache that cannot be written costs time, nothing else."""
+    """Keep the cache where it can be written; else it costs time, nothing more."""
     with contextlib.suppress(OSError):
         _path().parent.mkdir(parents=True, exist_ok=True)
         aside = _path().with_suffix(f".{os.getpid()}")

@@ -1,4 +1,4 @@
-"""The client of a CXRReportGen endpoint (Azure Machine Learning): films in, sentences with boxes out.
+"""Ask a CXRReportGen endpoint (Azure Machine Learning): films in, sentences with boxes out.
 
 Source: Microsoft's "How to use CXRReportGen" and its examples. The endpoint sees the square in the middle of the
 frontal picture, and its boxes are shares of that square.
@@ -67,7 +67,7 @@ class Sent:
 
 
 def endpoint(url: str, key_file: Path | None = None) -> Endpoint:
-    """The endpoint at `url` with the key of the file, else of the environment. Raises BadInput.
+    """Return the endpoint at `url` with the key of the file, else of the environment. Raises BadInput.
 
     Only https, as key and films would be readable on the way otherwise; http for this machine alone.
     """
@@ -90,7 +90,7 @@ def endpoint(url: str, key_file: Path | None = None) -> Endpoint:
 
 
 def as_sent(grey: NDArray[np.uint16]) -> Sent:
-    """A film (H, W), 0 black to 65535 white, as PNG; its short side at most 1024."""
+    """Return a film (H, W), 0 black to 65535 white, as PNG; its short side at most 1024."""
     height, width = grey.shape
     share = min(1.0, _SHORT_SIDE / min(height, width))
     picture = Image.fromarray((grey >> 8).astype(np.uint8))
@@ -105,7 +105,7 @@ def as_sent(grey: NDArray[np.uint16]) -> Sent:
 def ask(
     to: Endpoint, frontal: Sent, lateral: Sent | None = None, *, sleep: Callable[[float], None] = time.sleep
 ) -> list[Finding]:
-    """What the endpoint finds on a frontal film, seen together with the lateral of its study where there is one.
+    """Return what the endpoint finds on a frontal film, seen together with the lateral of its study where there is one.
 
     Boxes are in shares of the frontal film. Raises EndpointFault, also after five tries; BadAnswer.
     """
@@ -118,8 +118,8 @@ def ask(
 
 
 def read_answer(answer: bytes, *, width: int, height: int, where: str | None = None) -> list[Finding]:
-    """The findings of an answer for a frontal picture of this size. Raises EndpointFault for what is no answer of
-    CXRReportGen, BadAnswer for findings or boxes that make no sense."""
+    """Return the findings of an answer for a frontal picture of this size. Raises EndpointFault for what is no answer
+    of CXRReportGen, BadAnswer for findings or boxes that make no sense."""
     try:
         said = json.loads(answer)
         output = said[0]["output"]
@@ -140,7 +140,7 @@ def read_answer(answer: bytes, *, width: int, height: int, where: str | None = N
 
 
 def on_film(box: Box, *, width: int, height: int) -> Box:
-    """A box in shares of the square in the middle -> in shares of the picture of `width` x `height` pixels."""
+    """Turn a box in shares of the square in the middle into in shares of the picture of `width` x `height` pixels."""
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     x0, y0, x1, y1 = box
@@ -172,7 +172,7 @@ def _box(said: Any) -> Box:
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """What sends to `url`: no redirects, and no proxy to this machine.
+    """Return what sends to `url`: no redirects, and no proxy to this machine.
 
     A proxy that the environment names reads what is sent by http, films and key. By https it is asked for a tunnel
     (CONNECT) and learns host and port alone.
@@ -189,7 +189,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _post(to: Endpoint, body: bytes, sleep: Callable[[float], None]) -> bytes:
-    """The body of the answer. 429, 5xx, time-outs and broken connections are tried again, later each time."""
+    """Return the body of the answer. 429, 5xx, time-outs and broken connections are tried again, later each time."""
     opener = _opener(to.url)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Authorization": f"Bearer {to.key}"}
     said, wait = "", 0.0

@@ -1,4 +1,4 @@
-"""What kind of model lies in a folder, told by its files without opening more than its configuration."""
+"""Detect what kind of model lies in a folder, by its files, without opening more than its configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIX = "Give the folder that `hf download` made, or that open_clip's save_pretra
 
 
 def kind_of(folder: Path) -> Kind:
-    """The kind of the model in `folder`. Raises ModelUnavailable where there is none, or a part of one."""
+    """Return the kind of the model in `folder`. Raises ModelUnavailable where there is none, or a part of one."""
     if (folder / FACTS).is_file() or (folder / CONFIG).is_file():
         return Kind.OPEN_CLIP
     parts = [name for name in ELIXR_PARTS if (folder / name).is_dir()]

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub: what is on this disk, and downloads, which are made only when asked for."""
+"""Find models of the Hugging Face hub on this disk, and download them only when asked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Offer:
 
 
 def hub_snapshot(repository: str) -> Path | None:
-    """The folder where a model was downloaded to, with its weights, or None. Asks no network."""
+    """Return the folder where a model was downloaded to, with its weights, or None. Asks no network."""
     folder = hub_folder(repository)
     if folder is None:
         return None
@@ -49,7 +49,7 @@ def hub_snapshot(repository: str) -> Path | None:
 
 
 def hub_folder(repository: str) -> Path | None:
-    """The newest snapshot of a repository in the Hugging Face cache, or None.
+    """Return the newest snapshot of a repository in the Hugging Face cache, or None.
 
     Reads the cache by its documented layout: huggingface_hub's own function takes half a second to import.
     """
@@ -106,7 +106,7 @@ def fetch(repository: str, *, on_offer: Callable[[Offer], None] = lambda offer: 
 
 
 def _wanted(held: set[str], repository: str) -> list[str]:
-    """Patterns of the files that a tower needs. Raises ModelUnavailable where the repository holds none."""
+    """Return patterns of the files that a tower needs. Raises ModelUnavailable where the repository holds none."""
     weights = [name for name in CLIP_WEIGHTS if name in held]
     if CONFIG in held and weights:
         return [*_TEXTS, weights[0]]
@@ -118,7 +118,7 @@ def _wanted(held: set[str], repository: str) -> list[str]:
 
 
 def _others(folder: Path) -> set[str]:
-    """The repositories that an open_clip model's text tower and tokenizer are described in."""
+    """Return the repositories that an open_clip model's text tower and tokenizer are described in."""
     if not (folder / CONFIG).is_file():
         return set()
     text_cfg = read_json(folder / CONFIG).get("model_cfg", {}).get("text_cfg", {})

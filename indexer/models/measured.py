@@ -1,4 +1,5 @@
-"""What was measured of a model: a file beside its weights that a benchmark writes, so that no figure stands in code."""
+"""Read what was measured of a model: a file beside its weights that a benchmark writes, so that no figure is in
+code."""
 
 from __future__ import annotations
 
@@ -52,7 +53,11 @@ class ModelMeasured:
         return next((one for one in self.findings if one.finding == finding), None)
 
     def to_json(self) -> dict[str, Any]:
-        return {"fingerprint": self.fingerprint, "data": self.data, "findings": [asdict(one) for one in self.findings]}
+        return {
+            "fingerprint": self.fingerprint,
+            "data": self.data,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
 
 
 def measured_of(space: Space) -> ModelMeasured | None:

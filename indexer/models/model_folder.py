@@ -1,4 +1,4 @@
-"""A model as a folder: what lies in it, what `filmroom.json` says, and whether the files are the right ones.
+"""Read a model's folder: what lies in it, what `filmroom.json` says, and whether the files are the right ones.
 
 open_clip_config.json        architecture and preprocessing, open_clip's own format
 open_clip_model.safetensors  the weights (a folder that only holds exported graphs has none)
@@ -61,7 +61,7 @@ class ModelFacts:
 
 
 def read_facts(folder: Path) -> ModelFacts:
-    """What `filmroom.json` says. Raises ModelUnavailable where it is missing or cannot be understood."""
+    """Return what `filmroom.json` says. Raises ModelUnavailable where it is missing or cannot be understood."""
     path = folder / FACTS
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
@@ -153,7 +153,7 @@ def write_facts(
 
 
 def fingerprint(weights: str, *, tokenizer: str | None, model_cfg: Mapping[str, Any], preprocess: Preprocess) -> str:
-    """The name of a space: SHA-256 over the digests of weights and tokenizer, architecture and preprocessing.
+    """Return the name of a space: SHA-256 over the digests of weights and tokenizer, architecture and preprocessing.
 
     The prompt is left out: it changes what is asked, not the vectors that are kept.
     """
@@ -162,7 +162,7 @@ def fingerprint(weights: str, *, tokenizer: str | None, model_cfg: Mapping[str, 
 
 
 def fingerprint_folder(folder: Path, preprocess: Preprocess) -> str:
-    """The fingerprint of the model in `folder`; of its graphs where they came without weights."""
+    """Return the fingerprint of the model in `folder`; of its graphs where they came without weights."""
     held = [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else [folder / IMAGE_GRAPH, folder / TEXT_GRAPH]
     tokenizer = folder / TOKENIZER
     config = folder / CONFIG
@@ -175,7 +175,7 @@ def fingerprint_folder(folder: Path, preprocess: Preprocess) -> str:
 
 
 def faults(folder: Path) -> list[str]:
-    """What is wrong with the files of a model folder by their checksums, one line each; empty when well.
+    """Return what is wrong with the files of a model folder by their checksums, one line each; empty when well.
 
     Reads every byte: for `doctor` and after a download, not for a query.
     """
@@ -191,7 +191,7 @@ def faults(folder: Path) -> list[str]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises ModelUnavailable with one line where there is none."""
+    """Return the object in a JSON file. Raises ModelUnavailable with one line where there is none."""
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -204,6 +204,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The model of vectors that were computed elsewhere: it is loaded only where a text or a new film is asked for."""
+"""Stand in for the model of vectors that were computed elsewhere: loaded only for a text or a new film."""
 
 from __future__ import annotations
 

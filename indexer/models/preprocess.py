@@ -1,4 +1,4 @@
-"""From presentation pixels to a tower's input: pad to a square, resize, normalise. No torch, no crop.
+"""Turn presentation pixels into a tower's input: pad to a square, resize, normalise. No torch, no crop.
 
 A film is padded with black and never cropped: the usual centre crop of a CLIP model cuts a sixth of the
 height of a chest film, and with it the costophrenic angles. The work is split in two: `shrink` runs beside
@@ -25,11 +25,11 @@ class Preparing(Protocol):
     """What a tower does to films before it sees them, in two halves that may run in two processes."""
 
     def shrink(self, pixels: NDArray[np.float32]) -> NDArray[np.generic]:
-        """One film (H, W) in [0, 1] -> what is sent on to the tower's process. Picklable, and needs no torch."""
+        """Turn one film (H, W) in [0, 1] into what is sent on to the tower's process. Picklable, and needs no torch."""
         ...
 
     def batch(self, shrunk: Sequence[NDArray[np.generic]]) -> Any:
-        """What `embed_prepared` takes, of what `shrink` made."""
+        """Return what `embed_prepared` takes, of what `shrink` made."""
         ...
 
 
@@ -79,7 +79,7 @@ class Preprocess:
         return len(self.mean)
 
     def shrink(self, pixels: NDArray[np.float32]) -> NDArray[np.uint16]:
-        """(H, W) in [0, 1] -> (S, S), 0 black to 65535 white: padded with black all round, then resized.
+        """Turn (H, W) in [0, 1] into (S, S), 0 black to 65535 white: padded with black all round, then resized.
 
         16 bits keep what a 12-bit detector saw, in half the bytes of float32. Bicubic overshoot is clipped.
         """
@@ -110,7 +110,7 @@ class Preprocess:
         return grey
 
     def _standardised(self, square: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-        """(S, S) -> the same with the percentiles of the film, `height` x `width` before padding, at 0 and 1."""
+        """Turn (S, S) into the same with the percentiles of the film, `height` x `width` before padding, at 0 and 1."""
         longest = max(height, width)
         tall, wide = (max(1, round(self.size * side / longest)) for side in (height, width))
         top, left = (self.size - tall) // 2, (self.size - wide) // 2
@@ -121,7 +121,7 @@ class Preprocess:
         return padded
 
     def normalise(self, grey: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """(N, S, S) from `shrink` -> the tower's input (N, C, S, S) float32: (value - mean) / std."""
+        """Turn (N, S, S) from `shrink` into the tower's input (N, C, S, S) float32: (value - mean) / std."""
         mean = np.array(self.mean, np.float32)[:, None, None]
         std = np.array(self.std, np.float32)[:, None, None]
         value = grey.astype(np.float32)[:, None] / np.float32(_WHITE)
@@ -129,19 +129,19 @@ class Preprocess:
         return batch
 
     def batch(self, shrunk: Sequence[NDArray[np.generic]]) -> NDArray[np.float32]:
-        """Squares from `shrink` -> the tower's input (N, C, S, S) float32."""
+        """Turn squares from `shrink` into the tower's input (N, C, S, S) float32."""
         grey = np.empty((len(shrunk), self.size, self.size), np.uint16)
         for row, square in enumerate(shrunk):
             grey[row] = square
         return self.normalise(grey)
 
     def apply(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(H, W) in [0, 1] -> (C, S, S) float32, both halves at once."""
+        """Turn (H, W) in [0, 1] into (C, S, S) float32, both halves at once."""
         batch = self.normalise(self.shrink(pixels)[None])
         return batch.reshape(self.channels, self.size, self.size)
 
     def facts(self) -> dict[str, Any]:
-        """What of it goes into a fingerprint, as plain JSON values."""
+        """Return what of it goes into a fingerprint, as plain JSON values."""
         return {
             "image_size": self.size,
             "mean": list(self.mean),
@@ -155,7 +155,7 @@ class Preprocess:
 
     @staticmethod
     def from_open_clip(model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]) -> Preprocess:
-        """The preprocessing of an open_clip model by its two configurations: size, mean, std and kernel.
+        """Return the preprocessing of an open_clip model by its two configurations: size, mean, std and kernel.
 
         Its resize mode (shortest side and centre crop, or squash) is not followed: films are padded.
         Where the configuration is silent, open_clip's defaults hold (CLIP's mean and std, bicubic).
@@ -185,7 +185,7 @@ class Preprocess:
 
 
 def _sampled(square: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """(E, E) -> (size, size), bilinear with half-pixel centres and no antialias."""
+    """Turn (E, E) into (size, size), bilinear with half-pixel centres and no antialias."""
     edge = len(square)
     at = ((np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(edge / size) - np.float32(0.5)).clip(0)
     low = np.floor(at).astype(np.intp)

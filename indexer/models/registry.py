@@ -1,4 +1,4 @@
-"""The models by name: what ships, what is known, what the user added; and the one door to load any of them."""
+"""List the models by name: what ships, what is known, what the user added; and load any of them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ModelCard:
 
 
 def load_towers(name: str = DEFAULT_MODEL, *, weights: Path | None = None, device: str | None = None) -> Towers:
-    """The towers of a model: its name, a folder, hf-hub:REPOSITORY, or an architecture with `weights`.
+    """Return the towers of a model: its name, a folder, hf-hub:REPOSITORY, or an architecture with `weights`.
 
     Reads descriptions only; a tower loads when it is first used. Downloads nothing (`add_model` does).
     `device` is "cpu" or "cuda"; None takes a GPU where one works. Raises NotFound, ModelUnavailable.
@@ -74,7 +74,7 @@ def load_towers(name: str = DEFAULT_MODEL, *, weights: Path | None = None, devic
 
 
 def load_space(space: Space, *, device: str | None = None) -> Towers:
-    """The towers of the space that an archive was embedded in, by its name or from an earlier export.
+    """Return the towers of the space that an archive was embedded in, by its name or from an earlier export.
 
     Raises ModelUnavailable where neither is there, or where the model of this name has changed since.
     """
@@ -102,7 +102,7 @@ def load_space(space: Space, *, device: str | None = None) -> Towers:
 
 
 def model_folder(name: str) -> Path | None:
-    """The folder of a known model on this disk; None where it has none or is not known."""
+    """Return the folder of a known model on this disk; None where it has none or is not known."""
     card = _known().get(name)
     folder = None if card is None else _folder(card)
     return folder if folder is not None and folder.is_dir() else None
@@ -124,7 +124,7 @@ def is_loadable(space: Space) -> bool:
 
 
 def checkpoint(name: str, *, weights: Path | None = None) -> clip_source.ClipSource:
-    """The open_clip checkpoint of a model, to train from. Raises NotFound, ModelUnavailable."""
+    """Return the open_clip checkpoint of a model, to train from. Raises NotFound, ModelUnavailable."""
     if weights is not None:
         if name not in clip_source.architectures():
             raise NotFound("this is no architecture of open_clip", where=name, fix=_near(name))
@@ -137,12 +137,13 @@ def checkpoint(name: str, *, weights: Path | None = None) -> clip_source.ClipSou
 
 
 def list_models() -> list[ModelCard]:
-    """Every model known by name: bundled, known, then added."""
+    """Return every model known by name: bundled, known, then added."""
     return [_ready(card) for card in _known().values()]
 
 
 def describe(name: str) -> ModelCard:
-    """The card of a model by its name, its folder or hf-hub:REPOSITORY. Raises NotFound with the nearest names."""
+    """Return the card of a model by its name, its folder or hf-hub:REPOSITORY. Raises NotFound with the nearest
+    names."""
     if name in (known := _known()):
         return _ready(known[name])
     if name.startswith(_HUB):
@@ -245,7 +246,7 @@ def _adapter(card: ModelCard, folder: Path, kind: Kind, device: str | None) -> T
 
 
 def _try(card: ModelCard) -> None:
-    """Loads a model of one's own now, and puts one film and one text through one that is not open_clip's. What a hub
+    """Load a model of one's own now, and put one film and one text through one that is not open_clip's. What a hub
     has was compared with its checksums."""
     folder = _folder(card)
     is_clip = folder is None or kind_of(folder) is Kind.OPEN_CLIP
@@ -278,7 +279,7 @@ def _here(card: ModelCard) -> clip_source.ClipSource:
 
 
 def _source(card: ModelCard) -> clip_source.ClipSource | None:
-    """Where open_clip finds the model; None where it must be downloaded first."""
+    """Say where open_clip finds the model; None where it must be downloaded first."""
     facts: dict[str, Any] = {"name": card.name, "prompt": card.prompt, "licence": card.licence}
     if card.weights is not None:
         return clip_source.from_architecture(card.load, Path(card.weights), **facts)
@@ -287,7 +288,7 @@ def _source(card: ModelCard) -> clip_source.ClipSource | None:
 
 
 def _folder(card: ModelCard) -> Path | None:
-    """The model's folder on this disk; None where it has none or is not downloaded."""
+    """Return the model's folder on this disk; None where it has none or is not downloaded."""
     if card.weights is not None:
         return None
     if card.load.startswith("assets:"):
@@ -340,7 +341,7 @@ def _ready(card: ModelCard) -> ModelCard:
 
 
 def _megabytes(place: Path) -> int:
-    """What a model's files take on this disk, at least 1."""
+    """Return what a model's files take on this disk, at least 1."""
     files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
     return max(1, round(sum(path.stat().st_size for path in files) / 1e6))
 

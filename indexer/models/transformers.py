@@ -1,4 +1,4 @@
-"""Towers that run in transformers, from a local folder: SigLIP (MedSigLIP), and DINOv2 (RAD-DINO) without texts."""
+"""Run towers in transformers, from a local folder: SigLIP (MedSigLIP), and DINOv2 (RAD-DINO) without texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from filmroom.db.errors import MissingExtra, ModelUnavailable
 from filmroom.db.records import Space
 from filmroom.indexer.decoding.radiograph import Radiograph
-from filmroom.indexer.models.base import Vectors, no_patches, no_text, prepare, texts_in_batches, unit_rows
+from filmroom.indexer.models.base import Vectors, no_patches, prepare, texts_in_batches, unit_rows
 from filmroom.indexer.models.checksums import digest_of
 from filmroom.indexer.models.detect import TRANSFORMERS_CONFIG as CONFIG
 from filmroom.indexer.models.detect import TRANSFORMERS_TYPES
@@ -53,7 +53,7 @@ class HfTowers:
         self.space = Space(name, made, _dim(folder, self._config, self._kind), has_text=self._kind == SIGLIP)
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, 3, S, S) -> (N, 1, D), rows of unit length."""
+        """Turn (N, 3, S, S) into (N, 1, D), rows of unit length."""
         if not len(batch):
             return np.empty((0, 1, self.space.dim), np.float32)
         import torch
@@ -65,17 +65,15 @@ class HfTowers:
         return unit_rows(rows.float().cpu().numpy())[:, None, :]
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, 1, D), rows of unit length."""
+        """Return (N, 1, D), rows of unit length."""
         return self.embed_prepared(prepare(batch, self.preprocess))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, D), rows of unit length; what is longer than 64 tokens is cut.
+        """Return (N, D), rows of unit length; what is longer than 64 tokens is cut.
 
         Raises ModelUnavailable where the model has no text tower.
         """
-        if not self.space.has_text:
-            raise no_text(self.space.model)
-        return texts_in_batches(texts, self.space.dim, self._embed_some)
+        return texts_in_batches(texts, self.space, self._embed_some)
 
     def _embed_some(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch
@@ -86,7 +84,8 @@ class HfTowers:
         return found
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Token ids (N, 64) of the texts within the model's prompt; the model was trained with its padding in sight."""
+        """Return token ids (N, 64) of the texts within the model's prompt; the model was trained with its padding in
+        sight."""
         asked = [self.prompt.replace("{}", text) for text in texts]
         found = self._tokenizer(
             asked, padding="max_length", max_length=TEXT_TOKENS, truncation=True, return_tensors="np"
@@ -94,7 +93,7 @@ class HfTowers:
         return np.asarray(found["input_ids"], np.int64)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """Always raises ModelUnavailable: the patches of these towers do not lie in the joint space."""
+        """Raise ModelUnavailable always: the patches of these towers do not lie in the joint space."""
         raise no_patches(self.space.model)
 
     @cached_property
@@ -166,7 +165,8 @@ class HfTowers:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors of a checkpoint, all its parts. Raises ModelUnavailable, also for pickled weights alone."""
+    """Return the safetensors of a checkpoint, all its parts. Raises ModelUnavailable, also for pickled weights
+    alone."""
     if (folder / _WEIGHTS).is_file():
         return [folder / _WEIGHTS]
     if (folder / _SHARDS).is_file():
@@ -206,7 +206,7 @@ def _preprocess(folder: Path, config: dict[str, Any], kind: str) -> Preprocess:
 
 
 def _dim(folder: Path, config: dict[str, Any], kind: str) -> int:
-    """D: for SigLIP the width of the vision tower, as its pooling head keeps it."""
+    """Return D: for SigLIP the width of the vision tower, as its pooling head keeps it."""
     said = config.get("vision_config", {}) if kind == SIGLIP else config
     text = config.get("text_config", {}) if kind == SIGLIP else {}
     # transformers leaves out of the file what is as its class has it by default.

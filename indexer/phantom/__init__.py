@@ -1,4 +1,4 @@
-"""Synthetic chest films: three-dimensional anatomy, projected by attenuation, with findings that are known.
+"""Draw synthetic chest films: three-dimensional anatomy, projected by attenuation, with findings that are known.
 
     phantom = sample(7)
     pixels = render(phantom, 384)

@@ -1,4 +1,4 @@
-"""The demo archive: synthetic films with labels, reports, queries and graded judgements, written in half a minute."""
+"""Write the demo archive: synthetic films with labels, reports, queries and graded judgements, in half a minute."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def write_demo(
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes that start meanwhile do their linear algebra in one thread: there is one for every processor."""
+    """Let processes that start meanwhile do their linear algebra in one thread: there is one for every processor."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
@@ -139,7 +139,8 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def plan_demo(films: int, *, seed: int) -> tuple[DemoFilm, ...]:
-    """Which films there will be: every query has good answers, patients come back, some studies have a lateral view."""
+    """Say which films there will be: every query has good answers, patients come back, some studies have a lateral
+    view."""
     rng = np.random.default_rng([seed, 7])
     cases = _cases(films, rng)
     plan: list[DemoFilm] = []
@@ -205,7 +206,8 @@ def _pictures(last: DemoFilm, cases: list[tuple[Finding, ...]], rng: np.random.G
 
 
 def _cases(films: int, rng: np.random.Generator) -> list[tuple[Finding, ...]]:
-    """What the studies show: all that the queries ask for, again and again, some with something else beside it."""
+    """Return what the studies show: all that the queries ask for, again and again, some with something else beside
+    it."""
     both = (Side.LEFT, Side.RIGHT)
     wanted: list[Finding] = []
 
@@ -254,7 +256,7 @@ def _cases(films: int, rng: np.random.Generator) -> list[tuple[Finding, ...]]:
 
 
 def _by_need(cases: list[tuple[Finding, ...]], count: int, rng: np.random.Generator) -> list[int]:
-    """Which case comes when: next is always what helps the queries with the fewest good answers."""
+    """Say which case comes when: next is always what helps the queries with the fewest good answers."""
     alone = [Phantom(0, Body(0), findings=case) for case in cases]
     answers = np.array([[grade(phantom, query.want) == 2 for query in read_queries()] for phantom in alone])
     have, used = np.zeros(answers.shape[1]), np.zeros(len(cases))

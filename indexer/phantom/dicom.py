@@ -1,4 +1,4 @@
-"""A phantom as a DICOM file that says in every free text that it is synthetic."""
+"""Write a phantom as a DICOM file that says in every free text that it is synthetic."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def write_dicom(
 
 
 def _stored(pixels: F32, bits: int, voi: Voi) -> tuple[NDArray[np.uint16], int, int]:
-    """Stored values and the lowest and highest of them that are to be shown (black, white)."""
+    """Return stored values and the lowest and highest of them that are to be shown (black, white)."""
     top = (1 << bits) - 1
     low, high = (0, top) if voi is Voi.NONE else (round(0.06 * top), round(0.81 * top))
     shown = pixels if voi is not Voi.LUT else pixels**2
@@ -181,7 +181,7 @@ def _compress(data: FileDataset, syntax: Syntax) -> None:
 
 
 def _jpeg_lossless(data: FileDataset) -> bytes:
-    """The frame as encapsulated JPEG Lossless, selection value 1, which pydicom cannot write and gdcm can."""
+    """Return the frame as encapsulated JPEG Lossless, selection value 1, which pydicom cannot write and gdcm can."""
     import gdcm
 
     with TemporaryDirectory() as folder:

@@ -1,4 +1,5 @@
-"""From the water that each ray has crossed to a film: beam, scatter, quanta, processing, tone, collimation, marker."""
+"""Turn the water that each ray has crossed into a film: beam, scatter, quanta, processing, tone, collimation,
+marker."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _MU = 0.0178  # per mm of water: about 120 kVp, hardened by the patient
 
 
 def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator) -> F32:
-    """(H, W) float32 in [0, 1], 1 is white, from (H, W) mm of water. `pixel` is in mm."""
+    """Return (H, W) float32 in [0, 1], 1 is white, from (H, W) mm of water. `pixel` is in mm."""
     technique = phantom.technique
     shape = water.shape
     lead = _marker(phantom, shape)
@@ -36,14 +37,14 @@ def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator)
 
 
 def lowpass(image: F32, sigma: float) -> F32:
-    """A cheap wide blur of about `sigma` pixels: shrink, then enlarge smoothly."""
+    """Return a cheap wide blur of about `sigma` pixels: shrink, then enlarge smoothly."""
     # Of less than a pixel there is nothing to blur.
     down, across = (min(many, max(2, round(many / sigma))) for many in image.shape)
     return enlarge(_shrinking(image.shape[0], down) @ image @ _shrinking(image.shape[1], across).T, image.shape)
 
 
 def enlarge(image: F32, shape: tuple[int, int]) -> F32:
-    """(H, W) by cubic interpolation; the same image when it has that shape."""
+    """Return (H, W) by cubic interpolation; the same image when it has that shape."""
     if image.shape == shape:
         return image
     if 2 * image.shape[0] > shape[0]:
@@ -55,7 +56,7 @@ def enlarge(image: F32, shape: tuple[int, int]) -> F32:
 
 @lru_cache(maxsize=32)
 def _enlarging(few: int, many: int) -> F32:
-    """(many, few) weights of cubic interpolation; at the edges only what is there counts."""
+    """Return (many, few) weights of cubic interpolation; at the edges only what is there counts."""
     at = (np.arange(many) + 0.5) * (few / many) - 0.5
     low = np.floor(at).astype(int)
     out = np.zeros((many, few + 4))
@@ -67,14 +68,14 @@ def _enlarging(few: int, many: int) -> F32:
 
 @lru_cache(maxsize=32)
 def _shrinking(many: int, few: int) -> F32:
-    """(few, many) weights of the mean over boxes."""
+    """Return (few, many) weights of the mean over boxes."""
     box = np.ceil((np.arange(many) + 0.5) * (few / many)) - 1
     inside = f32(box == np.arange(few)[:, None])
     return f32(inside / inside.sum(axis=1, keepdims=True))
 
 
 def _process(seen: F32, sharpness: float, pixel: float) -> F32:
-    """What every vendor does: less of the slow brightness, more of the detail."""
+    """Return what every vendor does: less of the slow brightness, more of the detail."""
     slow = lowpass(seen, 45 / pixel)
     fine = lowpass(seen, 5 / pixel)
     return (
@@ -85,7 +86,7 @@ def _process(seen: F32, sharpness: float, pixel: float) -> F32:
 
 
 def _tone(seen: F32, phantom: Phantom) -> F32:
-    """An S-curve between the lungs and the abdomen, as automatic windowing sets it."""
+    """Return an S-curve between the lungs and the abdomen, as automatic windowing sets it."""
     technique = phantom.technique
     rows, columns = seen.shape
     middle = seen[rows // 6 : rows * 5 // 6 : 3, columns // 6 : columns * 5 // 6 : 3]
@@ -101,7 +102,7 @@ def _tone(seen: F32, phantom: Phantom) -> F32:
 
 
 def _shutter(phantom: Phantom, shape: tuple[int, int]) -> F32:
-    """1 inside the collimated field, falling to black over a few pixels."""
+    """Return 1 inside the collimated field, falling to black over a few pixels."""
     left, top, right, bottom = phantom.technique.collimation
     rows, columns = shape
     soft = max(1.0, max(shape) / 250)
@@ -117,7 +118,7 @@ def _edge(distance: F32, at: float, soft: float, there: bool) -> F32:
 
 
 def _marker(phantom: Phantom, shape: tuple[int, int]) -> F32:
-    """The lead letter of the side, and on bedside films the words beside it."""
+    """Return the lead letter of the side, and on bedside films the words beside it."""
     technique = phantom.technique
     rows, columns = shape
     letter = "L" if technique.marker is Side.LEFT else "R"

@@ -1,4 +1,4 @@
-"""Graded judgements from specifications: 2 for the finding with all that a query asks of it, 1 for the finding, else 0.
+"""Grade judgements from specifications: 2 for the finding with all that a query asks of it, 1 for it alone, else 0.
 
 What a query wants is written as conditions joined by ";":
 
@@ -49,7 +49,8 @@ class PhantomQuery:
 
 
 def read_queries(path: Path = QUERIES) -> tuple[PhantomQuery, ...]:
-    """The shipped query set, or another of the same four columns. Raises BadInput for a condition it does not know."""
+    """Return the shipped query set, or another of the same four columns. Raises BadInput for a condition it does not
+    know."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return tuple(
@@ -59,7 +60,7 @@ def read_queries(path: Path = QUERIES) -> tuple[PhantomQuery, ...]:
 
 
 def parse_want(text: str, *, where: str | None = None) -> Want:
-    """Conditions as in this module's head. Raises BadInput."""
+    """Return conditions as in this module's head. Raises BadInput."""
     kinds: list[Kind] = []
     absent: list[Kind] = []
     chosen: dict[str, tuple[str, ...]] = {}
@@ -92,7 +93,7 @@ def parse_want(text: str, *, where: str | None = None) -> Want:
 
 
 def grade(phantom: Phantom, want: Want) -> int:
-    """0, 1 or 2: see the head of this module."""
+    """Return the grade 0, 1 or 2: see the head of this module."""
     without = not any(phantom.of(kind) for kind in want.absent)
     if want.normal:
         devices_only = all(f.kind.device for f in phantom.findings)
@@ -108,14 +109,14 @@ def grade(phantom: Phantom, want: Want) -> int:
 
 
 def qrels(phantoms: Mapping[str, Phantom], queries: Sequence[PhantomQuery]) -> list[tuple[str, str, int]]:
-    """(qid, document, grade) for every query and film, zeros included: all films are judged."""
+    """Return (qid, document, grade) for every query and film, zeros included: all films are judged."""
     return [
         (query.qid, document, grade(phantom, query.want)) for query in queries for document, phantom in phantoms.items()
     ]
 
 
 def write_qrels(path: Path, judged: Sequence[tuple[str, str, int]]) -> None:
-    """The TREC format."""
+    """Write judgements in the TREC format."""
     path.write_text("".join(f"{qid} 0 {document} {grade}\n" for qid, document, grade in judged), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Phantoms by seed: who, how taken, and with what."""
+"""Draw phantoms by seed: who, how taken, and with what."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WEIGHTS = {
 def sample(
     seed: int, *, view: View | None = None, findings: tuple[Finding, ...] | None = None, body: Body | None = None
 ) -> Phantom:
-    """A random film. What is given is kept; the rest is drawn, always the same for the same arguments."""
+    """Return a random film. What is given is kept; the rest is drawn, always the same for the same arguments."""
     rng = np.random.default_rng([seed, 1])
     person = body or sample_body(int(rng.integers(0, 1 << 20)))
     position = view or _VIEWS[_draw(rng, [w for _, w in _VIEWS])][0]
@@ -32,7 +32,7 @@ def sample(
 
 
 def sample_body(seed: int, *, sex: Sex | None = None, age: int | None = None) -> Body:
-    """A random person."""
+    """Return a random person."""
     rng = np.random.default_rng([seed, 2])
     drawn_sex = Sex.MALE if rng.random() < 0.55 else Sex.FEMALE
     drawn_age = int(np.clip(rng.normal(56, 17), 19, 89))
@@ -55,7 +55,7 @@ def sample_body(seed: int, *, sex: Sex | None = None, age: int | None = None) ->
 
 
 def sample_technique(seed: int, body: Body, view: View) -> Technique:
-    """A random way of taking the film, as careful as the view usually allows."""
+    """Return a random way of taking the film, as careful as the view usually allows."""
     rng = np.random.default_rng([seed, 3])
     bedside = view in (View.AP, View.AP_SUPINE)
     yaw = rng.normal(0, 4.5 if bedside else 2.0)
@@ -96,7 +96,8 @@ def sample_technique(seed: int, body: Body, view: View) -> Technique:
 
 
 def sample_findings(seed: int, *, view: View) -> tuple[Finding, ...]:
-    """None in a quarter of the films, else one to three, those of the intensive care unit more often at the bedside."""
+    """Draw none in a quarter of the films, else one to three, those of the intensive care unit more often at the
+    bedside."""
     rng = np.random.default_rng([seed, 4])
     if rng.random() < 0.25:
         return ()
@@ -112,7 +113,7 @@ def sample_findings(seed: int, *, view: View) -> tuple[Finding, ...]:
 
 
 def compatible(kind: Kind, others: list[Finding]) -> bool:
-    """Findings that would hide or contradict each other are not put into one film."""
+    """Refuse findings that would hide or contradict each other in one film."""
     there = {f.kind for f in others}
     if kind in there:
         return False
@@ -138,7 +139,7 @@ def sample_finding(
     kind: Kind, rng: np.random.Generator, *, side: Side | None = None, severity: Severity | None = None,
     place: Place | None = None,
 ) -> Finding:  # fmt: skip
-    """One finding of a kind, with what is not given drawn from what that kind can have."""
+    """Return one finding of a kind, with what is not given drawn from what that kind can have."""
     drawn = _finding(kind, rng)
     if place is not None:
         drawn = replace(drawn, place=place)

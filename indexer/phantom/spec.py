@@ -1,4 +1,4 @@
-"""What a phantom is: a body, a way of taking the film, and findings. All of it frozen and small."""
+"""Define what a phantom is: a body, a way of taking the film, and findings. All of it frozen and small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a radiologist would say of a phantom: structured findings and a short report."""
+"""Say what a radiologist would of a phantom: structured findings and a short report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Described:
 
 
 def describe(phantom: Phantom) -> tuple[Described, ...]:
-    """The findings of a film, as data and as phrases ("small left pleural effusion")."""
+    """Return the findings of a film, as data and as phrases ("small left pleural effusion")."""
     return tuple(
         Described(f.kind.value, f.side.value, f.severity.value if f.severity else "", f.place.value, phrase(f))
         for f in phantom.findings
@@ -45,12 +45,12 @@ def describe(phantom: Phantom) -> tuple[Described, ...]:
 
 
 def name(kind: Kind) -> str:
-    """The usual term for a kind of finding."""
+    """Return the usual term for a kind of finding."""
     return _NAMES.get(kind, kind.value)
 
 
 def degree(finding: Finding) -> str:
-    """Small, moderate, large for what has a size; mild, moderate, severe for the rest; nothing for devices."""
+    """Return small, moderate, large for what has a size; mild, moderate, severe for the rest; nothing for devices."""
     if finding.severity is None:
         return ""
     if finding.kind in _GRADED_BY_SIZE or finding.severity is Severity.MODERATE:
@@ -59,7 +59,7 @@ def degree(finding: Finding) -> str:
 
 
 def phrase(finding: Finding) -> str:
-    """One noun phrase with everything that is known about a finding."""
+    """Return one noun phrase with everything that is known about a finding."""
     kind, side = finding.kind, "" if finding.side is Side.MIDLINE else finding.side.value
     size = degree(finding)
     if kind.device:
@@ -83,7 +83,8 @@ def phrase(finding: Finding) -> str:
 
 
 def report(phantom: Phantom) -> str:
-    """FINDINGS and IMPRESSION in a radiologist's words, with what is absent; it says that the film is synthetic."""
+    """Return FINDINGS and IMPRESSION in a radiologist's words, with what is absent; it says that the film is
+    synthetic."""
     lines = [f"{SYNTHETIC}.", "", _VIEWS[phantom.view], "", "FINDINGS:"]
     lines += [f"{_sentence(phrase(f))}" for f in phantom.findings]
     lines += _absent(phantom)

@@ -153,14 +153,14 @@ def _opened_before(text: str) -> str:
     starts = [0, *(found.end() for found in _CLAUSE_START.finditer(text))]
     pieces: list[str] = []
     copied = 0
-    for found in _DOUBT_BEHIND.finditer(text):
-        start = max(copied, starts[bisect_right(starts, found.start()) - 1])
-        clause = text[start : found.start()].strip()
+    for match in _DOUBT_BEHIND.finditer(text):
+        start = max(copied, starts[bisect_right(starts, match.start()) - 1])
+        clause = text[start : match.start()].strip()
         if not clause or re.match(r"(?:no|without|nor)(?!\w)", clause, re.I):
-            pieces += [text[copied : found.start()], " not excluded"]
+            pieces += [text[copied : match.start()], " not excluded"]
         else:
             pieces += [text[copied:start].rstrip(", "), "; " if start else "", f"possible {clause};"]
-        copied = found.end()
+        copied = match.end()
     return "".join(pieces) + text[copied:] if pieces else text
 
 
@@ -169,36 +169,36 @@ def _denied_before(text: str, trigger: re.Pattern[str]) -> str:
     starts = [0, *(found.end() for found in _CLAUSE_START.finditer(text))]
     pieces: list[str] = []
     copied = 0
-    for found in trigger.finditer(text):
-        start = max(copied, starts[bisect_right(starts, found.start()) - 1])
-        clause = text[start : found.start()].strip()
-        if not clause or (_NOT_YET.search(text[start : found.end()]) and not _SURE.search(found[0])):
+    for match in trigger.finditer(text):
+        start = max(copied, starts[bisect_right(starts, match.start()) - 1])
+        clause = text[start : match.start()].strip()
+        if not clause or (_NOT_YET.search(text[start : match.end()]) and not _SURE.search(match[0])):
             continue
         # "without" reaches over an "and"; the semicolon ends it before the next statement.
         pieces += [text[copied:start], " " if start else "", f"without {clause};"]
-        copied = found.end()
+        copied = match.end()
     return "".join(pieces) + text[copied:] if pieces else text
 
 
 def _doubts(text: str, doubted: list[str]) -> str:
     """Take the words of doubt away, and note the clause that each belongs to."""
-    while found := _DOUBT_BEHIND.search(text):
-        start = max((text.rfind(mark, 0, found.start()) + 1 for mark in ",;."), default=0)
-        clause = text[start : found.start()].strip()
+    while match := _DOUBT_BEHIND.search(text):
+        start = max((text.rfind(mark, 0, match.start()) + 1 for mark in ",;."), default=0)
+        clause = text[start : match.start()].strip()
         if not clause:
             break
         doubted.append(clause)
-        text = text[: found.start()] + text[found.end() :]
+        text = text[: match.start()] + text[match.end() :]
     position = 0
-    while found := _DOUBT_BEFORE.search(text, position):
-        if re.search(r"(?<!\S)(?:no|without|not)\s+(?:clinical\s+)?$", text[: found.start()], re.I):
-            position = found.end()
+    while match := _DOUBT_BEFORE.search(text, position):
+        if re.search(r"(?<!\S)(?:no|without|not)\s+(?:clinical\s+)?$", text[: match.start()], re.I):
+            position = match.end()
             continue
-        rest = text[found.end() :]
+        rest = text[match.end() :]
         clause = re.split(r"[,;.]|(?<!\S)(?:but|with|without|and|no)(?!\S)", rest, maxsplit=1)[0].strip()
-        position = found.start()
+        position = match.start()
         if not clause:
             break
         doubted.append(clause)
-        text = text[: found.start()] + rest
+        text = text[: match.start()] + rest
     return text

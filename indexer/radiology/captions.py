@@ -1,4 +1,4 @@
-"""What a film's labels say, in a radiologist's words; and whether a phrase is true of a film.
+"""Put a film's labels into a radiologist's words, and tell whether a phrase is true of a film.
 
 A `Claim` is one statement ("small left pleural effusion", "no pneumothorax"). `Facts` is what is known of a film.
 `truth` keeps three answers apart: yes, no, and nobody knows - the last is neither a positive nor a negative, so that
@@ -36,7 +36,7 @@ class Facts:
 
 
 def facts(labels: Iterable[str], *, view: str | None = None, vocabulary: Iterable[str] = ()) -> Facts:
-    """Facts of a labelled film.
+    """Read the facts of a labelled film.
 
     `vocabulary` is what the film was looked at for: an idea of it that is not among the labels is absent. Labels
     imply their parents (covid-19 is a viral pneumonia). A film with no findings lacks every finding; of tubes and
@@ -67,7 +67,7 @@ def facts(labels: Iterable[str], *, view: str | None = None, vocabulary: Iterabl
 
 
 def truth(claim: Claim, about: Facts) -> bool | None:
-    """Whether the claim holds of the film; None where that is not known."""
+    """Tell whether the claim holds of the film; None where that is not known."""
     if claim.absent:
         plain = truth(replace(claim, absent=False), about)
         return None if plain is None else not plain
@@ -92,7 +92,7 @@ def _matches(claim: Claim, known: Claim) -> bool | None:
 
 
 def phrase(claim: Claim, rng: random.Random, *, carrier: float = 0.25) -> str:
-    """One way to say it, drawn at random: name, order of the words and sentence around it differ."""
+    """Draw one way to say it at random: name, order of the words and sentence around it differ."""
     term = term_of(claim.idea)
     described = bool(term.signs) and rng.random() < 0.35
     name = rng.choice(term.signs if described else term.names)

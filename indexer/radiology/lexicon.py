@@ -1,4 +1,4 @@
-"""What radiologists call things: findings, devices, views. Plain data, written for this project.
+"""List what radiologists call things: findings, devices, views. Plain data, written for this project.
 
 A term's `meaning` says which other ideas it implies and how strongly (0 to 1), so that a disease lies near the
 pattern it usually shows on a film: general radiological knowledge, not taken from any data set.
@@ -363,5 +363,5 @@ TERMS: dict[str, Term] = {
 
 
 def term_of(idea: str) -> Term:
-    """The term of an idea; one that the lexicon lacks has its own name, and nothing more is known of it."""
+    """Return the term of an idea; one that the lexicon lacks has its own name, and nothing more is known of it."""
     return TERMS.get(idea) or Term((idea,))

@@ -1,7 +1,8 @@
-"""Negations in a query's words: "edema without effusion" is edema, and not effusion.
+"""Find negations in a query's words: "edema without effusion" is edema, and not effusion.
 
 Raw negated prompts rank at chance, so what is negated must be found here and scored as a pair
-(filmroom.search.query.embedding). Statements of a normal film ("no acute findings") describe it, and stay as they are.
+(filmroom.search.query.concept_vector). Statements of a normal film ("no acute findings") describe it, and stay as
+they are.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ _EDGE = re.compile(
 
 
 def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, ...]]:
-    """The positive rest of `text`, and what it negates in words, in order.
+    """Return the positive rest of `text`, and what it negates in words, in order.
 
     "no A or B" and "neither A nor B" negate both; so does "without A and B", but "no A and B" only A. A comma
     ends a negation unless an "or" follows it ("no A, B or C"). With `lists`, as reports write, "no A, B, C" and
@@ -83,10 +84,10 @@ def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, 
     spans = _after_spans(text)
     taken: list[tuple[int, int, tuple[str, ...]]] = list(spans)
     position = 0
-    while found := _TRIGGER.search(text, position):
-        start, scope = found.start(), found.end()
+    while match := _TRIGGER.search(text, position):
+        start, scope = match.start(), match.end()
         position = scope
-        wide = lists or found["wide"] is not None
+        wide = lists or match["wide"] is not None
         if any(begin <= start < end for begin, end, _ in spans):
             continue
         end = _scope_end(text, scope, wide=wide, lists=lists)
@@ -118,13 +119,13 @@ def _trim(piece: str) -> str:
 
 
 def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
-    """ "pneumothorax is absent": the clause before the word is negated."""
+    """Find spans as in "pneumothorax is absent": the clause before the word is negated."""
     spans: list[tuple[int, int, tuple[str, ...]]] = []
-    for found in _AFTER.finditer(text):
-        start = max((stop.end() for stop in _CLAUSE.finditer(text, 0, found.start())), default=0)
-        clause = _FILLER.sub("", text[start : found.start()].strip())
+    for match in _AFTER.finditer(text):
+        start = max((stop.end() for stop in _CLAUSE.finditer(text, 0, match.start())), default=0)
+        clause = _FILLER.sub("", text[start : match.start()].strip())
         if clause and not _TRIGGER.search(clause):
-            spans.append((start, found.end(), (clause,)))
+            spans.append((start, match.end(), (clause,)))
     return spans
 
 
@@ -136,9 +137,9 @@ def _scope_end(text: str, start: int, *, wide: bool, lists: bool) -> int:
     if lists:
         return end
     if not wide:
-        for found in re.finditer(r"(?<!\S)and(?!\S)", text[start:end], re.I):
-            if not _only_modifiers(text[start : start + found.start()]):
-                end = start + found.start()
+        for match in re.finditer(r"(?<!\S)and(?!\S)", text[start:end], re.I):
+            if not _only_modifiers(text[start : start + match.start()]):
+                end = start + match.start()
                 break
     comma = text.find(",", start, end)
     if comma < 0:
@@ -173,6 +174,6 @@ def _only_modifiers(text: str) -> bool:
 
 
 def _is_generic(item: str) -> bool:
-    """A film of which this is denied is a normal film: "acute cardiopulmonary abnormality"."""
+    """Tell whether a film of which this is denied is a normal film: "acute cardiopulmonary abnormality"."""
     words = [word for word in item.lower().split() if word not in _MODIFIERS and word not in {"or", "and"}]
     return bool(words) and all(word in _GENERIC for word in words)

@@ -1,4 +1,4 @@
-"""How radiologists qualify a finding: its side, size and place, that it is there, or that it is not. Plain data,
+"""List how radiologists qualify a finding: its side, size and place, that it is there, or that it is not. Plain data,
 written for this project. `{}` stands for the finding."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a text says of a film: findings with side, severity and place; present, denied, or only suspected.
+"""Read what a text says of a film: findings with side, severity and place; present, denied, or only suspected.
 
 The words are the lexicon's (`lexicon`, `qualifiers`). A label that it lacks is an idea of its own name.
 """
@@ -61,20 +61,20 @@ class Statement:
 
 
 def spoken(idea: str) -> str:
-    """What a radiologist would type for an idea: "effusion" -> "pleural effusion"."""
+    """Return what a radiologist would type for an idea: "effusion" -> "pleural effusion"."""
     return term_of(idea).names[0]
 
 
 def with_parents(statement: Statement) -> tuple[Statement, ...]:
-    """The statement, and what follows from it: covid-19 is a viral pneumonia and a pneumonia."""
+    """Add to a statement what follows from it: covid-19 is a viral pneumonia and a pneumonia."""
     if not statement.present:
         return (statement,)
     return (statement, *(replace(statement, idea=parent) for parent in PARENTS.get(statement.idea, ())))
 
 
 def qualified(idea: str, text: str, *, present: bool = True) -> Statement:
-    """`idea` with the side, severity and places that `text` names beside its findings ("central" in "central line" is
-    no place); left and right together are bilateral."""
+    """Return `idea` with the side, severity and places that `text` names beside its findings ("central" in "central
+    line" is no place); left and right together are bilateral."""
     certain = not _HEDGED.search(text)
     text = _pattern().sub(" ", text.lower())
     sides = _found(text, "side")
@@ -84,12 +84,12 @@ def qualified(idea: str, text: str, *, present: bool = True) -> Statement:
 
 
 def qualifies(word: str) -> bool:
-    """Whether `word` is a side, a severity or a place and nothing more."""
+    """Tell whether `word` is a side, a severity or a place and nothing more."""
     return any(pattern.fullmatch(word) for pattern, _ in _qualifiers().values())
 
 
 def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...]:
-    """Statements of a report. `known` are ideas beyond the lexicon to look for.
+    """Read the statements of a report. `known` are ideas beyond the lexicon to look for.
 
     What a sentence denies is absent; a bare list after "no" is denied whole, as reports write it. Qualifiers
     belong to a finding when they stand in its clause. Sections of what was asked, compared or done say nothing, and
@@ -100,14 +100,18 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
         statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))
-    abnormal = any(one.present and one.idea != NORMAL and not is_view(one.idea) for one in statements)
-    return tuple(one for one in statements if one.idea != NORMAL or (not abnormal and one.certain))
+    abnormal = any(
+        statement.present and statement.idea != NORMAL and not is_view(statement.idea) for statement in statements
+    )
+    return tuple(
+        statement for statement in statements if statement.idea != NORMAL or (not abnormal and statement.certain)
+    )
 
 
 @lru_cache(maxsize=20_000)  # reports are made of the same sentences
 def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...]:
     statements: list[Statement] = []
-    sentence = _HEART_ENLARGED.sub(lambda found: f"{found['how'] or ''}cardiomegaly", sentence)
+    sentence = _HEART_ENLARGED.sub(lambda match: f"{match['how'] or ''}cardiomegaly", sentence)
     rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
     for clause in denied:
         lacking = (idea for idea in mentions(clause, ideas) if idea != NORMAL)
@@ -122,7 +126,7 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
 
 
 def mentions(text: str, known: frozenset[str]) -> list[str]:
-    """Ideas that the text names, in order, the longest name first where names overlap."""
+    """Return ideas that the text names, in order, the longest name first where names overlap."""
     names = phrases()
     plain = " ".join(text.lower().replace("_", " ").split())
     found = [(*match.span(), names[_singular(match[0], names)]) for match in _pattern().finditer(plain)]

@@ -1,4 +1,4 @@
-"""What a report says was seen: its lines set together where they were only wrapped, without the sections of what was
+"""Find what a report says was seen: lines set together where they were only wrapped, without the sections of what was
 asked, compared or done.
 
 "INDICATION: pneumonia" is no finding, and "there is no" at the end of a line denies what begins the next.
@@ -39,7 +39,7 @@ _ENDED = (".", ":", ";", "!", "?")
 
 
 def seen(text: str) -> str:
-    """The lines of a report that say what was seen, each whole."""
+    """Return the lines of a report that say what was seen, each whole."""
     lines = _whole_lines(_TAG.sub("\n", text).replace("\r", "\n"))
     kept: list[str] = []
     skipping = False
@@ -57,7 +57,7 @@ def seen(text: str) -> str:
 
 
 def _whole_lines(text: str) -> list[str]:
-    """The lines of a text, those that were wrapped set together; an empty one for a blank line."""
+    """Return the lines of a text, those that were wrapped set together; an empty one for a blank line."""
     lines: list[str] = []
     goes_on = False  # the paragraph was wrapped before, however short its lines
     for line in map(str.strip, text.split("\n")):
@@ -84,8 +84,8 @@ def _is_wrapped(before: str, line: str, *, apart: bool, goes_on: bool) -> bool:
 
 
 def _without_sections(line: str, sections: list[re.Match[str]]) -> str:
-    """The line without what its sections do not say was seen. A section ends where one of what was seen begins; an
-    unknown heading ends none, as clinical notes have their own ("Dx: pneumonia")."""
+    """Return the line without what its sections do not say was seen. A section ends where one of what was seen begins;
+    an unknown heading ends none, as clinical notes have their own ("Dx: pneumonia")."""
     kept, position, skipped = [], 0, False
     for section in sections:
         if _is_skipped(section):

@@ -1,4 +1,4 @@
-"""What headers call views and body parts, and the closed set of values that is kept of it."""
+"""Bring what headers call views and body parts to the closed set of values that is kept."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ _REGION_CODES = {
     "T-12310": "CLAVICLE", "113197003": "RIB", "T-11300": "RIB", "91609006": "MANDIBLE", "T-11180": "MANDIBLE",
     "38266002": "WHOLEBODY",
 }  # fmt: skip
+_IN_TABLES = {"L": "LATERAL", "AP_HORIZONTAL": "AP"}
+"""Names that public sets give to views; in a DICOM header L is a side."""
 
 
 def view_of(position: str, code: str) -> str | None:
@@ -85,8 +87,15 @@ def body_part_of(examined: str, code: str) -> str | None:
     return _part_of_words(_words(examined)) or _REGION_CODES.get(code)
 
 
+def view_in_table(name: str) -> str | None:
+    """Give the view that a table means, of the catalog's closed set; None for frontal, which may be PA or AP, and for
+    words that are not known."""
+    word = name.strip().upper()
+    return _IN_TABLES.get(word) or view_of(word, "")
+
+
 def _words(text: str) -> list[str]:
-    """Words in capitals, without accents."""
+    """Return words in capitals, without accents."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text.upper()) if not unicodedata.combining(c))
     joined = " ".join(re.split(r"[\W_]+", bare)).strip()
     joined = re.sub(r"\b(P A|A P)\b", lambda found: found[0].replace(" ", ""), joined)  # P.A.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from filmroom.db.reads.filters import LATERALS
 from filmroom.indexer.radiology.lexicon import TERMS
-from filmroom.indexer.radiology.views_and_body_parts import view_of
+from filmroom.indexer.radiology.views_and_body_parts import view_in_table, view_of
 
 NORMAL = "no finding"
 LATERAL = "view LATERAL"
@@ -77,7 +78,7 @@ _UPRIGHT = frozenset({"ERECT", "UPRIGHT", "SITTING", "STANDING", "SEMIERECT"})
 
 
 def finding_of(label: str) -> str:
-    """The lexicon's name for a label: "Pleural_Effusion" -> "effusion"; unknown ones in plain lower case.
+    """Turn the lexicon's name for a label: "Pleural_Effusion" into "effusion"; unknown ones in plain lower case.
 
     Case, underscores, runs of spaces and a plural's last letter do not count; "" where nothing is written.
     """
@@ -89,7 +90,8 @@ def finding_of(label: str) -> str:
 
 
 def view_finding(view: str | None) -> str | None:
-    """What a view position says: "AP SUPINE" -> "view AP SUPINE", "LL" -> "view LATERAL"; None for one not known."""
+    """Return what a view position says: "AP SUPINE" -> "view AP SUPINE", "LL" -> "view LATERAL"; None for one not
+    known."""
     words = re.split(r"[\W_]+", (view or "").upper().strip())
     if words == ["FRONTAL"]:
         return FRONTAL
@@ -98,24 +100,24 @@ def view_finding(view: str | None) -> str | None:
         return "view AP SUPINE"
     if name == "AP" and not _UPRIGHT.isdisjoint(words):
         return "view AP ERECT"
-    if words == ["L"] or name in {"LL", "RL", "LATERAL"}:
+    if (name or view_in_table(" ".join(words))) in LATERALS["LATERAL"]:
         return LATERAL
     return f"view {name}" if f"view {name}" in TERMS else None
 
 
 def is_frontal(view: str | None) -> bool:
-    """Whether a finding of `view_finding` is a view from the front or the back."""
+    """Tell whether a finding of `view_finding` is a view from the front or the back."""
     return view is not None and FRONTAL in (view, *PARENTS.get(view, ()))
 
 
 def is_view(finding: str) -> bool:
-    """Whether this is how a film was taken, and not what it shows."""
+    """Tell whether this is how a film was taken, and not what it shows."""
     return finding in VIEWS
 
 
 @cache
 def phrases() -> dict[str, str]:
-    """Every phrase that names a finding, in lower case, with the finding."""
+    """Return every phrase that names a finding, in lower case, with the finding."""
     found = dict(ALIASES)
     for finding in TERMS:
         found[finding.lower()] = finding

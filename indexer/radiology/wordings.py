@@ -204,7 +204,7 @@ def signs_as_words(text: str) -> str:
 def usual_wording(text: str) -> str:
     """Write every phrase that denies, doubts or only seems to in one of the forms that are read."""
     text = _CONTRACTED.sub(_written_out, signs_as_words(text))
-    text = _TWICE.sub(lambda found: f"possible {found['what']}", text)
+    text = _TWICE.sub(lambda match: f"possible {match['what']}", text)
     for pattern, usual in _OTHER_THAN:
         text = pattern.sub(usual, text)
     text = _COMPARED.sub("", text) if "no " in text.lower() or "without" in text.lower() else text

@@ -58,8 +58,8 @@ class Bucket:
 
 
 def is_bucket(address: str) -> bool:
-    """Whether an address that the catalog may hold is a bucket's or listing's, and no DICOMweb server's: those have no
-    slash at their end."""
+    """Tell whether an address that the catalog may hold is a bucket's or listing's, and no DICOMweb server's: those
+    have no slash at their end."""
     return address.startswith(CLOUDS) or (address.startswith(("http://", "https://")) and address.endswith("/"))
 
 
@@ -80,7 +80,7 @@ def is_listing(url: str) -> bool:
 
 
 def bucket_address(text: str) -> str:
-    """The address as it is kept. Raises BadInput where it holds a password or a query, or names no bucket."""
+    """Return the address as it is kept. Raises BadInput where it holds a password or a query, or names no bucket."""
     parts = urlsplit(text)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BadInput(
@@ -139,7 +139,8 @@ class Files:
                 waiting += reversed(folders)
 
     def _below(self, name: str, known: set[str]) -> bool:
-        """Whether a name leads further down and was not met: pages link to their parents and to themselves, sorted."""
+        """Tell whether a name leads further down and was not met: pages link to their parents and to themselves,
+        sorted."""
         if self._web and ("?" in name or "#" in name or "/../" in name or not name.startswith(self._top + self.prefix)):
             return False
         return name.rstrip("/") not in known
@@ -149,7 +150,7 @@ class Files:
         return sorted(found, key=lambda one: str(one["name"]))
 
     def _looked(self, name: str) -> dict[str, Any]:
-        """A web server's page tells names alone."""
+        """Look a name up: a web server's page tells names alone."""
         found: dict[str, Any] = self._listed(lambda: self._fs.info(name))
         return {"size": found.get("size"), "Last-Modified": found.get("Last-Modified")}
 
@@ -207,7 +208,7 @@ def _file_system(scheme: str, url: str) -> AbstractFileSystem:
 
 
 def _client(url: str) -> dict[str, Any]:
-    """Proxies and certificates as the environment says, the name and password as ~/.netrc says."""
+    """Return proxies and certificates as the environment says, the name and password as ~/.netrc says."""
     import aiohttp
     from requests.utils import get_netrc_auth
 
@@ -221,7 +222,7 @@ def _client(url: str) -> dict[str, Any]:
 
 
 def _modified(entry: dict[str, Any]) -> int:
-    """When a file was changed last, in nanoseconds since 1970; 0 where it is not told."""
+    """Say when a file was changed last, in nanoseconds since 1970; 0 where it is not told."""
     for name in ("LastModified", "last_modified", "mtime", "updated", "Last-Modified"):
         value = entry.get(name)
         try:
@@ -235,7 +236,7 @@ def _modified(entry: dict[str, Any]) -> int:
 
 
 def _status(fault: Exception) -> int:
-    """The HTTP status of a fault of aiohttp's, 0 of others."""
+    """Return the HTTP status of a fault of aiohttp's, 0 of others."""
     status = getattr(fault, "status", 0)
     return status if isinstance(status, int) else 0
 

@@ -41,7 +41,7 @@ class Changed:
                 continue
 
     def gone(self, scope: Scope) -> list[str]:
-        """The paths where nothing is any more, relative to the scope's root."""
+        """Return the paths where nothing is any more, relative to the scope's root."""
         return [_relative(scope, path) for path in self.lost if path != self.folder and not os.path.lexists(path)]
 
 

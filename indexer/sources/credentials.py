@@ -1,4 +1,4 @@
-"""Credentials for a server: from the environment, a file that its owner alone reads, or ~/.netrc; never shown."""
+"""Read credentials for a server: from the environment, a file of its owner alone, or ~/.netrc; never shown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Credentials:
     ca: str = field(default="", repr=False)
 
     def session(self, url: str) -> requests.Session:
-        """A session that presents them. Certificates of servers are checked, against `ca` where it is given; a
+        """Return a session that presents them. Certificates of servers are checked, against `ca` where it is given; a
         proxy of the environment gets nothing that it could read: what is for this machine, or goes by plain http, goes
         directly."""
         import requests
@@ -52,7 +52,7 @@ class Credentials:
 
 
 def goes_directly(url: str) -> bool:
-    """Whether no proxy may come between: an address of this machine, or plain HTTP, which a proxy could read."""
+    """Tell whether no proxy may come between: an address of this machine, or plain HTTP, which a proxy could read."""
     parts = urlsplit(url)
     return parts.hostname in _HERE or parts.scheme == "http"
 

@@ -84,12 +84,12 @@ class Server:
 
 
 def is_address(text: str) -> bool:
-    """Whether a source is the address of a server and not a path."""
+    """Tell whether a source is the address of a server and not a path."""
     return text.startswith(("http://", "https://"))
 
 
 def server_address(text: str) -> str:
-    """The address as it is kept. Raises BadInput where it holds a password, a query or nothing."""
+    """Return the address as it is kept. Raises BadInput where it holds a password, a query or nothing."""
     parts = urlsplit(text)
     if parts.username or parts.password:
         raise BadInput(
@@ -168,7 +168,7 @@ class Connection:
             raise Refusal.NOT_FETCHED.error() from None
 
     def instances(self, study: str) -> set[str]:
-        """The SOP Instance UIDs of a study; none where the server does not have it. Raises ServerError."""
+        """Return the SOP Instance UIDs of a study; none where the server does not have it. Raises ServerError."""
         try:
             rows = self._paged(self._client.search_for_instances, {}, study)
             return {uid for row in rows if _is_uid(uid := _value(row, _INSTANCE))}
@@ -180,8 +180,8 @@ class Connection:
         self._listed(lambda: self._client.search_for_studies(limit=1))
 
     def header(self, path: str) -> dict[str, Any]:
-        """One film's attributes as DICOM JSON (PS3.18 F.2), names and all: for use at once, never to be kept. Raises
-        Rejected, or ServerError where nobody is let in."""
+        """Return one film's attributes as DICOM JSON (PS3.18 F.2), names and all: for use at once, never to be kept.
+        Raises Rejected, or ServerError where nobody is let in."""
         study, series, instance = path.split("/")
         try:
             return dict(self._asked(lambda: self._client.retrieve_instance_metadata(study, series, instance)))
@@ -203,7 +203,7 @@ class Connection:
                 if fault.response is None or fault.response.status_code != requests.codes.conflict:
                     raise
                 refused = failed_instances(body(fault.response))
-                return refused or {str(one.SOPInstanceUID): PROCESSING_FAILURE for one in documents}
+                return refused or {str(document.SOPInstanceUID): PROCESSING_FAILURE for document in documents}
 
         return self._listed(ask)
 
@@ -211,7 +211,7 @@ class Connection:
         if selection.study:
             yield selection.study
             return
-        filters: list[dict[str, str]] = [{"ModalitiesInStudy": one} for one in selection.modalities] or [{}]
+        filters: list[dict[str, str]] = [{"ModalitiesInStudy": modality} for modality in selection.modalities] or [{}]
         seen: set[str] = set()
         for wanted in filters:
             if selection.since:
@@ -340,7 +340,7 @@ def _same_origin(one: str, other: str) -> bool:
 
 
 def _value(row: dict[str, Any], tag: str) -> str:
-    """The first value of an attribute in DICOM JSON (PS3.18 F.2), '' where there is none."""
+    """Return the first value of an attribute in DICOM JSON (PS3.18 F.2), '' where there is none."""
     element = row.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
     return str(values[0]) if isinstance(values, list) and values and isinstance(values[0], str) else ""

@@ -21,13 +21,13 @@ LIMIT_BYTES = 2 * 2**30
 
 
 def source_path(film: Film) -> Path:
-    """The film's file. Raises NotFound where its server is away or has it no more; whether a path is there, the caller
-    finds out."""
+    """Return the film's file. Raises NotFound where its server is away or has it no more; whether a path is there, the
+    caller finds out."""
     return _cached(film.root, film.path) if is_remote(film.root) else full_path(film)
 
 
 def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
-    """Files by (root, path), for decoding: those of servers are fetched, or come as rejected."""
+    """Yield files by (root, path), for decoding: those of servers are fetched, or come as rejected."""
     for root, path in places:
         if not is_remote(root):
             yield SourceFile(root, path, 0, 0)
@@ -39,7 +39,7 @@ def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
 
 
 def server_of(root: str) -> Connection | None:
-    """The DICOMweb server whose films these are; None where they are files."""
+    """Return the DICOMweb server whose films these are; None where they are files."""
     return _server(root) if is_address(root) and not is_bucket(root) else None
 
 
@@ -50,7 +50,7 @@ def drop(films: Iterable[Film]) -> None:
 
 
 def cache_folder() -> Path:
-    """Where fetched films are kept, for this user alone."""
+    """Say where fetched films are kept, for this user alone."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "filmroom" / "films"
 

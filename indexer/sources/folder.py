@@ -73,12 +73,12 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
 
 
 def is_clutter(name: str) -> bool:
-    """Whether a file or folder is passed over: hidden, or left behind by a file manager."""
+    """Tell whether a file or folder is passed over: hidden, or left behind by a file manager."""
     return name.startswith(".") or name.lower() in _CLUTTER
 
 
 def _follow(top: str, path: str) -> SourceFile | None:
-    """What the link at `path` means; None for a folder within `top`, which is listed at its own place."""
+    """Return what the link at `path` means; None for a folder within `top`, which is listed at its own place."""
     target = os.path.realpath(os.path.join(top, path))
     if not os.path.exists(target):
         return _fail(top, path, Refusal.LINK_BROKEN)

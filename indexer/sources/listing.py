@@ -23,7 +23,7 @@ def listed(scope: Scope, path: Path, archive: Path) -> Iterator[SourceFile]:
 
 
 def content_hash(source: SourceFile) -> str | None:
-    """SHA-256 (hex) of a file; None where it cannot be read."""
+    """Compute the SHA-256 (hex) of a file; None where it cannot be read."""
     try:
         return hash_file(source.location)
     except OSError:

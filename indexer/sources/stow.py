@@ -32,7 +32,7 @@ def refusal_words(code: int) -> str:
 
 
 def failed_instances(answer: Any) -> dict[str, int]:
-    """The refused SOP Instance UIDs with the codes of the reasons, from an answer in DICOM JSON."""
+    """Return the refused SOP Instance UIDs with the codes of the reasons, from an answer in DICOM JSON."""
     row = answer[0] if isinstance(answer, list) and answer else answer
     failed = row.get(_FAILED) if isinstance(row, Mapping) else None
     items = failed.get("Value") if isinstance(failed, Mapping) else None
@@ -44,7 +44,7 @@ def failed_instances(answer: Any) -> dict[str, int]:
 
 
 def body(response: requests.Response) -> Any:
-    """The JSON of an answer; None where it is none."""
+    """Return the JSON of an answer; None where it is none."""
     try:
         return response.json()
     except ValueError:

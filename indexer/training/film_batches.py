@@ -1,4 +1,4 @@
-"""Films kept once as small grey squares, and batches of them changed at random together with their boxes."""
+"""Keep films once as small grey squares, and draw batches of them changed at random together with their boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of an image tower on labels: one linear answer a claim on its mean pooled map, helped by boxes.
+"""Train an image tower on labels: one linear answer a claim on its mean pooled map, helped by boxes.
 
 Each collection has offsets of its own, so that how often it shows a finding tells nothing about a film of it. The map
 of a boxed finding is drawn into its boxes. What ships is the running average of the weights. A killed run goes on from
@@ -140,7 +140,8 @@ def pooled(net: LabelledTower, squares: NDArray[np.uint8], size: int) -> F32:
 
 
 def _outside(found: torch.Tensor, answers: torch.Tensor, pairs: list[tuple[int, int, torch.Tensor]]) -> torch.Tensor:
-    """How little of a finding's map lies in its boxes: -log of its share, the map made a distribution over places."""
+    """Say how little of a finding's map lies in its boxes: -log of its share, the map made a distribution over
+    places."""
     each = [
         -((found[n].flatten(1).T @ answers[column]).log_softmax(0)[inside].logsumexp(0)) for n, column, inside in pairs
     ]
@@ -148,7 +149,7 @@ def _outside(found: torch.Tensor, answers: torch.Tensor, pairs: list[tuple[int, 
 
 
 def _odds(table: LabelTable) -> F32:
-    """(groups, claims): the logarithm of yes to no in each collection, as weighed."""
+    """Return (groups, claims): the logarithm of yes to no in each collection, as weighed."""
     rows = []
     for group in range(len(table.groups)):
         of = table.group == group
@@ -167,7 +168,7 @@ def _epoch(table: LabelTable, options: LabelOptions, rng: np.random.Generator) -
 
 
 def _rise_and_fall(share: float) -> float:
-    """One cycle: a straight rise over the first tenth, then half a cosine."""
+    """Follow one cycle: a straight rise over the first tenth, then half a cosine."""
     rising = share / 0.1 if share < 0.1 else 0.5 * (1 + math.cos(math.pi * min(1.0, (share - 0.1) / 0.9)))
     return max(rising, 0.004)
 

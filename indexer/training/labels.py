@@ -1,4 +1,4 @@
-"""The table of label training: films against claims, each true, false or unknown, and what each answer weighs."""
+"""Build the table of label training: films against claims, each true, false or unknown, and each answer's weight."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def label_table(films: Sequence[TrainingFilm]) -> LabelTable:
 
 
 def answer_weights(claims: tuple[Claim, ...], table: F32, group: NDArray[np.int64]) -> F32:
-    """(films, claims): within each collection a rare yes weighs up to 3.5 times a no, and the finding with another
-    side, size or place more than no such finding. A collection that knows one answer alone teaches nothing: it would
-    teach where a film comes from."""
+    """Return (films, claims): within each collection a rare yes weighs up to 3.5 times a no, and the finding with
+    another side, size or place more than no such finding. A collection that knows one answer alone teaches nothing: it
+    would teach where a film comes from."""
     weights = np.zeros_like(table)
     column = {claim: n for n, claim in enumerate(claims)}
     for one in np.unique(group):

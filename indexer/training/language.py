@@ -1,4 +1,4 @@
-"""The text tower before it has seen a film: taught what phrases mean, by the lexicon and by a sentence encoder.
+"""Teach the text tower what phrases mean before it has seen a film, by the lexicon and by a sentence encoder.
 
 The target of a phrase is a unit vector of two parts. The first is the sum of the codes of the ideas in it (fixed
 random directions; a denied idea counts negative), so that paraphrases meet, and sides, sizes and denials part. The
@@ -41,7 +41,7 @@ _OPPOSITES = {"right": "left", "large": "small", "lower": "upper", "peripheral":
 
 
 def codes(meanings: Sequence[Meaning]) -> F32:
-    """(N, CODE) unit rows: weighted sums of fixed random unit directions, one an idea, seeded by its name.
+    """Return (N, CODE) unit rows: weighted sums of fixed random unit directions, one an idea, seeded by its name.
 
     Left and right, small and large point in opposite directions: what names neither lies between.
     """
@@ -80,7 +80,7 @@ class Teacher:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> F32:
-        """(N, 384) unit rows."""
+        """Return (N, 384) unit rows."""
         order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
         rows = np.zeros((len(texts), 384), np.float32)
         for start in range(0, len(order), 256):
@@ -94,13 +94,13 @@ class Teacher:
         return _unit(rows)
 
     def words(self, count: int) -> list[str]:
-        """The encoder's `count` most usual whole words, three letters and more."""
+        """Return the encoder's `count` most usual whole words, three letters and more."""
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
         return [word for word, _ in vocabulary if word.isascii() and word.isalpha() and len(word) > 2][:count]
 
 
 def corpus(teacher: Teacher, *, known: int, general: int, dim: int, seed: int) -> tuple[list[str], F32]:
-    """Texts and their targets (N, dim): `known` phrases from the lexicon, `general` made of usual words."""
+    """Return texts and their targets (N, dim): `known` phrases from the lexicon, `general` made of usual words."""
     rng = random.Random(seed)
     said = {p.text: p for p in phrases(known, rng)}
     texts, meanings = list(said), [p.meaning for p in said.values()]
@@ -131,8 +131,9 @@ def corpus(teacher: Teacher, *, known: int, general: int, dim: int, seed: int) -
 
 
 def build_tokenizer(teacher: Teacher, texts: Sequence[str], *, size: int) -> Any:
-    """A WordPiece tokenizer of at most `size` pieces out of the teacher's: every character, the pieces of `texts`,
-    then the most usual words. `[SEP]` has the highest number (open_clip pools there); nothing readable is unknown."""
+    """Return a WordPiece tokenizer of at most `size` pieces out of the teacher's: every character, the pieces of
+    `texts`, then the most usual words. `[SEP]` has the highest number (open_clip pools there); nothing readable is
+    unknown."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     vocabulary: dict[str, int] = teacher.tokenizer.get_vocab()
@@ -160,7 +161,7 @@ def build_tokenizer(teacher: Teacher, texts: Sequence[str], *, size: int) -> Any
 
 
 def tokens(tokenizer: Any, texts: Sequence[str], length: int) -> torch.Tensor:
-    """(N, length) int64, cut and padded with 0; a text that is cut keeps its end mark."""
+    """Return (N, length) int64, cut and padded with 0; a text that is cut keeps its end mark."""
     tokenizer.enable_truncation(length)
     tokenizer.enable_padding(length=length)
     return torch.tensor([e.ids for e in tokenizer.encode_batch(list(texts))], dtype=torch.int64)
@@ -228,7 +229,7 @@ def teach(
 
 
 def _batches(lengths: torch.Tensor, known: int, batch: int, choose: torch.Generator) -> list[torch.Tensor]:
-    """Sixteen batches drawn at once, each of texts that are about as long, so that little is padding."""
+    """Return sixteen batches drawn at once, each of texts that are about as long, so that little is padding."""
     inside = torch.randint(known, (16 * batch * 2 // 3,), generator=choose)
     outside = torch.randint(known, len(lengths), (16 * batch - len(inside),), generator=choose)
     picked = torch.cat([inside, outside])
@@ -238,8 +239,8 @@ def _batches(lengths: torch.Tensor, known: int, batch: int, choose: torch.Genera
 
 
 def encode(model: Any, rows: torch.Tensor) -> torch.Tensor:
-    """open_clip's `encode_text` for texts padded to less than the context length: the rest would not be looked at
-    anyway (causal attention, pooled at the end mark)."""
+    """Return open_clip's `encode_text` for texts padded to less than the context length: the rest would not be looked
+    at anyway (causal attention, pooled at the end mark)."""
     length = rows.shape[1]
     x = model.token_embedding(rows) + model.positional_embedding[:length]
     mask = model.attn_mask[:length, :length]

@@ -1,4 +1,4 @@
-"""open_clip's two contrastive losses, for batches where a film has several true captions and some nobody can judge.
+"""Compute open_clip's two contrastive losses where a film has several true captions and some nobody can judge.
 
 With one true caption a film and no unknown they are SigLIP's and CLIP's own (a test holds this).
 """
@@ -10,8 +10,8 @@ from torch.nn import functional
 
 
 def sigmoid_loss(logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """SigLIP (Zhai et al. 2023): every pair by itself. `logits`, `truth`, `weights` (films, texts); NaN truth counts
-    nothing. The sum over texts, the mean over films."""
+    """Return SigLIP (Zhai et al. 2023): every pair by itself. `logits`, `truth`, `weights` (films, texts); NaN truth
+    counts nothing. The sum over texts, the mean over films."""
     known = ~truth.isnan()
     each = functional.binary_cross_entropy_with_logits(logits, truth.nan_to_num(0.0), reduction="none")
     return (each * weights * known).sum() / len(logits)

@@ -1,4 +1,4 @@
-"""A first head for the image tower, before the tower itself is touched: found by linear algebra, not by steps.
+"""Fit a first head for the image tower, before the tower itself is touched: by linear algebra, not by steps.
 
 Each statement gets a ridge classifier on the pooled features; the head is the linear map whose products with the
 statements' text vectors come nearest to all those classifiers at once. A head that begins well distorts the tower less
@@ -58,7 +58,7 @@ def fit_head(
 
 
 def _classifier(inputs: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Weighted ridge regression of 0 and 1 on the inputs; zeros where a statement has only one answer."""
+    """Fit a weighted ridge regression of 0 and 1 on the inputs; zeros where a statement has only one answer."""
     known = weights > 0
     x, y, w = inputs[known], truth[known], weights[known]
     if not len(y) or bool((y == y[0]).all()):

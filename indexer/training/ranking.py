@@ -1,4 +1,4 @@
-"""nDCG@5 of a validation split: each statement is asked, and the films whose answer is known are ranked."""
+"""Measure nDCG@5 of a validation split: each statement is asked, and the films whose answer is known are ranked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ F32 = NDArray[np.float32]
 
 
 def ndcg(scores: F32, grades: F32, *, k: int = 5) -> float:
-    """Järvelin and Kekäläinen 2002 with gains as they stand and log2 discounts; ties in the order given."""
+    """Return Järvelin and Kekäläinen 2002 with gains as they stand and log2 discounts; ties in the order given."""
     order = np.argsort(-scores, kind="stable")[:k]
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.sort(grades)[::-1][:k]
@@ -18,7 +18,8 @@ def ndcg(scores: F32, grades: F32, *, k: int = 5) -> float:
 
 
 def mean_ndcg(scores: F32, truth: F32, *, k: int = 5) -> float:
-    """Mean over the columns with something true and something false; `truth` holds NaN where nothing is known."""
+    """Return the mean over the columns with something true and something false; `truth` holds NaN where nothing is
+    known."""
     found = []
     for column in range(scores.shape[1]):
         known = ~np.isnan(truth[:, column])

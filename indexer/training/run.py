@@ -1,4 +1,4 @@
-"""`filmroom adapt`: from a base model and films to a model folder that search accepts."""
+"""Run `filmroom adapt`: from a base model and films to a model folder that search accepts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def adapt(
 def card(
     facts: ModelFacts, base: ClipSource, films: Sequence[TrainingFilm], done: Trained, options: Options, sources: str
 ) -> str:
-    """MODEL_CARD.md of an adapted model: what it was made of, how, and what was measured."""
+    """Return MODEL_CARD.md of an adapted model: what it was made of, how, and what was measured."""
     groups = Counter(film.group or "archive" for film in films)
     best = "not measured (nothing was held out)"
     if done.best_ndcg is not None and done.base_ndcg is not None:

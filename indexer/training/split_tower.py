@@ -1,4 +1,4 @@
-"""The image tower in two parts: early stages that stay as they are, whose output can be kept, and the rest."""
+"""Split the image tower: early stages that stay as they are, whose output can be kept, and the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Upper(nn.Module):
 
 
 def split_tower(visual: Any, frozen: int) -> tuple[nn.Module | None, nn.Module]:
-    """`frozen` counts stages from the film on: the stem is one, then each block of a timm EfficientNet.
+    """Split after `frozen` stages from the film on: the stem is one, then each block of a timm EfficientNet.
 
     A tower of another kind is not split: (None, the whole). Parameters are shared with `visual`.
     """
@@ -38,15 +38,15 @@ def split_tower(visual: Any, frozen: int) -> tuple[nn.Module | None, nn.Module]:
 
 
 def quiet_norms(module: nn.Module) -> None:
-    """Batch statistics stay as they are: batches are small, and the maps were kept with the old ones."""
+    """Keep batch statistics as they are: batches are small, and the maps were kept with the old ones."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.eval()
 
 
 def running_average(module: nn.Module, most: float, *, buffers: bool = False) -> AveragedModel:
-    """A copy of `module` that follows its weights, by `update_parameters`: by a share of `most` in the end, and by less
-    in the first steps, as it begins at a place that training leaves soon."""
+    """Return a copy of `module` that follows its weights, by `update_parameters`: by a share of `most` in the end, and
+    by less in the first steps, as it begins at a place that training leaves soon."""
 
     def follow(mean: torch.Tensor, now: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
         if not mean.is_floating_point():  # counts of batches are no weights

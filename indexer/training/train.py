@@ -1,4 +1,4 @@
-"""The training itself: `adapt` takes films and a model folder, and leaves a better model folder.
+"""Train: `adapt` takes films and a model folder, and leaves a better model folder.
 
 Everything it needs to go on after a kill lies in `out/work`: the kept maps, the last checkpoint, the history.
 """
@@ -184,7 +184,8 @@ def train(
 
 
 def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
-    """The frozen part as a bfloat16 copy: three times as fast, and its outputs are kept in half precision anyway."""
+    """Return the frozen part as a bfloat16 copy: three times as fast, and its outputs are kept in half precision
+    anyway."""
     if lower is None:
         return None
     made: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
@@ -215,12 +216,13 @@ class _Texts:
         return functional.normalize(found.float(), dim=-1)
 
     def middles(self, columns: Sequence[int]) -> torch.Tensor:
-        """(len(columns), D) unit rows: each statement's wordings together."""
+        """Return (len(columns), D) unit rows: each statement's wordings together."""
         rows = [self.vectors[self.starts[c] : self.starts[c + 1]].mean(0) for c in columns]
         return functional.normalize(torch.stack(rows), dim=-1)
 
     def draw(self, rng: random.Random, rows: Sequence[int]) -> tuple[list[int], torch.Tensor]:
-        """Statements and one wording of each as a vector: all claims (at most 192), up to 64 report sentences."""
+        """Return statements and one wording of each as a vector: all claims (at most 192), up to 64 report
+        sentences."""
         claims = list(range(self.claims))
         if len(claims) > 192:
             claims = sorted(rng.sample(claims, 192))
@@ -242,7 +244,7 @@ class _Validation:
     ) -> None:  # fmt: skip
         self.rows, self.options = rows, options
         mine = [films[n] for n in rows]
-        asked = [*(one for one in said if one.claim), *sentences(mine)]
+        asked = [*(statement for statement in said if statement.claim), *sentences(mine)]
         self.texts = _Texts(model, tokenize, asked, options) if asked else None
         self.columns: list[int] = []
         if self.texts is not None:
@@ -253,7 +255,7 @@ class _Validation:
 
     @torch.inference_mode()
     def ndcg(self, upper: nn.Module, maps: Maps) -> float:
-        """nDCG@5, mean over the questions, with the weights as they stand."""
+        """Return nDCG@5, the mean over the questions, with the weights as they stand."""
         if self.texts is None:
             return 0.0
         parts = [
@@ -298,7 +300,7 @@ class _Run:
         self.best = [p.detach().clone() for p in self.trained]
 
     def step(self, inputs: torch.Tensor, texts: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> float:
-        """One step of the optimiser; returns the loss."""
+        """Take one step of the optimiser; returns the loss."""
         with torch.autocast(self.device, torch.bfloat16):
             found = self.upper(inputs.contiguous(memory_format=torch.channels_last))
         vectors = functional.normalize(found.float(), dim=-1)
@@ -322,7 +324,7 @@ class _Run:
         self.average.update_parameters(nn.ParameterList(self.trained))
 
     def measured(self, validation: _Validation, maps: Maps) -> float:
-        """nDCG@5 over the held-out films with the averaged weights."""
+        """Return nDCG@5 over the held-out films with the averaged weights."""
         now = [p.detach().clone() for p in self.trained]
         self._put(list(self.average.parameters()))
         ndcg = validation.ndcg(self.upper, maps)
@@ -341,7 +343,7 @@ class _Run:
         self._put(self.best)
 
     def save(self, path: Path, state: _State) -> None:
-        """Written aside and renamed: a kill leaves the last whole checkpoint."""
+        """Write the checkpoint aside and rename it: a kill leaves the last whole one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".tmp")
         torch.save(
@@ -355,7 +357,7 @@ class _Run:
         os.replace(aside, path)
 
     def resume(self, path: Path) -> _State:
-        """Where an earlier run stood, or the beginning. Raises BadInput when it had other options."""
+        """Say where an earlier run stood, or the beginning. Raises BadInput when it had other options."""
         if not path.is_file():
             return _State()
         kept = torch.load(path, map_location=self.device, weights_only=True)
@@ -372,6 +374,6 @@ class _Run:
 
 
 def _plain(options: Options) -> dict[str, Any]:
-    """Options as JSON values; where it runs does not matter to what is learnt."""
+    """Write options as JSON values; where it runs does not matter to what is learnt."""
     said: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
     return said

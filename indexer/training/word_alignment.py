@@ -1,4 +1,4 @@
-"""The linear map from pooled features into the space of words, in closed form: words then rank films as labels do.
+"""Fit the linear map from pooled features into the space of words, in closed form: words then rank as labels do.
 
 A label's answer on a film is a . f + b. Wanted is an e(f) = W f + c whose product with the text vector t of each claim
 is that answer, as standardised over the real films: ridge regression in the space of words (M), so W = M A. Words that

@@ -1,4 +1,4 @@
-"""A trained model as a folder: half-precision weights and graphs, tokenizer, description, plot and card."""
+"""Write a trained model as a folder: half-precision weights and graphs, tokenizer, description, plot and card."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _PlainTower(torch.nn.Module):
 
 
 def save_weights(model: Any, path: Path) -> None:
-    """float16 safetensors of an open_clip model; the model is rounded too, so that graphs agree with the file."""
+    """Write float16 safetensors of an open_clip model; the model is rounded too, so that graphs agree with the file."""
     from safetensors.torch import save_file
 
     rounded = {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in model.state_dict().items()}
@@ -68,7 +68,7 @@ def save_weights(model: Any, path: Path) -> None:
 
 
 def save_config(folder: Path, *, model_cfg: Mapping[str, Any], preprocess: Preprocess) -> None:
-    """`open_clip_config.json`, so that open_clip loads the folder with `local-dir:`."""
+    """Write `open_clip_config.json`, so that open_clip loads the folder with `local-dir:`."""
     picture = {
         "mean": list(preprocess.mean), "std": list(preprocess.std), "interpolation": preprocess.resize.value,
         "resize_mode": "longest", "fill_color": 0,
@@ -79,7 +79,7 @@ def save_config(folder: Path, *, model_cfg: Mapping[str, Any], preprocess: Prepr
 
 
 def save_graphs(folder: Path, loaded: ClipTowers) -> None:
-    """`image.onnx` (with `patches` where the pooling is linear) and `text.onnx`, weights in half precision."""
+    """Write `image.onnx` (with `patches` where the pooling is linear) and `text.onnx`, weights in half precision."""
     visual, side = loaded.model.visual, loaded.preprocess.size
     linear = _is_linear(visual)
     tower = (_PatchTower if linear else _PlainTower)(visual).cpu().eval()
@@ -137,7 +137,7 @@ def write_model(
     model: Any, folder: Path, *, base: Path, name: str, model_cfg: Mapping[str, Any], preprocess: Preprocess,
     context_length: int, pad_id: int = 0, licence: str = "unknown", prompt: str = "{}", notes: str = "",
 ) -> ModelFacts:  # fmt: skip
-    """The whole folder. The tokenizer's files are copied from `base`. Returns what `filmroom.json` says."""
+    """Return the whole folder. The tokenizer's files are copied from `base`. Returns what `filmroom.json` says."""
     from filmroom.indexer.models.open_clip.source import from_folder
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def write_model(
 
 
 def draw_history(history: Sequence[Mapping[str, float | None]], path: Path) -> None:
-    """Loss and nDCG@5 over the epochs, as a PNG."""
+    """Draw loss and nDCG@5 over the epochs, as a PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")

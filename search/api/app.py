@@ -8,7 +8,8 @@ from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 from filmroom.db.errors import FilmroomError
 from filmroom.search.api import curating, embedding, problems, running, scoring, searching
-from filmroom.search.api.context import Context, Here, MayRead
+from filmroom.search.api.admission import Admission
+from filmroom.search.api.context import Context, Here
 from filmroom.search.api.docs_page import docs_page
 from filmroom.search.api.limits import Bounded
 from filmroom.search.api.metrics import CONTENT_TYPE, Metrics
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PREFIX = "/api/v1"
+_OPENED = frozenset(["/health", f"{PREFIX}/health", f"{PREFIX}/openapi.json", "/api/docs"])
 _PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "A problem (RFC 9457).",
@@ -79,7 +81,6 @@ def build(context: Context) -> ASGIApp:
         app.add_api_route(
             f"{place}/metrics",
             exposition,
-            dependencies=[MayRead],
             include_in_schema=shown,
             tags=["watching"],
             response_class=Response,
@@ -87,4 +88,4 @@ def build(context: Context) -> ASGIApp:
         )
         app.add_api_route(f"{place}/health", health, include_in_schema=shown, tags=["watching"])
     app.add_api_route("/api/docs", page, include_in_schema=False)
-    return Bounded(app, limits=context.limits, metrics=metrics)
+    return Bounded(Admission(app, context=context, opened=_OPENED), limits=context.limits, metrics=metrics)

@@ -1,4 +1,4 @@
-"""Routes for what people say of films: collections, tags, labels and judgements."""
+"""Serve routes for what people say of films: collections, tags, labels and judgements."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.records import Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes.annotations import Judgement
-from filmroom.search.api.context import FilmId, Here, MayRead, MayWrite
+from filmroom.search.api.admission import MayWrite
+from filmroom.search.api.context import FilmId, Here
 from filmroom.search.classification.saved_probes import SOURCE
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 _MOST = 10_000
 _PAGE = 1_000
@@ -133,16 +134,16 @@ def set_tags(context: Here, film_id: FilmId, asked: TagNames) -> list[str]:
 @router.get("/films/{film_id}/labels")
 def labels_of_film(context: Here, film_id: FilmId) -> list[dict[str, Any]]:
     """List the labels of a film, with their sources; those of probes are probabilities."""
-    return [asdict(one) for one in context.film(film_id).labels]
+    return [asdict(label) for label in context.film(film_id).labels]
 
 
 @router.post("/labels", dependencies=[MayWrite])
 def put_labels(context: Here, asked: Labels) -> dict[str, Any]:
     """Give films labels; the same name from the same source is replaced."""
-    if any(one.source == SOURCE for one in asked.labels):
+    if any(label.source == SOURCE for label in asked.labels):
         raise BadInput("this source is kept for probes", where=SOURCE, fix="Name another source.")
-    context.check_films([one.film for one in asked.labels])
-    labels = [(one.film, Label(one.name, one.value, one.source)) for one in asked.labels]
+    context.check_films([label.film for label in asked.labels])
+    labels = [(label.film, Label(label.name, label.value, label.source)) for label in asked.labels]
     return {"added": kept.put_labels(context.archive().catalog, labels)}
 
 
@@ -175,7 +176,7 @@ def judge(context: Here, asked: Grade) -> dict[str, Any]:
     catalog = context.archive().catalog
     context.film(asked.film)
     if asked.grade is None:
-        same = {one.grade for one in kept.judgements(catalog, asked.query) if _same(one, asked)}
+        same = {judgement.grade for judgement in kept.judgements(catalog, asked.query) if _same(judgement, asked)}
         if not same:
             raise NotFound("there is no such judgement", where=f"film {asked.film}")
         kept.unjudge(catalog, Judgement(asked.query, asked.film, asked.judge, same.pop()))

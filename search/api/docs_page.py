@@ -17,7 +17,7 @@ _METHODS = ("get", "post", "put", "delete")
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """The page of an OpenAPI document."""
+    """Return the page of an OpenAPI document."""
     by_tag: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():
         for method in _METHODS:
@@ -66,7 +66,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _resolved(schema: Any, document: dict[str, Any], depth: int = 4) -> Any:
-    """The schema with what it refers to in its place."""
+    """Return the schema with what it refers to in its place."""
     if isinstance(schema, list):
         return [_resolved(one, document, depth) for one in schema]
     if not isinstance(schema, dict):

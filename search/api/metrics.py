@@ -44,7 +44,7 @@ class Metrics:
         self.seconds.labels(path).observe(seconds)
 
     def exposition(self, archive: Archive) -> bytes:
-        """The numbers in Prometheus' text format."""
+        """Return the numbers in Prometheus' text format."""
         self.films.set(films.count(archive.catalog))
         states: dict[str, int] = {}
         for run in runs.runs(archive.catalog, 100):

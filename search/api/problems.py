@@ -58,12 +58,12 @@ def problem(
     **more: Any,
 ) -> JSONResponse:
     """Make a problem document."""
-    said = str(FilmroomError(what, where=where, fix=fix))
+    message = str(FilmroomError(what, where=where, fix=fix))
     content = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": said,
+        "detail": message,
         "what": what,
         "where": where,
         "fix": fix,
@@ -73,7 +73,7 @@ def problem(
 
 
 def status_of(error: FilmroomError) -> int:
-    """The HTTP status of a fault; of one without a kind of its own it is the server's."""
+    """Return the HTTP status of a fault; of one without a kind of its own it is the server's."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 503)
 
 
@@ -125,7 +125,7 @@ def _place(error: BaseException) -> str:
 
 
 def _encodable(value: Any) -> Any:
-    """The value with file names that are no UTF-8 spelled out."""
+    """Return the value with file names that are no UTF-8 spelled out."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):

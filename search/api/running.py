@@ -1,4 +1,4 @@
-"""Routes about the archive as a whole: what is in it, its models, and index runs."""
+"""Serve routes about the archive as a whole: what is in it, its models, and index runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from filmroom.db.writes import runs
 from filmroom.indexer.models.registry import list_models
 from filmroom.search import background_index
 from filmroom.search import status as overview
-from filmroom.search.api.context import Context, Here, MayNameFolders, MayRead, MayWrite
+from filmroom.search.api.admission import MayNameFolders, MayWrite
+from filmroom.search.api.context import Context, Here
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 _RUNS = 1_000
 
@@ -38,7 +39,7 @@ def status(context: Here) -> dict[str, Any]:
 @router.get("/models")
 def models(context: Here) -> list[dict[str, Any]]:
     """List the models that can be searched with."""
-    return [asdict(one) for one in overview.models(context.archive())]
+    return [asdict(model) for model in overview.models(context.archive())]
 
 
 @router.get("/runs")

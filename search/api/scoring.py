@@ -1,4 +1,4 @@
-"""Routes that score films: findings from prompts alone, and probes that were learned."""
+"""Serve routes that score films: findings from prompts alone, and probes that were learned."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from filmroom.db.errors import NotFound
 from filmroom.db.reads import films
-from filmroom.search.api.context import FilmId, Here, MayRead
+from filmroom.search.api.context import FilmId, Here
 from filmroom.search.classification import saved_probes
 from filmroom.search.classification.zero_shot_archive import screen
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 _MOST_FILMS = 1_000
 

@@ -1,7 +1,8 @@
-"""Routes that ask: search by words, films and uploads, one film's facts and pictures, findings."""
+"""Serve routes that ask: search by words, films and uploads, one film's facts and pictures, findings."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,22 +12,29 @@ from filmroom.db.errors import NotFound
 from filmroom.db.reads import film_facts, films
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings as said_findings
-from filmroom.search.api.context import Context, FilmId, Here, MayRead
-from filmroom.search.api.uploads import Uploaded
+from filmroom.search.api.context import Context, FilmId, Here
+from filmroom.search.api.uploads import Uploaded, called
 from filmroom.search.cli.output import results_json
 from filmroom.search.export.pictures import Look, pngs, read_window
 from filmroom.search.findings import search as findings
-from filmroom.search.request import MOST_EXAMPLES, Order, SearchRequest
+from filmroom.search.request import MOST_EXAMPLES, Order, SearchRequest, UploadedFilm, request_of
 from filmroom.search.results import Results
 from pydantic import BaseModel, ConfigDict, Field
 
-router = APIRouter(dependencies=[MayRead])
+router = APIRouter()
 
 Text = Annotated[str, Field(max_length=10_000)]
 Model = Annotated[str | None, Query(description="A model of the archive; default: the one in use.", max_length=200)]
 Examples = Annotated[list[FilmId], Field(max_length=MOST_EXAMPLES)]
 Some = Annotated[int, Query(ge=1, le=10_000)]
+Words = Annotated[str, Query(max_length=10_000, description="Words and fields, such as effusion view:PA.")]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
+
+
+Least = Annotated[
+    str | None, Field(max_length=40, description="Films of this score or more: 0.31, or 90% for a percentile.")
+]
+_MOST_UPLOADS = 8
 
 
 class Asked(BaseModel):
@@ -37,28 +45,27 @@ class Asked(BaseModel):
     query: Text = ""
     like: Examples = Field(default_factory=list)
     unlike: Examples = Field(default_factory=list)
+    uploads: Annotated[
+        list[str],
+        Field(max_length=_MOST_UPLOADS, description="Films to search by, as base64."),
+    ] = Field(default_factory=list)
     per_study: bool = False
     hybrid: bool = False
+    judged: Annotated[bool, Field(description="Learn from films judged, voted on or labelled for the words.")] = False
     order: Order = Order.MATCH
+    least: Least = None
     k: Annotated[int, Field(ge=1, le=10_000)] = 10
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     model: Annotated[str | None, Field(max_length=200)] = None
 
-    def request(self) -> SearchRequest:
-        return SearchRequest(
-            self.query.strip(),
-            like=tuple(dict.fromkeys(self.like)),
-            unlike=tuple(dict.fromkeys(self.unlike)),
-            per_study=self.per_study,
-            hybrid=self.hybrid,
-            order=self.order,
-            k=self.k,
-            offset=self.offset,
-        )
+    def request(self, uploads: Sequence[UploadedFilm] = ()) -> SearchRequest:
+        """Hand on what was asked, with the uploaded films as vectors."""
+        asked = self.model_dump(exclude={"like", "uploads", "model"})
+        return request_of(like=[*self.like, *uploads], **asked)
 
 
 def answer(context: Context, request: SearchRequest, model: str | None) -> dict[str, Any]:
-    """The answer as `filmroom search --json` prints it."""
+    """Return the answer as `filmroom search --json` prints it."""
     found: Results = context.open(model).answer(request)
     context.queries()
     return results_json(found)
@@ -67,38 +74,59 @@ def answer(context: Context, request: SearchRequest, model: str | None) -> dict[
 @router.get("/search")
 def search(
     context: Here,
-    q: Annotated[str, Query(max_length=10_000, description="Words and fields, such as effusion view:PA.")] = "",
+    q: Words = "",
     k: Some = 10,
     offset: Offset = 0,
     like: Annotated[list[FilmId] | None, Query(max_length=MOST_EXAMPLES)] = None,
     unlike: Annotated[list[FilmId] | None, Query(max_length=MOST_EXAMPLES)] = None,
     per_study: bool = False,
     hybrid: bool = False,
+    judged: bool = False,
     order: Order = Order.MATCH,
+    least: Least = None,
     model: Model = None,
 ) -> dict[str, Any]:
     """Find films, best first; without words and examples those that pass the fields, or all."""
-    asked = Asked(query=q, like=like or [], unlike=unlike or [], per_study=per_study, hybrid=hybrid, order=order, k=k)
-    asked.offset = offset
-    return answer(context, asked.request(), model)
+    request = request_of(
+        q,
+        like=like or [],
+        unlike=unlike or [],
+        per_study=per_study,
+        hybrid=hybrid,
+        judged=judged,
+        order=order,
+        least=least,
+        k=k,
+        offset=offset,
+    )
+    return answer(context, request, model)
 
 
 @router.post("/search")
 def search_by_request(context: Here, asked: Asked) -> dict[str, Any]:
     """Find films by a search request."""
-    return answer(context, asked.request(), asked.model)
+    uploads: list[UploadedFilm] = []
+    if asked.uploads:
+        searcher = context.open(asked.model)
+        with Uploaded(context) as uploaded:
+            files = [uploaded.keep_base64(text, at) for at, text in enumerate(asked.uploads)]
+            uploads = uploaded.examples(searcher, files, "uploads.{}".format)
+    return answer(context, asked.request(uploads), asked.model)
 
 
 @router.get("/films/{film_id}/similar")
-def similar(context: Here, film_id: FilmId, k: Some = 10, offset: Offset = 0, model: Model = None) -> dict[str, Any]:
+def similar(
+    context: Here, film_id: FilmId, q: Words = "", k: Some = 10, offset: Offset = 0, model: Model = None
+) -> dict[str, Any]:
     """Find films like one of the archive."""
-    return answer(context, SearchRequest(like=(film_id,), k=k, offset=offset), model)
+    return answer(context, request_of(q, like=[film_id], k=k, offset=offset), model)
 
 
 @router.post("/similar")
 def similar_to_upload(
     context: Here,
     file: Annotated[UploadFile, File(description="DICOM, PNG, JPEG, TIFF, BMP or WebP; nothing of it is kept.")],
+    q: Words = "",
     k: Some = 10,
     offset: Offset = 0,
     model: Model = None,
@@ -106,8 +134,8 @@ def similar_to_upload(
     """Find films like an uploaded one."""
     searcher = context.open(model)
     with Uploaded(context) as uploaded:
-        film = uploaded.film(searcher, file)
-    return answer(context, SearchRequest(uploads=(film,), k=k, offset=offset), model)
+        examples = uploaded.examples(searcher, [uploaded.keep(file, 0)], lambda _: called(file))
+    return answer(context, request_of(q, like=examples, k=k, offset=offset), model)
 
 
 @router.get("/films/{film_id}")
@@ -143,9 +171,10 @@ def pixels(
     context: Here,
     film_id: FilmId,
     window: Annotated[str, Query(max_length=40, description="film, full or CENTER/WIDTH.")] = "film",
+    size: Annotated[int | None, Query(ge=16, le=65_535, description="The longer side at most.")] = None,
 ) -> Response:
     """Give a film's presentation pixels as 16-bit PNG, decoded from its file."""
-    look = Look(16, read_window(window))
+    look = Look(16, read_window(window), size)
     with context.decoding:
         found, failed = pngs([context.film(film_id)], look)
     if failed:

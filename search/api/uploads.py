@@ -6,7 +6,7 @@ import base64
 import binascii
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.models.base import Vectors
 from filmroom.search.api.context import Context
-from filmroom.search.query.embedding import unit
+from filmroom.search.query.concept_vector import unit
 from filmroom.search.request import UploadedFilm
 from filmroom.search.searcher import Searcher
 
@@ -36,12 +36,17 @@ class Uploaded:
     def __exit__(self, *fault: object) -> None:
         self._folder.cleanup()
 
-    def film(self, searcher: Searcher, file: UploadFile) -> UploadedFilm:
-        """Embed a film to search by. Raises BadInput, which names it as the request does."""
-        (found,) = self.embed(searcher, [self.keep(file, 0)])
-        if isinstance(found, str):
-            raise BadInput(found, where=_called(file), fix="Send a film that can be indexed.")
-        return UploadedFilm.of(searcher.held.space.fingerprint, unit(found.mean(axis=0)))
+    def examples(
+        self, searcher: Searcher, files: Sequence[Path | str], names: Callable[[int], str]
+    ) -> list[UploadedFilm]:
+        """Embed films to search by. Raises BadInput, which names the first that cannot be read."""
+        space = searcher.held.space.fingerprint
+        found: list[UploadedFilm] = []
+        for at, one in enumerate(self.embed(searcher, files)):
+            if isinstance(one, str):
+                raise BadInput(one, where=names(at), fix="Send a film that can be indexed.")
+            found.append(UploadedFilm.of(space, unit(one.mean(axis=0))))
+        return found
 
     def keep(self, file: UploadFile, number: int) -> Path:
         """Put a file into the folder."""
@@ -64,7 +69,7 @@ class Uploaded:
         """Embed films: (T, D) of each file's first frame, or in words why it cannot be had."""
         towers: Any = searcher.towers
         paths = {one.name: at for at, one in enumerate(files) if isinstance(one, Path)}
-        found: list[Vectors | str] = ["" if isinstance(one, Path) else one for one in files]
+        found: list[Vectors | str] = ["" if isinstance(file, Path) else file for file in files]
         prepared: dict[int, Any] = {}
         listed = [SourceFile(self._folder.name, name, 0, 0) for name in paths]
         with self._context.decoding:  # each takes a processor; others wait rather than fill the memory
@@ -81,5 +86,5 @@ class Uploaded:
         return found
 
 
-def _called(file: UploadFile) -> str:
+def called(file: UploadFile) -> str:
     return (file.filename or "the upload").replace("\\", "/").rpartition("/")[2][:80]

@@ -1,4 +1,4 @@
-"""Data-efficient classification: how many labelled films does a finding need? No image is read again.
+"""Measure how many labelled films a finding needs. No image is read again.
 
 Films are split by patient. The learning curve fits on 10, 20, 50 ... all training films, five draws each, and
 measures on the same held-out patients.
@@ -70,7 +70,7 @@ class ProbeReport:
     tune_films: int = 0
 
     def auc(self, kind: Kind = Kind.LINEAR) -> Interval:
-        """With all training films."""
+        """Return the AUC with all training films."""
         return [point.auc for point in self.curve if point.kind is kind][-1]
 
     def to_json(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _probe(
 
 
 def split_patients(patients: NDArray[Any], truth: NDArray[Any], *, seed: int = 0) -> tuple[Ints, Ints]:
-    """(train, test) positions: about 30 % of the patients with the finding and of those without are held out."""
+    """Return (train, test) positions: about 30 % of the patients with the finding and of those without are held out."""
     rng = np.random.default_rng(seed)
     unique, inverse = np.unique(patients, return_inverse=True)
     positive = np.bincount(inverse, weights=np.asarray(truth, dtype=float)) > 0
@@ -186,7 +186,7 @@ def split_patients(patients: NDArray[Any], truth: NDArray[Any], *, seed: int = 0
 
 
 def calibration(probabilities: Floats, truth: NDArray[Any], *, bins: int = _BINS) -> tuple[CalibrationBin, ...]:
-    """Equal-width bins that have a film in them."""
+    """Return the equal-width bins that have a film in them."""
     from scipy.stats import binned_statistic  # type: ignore[import-untyped]
 
     values = [np.asarray(probabilities, float), np.asarray(truth, float)]
@@ -205,7 +205,7 @@ def calibration(probabilities: Floats, truth: NDArray[Any], *, bins: int = _BINS
 
 
 def _draw(train: Ints, truth: NDArray[np.bool_], *, size: int, seed: int) -> Ints:
-    """`size` random training films, with one of each class at least."""
+    """Return `size` random training films, with one of each class at least."""
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(train)[:size]
     for wanted in (True, False):
@@ -223,7 +223,7 @@ def _penalty(
     space: Space,
     kind: Kind = Kind.LINEAR,
 ) -> float:
-    """The penalty with the best cross-validated log loss, folds by patient; 0.1 for few films."""
+    """Return the penalty with the best cross-validated log loss, folds by patient; 0.1 for few films."""
     from sklearn.metrics import log_loss  # type: ignore[import-untyped]
     from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]
 
@@ -245,7 +245,7 @@ def _penalty(
 
 
 def _tuned(data: Floats, truth: NDArray[Any], rows: Ints, tune: Ints, *, name: str, space: Space, kind: Kind) -> float:
-    """The penalty with the best log loss on the films to tune on."""
+    """Return the penalty with the best log loss on the films to tune on."""
     from sklearn.metrics import log_loss
 
     losses = []
@@ -265,5 +265,5 @@ def _curve_auc(scores: Sequence[Floats], truth: NDArray[np.bool_], patients: NDA
         films = np.concatenate([members[one] for one in rng.integers(0, len(members), len(members))])
         drawn.append(auc(scores[int(rng.integers(len(scores)))][films], truth[films]))
     low, high = np.nanquantile(drawn, (0.025, 0.975))
-    mean = float(np.mean([auc(one, truth) for one in scores]))
+    mean = float(np.mean([auc(score, truth) for score in scores]))
     return Interval(mean, float(low), float(high), len(truth))

@@ -1,4 +1,4 @@
-"""Small classifiers on stored vectors: a logistic regression and one hidden layer, fitted by L-BFGS.
+"""Fit small classifiers on stored vectors: a logistic regression and one hidden layer, by L-BFGS.
 
 A head is numbers in a JSON file. Nothing in it is executed.
 """
@@ -44,12 +44,12 @@ class Head:
     layers: tuple[tuple[Floats, Floats], ...]
 
     def probabilities(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(N,) in [0, 1] for (N, T, D) or (N, D) stored vectors of the head's space."""
+        """Return (N,) in [0, 1] for (N, T, D) or (N, D) stored vectors of the head's space."""
         return _sigmoid(_forward((pooled(vectors) - self.mean) / self.scale, self.layers)[-1][:, 0]).astype(np.float32)
 
 
 def pooled(vectors: NDArray[np.floating]) -> Floats:
-    """(N, T, D) or (N, D) -> (N, D): the mean over T."""
+    """Turn (N, T, D) or (N, D) into (N, D): the mean over T."""
     data = np.asarray(vectors, dtype=np.float64)
     return data.mean(axis=1) if data.ndim == 3 else data
 
@@ -97,7 +97,7 @@ def fit_head(
 
 
 def save_head(head: Head, path: Path, *, about: Mapping[str, object] | None = None) -> None:
-    """JSON, written aside and renamed; weights with nine digits (float32 exact). `about` is kept beside them."""
+    """Write JSON aside and rename it; weights have nine digits (float32 exact). `about` is kept beside them."""
     content = {
         "format": _FORMAT,
         "name": head.name,
@@ -119,7 +119,7 @@ def save_head(head: Head, path: Path, *, about: Mapping[str, object] | None = No
 
 
 def load_head(path: Path, *, space: Space | None = None) -> Head:
-    """Raises BadInput where the file is no head, ModelUnavailable where it belongs to another space than `space`."""
+    """Raise BadInput where the file is no head, ModelUnavailable where it belongs to another space than `space`."""
     try:
         content = json.loads(read_text(path))
         if content["format"] != _FORMAT:
@@ -157,7 +157,7 @@ def _check(head: Head) -> None:
 
 
 def _forward(inputs: Floats, layers: tuple[tuple[Floats, Floats], ...] | list[tuple[Floats, Floats]]) -> list[Floats]:
-    """The input, the hidden layers, and the logits (N, 1)."""
+    """Return the input, the hidden layers, and the logits (N, 1)."""
     outputs = [inputs]
     for index, (weights, bias) in enumerate(layers):
         logits = outputs[-1] @ weights + bias

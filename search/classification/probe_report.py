@@ -1,4 +1,4 @@
-"""What a probe is worth, as a page to keep: learning curve, calibration and their figures."""
+"""Write what a probe is worth as a page to keep: learning curve, calibration and their figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLOURS = {Kind.LINEAR: "#2f7dc1", Kind.MLP: "#b46900"}
 
 
 def write_page(path: Path, found: Probed) -> None:
-    """HTML with plots, or Markdown where `path` ends with .md. Raises BadInput where it cannot be written."""
+    """Write HTML with plots, or Markdown where `path` ends with .md. Raises BadInput where it cannot be written."""
     facts = [
         f"Model: {found.model}",
         "Heads are fitted on stored vectors; "
@@ -78,7 +78,7 @@ def _tables(report: ProbeReport) -> list[Table]:
 
 
 def _curve(report: ProbeReport) -> dict[str, object]:
-    """The learning curve as places in an SVG: a line with intervals for each kind of head."""
+    """Return the learning curve as places in an SVG: a line with intervals for each kind of head."""
     most = max(point.films for point in report.curve)
     least = min(point.films for point in report.curve)
     span = math.log(most / least) or 1.0
@@ -112,7 +112,7 @@ def _curve(report: ProbeReport) -> dict[str, object]:
 
 
 def _calibration(report: ProbeReport) -> dict[str, object]:
-    """The calibration as places in an SVG: a dot a bin, the larger the more films it holds."""
+    """Return the calibration as places in an SVG: a dot a bin, the larger the more films it holds."""
     most = max(one.films for one in report.calibration)
     dots = [
         {
@@ -133,7 +133,7 @@ def _y(value: float) -> float:
 
 
 def _plot(title: str, columns: Sequence[dict[str, str]]) -> dict[str, object]:
-    """What both plots have: the frame, a scale from 0 to 1 at its left, and what stands below it."""
+    """Return what both plots have: the frame, a scale from 0 to 1 at its left, and what stands below it."""
     rows = [{"y": _y(tick / 4), "label": f"{tick / 4:g}"} for tick in range(5)]
     return {
         "title": title,

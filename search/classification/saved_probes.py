@@ -1,4 +1,4 @@
-"""Probes of an archive: learned from its stored vectors and labels, kept in its folder, applied as labels.
+"""Keep the probes of an archive: learned from its vectors and labels, kept in its folder, applied as labels.
 
 A probe is a file `probes/NAME.json` in the archive folder (numbers, nothing that runs). Its probabilities are labels of
 source "probe", so that `probe:NAME>0.8` filters.
@@ -67,7 +67,7 @@ class Probed:
     def to_json(self) -> dict[str, Any]:
         return {
             "model": self.model,
-            "probes": [one.to_json() for one in self.reports],
+            "probes": [report.to_json() for report in self.reports],
             "left_out": self.left_out,
             "films_without_patient": self.alone,
             "patients_in_several_parts": self.straddling,
@@ -88,13 +88,13 @@ class SavedProbe:
 
 
 def labels_of_archive(archive: Archive) -> Labelled:
-    """The labels that the archive holds, those of probes left out."""
+    """Return the labels that the archive holds, those of probes left out."""
     return Labelled(label_values(archive.catalog), {})
 
 
 def labels_of_table(archive: Archive, path: Path, *, split: str | None = None) -> Labelled:
-    """The labels of a table; nothing is stored. A column patient, patient_id or subject_id is used for the split,
-    or the column `split` says which films are to train, tune and test on.
+    """Return the labels of a table; nothing is stored. A column patient, patient_id or subject_id is used for the
+    split, or the column `split` says which films are to train, tune and test on.
 
     Raises BadInput where no row matches a film.
     """
@@ -212,7 +212,7 @@ def apply(searcher: Searcher, name: str) -> int:
 
 
 def saved(archive: Archive) -> list[SavedProbe]:
-    """The kept probes by name. Raises BadInput for a file there that is none."""
+    """Return the kept probes by name. Raises BadInput for a file there that is none."""
     values = label_values(archive.catalog, sources=[SOURCE])
     found = []
     for path in sorted((archive.folder / "probes").glob("*.json")):
@@ -228,7 +228,7 @@ def saved_json(archive: Archive) -> list[dict[str, Any]]:
 
 
 def remove(archive: Archive, name: str) -> int:
-    """Deletes a kept probe and its probabilities; returns the films that had one. Raises NotFound."""
+    """Delete a kept probe and its probabilities; returns the films that had one. Raises NotFound."""
     path = _kept(archive, name)
     deleted = remove_labels(archive.catalog, source=SOURCE, name=name)
     path.unlink(missing_ok=True)
@@ -236,7 +236,7 @@ def remove(archive: Archive, name: str) -> int:
 
 
 def check_name(name: str) -> str:
-    """Raises BadInput for a name that could not be typed in a query."""
+    """Raise BadInput for a name that could not be typed in a query."""
     if not _NAME.fullmatch(name):
         raise BadInput(
             "a probe's name is up to 64 of a-z, 0-9, dash, dot and underscore", where=name, fix="For example: edema-1"

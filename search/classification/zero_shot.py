@@ -1,4 +1,4 @@
-"""Findings without training: how much nearer a film is to prompts that say so than to prompts that deny it."""
+"""Score findings without training: how much nearer a film is to prompts that say so than to those that deny it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput
 from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.evaluation.statistics import Interval, auc_interval
-from filmroom.search.query.embedding import EmbedTexts, prompted
+from filmroom.search.query.concept_vector import EmbedTexts, prompted
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
@@ -51,19 +51,19 @@ class ZeroShotTable:
 
 
 def prompt_sets() -> tuple[str, ...]:
-    """The names of the sets of findings that ship."""
+    """Return the names of the sets of findings that ship."""
     return tuple(_file()["sets"])
 
 
 def check_set(name: str) -> str:
-    """Raises BadInput for a set of findings that does not ship."""
+    """Raise BadInput for a set of findings that does not ship."""
     if name.lower() not in prompt_sets():
         raise BadInput("There is no set of findings of this name", where=name, fix=f"Known: {', '.join(prompt_sets())}")
     return name
 
 
 def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
-    """Prompts of the findings named, in order; a set's name stands for its findings.
+    """Return prompts of the findings named, in order; a set's name stands for its findings.
 
     A finding that the file lacks is asked in its own words against "no ..." and a normal film. Raises BadInput
     for an empty list.
@@ -83,8 +83,8 @@ def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
 
 
 def own_prompts(finding: str, positive: Sequence[str], negative: Sequence[str]) -> Prompts:
-    """Prompts of one's own for a finding; its labels are those that `prompts_for` knows. Raises BadInput where one side
-    has none: a score is a difference."""
+    """Return prompts of one's own for a finding; its labels are those that `prompts_for` knows. Raises BadInput where
+    one side has none: a score is a difference."""
     say, deny = (tuple(dict.fromkeys(text.strip() for text in side if text.strip())) for side in (positive, negative))
     if not (finding.strip() and say and deny):
         raise BadInput(
@@ -96,8 +96,8 @@ def own_prompts(finding: str, positive: Sequence[str], negative: Sequence[str]) 
 
 
 def labels_of(finding: str) -> tuple[str, ...]:
-    """The labels that a finding may have in an archive, lower case: its own words, and those of the findings that ship
-    prompts which say it ("enlarged heart" is kept as cardiomegaly)."""
+    """Return the labels that a finding may have in an archive, lower case: its own words, and those of the findings
+    that ship prompts which say it ("enlarged heart" is kept as cardiomegaly)."""
     name = finding.strip().lower()
     entries = _file()["findings"].items()
     known = [
@@ -109,7 +109,8 @@ def labels_of(finding: str) -> tuple[str, ...]:
 
 
 def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedTexts, *, prompt: str = "{}") -> Scores:
-    """(N,) float32 in [-2, 2]: mean over positive prompts of the film's similarity, minus that over negative ones.
+    """Return (N,) float32 in [-2, 2]: mean over positive prompts of the film's similarity, minus that over negative
+    ones.
 
     `films` (N, T, D) or (N, D), rows of unit length; of T vectors the nearest to each prompt counts.
     """
@@ -123,14 +124,15 @@ def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedT
 
 
 def truth_of(prompts: Prompts, labels: Mapping[str, Mapping[int, float]], films: Sequence[int]) -> NDArray[np.float64]:
-    """`known_truth` of the labels that a finding may have."""
+    """Return `known_truth` of the labels that a finding may have."""
     return known_truth(prompts.labels, labels, films)
 
 
 def known_truth(
     names: Sequence[str], labels: Mapping[str, Mapping[int, float]], films: Sequence[int]
 ) -> NDArray[np.float64]:
-    """(N,) 1 present, 0 absent, NaN unknown, from label name -> film -> value; `names` mean the same, in any spelling.
+    """Turn (N,) 1 present, 0 absent, NaN unknown, from label name into film -> value; `names` mean the same, in any
+    spelling.
 
     A film that is labelled with other findings but not with this one counts as absent, unless an archive states
     absences of this finding (value 0), as CheXpert does: then only what is stated counts.
@@ -156,7 +158,8 @@ def zero_shot_table(
     *,
     groups: Sequence[str] | None = None,
 ) -> ZeroShotTable:
-    """AUC of each finding over the films whose truth is known; intervals over `groups` (patients) where given."""
+    """Return AUC of each finding over the films whose truth is known; intervals over `groups` (patients) where
+    given."""
     rows = []
     for finding, values in scores.items():
         known = ~np.isnan(truth[finding])

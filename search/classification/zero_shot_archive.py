@@ -1,4 +1,4 @@
-"""Zero-shot scores of a whole archive: which films show a finding, from prompts alone, and how well that is known."""
+"""Score a whole archive zero-shot: which films show a finding, from prompts alone, and how well that is known."""
 
 from __future__ import annotations
 
@@ -146,19 +146,22 @@ def filter_of(where: str) -> Filter:
 
 
 def write_scores(path: Path, searcher: Searcher, found: Screening) -> None:
-    """CSV with a film a row: its id, its path and a column a finding. Raises BadInput where it cannot be written."""
+    """Write CSV with a film a row: its id, its path and a column a finding. Raises BadInput where it cannot be
+    written."""
     table = [csv_row(["id", "film", *found.scores])]
     for start in range(0, len(found.film_ids), BLOCK):
         some = found.film_ids[start : start + BLOCK].tolist()
         for at, film in enumerate(films.films(searcher.catalog, some), start):
-            table.append(csv_row([film.id, film.path, *(round(float(one[at]), 6) for one in found.scores.values())]))
+            table.append(
+                csv_row([film.id, film.path, *(round(float(score[at]), 6) for score in found.scores.values())])
+            )
     write_aside(path, "".join(table))
 
 
 def stored_vectors(
     searcher: Searcher, film_ids: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """(ids (n,), vectors (n, T, D)) in blocks, of those of the films that the space holds, in their order."""
+    """Yield (ids (n,), vectors (n, T, D)) in blocks, of those of the films that the space holds, in their order."""
     for start in range(0, len(film_ids), BLOCK):
         some = film_ids[start : start + BLOCK].tolist()
         held = spaces.vectors_of(searcher.catalog, searcher.held, some)
@@ -168,7 +171,7 @@ def stored_vectors(
 
 
 def patients_of(catalog: Catalog, film_ids: Sequence[int]) -> list[str]:
-    """The patient key of each film; a film without one is a patient of its own."""
+    """Return the patient key of each film; a film without one is a patient of its own."""
     return [film.tags.patient_key or f"{_ALONE}{film.id}" for film in films.films(catalog, film_ids)]
 
 

@@ -1,4 +1,4 @@
-"""Zero-shot choice among candidates: a softmax over them for each film, as the model card of WhyXrayCLIP classifies.
+"""Choose among candidates zero-shot: a softmax over them for each film, as the model card of WhyXrayCLIP does.
 
 P(c | film) = softmax over the candidates of TEMPERATURE * cos(film, c). Unlike a score from prompts for and against, it
 always chooses one: what none of the candidates names is forced into one of them.
@@ -104,14 +104,15 @@ def choose_among(searcher: Searcher, candidates: Sequence[str], *, where: str = 
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, C) -> (N, C), rows that sum to 1."""
+    """Turn (N, C) into (N, C), rows that sum to 1."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares
 
 
 def write_choice(path: Path, searcher: Searcher, found: Choice) -> None:
-    """CSV with a film a row: its id, its path, the candidate chosen, and a column of probabilities a candidate."""
+    """Write CSV with a film a row: its id, its path, the candidate chosen, and a column of probabilities a
+    candidate."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["id", "film", "chosen", *map(cell, found.candidates)])
@@ -125,7 +126,8 @@ def write_choice(path: Path, searcher: Searcher, found: Choice) -> None:
 
 
 def _accuracy(right: NDArray[np.bool_], patients: Sequence[str]) -> Interval:
-    """The share of films that are right, with an interval over patients; NaN bounds for fewer than FEWEST of them."""
+    """Return the share of films that are right, with an interval over patients; NaN bounds for fewer than FEWEST of
+    them."""
     _, whose = np.unique(np.asarray(patients), return_inverse=True)
     count = int(whose.max()) + 1
     if count < FEWEST:

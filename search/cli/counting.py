@@ -9,5 +9,5 @@ def number(count: int, *, thousands: str = ",") -> str:
 
 
 def counted(count: int, one: str, many: str | None = None, *, thousands: str = ",") -> str:
-    """`1 film`, `2,000 films`; `many` where it is not `one` with an s."""
+    """Return `1 film`, `2,000 films`; `many` where it is not `one` with an s."""
     return f"1 {one}" if count == 1 else f"{number(count, thousands=thousands)} {many or one + 's'}"

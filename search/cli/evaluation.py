@@ -1,4 +1,4 @@
-"""The commands that measure. What was typed is handed on, what comes back is printed; heavy imports wait."""
+"""Define the commands that measure. What was typed is handed on, what comes back is printed; heavy imports wait."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUERIES = "qid TAB query [TAB group], or JSON lines."
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands to the program."""
+    """Add the commands to the program."""
     for command in (evaluate, compare, qrels, zeroshot):
         app.command()(command)
     probes.register(app)
@@ -99,7 +99,7 @@ def compare(
     hybrid: HybridOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Is B better than A? Differences by query, a paired randomisation test, Holm's correction."""
+    """Test whether B is better than A: differences by query, a paired randomisation test, Holm's correction."""
     from filmroom.search.cli import output_evaluation
     from filmroom.search.evaluation.comparison import compare_models, compare_runs
     from filmroom.search.evaluation.metrics import MEASURES, read_gain

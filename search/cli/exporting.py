@@ -1,4 +1,4 @@
-"""The commands that take films out: export, send, and diff of two cohorts."""
+"""Define the commands that take films out: export, send, and diff of two cohorts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,18 @@ from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import (
     ArchiveOption,
     CredentialsOption,
+    HybridOption,
     JsonOption,
+    JudgedOption,
+    LeastOption,
+    LikeOption,
     ModelOption,
+    OrderOption,
+    StudiesOption,
+    UnlikeOption,
     WeightsOption,
     archive_folder,
+    examples,
     open_archive,
     print_json,
 )
@@ -49,11 +58,13 @@ def export(
     collection: Annotated[str | None, typer.Option(metavar="NAME", help="The films of a collection.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All films of the archive.")] = False,
     best: Annotated[int | None, typer.Option("--best", "-k", min=1, help="The first so many; default: all.")] = None,
-    like: Annotated[list[int] | None, typer.Option(metavar="ID", help="Films like this one.")] = None,
-    unlike: Annotated[list[int] | None, typer.Option(metavar="ID", help="And unlike this one.")] = None,
-    per_study: Annotated[bool, typer.Option("--per-study", help="The best film of each study.")] = False,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")] = False,
-    order: Annotated[str, typer.Option("--sort", help="match, newest, oldest or age.")] = "match",
+    like: LikeOption = None,
+    unlike: UnlikeOption = None,
+    per_study: StudiesOption = False,
+    hybrid: HybridOption = False,
+    judged: JudgedOption = False,
+    order: OrderOption = "match",
+    least: LeastOption = None,
     layout: Annotated[
         str, typer.Option("--as", help="Of a dataset: imagefolder, coco, fiftyone, xrayvision or tfrecord.")
     ] = "imagefolder",
@@ -61,6 +72,9 @@ def export(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     bits: Annotated[int | None, typer.Option(help="Of a PNG, 8 or 16; default: 16, in a dataset 8.")] = None,
     window: Annotated[str, typer.Option(help="film (its own), full (all values) or CENTER/WIDTH.")] = "film",
+    size: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Of a PNG, the longer side at most; default: as it is.")
+    ] = None,
     deidentify: Annotated[bool, typer.Option("--deidentify", help="Copies without names.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="With file names, which can name patients.")] = False,
     licence: Annotated[str, typer.Option(metavar="TEXT", help="Of a dataset: an SPDX name or an address.")] = "",
@@ -70,27 +84,31 @@ def export(
     from filmroom.search.export.export import export as run
     from filmroom.search.export.export import options_of
     from filmroom.search.export.selection import chosen_by
+    from filmroom.search.request import request_of
     from filmroom.search.searcher import Searcher
 
     if to is None:
         raise BadInput("the export needs a place", where="--to", fix="Name a new file or folder: --to films.csv")
-    chosen = chosen_by(
+    searcher = cache(lambda: Searcher.open(archive_folder(archive), model, weights=weights))
+    request = request_of(
         query,
-        like=like or (),
+        like=examples(like),
         unlike=unlike or (),
+        upload=lambda file: searcher().upload(file),
         per_study=per_study,
         hybrid=hybrid,
+        judged=judged,
         order=order,
-        collection=collection,
-        everything=everything,
-        best=best,
+        least=least,
     )
+    chosen = chosen_by(request, collection=collection, everything=everything, best=best)
     options = options_of(
         layout=layout,
         split=split,
         seed=seed,
         bits=bits,
         window=window,
+        size=size,
         paths=paths,
         deidentify=deidentify,
         licence=licence,
@@ -103,7 +121,7 @@ def export(
             what,
             chosen,
             to,
-            searcher=lambda: Searcher.open(archive_folder(archive), model, weights=weights),
+            searcher=searcher,
             options=options,
             progress=on_progress,
         )
@@ -245,7 +263,7 @@ def _print_difference(found: Difference) -> None:
 
 @contextmanager
 def _progress(doing: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr over films or studies, which begins with the first."""
+    """Show a bar on stderr over films or studies, which begins with the first."""
     from filmroom.search.cli import output
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

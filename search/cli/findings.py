@@ -1,4 +1,4 @@
-"""What report models write: having films described, and the findings."""
+"""Define the commands about what report models write: describe films, and search the findings."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def findings(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What report models wrote about films: sentences by meaning or words, with boxes; as JSON or DICOM SR."""
+    """Find what report models wrote about films: sentences by meaning or words, with boxes; as JSON or DICOM SR."""
     found = _found(query, archive, model, words=words, k=k, every=as_json or sr is not None)
     if sr is not None:
         from filmroom.search.findings.dicom_sr import write_reports

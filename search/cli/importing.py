@@ -1,4 +1,4 @@
-"""The commands that give films what tables and public sets say of them: label, facts, report."""
+"""Define the commands that give films what tables and public sets say of them: label, facts, report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SetOption = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands to the program."""
+    """Add the commands to the program."""
     for command in (label, facts, report):
         app.command()(command)
 

@@ -1,4 +1,4 @@
-"""Commands that take care of an archive: copies of it, duplicates in it, films that must go, and who may ask it."""
+"""Define the commands that care for an archive: copies, duplicates, films that must go, and who may ask it."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def forget(
 
 
 def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """Files that are not indexed because the same film is: the same bytes, or the same UID with another picture."""
+    """List files that are not indexed because the same film is: the same bytes, or the same UID with another
+    picture."""
     from filmroom.search.cli import output
     from filmroom.search.status import duplicate_files
 
@@ -141,7 +142,7 @@ def token_add(
 
 @token_app.command("list")
 def token_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """Who has a token, and what it allows."""
+    """List who has a token, and what it allows."""
     from filmroom.db.writes import tokens
 
     found = tokens.listed(open_archive(archive).catalog)

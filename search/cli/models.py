@@ -1,4 +1,4 @@
-"""The commands of models: adapt, list, add, use, remove; and vectors that were computed elsewhere."""
+"""Define the commands of models: adapt, list, add, use, remove; and vectors that were computed elsewhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 @models_app.callback()
 def models(context: typer.Context, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """The models that can be searched with, and what this archive holds of them."""
+    """List the models that can be searched with, and what this archive holds of them."""
     if context.invoked_subcommand is None:
         models_list(archive, as_json=as_json)
 

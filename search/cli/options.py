@@ -1,4 +1,4 @@
-"""Options that several commands share, and what every command does with them. Imports nothing heavy."""
+"""Define options that several commands share, and what every command does with them. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ WeightsOption = Annotated[
 ]
 SourceOption = Annotated[
     str | None, typer.Option("--source", metavar="NAME", help="Where they come from; default: the file's name.")
+]
+LikeOption = Annotated[list[str] | None, typer.Option("--like", metavar="ID|FILE", help="Films like this one.")]
+UnlikeOption = Annotated[list[int] | None, typer.Option("--unlike", metavar="ID", help="And unlike this one.")]
+StudiesOption = Annotated[bool, typer.Option("--per-study", help="The best film of each study.")]
+HybridOption = Annotated[bool, typer.Option("--hybrid", help="Fuse with the ranking by report words.")]
+JudgedOption = Annotated[
+    bool, typer.Option("--judged", help="Learn from films judged, voted on or labelled for these words.")
+]
+OrderOption = Annotated[str, typer.Option("--sort", help="match, newest, oldest or age.")]
+LeastOption = Annotated[
+    str | None, typer.Option("--least", metavar="SCORE|N%", help="Only films of this score or percentile, or more.")
 ]
 _OF_A_SERVER = "Of servers"
 ModalityOption = Annotated[
@@ -88,7 +99,7 @@ class QueryCommand(TyperCommand):
         excluded = _minus_words(typed)
         if not excluded:
             return super().parse_args(ctx, args)
-        valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
+        valued = {name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts}
         words = [one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued]
         if words:
             whole = shlex.quote(" ".join([*words, *excluded]))
@@ -99,15 +110,26 @@ class QueryCommand(TyperCommand):
 
 
 def _minus_words(args: Sequence[str]) -> list[str]:
-    """The arguments that begin with one minus and a word or quote, which no option here does; none behind "--"."""
+    """Return the arguments that begin with one minus and a word or quote, which no option here does; none behind
+    "--"."""
     if "--" in args:
         return []
     marked = [one for one in args if one[:1] == "-" and (one[1:2].isalpha() or one[1:2] == '"')]
     return [one for one in marked if len(one) > 2 or not one.isascii()]
 
 
+def examples(like: Sequence[str] | None) -> list[int | Path]:
+    """Read --like: the id of a film, or the path of a file. Raises BadInput for a file that is not there."""
+    named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
+    for one in named:
+        if isinstance(one, Path) and not one.exists():
+            raise BadInput("there is no such file", where=one, fix="Give the number of a film, or the path of a file.")
+    return named
+
+
 def archive_folder(archive: Path | None) -> Path:
-    """The folder named, else the default one. Raises BadInput for an address, which would be made as a folder."""
+    """Return the folder named, else the default one. Raises BadInput for an address, which would be made as a
+    folder."""
     from filmroom.db.archive import default_folder
 
     if archive is not None and _ADDRESS.match(str(archive)):
@@ -116,7 +138,7 @@ def archive_folder(archive: Path | None) -> Path:
 
 
 def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
-    """Raises NotFound where there is none, unless it may be made."""
+    """Raise NotFound where there is none, unless it may be made."""
     from filmroom.db.archive import Archive
 
     folder = archive_folder(archive)
@@ -124,13 +146,14 @@ def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
 
 
 def typed(command: str, folder: Path) -> str:
-    """`filmroom COMMAND` as it is to be typed for the archive in `folder`, which has a name unless it is the usual."""
+    """Return `filmroom COMMAND` as it is to be typed for the archive in `folder`, which has a name unless it is the
+    usual."""
     usual = os.path.abspath(archive_folder(None)) == os.path.abspath(folder)
     return f"filmroom {command}" + ("" if usual else f" --archive {shlex.quote(str(folder))}")
 
 
 def print_json(value: object) -> None:
-    """One line; what is not a number is null, and what JSON does not know is printed as text."""
+    """Print one line; what is not a number is null, and what JSON does not know is printed as text."""
     say(json_line(_plain(value)))
 
 

@@ -1,4 +1,4 @@
-"""What the terminal shows: tables, bars and JSON shapes. Text from files is never taken for markup."""
+"""Print what the terminal shows: tables, bars and JSON shapes. Text from files is never taken for markup."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Console(rich_console.Console):
     def render(
         self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Whatever a renderable puts into a segment: its own control codes stand apart from text."""
+        """Yield what a renderable puts into a segment: its own control codes stand apart from text."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable() or segment.text == "\n":
                 yield segment
@@ -74,7 +74,7 @@ NOTICE = "Research use only, not for diagnosis."
 
 
 def results_json(found: Results) -> dict[str, Any]:
-    """The shape of `filmroom search --json`, which docs/search.schema.json describes."""
+    """Return the shape of `filmroom search --json`, which docs/search.schema.json describes."""
     hits = [
         {
             "rank": hit.rank,
@@ -105,7 +105,7 @@ def results_json(found: Results) -> dict[str, Any]:
 
 
 def label_names(film: Film) -> list[str]:
-    """The labels that a film has, each once."""
+    """Return the labels that a film has, each once."""
     return list(film.label_names)
 
 
@@ -144,7 +144,7 @@ def print_results(found: Results, archive: Path) -> None:
 
 @contextmanager
 def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
-    """A bar on stderr that starts at what is done already, with films a second and the time that is left."""
+    """Show a bar on stderr that starts at what is done already, with films a second and the time that is left."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -214,7 +214,7 @@ def _print_same_uid(paths: Sequence[str], archive: Path) -> None:
 
 
 def refusal(done: Summary, archive: Path) -> BadInput:
-    """Why a run that was to index files has indexed none."""
+    """Say why a run that was to index files has indexed none."""
     reasons = ", ".join(f"{reason_of(code)} ({count:,})" for code, count in done.reasons.items())
     if done.counts.listed == 1:
         return BadInput(
@@ -228,7 +228,7 @@ def refusal(done: Summary, archive: Path) -> BadInput:
 
 
 def print_command(said: str, command: str, archive: Path) -> None:
-    """What to type next, on a line that is never broken: it can be copied."""
+    """Print what to type next, on a line that is never broken: it can be copied."""
     console.print(Text(f"{said} {typed(command, archive)}"), soft_wrap=True)
 
 
@@ -264,7 +264,7 @@ def print_facts(done: ImportedFacts, *, as_json: bool) -> None:
 
 
 def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:
-    """The first of the names that could not be given to one film."""
+    """Print the first of the names that could not be given to one film."""
     for names, said in ((missing, "matched no film"), (ambiguous, "matched several films")):
         if names:
             console.print(Text(f"{counted(len(names), what, many)} {said}: {some(names)}"))
@@ -281,12 +281,12 @@ def print_status(found: Status) -> None:
         f"{counted(found.films, 'film')}, {found.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
         f"{files.duplicate:,} duplicate, {files.rejected:,} rejected, {files.gone:,} gone."
     )
-    for one in found.models:
-        held = counted(one.films, "film")
-        if not one.complete:
-            held = f"{one.films:,} of {counted(found.films, 'film')}; index again to complete it"
-        console.print(Text(f"Model {one.label}: {held} ({one.vectors} x {one.dim})"))
-        if (ivf := one.ivf) is not None:
+    for model in found.models:
+        held = counted(model.films, "film")
+        if not model.complete:
+            held = f"{model.films:,} of {counted(found.films, 'film')}; index again to complete it"
+        console.print(Text(f"Model {model.label}: {held} ({model.vectors} x {model.dim})"))
+        if (ivf := model.ivf) is not None:
             console.print(
                 f"  IVF index, {ivf.probes} of {ivf.lists} lists probed: recall@10 {ivf.recall:.3f} of the exact "
                 f"ranking, {ivf.approximate_ms:.1f} ms instead of {ivf.exact_ms:.0f} ms."
@@ -320,10 +320,10 @@ def print_rejected(files: Sequence[RejectedFile], archive: Path) -> None:
         console.print("No file is rejected.")
         return
     table = _table("file", "stage", "reason", "what to do")
-    for one in files:
-        table.add_row(path_text(one.path), one.stage, Text(one.reason), Text(one.remedy))
+    for file in files:
+        table.add_row(path_text(file.path), file.stage, Text(file.reason), Text(file.remedy))
     console.print(table)
-    forgotten = sum(one.forgotten for one in files)
+    forgotten = sum(file.forgotten for file in files)
     if forgotten < len(files):
         print_command("Try them again:", "index FOLDER --retry", archive)
     if forgotten:
@@ -335,20 +335,20 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
         console.print("No file is a duplicate.")
         return
     table = _table("file", "why", "film", "indexed from", numeric=(2,))
-    for one in files:
-        table.add_row(path_text(one.path), one.why, str(one.film), path_text(one.of_path))
+    for file in files:
+        table.add_row(path_text(file.path), file.why, str(file.film), path_text(file.of_path))
     console.print(table)
-    tally = Counter(one.why for one in files)
+    tally = Counter(file.why for file in files)
     console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
-    if any(one.code == SAME_UID for one in files):
+    if any(file.code == SAME_UID for file in files):
         console.print(
             "Pictures that bear the UID of another are indexed as films of their own with index --keep-apart."
         )
 
 
 def print_examination(found: Examination) -> None:
-    for one in found.spaces:
-        console.print(Text(f"{one.space.model}: {one.films:,} of {counted(found.films, 'film')}"))
+    for space in found.spaces:
+        console.print(Text(f"{space.space.model}: {space.films:,} of {counted(found.films, 'film')}"))
     for note in found.notes:
         console.print(Text(f"{note}."))
     for fault in found.faults:
@@ -385,5 +385,5 @@ def _table(*columns: str, numeric: Sequence[int] = ()) -> Table:
 
 
 def path_text(path: str) -> Text:
-    """A file's name as it may be printed."""
+    """Return a file's name as it may be printed."""
     return Text(path)

@@ -1,4 +1,4 @@
-"""What the terminal shows of evaluations, comparisons, zero-shot tables, probes and grounding."""
+"""Print evaluations, comparisons, zero-shot tables, probes and grounding."""
 
 from __future__ import annotations
 
@@ -66,13 +66,20 @@ def print_comparison(done: Compared) -> None:
     console.print(table)
     console.print()
     table = _table("measure", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "better", "worse", words=(0,))
-    for one in found.measures:
-        difference = one.difference
+    for measure in found.measures:
+        difference = measure.difference
         interval = f"{difference.low:+.3f} to {difference.high:+.3f}" if difference.bounded else "too few queries"
-        change = f"{one.difference.value:+.3f}"
-        p = (f"{one.p:.4f}", f"{one.p_holm:.4f}")
+        change = f"{measure.difference.value:+.3f}"
+        p = (f"{measure.p:.4f}", f"{measure.p_holm:.4f}")
         table.add_row(
-            one.measure, f"{one.a:.3f}", f"{one.b:.3f}", change, interval, *p, str(one.better), str(one.worse)
+            measure.measure,
+            f"{measure.a:.3f}",
+            f"{measure.b:.3f}",
+            change,
+            interval,
+            *p,
+            str(measure.better),
+            str(measure.worse),
         )
     console.print(table)
     a, b = done.perfect
@@ -103,10 +110,12 @@ def print_made(done: MadeQrels, out: Path) -> None:
 
 def print_screening(done: Screening) -> None:
     table = _table("finding", "selected", "with", "without", "AUC", "95 % interval", "sens.", "spec.", words=(0,))
-    for one in done.findings:
-        row = one.measured
-        rates = (f"{rate:.2f}" if rate is not None and row.auc else "" for rate in (one.sensitivity, one.specificity))
-        counts = (f"{one.selected:,}", f"{row.positives:,}", f"{row.negatives:,}")
+    for finding in done.findings:
+        row = finding.measured
+        rates = (
+            f"{rate:.2f}" if rate is not None and row.auc else "" for rate in (finding.sensitivity, finding.specificity)
+        )
+        counts = (f"{finding.selected:,}", f"{row.positives:,}", f"{row.negatives:,}")
         table.add_row(Text(row.finding), *counts, *_interval(row.auc), *rates)
     if done.mean is not None:
         table.add_section()
@@ -151,7 +160,7 @@ def print_choice(done: Choice) -> None:
 
 @contextmanager
 def learning(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr that names the finding."""
+    """Show a spinner on stderr that names the finding."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
@@ -204,9 +213,9 @@ def print_saved(found: Sequence[SavedProbe], archive: Path) -> None:
         print_command("No probe is kept. Learn one:", "probe --label NAME --save NAME", archive)
         return
     table = _table("probe", "finding", "model", "films", "AUC", words=(0, 1, 2))
-    for one in found:
-        auc = "" if one.auc is None else f"{one.auc:.3f}"
-        table.add_row(one.name, Text(one.finding), Text(one.model), f"{one.films:,}", auc)
+    for probe in found:
+        auc = "" if probe.auc is None else f"{probe.auc:.3f}"
+        table.add_row(probe.name, Text(probe.finding), Text(probe.model), f"{probe.films:,}", auc)
     console.print(table)
 
 
@@ -223,10 +232,10 @@ def print_grounding(done: Grounding) -> None:
         "95 % interval",
     )
     table = _table(*columns, words=(0,))
-    for one in done.rows:
-        blind = (f"{value:.3f}" for value in (one.random, one.centre, one.fixed))
-        style = "bold" if one is done.rows[0] else ""
-        table.add_row(Text(one.name), str(one.n), *_interval(one.pointing), *blind, *_interval(one.energy), style=style)
+    for row in done.rows:
+        blind = (f"{value:.3f}" for value in (row.random, row.centre, row.fixed))
+        style = "bold" if row is done.rows[0] else ""
+        table.add_row(Text(row.name), str(row.n), *_interval(row.pointing), *blind, *_interval(row.energy), style=style)
     console.print(table)
     console.print(
         Text(
@@ -252,7 +261,7 @@ def _queries(count: int) -> str:
 
 
 def _table(*columns: str, words: Iterable[int] = (0, 1)) -> Table:
-    """Columns of figures, but for the positions in `words`."""
+    """Return columns of figures, but for the positions in `words`."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     left = set(words)
     for at, name in enumerate(columns):

@@ -1,4 +1,4 @@
-"""What the terminal shows of models, and of what models wrote."""
+"""Print what the terminal shows of models, and of what models wrote."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def print_models(found: Sequence[ModelStatus]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    asked = next((one.measured.finding for one in found if one.measured), None)
+    asked = next((model.measured.finding for model in found if model.measured), None)
     for name, right in (
         ("model", False),
         ("state", False),
@@ -34,24 +34,24 @@ def print_models(found: Sequence[ModelStatus]) -> None:
         ("", False),
     ):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for one in found:
-        state = ("in use" if one.in_use else one.origin) if one.ready else "not on this disk"
+    for model in found:
+        state = ("in use" if model.in_use else model.origin) if model.ready else "not on this disk"
         table.add_row(
-            Text(one.name),
+            Text(model.name),
             state,
-            f"{one.films:,}",
-            "" if one.films_a_second is None else f"{one.films_a_second:.1f}",
-            "" if one.ndcg is None else f"{one.ndcg:.3f}",
-            *([_area(one.measured)] if asked else []),
-            "" if one.size_mb is None else f"{one.size_mb:,}",
-            Text(one.licence),
-            Text(one.notes, style="dim"),
+            f"{model.films:,}",
+            "" if model.films_a_second is None else f"{model.films_a_second:.1f}",
+            "" if model.ndcg is None else f"{model.ndcg:.3f}",
+            *([_area(model.measured)] if asked else []),
+            "" if model.size_mb is None else f"{model.size_mb:,}",
+            Text(model.licence),
+            Text(model.notes, style="dim"),
         )
     console.print(table)
-    if any(one.ndcg is not None for one in found):
-        sets = ", ".join(sorted({f"{one.ndcg_queries}" for one in found if one.ndcg_queries}))
+    if any(model.ndcg is not None for model in found):
+        sets = ", ".join(sorted({f"{model.ndcg_queries}" for model in found if model.ndcg_queries}))
         console.print(Text(f"nDCG@5 as last measured on this archive, with {sets}.", style="dim"))
-    for data in dict.fromkeys(one.measured_on for one in found if one.measured_on):
+    for data in dict.fromkeys(model.measured_on for model in found if model.measured_on):
         console.print(Text(f"AUC with its 95 % interval, measured by the makers on {data}.", style="dim"))
 
 
@@ -88,7 +88,7 @@ def print_imported_vectors(done: ImportedVectors, archive: Path) -> None:
 
 @contextmanager
 def calls_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on stderr over the calls of an endpoint."""
+    """Show a bar on stderr over the calls of an endpoint."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -99,7 +99,7 @@ def calls_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
-    """Bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
+    """Show bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
     from rich.progress import Progress
 
     names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}

@@ -37,7 +37,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def json_line(value: object) -> str:
-    """`value` as one line of JSON in which every character is visible; what JSON does not know is text."""
+    """Return `value` as one line of JSON in which every character is visible; what JSON does not know is text."""
     line = json.dumps(value, ensure_ascii=False, default=str)
     return line if line.isprintable() else "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line)
 

@@ -1,4 +1,4 @@
-"""The commands of probes: learn, list, apply, remove."""
+"""Define the commands of probes: learn, list, apply, remove."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NameArgument = Annotated[str, typer.Argument(help="The probe's name.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands to the program."""
+    """Add the commands to the program."""
     app.add_typer(probe_app, name="probe")
 
 
@@ -49,7 +49,7 @@ def probe(
     weights: WeightsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learning curve, AUC and calibration of a head on the stored vectors, split by patient. No image is read."""
+    """Measure a head on the stored vectors: learning curve, AUC and calibration, split by patient. No image is read."""
     if context.invoked_subcommand is not None:
         return
     from filmroom.search.classification import probe_report, saved_probes
@@ -84,7 +84,7 @@ def probe(
 
 @probe_app.command("list")
 def probe_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
-    """The probes that are kept."""
+    """List the probes that are kept."""
     from filmroom.search.classification import saved_probes
     from filmroom.search.cli import output_evaluation
 

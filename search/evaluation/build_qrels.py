@@ -1,4 +1,4 @@
-"""Judgements made of what is known already: from a public set's tables, or from an archive's labels and reports."""
+"""Build judgements of what is known already: a public set's tables, or an archive's labels and reports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def documents_of_table(
     adjudicated: Path | None = None,
     projections: Path | None = None,
 ) -> list[Document]:
-    """The films of a public set by the name of its reader. Raises BadInput for a file that the reader does not take."""
+    """Return the films of a public set by the name of its reader. Raises BadInput for a file that the reader does not
+    take."""
     if reader == "mimic":
         fix = "Give the archive its labels (filmroom label --from mimic FILE), and name no table here."
         raise BadInput("its rows are of studies, not of films", where=table, fix=fix)
@@ -57,7 +58,7 @@ def documents_of_table(
 
 
 def documents_of_archive(archive: Archive) -> list[Document]:
-    """The archive's films that have labels or a report. What labels leave unsaid is absent, unless they
+    """Return the archive's films that have labels or a report. What labels leave unsaid is absent, unless they
     state absences."""
     values = label_values(archive.catalog)
     stated: dict[int, list[Statement]] = {}
@@ -109,7 +110,7 @@ def write_made(
             where=queries,
             fix="Ask for findings that the labels or reports name, or lower --at-least.",
         )
-    kept = [one for one in questions if one.qid in qrels]
+    kept = [question for question in questions if question.qid in qrels]
     if new_queries is not None:
         write_queries(new_queries, kept)
     write_qrels(out, qrels)
@@ -126,4 +127,4 @@ def write_made(
 
 
 def _left(questions: Sequence[Topic], qrels: dict[str, dict[str, int]], unread: Sequence[str]) -> list[Topic]:
-    return [one for one in questions if one.qid not in qrels and one.qid not in unread]
+    return [question for question in questions if question.qid not in qrels and question.qid not in unread]

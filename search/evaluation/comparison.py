@@ -1,4 +1,4 @@
-"""Two rankings side by side: run files, or two models of one archive on the same queries."""
+"""Compare two rankings: run files, or two models of one archive on the same queries."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def compare_runs(
     measures: Sequence[str] = MEASURES,
     gain: Gain = Gain.LINEAR,
 ) -> Compared:
-    """Two TREC runs. A query that one of them lacks counts as 0 there, as in trec_eval. Raises BadInput."""
+    """Compare two TREC runs. A query that one of them lacks counts as 0 there, as in trec_eval. Raises BadInput."""
     judged = read_qrels(qrels)
     runs = [read_run(path) for path in (a, b)]
     for path, run in zip((a, b), runs, strict=True):
@@ -79,7 +79,7 @@ def compare_runs(
             )
     wanted = (*measures, *(() if _JUDGED in measures else (_JUDGED,)))
     scores = [measure_run(run, judged, measures=wanted, gain=gain) for run in runs]
-    texts = {one.qid: one.text for one in read_queries(queries)} if queries else {}
+    texts = {query.qid: query.text for query in read_queries(queries)} if queries else {}
     lacking = (missing_queries(runs[0], judged), missing_queries(runs[1], judged))
     return side_by_side((str(a), str(b)), scores, measures, gain=gain, texts=texts, lacking=lacking)
 
@@ -96,7 +96,7 @@ def compare_models(
     judged_only: bool = False,
     hybrid: bool = False,
 ) -> Compared:
-    """Two models of one archive, fused with the report words where `hybrid`.
+    """Compare two models of one archive, fused with the report words where `hybrid`.
 
     Raises BadInput, NotFound where one has embedded no film."""
     questions, judged = read_queries(queries), read_qrels(qrels)
@@ -134,6 +134,6 @@ def side_by_side(
     """Compare two evaluations that have Judged@5 beside the measures. Raises BadInput where they share no query."""
     found = compare(*scores, measures=measures)
     answered = [qid for qid in found.queries if not any(qid in some for some in lacking)]
-    judged = [sum(one[qid][_JUDGED] for qid in answered) / max(1, len(answered)) for one in scores]
-    best = [perfect({qid: one[qid] for qid in found.queries}, measures[:1])[measures[0]] for one in scores]
+    judged = [sum(score[qid][_JUDGED] for qid in answered) / max(1, len(answered)) for score in scores]
+    best = [perfect({qid: score[qid] for qid in found.queries}, measures[:1])[measures[0]] for score in scores]
     return Compared(*names, gain, found, texts or {}, (judged[0], judged[1]), (best[0], best[1]), lacking)

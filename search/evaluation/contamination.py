@@ -1,4 +1,4 @@
-"""Has a model seen a public set in training? What is published about it, and the sentence that a report starts with."""
+"""Say whether a model has seen a public set in training: what is published, and the sentence a report starts with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Contamination:
     source: str
 
     def __str__(self) -> str:
-        """The first line of a report."""
+        """Return the first line of a report."""
         told = f" ({self.source})" if self.source else ""
         return {
             Trained.YES: f"Contaminated: {self.model} was trained on {self.public_set}{told}. "
@@ -48,7 +48,7 @@ class Contamination:
 
 
 def contamination(model: str, public_set: str) -> Contamination:
-    """What is known of the pair. Raises BadInput for a set that the table lacks; a model it lacks is UNKNOWN."""
+    """Return what is known of the pair. Raises BadInput for a set that the table lacks; a model it lacks is UNKNOWN."""
     table = _table()
     key = public_set.strip().lower()
     if key not in table["sets"]:
@@ -60,7 +60,7 @@ def contamination(model: str, public_set: str) -> Contamination:
 
 
 def public_sets() -> tuple[str, ...]:
-    """The names that `contamination` takes."""
+    """Return the names that `contamination` takes."""
     return tuple(_table()["sets"])
 
 

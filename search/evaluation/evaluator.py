@@ -1,4 +1,4 @@
-"""Evaluation of a searcher over files of queries and judgements."""
+"""Evaluate a searcher over files of queries and judgements."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def evaluate_files(
     run: Path | None = None,
     report: Path | None = None,
 ) -> Measured:
-    """Reads, asks and measures; writes the ranking to `run` and a page to `report` where given.
+    """Read, ask and measure; writes the ranking to `run` and a page to `report` where given.
 
     `public_set` names the set that the films are of (see filmroom.search.evaluation.contamination). Raises BadInput.
     """
@@ -102,7 +102,7 @@ def evaluate_questions(
     per_study: bool = False,
     hybrid: bool = False,
 ) -> Measured:
-    """The evaluation of a searcher over judgements that are matched to its films by name.
+    """Return the evaluation of a searcher over judgements that are matched to its films by name.
 
     With `per_study` the films of a study are one document, which has the rank of its best film and the highest grade
     of its films; its first film names it. `hybrid` fuses each ranking with that of the report words.
@@ -138,8 +138,8 @@ def evaluate_questions(
 
 
 def _firsts(everyone: Sequence[Film]) -> dict[int, int]:
-    """Film id -> the first film of its study by path (ids depend on which file was decoded first); films without a
-    study stand for themselves."""
+    """Turn film id into the first film of its study by path (ids depend on which file was decoded first); films without
+    a study stand for themselves."""
     first: dict[str, int] = {}
     for film in sorted(everyone, key=lambda film: (film.path, film.frame)):
         if film.tags.study_uid:
@@ -177,7 +177,7 @@ def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> 
 
 
 def _document_names(everyone: Sequence[Film], judged: Mapping[int, str]) -> dict[int, str]:
-    """What a run calls each film; films that would share a name carry their id as well."""
+    """Return what a run calls each film; films that would share a name carry their id as well."""
     names = {film.id: judged.get(film.id) or document_name(film) for film in everyone}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
     return {film_id: f"{name}~{film_id}" if name in shared else name for film_id, name in names.items()}

@@ -1,4 +1,4 @@
-"""Graded judgements out of labels, boxes and reports: finding with all qualifiers 2, finding 1, known absent 0.
+"""Grade judgements by labels, boxes and reports: finding with all qualifiers 2, finding 1, known absent 0.
 
 What nobody stated is left unjudged, unless the source is closed: a set whose labels name every finding of a film.
 """
@@ -62,7 +62,7 @@ class Document:
         object.__setattr__(self, "_by_idea", found)
 
     def of(self, idea: str) -> list[Statement]:
-        """Statements of an idea; those that say present count where both are there."""
+        """Return statements of an idea; those that say present count where both are there."""
         stated = self._by_idea.get(idea, [])
         return [one for one in stated if one.present] or stated
 
@@ -78,7 +78,7 @@ class Judged:
 def build_qrels(questions: Sequence[Topic], documents: Iterable[Document]) -> Judged:
     """Judge every film for every question that names a finding or denies one."""
     films = list(documents)
-    known = frozenset(one.idea for film in films for one in film.statements)
+    known = frozenset(statement.idea for film in films for statement in film.statements)
     qrels: Qrels = {}
     unread = []
     for question in questions:
@@ -92,7 +92,8 @@ def build_qrels(questions: Sequence[Topic], documents: Iterable[Document]) -> Ju
 
 
 def grade(wanted: Wanted, film: Document) -> int | None:
-    """2, 1, 0, or None where nobody knows; the number of readers where they were counted and nothing qualifies."""
+    """Return 2, 1, 0, or None where nobody knows; the number of readers where they were counted and nothing
+    qualifies."""
     sure = True
     for idea in wanted.denied:
         stated = film.of(idea)
@@ -119,19 +120,19 @@ def grade(wanted: Wanted, film: Document) -> int | None:
 
 
 def _fits(wanted: Statement, stated: Statement) -> bool:
-    """Every qualifier asked for is stated; what is on both sides is on each."""
+    """Tell whether every qualifier asked for is stated; what is on both sides is on each."""
     side = wanted.side in {"", stated.side} or (stated.side == "bilateral" and wanted.side in {"left", "right"})
     return side and wanted.severity in {"", stated.severity} and wanted.places <= stated.places
 
 
 def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITIVE) -> list[Topic]:
-    """Queries that a set can judge, with at least `at_least` films each: findings, views, devices, findings with a
-    side, a severity or a place, and denials of what the set both states and denies. Groups are named so."""
+    """Return queries that a set can judge, with at least `at_least` films each: findings, views, devices, findings with
+    a side, a severity or a place, and denials of what the set both states and denies. Groups are named so."""
     counts: dict[tuple[str, str, str], set[str]] = {}
     for film in documents:
-        for one in film.statements:
-            for group, word in _asked(one):
-                counts.setdefault((group, word, one.idea), set()).add(film.id)
+        for statement in film.statements:
+            for group, word in _asked(statement):
+                counts.setdefault((group, word, statement.idea), set()).add(film.id)
     enough = {key for key, films in counts.items() if len(films) >= at_least}
     found = {idea for group, _, idea in enough if group == "finding"}
     questions = []
@@ -143,7 +144,7 @@ def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITI
 
 
 def _asked(one: Statement) -> list[tuple[str, str]]:
-    """(group, word before the finding) of every query that the statement is an answer to."""
+    """Return (group, word before the finding) of every query that the statement is an answer to."""
     if not one.present:
         return [("negation", "no")]
     if not one.certain:
@@ -157,7 +158,7 @@ def _asked(one: Statement) -> list[tuple[str, str]]:
 
 
 def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
-    """What a query asks, by the query language; its filters are no part of it."""
+    """Return what a query asks, by the query language; its filters are no part of it."""
     ideas = frozenset(known)
     query = parse(text)
     positive = spell_out(" ".join(query.positive)).text

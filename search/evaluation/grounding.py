@@ -1,4 +1,4 @@
-"""Does the heat map look where the finding is? The pointing game and the energy within boxes, beside blind guesses.
+"""Measure whether the heat map looks where the finding is: pointing game and energy in boxes, beside blind guesses.
 
 The pointing game (Zhang et al., 2018) asks whether the map's highest point lies in a box of the finding, here without a
 tolerance. The energy (Wang et al., 2020) is the share of the map that lies in the boxes. Guesses that see no film:
@@ -48,7 +48,7 @@ class Box:
     side: float | None = None
 
     def share(self, film: Film) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom) in shares of the width and height of the film as it is shown."""
+        """Return (left, top, right, bottom) in shares of the width and height of the film as it is shown."""
         rows, columns = size_in_file(film.tags)
         across, down = (self.side or columns), (self.side or rows)
         box = self.x / across, self.y / down, (self.x + self.width) / across, (self.y + self.height) / down
@@ -102,7 +102,7 @@ class Grounding:
 
 
 def read_boxes(path: Path) -> dict[tuple[str, str], list[Box]]:
-    """BBox_List_2017.csv of NIH ChestX-ray14, or a table film,label,x,y,w,h in pixels of the films themselves.
+    """Read BBox_List_2017.csv of NIH ChestX-ray14, or a table film,label,x,y,w,h in pixels of the films themselves.
 
     Raises BadInput for a box that is not four numbers with an area, and for an empty table.
     """
@@ -153,19 +153,20 @@ def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = la
             pairs.append(_pointed(film, finding, heat, [box.share(film) for box in own], best[finding]))
     if not pairs:
         raise BadInput("none of the films with boxes could be read", fix="Mount their disk, or index them again.")
-    pairs.sort(key=lambda one: (one.finding, one.film))
+    pairs.sort(key=lambda pair: (pair.finding, pair.film))
     rows = [_mean("all", pairs)]
-    others = [one for one in pairs if one.finding != HEART]
+    others = [pair for pair in pairs if pair.finding != HEART]
     if others and len(others) < len(pairs):
         rows.append(_mean(f"without {HEART}", others))
     rows += [
-        _mean(name, [one for one in pairs if one.finding == name]) for name in dict.fromkeys(p.finding for p in pairs)
+        _mean(name, [pair for pair in pairs if pair.finding == name])
+        for name in dict.fromkeys(p.finding for p in pairs)
     ]
     return Grounding(searcher.model, tuple(rows), tuple(pairs), named.missing, named.ambiguous, tuple(unread))
 
 
 def _patches(searcher: Searcher, here: Sequence[Film]) -> Any:
-    """(film, its patch vectors (h, w, D)), None where the file cannot be read, in any order.
+    """Return (film, its patch vectors (h, w, D)), None where the file cannot be read, in any order.
 
     Workers hand back the square that the tower takes: resizing it again changes nothing.
     """
@@ -221,7 +222,7 @@ def _within(point: tuple[float, float], boxes: Sequence[tuple[float, float, floa
 def _best_point(
     here: Sequence[Film], placed: Mapping[int, Mapping[str, Sequence[Box]]], finding: str
 ) -> tuple[float, float]:
-    """The point of a 64 x 64 grid that lies in the boxes of the most films."""
+    """Return the point of a 64 x 64 grid that lies in the boxes of the most films."""
     at = (np.arange(_GRID) + 0.5) / _GRID
     votes = np.zeros((_GRID, _GRID), int)
     for film in here:
@@ -239,11 +240,11 @@ def _mean(name: str, pairs: Sequence[Pointed]) -> Grounded:
     return Grounded(
         name=name,
         n=len(pairs),
-        pointing=bootstrap_mean([float(one.hit) for one in pairs]),
-        energy=bootstrap_mean([one.energy for one in pairs]),
-        random=float(np.mean([one.random for one in pairs])),
-        centre=float(np.mean([one.centre for one in pairs])),
-        fixed=float(np.mean([one.fixed for one in pairs])),
+        pointing=bootstrap_mean([float(pair.hit) for pair in pairs]),
+        energy=bootstrap_mean([pair.energy for pair in pairs]),
+        random=float(np.mean([pair.random for pair in pairs])),
+        centre=float(np.mean([pair.centre for pair in pairs])),
+        fixed=float(np.mean([pair.fixed for pair in pairs])),
     )
 
 

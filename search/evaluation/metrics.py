@@ -1,4 +1,4 @@
-"""How good is the ranking? nDCG and its relatives per query and on average, with intervals and baselines.
+"""Measure how good the ranking is: nDCG and its relatives per query and on average, with intervals and baselines.
 
 The measures are ir_measures' (trec_eval inside). Gain is linear as in trec_eval unless asked otherwise. Lists are
 put in trec_eval's order before anything is measured, so that every measure and every tool sees the same list.
@@ -38,7 +38,7 @@ class Gain(StrEnum):
 
 
 def read_gain(name: str) -> Gain:
-    """Raises BadInput for another word."""
+    """Raise BadInput for another word."""
     if name not in tuple(Gain):
         raise BadInput("not a gain", where=name, fix="Use linear or exponential.")
     return Gain(name)
@@ -77,7 +77,7 @@ class Evaluation:
         return perfect(self.queries, self.measures)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; `mean` and `queries` first, everything a reader must know to repeat it beside them."""
+        """Return plain data; `mean` and `queries` first, everything a reader must know to repeat it beside them."""
         return {
             "mean": {name: interval.value for name, interval in self.mean.items()},
             "interval": {name: [interval.low, interval.high] for name, interval in self.mean.items()},
@@ -96,7 +96,7 @@ class Evaluation:
         }
 
     def settings(self) -> dict[str, Any]:
-        """How it was measured, for the head of every report."""
+        """Say how it was measured, for the head of every report."""
         return {
             "tool": "ir_measures (pytrec_eval)",
             "gain": self.gain.value,
@@ -174,7 +174,7 @@ def evaluate(
 
 
 def in_order(ranked: Ranked, *, name: Callable[[int], str] = str) -> list[tuple[int, float]]:
-    """trec_eval's order: by score as float32, equal ones by document id descending. Raises BadInput for NaN."""
+    """Sort in trec_eval's order: by score as float32, equal ones by document id descending. Raises BadInput for NaN."""
     rounded = [(film, float(np.float32(score))) for film, score in ranked]
     if any(np.isnan(score) for _, score in rounded):
         raise BadInput("A score is not a number", fix="Run filmroom doctor: a stored vector may be damaged")
@@ -188,7 +188,7 @@ def measure_run(
     measures: Sequence[str] = MEASURES,
     gain: Gain = Gain.LINEAR,
 ) -> Scores:
-    """Per-query values of a run that was read from a file. Queries the run lacks count as 0, as in trec_eval."""
+    """Return per-query values of a run that was read from a file. Queries the run lacks count as 0, as in trec_eval."""
     parsed = [_parse(measure, gain=gain) for measure in measures]
     documents = sorted({document for part in (*run.values(), *qrels.values()) for document in part})
     number = {document: index for index, document in enumerate(documents)}
@@ -208,7 +208,7 @@ def measure_run(
 
 
 def measure(measures: Sequence[_Measure], run: Mapping[str, Sequence[tuple[int, float]]], grades: Grades) -> Scores:
-    """Values per query of lists that are already in order."""
+    """Return values per query of lists that are already in order."""
     import ir_measures
 
     documents = [
@@ -233,12 +233,12 @@ def measure(measures: Sequence[_Measure], run: Mapping[str, Sequence[tuple[int, 
 def _parse(name: str, *, gain: Gain) -> _Measure:
     import ir_measures
 
-    providers = [one for one in ir_measures.DefaultPipeline.providers if one.NAME in _PROVIDERS]
+    providers = [provider for provider in ir_measures.DefaultPipeline.providers if provider.NAME in _PROVIDERS]
     try:
         parsed = ir_measures.parse_measure(name)
         if gain is Gain.EXPONENTIAL and parsed.NAME == "nDCG" and "gains" not in parsed.params:
             parsed = parsed(gains={grade: 2**grade - 1 for grade in range(MAX_GRADE + 1)})
-        supported = any(one.is_available() and one.supports(parsed) for one in providers)
+        supported = any(provider.is_available() and provider.supports(parsed) for provider in providers)
         supported = supported and parsed.params.get("cutoff", 1) >= 1
     except (NameError, ValueError, TypeError, KeyError, AttributeError, AssertionError):
         supported = False
@@ -279,7 +279,7 @@ def _baselines(
 
 
 def _prior(qid: str, grades: Grades) -> dict[int, float]:
-    """Mean grade of each film over the queries whose relevant films differ from this one's."""
+    """Return the mean grade of each film over the queries whose relevant films differ from this one's."""
     own = {film for film, grade in grades[qid].items() if grade}
     total: dict[int, float] = {}
     for part in grades.values():

@@ -1,4 +1,4 @@
-"""Making ground truth: which films to judge for a query, how far the judges agree, and the qrels that come of it."""
+"""Make ground truth: which films to judge for a query, how far the judges agree, and the qrels that come of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def is_adjudication(judge: str) -> bool:
 
 
 def disagreements(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
-    """(query, film id) that readers graded differently and nobody has adjudicated, in order of their first grade."""
+    """List (query, film id) that readers graded differently and nobody has adjudicated, in order of their first
+    grade."""
     given: dict[tuple[str, int], dict[str, int]] = {}
     for one in judgements:
         given.setdefault((one.query, one.film_id), {})[one.judge] = one.grade
@@ -35,8 +36,8 @@ def disagreements(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
 
 
 def pool(searchers: Sequence[Searcher], query: str, *, depth: int = DEPTH) -> list[int]:
-    """The ids of the `depth` best films of each model, in an order that is always the same and says nothing of rank
-    (a judge who knows a film's rank judges the rank)."""
+    """Return the ids of the `depth` best films of each model, in an order that is always the same and says nothing of
+    rank (a judge who knows a film's rank judges the rank)."""
     found = {film_id for one in searchers for film_id, _ in one.rank(query, k=depth)}
     return sorted(found, key=lambda film_id: hashlib.sha256(f"{query}\0{film_id}".encode()).digest())
 
@@ -54,7 +55,7 @@ class Agreement:
 
 
 def agreements(judgements: Iterable[Judgement]) -> list[Agreement]:
-    """Every pair of judges with films in common."""
+    """Return every pair of judges with films in common."""
     given: dict[str, dict[tuple[str, int], int]] = {}
     for one in judgements:
         if is_adjudication(one.judge):
@@ -70,7 +71,7 @@ def agreements(judgements: Iterable[Judgement]) -> list[Agreement]:
 
 
 def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
-    """Cohen's kappa with linear weights: 1 - observed / expected distance."""
+    """Return Cohen's kappa with linear weights: 1 - observed / expected distance."""
     count = len(pairs)
     observed = sum(abs(x - y) for x, y in pairs) / count
     expected = sum(abs(x - y) for x, _ in pairs for _, y in pairs) / count**2
@@ -78,7 +79,7 @@ def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
 
 
 def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[list[Topic], Qrels]:
-    """Questions q1, q2 ... in the order they were first judged, and their grades by document name.
+    """Return questions q1, q2 ... in the order they were first judged, and their grades by document name.
 
     Of several judges the lower median counts; where a film was adjudicated, that grade.
     """

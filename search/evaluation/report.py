@@ -1,4 +1,4 @@
-"""An evaluation as a page to keep: HTML with plots and films in it, or Markdown. Needs no network to be read."""
+"""Write an evaluation as a page to keep: HTML with plots and films in it, or Markdown. Needs no network to be read."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ class Page:
 
 
 def write_report(path: Path, evaluation: Evaluation, page: Page) -> None:
-    """HTML, or Markdown where `path` ends with .md; whole or not at all. Raises BadInput where it cannot be written."""
+    """Write HTML, or Markdown where `path` ends with .md; whole or not at all. Raises BadInput where it cannot be
+    written."""
     write_aside(path, to_markdown(evaluation, page) if is_markdown(path) else to_html(evaluation, page))
 
 
 def to_markdown(evaluation: Evaluation, page: Page) -> str:
-    """The report with tables and, for the best and worst queries, the names of their first films."""
+    """Return the report with tables and, for the best and worst queries, the names of their first films."""
     lines = [f"# {page.title}", ""]
     if page.warning:
         lines += [f"**{markdown_text(page.warning)}**", ""]
@@ -61,7 +62,8 @@ def to_markdown(evaluation: Evaluation, page: Page) -> str:
 
 
 def to_html(evaluation: Evaluation, page: Page) -> str:
-    """One file without scripts or links: the tables, two plots, and the films that the best and worst queries found."""
+    """Write one file without scripts or links: the tables, two plots, and the films that the best and worst queries
+    found."""
     first = evaluation.measures[0]
     by_group = None
     if evaluation.groups:
@@ -140,7 +142,7 @@ def _said(evaluation: Evaluation, qid: str, name: str) -> str:
 
 
 def _query(evaluation: Evaluation, page: Page, qid: str) -> dict[str, object]:
-    """A query with its first films, as its template takes them."""
+    """Return a query with its first films, as its template takes them."""
     films = []
     for rank, name in _top(evaluation, qid):
         picture = page.thumbnail(evaluation.film_ids[name])
@@ -151,7 +153,7 @@ def _query(evaluation: Evaluation, page: Page, qid: str) -> dict[str, object]:
 
 
 def _plot(title: str, values: Sequence[tuple[str, Interval]]) -> dict[str, object]:
-    """Dots with intervals on a scale from 0 to 1, a row each, as places in an SVG."""
+    """Return dots with intervals on a scale from 0 to 1, a row each, as places in an SVG."""
     left, width, step = 300, 460, 18
     dots = []
     for row, (label, value) in enumerate(values):

@@ -1,4 +1,4 @@
-"""Is one ranking better than another? Per-query differences, a paired randomisation test, Holm's correction."""
+"""Test whether one ranking is better: per-query differences, a paired randomisation test, Holm's correction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals and tests for what was measured. Everything is seeded: the same numbers in, the same numbers out."""
+"""Compute intervals and tests for what was measured. Everything is seeded: the same numbers in, the same out."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class PairedTest:
 
 
 def bootstrap_mean(values: ArrayLike, *, samples: int = SAMPLES, seed: int = _SEED) -> Interval:
-    """The mean with its percentile bootstrap interval; no interval for fewer than FEWEST values, NaN for none."""
+    """Return the mean with its percentile bootstrap interval; no interval for fewer than FEWEST values, NaN for
+    none."""
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
@@ -58,7 +59,8 @@ def bootstrap_mean(values: ArrayLike, *, samples: int = SAMPLES, seed: int = _SE
 
 
 def paired_randomisation(a: ArrayLike, b: ArrayLike, *, samples: int = 20_000, seed: int = _SEED) -> PairedTest:
-    """Is the mean of b - a what a coin for every pair would give? (Fisher's test; Smucker et al., CIKM 2007.)
+    """Test whether the mean of b - a is what a coin for every pair would give (Fisher's test; Smucker et al., CIKM
+    2007). 2007).
 
     Exact over all 2^n signs up to n = 14, else `samples` random ones, counting the observed one: p is never 0.
     """
@@ -79,7 +81,7 @@ def paired_randomisation(a: ArrayLike, b: ArrayLike, *, samples: int = 20_000, s
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment, in the order given: reject where the adjusted p is below alpha."""
+    """Return Holm's step-down adjustment, in the order given: reject where the adjusted p is below alpha."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
     highest = 0.0
@@ -90,7 +92,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def auc(scores: ArrayLike, truth: ArrayLike) -> float:
-    """Area under the ROC curve by ranks, ties counted half. NaN where there is only one class.
+    """Return area under the ROC curve by ranks, ties counted half. NaN where there is only one class.
 
     `scores` (N,) any finite values, `truth` (N,) 0 or 1.
     """
@@ -110,7 +112,7 @@ def auc_interval(
     samples: int = 1_000,
     seed: int = _SEED,
 ) -> Interval:
-    """AUC with a bootstrap interval over films, or over `groups` (patients) where given, so that films of one
+    """Return AUC with a bootstrap interval over films, or over `groups` (patients) where given, so that films of one
     patient stay together. With fewer than FEWEST films of a class the interval is NaN: resampling so few says nothing.
     """
     values, positive = np.asarray(scores, dtype=np.float64), np.asarray(truth, dtype=bool)
@@ -134,7 +136,7 @@ def auc_interval(
 def _resampled(
     data: NDArray[Any], statistic: Callable[..., Any], *, samples: int, seed: int, vectorized: bool = True
 ) -> Floats:
-    """The statistic of `samples` bootstrap samples of at least two items."""
+    """Return the statistic of `samples` bootstrap samples of at least two items."""
     from scipy.stats import bootstrap  # type: ignore[import-untyped]
 
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
@@ -151,7 +153,7 @@ def _resampled(
 
 
 def _ranks(values: Floats) -> Floats:
-    """1-based, ties get their mean rank."""
+    """Return ranks from 1; ties get their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     middle: Floats = ends - (counts - 1) / 2

@@ -1,4 +1,4 @@
-"""Query sets, judgements and runs: reading and writing the TREC formats, and finding the films they speak of."""
+"""Read and write query sets, judgements and runs in the TREC formats, and find the films they speak of."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Resolution:
 
 
 def read_queries(path: Path) -> list[Topic]:
-    """`qid TAB query [TAB group]` a line, JSON lines, or a table with such a header.
+    """Return `qid TAB query [TAB group]` a line, JSON lines, or a table with such a header.
 
     Raises BadInput for a line without a query, a query id that is there twice, or an empty file.
     """
@@ -63,8 +63,8 @@ def read_queries(path: Path) -> list[Topic]:
 
 
 def read_qrels(path: Path) -> Qrels:
-    """`qid 0 document grade` a line, or a table with columns qid, document and grade (query-id, corpus-id and score, as
-    BEIR calls them).
+    """Return `qid 0 document grade` a line, or a table with columns qid, document and grade (query-id, corpus-id and
+    score, as BEIR calls them).
 
     Grades are whole numbers from 0 to 10. Raises BadInput for any other, for two grades of one document, and for
     an empty file.
@@ -83,7 +83,7 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def read_run(path: Path) -> Run:
-    """`qid Q0 document rank score tag` a line; ranks are ignored, scores decide.
+    """Return `qid Q0 document rank score tag` a line; ranks are ignored, scores decide.
 
     Raises BadInput for a score that is no finite number, a document that is there twice, and an empty file.
     """
@@ -110,7 +110,7 @@ def read_run(path: Path) -> Run:
 
 
 def write_run(path: Path, ranked: Mapping[str, Sequence[tuple[str, float]]], *, tag: str) -> None:
-    """A TREC run of lists that are best first. Spaces within a document id are written as %20."""
+    """Write a TREC run of lists that are best first. Spaces within a document id are written as %20."""
     lines = [
         f"{qid} Q0 {_spaceless(document)} {rank} {score:.9g} {_spaceless(tag)}\n"
         for qid, documents in ranked.items()
@@ -120,7 +120,7 @@ def write_run(path: Path, ranked: Mapping[str, Sequence[tuple[str, float]]], *, 
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
-    """Judgements in the TREC format, sorted."""
+    """Write judgements in the TREC format, sorted."""
     lines = [
         f"{qid} 0 {_spaceless(document)} {grade}\n"
         for qid, grades in qrels.items()
@@ -130,7 +130,7 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
 
 
 def write_queries(path: Path, questions: Iterable[Topic]) -> None:
-    """`qid TAB query TAB group` a line."""
+    """Write `qid TAB query TAB group` a line."""
     lines = ("\t".join(" ".join(cell.split()) for cell in (item.qid, item.text, item.group)) for item in questions)
     write_aside(path, "".join(line.rstrip("\t") + "\n" for line in lines))
 
@@ -151,12 +151,13 @@ def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
 
 
 def document_name(film: Film) -> str:
-    """What a run calls a film that no judgement named: its relative path without suffix, and its frame."""
+    """Return what a run calls a film that no judgement named: its relative path without suffix, and its frame."""
     return without_suffix(film.path) + (f"#{film.frame}" if film.frame else "")
 
 
 def document_names(films: Iterable[Film]) -> dict[int, str]:
-    """What judgements call each film. Those that would share a name bear their UID and frame, or the whole path."""
+    """Return what judgements call each film. Those that would share a name bear their UID and frame, or the whole
+    path."""
     found = list(films)
     names = {film.id: document_name(film) for film in found}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
@@ -200,7 +201,7 @@ def _qrels_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:
 
 
 def _has_header(lines: Sequence[tuple[str, str]], *needed: Sequence[str]) -> bool:
-    """Whether the file is a table: JSON lines, or a first line (behind `sep=`) that names each of the columns."""
+    """Tell whether the file is a table: JSON lines, or a first line (behind `sep=`) that names each of the columns."""
     for _, line in lines[:2]:
         if line.lstrip().startswith("{"):
             return True
@@ -213,5 +214,5 @@ def _has_header(lines: Sequence[tuple[str, str]], *needed: Sequence[str]) -> boo
 
 
 def _spaceless(name: str) -> str:
-    """A document id without spaces of any kind: they are written as in a URL."""
+    """Return a document id without spaces of any kind: they are written as in a URL."""
     return re.sub(r"\s", lambda space: quote(space[0]), name)

@@ -1,4 +1,4 @@
-"""What a de-identified copy holds: an allow-list, so that nothing of a file is in its copy but what is named here.
+"""List what a de-identified copy holds: nothing of a file is in its copy but what is named here.
 
 After PS3.15 Annex E (Basic Profile, Clean Graphics, Retain Patient Characteristics, Retain UIDs by wish), but the other
 way round: its table names what to remove, and keeps what it does not know. Pixels are written anew from the decoded
@@ -86,7 +86,7 @@ def built(header: Dataset, frames: Frames, film: Film) -> Dataset:
 
 
 def _put_facts(copy: Dataset, header: Dataset, film: Film) -> None:
-    """What the archive knows of the film, all from closed sets, and what the copy says of itself."""
+    """Write what the archive knows of the film, all from closed sets, and what the copy says of itself."""
     for name in _EMPTY:
         setattr(copy, name, "")
     tags = film.tags
@@ -131,13 +131,13 @@ def _put_image(copy: Dataset, header: Dataset, *, signed: bool) -> None:
 def _put(copy: Dataset, name: str, vr: str, values: list[Any]) -> None:
     """Add numbers, or leave them out where none of this kind can say them."""
     low, high = (-(1 << 15), 1 << 15) if vr == "SS" else (0, 1 << 16)
-    if vr in ("US", "SS") and not all(low <= one < high for one in values):
+    if vr in ("US", "SS") and not all(low <= value < high for value in values):
         return
-    copy.add_new(name, vr, [DSfloat(one, auto_format=True) for one in values] if vr == "DS" else values)
+    copy.add_new(name, vr, [DSfloat(value, auto_format=True) for value in values] if vr == "DS" else values)
 
 
 def _put_pixels(copy: Dataset, header: Dataset, frames: Frames) -> None:
-    """The stored values, native; grey as they were, colour in RGB."""
+    """Write the stored values, native; grey as they were, colour in RGB."""
     stored = np.stack([one for one, _ in frames])
     grey = stored.ndim == 3
     copy.SamplesPerPixel = 1 if grey else 3
@@ -180,7 +180,7 @@ def _macros(item: Dataset) -> Dataset:
 
 
 def _table(item: Dataset, types: set[str] | None, *, little: bool) -> Dataset | None:
-    """A lookup table of exactly as many entries as it promises; None where it holds fewer."""
+    """Return a lookup table of exactly as many entries as it promises; None where it holds fewer."""
     try:
         count, first, bits = (int(one) for one in item.LUTDescriptor)
         entries = _entries(item.LUTData, count % (1 << 16) or 1 << 16, little=little)
@@ -231,7 +231,7 @@ def written(copy: Dataset, *, own_uids: bool) -> bytes:
 
 
 def _get(header: Dataset, name: str) -> Any:
-    """A value; "" where it is missing or damaged, which may raise anything."""
+    """Return a value; "" where it is missing or damaged, which may raise anything."""
     try:
         value = header.get(name)
     except Exception:
@@ -246,12 +246,12 @@ def _values(header: Dataset, name: str) -> list[Any]:
 
 
 def _items(header: Dataset, name: str) -> list[Any]:
-    return [one for one in _values(header, name) if hasattr(one, "get")]
+    return [value for value in _values(header, name) if hasattr(value, "get")]
 
 
 def _numbers(header: Dataset, name: str, *, whole: bool) -> list[Any]:
-    """Finite numbers, also with a comma for a point; none at all where one of them is no number."""
-    read = [number(one) for one in _values(header, name)[:_MOST_NUMBERS]]
+    """Return finite numbers, also with a comma for a point; none at all where one of them is no number."""
+    read = [number(value) for value in _values(header, name)[:_MOST_NUMBERS]]
     if any(one is None or (whole and one != int(one)) for one in read):
         return []
     return [int(one) if whole else one for one in read if one is not None]

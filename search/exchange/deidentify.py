@@ -55,7 +55,7 @@ def copies(
 
 
 def _copy(film: Film, *, replacements: Replacements, limits: Limits) -> bytes | str:
-    """The work on one film, in a worker process."""
+    """Return the work on one film, in a worker process."""
     from filmroom.indexer.decoding.dicom.read import stored_frames
     from filmroom.search.exchange.allowed_attributes import READ, built, written
 

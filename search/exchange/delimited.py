@@ -1,4 +1,4 @@
-"""Cells of delimited text: its encoding, its separator, its quotes, and where a row is damaged."""
+"""Read cells of delimited text: its encoding, its separator, its quotes, and where a row is damaged."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Layout:
 
 
 def decode(raw: bytes, path: Path) -> str:
-    """Bytes as text: by the byte order mark, else UTF-8, else UTF-16 where every other byte is zero, else each line
-    that is no UTF-8 as Windows-1252. Raises BadInput with the line where a UTF-16 or UTF-32 file is damaged."""
+    """Decode bytes as text: by the byte order mark, else UTF-8, else UTF-16 where every other byte is zero, else each
+    line that is no UTF-8 as Windows-1252. Raises BadInput with the line where a UTF-16 or UTF-32 file is damaged."""
     for mark, encoding in _MARKS:
         if raw.startswith(mark):
             return _by_line(raw[3:]) if encoding == "utf-8" else _strictly(raw[len(mark) :], encoding, path)
@@ -51,7 +51,7 @@ def decode(raw: bytes, path: Path) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text as editors count them. `str.splitlines` would also cut at U+2028 and at form feeds."""
+    """Return the lines of a text as editors count them. `str.splitlines` would also cut at U+2028 and at form feeds."""
     return _LINE_END.split(text)
 
 
@@ -81,7 +81,7 @@ def layout(path: Path, text: str) -> Layout:
 
 
 def rows(path: Path, table: Layout) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of the header and every row. Raises BadInput with the line where a quote is not closed."""
+    """Yield (line, cells) of the header and every row. Raises BadInput with the line where a quote is not closed."""
     reader = csv.reader(io.StringIO(table.text, newline=""), delimiter=table.delimiter, strict=True)
     line = table.first
     try:
@@ -97,8 +97,9 @@ def rows(path: Path, table: Layout) -> Iterator[tuple[int, list[str]]]:
 
 
 def cell(text: str) -> str:
-    """Text as it may stand in a table that is opened as a spreadsheet: bytes of a name that are no UTF-8 and control
-    characters are spelled out, and nothing is taken for a formula, whatever the spreadsheet takes for a separator."""
+    """Write text as it may stand in a table that is opened as a spreadsheet: bytes of a name that are no UTF-8 and
+    control characters are spelled out, and nothing is taken for a formula, whatever the spreadsheet takes for a
+    separator."""
     shown = text.encode("utf-8", "backslashreplace").decode()
     shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
     shown = _FORMULA_WITHIN.sub(r"\1'", shown)
@@ -106,7 +107,8 @@ def cell(text: str) -> str:
 
 
 def csv_row(values: Iterable[object]) -> str:
-    """A row of a CSV that is handed out. Text goes through `cell`, and is quoted where it holds any usual separator."""
+    """Return a row of a CSV that is handed out. Text goes through `cell`, and is quoted where it holds any usual
+    separator."""
     return ",".join(map(_written, values)) + "\r\n"
 
 
@@ -118,7 +120,7 @@ def _written(value: object) -> str:
 
 
 def _sound(table: Layout) -> bool:
-    """Whether every row can be read and none has more values than the header."""
+    """Tell whether every row can be read and none has more values than the header."""
     reader = csv.reader(io.StringIO(table.text, newline=""), delimiter=table.delimiter, strict=True)
     try:
         columns = len(next(reader))

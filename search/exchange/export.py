@@ -1,4 +1,4 @@
-"""Taking films out of the archive: a table, a TREC run, or a folder of copies."""
+"""Take films out of the archive: a table, a TREC run, or a folder of copies."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Exported:
 
 
 def rows(hits: Iterable[Hit | Film], *, paths: bool = False) -> list[Exported]:
-    """Paths are left out unless asked for: names of folders and files can be names of patients."""
+    """Return the rows, without paths unless asked for: names of folders and files can be names of patients."""
     return [_row(hit, paths=paths) for hit in hits]
 
 
@@ -72,12 +72,12 @@ def _row(hit: Hit | Film, *, paths: bool) -> Exported:
         sex=tags.sex,
         age=tags.age,
         year=tags.year,
-        labels=";".join(dict.fromkeys(one.name for one in film.labels if one.value >= 0.5)),
+        labels=";".join(dict.fromkeys(label.name for label in film.labels if label.value >= 0.5)),
     )
 
 
 def as_csv(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
-    """UTF-8 with a header line."""
+    """Write UTF-8 with a header line."""
     table = [
         csv_row(Exported.__dataclass_fields__),
         *(csv_row(asdict(row).values()) for row in rows(hits, paths=paths)),
@@ -86,7 +86,7 @@ def as_csv(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
 
 
 def as_parquet(hits: Iterable[Hit | Film], *, paths: bool = False) -> bytes:
-    """Parquet with the columns of the CSV. Raises MissingExtra without pyarrow."""
+    """Write Parquet with the columns of the CSV. Raises MissingExtra without pyarrow."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -155,7 +155,7 @@ Outcome = tuple[Film, str, str | None]
 
 
 def _is_another(film: Film, sha256: str | None) -> bool:
-    """Whether there is another file by now where a film was indexed. A server's film is known by its UID."""
+    """Tell whether there is another file by now where a film was indexed. A server's film is known by its UID."""
     if sha256 is None or is_remote(film.root):
         return False
     try:
@@ -232,7 +232,7 @@ def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentifie
 
 
 def _copied_name(film: Film, source: Path) -> str:
-    """The film's id and the file's name, of which the stem is cut where both are longer than a name may be."""
+    """Return the film's id and the file's name, of which the stem is cut where both are longer than a name may be."""
     stem, suffix = (source.stem, source.suffix) if len(source.suffix) < _MOST_BYTES // 2 else (source.name, "")
     while len(os.fsencode(name := f"{film.id:07d}-{stem}{suffix}")) > _MOST_BYTES:
         stem = stem[:-1]

@@ -1,4 +1,4 @@
-"""What the columns of films' facts are called in tables, those of the public sets included."""
+"""Name the columns of films' facts in tables, those of the public sets included."""
 
 from __future__ import annotations
 

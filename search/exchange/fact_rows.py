@@ -1,4 +1,4 @@
-"""Rows of facts as a table has them: which film or study a row means, and the words of each fact."""
+"""Define rows of facts as a table has them: which film or study a row means, and the words of each fact."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rows_of_table(path: Path) -> list[FactRow]:
 
 
 def _fact_columns(table: Table) -> dict[str, tuple[str, ...]]:
-    """The table's columns by fact."""
+    """Return the table's columns by fact."""
     found = {}
     for fact, names in {**FACTS, BORN: BIRTH}.items():
         columns = tuple(column for name in names if (column := table.column(name)))

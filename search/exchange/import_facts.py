@@ -1,4 +1,4 @@
-"""Facts of films from tables: what a header would say of pictures that have none."""
+"""Import facts of films from tables: what a header would say of pictures that have none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from filmroom.db.catalog import get_meta
 from filmroom.db.reads import films
 from filmroom.db.writes.facts import SPLIT, put_facts
 from filmroom.indexer.decoding.phi_filter import age_of, hashed_uid, kept_age, patient_key
+from filmroom.indexer.radiology.views_and_body_parts import view_in_table
 from filmroom.search.exchange.fact_rows import BORN, FactRow, rows_of_table
 from filmroom.search.exchange.placing import Several, place_rows
 from filmroom.search.exchange.tables import source_name
 from filmroom.search.film_names import study_uid
-from filmroom.search.public_sets.fact_rows import rows_of_set
+from filmroom.search.public_sets.fact_tables import rows_of_set
 from filmroom.search.public_sets.folders import FOLDERS, read_folders
-from filmroom.search.public_sets.views import kept_view
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _YEAR = re.compile(
@@ -66,8 +66,8 @@ def import_facts(
     reader = _Reader(archive.patient_key(), hash_uids=get_meta(archive.catalog, "hash_uids") == "yes")
     told = _Told()
     if set_name == FOLDERS:
-        for one in read_folders(files, films.everyone(archive.catalog)):
-            told.add(one.film.id, {SPLIT: one.split} if one.split else {})
+        for folder in read_folders(files, films.everyone(archive.catalog)):
+            told.add(folder.film.id, {SPLIT: folder.split} if folder.split else {})
     else:
         for path in files:
             _read(archive, path, rows_of_set(set_name, path) if set_name else rows_of_table(path), reader, told)
@@ -98,7 +98,7 @@ class _Told:
             of_film.setdefault(name, set()).add(value)
 
     def clear(self, unread: Counter[str]) -> dict[int, Facts]:
-        """The facts by film; those that two rows give differently are none, and counted."""
+        """Return the facts by film; those that two rows give differently are none, and counted."""
         for facts in self._values.values():
             unread.update(name for name, values in facts.items() if len(values) > 1)
         return {
@@ -130,7 +130,7 @@ class _Reader:
         self._hash_uids = hash_uids
 
     def facts(self, row: FactRow) -> Facts:
-        """The facts of a row that can be read for certain."""
+        """Return the facts of a row that can be read for certain."""
         found: Facts = {}
         for name, said in row.values.items():
             values = [value for word in said if (value := self._read(name, word, row)) is not None]
@@ -176,5 +176,5 @@ def _split(said: str) -> str | None:
 
 
 _READ: Mapping[str, Callable[[str], str | int | None]] = {
-    "view": kept_view, "sex": _sex, "age": _age, "year": _year, BORN: _year, SPLIT: _split,
+    "view": view_in_table, "sex": _sex, "age": _age, "year": _year, BORN: _year, SPLIT: _split,
 }  # fmt: skip

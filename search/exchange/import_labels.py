@@ -1,4 +1,4 @@
-"""Labels and reports from tables, matched to films by name."""
+"""Import labels and reports from tables, matched to films by name."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ class Imported:
 
 
 def merged(parts: Sequence[Imported]) -> Imported:
-    """What came of several tables."""
+    """Return what came of several tables."""
     counts: Counter[str] = Counter()
-    for one in parts:
-        counts.update(one.labels)
+    for part in parts:
+        counts.update(part.labels)
     return Imported(
-        rows=sum(one.rows for one in parts),
-        films=sum(one.films for one in parts),
-        added=sum(one.added for one in parts),
-        missing=tuple(dict.fromkeys(name for one in parts for name in one.missing)),
-        ambiguous=tuple(dict.fromkeys(name for one in parts for name in one.ambiguous)),
-        empty=sum(one.empty for one in parts),
+        rows=sum(part.rows for part in parts),
+        films=sum(part.films for part in parts),
+        added=sum(part.added for part in parts),
+        missing=tuple(dict.fromkeys(name for part in parts for name in part.missing)),
+        ambiguous=tuple(dict.fromkeys(name for part in parts for name in part.ambiguous)),
+        empty=sum(part.empty for part in parts),
         labels=dict(counts),
         contradicted=sum(one.contradicted for one in parts),
     )
 
 
 def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
-    """Reads labels: columns `film` and `label` (several joined with | or ;), and optionally `value` (0 to 1, yes, no).
+    """Read labels: columns `film` and `label` (several joined with | or ;), and optionally `value` (0 to 1, yes, no).
 
     A table with `film` and one column a finding, holding 0 and 1, is read too; empty cells and -1 (uncertain) say
     nothing, and columns of facts (sex, age, view ...) are passed over. With `study` in place of `film` a row is for all
@@ -73,8 +73,8 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, ke
 def read_labels(
     catalog: Catalog, path: Path, *, source: str | None = None, split: str | None = None, key: bytes = b""
 ) -> tuple[list[tuple[int, Label]], dict[int, str], Imported]:
-    """The labels of a table by film, and the patients where a column names them, without keeping anything. `split` is
-    a column that is no finding."""
+    """Return the labels of a table by film, and the patients where a column names them, without keeping anything.
+    `split` is a column that is no finding."""
     table = read_table(path)
     columns = NameColumns.of(table)
     divided = table.need(split) if split else None
@@ -109,7 +109,7 @@ def read_labels(
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
-    """Reads reports from CSV or JSON lines: `film` (or `study`, for all films of it) and `report`, or
+    """Read reports from CSV or JSON lines: `film` (or `study`, for all films of it) and `report`, or
     where that is empty the parts `indication`, `findings` and `impression`, which are joined.
 
     Raises BadInput with file and line.
@@ -158,7 +158,7 @@ def without_contradictions(found: Sequence[tuple[int, Label]]) -> tuple[list[tup
 
 
 def count_labels(found: Iterable[tuple[int, Label]]) -> dict[str, int]:
-    """How many films have each label, the most frequent first."""
+    """Say how many films have each label, the most frequent first."""
     having = {(film_id, one.name.lower()) for film_id, one in found if one.value >= 0.5}
     counts = Counter(name for _, name in having)
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
@@ -177,7 +177,7 @@ def _wide(row: Row, findings: list[str]) -> list[tuple[str, float]]:
 
 
 def _says_nothing(row: Row, column: str) -> bool:
-    """An empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
+    """Tell an empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
     said = row.get(column).lower()
     return not said or said in _UNCERTAIN or row.number(column) == -1.0
 
@@ -203,5 +203,5 @@ def _joined(row: Row, parts: list[str]) -> str:
 
 
 def _broken(text: str) -> str:
-    r"""The text with its lines: some tables write a line break as \n, which would join two sentences' words."""
+    r"""Return the text with its lines: some tables write a line break as \n, which would join two sentences' words."""
     return text if "\n" in text else text.replace("\\r", "").replace("\\n", "\n")

@@ -1,4 +1,4 @@
-"""Embeddings that were computed elsewhere, or exported from an archive: matched to films by name, kept as a space of
+"""Import embeddings computed elsewhere, or exported from an archive: matched to films by name, kept as a space of
 theirs."""
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _placed(archive: Archive, given: list[str]) -> Placed:
 
 
 def _space(archive: Archive, path: Path, file: VectorFile, model: str | None) -> Space:
-    """The space of the vectors: one that is known by its layout, else one of the model's name."""
+    """Return the space of the vectors: one that is known by its layout, else one of the model's name."""
     name = (model or file.facts.model).strip()
     if not name:
         raise BadInput("it does not say which model made the vectors", where=path, fix="Say it with --model NAME.")
@@ -121,9 +121,9 @@ def _space(archive: Archive, path: Path, file: VectorFile, model: str | None) ->
         raise BadInput(f"{count} x {dim} numbers a film are more than an archive takes", where=path)
     earlier = next(
         (
-            one.space
-            for one in spaces.spaces(archive.catalog)
-            if (one.space.model, one.space.fingerprint) == (name, f"{IMPORTED}{name}")
+            space.space
+            for space in spaces.spaces(archive.catalog)
+            if (space.space.model, space.space.fingerprint) == (name, f"{IMPORTED}{name}")
         ),
         None,
     )

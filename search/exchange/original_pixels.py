@@ -1,4 +1,4 @@
-"""The original pixels of a film, from its file, decoded under the same limits as when it was indexed."""
+"""Read the original pixels of a film from its file, under the same limits as when it was indexed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _WHITE = np.float32(65535)
 
 
 def sixteen_bits(pixels: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """(H, W) in [0, 1] -> uint16, 0 black to 65535 white: all that a 12-bit detector saw, in half the bytes."""
+    """Turn (H, W) in [0, 1] into uint16, 0 black to 65535 white: all that a 12-bit detector saw, in half the bytes."""
     grey: NDArray[np.uint16] = np.rint(np.clip(pixels, 0, 1) * _WHITE).astype(np.uint16)
     return grey
 
 
 def original(film: Film, *, limits: Limits = Limits()) -> NDArray[np.uint16]:  # noqa: B008 (frozen)
-    """The film (H, W) uint16, 0 black to 65535 white, read in a worker process.
+    """Return the film (H, W) uint16, 0 black to 65535 white, read in a worker process.
 
     Raises NotFound where the file is gone or is another one by now, Rejected where it can no longer be decoded.
     """
@@ -40,7 +40,8 @@ def original(film: Film, *, limits: Limits = Limits()) -> NDArray[np.uint16]:  #
 
 
 def originals(films: Sequence[Film]) -> dict[int, NDArray[np.uint16] | str]:
-    """As `original` for several films, decoded side by side; by film id, or in words why it cannot be had."""
+    """Return what `original` does for several films, decoded side by side; by film id, or in words why it cannot be
+    had."""
     by_file: dict[tuple[str, str], list[Film]] = {}
     for film in films:
         by_file.setdefault((film.root, film.path), []).append(film)
@@ -59,11 +60,11 @@ def originals(films: Sequence[Film]) -> dict[int, NDArray[np.uint16] | str]:
 
 
 def shown_alike(now: Tags, indexed: Tags) -> bool:
-    """Whether places on a film are the same places as when it was indexed."""
+    """Tell whether places on a film are the same places as when it was indexed."""
     turned = [one.orientation if is_set_right(one.orientation) else None for one in (now, indexed)]
     return (now.rows, now.columns, turned[0]) == (indexed.rows, indexed.columns, turned[1])
 
 
 def radiograph(film: Film, grey: NDArray[np.uint16]) -> Radiograph:
-    """What a tower takes, from `original`."""
+    """Return what a tower takes, from `original`."""
     return Radiograph(grey.astype(np.float32) / _WHITE, film.tags, film.frame)

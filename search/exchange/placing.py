@@ -1,4 +1,4 @@
-"""Which films the rows of a table mean: a film by its name, or all films of a study."""
+"""Find which films the rows of a table mean: a film by its name, or all films of a study."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NameColumns:
 
     @classmethod
     def of(cls, table: Table) -> NameColumns:
-        """Raises BadInput where the table names neither films nor studies."""
+        """Raise BadInput where the table names neither films nor studies."""
         film, patient, study = (table.column(*names) for names in (FILM, FACTS["patient"], FACTS["study"]))
         if film is None and study is None:
             table.need(*FILM)
@@ -46,12 +46,12 @@ class Several:
         self._meant.setdefault(name, set()).add(meant)
 
     def bare(self, names: FilmNames) -> set[str]:
-        """Those of them that are a file's name alone, so that nothing else says which row is meant."""
+        """Return those of them that are a file's name alone, so that nothing else says which row is meant."""
         return {name for name, meant in self._meant.items() if len(meant) > 1 and names.is_bare(name)}
 
 
 def reports_of_study(text: str, film_ids: Collection[int], studies: Mapping[frozenset[int], str]) -> list[Report]:
-    """One report of the study where its UID is known, else one for each of its films."""
+    """Keep one report of the study where its UID is known, else one for each of its films."""
     uid = studies.get(frozenset(film_ids))
     if uid is not None:
         return [Report(text, study_uid=uid)]
@@ -84,7 +84,7 @@ def place_rows(catalog: Catalog, path: Path, rows: Sequence[Named], several: Sev
         raise BadInput("there are no rows", where=path)
     everyone = list(films.everyone(catalog))
     names, studies = FilmNames(everyone), StudyNames(everyone, key)
-    placed = names.place((one.film for one in rows if one.film or not one.study), doubtful=several.bare(names))
+    placed = names.place((row.film for row in rows if row.film or not row.study), doubtful=several.bare(names))
     found: dict[Named, frozenset[int]] = {}
     missing, ambiguous = dict.fromkeys(placed.missing), dict.fromkeys(placed.ambiguous)
     for one in dict.fromkeys(rows):
@@ -99,7 +99,7 @@ def place_rows(catalog: Catalog, path: Path, rows: Sequence[Named], several: Sev
 
 
 def whole_studies(everyone: Iterable[Film]) -> dict[frozenset[int], str]:
-    """The UID of each study by all its films."""
+    """Return the UID of each study by all its films."""
     found: dict[str, set[int]] = {}
     for film in everyone:
         if film.tags.study_uid:

@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV, TSV or JSON lines; with a BOM, in Windows-1252 or UTF-16, with semicolons, gzipped.
+"""Read tables as people have them: CSV, TSV or JSON lines; with a BOM, in Windows-1252 or UTF-16, semicolons, gzipped.
 
 Every fault is a BadInput that names the file and the line.
 """
@@ -43,8 +43,8 @@ class Row:
     values: Mapping[str, str]
 
     def get(self, column: str | None) -> str:
-        """The stripped value in composed Unicode; "" where the column or the value is missing, or says that it is (NaN,
-        None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
+        """Return the stripped value in composed Unicode; "" where the column or the value is missing, or says that it
+        is (NaN, None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
         value = "" if column is None else self.values.get(column, "").strip().strip(_UNSEEN).strip()
         value = _as_typed(value) if value[:1] in {"=", "'"} else value
         if value.isascii() and "\0" not in value:
@@ -52,11 +52,11 @@ class Row:
         return unicodedata.normalize("NFC", _sound(value, str(column), self.where))
 
     def id(self, column: str | None) -> str:
-        """As `get`, for what names a patient or study: pandas writes 50414267 as 50414267.0."""
+        """Read as `get` does what names a patient or study: pandas writes 50414267 as 50414267.0."""
         return re.sub(r"^(\d+)\.0$", r"\1", self.get(column))
 
     def number(self, column: str | None) -> float:
-        """The value as a number, with a decimal point or comma; NaN where it is none."""
+        """Return the value as a number, with a decimal point or comma; NaN where it is none."""
         try:
             return float(self.get(column).replace(",", "."))
         except ValueError:
@@ -72,12 +72,12 @@ class Table:
     layout: Layout
 
     def column(self, *names: str) -> str | None:
-        """The file's name of the first of `names` that it has, whatever the case, spaces and punctuation."""
+        """Return the file's name of the first of `names` that it has, whatever the case, spaces and punctuation."""
         known = {plain(column): column for column in reversed(self.columns)}
         return next((known[plain(name)] for name in names if plain(name) in known), None)
 
     def need(self, *names: str) -> str:
-        """As `column`; raises BadInput that says what there is when none is there."""
+        """Find a column as `column` does; raises BadInput that says what there is when none is there."""
         found = self.column(*names)
         if found is None:
             shown = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
@@ -106,8 +106,8 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """The table at `path`: JSON lines when it starts with a brace, else separated by what its `sep=` line says, or by
-    tab, semicolon or comma.
+    """Return the table at `path`: JSON lines when it starts with a brace, else separated by what its `sep=` line says,
+    or by tab, semicolon or comma.
 
     Raises BadInput where it is not a text table, is empty or has a column twice; NotFound where there is none.
     """
@@ -129,7 +129,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_text(path: Path) -> str:
-    """The file as text (`delimited.decode`); gzip is unpacked."""
+    """Return the file as text (`delimited.decode`); gzip is unpacked."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -152,22 +152,22 @@ def read_text(path: Path) -> str:
 
 
 def source_name(source: str | None, path: Path) -> str:
-    """What labels, reports or facts of a file are said to come from; bytes of its name that are no UTF-8 are spelled
-    out."""
+    """Return what labels, reports or facts of a file are said to come from; bytes of its name that are no UTF-8 are
+    spelled out."""
     return (source or path.name).encode("utf-8", "backslashreplace").decode()
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """("FILE:LINE", text) of every line that is not blank."""
+    """Yield ("FILE:LINE", text) of every line that is not blank."""
     for number, line in enumerate(lines_of(read_text(path)), start=1):
         if line.strip():
             yield f"{path}:{number}", line
 
 
 def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
-    """Each file that was turned away, with reason and remedy."""
+    """Return each file that was turned away, with reason and remedy."""
     table = [("root", "path", "stage", "reason", "remedy")]
-    table += [(one.root, one.path, one.stage, one.reason, one.remedy) for one in files]
+    table += [(file.root, file.path, file.stage, file.reason, file.remedy) for file in files]
     return "".join(map(csv_row, table)).encode()
 
 
@@ -214,7 +214,7 @@ def _scalar(value: object) -> str:
 
 
 def _sound(text: str, what: str, where: str) -> str:
-    """The text itself. Raises BadInput where it is none: half a character, or a null."""
+    """Return the text itself. Raises BadInput where it is none: half a character, or a null."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -226,13 +226,13 @@ def _sound(text: str, what: str, where: str) -> str:
 
 
 def _as_typed(value: str) -> str:
-    """What a spreadsheet shows: ="00012" keeps its zeros as text, and so does an apostrophe before a sign (which is how
-    `cell` writes one)."""
+    """Return what a spreadsheet shows: ="00012" keeps its zeros as text, and so does an apostrophe before a sign (which
+    is how `cell` writes one)."""
     if found := _FORMULA_TEXT.fullmatch(value):
         return found[1].replace('""', '"').strip()
     return value[1:] if value[:1] == "'" and value[1:2] in {"=", "+", "-", "@"} else value
 
 
 def plain(name: str) -> str:
-    """A column's name without case, spaces and punctuation."""
+    """Return a column's name without case, spaces and punctuation."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

@@ -110,7 +110,7 @@ class NpzVectors:
                 yield name, _rows(np.frombuffer(data, kind).reshape(shape[1:]))
 
     def _of_all(self) -> str | None:
-        """The name of the array that holds all films; None where each film has its own."""
+        """Return the name of the array that holds all films; None where each film has its own."""
         known = next((name for name in _VECTORS if name in self._arrays), None)
         if known and any(name in self._arrays for name in _NAMES):
             return known
@@ -270,7 +270,7 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _rows(one: NDArray[Any]) -> NDArray[np.float32]:
-    """Any array of one film as (T, D)."""
+    """Shape any array of one film as (T, D)."""
     return np.asarray(one, np.float32).reshape(-1, one.shape[-1] if one.ndim else 1)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads import film_facts
@@ -32,7 +33,7 @@ _ASKED = ("chosen", "model", "fingerprint", "split", "licence")
 class Cohort:
     """A manifest as a file of its own."""
 
-    batch = 50_000
+    batch = _BLOCK
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -42,22 +43,45 @@ class Cohort:
 
     def finish(self) -> Path:
         path = self._job.folder / "cohort.json"
-        path.write_text(json.dumps(of_job(self._job), ensure_ascii=False) + "\n", encoding="utf-8")
+        write(self._job, path)
         return path
 
 
-def of_job(job: Job) -> dict[str, Any]:
-    """The manifest of the films that an export wrote."""
+def write(job: Job, path: Path) -> dict[str, Any]:
+    """Write the manifest of the films that an export wrote, a line a film; give it without its films.
+
+    The films are written first, beside it: their counts and hash stand before them, and a million are not held.
+    """
+    aside = job.folder / "cohort.films"
+    with aside.open("w", encoding="utf-8") as lines:
+        about = _count(job, lines)
+    with path.open("w", encoding="utf-8") as out, aside.open(encoding="utf-8") as lines:
+        out.write(json.dumps(about, ensure_ascii=False).removesuffix("}") + ', "films": [\n')
+        shutil.copyfileobj(lines, out)
+        out.write("]}\n")
+    aside.unlink()
+    return about
+
+
+def _count(job: Job, lines: IO[str]) -> dict[str, Any]:
+    """Write the films as rows of JSON with commas between, and count them."""
     left_out = {film_id for film_id, _ in job.failures()}
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("labels", "views", "sexes", "splits")}
     patients: set[str] = set()
     studies: set[str] = set()
-    films: list[list[Any]] = []
+    facts = job.facts
+    said = {name: facts[name] for name in ("chosen", "model", "fingerprint", "split")}
+    # As of the JSON of [said, keys].
+    digest = hashlib.sha256(f"[{json.dumps(said, sort_keys=True)}, [".encode())
+    films = 0
     for hit, key in _keyed(job):
         if hit.id in left_out:
             continue
         tags, split = hit.film.tags, job.split_of(hit.id)
-        films.append([hit.id, key, hit.rank, None if hit.score is None else round(hit.score, 6), split])
+        row = [hit.id, key, hit.rank, None if hit.score is None else round(hit.score, 6), split]
+        lines.write((",\n" if films else "") + json.dumps(row))
+        digest.update(f"{', ' if films else ''}{json.dumps(key)}".encode())
+        films += 1
         patients.add(tags.patient_key or tags.study_uid or key)
         studies.add(tags.study_uid or key)
         counts["labels"].update(hit.film.label_names)
@@ -65,14 +89,7 @@ def of_job(job: Job) -> dict[str, Any]:
         counts["sexes"][tags.sex or "unknown"] += 1
         if split:
             counts["splits"][split] += 1
-    facts = job.facts
-    said = {
-        "chosen": facts["chosen"],
-        "model": facts["model"],
-        "fingerprint": facts["fingerprint"],
-        "split": facts["split"],
-    }
-    digest = hashlib.sha256(json.dumps([said, [film[1] for film in films]], sort_keys=True).encode()).hexdigest()
+    digest.update(b"]]")
     return {
         "kind": KIND,
         "version": _VERSION,
@@ -80,14 +97,13 @@ def of_job(job: Job) -> dict[str, Any]:
         **said,
         "licence": facts["licence"],
         "counts": {
-            "films": len(films),
+            "films": films,
             "patients": len(patients),
             "studies": len(studies),
             **{name: dict(sorted(counted.items())) for name, counted in counts.items()},
         },
-        "hash": digest,
+        "hash": digest.hexdigest(),
         "columns": ["id", "key", "rank", "score", "split"],
-        "films": films,
     }
 
 

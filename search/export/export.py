@@ -43,12 +43,14 @@ class What(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """How to export. `layout` and `licence` are of data sets, `bits` and `window` of pictures, `model` of vectors."""
+    """How to export. `layout` and `licence` are of data sets, `bits`, `window` and `size` of pictures, `model` of
+    vectors."""
 
     layout: Layout = Layout.IMAGEFOLDER
     split: Split | None = None
     bits: int | None = None
     window: str = "film"
+    size: int | None = None
     paths: bool = False
     deidentify: bool = False
     licence: str = ""
@@ -62,6 +64,7 @@ def options_of(
     seed: int = 0,
     bits: int | None = None,
     window: str = "film",
+    size: int | None = None,
     paths: bool = False,
     deidentify: bool = False,
     licence: str = "",
@@ -72,8 +75,10 @@ def options_of(
         raise BadInput("not a layout of a data set", where=layout, fix=f"Use {', '.join(Layout)}.")
     if bits not in (None, 8, 16):
         raise BadInput("a PNG has 8 or 16 bits", where=bits)
+    if size is not None and not 16 <= size <= 65_535:
+        raise BadInput("no size of a picture", where=size, fix="Give the pixels of its longer side, 16 or more.")
     parts = None if split is None else splitting.read_shares(split, seed=seed)
-    return Options(Layout(layout), parts, bits, window, paths, deidentify, licence, model)
+    return Options(Layout(layout), parts, bits, window, size, paths, deidentify, licence, model)
 
 
 _SUFFIXES = {
@@ -105,7 +110,7 @@ def export(
     if kind in _SUFFIXES and suffix not in _SUFFIXES[kind]:
         known = " or ".join(_SUFFIXES[kind])
         raise BadInput(f"a {kind} export ends in {known}", where=target, fix="Name the file of --to so.")
-    look = Look(options.bits or (16 if kind is What.PNG else 8), read_window(options.window))
+    look = Look(options.bits or (16 if kind is What.PNG else 8), read_window(options.window), options.size)
     if options.deidentify and kind is not What.COPIES:
         raise BadInput("only copies are de-identified; other exports name nobody", where=kind, fix="Leave it out.")
     held = _held(archive, options.model) if kind is What.VECTORS else None
@@ -135,7 +140,7 @@ def export(
 
 
 def _held(archive: Archive, model: str | None) -> StoredSpace:
-    """The space whose vectors are exported. Raises NotFound."""
+    """Return the space whose vectors are exported. Raises NotFound."""
     if model is None:
         return space_selection.in_use(archive)
     stored = spaces.spaces(archive.catalog)

@@ -178,7 +178,7 @@ class Job:
             there = [hit for hit in found if hit is not None]
             gone = [self.ranking.ids[at + n].item() for n, hit in enumerate(found) if hit is None]
             failures = [*((film_id, _GONE) for film_id in gone), *writer.write(there)]
-            self.growing(_FAILURES).write("".join(json.dumps(one) + "\n" for one in failures).encode())
+            self.growing(_FAILURES).write("".join(json.dumps(failure) + "\n" for failure in failures).encode())
             self.state["at"] = stop
             self.state["films"] += stop - at - len(failures)
             self.commit()
@@ -276,7 +276,7 @@ def _leave_nothing_empty(job: Job) -> None:
 
 
 def _weight(path: Path) -> tuple[float, str | None]:
-    """Megabytes, and the SHA-256 of a file."""
+    """Measure megabytes, and the SHA-256 of a file."""
     if path.is_dir():
         return round(sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) / 2**20, 1), None
     return round(path.stat().st_size / 2**20, 1), sha256_of(path)

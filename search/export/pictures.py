@@ -28,10 +28,17 @@ _SECONDS = 60.0  # to compress a PNG of a large film takes longer than to decode
 
 @dataclass(frozen=True)
 class Look:
-    """How pixels are written: `bits` 8 or 16, and a window in place of the film's own."""
+    """How pixels are written: `bits` 8 or 16, a window in place of the film's own, and `size`, the most pixels of the
+    longer side; a smaller film stays as it is."""
 
     bits: int = 16
     window: Window | None = None
+    size: int | None = None
+
+    def shape(self, columns: int, rows: int) -> tuple[int, int]:
+        """Give width and height of the picture of a film of these."""
+        share = 1.0 if self.size is None else min(1.0, self.size / max(columns, rows))
+        return max(1, round(columns * share)), max(1, round(rows * share))
 
 
 def read_window(text: str) -> Window | None:
@@ -59,7 +66,7 @@ def pngs(films: Sequence[Film], look: Look) -> tuple[dict[int, bytes], Failures]
     failed: list[tuple[int, str]] = []
     listed = [SourceFile(root, path, 0, 0) for root, path in by_file]
     limits = replace(Limits(), seconds=_SECONDS)
-    encode = partial(encoded, bits=look.bits)
+    encode = partial(encoded, look=look)
     for done in process(listed, prepare=encode, limits=limits, any_modality=True, window=look.window):
         for film in by_file[done.listed.root, done.listed.path]:
             if isinstance(done, Failure):
@@ -73,10 +80,15 @@ def pngs(films: Sequence[Film], look: Look) -> tuple[dict[int, bytes], Failures]
     return found, failed
 
 
-def encoded(pixels: NDArray[np.float32], *, bits: int) -> NDArray[np.uint8]:
+def encoded(pixels: NDArray[np.float32], *, look: Look) -> NDArray[np.uint8]:
     """Compress (H, W) in [0, 1] as a grey PNG; its bytes as an array."""
-    white = np.float32(65535 if bits == 16 else 255)
-    grey = np.rint(np.clip(pixels, 0, 1) * white).astype(np.uint16 if bits == 16 else np.uint8)
+    wanted = look.shape(pixels.shape[1], pixels.shape[0])
+    if wanted != (pixels.shape[1], pixels.shape[0]):
+        # Each pixel is the mean of those that it stands for (area), so that fine lines do not turn into steps.
+        small = Image.fromarray(np.ascontiguousarray(pixels, np.float32)).resize(wanted, Image.Resampling.BOX)
+        pixels = np.asarray(small, np.float32)
+    white = np.float32(65535 if look.bits == 16 else 255)
+    grey = np.rint(np.clip(pixels, 0, 1) * white).astype(np.uint16 if look.bits == 16 else np.uint8)
     out = io.BytesIO()
     Image.fromarray(grey).save(out, "PNG", compress_level=1)
     return np.frombuffer(out.getvalue(), np.uint8)

@@ -13,7 +13,7 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Filter
 from filmroom.db.writes.annotations import collected
-from filmroom.search.request import Order, SearchRequest
+from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit, Ranking
 
 if TYPE_CHECKING:
@@ -38,29 +38,9 @@ class Chosen:
 
 
 def chosen_by(
-    query: str = "",
-    *,
-    like: Sequence[int] = (),
-    unlike: Sequence[int] = (),
-    per_study: bool = False,
-    hybrid: bool = False,
-    order: str = Order.MATCH,
-    collection: str | None = None,
-    everything: bool = False,
-    best: int | None = None,
+    request: SearchRequest, *, collection: str | None = None, everything: bool = False, best: int | None = None
 ) -> Chosen:
-    """Say which films in the words of the doors. Raises BadInput unless it is exactly one of a request, a collection
-    and everything."""
-    if order not in tuple(Order):
-        raise BadInput("not an order", where=order, fix=f"Use {', '.join(Order)}.")
-    request = SearchRequest(
-        query.strip(),
-        like=tuple(like),
-        unlike=tuple(unlike),
-        per_study=per_study,
-        hybrid=hybrid,
-        order=Order(order),
-    )
+    """Say which films. Raises BadInput unless it is exactly one of a request, a collection and everything."""
     if sum((request != SearchRequest(), collection is not None, everything)) != 1:
         raise BadInput(
             "say which films: a query, a collection or all, and only one of them",

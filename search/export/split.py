@@ -83,7 +83,7 @@ def assign(archive: Archive, ids: NDArray[np.int64], split: Split) -> NDArray[np
 
 
 def _neediest(need: list[float], room: list[float]) -> int:
-    """The part that lacks most, and where several do has most room; the first of equals."""
+    """Return the part that lacks most, and where several do has most room; the first of equals."""
     return max(range(len(need)), key=lambda part: (round(need[part], 9), round(room[part], 9), -part))
 
 

@@ -82,11 +82,11 @@ class Rows:
             row["path"] = film.path.encode("utf-8", "backslashreplace").decode()
         if "split" in row:
             row["split"] = self._job.split_of(film.id)
-        for one in film.labels:
-            column = f"{'probe' if one.source == 'probe' else 'label'}:{one.name}"
+        for label in film.labels:
+            column = f"{'probe' if label.source == 'probe' else 'label'}:{label.name}"
             if column in row:  # a label that came since has no column
                 known = row[column]
-                row[column] = max(one.value, known) if isinstance(known, float) else one.value
+                row[column] = max(label.value, known) if isinstance(known, float) else label.value
         return row
 
 
@@ -149,7 +149,7 @@ class ParquetTable:
 
 
 def as_csv(columns: Sequence[str], rows: Iterator[Row], *, header: bool) -> bytes:
-    """Rows as CSV, under their columns where `header` is asked."""
+    """Write rows as CSV, under their columns where `header` is asked."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore")
     if header:

@@ -92,7 +92,8 @@ class VectorsFile:
         return max(len(name) for block in self._blocks() for name in block.names)
 
     def _npz(self, path: Path) -> None:
-        """Arrays `vectors` float16 (N, D) or (N, T, D), `names` and `ids` (N,), `model`, `fingerprint`, `has_text`."""
+        """Write arrays `vectors` float16 (N, D) or (N, T, D), `names` and `ids` (N,), `model`, `fingerprint`,
+        `has_text`."""
         width = self._width()
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as packed:
             with _entry(packed, "names", f"<U{width}", (self._count,)) as out:
@@ -109,7 +110,7 @@ class VectorsFile:
                     out.write(np.array(value).tobytes())
 
     def _parquet(self, path: Path) -> None:
-        """Columns `id`, `name` and `vector`, float32 of a fixed length, lists of lists where T is more than 1."""
+        """Write columns `id`, `name` and `vector`, float32 of a fixed length, lists of lists where T is more than 1."""
         import pyarrow
         from pyarrow import parquet
 
@@ -128,7 +129,7 @@ class VectorsFile:
                 out.write_table(pyarrow.Table.from_arrays([block.ids, block.names, column], schema=schema))
 
     def _tensors(self, path: Path) -> None:
-        """Tensors `vectors` F16, `ids` I64 and `names`, UTF-8 in rows of bytes filled up with zeros."""
+        """Write tensors `vectors` F16, `ids` I64 and `names`, UTF-8 in rows of bytes filled up with zeros."""
         width = max(len(name.encode()) for block in self._blocks() for name in block.names)
         sizes = {
             "ids": ("I64", (self._count,), 8),

@@ -1,4 +1,4 @@
-"""Findings of a report model as DICOM Structured Reports: one document a film, that points at film and boxes."""
+"""Write findings of a report model as DICOM Structured Reports: one a film, that points at film and boxes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Written:
 
 
 def write_reports(said: Sequence[Said], folder: Path) -> Written:
-    """One Comprehensive SR (PS3.3 A.35.3) for each film and source, into a new or empty folder.
+    """Write one Comprehensive SR (PS3.3 A.35.3) for each film and source, into a new or empty folder.
 
     Under the root: each sentence a TEXT item "Finding", with its boxes as closed polylines (SCOORD) selected from the
     film. The document belongs to the film's study, so it carries the patient's name as the film does. Its flags say
@@ -75,7 +75,7 @@ def write_reports(said: Sequence[Said], folder: Path) -> Written:
 
 
 def outline(film: Film, box: Box) -> NDArray[np.float32]:
-    """The corners (5, 2) of a box as x, y in pixels of the film's file, the first again at the end."""
+    """Return the corners (5, 2) of a box as x, y in pixels of the film's file, the first again at the end."""
     rows, columns = size_in_file(film.tags)
     in_file = box_in_file(box, film.tags.orientation)
     x0, y0, x1, y1 = (value * side for value, side in zip(in_file, (columns, rows) * 2, strict=True))
@@ -130,7 +130,7 @@ def _document(film: Film, said: Sequence[Said], source: str) -> Any:
 
 
 def _region(film: Film, image: Any, box: Box) -> Any:
-    """The box as a closed polyline in pixels of the film's file (PS3.3 C.18.6), selected from it."""
+    """Return the box as a closed polyline in pixels of the film's file (PS3.3 C.18.6), selected from it."""
     import pydicom
     from highdicom.sr import (
         CodedConcept,

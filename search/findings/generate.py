@@ -1,4 +1,4 @@
-"""Films described by a report model behind an endpoint: which are sent, with which lateral, and what is kept."""
+"""Describe films by a report model behind an endpoint: which are sent, with which lateral, and what is kept."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Described:
 
 
 def plan(archive: Archive, *, limit: int | None = None) -> Plan:
-    """The films that have yet to be described: frontal films of the chest, the first `limit` of them by id.
+    """Return the films that have yet to be described: frontal films of the chest, the first `limit` of them by id.
 
     Films that say there are words burned into their pixels are not sent anywhere.
     """
@@ -86,7 +86,7 @@ def plan(archive: Archive, *, limit: int | None = None) -> Plan:
 def describe(
     archive: Archive, calls: Iterable[Call], to: Endpoint, *, on_call: Callable[[], None] = lambda: None
 ) -> Described:
-    """Sends the films one call after another; the findings of each call are kept in one transaction.
+    """Send the films one call after another; the findings of each call are kept in one transaction.
 
     A film that cannot be read, and an answer that makes no sense, cost that film alone. Raises EndpointFault where
     the endpoint itself fails, and ArchiveBusy where another process is at it.
@@ -120,7 +120,7 @@ def describe(
 
 @contextmanager
 def _alone(archive: Archive) -> Iterator[None]:
-    """Two runs at once would pay for every film twice. Indexing may go on meanwhile."""
+    """Keep a second run out, which would pay for every film twice. Indexing may go on meanwhile."""
     from filelock import FileLock, Timeout
 
     try:

@@ -1,4 +1,4 @@
-"""Measurements on a film, in words that stand in its note: written, read back and exported."""
+"""Write measurements on a film into its note in words, read them back and export them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def measure(kind: Kind, points: tuple[Point, ...], spacing: Spacing | None, grey
 
 
 def measurements_of(note: str) -> list[Measurement]:
-    """The measurements that stand in a note, each on a line of its own."""
+    """Return the measurements that stand in a note, each on a line of its own."""
     found = []
     for kind, value, unit, places in _LINE.findall(note):
         points = tuple((float(x), float(y)) for x, y in (part.split(",") for part in places.split()))
@@ -75,12 +75,12 @@ def measurements_of(note: str) -> list[Measurement]:
 
 
 def with_measurements(note: str, more: Iterable[Measurement]) -> str:
-    """The note with these measurements below it."""
+    """Return the note with these measurements below it."""
     return "\n".join([*([note.rstrip()] if note.strip() else []), *map(str, more)])
 
 
 def as_csv(notes: Mapping[int, str]) -> bytes:
-    """A table of the measurements in the notes of films (by film id), a row each."""
+    """Return a table of the measurements in the notes of films (by film id), a row each."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(["film", "measurement", "value", "unit", "points"])

@@ -1,4 +1,4 @@
-"""Films by the sentences that a report model wrote about them: by their words, or by what they mean."""
+"""Search films by the sentences that a report model wrote about them: by their words, or by what they mean."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Said:
     score: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Boxes in shares of the sides of the picture in the film's file, and in its pixels: `orientation` says how the
-        film itself is shown."""
+        """Return boxes in shares of the sides of the picture in the film's file, and in its pixels: `orientation` says
+        how the film itself is shown."""
         high, wide = size_in_file(self.film.tags)
         pixels = [[round(v * side, 1) for v, side in zip(box, (wide, high) * 2, strict=True)] for box in self._boxes]
         return {
@@ -51,17 +51,17 @@ class Said:
 
 
 def everything(catalog: Catalog) -> list[Said]:
-    """All findings, by film."""
+    """Return all findings, by film."""
     return _with_films(catalog, [(one, None) for one in findings.everything(catalog)])
 
 
 def by_words(archive: Archive, words: str, k: int) -> list[Said]:
-    """The k findings whose sentences hold all the words, the best first. Needs no model."""
+    """Return the k findings whose sentences hold all the words, the best first. Needs no model."""
     return _of_sentences(archive.catalog, findings.matching(archive.catalog, words), k)
 
 
 def by_meaning(searcher: Searcher, text: str, k: int) -> list[Said]:
-    """The k findings whose sentences lie nearest to the text in the model's space, the nearest first.
+    """Return the k findings whose sentences lie nearest to the text in the model's space, the nearest first.
 
     A sentence is embedded once for each model and kept. Raises ModelUnavailable without a text tower.
     """

@@ -1,4 +1,4 @@
-"""Sets whose films lie in a folder for each class: chest_xray/train/PNEUMONIA/x.jpeg (Kermany, COVID-QU)."""
+"""Read sets whose films lie in a folder for each class: chest_xray/train/PNEUMONIA/x.jpeg (Kermany, COVID-QU)."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Foldered:
 
 
 def read_folders(folders: Sequence[Path], films: Iterable[Film]) -> list[Foldered]:
-    """The class of every film below the folders: the nearest folder above it that is no split and no `images`, or the
-    folder given where all its films lie in it. Masks have none.
+    """Return the class of every film below the folders: the nearest folder above it that is no split and no `images`,
+    or the folder given where all its films lie in it. Masks have none.
 
     Raises BadInput where no film lies there, or the folders are too many to be classes.
     """
@@ -58,7 +58,7 @@ def read_folders(folders: Sequence[Path], films: Iterable[Film]) -> list[Foldere
 
 
 def split_of(folders: Iterable[str]) -> str:
-    """The part of a split that the folders of a path name; "" where none does."""
+    """Return the part of a split that the folders of a path name; "" where none does."""
     return next((name.lower() for name in folders if name.lower() in _SPLITS), "")
 
 

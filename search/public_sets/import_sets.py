@@ -1,4 +1,4 @@
-"""Labels and reports of public sets, from their files as they are published."""
+"""Import labels and reports of public sets, from their files as they are published."""
 
 from __future__ import annotations
 

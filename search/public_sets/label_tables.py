@@ -1,4 +1,4 @@
-"""CheXpert, MIMIC-CXR, VinDr-CXR and PadChest: their label tables, a Document a film or study in the file's order."""
+"""Read the label tables of CheXpert, MIMIC-CXR, VinDr-CXR and PadChest: a Document a film or study, in file order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Labels = tuple[tuple[str, float], ...]
 
 
 def read_chexpert(path: Path) -> list[Document]:
-    """CheXpert (and MIMIC-CXR-JPG) label tables: 1 present, 0 absent, -1 uncertain, empty not mentioned."""
+    """Read CheXpert (and MIMIC-CXR-JPG) label tables: 1 present, 0 absent, -1 uncertain, empty not mentioned."""
     table = read_table(path)
     name = table.need("Path", "dicom_id", "study_id", "Study")
     of_studies = plain(name) in {"study", "study_id"}
@@ -41,7 +41,7 @@ def read_chexpert(path: Path) -> list[Document]:
 
 
 def read_mimic(path: Path) -> list[Document]:
-    """MIMIC-CXR: a label table (a row a study), mimic_cxr_sectioned.csv, or the folder of its reports
+    """Read MIMIC-CXR: a label table (a row a study), mimic_cxr_sectioned.csv, or the folder of its reports
     (pNN/pNNNNNNNN/sNNNNNNNN.txt)."""
     if path.is_dir():
         found = [(one, one.study or ("", "")) for one in read_report_folder(path)]
@@ -68,8 +68,8 @@ def read_mimic(path: Path) -> list[Document]:
 
 
 def read_report_folder(folder: Path) -> list[Document]:
-    """Every `.txt` below a folder: the report of the film of its name, or of the films in the folder of its name, as in
-    MIMIC-CXR. Raises BadInput where there is none."""
+    """Return every `.txt` below a folder: the report of the film of its name, or of the films in the folder of its
+    name, as in MIMIC-CXR. Raises BadInput where there is none."""
     files = sorted(folder.rglob("*.txt"))
     if not files:
         raise BadInput("There is no .txt report in the folder", where=folder)
@@ -84,7 +84,7 @@ def read_report_folder(folder: Path) -> list[Document]:
 
 
 def _columns(row: Row, findings: Sequence[str]) -> tuple[tuple[Statement, ...], Labels]:
-    """What a row says with one column a finding: statements, and the certain ones as labels."""
+    """Return what a row says with one column a finding: statements, and the certain ones as labels."""
     statements, labels = [], []
     for column in findings:
         value = row.get(column)
@@ -100,12 +100,12 @@ def _columns(row: Row, findings: Sequence[str]) -> tuple[tuple[Statement, ...], 
 
 
 def bare_number(name: str) -> str:
-    """MIMIC writes a patient as 10000032 or p10000032, a study as 50414267 or s50414267."""
+    """Strip the letter: MIMIC writes a patient as 10000032 or p10000032, a study as 50414267 or s50414267."""
     return re.sub(r"^[ps](?=\d+$)", "", name)
 
 
 def read_vindr(path: Path) -> list[Document]:
-    """VinDr-CXR: annotations_*.csv (a box a row) or image_labels_*.csv (a column a finding). `votes` are the
+    """Read VinDr-CXR: annotations_*.csv (a box a row) or image_labels_*.csv (a column a finding). `votes` are the
     radiologists who named the finding; the test set's consensus counts as one."""
     table = read_table(path)
     name, reader, label = table.need("image_id"), table.column("rad_id", "rad_ID"), table.column("class_name")
@@ -129,7 +129,7 @@ def _voted(image: str, found: dict[str, set[str]]) -> Document:
 
 
 def read_padchest(path: Path) -> list[Document]:
-    """PadChest: sentences of labels and places (LabelsLocalizationsBySentence), or else the plain Labels."""
+    """Read PadChest: sentences of labels and places (LabelsLocalizationsBySentence), or else the plain Labels."""
     table = read_table(path)
     name, view = table.need("ImageID"), table.column("Projection", "ViewPosition_DICOM")
     sentences, labels, report = (
@@ -160,7 +160,7 @@ def read_padchest(path: Path) -> list[Document]:
 
 
 def _quoted(listed: str) -> list[str]:
-    """The texts of a list that Python wrote: 'pleural effusion', or "Kerley's lines"."""
+    """Return the texts of a list that Python wrote: 'pleural effusion', or "Kerley's lines"."""
     return [single or double for single, double in re.findall(r"""'([^']*)'|"([^"]*)\"""", listed)]
 
 

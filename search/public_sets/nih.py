@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14: its labels, the boxes of some films, and the readings of four findings by radiologists."""
+"""Read NIH ChestX-ray14: its labels, the boxes of some films, and the readings of four findings by radiologists."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _YES_NO = {"yes": True, "no": False, "1": True, "0": False, "1.0": True, "0.0": 
 
 
 def read_nih(entries: Path, *, boxes: Path | None = None, adjudicated: Path | None = None) -> list[Document]:
-    """NIH ChestX-ray14: Data_Entry_2017*.csv; BBox_List_2017.csv gives sides and zones; four_findings_expert_labels
-    (Majkowska et al. 2020) decide airspace opacity, pneumothorax, fracture, nodule or mass.
+    """Read NIH ChestX-ray14: Data_Entry_2017*.csv; BBox_List_2017.csv gives sides and zones;
+    four_findings_expert_labels (Majkowska et al. 2020) decide airspace opacity, pneumothorax, fracture, nodule or mass.
 
     Where the radiologists contradict a label it stays, uncertain (grade 1).
     """
@@ -87,7 +87,7 @@ _GOOGLE = {
 
 def _decided(found: Iterable[Statement], judged: dict[str, bool]) -> tuple[Statement, ...]:
     denied = {idea for label, yes in judged.items() if not yes for idea in _GOOGLE[label]}
-    kept = [replace(one, certain=one.idea not in denied) for one in found]
+    kept = [replace(statement, certain=statement.idea not in denied) for statement in found]
     have = {one.idea for one in kept}
     said = [Statement(finding_of(label), present=yes) for label, yes in judged.items() if finding_of(label) not in have]
     normal = [one for one in kept if one.idea != NORMAL or not any(judged.values())]
@@ -97,7 +97,7 @@ def _decided(found: Iterable[Statement], judged: dict[str, bool]) -> tuple[State
 def _own_labels(
     named: Sequence[str], statements: Iterable[Statement], judged: dict[str, bool]
 ) -> tuple[tuple[str, float], ...]:
-    """The set's labels that no radiologist contradicts, and what the radiologists found."""
-    certain = {one.idea for one in statements if one.present and one.certain}
+    """Return the set's labels that no radiologist contradicts, and what the radiologists found."""
+    certain = {statement.idea for statement in statements if statement.present and statement.certain}
     mined = {label.lower().replace("_", " "): 1.0 for label in named if finding_of(label) in certain}
     return tuple((mined | {label.lower(): float(yes) for label, yes in judged.items()}).items())

@@ -1,4 +1,4 @@
-"""Open-i (Indiana University): its XML reports, or the tables that are made of them."""
+"""Read Open-i (Indiana University): its XML reports, or the tables that are made of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ANATOMY = {
 
 
 def read_open_i(path: Path, *, projections: Path | None = None) -> list[Document]:
-    """Open-i / Indiana: a folder of its XML reports, or indiana_reports.csv (or JSON lines with `mesh`).
+    """Read Open-i / Indiana: a folder of its XML reports, or indiana_reports.csv (or JSON lines with `mesh`).
 
     MeSH strings carry the qualifiers ("Pulmonary Atelectasis/base/left/mild"); the report's own denials are added.
     The films are the XML's images, those of indiana_projections.csv, or else the report itself.
@@ -112,12 +112,12 @@ def _open_i_xml(folder: Path) -> Iterator[_Report]:
 
 
 def images_of(folder: Path) -> dict[str, list[tuple[str, str]]]:
-    """(image, "") of each report of the folder of XML files, which say nothing of views."""
+    """Return (image, "") of each report of the folder of XML files, which say nothing of views."""
     return {report.id: [(image, "") for image in report.images] for report in _open_i_xml(folder)}
 
 
 def projections_of(path: Path) -> dict[str, list[tuple[str, str]]]:
-    """(image, view) of each report, from indiana_projections.csv."""
+    """Return (image, view) of each report, from indiana_projections.csv."""
     table = read_table(path)
     name, file, view = table.need("uid"), table.need("filename"), table.column("projection")
     found: dict[str, list[tuple[str, str]]] = {}

@@ -1,4 +1,4 @@
-"""Tables that are of no public set: a film and its labels, or its report."""
+"""Read tables that are of no public set: a film and its labels, or its report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filmroom.search.exchange.tables import Row, read_table
 
 
 def read_reports(path: Path) -> list[Document]:
-    """Any table or JSON lines with a film and its report (`report`, or `findings` and `impression`)."""
+    """Read any table or JSON lines with a film and its report (`report`, or `findings` and `impression`)."""
     table = read_table(path)
     name = table.need("film", "path", "image_id", "instance_uid", "study_uid", "report_id", "id")
     texts = [table.column(column) for column in ("report", "text", "findings", "impression")]
@@ -26,7 +26,8 @@ def read_reports(path: Path) -> list[Document]:
 
 
 def read_labels(path: Path) -> list[Document]:
-    """Any table with a film and its `labels` joined with "|" or ";", or one `label` a row with a `value` of 0 to 1."""
+    """Read any table with a film and its `labels` joined with "|" or ";", or one `label` a row with a `value` of 0 to
+    1."""
     table = read_table(path)
     name = table.need("film", "path", "image_id", "instance_uid", "id")
     several, single, value = table.column("labels"), table.column("label", "finding"), table.column("value")

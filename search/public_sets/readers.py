@@ -1,4 +1,4 @@
-"""The public sets by name, and which of several files is which."""
+"""List the public sets by name, and tell which of several files is which."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def read_set(name: str, files: Sequence[Path]) -> list[Document]:
 
 
 def documents_of(name: str, file: Path, further: dict[str, Path]) -> list[Document]:
-    """The films of one file by the name of its reader. Raises BadInput for a further file that it does not take."""
+    """Return the films of one file by the name of its reader. Raises BadInput for a further file that it does not
+    take."""
     if name not in READERS:
         raise BadInput("there is no reader of this name", where=name, fix=f"Known: {', '.join(READERS)}")
     read = READERS[name]

@@ -1,4 +1,4 @@
-"""How near a film comes to words that mean nothing here: what the best score of a query is held against.
+"""Measure how near a film comes to words that mean nothing here: what a query's best score is held against.
 
 A percentile says how a film stands among the archive's films, and the best of them is at the top whatever was typed.
 The best score of made-up and everyday words, over the same films, says what a query reaches by chance. A cut-off says
@@ -18,7 +18,7 @@ import numpy as np
 from filmroom.db.files import private_files
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
-from filmroom.search.query.embedding import unit
+from filmroom.search.query.concept_vector import unit
 from filmroom.search.request import SearchRequest
 from numpy.typing import NDArray
 
@@ -36,7 +36,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def random_texts() -> list[str]:
-    """One to three words each, half of them of random letters and half everyday ones; always the same."""
+    """Make one to three words each, half of them of random letters and half everyday ones; always the same."""
     draw = random.Random(0)
 
     def gibberish() -> str:
@@ -60,7 +60,7 @@ class Chance:
         self._kept: dict[Hashable, float] = {}
 
     def reached(self, within: NDArray[np.int64] | None, key: Hashable) -> float:
-        """The score over these films, of which there must be one; `key` tells them from others."""
+        """Return the score over these films, of which there must be one; `key` tells them from others."""
         if key not in self._kept:
             if self._vectors is None:
                 self._vectors = self._read()
@@ -72,7 +72,7 @@ class Chance:
         return self._kept[key]
 
     def _read(self) -> NDArray[np.float32] | None:
-        """The vectors as they were kept; None where there are none, or not such."""
+        """Return the vectors as they were kept; None where there are none, or not such."""
         with suppress(OSError, ValueError, EOFError):
             found = np.load(self._file, allow_pickle=False)
             lengths = np.linalg.norm(found, axis=-1)
@@ -94,7 +94,7 @@ class Chance:
 def above(
     index: VectorIndex, vector: NDArray[np.float32], request: SearchRequest, ids: NDArray[np.int64] | None
 ) -> NDArray[np.int64] | None:
-    """Those of the films that reach the cut-off of the request."""
+    """Return those of the films that reach the cut-off of the request."""
     if ids is None or not ids.size:
         return ids
     scores = index.scores(vector[None], ids)[0]

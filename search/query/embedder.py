@@ -1,4 +1,4 @@
-"""What is asked as one vector: words, films like and unlike, files from outside."""
+"""Embed what is asked as one vector: words, films like and unlike, files from outside."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filmroom.db.reads import films
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers, no_text
-from filmroom.search.query.embedding import query_vector, unit
+from filmroom.search.query.concept_vector import query_vector, unit
 from filmroom.search.query.parser import Query
 from filmroom.search.request import UploadedFilm
 from filmroom.search.space_selection import with_text
@@ -35,8 +35,8 @@ class Embedder:
     def vector(
         self, asked: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]
     ) -> NDArray[np.float32] | None:
-        """The words, drawn towards films like these and away from films unlike them, as one unit vector (D,); None
-        without any. Raises BadInput, and NotFound for a film without a vector."""
+        """Return the words, drawn towards films like these and away from films unlike them, as one unit vector (D,);
+        None without any. Raises BadInput, and NotFound for a film without a vector."""
         if asked.concepts and not self.held.space.has_text:
             raise no_text(self.held.space.model, others=with_text(self.archive) or ["filmroom-mini"])
         words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
@@ -56,7 +56,8 @@ class Embedder:
         return unit(found)
 
     def upload(self, path: Path) -> UploadedFilm:
-        """A file from outside, decoded under the usual limits, as its unit vector and thumbnail. Raises BadInput."""
+        """Embed a file from outside, decoded under the usual limits, as its unit vector and thumbnail. Raises
+        BadInput."""
         from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
         try:
@@ -88,7 +89,7 @@ class Embedder:
 def liked_first(
     index: VectorIndex, like: Sequence[int], vector: NDArray[np.float32], passing: NDArray[np.int64], *, scored: bool
 ) -> tuple[list[tuple[int, float]], NDArray[np.int64]]:
-    """Part the ids that pass into (id, score) of those in `like`, in its order, and the others, ascending; the scores
+    """Split the ids that pass into (id, score) of those in `like`, in its order, and the others, ascending; the scores
     are not-a-number where they are not asked for."""
     passing = passing[index.holds(passing)]
     ids = np.array(like, np.int64)

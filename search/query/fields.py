@@ -1,4 +1,4 @@
-"""The fields of the query language: how `field:value` is read into a filter, and written again."""
+"""Read the fields of the query language: `field:value` into a filter, and back."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ FIELDS: dict[str, str] = {known.name: known.example for known in _FIELDS.values(
 
 def tokens(text: str) -> Iterator[dict[str, str]]:
     position = 0
-    while found := _TOKEN.search(text, position):
-        position = found.end()
-        groups = {name: value or "" for name, value in found.groupdict().items()}
+    while match := _TOKEN.search(text, position):
+        position = match.end()
+        groups = {name: value or "" for name, value in match.groupdict().items()}
         word = groups["word"]
         if word.startswith('"'):  # opened and never closed: the quote is dropped, the words are read on
-            position = found.start("word") + 1
+            position = match.start("word") + 1
             continue
         name, colon, value = word.partition(":")
         if colon and (not value or value.startswith('"')) and name.lower() in _FIELDS:
@@ -213,15 +213,15 @@ def _within(have: Range, more: Range, *, where: str) -> Range:
 
 
 def _scores(have: tuple[ScoreFilter, ...], value: str) -> tuple[ScoreFilter, ...]:
-    found = _SCORE.fullmatch(value)
-    name = "" if not found else unquote(found["name"]) if found["name"][0] == '"' else found["name"]
+    match = _SCORE.fullmatch(value)
+    name = "" if not match else unquote(match["name"]) if match["name"][0] == '"' else match["name"]
     try:
-        bound = float(found["value"]) if found and found["sign"] else 0.5
+        bound = float(match["value"]) if match and match["sign"] else 0.5
     except ValueError:
         bound = -1.0
-    if not found or not name or not 0.0 <= bound <= 1.0:
+    if not match or not name or not 0.0 <= bound <= 1.0:
         raise BadInput("Not a probe score", where=shown(f"probe:{value}"), fix=f"Write {_PROBE.example}, from 0 to 1")
-    sign = found["sign"] or ">"
+    sign = match["sign"] or ">"
     old = next((score for score in have if score.name == name), ScoreFilter(name))
     low = max(old.low, bound) if sign[0] in ">=" else old.low
     high = min(old.high, bound) if sign[0] in "<=" else old.high

@@ -1,4 +1,4 @@
-"""Fields joined by OR, in brackets or not."""
+"""Read fields joined by OR, in brackets or not."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _LOOSE_OR = re.compile(rf"(?<!\S)(?P<before>{_WORD})\s+OR\s+(?P<after>{_WORD})")
 
 
 def plain_operators(text: str) -> str:
-    """What other programs write, in ours: "NOT label:edema" and "!edema" with a minus, "label:a AND label:b" so that
-    both must hold. AND between words is only a word."""
+    """Write what other programs write in ours: "NOT label:edema" and "!edema" with a minus, "label:a AND label:b" so
+    that both must hold. AND between words is only a word."""
 
     def excluded(found: re.Match[str]) -> str:
         quoted = found[0].startswith('"')
@@ -52,12 +52,12 @@ def plain_operators(text: str) -> str:
 
 
 def _is_one(term: str) -> bool:
-    """Whether the field is one of those of which a film has a single value, so that a bound narrows it."""
+    """Tell whether the field is one of those of which a film has a single value, so that a bound narrows it."""
     return term.partition(":")[0].lower() in {"age", "year", "probe", "has"}
 
 
 def bracketed_values(text: str) -> str:
-    """`view:(PA OR AP)` as `view:PA,AP`."""
+    """Return `view:(PA OR AP)` as `view:PA,AP`."""
 
     def joined(found: re.Match[str]) -> str:
         if found["field"].lower() not in FIELDS:
@@ -84,12 +84,12 @@ def taken_groups(text: str) -> tuple[str, tuple[tuple[Filter, ...], ...]]:
 
     def taken(found: re.Match[str]) -> str:
         alternatives = _OR.split(found["inside"])
-        kinds = {_kind(one) for one in alternatives}
+        kinds = {_kind(alternative) for alternative in alternatives}
         if kinds == {"words"}:
             return found[0]
         if kinds != {"fields"}:
             raise _mixed(found[0])
-        groups.append(tuple(_only_filter(one) for one in alternatives))
+        groups.append(tuple(_only_filter(alternative) for alternative in alternatives))
         return " "
 
     text = _LOOSE.sub(taken, _GROUP.sub(taken, _UNITS.sub(_one_group, text)))
@@ -100,7 +100,7 @@ def taken_groups(text: str) -> tuple[str, tuple[tuple[Filter, ...], ...]]:
 
 
 def _one_group(found: re.Match[str]) -> str:
-    """ "(a) OR (b)" as "(a OR b)"."""
+    """Write "(a) OR (b)" as "(a OR b)"."""
     units = re.findall(_UNIT, found[0])
     return f"({' OR '.join(unit[1:-1] if unit.startswith('(') else unit for unit in units)})"
 

@@ -47,7 +47,7 @@ def learned_vector(
 
 
 def judged_films(catalog: Catalog, asked: Query, votes: dict[int, int]) -> dict[int, bool]:
-    """Films by whether they show what is asked. A vote of the request counts before a judgement of this topic by
+    """Return films by whether they show what is asked. A vote of the request counts before a judgement of this topic by
     whatever words, a judgement before a label."""
     topic = topic_of(asked)
     found: dict[int, bool] = {}

@@ -25,14 +25,14 @@ class ModelLimits:
     @property
     def sentence(self) -> str:
         """One line on the weak findings; empty where there is none."""
-        weak = [one for one in self.findings if one.weak]
+        weak = [finding for finding in self.findings if finding.weak]
         if not weak:
             return ""
         said = "; ".join(f"{one.finding} ({one.figures})" for one in weak)
         return f"{self.model} finds this poorly: {said}, on {self.data}. Check every film."
 
     def to_json(self) -> list[dict[str, Any]]:
-        return [{**asdict(one), "weak": one.weak} for one in self.findings]
+        return [{**asdict(finding), "weak": finding.weak} for finding in self.findings]
 
 
 def limits_of(space: Space, query: Query) -> ModelLimits:
@@ -41,12 +41,12 @@ def limits_of(space: Space, query: Query) -> ModelLimits:
         return ModelLimits()
     card = None if known.card is None else str(known.card)
     return ModelLimits(
-        space.model, known.data, findings_in((spell_out(one.text).text for one in query.concepts), known), card
+        space.model, known.data, findings_in((spell_out(concept.text).text for concept in query.concepts), known), card
     )
 
 
 def findings_in(texts: Iterable[str], known: ModelMeasured) -> tuple[FindingMeasured, ...]:
     """Find the measured findings that texts name, by any of their names, each once."""
-    names = frozenset(one.finding for one in known.findings)
+    names = frozenset(finding.finding for finding in known.findings)
     named = dict.fromkeys(idea for text in texts for idea in mentions(text, names))
     return tuple(one for idea in named if (one := known.of(idea)) is not None)

@@ -1,4 +1,4 @@
-"""The query language: what is typed in a search box, as concepts to rank by and a filter, and back again.
+"""Parse the query language: what is typed in a search box, as concepts to rank by and a filter, and back again.
 
     pleural effusion view:AP sex:F age:60..80 year:2019.. label:edema -pacemaker "exact report words"
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
@@ -65,8 +66,9 @@ class Query:
         return bool(self.concepts) or bool(self.filter)
 
 
+@lru_cache(maxsize=64)  # a page asks for the same text in many places
 def parse(text: str) -> Query:
-    """The query of `text`. Raises BadInput for an unknown field or an unusable value, never for mere words.
+    """Read `text` as a query. Raises BadInput for an unknown field or an unusable value, never for mere words.
 
     A quote that is never closed is ignored; so are control characters. Bounds are inclusive, and
     `probe:NAME` alone means at least 0.5. An empty text is an empty query.
@@ -115,7 +117,7 @@ def parse(text: str) -> Query:
 
 
 def to_text(query: Query) -> str:
-    """The inverse of `parse`: `parse(to_text(q)) == q` for every query that came from `parse`."""
+    """Return the inverse of `parse`: `parse(to_text(q)) == q` for every query that came from `parse`."""
     parts = [*query.positive]
     parts += [f"-{name}" if name.isalpha() else f"-{quote(name)}" for name in query.negated]
     fields = filter_terms(query.filter)
@@ -123,16 +125,16 @@ def to_text(query: Query) -> str:
 
 
 def term(name: str, value: str) -> str:
-    """`name:value` as it is to be typed: what has a space is quoted."""
+    """Return `name:value` as it is to be typed: what has a space is quoted."""
     return f"{name}:{plain(value)}"
 
 
 def with_filter(text: str, **changes: object) -> str:
-    """`text` with fields of its Filter replaced: ("edema view:AP", views=("PA",)) gives "edema view:PA"."""
+    """Return `text` with fields of its Filter replaced: ("edema view:AP", views=("PA",)) gives "edema view:PA"."""
     query = parse(text)
     return to_text(replace(query, filter=replace(query.filter, **changes)))  # type: ignore[arg-type]
 
 
 def without_filter(text: str) -> str:
-    """Only what ranks: the concepts of `text`."""
+    """Return what ranks alone: the concepts of `text`."""
     return to_text(replace(parse(text), filter=Filter()))

@@ -1,4 +1,4 @@
-"""Quotes of the query language: what has a space stands in quotes, and a quote within is written twice."""
+"""Quote values of the query language: what has a space stands in quotes, and a quote within is written twice."""
 
 from __future__ import annotations
 

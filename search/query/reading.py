@@ -25,7 +25,7 @@ _PERSON = rf"(?:{_WHO}{_AGED}|(?<!\S)(?P<aged>aged?)\s+)"
 
 
 def _ages(pattern: str) -> tuple[re.Pattern[str], ...]:
-    """The pattern beside a person, or with years behind: "a mass over 3 cm" is no age."""
+    """Return the patterns beside a person, or with years behind: "a mass over 3 cm" is no age."""
     return (
         re.compile(rf"{_PERSON}{pattern}{_YEARS}?{_END}", re.I),
         re.compile(rf"(?<!\S){pattern}{_YEARS}{_END}", re.I),

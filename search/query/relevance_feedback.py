@@ -91,7 +91,8 @@ def teach(
 
 
 def ridge(films: Floats, shows: Bools) -> Floats:
-    """The direction (D,) that tells films (N, D) that show it from those that do not, each kind weighing half."""
+    """Return the direction (D,) that tells films (N, D) that show it from those that do not, each kind weighing
+    half."""
     weights = np.where(shows, 0.5 / shows.sum(), 0.5 / (~shows).sum())
     target = np.where(shows, 1.0, -1.0)
     roots = np.sqrt(weights)[:, None]
@@ -106,7 +107,7 @@ def ridge(films: Floats, shows: Bools) -> Floats:
 
 
 def _scaled(direction: Floats, everyone: Floats) -> Floats:
-    """The direction whose scores have deviation 1 over the archive."""
+    """Return the direction whose scores have deviation 1 over the archive."""
     deviation = float(np.std(everyone @ direction))
     scaled: Floats = direction / deviation if deviation > 0 else direction
     return scaled
@@ -115,7 +116,8 @@ def _scaled(direction: Floats, everyone: Floats) -> Floats:
 def _out_of_fold(
     base: Floats, judged: Floats, shows: Bools, patients: Sequence[str], everyone: Floats, weight: float
 ) -> tuple[float | None, float | None]:
-    """AUC over the judged films of the words, and of the blend with probes that did not see the film's patient."""
+    """Compute the AUC over the judged films of the words, and of the blend with probes that did not see the film's
+    patient."""
     _, whose = np.unique(np.asarray(patients), return_inverse=True)
     folds = np.random.default_rng(0).permutation(int(whose.max()) + 1)[whose] % FOLDS
     said = np.full(len(shows), np.nan)

@@ -1,4 +1,4 @@
-"""What a query looks for in reports, beside the films: its words, and never a report that denies what they name."""
+"""Find what a query looks for in reports, beside the films: its words, never a report that denies what they name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EMPTY = frozenset(
 
 
 def by_reports(catalog: Catalog, asked: Query, k: int) -> list[int]:
-    """The ids of the k films whose reports match the words best, best first, within the query's filter."""
+    """Return the ids of the k films whose reports match the words best, best first, within the query's filter."""
     words, where = report_words(asked)
     if where.asks_reports:
         read_reports(catalog)
@@ -28,7 +28,7 @@ def by_reports(catalog: Catalog, asked: Query, k: int) -> list[int]:
 
 
 def report_words(asked: Query) -> tuple[str, Filter]:
-    """The words to rank reports by, abbreviations also written out, and the query's filter without the reports that
+    """Return words to rank reports by, abbreviations also written out, and the query's filter without the reports that
     deny a finding which the words name: "no effusion" has the word, and is no hit for it."""
     said = " ".join(asked.positive)
     words = [word for word in f"{said} {spell_out(said).text}".split() if word.lower() not in _EMPTY]

@@ -1,4 +1,4 @@
-"""What to ask instead, where a filter names what no film of the archive has."""
+"""Suggest what to ask instead, where a filter names what no film of the archive has."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SHOWN = 12
 
 
 def advice(catalog: Catalog, where: Filter) -> tuple[str, ...]:
-    """A sentence for each value of the filter that no film has, with those that are nearest to it, else those that
-    there are, as they are to be typed. A few counts over the archive: for answers without a film."""
+    """Return a sentence for each value of the filter that no film has, with those that are nearest to it, else those
+    that there are, as they are to be typed. A few counts over the archive: for answers without a film."""
     said = []
     for field, facet, attribute in _FACETS:
         wanted = [one.name if isinstance(one, ScoreFilter) else one for one in getattr(where, attribute)]

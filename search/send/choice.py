@@ -12,6 +12,7 @@ from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes.annotations import collections
 from filmroom.search.export.selection import Chosen, chosen_by
+from filmroom.search.request import request_of
 
 NO_DICOM = "it is not from a DICOM file"
 NO_STUDY = "its file names no study or series"
@@ -35,8 +36,8 @@ class Study:
 def collection_or_query(archive: Archive, what: str, best: int) -> Chosen:
     """Read `what` as the name of a collection where there is one, else as a query, of which the `best` count."""
     if any(one.name == what.strip() for one in collections(archive.catalog)):
-        return chosen_by(collection=what.strip())
-    return chosen_by(what, best=best)
+        return Chosen(collection=what.strip())
+    return chosen_by(request_of(what), best=best)
 
 
 def studies_of(archive: Archive, ids: Sequence[int], *, server: str | None) -> tuple[list[Study], list[LeftOut]]:

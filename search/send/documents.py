@@ -23,7 +23,7 @@ _UTF8 = "ISO_IR 192"
 
 
 def uid_of(*parts: object) -> str:
-    """A UID made of what it names (PS3.5 B.2)."""
+    """Return a UID made of what it names (PS3.5 B.2)."""
     return f"2.25.{uuid5(_SPACE, json.dumps(parts, sort_keys=True)).int}"
 
 
@@ -47,31 +47,33 @@ class Draft:
     @property
     def uid(self) -> str:
         """The document's SOP Instance UID."""
-        pointed = sorted((one.tags.instance_uid or "", one.frame) for one in self.films)
+        pointed = sorted((film.tags.instance_uid or "", film.frame) for film in self.films)
         if self.title:
             reason = self.title.reason.code if self.title.reason else ""
             return uid_of("KO", self.study, self.title.title.code, reason, self.title.description, pointed)
-        place = {one.id: (one.tags.instance_uid, one.frame) for one in self.films}
-        said = [(*place[one.film_id], one.text, one.boxes) for one in self.findings]
+        place = {film.id: (film.tags.instance_uid, film.frame) for film in self.films}
+        said = [(*place[finding.film_id], finding.text, finding.boxes) for finding in self.findings]
         return uid_of("SR", self.study, self.source, said)
 
 
 def drafts(study: str, films: Sequence[Film], title: Title, findings: Sequence[Kept]) -> list[Draft]:
-    """The documents of a study: one of key objects, and one for each source of findings about them."""
+    """Return the documents of a study: one of key objects, and one for each source of findings about them."""
     made = [Draft(study, tuple(films), title)]
     by_source: dict[str, list[Kept]] = {}
-    known = {one.id for one in films}
-    for one in findings:
-        if one.film_id in known:
-            by_source.setdefault(one.source, []).append(one)
+    known = {film.id for film in films}
+    for finding in findings:
+        if finding.film_id in known:
+            by_source.setdefault(finding.source, []).append(finding)
     for source, said in sorted(by_source.items()):
         about = {one.film_id for one in said}
-        made.append(Draft(study, tuple(one for one in films if one.id in about), source=source, findings=tuple(said)))
+        made.append(
+            Draft(study, tuple(film for film in films if film.id in about), source=source, findings=tuple(said))
+        )
     return made
 
 
 def evidence(study: str, headers: Sequence[Header]) -> list[Any]:
-    """The films as highdicom is shown them: nothing of the patient."""
+    """Return the films as highdicom is shown them: nothing of the patient."""
     from pydicom.dataset import Dataset
 
     shown = {}
@@ -102,13 +104,13 @@ def joined(document: Any, shared: Mapping[str, str]) -> Any:
 
 
 def frames_of(header: Header, films: Sequence[Film]) -> list[int] | None:
-    """The frames, from 1, that films are of a file; None for a file that is one picture."""
-    own = [one.frame + 1 for one in films if one.tags.instance_uid == header.instance]
+    """Return the frames, from 1, that films are of a file; None for a file that is one picture."""
+    own = [film.frame + 1 for film in films if film.tags.instance_uid == header.instance]
     return sorted(own) if header.frames > 1 else None
 
 
 def device_context() -> Any:
-    """Who made the document: a program."""
+    """Say who made the document: a program."""
     from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
     from pydicom.sr.codedict import codes
 

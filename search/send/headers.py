@@ -97,7 +97,7 @@ def _text(header: Dataset, keyword: str) -> str:
 
 
 def _of_json(row: Mapping[str, Any], keyword: str) -> str:
-    """An attribute's values in DICOM JSON as DICOM writes them."""
+    """Return an attribute's values in DICOM JSON as DICOM writes them."""
     from pydicom.datadict import tag_for_keyword
 
     element = row.get(f"{tag_for_keyword(keyword):08X}")

@@ -23,7 +23,7 @@ _MODIFIER = Concept("113011", "Document Title Modifier")
 
 
 def key_objects(draft: Draft, headers: Sequence[Header]) -> Any:
-    """The document, which points at each film once, and at the frames of those that have several."""
+    """Return the document, which points at each film once, and at the frames of those that have several."""
     from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
     from highdicom.sr import CodeContentItem, CodedConcept, RelationshipTypeValues
 

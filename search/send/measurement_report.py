@@ -18,8 +18,8 @@ from filmroom.search.send.headers import Header
 
 
 def measurement_report(draft: Draft, headers: Sequence[Header]) -> Any:
-    """The document: a group for each box (TID 1410), with its area, width and height, and one for each sentence about a
-    whole film (TID 1501). Its flags say that it is partial and not verified."""
+    """Return the document: a group for each box (TID 1410), with its area, width and height, and one for each sentence
+    about a whole film (TID 1501). Its flags say that it is partial and not verified."""
     from highdicom.sr import (
         ComprehensiveSR,
         DeviceObserverIdentifyingAttributes,
@@ -109,7 +109,7 @@ def _with_words(group: Any, text: str) -> Any:
 
 
 def _measured(corners: np.ndarray[Any, np.dtype[np.float32]], spacing: tuple[float, float] | None) -> list[Any]:
-    """Area, width and height of a box: in mm where the film is calibrated, else in pixels."""
+    """Write area, width and height of a box: in mm where the film is calibrated, else in pixels."""
     from highdicom.sr import CodedConcept, Measurement
     from pydicom.sr.codedict import codes
 

@@ -59,7 +59,7 @@ class Sent:
     left_out: tuple[LeftOut, ...]
 
     def count(self, state: State) -> int:
-        return sum(one.state is state for one in self.documents)
+        return sum(document.state is state for document in self.documents)
 
     @property
     def reasons(self) -> Counter[str]:
@@ -69,7 +69,7 @@ class Sent:
     @property
     def refusals(self) -> Counter[str]:
         """How many documents the server refused, by reason."""
-        return Counter(one.reason for one in self.documents if one.state is State.REFUSED)
+        return Counter(document.reason for document in self.documents if document.state is State.REFUSED)
 
 
 def send(
@@ -170,7 +170,7 @@ def _findings(archive: Archive, studies: Sequence[Study]) -> dict[int, list[Kept
 
 def _document(draft: Draft, state: State, code: int | None = None) -> Document:
     reason = "" if code is None else refusal_words(code)
-    return Document(draft.kind, draft.study, draft.uid, tuple(one.id for one in draft.films), state, reason)
+    return Document(draft.kind, draft.study, draft.uid, tuple(film.id for film in draft.films), state, reason)
 
 
 def _made(draft: Draft, headers: Sequence[Header]) -> Any:
@@ -181,7 +181,7 @@ def _made(draft: Draft, headers: Sequence[Header]) -> Any:
 def _quiet() -> Iterator[None]:
     """Let no library speak of what it reads: its words may quote a name."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom", "dicomweb_client")]
-    before = [one.level for one in loggers]
+    before = [logger.level for logger in loggers]
     try:
         for one in loggers:
             one.setLevel(logging.CRITICAL + 1)

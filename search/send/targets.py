@@ -1,4 +1,4 @@
-"""Where documents go: a server, by STOW-RS, or a folder."""
+"""Send documents to a server, by STOW-RS, or to a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Target(Protocol):
         """Raise FilmroomError where nothing can be sent there."""
 
     def there(self, study: str) -> set[str]:
-        """The SOP Instance UIDs of a study that are there."""
+        """Return the SOP Instance UIDs of a study that are there."""
 
     def deliver(self, documents: Sequence[Any]) -> dict[str, int]:
         """Send documents of one study; gives those refused, by UID, with the code of the reason."""

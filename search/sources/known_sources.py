@@ -14,8 +14,9 @@ from filmroom.db.reads import sources as db_sources
 from filmroom.db.records import Run, is_remote
 from filmroom.db.writes.runs import runs
 from filmroom.indexer.live import spool
+from filmroom.indexer.sources.bucket import is_bucket
 from filmroom.indexer.sources.credentials import read_credentials
-from filmroom.indexer.sources.dicomweb import Server, is_address, server_address
+from filmroom.indexer.sources.dicomweb import Server, server_address
 
 _RUNS_LOOKED_AT = 200
 
@@ -63,10 +64,8 @@ def check_connection(address: str) -> str:
 
 
 def _kind(place: str, received: Sequence[str]) -> Kind:
-    if is_address(place):
-        return Kind.PACS
     if is_remote(place):
-        return Kind.BUCKET
+        return Kind.BUCKET if is_bucket(place) else Kind.PACS
     return Kind.RECEIVED if place in received else Kind.FOLDER
 
 
@@ -83,5 +82,5 @@ def _state(place: str, kind: Kind, watched: Sequence[str], receiver: str | None)
 
 
 def _is_over(paths: Sequence[str], place: str) -> bool:
-    """Whether a run over these paths was over a source, or a part of it."""
+    """Tell whether a run over these paths was over a source, or a part of it."""
     return any(path == place or (not is_remote(place) and path.startswith(place.rstrip("/") + "/")) for path in paths)

@@ -1,4 +1,4 @@
-"""How far down an answer goes: a least percentile or score, over the histogram of the scores of all that pass."""
+"""Cut an answer off: at a least percentile or score, over the histogram of the scores of all that pass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PERCENTILE, _SCORE = "Percentile", "Score"
 
 
 def control(searcher: Searcher, request: SearchRequest) -> SearchRequest | None:
-    """A button that opens the cut-off; returns the request with another one where it was changed."""
+    """Return a button that opens the cut-off; returns the request with another one where it was changed."""
     with st.popover("Cut-off", icon=":material/content_cut:", key="cutoff", on_change="rerun") as opened:
         if not opened.open:
             return None

@@ -1,4 +1,4 @@
-"""Putting films into collections, and taking lists out of the archive."""
+"""Put films into collections, and take lists out of the archive."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NEW = -1
 
 
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
-    """Puts these films into a collection."""
-    names = [one.name for one in kept.collections(archive.catalog)]
+    """Put these films into a collection."""
+    names = [collection.name for collection in kept.collections(archive.catalog)]
     another = "A new collection"
     while another in names:  # Streamlit tells choices by their words
         another += "…"
@@ -58,7 +58,8 @@ def _put(archive: Archive, name: str, ids: Sequence[int], *, new: bool) -> None:
 def downloads(
     archive: Archive, ids: Sequence[int], hits: Callable[[], Sequence[Hit | Film]], *, name: str, key: str, tag: str
 ) -> None:
-    """CSV, Parquet and TREC run of a list, and what was measured on its films; each is made when it is asked for."""
+    """Offer CSV, Parquet and TREC run of a list, and what was measured on its films; each is made when it is asked
+    for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
     files = [File("CSV", f"{name}.csv", "text/csv", lambda: export.as_csv(hits(), paths=paths))]
     try:
@@ -76,8 +77,8 @@ def downloads(
 
 
 def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
-    """Films by their UID and frame, or by their path as judgements do; by their id where neither is to be had. Where a
-    film has no score, all are scored by their place."""
+    """Name films by their UID and frame, or by their path as judgements do; by their id where neither is to be had.
+    Where a film has no score, all are scored by their place."""
     scores = [hit.score if isinstance(hit, Hit) else None for hit in hits]
     by_place = None in scores
     ranked = []
@@ -93,7 +94,7 @@ def _run(hits: Sequence[Hit | Film], tag: str, *, paths: bool) -> bytes:
 
 
 def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
-    """A folder of copied files on the machine that serves this page."""
+    """Offer a folder of copied files on the machine that serves this page."""
     if not layout.may_name_folders():
         st.caption("Files are copied on the serving machine, or after a sign-in.")
         return

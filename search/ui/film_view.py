@@ -1,18 +1,23 @@
-"""The original of a film in the viewer, kept for a while so that coming back is quick."""
+"""Show the original of a film in the viewer, kept for a while so that coming back is quick."""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.errors import FilmroomError
+from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable
 from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import findings
 from filmroom.indexer.decoding.dicom.spacing import Spacing, spacing_of
 from filmroom.indexer.sources.film_cache import source_path
-from filmroom.search.exchange.original_pixels import original
+from filmroom.search.exchange.original_pixels import original, radiograph
 from filmroom.search.findings.measurements import Measurement, Point, measure, measurements_of, with_measurements
+from filmroom.search.heatmap import heat_map
+from filmroom.search.query.parser import Query, parse
+from filmroom.search.request import SearchRequest
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui import undo
 from filmroom.search.ui.components.viewer.viewer import Attention, Region, viewer
 from filmroom.search.ui.text import counted, plain, spoken
@@ -21,7 +26,7 @@ from numpy.typing import NDArray
 
 @st.cache_data(show_spinner=False, max_entries=12)
 def pixels(film: Film) -> NDArray[np.uint16] | str:
-    """The original (H, W), 0 black to 65535 white, or in words why it cannot be had."""
+    """Return the original (H, W), 0 black to 65535 white, or in words why it cannot be had."""
     try:
         return original(film)
     except FilmroomError as fault:
@@ -38,7 +43,7 @@ def plain_viewer(
     focus: bool = False,
     linked: bool = False,
 ) -> None:
-    """The film large; its thumbnail, and the reason, where the original cannot be shown."""
+    """Show the film large; its thumbnail, and the reason, where the original cannot be shown."""
     preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
     found = pixels(film)
     missing = isinstance(found, str)
@@ -64,8 +69,51 @@ def plain_viewer(
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
+def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
+    found = pixels(film)
+    vector = _searcher.vector(query)
+    if isinstance(found, str) or vector is None:
+        raise ModelUnavailable("the map needs the original film and words to look for")
+    return heat_map(_searcher.towers, radiograph(film, found), vector)
+
+
+@st.fragment
+def film_pane(
+    archive: Archive, searcher: Searcher, film: Film, request: SearchRequest, *, key: str, linked: bool = False
+) -> None:
+    """The film in the viewer, with the boxes of what a model wrote and the attention map of the search's words."""
+    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
+    wanted = bool(st.session_state.get(key, {}).get("attention", False))
+    attention = _attention(searcher, film, request, wanted=wanted)
+    plain_viewer(archive, film, key=key, attention=attention, regions=regions, linked=linked)
+
+
+def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted: bool) -> Attention:
+    if isinstance(pixels(film), str):
+        return Attention(why_not="The attention map needs the original film.")
+    if not concepts(request.query):
+        return Attention(why_not="The attention map needs a query in words.")
+    if not wanted:
+        return Attention()
+    try:
+        heat = _heat(searcher, searcher.held.space.fingerprint, film, request.query)
+    except ModelUnavailable as fault:
+        return Attention(why_not=str(fault))
+    return Attention(on=True, heat=heat)
+
+
+def concepts(query: str) -> Query | None:
+    """The query, where it has words to look for."""
+    try:
+        parsed = parse(query)
+    except BadInput:
+        return None
+    return parsed if parsed.concepts else None
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
 def spacing(film: Film) -> Spacing | None:
-    """How large its pixels are, where its file says so."""
+    """Say how large its pixels are, where its file says so."""
     try:
         path = source_path(film)
     except FilmroomError:

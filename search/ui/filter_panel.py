@@ -1,4 +1,4 @@
-"""Facets: what the films of an answer can be filtered by, written into the query and read from it."""
+"""Show facets: what the films of an answer can be filtered by, written into the query and read from it."""
 
 from __future__ import annotations
 
@@ -17,44 +17,46 @@ from filmroom.search.ui.components.facets.facets import Chosen, Section, Value, 
 _TITLES = {
     "label": "Labels", "view": "View", "sex": "Sex", "age": "Age", "year": "Year", "modality": "Modality",
     "body_part": "Body part", "tag": "Tags", "collection": "Collections", "report": "Report",
-    "burned_in": "Burned-in text",
+    "burned_in": "Burned-in text", "split": "Split", "patient": "Patients with most films",
 }  # fmt: skip
 _LISTS = {
     "label": "labels", "view": "views", "sex": "sexes", "modality": "modalities", "body_part": "body_parts",
-    "tag": "tags", "collection": "collections",
+    "tag": "tags", "collection": "collections", "split": "splits", "patient": "patients",
 }  # fmt: skip
 """The field of a Filter that holds the values of a facet."""
 _EXCLUDES = {"label": "not_labels", "view": "not_views"}
 _YES_NO = {"report": "has_report", "burned_in": "burned_in"}
 
 
+_MOST_PATIENTS = 20
 _RANGES = ("age", "year")
 _USUAL = Filter()
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
-    """The facts of all films; `changes` makes another one when the catalog has changed."""
+    """Return the facts of all films; `changes` makes another one when the catalog has changed."""
     return load_facets(_catalog)
 
 
 def facts(catalog: Catalog) -> FacetTable:
-    """The values of all films that are present, by facet, as they are now."""
+    """Return the values of all films that are present, by facet, as they are now."""
     return _table(catalog, str(catalog.path), catalog.changes())
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _labels(_catalog: Catalog, place: str, changes: int) -> list[tuple[str, int]]:
-    return [(one.value, one.count) for one in films.facets(_catalog, "label")]
+    return [(facet.value, facet.count) for facet in films.facets(_catalog, "label")]
 
 
 def labels(catalog: Catalog) -> list[tuple[str, int]]:
-    """The labels of the archive with their films, the most frequent first."""
+    """Return the labels of the archive with their films, the most frequent first."""
     return _labels(catalog, str(catalog.path), catalog.changes())
 
 
 def narrow(searcher: Searcher, request: SearchRequest, *, key: str = "q") -> None:
-    """The facets of the answer to `request`, whose query stands in `st.session_state[key]` and must be readable."""
+    """Show the facets of the answer to `request`, whose query stands in `st.session_state[key]` and must be
+    readable."""
     wanted = parse(request.query).filter
     sections = sections_of(counts(searcher, request), wanted)
     done = facets(sections, key="facets")
@@ -98,12 +100,12 @@ def _without_facet(wanted: Filter, name: str) -> Filter:
 
 
 def sections_of(counted: dict[str, list[Facet]], wanted: Filter) -> list[Section]:
-    """The facets that tell films apart or that filter, with what the filter says of each value."""
+    """Return the facets that tell films apart or that filter, with what the filter says of each value."""
     found = []
     for name, title in _TITLES.items():
         values = [
             Value(one.value, _text(name, one.value), one.count, _chosen(wanted, name, one.value))
-            for one in counted[name]
+            for one in (counted[name] if name != "patient" else _patients(counted[name], wanted))
         ]
         known = {value.value.lower() for value in values}
         values += [
@@ -121,7 +123,15 @@ def sections_of(counted: dict[str, list[Facet]], wanted: Filter) -> list[Section
     return found
 
 
+def _patients(counted: list[Facet], wanted: Filter) -> list[Facet]:
+    """Those with several films, the first of them, and who is filtered by."""
+    first = [one for one in counted if one.count > 1][:_MOST_PATIENTS]
+    return first + [one for one in counted if one not in first and one.value in wanted.patients]
+
+
 def _text(name: str, value: str) -> str:
+    if name == "patient":
+        return f"{value[:10]}…"
     return f"{value} to {int(value) + AGE_BAND - 1}" if name == "age" else value
 
 
@@ -143,7 +153,8 @@ def _span(name: str, value: str) -> Range:
 
 
 def toggled(wanted: Filter, name: str, value: str, how: Chosen) -> dict[str, object]:
-    """The fields of the Filter that change when a value is clicked: chosen, or free again where it was chosen so."""
+    """Return the fields of the Filter that change when a value is clicked: chosen, or free again where it was chosen
+    so."""
     now = Chosen.NOTHING if _chosen(wanted, name, value) is how else how
     if name in _YES_NO:
         return {_YES_NO[name]: {Chosen.NOTHING: None, Chosen.ONLY: True, Chosen.NOT: False}[now]}

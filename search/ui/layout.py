@@ -1,4 +1,4 @@
-"""What every page stands in: sign-in, the notice, the archive it speaks of, and faults told in one line."""
+"""Draw what every page stands in: sign-in, the notice, the archive it speaks of, and faults told in one line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _turns = threading.BoundedSemaphore(4)
 
 
 def dress() -> None:
-    """The frame around the page: title, style, sign-in, notice. Called once a run, before the page."""
+    """Draw the frame around the page: title, style, sign-in, notice. Called once a run, before the page."""
     st.set_page_config(
         page_title="Filmroom",
         page_icon=ICON,
@@ -71,7 +71,7 @@ def _style() -> str:
 
 
 def pages() -> dict[str, Page]:
-    """Every page by the name of its module; a page's module is imported when it is first opened.
+    """Return every page by the name of its module; a page's module is imported when it is first opened.
 
     Made anew each time: a page remembers whether it is being run, and no two sessions may share that.
     """
@@ -88,13 +88,13 @@ def pages() -> dict[str, Page]:
 
 
 def menu() -> list[Page]:
-    """The pages, and the way out for who has signed in."""
+    """Return the pages, and the way out for who has signed in."""
     leave = [st.Page(st.logout, title="Sign out", url_path=_LEAVE)] if st.user.get("is_logged_in", False) else []
     return [*pages().values(), *leave]
 
 
 def addresses() -> list[str]:
-    """The path of every page."""
+    """Return the path of every page."""
     return ["/", f"/{_LEAVE}", *(f"/{name}" for name, _, _ in _PAGES if name != "search")]
 
 
@@ -106,7 +106,7 @@ def _shower(name: str) -> Callable[[], None]:
 
 
 def with_words(show: Callable[[], None]) -> None:
-    """Runs a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
+    """Run a page; a fault that a person can act on becomes one line on it, whatever text it quotes."""
     undo.show()
     try:
         with turn():
@@ -130,7 +130,7 @@ def turn() -> Iterator[None]:
 
 
 def require_sign_in() -> None:
-    """Where the settings have an `[auth]` table, nothing is shown to anybody who has not signed in (OIDC)."""
+    """Show nothing to anybody who has not signed in (OIDC), where the settings have an `[auth]` table."""
     if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets:
         return
     if admitted(st.user.to_dict(), st.secrets["auth"]):
@@ -143,8 +143,8 @@ def require_sign_in() -> None:
 
 
 def may_name_folders() -> bool:
-    """Whether this visitor may name folders of the serving machine, to read films from and to copy them to: who has
-    signed in, or has the token of a server that only this machine reaches.
+    """Tell whether this visitor may name folders of the serving machine, to read films from and to copy them to: who
+    has signed in, or has the token of a server that only this machine reaches.
 
     An address of this machine alone says nothing of who asks: a proxy on it brings everybody, and every user of it is
     here, too.
@@ -155,7 +155,7 @@ def may_name_folders() -> bool:
 
 @functools.cache
 def archive_folder() -> Path:
-    """`--archive DIR` of the command line that served this page, else FILMROOM_ARCHIVE, else the default."""
+    """Return `--archive DIR` of the command line that served this page, else FILMROOM_ARCHIVE, else the default."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--archive", type=Path, default=None)
     known, _ = parser.parse_known_args(sys.argv[1:])
@@ -164,7 +164,7 @@ def archive_folder() -> Path:
 
 
 def archive() -> Archive:
-    """The archive of this page; where there is none, the page says how to make one and ends."""
+    """Return the archive of this page; where there is none, the page says how to make one and ends."""
     try:
         return opened(archive_folder())
     except NotFound:
@@ -173,7 +173,7 @@ def archive() -> Archive:
 
 
 def opened(folder: Path) -> Archive:
-    """The archive that is in the folder now: another one may have taken its place."""
+    """Return the archive that is in the folder now: another one may have taken its place."""
     return _archive(folder, file_identity(catalog_file(folder)))
 
 
@@ -194,7 +194,8 @@ def no_archive() -> None:
 
 
 def searcher(folder: Path, model: str | None = None) -> Searcher:
-    """One for all sessions: the model is loaded once, and another where `filmroom models use` has named another."""
+    """Return one searcher for all sessions: the model is loaded once, and another where `filmroom models use` has named
+    another."""
     from filmroom.search.space_selection import chosen
 
     file = file_identity(catalog_file(folder))
@@ -209,8 +210,8 @@ def _searcher(folder: Path, file: tuple[int, int] | None, model: str | None, in_
 
 
 def spaces(archive: Archive) -> list[StoredSpace]:
-    """The models that films of the archive are embedded with and that are on this machine, the fullest first."""
+    """Return the models that films of the archive are embedded with and that are on this machine, the fullest first."""
     from filmroom.indexer.models.registry import list_models
 
-    ready = {one.name for one in list_models() if one.ready}
-    return [one for one in stored_spaces(archive.catalog) if one.films and one.space.model in ready]
+    ready = {model.name for model in list_models() if model.ready}
+    return [space for space in stored_spaces(archive.catalog) if space.films and space.space.model in ready]

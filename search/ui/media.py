@@ -1,4 +1,4 @@
-"""Bytes that the browser fetches by URL: thumbnails, pixels, attention maps."""
+"""Serve bytes that the browser fetches by URL: thumbnails, pixels, attention maps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from filmroom.search.ui.server import streamlit_private
 
 
 def url(data: bytes, kind: str, *, slot: str) -> str:
-    """The address of `data` for this session. `kind` is its MIME type.
+    """Return the address of `data` for this session. `kind` is its MIME type.
 
     `slot` names the place on the page: what stood there before is forgotten with the next run. The address is
     a hash of the content, so the browser keeps what it has seen. Streamlit's own parts (`st.image`) do the same;
@@ -17,6 +17,6 @@ def url(data: bytes, kind: str, *, slot: str) -> str:
 
 
 def base() -> str:
-    """The path that the server stands under: empty, or `/` and a name."""
+    """Return the path that the server stands under: empty, or `/` and a name."""
     name = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{name}" if name else ""

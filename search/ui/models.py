@@ -1,4 +1,4 @@
-"""Which model answers this session, and two models' answers to one search side by side."""
+"""Choose which model answers this session, and show two models' answers to one search side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODEL, _BESIDE = "session-model", "beside-model"
 
 
 def searcher(archive: Archive) -> Searcher:
-    """The searcher of the model that this session has chosen, of the archive's own where it has chosen none."""
+    """Return the searcher of the model that this session has chosen, of the archive's own where it has chosen none."""
     usual = layout.searcher(layout.archive_folder())
     wanted = st.session_state.get(_MODEL)
     if wanted is None or wanted == usual.model or wanted not in names(archive):
@@ -28,12 +28,13 @@ def searcher(archive: Archive) -> Searcher:
 
 
 def names(archive: Archive) -> list[str]:
-    """The models that can answer: films are embedded with them, and they are on this machine."""
+    """Return the models that can answer: films are embedded with them, and they are on this machine."""
     return list(dict.fromkeys(one.space.model for one in layout.spaces(archive)))
 
 
 def choose(archive: Archive, *, beside: bool = False) -> None:
-    """A choice of model for this session alone, where there are several; with `beside`, of another one to compare."""
+    """Offer a choice of model for this session alone, where there are several; with `beside`, of another one to
+    compare."""
     known = names(archive)
     if len(known) < 2:
         return
@@ -57,7 +58,7 @@ def _take() -> None:
 
 
 def beside(archive: Archive, current: Searcher) -> Searcher | None:
-    """The searcher of the model to compare with, where one was chosen."""
+    """Return the searcher of the model to compare with, where one was chosen."""
     wanted = st.session_state.get(_BESIDE)
     if wanted is None or wanted == current.model or wanted not in names(archive):
         return None
@@ -74,7 +75,7 @@ def side_by_side(
     bar: PickBar,
     change: PickChange | None,
 ) -> Done | None:
-    """Two walls, each film with its rank in the other answer; returns what was done on either."""
+    """Show two walls, each film with its rank in the other answer; returns what was done on either."""
     try:
         theirs = right.answer(request).hits
         there, here = _ranks(right, request, mine), _ranks(left, request, theirs)
@@ -114,7 +115,7 @@ def _ranks(searcher: Searcher, request: SearchRequest, hits: Sequence[Hit]) -> d
 
 
 def moved(rank: int, other: int | None) -> str:
-    """Where a film stands in the other answer, and how far that is from here."""
+    """Say where a film stands in the other answer, and how far that is from here."""
     if other is None:
         return "not there"
     if other == rank:

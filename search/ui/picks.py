@@ -1,4 +1,4 @@
-"""What is done to the films that a reader has picked: collect, tag, export, copy, judge, and a search by them."""
+"""Act on the films that a reader has picked: collect, tag, export, copy, judge, and search by them."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Answer:
         return list(self.listed) if self.searcher is None else self.searcher.passing(self.request, MOST_PASSING)
 
     def hits(self, ids: Sequence[int]) -> Sequence[Hit | Film]:
-        """These films in the order of the answer, for an export."""
+        """Return these films in the order of the answer, for an export."""
         if self.searcher is None or (self.request.empty and self.request.order is Order.MATCH):
             return db_films.films(self.archive.catalog, ids)
         return self.searcher.hits_of(self.request, ids)
 
 
 def change() -> PickChange | None:
-    """What the server has last changed of this session's picks."""
+    """Return what the server has last changed of this session's picks."""
     found: PickChange | None = st.session_state.get(_CHANGE)
     return found
 
@@ -96,7 +96,7 @@ def _search_by(ids: Sequence[int], request: SearchRequest) -> None:
 
 
 def _meant(picked: Sequence[int], answer: Answer) -> list[int]:
-    """The films that an action is for, in words and as ids: the picked ones, or a choice."""
+    """Return the films that an action is for, in words and as ids: the picked ones, or a choice."""
     if picked:
         st.markdown(f"For the **{films(len(picked))} picked**, and no others.")
         return list(picked)

@@ -1,4 +1,4 @@
-"""The parts of a search (words as they were read, examples, filters, cut-off), and the search without one of them."""
+"""Split a search into parts (words as read, examples, filters, cut-off), and make the search without one of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ MOST_CHIPS = 6
 def chips_of(
     request: SearchRequest, parsed: Query, reading: Reading, thumbnails: Mapping[int, bytes] | None = None
 ) -> list[Chip]:
-    """Every part of the search, in the order: words, films, filters, cut-off. `Chip.part` names it to `without`."""
+    """Return every part of the search, in the order: words, films, filters, cut-off. `Chip.part` names it to
+    `without`."""
     found = [_word_chip(at, concept, reading) for at, concept in enumerate(parsed.concepts)]
     found += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
     for upload in request.uploads:
@@ -37,9 +38,9 @@ def chips_of(
             found.append(Chip(f"{side} others", kind, f"{len(ids) - MOST_CHIPS} more films"))
     found += [Chip(part, Kind.FILTER, text) for part, text in _filters(parsed.filter)]
     if request.least_percentile is not None:
-        found.append(Chip("least percentile", Kind.FILTER, f"at least {request.least_percentile:g} %"))
+        found.append(Chip("least_percentile", Kind.FILTER, f"at least {request.least_percentile:g} %"))
     if request.least_score is not None:
-        found.append(Chip("least score", Kind.FILTER, f"score at least {request.least_score:g}"))
+        found.append(Chip("least_score", Kind.FILTER, f"score at least {request.least_score:g}"))
     return found
 
 
@@ -55,7 +56,7 @@ def _word_chip(at: int, concept: Concept, reading: Reading) -> Chip:
 
 
 def _filters(wanted: Filter) -> list[tuple[str, str]]:
-    """(part, text) of each condition, written as in the query: values that are alternatives stand in one."""
+    """Return (part, text) of each condition, written as in the query: values that are alternatives stand in one."""
     found = []
     for field in dataclasses.fields(Filter):
         value = getattr(wanted, field.name)
@@ -69,12 +70,12 @@ def _filters(wanted: Filter) -> list[tuple[str, str]]:
 
 
 def _apart(field: str) -> bool:
-    """Whether each value of a list is a condition of its own."""
+    """Tell whether each value of a list is a condition of its own."""
     return field.startswith("not_") or field in ("phrases", "scores")
 
 
 def without(request: SearchRequest, part: str) -> SearchRequest:
-    """The search without the part that a chip names; as it was where it has no such part."""
+    """Return the search without the part that a chip names; as it was where it has no such part."""
     kind, _, name = part.partition(" ")
     if kind == "upload":
         return dataclasses.replace(request, uploads=tuple(one for one in request.uploads if one.id != name))
@@ -83,10 +84,8 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
     if kind in ("like", "unlike"):
         left = tuple(film_id for film_id in getattr(request, kind) if str(film_id) != name)
         return dataclasses.replace(request, **{kind: left})  # type: ignore[arg-type]
-    if part == "least percentile":
-        return dataclasses.replace(request, least_percentile=None)
-    if part == "least score":
-        return dataclasses.replace(request, least_score=None)
+    if kind in ("least_percentile", "least_score"):
+        return dataclasses.replace(request, **{kind: None})  # type: ignore[arg-type]
     parsed = parse(request.query)
     if kind == "word":
         concepts = tuple(one for at, one in enumerate(parsed.concepts) if str(at) != name)
@@ -102,7 +101,7 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
 
 
 def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer]:
-    """Filters that could stand in for words: of those against, a label that excludes; of the others, fields."""
+    """Filter that could stand in for words: of those against, a label that excludes; of the others, fields."""
     found = []
     for concept in parsed.concepts:
         label = _label_of(concept.text, labels) if concept.negated else None
@@ -117,7 +116,8 @@ def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer
 
 
 def _label_of(words: str, labels: Sequence[str]) -> str | None:
-    """The label that says the same: all words of the one are words of the other. The nearest in length is taken."""
+    """Return the label that says the same: all words of the one are words of the other. The nearest in length is
+    taken."""
     said = set(re.findall(r"\w+", words.lower()))
     fits = [label for label in labels if said and (said <= _words(label) or _words(label) <= said) and _words(label)]
     return min(fits, key=lambda label: (abs(len(_words(label)) - len(said)), label), default=None)

@@ -1,4 +1,4 @@
-"""Films and hits as cells of the wall, with their thumbnails from the catalog."""
+"""Draw films and hits as cells of the wall, with their thumbnails from the catalog."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def wall_of_hits(
     bar: PickBar | None = None,
     change: PickChange | None = None,
 ) -> Done | None:
-    """The wall of an answer: a cell's bar is the film's percentile in the archive, its upper half, as that is where
-    hits are. Without `standing`, for an answer whose best film is not good, it shows the score alone. `bar` and
+    """Draw the wall of an answer: a cell's bar is the film's percentile in the archive, its upper half, as that is
+    where hits are. Without `standing`, for an answer whose best film is not good, it shows the score alone. `bar` and
     `change` are those of the picked films. Returns what was done to which films."""
     thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
@@ -66,7 +66,7 @@ def wall_of_hits(
 
 
 def _terms(film: Film, tags: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Labels, then tags with a # before them: as they read, and as a query filters by them."""
+    """Return labels, then tags with a # before them: as they read, and as a query filters by them."""
     labels = [(name, term("label", name)) for name in film.label_names]
     return (*labels, *((f"#{name}", term("tag", name)) for name in tags))
 
@@ -90,7 +90,7 @@ def wall_of_films(
     bar: PickBar | None = None,
     change: PickChange | None = None,
 ) -> Done | None:
-    """The wall of films that no query ranked."""
+    """Return the wall of films that no query ranked."""
     hits = [Hit(at + 1, film, None, None) for at, film in enumerate(films)]
     return wall_of_hits(
         catalog,

@@ -12,7 +12,7 @@ MOST_UPLOADS = 500
 
 @st.cache_resource(show_spinner=False)
 def _uploads() -> dict[str, UploadedFilm]:
-    """Vectors of uploaded films by the id that stands in addresses; in memory until the server stops."""
+    """Return vectors of uploaded films by the id that stands in addresses; in memory until the server stops."""
     return {}
 
 

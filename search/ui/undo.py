@@ -1,4 +1,4 @@
-"""A line that says what was done, with the way back, on the page that follows."""
+"""Say what was done in a line, with the way back, on the page that follows."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -304,6 +305,22 @@ def test_a_vector_that_the_index_does_not_hold_yet_is_not_taken_for_held(told: T
     assert examine(archive).faults == ()
 
 
+def test_forgetting_nothing_overwrites_what_was_deleted_by_other_means(told: Terminal) -> None:
+    left = {"note": b"what another program deleted"}
+    with closing(sqlite3.connect(told.archive / "catalog.sqlite")) as connection:
+        connection.execute("PRAGMA secure_delete=OFF")
+        connection.execute("CREATE TABLE other (text)")
+        connection.execute("INSERT INTO other VALUES (?)", (left["note"].decode(),))
+        connection.commit()
+        connection.execute("DELETE FROM other")
+        connection.execute("DROP TABLE other")
+        connection.commit()
+    assert holding(told.archive, left)
+    told("forget", "--yes")
+    assert told.code == 0, told.err
+    assert holding(told.archive, left) == set()
+
+
 def test_who_is_brought_back_brings_nobody_else(tiny: Path, tmp_path: Path) -> None:
     folder, archive = write_films(tmp_path / "films"), Archive.create(tmp_path / "archive")
 
@@ -314,4 +331,6 @@ def test_who_is_brought_back_brings_nobody_else(tiny: Path, tmp_path: Path) -> N
     counts(folder)
     forgetting.forget(archive, [one.id for name in ("Anna", "Berta") for one in of(archive, name)])
     assert counts(folder / "Anna-Musterfrau", bring_back=True) == {"listed": 2, "indexed": 2}
+    held = forgetting.marks(archive)
+    assert not any(held.hold(f"uid:{one.tags.instance_uid}#0", one.tags.patient_key) for one in of(archive, "Anna"))
     assert counts(folder / "Berta-Musterfrau") == {"listed": 2, "rejected": 2}

@@ -146,6 +146,7 @@ def test_runs_on_a_terminal_end_cleanly(films: Callable[..., Path], tmp_path: Pa
     for _ in range(5):
         child, terminal = pty.fork()
         if child == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
             program = [sys.executable, "-P", "-X", "faulthandler", "-c", start]
             os.execv(program[0], [*program, "index", str(folder), "--archive", str(archive)])
         said = read_until(terminal, b"begun")  # before that it is Python itself that starts

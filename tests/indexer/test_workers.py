@@ -20,10 +20,10 @@ import pydicom
 import pytest
 from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.indexer.decoding import process_pool
+from filmroom.indexer.decoding.cpu_wait import seconds_waited
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.process_pool import run
 from filmroom.indexer.decoding.rejections import Failure
-from filmroom.indexer.decoding.waiting import seconds_waited
 from filmroom.indexer.decoding.workers import Processed, process, process_file, thumbnail
 from filmroom.indexer.sources.folder import list_folder
 from PIL import Image

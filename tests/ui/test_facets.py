@@ -14,6 +14,7 @@ from filmroom.db.reads import films
 from filmroom.db.reads.facets import FACETS, load_facets
 from filmroom.db.records import Filter, Label, Range
 from filmroom.db.writes import annotations
+from filmroom.db.writes.facts import put_facts
 from filmroom.search.query.parser import parse, with_filter
 from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Searcher
@@ -30,11 +31,13 @@ def ward(archive_folder: Path, tmp_path: Path, numbered: list[int]) -> Path:
     with sqlite3.connect(copy / "catalog.sqlite") as catalog:
         catalog.execute(
             "UPDATE film SET view = CASE id % 3 WHEN 0 THEN 'PA' WHEN 1 THEN 'AP' END, sex = 'F', age = 20 + id, "
-            "year = 2010 + id % 4, modality = 'DX', burned_in = id % 6 = 0"
+            "year = 2010 + id % 4, modality = 'DX', patient_key = 'key' || (id / 4), burned_in = id % 6 = 0"
         )
         catalog.execute("UPDATE film SET state = 'gone' WHERE id = 36")
     written = Archive.open(copy).catalog
     annotations.add_tags(written, [1, 2, 3], ["seen"])
+    split = {film_id: {"split": "test" if film_id % 3 else "train"} for film_id in range(1, 20)}
+    put_facts(written, split, source="split.csv")
     annotations.collect(written, "mine", [3, 6, 9, 36])
     annotations.put_labels(written, [(film_id, Label("effusion", 1.0, "second reader")) for film_id in (1, 2)])
     return copy
@@ -59,6 +62,10 @@ def test_facets_count_what_a_scan_of_the_films_counts(ward: Path, where: Filter)
     assert found["age"] == {age: ages.count(age) for age in ages}
     assert found["burned_in"].get("yes", 0) == sum(one.tags.burned_in is True for one in records)
     assert found["report"].get("yes", 0) == sum(one.has_report for one in records)
+    keys = [one.tags.patient_key for one in records]
+    assert found["patient"] == {key: keys.count(key) for key in keys}
+    if where == Filter():
+        assert found["split"] == {"test": 13, "train": 6}
     assert set(found) == set(FACETS)
 
 

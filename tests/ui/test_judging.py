@@ -77,6 +77,19 @@ def bars(test: object) -> str:
     return " ".join(one.proto.text for one in test.get("progress"))  # type: ignore[attr-defined]
 
 
+def test_a_set_that_was_just_kept_is_judged(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(own, "judge", monkeypatch, judged="effusion")
+    test.text_input(key="judge").set_value("ab").run()
+    test.text_input(key="set-name").set_value("Ward").run()
+    test.text_area(key="set-text").set_value("effusion").run()
+    test.button(key="set-keep").click().run()
+    assert "The query set Ward is kept" in said(test)
+    assert not test.exception
+    test.button(key="grade-1").click().run()
+    assert not test.exception
+    assert len(annotations.judgements(Archive.open(own).catalog)) == 1
+
+
 def test_what_readers_differ_on_is_adjudicated_and_counts_so(
     own: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +111,6 @@ def test_what_readers_differ_on_is_adjudicated_and_counts_so(
     _, qrels = to_qrels(given, films.everyone(catalog))
     assert sorted(qrels["q1"].values()) == [1, 2]
     assert [(one.a, one.b) for one in agreements(given)] == [("ab", "kb")]
-    test.button(key="undo").click().run()
+    test.button(key="undo-grade").click().run()
     assert len(disagreements(annotations.judgements(catalog))) == 1
     assert list(sets(Archive.open(own))) == [JUDGED]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filmroom.db.archive import Archive
-from filmroom.db.reads.facets import load_facets
+from filmroom.db.reads.facets import FACETS, load_facets
 from filmroom.search.ui.components.scatter.scatter import KINDS, Colours, MapAct, _read
 from filmroom.search.ui.pages.map import Colour
 
@@ -50,7 +50,7 @@ def test_values_of_films_come_in_the_order_of_the_films(archive_folder: Path, nu
     assert table.values("tag", ids) == [None] * 4
 
 
-@pytest.mark.parametrize("colour", list(Colour))
+@pytest.mark.parametrize("colour", [Colour.LABEL, Colour.AGE, Colour.OUTLIER, Colour.QUERY])
 def test_it_is_coloured_by_anything(archive_folder: Path, colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
     test = page(archive_folder, "map", monkeypatch, colour=colour.value, near="effusion")
     assert not test.exception
@@ -61,6 +61,10 @@ def test_it_is_coloured_by_anything(archive_folder: Path, colour: Colour, monkey
     if colour in (Colour.QUERY, Colour.OUTLIER):
         assert shown["kinds"] is None
         assert shown["low"] < shown["high"]
+
+
+def test_every_colour_is_a_fact_that_there_is() -> None:
+    assert {colour.name.lower() for colour in Colour} - {"outlier", "query"} <= set(FACETS)
 
 
 @pytest.mark.browser

@@ -300,7 +300,7 @@ def test_judging_counts_undoes_and_writes_qrels(
         test.button(key=f"grade-{grade}").click().run()
     assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0, 1]
     assert "3 grades, 1 query, 1 judge." in said(test)
-    test.button(key="undo").click().run()
+    test.button(key="undo-grade").click().run()
     assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0]
     test = page(archive_folder, "evaluate", monkeypatch, set="Judgements made here")
     assert not test.warning
@@ -328,6 +328,8 @@ def test_zero_shot_counts_what_its_threshold_selects(archive_folder: Path, monke
     slider = test.slider(key="cut-effusion")
     slider.set_value(slider.min).run()
     assert "**36** of 36 films" in said(test)
+    (wall,) = components(test, "grid")
+    assert (wall["bar"]["passing"], wall["tools"]) == ("All 36", ["pick"])
     assert "AUC **" in said(test)
 
 

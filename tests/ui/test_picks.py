@@ -253,6 +253,7 @@ class TestInTheBrowser:
         expect(count(tab)).to_have_text("6 picked")
         assert picked(tab) == [found[at] for at in (1, 2, 3, 7, 8, 9)]
         assert "film=" not in tab.url, "the end of a drag is no click"
+        expect(tab.locator(".cell.picked").first.locator(".term").first).to_be_visible()
         tab.keyboard.down("Alt")
         tab.mouse.move(*middle(1))
         tab.mouse.down()

@@ -149,6 +149,30 @@ def test_who_signs_in_reads_and_signs_out(tab: Any, guarded: Room, provider: Pro
     assert status(guarded.url + image) == 403
 
 
+def test_the_interface_for_programs_is_open_to_who_has_signed_in(tab: Any, guarded: Room, provider: Provider) -> None:
+    provider.forge = None
+
+    def ask(path: str, method: str = "GET", **body: Any) -> int:
+        """Ask with the browser's cookies, and without a line in its console for what is refused."""
+        address = f"{guarded.url}/api/v1{path}"
+        return int(tab.context.request.fetch(address, method=method, **({"data": body} if body else {})).status)
+
+    tab.goto(guarded.url)
+    assert ask("/search?q=effusion") == 401
+    assert ask("/films/1/tags", "PUT", tags=["seen"]) == 401
+    sign_in(tab, guarded, "kb@example.org")
+    script = "async () => (await fetch('/api/v1/search?q=effusion')).status"
+    assert tab.evaluate(script) == 200
+    assert ask("/films/1/tags", "PUT", tags=["seen"]) == 200
+    assert ask("/runs", "POST", paths=["/nowhere/at/all"]) == 404
+    assert status(f"{guarded.url}/api/v1/status") == 401
+    tab.goto(f"{guarded.url}/")
+    tab.get_by_role("link", name="Sign out").click()
+    tab.wait_for_url(f"{provider.url}/**")
+    tab.goto(guarded.url)
+    assert ask("/search?q=effusion") == 401
+
+
 def test_uploads_wait_for_a_sign_in(guarded: Room) -> None:
     assert status(f"{guarded.url}/_stcore/upload_file/session/file", "PUT") == 403
 

@@ -69,12 +69,14 @@ def opened(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def test_every_source_has_a_kind_and_a_state(archive: Archive, pacs: str, tmp_path: Path) -> None:
     open_remote_scope(archive.catalog, pacs)
+    open_remote_scope(archive.catalog, "s3://bucket")
     told = {Path(one.place).name: (one.kind.value, one.films, one.state) for one in known_sources(archive)}
     assert told == {
         "watched": ("folder", 1, "there"),
         "away": ("folder", 1, "not there: is its disk mounted?"),
         "received": ("received", 1, "nobody receives: filmroom receive"),
         pacs.removeprefix("http://"): ("PACS", 0, "asked when it is indexed"),
+        "bucket": ("bucket", 0, "asked when it is indexed"),
     }
     with (
         announced(archive.folder, WATCHING, str(tmp_path / "watched")),
@@ -83,7 +85,7 @@ def test_every_source_has_a_kind_and_a_state(archive: Archive, pacs: str, tmp_pa
         states = {Path(one.place).name: one.state for one in known_sources(archive)}
     assert states["watched"] == "watched"
     assert states["received"] == "receiving as FILMROOM on 127.0.0.1:11112"
-    assert all(one.last_run for one in known_sources(archive) if one.kind.value != "PACS")
+    assert all(one.last_run for one in known_sources(archive) if one.films)
 
 
 def test_the_page_lists_sources(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,5 +127,8 @@ def test_a_run_over_a_server_is_started(archive: Archive, pacs: str, monkeypatch
     test.text_input(key="index-path").set_value(f"{pacs}/rs")
     next(one for one in test.button if one.label == "Index").click().run()
     assert started == [[f"{pacs}/rs"]]
+    test.text_input(key="index-path").set_value("s3://bucket/films")
+    next(one for one in test.button if one.label == "Index").click().run()
+    assert started[-1] == ["s3://bucket/films"]
     next(one for one in test.button if one.label == "Index again").click().run()
-    assert len(started) == 2
+    assert len(started) == 3

@@ -101,3 +101,12 @@ class TestInTheBrowser:
         tab.locator("canvas").first.focus()
         tab.keyboard.press("i")
         until(tab, lambda: buttons.evaluate_all(inverted), lambda now: now == ["true", "false", "false"])
+
+
+def test_each_film_of_a_study_has_boxes_and_attention(
+    studies: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(studies, "study", monkeypatch, film=str(numbered[0]), q="effusion")
+    assert all(shown["can_attend"] for shown in components(test, "viewer"))
+    test = page(studies, "study", monkeypatch, film=str(numbered[0]))
+    assert not any(shown["can_attend"] for shown in components(test, "viewer"))

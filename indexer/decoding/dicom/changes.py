@@ -1,4 +1,4 @@
-"""Which version of decoding first showed a film as it is shown now, by its header alone.
+"""Say which version of decoding first showed a film as it is shown now, by its header alone.
 
 To be widened with any change of pixels, so that films of an earlier version are embedded again only where they changed.
 """
@@ -17,8 +17,8 @@ _PER_FRAME = "PerFrameFunctionalGroupsSequence"
 
 
 def pixels_since(header: Dataset, stream: Stream | None, tags: Tags) -> int:
-    """The version (`filmroom.db.records.DECODING`). `header` may lack the pixels; `stream` is of the first frame,
-    `tags` are those that are kept now."""
+    """Return the version (`filmroom.db.records.DECODING`). `header` may lack the pixels; `stream` is of the first
+    frame, `tags` are those that are kept now."""
     changed = (
         high_bit.shift(header, stream)
         or has_other_components(header, stream)
@@ -31,7 +31,7 @@ def pixels_since(header: Dataset, stream: Stream | None, tags: Tags) -> int:
 
 
 def _has_shallow_table(header: Dataset) -> bool:
-    """Whether a lookup table has a depth at which pydicom takes each byte for an entry, or takes none."""
+    """Tell whether a lookup table has a depth at which pydicom takes each byte for an entry, or takes none."""
     items = [item for keyword in TABLES for item in (header.get(keyword) or [])[:1]]
     return any(item.LUTDescriptor[2] not in range(10, 17) for item in items if "LUTDescriptor" in item)
 
@@ -43,7 +43,8 @@ def _has_unknown_function(header: Dataset) -> bool:
 
 
 def _frames_differ(header: Dataset) -> bool:
-    """Whether some frames have a window or rescale values of their own and others none: what one had, the next got."""
+    """Tell whether some frames have a window or rescale values of their own and others none: what one had, the next
+    got."""
     groups = header.get(_PER_FRAME) or []
     counts = {macro: sum(macro in group for group in groups) for macro in FRAME_FACTS}
     return any(0 < count < len(groups) for count in counts.values())

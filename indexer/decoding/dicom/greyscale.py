@@ -1,4 +1,4 @@
-"""The greyscale pipeline of DICOM: stored values to what a person sees on the screen (PS3.4 N.2).
+"""Apply the greyscale pipeline of DICOM: stored values to what a person sees on the screen (PS3.4 N.2).
 
 Modality LUT, then VOI (LUT before window, the first of several), then inversion for MONOCHROME1 exactly once,
 then [0, 1]. All of it depends on the stored value alone, so it is computed once for each value that occurs,
@@ -38,8 +38,8 @@ _WHITE = 65535.0
 def present(
     stored: NDArray[Any], header: Dataset, *, frame: int = 0, window: Window | None = None
 ) -> NDArray[np.float32]:
-    """Stored values (H, W), integers or floats -> float32 (H, W), 0 black to 1 white; by `window` in place of the
-    header's where one is given.
+    """Turn stored values (H, W), integers or floats into float32 (H, W), 0 black to 1 white; by `window` in place of
+    the header's where one is given.
 
     Raises Rejected where the header makes no finite grey of them.
     """
@@ -62,7 +62,7 @@ def present(
 def _shades(
     values: NDArray[Any], places: NDArray[Any], facts: Dataset, *, inverted: bool, window: Window | None
 ) -> NDArray[np.float32]:
-    """The grey of each of `values` (n,), ascending stored values that pixels refer to by `places`."""
+    """Return the grey of each of `values` (n,), ascending stored values that pixels refer to by `places`."""
     modality = _modality(values, facts)
     if not np.isfinite(modality).all():
         raise Refusal.NO_GREY_SCALE.error()
@@ -83,7 +83,7 @@ def _shades(
 
 
 def _modality(values: NDArray[Any], facts: Dataset) -> NDArray[Any]:
-    """What the detector measured, by the modality LUT or else by slope and intercept (PS3.3 C.11.1)."""
+    """Return what the detector measured, by the modality LUT or else by slope and intercept (PS3.3 C.11.1)."""
     if facts.get("ModalityLUTSequence"):
         table = Dataset()
         table.ModalityLUTSequence = [plain_table(facts.ModalityLUTSequence[0], facts)]
@@ -98,12 +98,12 @@ def _modality(values: NDArray[Any], facts: Dataset) -> NDArray[Any]:
 
 
 def _first(facts: Dataset, keyword: str, missing: float) -> float | None:
-    """The first number of an element that should hold one."""
+    """Return the first number of an element that should hold one."""
     return next(iter(numbers(facts, keyword)), missing)
 
 
 def _padding(values: NDArray[Any], facts: Dataset) -> NDArray[np.bool_]:
-    """Which stored values are no picture (PS3.3 C.7.5.1.1.2): shown black, and no part of the film's spread."""
+    """Say which stored values are no picture (PS3.3 C.7.5.1.1.2): shown black, and no part of the film's spread."""
     first = facts.get("PixelPaddingValue")
     if not isinstance(first, int):
         return np.zeros(len(values), np.bool_)
@@ -114,7 +114,7 @@ def _padding(values: NDArray[Any], facts: Dataset) -> NDArray[np.bool_]:
 
 
 def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64]]:
-    """What the header offers in order: its VOI LUT, then its windows. Unusable ones are passed over."""
+    """Yield what the header offers in order: its VOI LUT, then its windows. Unusable ones are passed over."""
     if facts.get("VOILUTSequence"):
         whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
         try:
@@ -148,7 +148,7 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
 def _by_window(
     values: NDArray[Any], occurs: NDArray[np.bool_], padding: NDArray[np.bool_], window: Window
 ) -> NDArray[np.float64]:
-    """By a window that a person chose, which holds even where it shows nothing of a film."""
+    """Apply a window that a person chose, which holds even where it shows nothing of a film."""
     if window.width is None:
         seen = values[occurs & ~padding]
         low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
@@ -161,12 +161,12 @@ def _by_window(
 
 
 def window_function(facts: Dataset) -> str:
-    """How the window turns values into greys, as the header says it."""
+    """Say how the window turns values into greys, as the header says it."""
     return str(facts.get("VOILUTFunction") or "LINEAR").strip().upper()
 
 
 def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Between percentiles of the pixels; a negative slope turns the order of the values round."""
+    """Scale between percentiles of the pixels; a negative slope turns the order of the values round."""
     low, high = (float(value) for value in spread_of_counts(values, counts))
     if high <= low:
         return np.zeros(len(values))
@@ -175,7 +175,7 @@ def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.flo
 
 
 def _facts(header: Dataset, frame: int) -> Dataset:
-    """The header with what holds for this frame alone, or for all, in an enhanced multi-frame object."""
+    """Return the header with what holds for this frame alone, or for all, in an enhanced multi-frame object."""
     facts = header
     for sequence, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
         groups = header.get(sequence)

@@ -1,4 +1,4 @@
-"""A header with some elements set otherwise, and one as a careful reader understands what was written badly."""
+"""Copy a header with some elements set otherwise, or as a careful reader understands what was written badly."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_pixel_module(header: Dataset) -> None:
 
 
 def _frames(said: object) -> int:
-    """The first number of what stands for the frames; what is none is one frame."""
+    """Return the first number of what stands for the frames; what is none is one frame."""
     first = said[0] if isinstance(said, MultiValue) and said else said
     try:
         return max(1, int(str(first)))

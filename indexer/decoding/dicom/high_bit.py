@@ -1,4 +1,4 @@
-"""Stored values that do not begin at the lowest bit of their words (PS3.5 8.1.1; legal until the edition of 2006)."""
+"""Shift stored values that do not begin at the lowest bit of their words (PS3.5 8.1.1; legal until 2006)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 
 def shift(header: Dataset, stream: Stream | None) -> int:
-    """By how many bits the stored values of a grey film lie higher than they should; 0 for what makes no sense.
+    """Say by how many bits the stored values of a grey film lie higher than they should; 0 for what makes no sense.
 
     A stream that holds fewer bits than the header says cannot have them so high.
     """
@@ -25,13 +25,14 @@ def shift(header: Dataset, stream: Stream | None) -> int:
 
 
 def as_words(header: Dataset) -> Dataset:
-    """The header of the same film, that takes all bits of a word for its value."""
+    """Return the header of the same film, that takes all bits of a word for its value."""
     bits = int(header.BitsAllocated)
     return altered(header, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=0)
 
 
 def values(words: NDArray[Any], header: Dataset) -> NDArray[Any]:
-    """The stored values in words, unsigned or signed as the header says, without what lies beside them (overlays)."""
+    """Return the stored values in words, unsigned or signed as the header says, without what lies beside them
+    (overlays)."""
     bits = 8 * words.itemsize
     signed = "i" if header.get("PixelRepresentation") == 1 else "u"
     top = words << (bits - 1 - int(header.HighBit))  # in the byte order of the machine, whatever the file's was

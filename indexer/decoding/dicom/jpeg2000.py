@@ -1,4 +1,4 @@
-"""JPEG 2000 at a half or a quarter of its size, which its wavelets hold as a picture of its own."""
+"""Decode JPEG 2000 at a half or a quarter of its size, which its wavelets hold as a picture of its own."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MOST = 2  # halvings: of more the vectors were not compared
 
 
 def smaller(header: Dataset, *, side: int) -> NDArray[Any] | None:
-    """Stored values (H, W) of a film of one unsigned grey frame, at least `side` both ways. None where it is not more
-    than twice as large, or is anything else than that: then the whole of it is to be decoded, which also finds faults.
-    """
+    """Return stored values (H, W) of a film of one unsigned grey frame, at least `side` both ways. None where it is not
+    more than twice as large, or is anything else than that: then the whole of it is to be decoded, which also finds
+    faults."""
     rows, columns = int(header.Rows), int(header.Columns)
     halvings = min(_MOST, (min(rows, columns) // side).bit_length() - 1)
     simple = (

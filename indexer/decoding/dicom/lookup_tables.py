@@ -1,4 +1,4 @@
-"""Lookup tables of a header (PS3.3 C.11.1 and C.11.2) and its numbers, as files write them, not only as they should."""
+"""Read lookup tables (PS3.3 C.11.1 and C.11.2) and numbers of a header as files write them, not only as they should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way a film lies in its file, by Patient Orientation (PS3.3 C.7.6.1.1.1).
+"""Say which way a film lies in its file, by Patient Orientation (PS3.3 C.7.6.1.1.1).
 
 A film is set right where the header leaves no doubt: frontal views so that rows run to the patient's left and columns
 to the feet, lateral ones so that columns run to the feet. Where the header contradicts itself, cannot be read, or the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
+from filmroom.db.reads.filters import LATERALS
 from filmroom.db.records import UNCERTAIN_ORIENTATION, Tags
 from filmroom.indexer.decoding.orientation import words_for
 from pydicom.dataset import Dataset
@@ -33,12 +34,13 @@ _TRUNK = frozenset({
     "SCAPULA", "SHOULDER", "SI", "SINUS", "SKULL", "SPINE", "SSPINE", "STERNUM", "TSPINE", "TLSPINE", "WHOLEBODY",
     "WHOLESPINE",
 })  # fmt: skip
-_FRONTAL_VIEWS, _LATERAL_VIEWS = frozenset({"AP", "PA"}), frozenset({"LL", "RL", "LATERAL"})
+_FRONTAL_VIEWS, _LATERAL_VIEWS = frozenset({"AP", "PA"}), frozenset(LATERALS["LATERAL"])
 _DECUBITUS = frozenset({"LLD", "RLD"})
 
 
 def orientation_of(header: Dataset, tags: Tags) -> str | None:
-    """What is to be done to a film (`Tags.orientation`); None where it lies right, or the header says nothing of it."""
+    """Return what is to be done to a film (`Tags.orientation`); None where it lies right, or the header says nothing of
+    it."""
     if tags.modality in _OWN_RULES or (tags.body_part and tags.body_part not in _TRUNK):
         return None
     said = _said(header)
@@ -47,7 +49,7 @@ def orientation_of(header: Dataset, tags: Tags) -> str | None:
     directions = _directions(header, said)
     if directions is None:
         return UNCERTAIN_ORIENTATION
-    axes = {_AXES[one] for one in directions}
+    axes = {_AXES[direction] for direction in directions}
     if axes not in (_FRONTAL, _LATERAL):
         return None  # seen along the body: no way to show it is the usual one
     if (axes == _FRONTAL and tags.view in _LATERAL_VIEWS) or (axes == _LATERAL and tags.view in _FRONTAL_VIEWS):
@@ -66,7 +68,8 @@ def _said(header: Dataset) -> list[str]:
 
 
 def _directions(header: Dataset, said: list[str]) -> tuple[str, str] | None:
-    """Where rows and columns run to, each by the first letter, which weighs most. None where it is not understood."""
+    """Say where rows and columns run to, each by the first letter, which weighs most. None where it is not
+    understood."""
     four_legged = str(header.get("AnatomicalOrientationType") or "BIPED").strip().upper() != "BIPED"
     if four_legged or len(said) != 2 or not all(_DIRECTION.fullmatch(one) for one in said):
         return None
@@ -75,7 +78,7 @@ def _directions(header: Dataset, said: list[str]) -> tuple[str, str] | None:
 
 
 def _way(directions: tuple[str, str], *, frontal: bool) -> tuple[bool, int]:
-    """Whether a film is to be mirrored, and the quarter turns to the left then. Laterals face either way."""
+    """Tell whether a film is to be mirrored, and the quarter turns to the left then. Laterals face either way."""
     for mirrored, turns in product((False, True), range(4)):
         across, down = directions
         if mirrored:
@@ -88,13 +91,15 @@ def _way(directions: tuple[str, str], *, frontal: bool) -> tuple[bool, int]:
 
 
 def _is_certain(header: Dataset, tags: Tags, directions: tuple[str, str]) -> bool:
-    """Captures may have been set right before; what has its head down and names no body part may be a hand."""
+    """Refuse captures, which may have been set right before, and films upside down of no body part: it may be a
+    hand."""
     captured = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
     return tags.modality in _PLAIN and not captured and (tags.body_part is not None or directions[1] != "H")
 
 
 def _detector_was_turned(header: Dataset) -> bool:
-    """Whether what a detector saw was mirrored or turned, of a file that does not say which way the patient faces."""
+    """Tell whether what a detector saw was mirrored or turned, of a file that does not say which way the patient
+    faces."""
     flipped = str(header.get("FieldOfViewHorizontalFlip") or "NO").strip().upper() == "YES"
     try:
         turned = float(str(header.get("FieldOfViewRotation") or 0).replace(",", ".")) % 360 != 0

@@ -1,4 +1,4 @@
-"""DICOM files: the header is checked first, then each frame becomes presentation pixels."""
+"""Read DICOM files: the header is checked first, then each frame becomes presentation pixels."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def read_dicom(
     side: int | None = None,
     window: Window | None = None,
 ) -> list[Radiograph]:
-    """The frames of a DICOM file, of any transfer syntax that has a decoder. Raises Rejected.
+    """Return the frames of a DICOM file, of any transfer syntax that has a decoder. Raises Rejected.
 
     Without a preamble or a file meta group it is read as what it looks like. A JPEG 2000 film of more than twice
     `side` both ways is decoded smaller; its tags still tell its own size.
@@ -98,8 +98,8 @@ def read_dicom(
 def read_tags(
     file: BinaryIO, limits: Limits, *, since: int, key: bytes | None = None, hash_uids: bool = False
 ) -> tuple[Tags, ...] | None:
-    """The tags, one a frame, of a file that the version `since` of decoding decoded; None where its pixels were others
-    then. Reads no more than the header and the beginning of the pixels. Raises Rejected."""
+    """Return the tags, one a frame, of a file that the version `since` of decoding decoded; None where its pixels were
+    others then. Reads no more than the header and the beginning of the pixels. Raises Rejected."""
     start = file.read(_START)
     if _is_deflated(start):
         data = start + file.read(limits.max_bytes)
@@ -117,7 +117,7 @@ def read_tags(
 
 
 def _tags(header: Dataset, rows: int, columns: int, *, key: bytes | None, hash_uids: bool) -> Tags:
-    """What is kept of the header of a picture that has so many rows and columns in its file."""
+    """Return what is kept of the header of a picture that has so many rows and columns in its file."""
     tags = kept_tags(header, rows=rows, columns=columns, key=key, hash_uids=hash_uids)
     orientation = orientation_of(header, tags)
     high, wide = (columns, rows) if lies(orientation) else (rows, columns)
@@ -125,7 +125,8 @@ def _tags(header: Dataset, rows: int, columns: int, *, key: bytes | None, hash_u
 
 
 def _first_stream(header: Dataset, pixels: bytes) -> Stream | None:
-    """As `frame_stream`, of the beginning of the pixels' element: a basic offset table comes before the first frame."""
+    """Read as `frame_stream` does from the start of the pixels' element: an offset table comes before the first
+    frame."""
     starts = [at for mark in STARTS if (at := pixels.find(mark)) >= 0]
     return read_stream(pixels[min(starts) :]) if starts and is_compressed(header) else None
 
@@ -166,7 +167,7 @@ def _read_header(data: bytes, limits: Limits, *, besides: Sequence[str] = ()) ->
 
 
 def _say_syntax(header: Dataset) -> None:
-    """A file without a file meta group is read as what it looks like."""
+    """Set the syntax of a file without a file meta group to what it looks like."""
     if not hasattr(header, "file_meta"):
         header.file_meta = FileMetaDataset()
     if "TransferSyntaxUID" not in header.file_meta:
@@ -182,7 +183,7 @@ def _parse(file: BinaryIO, *, until_pixels: bool = False, besides: Sequence[str]
 
 
 def _is_deflated(data: bytes) -> bool:
-    """Whether the file meta group, which is never deflated, names that transfer syntax."""
+    """Tell whether the file meta group, which is never deflated, names that transfer syntax."""
     if data[132:140] != _GROUP_LENGTH:
         return False
     start = 144 + int.from_bytes(data[140:144], "little")
@@ -233,7 +234,7 @@ def _number(header: Dataset, keyword: str, *, missing: int = 0) -> int:
 
 
 def _frame(header: Dataset, frame: int, *, side: int | None, window: Window | None) -> NDArray[np.float32]:
-    """Presentation pixels (H, W) in [0, 1] of one frame."""
+    """Return presentation pixels (H, W) in [0, 1] of one frame."""
     less = None if side is None else smaller(header, side=side)
     if less is not None:
         return present(less, header, window=window)

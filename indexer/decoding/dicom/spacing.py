@@ -1,4 +1,4 @@
-"""How large a pixel of a DICOM film is, for those who measure on it."""
+"""Say how large a pixel of a DICOM film is, for those who measure on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoding one frame of a DICOM file, with the plug-in that is right and fast for its transfer syntax."""
+"""Decode one frame of a DICOM file, with the plug-in that is right and fast for its transfer syntax."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def stored_values(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
 
 
 def luminance(colours: NDArray[Any], *, white: float = 1) -> NDArray[np.float32]:
-    """(H, W, 3) -> (H, W), in units of `white`."""
+    """Turn (H, W, 3) into (H, W), in units of `white`."""
     grey = np.zeros(colours.shape[:2], np.float32)
     for channel, weight in enumerate(_LUMINANCE):
         grey += colours[..., channel] * np.float32(weight / white)
@@ -66,7 +66,7 @@ def luminance(colours: NDArray[Any], *, white: float = 1) -> NDArray[np.float32]
 
 
 def _decoded(decoder: Decoder, header: Dataset, frame: int, *, plug_in: str) -> tuple[NDArray[Any], str]:
-    """As `stored_values`, of a header that fits its stream."""
+    """Decode as `stored_values` does, by a header that fits its stream."""
     syntax = UID(header.file_meta.TransferSyntaxUID)
     last: BaseException = NotImplementedError()
     for name in (plug_in, "") if plug_in in decoder.available_plugins else ("",):

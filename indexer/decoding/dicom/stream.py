@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, which holds where the header of its file says otherwise (PS3.5 8.2)."""
+"""Read what a compressed frame says of itself, which holds where the file's header says otherwise (PS3.5 8.2)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Stream:
 
 
 def frame_stream(header: Dataset, frame: int) -> Stream | None:
-    """The stream of a frame; None where it is not compressed, or says nothing that is understood."""
+    """Return the stream of a frame; None where it is not compressed, or says nothing that is understood."""
     if not is_compressed(header):
         return None
     try:
@@ -38,13 +38,13 @@ def frame_stream(header: Dataset, frame: int) -> Stream | None:
 
 
 def is_compressed(header: Dataset) -> bool:
-    """Whether frames are streams of their own; False for a transfer syntax that is not known."""
+    """Tell whether frames are streams of their own; False for a transfer syntax that is not known."""
     syntax = UID(header.file_meta.TransferSyntaxUID)
     return bool(syntax.is_transfer_syntax and not syntax.is_private and syntax.is_encapsulated)
 
 
 def read_stream(data: bytes) -> Stream | None:
-    """Of a stream, or of what it begins with. None where that is no JPEG, JPEG-LS or JPEG 2000."""
+    """Read the header of a stream, or of its beginning. None where that is no JPEG, JPEG-LS or JPEG 2000."""
     if data.startswith(_J2K_START) and len(data) > _J2K_DEPTH:
         return Stream((data[_J2K_DEPTH] & 0x7F) + 1, int.from_bytes(data[_J2K_COMPONENTS]), rgb=True)
     if not data.startswith(_JPEG_START):
@@ -65,8 +65,8 @@ def read_stream(data: bytes) -> Stream | None:
 
 
 def as_streamed(header: Dataset, stream: Stream | None) -> Dataset:
-    """The header, set right where the stream has other components, or 8 bits under a header of more. The same one
-    where nothing is to be set right."""
+    """Return the header, set right where the stream has other components, or 8 bits under a header of more. The same
+    one where nothing is to be set right."""
     jpeg = header.file_meta.TransferSyntaxUID in _JPEG
     narrow = jpeg and stream is not None and stream.precision == 8 and header.get("BitsAllocated") != 8
     other = has_other_components(header, stream)
@@ -89,7 +89,7 @@ def as_streamed(header: Dataset, stream: Stream | None) -> Dataset:
 
 
 def has_other_components(header: Dataset, stream: Stream | None) -> bool:
-    """Whether a stream of one or three components lies under a header that says the other."""
+    """Tell whether a stream of one or three components lies under a header that says the other."""
     said = header.get("SamplesPerPixel")
     grey = str(header.get("PhotometricInterpretation", "")).startswith(("MONOCHROME", "PALETTE"))
     return stream is not None and stream.components in (1, 3) and (said, grey) != (

@@ -1,4 +1,4 @@
-"""Towers that run as exported graphs: neither torch nor open_clip is imported."""
+"""Run towers as exported graphs: neither torch nor open_clip is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.errors import ModelUnavailable
 from filmroom.indexer.decoding.radiograph import Radiograph
-from filmroom.indexer.models.base import Vectors, no_patches, no_text, prepare, texts_in_batches, unit_rows
+from filmroom.indexer.models.base import Vectors, no_patches, prepare, texts_in_batches, unit_rows
 from filmroom.indexer.models.exported.openvino import Embedded, OpenVinoSession, embedded, quicker
 from filmroom.indexer.models.model_folder import FACTS, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, ModelFacts, read_facts
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class OnnxTowers:
             )
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, C, S, S) -> (N, T, D), rows of unit length; rows of films it cannot embed are not finite."""
+        """Turn (N, C, S, S) into (N, T, D), rows of unit length; rows of films it cannot embed are not finite."""
         if not len(batch):
             return np.empty((0, self.space.vectors, self.space.dim), np.float32)
         with self._turn:
@@ -70,7 +70,7 @@ class OnnxTowers:
         return self._quick is not None
 
     def _embed(self, films: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rows as the graph gives them; looks once for a faster runtime, when enough time was spent."""
+        """Return the rows as the graph gives them; looks once for a faster runtime, when enough time was spent."""
         if self._last is not None and self._spent > _PATIENCE:
             self._quick, self._last, self._settled = quicker(self.folder / IMAGE_GRAPH, self._last), None, True
             if self._quick is not None:
@@ -82,31 +82,29 @@ class OnnxTowers:
         return found.rows
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, T, D), rows of unit length."""
+        """Return (N, T, D), rows of unit length."""
         return self.embed_prepared(prepare(batch, self.preprocess))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, D), rows of unit length; texts longer than the tower's context are cut.
+        """Return (N, D), rows of unit length; texts longer than the tower's context are cut.
 
         Raises ModelUnavailable where the model has no text tower.
         """
-        if not self.space.has_text:
-            raise no_text(self.space.model)
-        return texts_in_batches(texts, self.space.dim, self._embed_some)
+        return texts_in_batches(texts, self.space, self._embed_some)
 
     def _embed_some(self, texts: Sequence[str]) -> NDArray[np.float32]:
         (rows,) = self._text.run(["embedding"], {"tokens": self.tokenize(texts)})
         return _shaped(rows, (len(texts), self.space.dim), self.folder / TEXT_GRAPH)
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Token ids (N, L) of the texts within the model's prompt."""
+        """Return token ids (N, L) of the texts within the model's prompt."""
         asked = [self.facts.prompt.replace("{}", text) for text in texts]
         if self.facts.lower:
             asked = [text.lower() for text in asked]
         return np.array([found.ids for found in self._tokenizer.encode_batch(asked)], np.int64)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """(h, w, D), unit rows. Raises ModelUnavailable where the graph has no patches."""
+        """Return (h, w, D), unit rows. Raises ModelUnavailable where the graph has no patches."""
         image = self._image
         if "patches" not in {output.name for output in image.get_outputs()}:
             raise no_patches(self.space.model)
@@ -191,7 +189,7 @@ def _shaped(found: NDArray[np.float32], shape: tuple[int, ...], graph: Path) -> 
 
 
 def _cores() -> int:
-    """The processors this process may use, which in a container are fewer than the machine has."""
+    """Count the processors this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""Exported towers of open_clip models: made once per model, checked against the model, kept in the user's cache.
+"""Export the towers of open_clip models: once per model, checked against it, kept in the user's cache.
 
 Importing torch and open_clip takes many seconds from cold, so neither a query nor a run over few films should need
 them. The first load of a model exports both its towers as graphs; later loads answer texts and films from those. A
@@ -81,7 +81,7 @@ class ClipModelTowers:
         self._spent, self._settled = 0.0, False
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, C, S, S) -> (N, T, D), rows of unit length."""
+        """Turn (N, C, S, S) into (N, T, D), rows of unit length."""
         if self._films is not None and not self._settled and self._spent > _PATIENCE:
             self._settled = True
             if not self._films.quickened or (self._device is None and _has_gpu()):
@@ -92,16 +92,16 @@ class ClipModelTowers:
         return found
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, T, D), rows of unit length."""
+        """Return (N, T, D), rows of unit length."""
         return (self._films or self._clip).embed_images(batch)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, D), rows of unit length, through the exported graph."""
+        """Return (N, D), rows of unit length, through the exported graph."""
         towers: Towers = self._graphs if TEXT_GRAPH in self.facts.files else self._clip
         return towers.embed_texts(texts)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """Always raises ModelUnavailable: the patches of these towers do not lie in the joint space."""
+        """Raise ModelUnavailable always: the patches of these towers do not lie in the joint space."""
         raise no_patches(self.space.model)
 
     @cached_property
@@ -116,7 +116,7 @@ class ClipModelTowers:
         return loaded
 
     def _faster(self, graph: OnnxTowers, batch: NDArray[np.float32]) -> OnnxTowers | None:
-        """The graph's tower where `batch` takes it no longer than open_clip, else None."""
+        """Return the graph's tower where `batch` takes it no longer than open_clip, else None."""
         before = _seconds(graph, batch)
         if _seconds(self._clip, batch) < before:
             return None
@@ -125,7 +125,7 @@ class ClipModelTowers:
 
 
 def _has_gpu() -> bool:
-    """Whether the driver of an NVIDIA GPU is installed, which is all that can be told without torch."""
+    """Tell whether the driver of an NVIDIA GPU is installed, which is all that can be told without torch."""
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -141,7 +141,7 @@ def _seconds(towers: Towers, batch: NDArray[np.float32]) -> float:
 
 
 def towers(source: ClipSource, *, device: str | None = None) -> Towers:
-    """The towers of an open_clip model; its first load takes as long as torch and an export take.
+    """Return the towers of an open_clip model; its first load takes as long as torch and an export take.
 
     Raises ModelUnavailable where the model itself cannot be loaded.
     """
@@ -159,7 +159,8 @@ def towers(source: ClipSource, *, device: str | None = None) -> Towers:
 
 
 def find(fingerprint: str, *, device: str | None = None) -> Towers | None:
-    """The towers of a space that were exported earlier, whatever the model was called; None where there are none."""
+    """Return the towers of a space that were exported earlier, whatever the model was called; None where there are
+    none."""
     for facts_path in sorted(_cache().glob("*/" + _ORIGIN)):
         folder = facts_path.parent
         try:
@@ -289,7 +290,7 @@ def _alike(wanted: Vectors, found: Vectors) -> bool:
 
 
 def _kept(source: ClipSource, folder: Path) -> ModelFacts | None:
-    """What was exported of these very weights, or None."""
+    """Return what was exported of these very weights, or None."""
     try:
         facts, origin = read_facts(folder), read_json(folder / _ORIGIN)
         stat = source.weights.stat()
@@ -308,7 +309,7 @@ def _cache() -> Path:
 
 
 def _folder(source: ClipSource) -> Path:
-    """Where the exports of a model lie: by its configuration, its checkpoint's path and its tokenizer."""
+    """Say where the exports of a model lie: by its configuration, its checkpoint's path and its tokenizer."""
     own = (source.folder / TOKENIZER) if source.folder else None
     parts = [
         source.architecture,

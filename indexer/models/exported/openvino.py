@@ -1,4 +1,4 @@
-"""OpenVINO in the place of ONNX Runtime for an image tower on a processor: where it is installed, faster and alike.
+"""Run an image tower by OpenVINO instead of ONNX Runtime on a processor, where it is installed, faster and alike.
 
 It computes in bfloat16 where the processor can. It takes a second or two to start, so it is asked only when a run has
 embedded for as long, and judged on the films at hand.
@@ -45,7 +45,7 @@ class OpenVinoSession:
         self.precision = precision
 
     def run(self, names: Sequence[str], given: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """The outputs `names` for inputs that have as many rows each, at least one."""
+        """Return the outputs `names` for inputs that have as many rows each, at least one."""
         count = len(next(iter(given.values())))
         busy = self._requests[:count]
         for number, request in enumerate(busy):
@@ -66,8 +66,8 @@ class Embedded:
 
 
 def quicker(graph: Path, known: Embedded) -> OpenVinoSession | None:
-    """The tower in OpenVINO where that gives the `known` vectors in less time, else None. bfloat16 first, float32 where
-    bfloat16 is not alike, or not to be had."""
+    """Return the tower in OpenVINO where that gives the `known` vectors in less time, else None. bfloat16 first,
+    float32 where bfloat16 is not alike, or not to be had."""
     for precision in _PRECISIONS:
         try:
             session = OpenVinoSession(graph, precision)
@@ -81,7 +81,7 @@ def quicker(graph: Path, known: Embedded) -> OpenVinoSession | None:
 
 
 def embedded(session: Any, films: NDArray[np.float32]) -> Embedded:
-    """By a session of either runtime."""
+    """Embed by a session of either runtime."""
     started = time.perf_counter()
     (rows,) = session.run(["embedding"], {"pixels": films})
     return Embedded(films, rows, time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Where an open_clip model lies: its configuration and its weights, found without importing torch."""
+"""Find an open_clip model's configuration and weights without importing torch."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ClipSource:
 
 
 def from_folder(folder: Path, *, name: str | None = None, prompt: str = "{}", licence: str = "unknown") -> ClipSource:
-    """A folder in open_clip's local-dir layout. Raises ModelUnavailable where something is missing."""
+    """Return a folder in open_clip's local-dir layout. Raises ModelUnavailable where something is missing."""
     config = read_json(folder / CONFIG)
     facts = read_facts(folder) if (folder / FACTS).is_file() else None
     return ClipSource(
@@ -83,7 +83,7 @@ def from_folder(folder: Path, *, name: str | None = None, prompt: str = "{}", li
 def from_architecture(
     architecture: str, weights: Path, *, name: str | None = None, prompt: str = "{}", licence: str = "unknown"
 ) -> ClipSource:
-    """One of open_clip's architectures with a checkpoint of the user's. Raises ModelUnavailable."""
+    """Return one of open_clip's architectures with a checkpoint of the user's. Raises ModelUnavailable."""
     path = architectures()[architecture]
     if not weights.is_file():
         raise ModelUnavailable("there is no such checkpoint", where=weights)
@@ -99,7 +99,7 @@ def from_architecture(
 
 
 def architectures() -> dict[str, Path]:
-    """open_clip's architectures by name, with the file that describes each."""
+    """Return open_clip's architectures by name, with the file that describes each."""
     spec = find_spec("open_clip")
     if spec is None or not spec.submodule_search_locations:
         raise ModelUnavailable("open_clip is not installed", fix="Install it with: pip install open-clip-torch")

@@ -1,4 +1,4 @@
-"""A model's tokenizer as one file of the `tokenizers` library, which answers without torch or transformers."""
+"""Keep a model's tokenizer as one file of the `tokenizers` library, which needs neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def as_tokenizers(tokenizer: Any) -> tuple[Tokenizer, int] | None:
-    """An open_clip tokenizer -> the same in `tokenizers`, and its padding id; None for a kind that has no such form.
+    """Turn an open_clip tokenizer into the same in `tokenizers`, and its padding id; None for a kind that has no such
+    form.
 
     The caller compares the two on real texts: repairs of broken Unicode and HTML entities are left out.
     """

@@ -1,4 +1,4 @@
-"""Towers that run in open_clip: any of its models, at the model's own size, padded and never cropped."""
+"""Run towers in open_clip: any of its models, at the model's own size, padded and never cropped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ALIKE = 0.999
 
 
 def usable_device(asked: str | None) -> str:
-    """The device asked for, else a GPU where torch finds one. Raises BadInput where it does not."""
+    """Return the device asked for, else a GPU where torch finds one. Raises BadInput where it does not."""
     if asked not in (None, "cpu", "cuda"):
         raise BadInput("not a device", where=asked, fix="Give cpu or cuda, or leave it out.")
     if asked == "cuda" and not torch.cuda.is_available():
@@ -66,7 +66,7 @@ class ClipTowers:
         self._image: tuple[Any, torch.dtype] | None = None
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, C, S, S) -> (N, 1, D), rows of unit length; rows of films it cannot embed are not finite.
+        """Turn (N, C, S, S) into (N, 1, D), rows of unit length; rows of films it cannot embed are not finite.
 
         A batch that does not fit into the GPU's memory is halved until it does.
         """
@@ -79,27 +79,25 @@ class ClipTowers:
         return unit_rows(self._halving(lambda part: self._forward(tower, part, dtype), pixels))[:, None, :]
 
     def embed_exactly(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, C, S, S) -> (N, D), rows of unit length, always in float32: what an export is checked against."""
+        """Turn (N, C, S, S) into (N, D), rows of unit length, always in float32: what an export is checked against."""
         tower = self.model.visual
         return unit_rows(self._halving(lambda part: self._forward(tower, part, torch.float32), torch.from_numpy(batch)))
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, 1, D), rows of unit length."""
+        """Return (N, 1, D), rows of unit length."""
         return self.embed_prepared(prepare(batch, self.preprocess))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, D), rows of unit length; texts longer than the tower's context are cut."""
-        return texts_in_batches(
-            texts, self.space.dim, lambda some: self._halving(self._encode_text, self.tokenize(some))
-        )
+        """Return (N, D), rows of unit length; texts longer than the tower's context are cut."""
+        return texts_in_batches(texts, self.space, lambda some: self._halving(self._encode_text, self.tokenize(some)))
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
-        """Token ids (N, L) int64 of the texts within the model's prompt."""
+        """Return token ids (N, L) int64 of the texts within the model's prompt."""
         tokens: torch.Tensor = self.tokenizer([self.source.prompt.replace("{}", text) for text in texts])
         return tokens
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """Always raises ModelUnavailable: the patches of these towers do not lie in the joint space."""
+        """Raise ModelUnavailable always: the patches of these towers do not lie in the joint space."""
         raise no_patches(self.space.model)
 
     @torch.inference_mode()
@@ -129,7 +127,7 @@ class ClipTowers:
         return np.concatenate([self._halving(run, batch[:half]), self._halving(run, batch[half:])])
 
     def _fastest(self, probe: torch.Tensor) -> tuple[Any, torch.dtype]:
-        """The image tower and the type it computes in, by one look at real films."""
+        """Return the image tower and the type it computes in, by one look at real films."""
         exact = self.model.visual.to(memory_format=torch.channels_last)
         if not _has_bfloat16(self.device):
             return exact, torch.float32
@@ -162,7 +160,8 @@ def _preprocess(source: ClipSource) -> Preprocess:
 
 
 def _load(source: ClipSource, device: torch.device) -> Any:
-    """The model with its weights, in evaluation mode. Raises ModelUnavailable with one line for every known fault."""
+    """Return the model with its weights, in evaluation mode. Raises ModelUnavailable with one line for every known
+    fault."""
     with _quiet():
         model = _empty(source)
         try:
@@ -189,7 +188,7 @@ def _load(source: ClipSource, device: torch.device) -> Any:
 
 
 def _empty(source: ClipSource) -> Any:
-    """The architecture without its weights; nothing is asked of the network."""
+    """Return the architecture without its weights; nothing is asked of the network."""
     config = copy.deepcopy(dict(source.model_cfg))
     body = config["text_cfg"].get("hf_model_name")
     if body:
@@ -207,7 +206,7 @@ def _empty(source: ClipSource) -> Any:
 
 
 def _text_config(source: ClipSource, name: str) -> Path:
-    """The folder of the Hugging Face configuration of the text tower, from this disk."""
+    """Return the folder of the Hugging Face configuration of the text tower, from this disk."""
     if source.folder is not None and (source.folder / "config.json").is_file():
         return source.folder
     found = Path(name) if Path(name).is_dir() else hub_folder(name)
@@ -221,7 +220,7 @@ def _text_config(source: ClipSource, name: str) -> Path:
 
 
 def _tokenizer(source: ClipSource) -> Any:
-    """The model's own tokenizer, from this disk."""
+    """Return the model's own tokenizer, from this disk."""
     text_cfg = source.model_cfg["text_cfg"]
     context = int(text_cfg.get("context_length") or 77)
     kwargs = dict(text_cfg.get("tokenizer_kwargs") or {})
@@ -257,14 +256,14 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def _mismatch(fault: Exception) -> str:
-    """How far a state dict is from the model, from torch's long message."""
-    said = str(fault)
-    if "Missing key" not in said and "Unexpected key" not in said and "size mismatch" not in said:
+    """Say how far a state dict is from the model, from torch's long message."""
+    message = str(fault)
+    if "Missing key" not in message and "Unexpected key" not in message and "size mismatch" not in message:
         return _first_line(fault)
     counts = {
-        "missing": said.partition("Missing key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
-        "unexpected": said.partition("Unexpected key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
-        "of another shape": said.count("size mismatch for"),
+        "missing": message.partition("Missing key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
+        "unexpected": message.partition("Unexpected key(s) in state_dict:")[2].partition("\n")[0].count('"') // 2,
+        "of another shape": message.count("size mismatch for"),
     }
     return "weights " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
@@ -276,7 +275,7 @@ def _first_line(fault: Exception) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """open_clip reports each step of loading to the root logger; a person needs only our errors."""
+    """Silence open_clip, which reports each step of loading to the root logger; a person needs only our errors."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""The towers of a loaded open_clip model as ONNX files, by torch's tracing exporter.
+"""Write the towers of a loaded open_clip model as ONNX files, by torch's tracing exporter.
 
 Tracing is deprecated in torch in favour of its newer exporter, which takes three times as long and needs two more
 packages; where a later torch drops it, the model runs in open_clip.
@@ -18,21 +18,22 @@ from open_clip.hf_model import HFTextEncoder
 
 
 def trace_text(towers: ClipTowers, path: Path) -> None:
-    """tokens (N, L) int64 -> embedding (N, D), unit rows. Raises whatever torch raises where it cannot."""
+    """Export tokens (N, L) int64 -> embedding (N, D), unit rows. Raises whatever torch raises where it cannot."""
     axes = {0: "texts", 1: "length"} if is_length_free(towers.model) else {0: "texts"}
     tokens = towers.tokenize(["pleural effusion", "no acute cardiopulmonary process"])
     _trace(_Text(towers.model), tokens.to(towers.device), path, name="tokens", axes=axes)
 
 
 def trace_image(towers: ClipTowers, path: Path) -> None:
-    """pixels (N, C, S, S) float32 -> embedding (N, D), unit rows. Raises whatever torch raises where it cannot."""
+    """Export pixels (N, C, S, S) float32 -> embedding (N, D), unit rows. Raises whatever torch raises where it
+    cannot."""
     side = towers.preprocess.size
     pixels = torch.zeros(2, towers.preprocess.channels, side, side, device=towers.device)
     _trace(_Image(towers.model), pixels, path, name="pixels", axes={0: "films"})
 
 
 def is_length_free(model: Any) -> bool:
-    """Whether the text tower masks its padding, so that a short text need not be padded to the full context."""
+    """Tell whether the text tower masks its padding, so that a short text need not be padded to the full context."""
     return isinstance(getattr(model, "text", None), HFTextEncoder)
 
 

@@ -1,4 +1,4 @@
-"""Processes in which a model's program runs with as little as the system lets us take away.
+"""Run a model's program in processes with as little as the system lets us take away.
 
 No file can be written or made longer (a limit on the size of files), no variable of the environment is known but what
 the libraries need, and there is no network where the system lets a process do without (Linux, user namespaces).
@@ -40,12 +40,12 @@ class Confined:
         )
 
     def call(self, method: str, *given: Any) -> Any:
-        """The answer of a method. Raises what it raises, and ModelUnavailable where its process ends."""
+        """Return the answer of a method. Raises what it raises, and ModelUnavailable where its process ends."""
         (answer,) = self.each(method, [given])
         return answer
 
     def each(self, method: str, several: Iterable[tuple[Any, ...]]) -> list[Any]:
-        """The answers to several calls, side by side, in their order."""
+        """Return the answers to several calls, side by side, in their order."""
         try:
             waiting = [self._pool.submit(_call, method, given) for given in several]
             return [one.result() for one in waiting]
@@ -62,7 +62,7 @@ _MAKING: tuple[str, str, Path]
 
 
 def _start(module: str, made_by: str, folder: Path, threads: int | None) -> None:
-    """The beginning of such a process: before numpy and TensorFlow, whose threads would stay outside."""
+    """Confine such a process at its beginning: before numpy and TensorFlow, whose threads would stay outside."""
     global _MAKING
     confine()
     if threads is not None:
@@ -80,7 +80,7 @@ def _call(method: str, given: tuple[Any, ...]) -> Any:
 
 
 def confine() -> None:
-    """Takes from this process, for good, what a model has no need of."""
+    """Take from this process, for good, what a model has no need of."""
     for name in list(os.environ):
         if name not in _KEPT_NAMES and not name.startswith(_KEPT):
             del os.environ[name]

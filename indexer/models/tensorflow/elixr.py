@@ -1,4 +1,4 @@
-"""CXR Foundation (ELIXR v2): two TensorFlow SavedModels that turn a film into 32 vectors and a text into one.
+"""Run CXR Foundation (ELIXR v2): two TensorFlow SavedModels that turn a film into 32 vectors and a text into one.
 
 A film goes in as a 16-bit PNG within a tf.train.Example, one a call, so bulk indexing runs in several processes.
 The folder is that of google/cxr-foundation, with BERT's vocabulary beside it:
@@ -42,7 +42,7 @@ class AsPng:
     """A film as the bytes of a grey 16-bit PNG, black 0 and its brightest pixel 65535, whatever its file's depth."""
 
     def shrink(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """(H, W) in [0, 1] -> the bytes (B,) of its PNG, at its own size: the model resizes."""
+        """Turn (H, W) in [0, 1] into the bytes (B,) of its PNG, at its own size: the model resizes."""
         grey = pixels - pixels.min()
         top = float(grey.max())
         sixteen = np.rint(grey * np.float32(65535 / top if top > 0 else 0)).astype(np.uint16)
@@ -67,23 +67,24 @@ class ElixrTowers:
         self.space = Space(name, digest, DIM, VECTORS)
 
     def embed_prepared(self, batch: Sequence[bytes]) -> Vectors:
-        """N PNG files -> (N, 32, 128), rows of unit length; in several processes where there is more than one."""
+        """Turn N PNG files into (N, 32, 128), rows of unit length; in several processes where there is more than
+        one."""
         workers = self._one if len(batch) < 2 else self._several
         found = workers.each("image", [(png,) for png in batch])
         return unit_rows(np.stack(found)) if found else np.empty((0, VECTORS, DIM), np.float32)
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, 32, 128), rows of unit length."""
+        """Return (N, 32, 128), rows of unit length."""
         return self.embed_prepared(prepare(batch, self.preprocess))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """(N, 128), rows of unit length; what is longer than 128 tokens is cut."""
+        """Return (N, 128), rows of unit length; what is longer than 128 tokens is cut."""
         ids, paddings = elixr_text.encode(self._tokenizer, [self.prompt.replace("{}", text) for text in texts])
         found = self._one.each("text", [(ids[at : at + 1], paddings[at : at + 1]) for at in range(len(texts))])
         return unit_rows(np.stack(found)) if found else np.empty((0, DIM), np.float32)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """Always raises ModelUnavailable: its vectors belong to no place on the film."""
+        """Raise ModelUnavailable always: its vectors belong to no place on the film."""
         raise no_patches(self.space.model)
 
     @cached_property
@@ -109,7 +110,7 @@ class Model:
         self._folder = folder
 
     def image(self, png: bytes) -> NDArray[np.float32]:
-        """(32, 128); not-a-number where the model cannot read the picture."""
+        """Return (32, 128); not-a-number where the model cannot read the picture."""
         tf = saved_model.tensorflow()
         example = tf.train.Example()
         example.features.feature["image/encoded"].bytes_list.value.append(png)
@@ -125,7 +126,7 @@ class Model:
         return self._shaped(found, "all_contrastive_img_emb", (VECTORS, DIM))
 
     def text(self, ids: NDArray[np.int32], paddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(128,) of token ids and paddings (1, 1, 128)."""
+        """Return (128,) of token ids and paddings (1, 1, 128)."""
         found = self._qformer(np.zeros(_MAPS, np.float32), ids, paddings)["contrastive_txt_emb"]
         return self._shaped(found, "contrastive_txt_emb", (DIM,))
 
@@ -158,7 +159,8 @@ class Model:
 
 
 def vocabulary_of(folder: Path) -> Path:
-    """BERT's vocabulary: in the model's folder, or where the Hugging Face cache has it. Raises ModelUnavailable."""
+    """Return BERT's vocabulary: in the model's folder, or where the Hugging Face cache has it. Raises
+    ModelUnavailable."""
     cached = hub_folder(BERT)
     for path in (folder / VOCABULARY, *([cached / VOCABULARY] if cached else [])):
         if path.is_file():

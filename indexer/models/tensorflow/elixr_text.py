@@ -1,4 +1,4 @@
-"""Texts as ELIXR's Q-former reads them: BERT's uncased word pieces from a local vocabulary, without TensorFlow."""
+"""Tokenize texts as ELIXR's Q-former reads them: BERT's uncased word pieces from a local vocabulary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SPECIAL = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102}
 
 
 def read_vocabulary(path: Path) -> Any:
-    """The tokenizer of BERT's uncased vocabulary. Raises ModelUnavailable for a file that is not it."""
+    """Return the tokenizer of BERT's uncased vocabulary. Raises ModelUnavailable for a file that is not it."""
     from tokenizers import BertWordPieceTokenizer
 
     try:
@@ -33,7 +33,7 @@ def read_vocabulary(path: Path) -> Any:
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Token ids (N, 1, 128) int32, and paddings (N, 1, 128) float32, 1 where there is no token.
+    """Return token ids (N, 1, 128) int32, and paddings (N, 1, 128) float32, 1 where there is no token.
 
     The end of the sentence ([SEP], 102) counts as padding: the model was trained without it.
     """

@@ -1,4 +1,4 @@
-"""The operations that the program of a SavedModel may use: arithmetic, pictures, tables, and the flow between them.
+"""List the operations that a SavedModel's program may use: arithmetic, pictures, tables, and the flow between them.
 
 A SavedModel is a program, and TensorFlow has over a thousand operations, some of which read or write files, print into
 them, open sockets or run Python. Those of the models that are supported (CXR Foundation, REMEDIS, image encoders made
@@ -82,7 +82,7 @@ def others(meta_graph: Any) -> set[str]:
 
 
 def _leading_to(names: set[str], nodes: Any) -> set[str]:
-    """The nodes of these tensors, and all that they depend on."""
+    """Return the nodes of these tensors, and all that they depend on."""
     found: set[str] = set()
     left = [_node(name) for name in names]
     while left:
@@ -94,7 +94,7 @@ def _leading_to(names: set[str], nodes: Any) -> set[str]:
 
 
 def _within(run: set[str], called: set[str], nodes: Any, functions: Any) -> set[str]:
-    """The operations of these nodes and functions, and of all functions that they call."""
+    """Return the operations of these nodes and functions, and of all functions that they call."""
     used: set[str] = set()
     seen: set[str] = set()
     left = list(called)

@@ -1,4 +1,4 @@
-"""REMEDIS and other TensorFlow image encoders: no text tower, so films like others and probes only."""
+"""Run REMEDIS and other TensorFlow image encoders: no text tower, so films like others and probes only."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ class SavedModelTowers:
         self.space = Space(name, made, dim, has_text=False)
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
-        """(N, 3, S, S) -> (N, 1, D), rows of unit length."""
+        """Turn (N, 3, S, S) into (N, 1, D), rows of unit length."""
         found = [self._encoder.call("run", batch[at : at + _AT_ONCE]) for at in range(0, len(batch), _AT_ONCE)]
         rows = np.concatenate(found) if found else np.empty((0, self.space.dim), np.float32)
         return unit_rows(rows)[:, None, :]
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
-        """(N, 1, D), rows of unit length."""
+        """Return (N, 1, D), rows of unit length."""
         return self.embed_prepared(prepare(batch, self.preprocess))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Always raises ModelUnavailable: it has no text tower."""
+        """Raise ModelUnavailable always: it has no text tower."""
         raise no_text(self.space.model)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
-        """Always raises ModelUnavailable: there is no joint space for patches to lie in."""
+        """Raise ModelUnavailable always: there is no joint space for patches to lie in."""
         raise no_patches(self.space.model)
 
 
@@ -68,12 +68,12 @@ class Encoder:
         self._call, self._side = self._entry()
 
     def facts(self) -> tuple[int, int]:
-        """The side of its films, and the dimension of its vectors."""
+        """Return the side of its films, and the dimension of its vectors."""
         side = self._side
         return side, int(self.run(np.zeros((1, 3, side, side), np.float32)).shape[1])
 
     def _entry(self) -> tuple[Callable[[Any], Any], int]:
-        """What to call with films, and their side: the signature, or where there is none the model itself.
+        """Return what to call with films, and their side: the signature, or where there is none the model itself.
 
         Raises ModelUnavailable where it takes no films.
         """
@@ -94,7 +94,7 @@ class Encoder:
         return (lambda films: call(**{name: films}) if name else call(films)), shape[1] or _SIDE
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, S, S) -> (N, D)."""
+        """Turn (N, 3, S, S) into (N, D)."""
         tf = saved_model.tensorflow()
         channels_last = tf.constant(np.ascontiguousarray(batch.transpose(0, 2, 3, 1)))
         found = self._call(channels_last)

@@ -1,4 +1,4 @@
-"""TensorFlow SavedModels: looked over before they are loaded, called by their signatures."""
+"""Load TensorFlow SavedModels: looked over before they are loaded, called by their signatures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Signature:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a SavedModel. Raises ModelUnavailable naming the first that is missing."""
+    """Return the files of a SavedModel. Raises ModelUnavailable naming the first that is missing."""
     variables = sorted((folder / "variables").glob("variables.data-*"))
     for path in (folder / GRAPH, folder / _INDEX):
         if not path.is_file():
@@ -43,13 +43,13 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def check_installed() -> None:
-    """Raises MissingExtra without TensorFlow; imports nothing."""
+    """Raise MissingExtra without TensorFlow; imports nothing."""
     if find_spec("tensorflow") is None:
         raise MissingExtra("A TensorFlow model", extra=EXTRA)
 
 
 def tensorflow() -> Any:
-    """The package, told to be quiet. Raises MissingExtra."""
+    """Return the package, told to be quiet. Raises MissingExtra."""
     check_installed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _hushed():
@@ -66,7 +66,7 @@ def tensorflow() -> Any:
 
 
 def load(folder: Path) -> Any:
-    """The object that the SavedModel in `folder` restores.
+    """Return the object that the SavedModel in `folder` restores.
 
     Raises ModelUnavailable for a folder that is no SavedModel, or whose program reaches outside; MissingExtra.
     """
@@ -92,7 +92,7 @@ def load(folder: Path) -> Any:
 
 
 def signature(loaded: Any, folder: Path, *, needs: Sequence[str] = (), gives: Sequence[str] = ()) -> Signature:
-    """The `serving_default` signature of what `load` gave. Raises ModelUnavailable where it is another."""
+    """Return the `serving_default` signature of what `load` gave. Raises ModelUnavailable where it is another."""
     call = loaded.signatures.get("serving_default")
     if call is None:
         raise ModelUnavailable("this SavedModel has no signature serving_default", where=folder)
@@ -108,13 +108,13 @@ def signature(loaded: Any, folder: Path, *, needs: Sequence[str] = (), gives: Se
 
 
 def shape_of(spec: Any) -> tuple[int | None, ...] | None:
-    """The shape of an input; None where even the number of its sides is free."""
+    """Return the shape of an input; None where even the number of its sides is free."""
     return None if spec.shape.rank is None else tuple(spec.shape.as_list())
 
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Its libraries write notices to the process's stderr before any setting of theirs can stop them."""
+    """Silence libraries that write notices to the process's stderr before any setting of theirs can stop them."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -134,7 +134,7 @@ def _look_over(folder: Path) -> None:
         said.ParseFromString((folder / GRAPH).read_bytes())
     except Exception:  # protobuf's errors differ with its implementation
         raise ModelUnavailable("it is damaged or no SavedModel", where=folder / GRAPH, fix="Fetch it again.") from None
-    unknown = sorted(set().union(*(others(one) for one in said.meta_graphs)))
+    unknown = sorted(set().union(*(others(graph) for graph in said.meta_graphs)))
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise ModelUnavailable(

@@ -1,4 +1,4 @@
-"""The solid anatomy of one phantom: outlines, lungs' envelope, diaphragm, heart and great vessels, in millimetres.
+"""Shape the solid anatomy of one phantom: outlines, lungs, diaphragm, heart and great vessels, in millimetres.
 
 Sizes follow an adult of 175 cm in deep inspiration (cardiothoracic ratio about 0.45, 10 posterior ribs above the
 right dome); the body's own width, height and depth are applied by the camera.
@@ -37,7 +37,7 @@ class Anatomy:
 
 
 def column(rows: Sequence[tuple[float, ...]], *, power: float = 0.5) -> Column:
-    """Rows of (y, a, b, cx, cz), joined by a smooth monotone-enough curve sampled every 2 mm."""
+    """Return rows of (y, a, b, cx, cz), joined by a smooth monotone-enough curve sampled every 2 mm."""
     table = np.asarray(rows, float)
     y = np.linspace(table[0, 0], table[-1, 0], int((table[-1, 0] - table[0, 0]) / 2) + 1)
     a, b, cx, cz = f32(_smooth(y, table[:, 0], table[:, 1:]).T)
@@ -45,7 +45,7 @@ def column(rows: Sequence[tuple[float, ...]], *, power: float = 0.5) -> Column:
 
 
 def build(phantom: Phantom) -> Anatomy:
-    """The anatomy of a phantom, with what its findings do to the shape of organs."""
+    """Return the anatomy of a phantom, with what its findings do to the shape of organs."""
     body = phantom.body
     rng = np.random.default_rng([body.seed, 11])
     emphysema = _level(phantom, Kind.EMPHYSEMA)
@@ -85,7 +85,8 @@ def build(phantom: Phantom) -> Anatomy:
 
 
 def mediastinal_shift(phantom: Phantom) -> float:
-    """Millimetres to the patient's left: away from large effusions and pneumothoraces, towards large collapses."""
+    """Return millimetres to the patient's left: away from large effusions and pneumothoraces, towards large
+    collapses."""
     push = 0.0
     for finding in phantom.findings:
         if len(finding.side.lungs) != 1:
@@ -98,13 +99,13 @@ def mediastinal_shift(phantom: Phantom) -> float:
 
 
 def _level(phantom: Phantom, kind: Kind) -> float:
-    """0 when absent, else 0.45, 0.75 or 1 by severity."""
+    """Return 0 when absent, else 0.45, 0.75 or 1 by severity."""
     return max((0.45 + 0.55 * f.severity.level if f.severity else 1.0 for f in phantom.of(kind)), default=0.0)
 
 
 def _smooth(x: F32, xs: F32, ys: F32) -> F32:
-    """(N, C) values at x (N,) of the curves through ys (K, C) at xs (K,): cubic Hermite with central slopes, so that
-    there are no corners in an outline."""
+    """Return (N, C) values at x (N,) of the curves through ys (K, C) at xs (K,): cubic Hermite with central slopes, so
+    that there are no corners in an outline."""
     slopes = np.gradient(ys, xs, axis=0)
     i = np.clip(np.searchsorted(xs, x, side="right") - 1, 0, len(xs) - 2)
     h = (xs[i + 1] - xs[i])[:, None]
@@ -116,7 +117,7 @@ def _smooth(x: F32, xs: F32, ys: F32) -> F32:
 
 
 def _half(sign: int, chest: Column, rng: np.random.Generator) -> Column:
-    """One pleural cavity: a rounded apex, and no nearer to the middle than the spine and the sternum let it."""
+    """Return one pleural cavity: a rounded apex, and no nearer to the middle than the spine and the sternum let it."""
     y = np.arange(0, 361, 2, dtype=np.float32)
     apex = 34 + rng.uniform(-3, 3)
     dome = np.sqrt(np.clip(1 - (1 - y / apex) ** 2, 0, 1)) ** 1.15
@@ -146,7 +147,7 @@ def _dome_tops(phantom: Phantom, emphysema: float, rng: np.random.Generator) -> 
 
 
 def _outline(phantom: Phantom) -> tuple[Column, Column]:
-    """Skin, and the muscle under the fat."""
+    """Draw skin, and the muscle under the fat."""
     body = phantom.body
     male = body.sex is Sex.MALE
     fat = 5 + 26 * body.fat
@@ -193,7 +194,7 @@ def _arms(phantom: Phantom) -> tuple[Ellipsoid, ...]:
 
 
 def arm_axis(phantom: Phantom, sign: int) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Shoulder joint and elbow: elbows out for PA, by the side for AP, raised forward for a lateral film."""
+    """Return shoulder joint and elbow: elbows out for PA, by the side for AP, raised forward for a lateral film."""
     if phantom.view is View.LATERAL:
         return (sign * 128.0, -62.0, -14.0), (sign * 100.0, -250.0, 120.0)
     if phantom.view is View.PA:
@@ -224,7 +225,8 @@ def _breasts(phantom: Phantom, rng: np.random.Generator) -> tuple[Ellipsoid, ...
 
 
 def _mediastinum(shift: float) -> tuple[Column | Ellipsoid, ...]:
-    """What lies between the lungs besides the heart: inlet vessels, gullet, fat; and the spine in its muscles."""
+    """Return what lies between the lungs besides the heart: inlet vessels, gullet, fat; and the spine in its
+    muscles."""
     between = [
         (-60, 30, 34, 0, -40), (-10, 36, 38, 0, -36), (14, 32, 44, 0.1 * shift, -32), (45, 27, 50, 0.4 * shift, -24),
         (75, 25, 54, 0.8 * shift, -18), (110, 23, 54, shift, -16), (160, 22, 58, shift, -8),
@@ -241,7 +243,7 @@ def _mediastinum(shift: float) -> tuple[Column | Ellipsoid, ...]:
 def _heart(
     phantom: Phantom, shift: float, emphysema: float, floor: float
 ) -> tuple[tuple[Ellipsoid, ...], tuple[float, float, float]]:
-    """Chambers and great vessels as ellipsoids whose union is the silhouette."""
+    """Return chambers and great vessels as ellipsoids whose union is the silhouette."""
     body = phantom.body
     big = max((1.18 + 0.34 * f.severity.level for f in phantom.of(Kind.CARDIOMEGALY) if f.severity), default=1.0)
     size = body.heart * (1 - 0.16 * emphysema)
@@ -282,7 +284,7 @@ def _heart(
 
 
 def _gas(phantom: Phantom, dome: float, rng: np.random.Generator) -> tuple[Ellipsoid, ...]:
-    """Gas under the left dome (stomach) and in the splenic flexure, none in some."""
+    """Draw gas under the left dome (stomach) and in the splenic flexure, none in some."""
     if rng.random() < 0.25:
         return ()
     high = rng.uniform(6, 14)

@@ -1,4 +1,4 @@
-"""The skeleton of the chest as clouds of mass points: ribs, spine, clavicles, scapulae, sternum, humeri."""
+"""Draw the skeleton of the chest as clouds of mass points: ribs, spine, clavicles, scapulae, sternum, humeri."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RIB_DROP = (30.0, 50.0, 70.0, 84.0, 95.0, 102.0, 108.0, 110.0, 106.0, 98.0, 84.
 
 
 def skeleton(phantom: Phantom, anatomy: Anatomy, *, step: float) -> list[Matter]:
-    """Every bone of the film; `step` is the sampling distance in mm, about a pixel."""
+    """Return every bone of the film; `step` is the sampling distance in mm, about a pixel."""
     parts = [*_ribs(phantom, anatomy, step), _spine(phantom, step), *_sternum(step), *shoulders(phantom, step=step)]
     return [replace(part, mass=part.mass * np.float32(phantom.body.bone)) for part in parts]
 
 
 def rib_paths(anatomy: Anatomy, lift: F32, *, count: int = 56) -> tuple[F32, F32]:
-    """(24, count, 3) midlines of the ribs from the spine to their front ends, right 1..12 then left 1..12, and their
-    outward normals. `lift` (24,) mm raises the angle of each rib."""
+    """Return (24, count, 3) midlines of the ribs from the spine to their front ends, right 1..12 then left 1..12, and
+    their outward normals. `lift` (24,) mm raises the angle of each rib."""
     number = np.tile(np.arange(1, 13), 2)[:, None]
     sign = np.repeat([-1.0, 1.0], 12)[:, None]
     end, top, drop = (np.tile(v, 2)[:, None] for v in (_RIB_END, RIB_Y, _RIB_DROP))
@@ -48,7 +48,7 @@ def rib_paths(anatomy: Anatomy, lift: F32, *, count: int = 56) -> tuple[F32, F32
 
 
 def fractured(phantom: Phantom) -> dict[tuple[Side, int], tuple[float, float]]:
-    """(side, rib) -> (where along it 0..1, displacement in mm) of the broken ribs."""
+    """Turn (side, rib) into (where along it 0..1, displacement in mm) of the broken ribs."""
     out: dict[tuple[Side, int], tuple[float, float]] = {}
     rng = np.random.default_rng([phantom.seed, 31])
     for finding in phantom.of(Kind.RIB_FRACTURE):
@@ -95,7 +95,8 @@ def _ribs(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copies]:
 
 
 def _cartilages(paths: F32, normals: F32, rng: np.random.Generator, step: float) -> Copies:
-    """Calcified costal cartilage of the old, from the front ends of ribs (T, K, 3): mottled, and along the edges."""
+    """Return calcified costal cartilage of the old, from the front ends of ribs (T, K, 3): mottled, and along the
+    edges."""
     ends = paths[:, -1:]
     way = ends - paths[:, -4:-3]
     way /= np.linalg.norm(way, axis=2, keepdims=True)
@@ -113,12 +114,13 @@ def _cartilages(paths: F32, normals: F32, rng: np.random.Generator, step: float)
 
 
 def spine_axis(y: F32) -> F32:
-    """(N,) z of the vertebral bodies' middle: the curve of the neck, the kyphosis of the chest, the lordosis below."""
+    """Return (N,) z of the vertebral bodies' middle: the curve of the neck, the kyphosis of the chest, the lordosis
+    below."""
     return np.interp(y, [-150, -70, 0, 60, 130, 200, 300], [-38, -42, -52, -64, -70, -66, -52]).astype(np.float32)
 
 
 def vertebrae() -> F32:
-    """(23, 3): y, pitch and half-width in mm from C4 to L4."""
+    """Return (23, 3): y, pitch and half-width in mm from C4 to L4."""
     number = np.arange(23)
     pitch = 15.5 + 0.72 * np.maximum(number - 4, 0)
     y = -92 + np.concatenate([[0], np.cumsum(pitch)[:-1]])
@@ -141,8 +143,9 @@ def _spine(phantom: Phantom, step: float) -> Copies:
 
 @lru_cache(maxsize=32)
 def _unit_vertebra(step: float) -> tuple[F32, F32]:
-    """A waisted body with dense end plates, two pedicles, transverse processes and a spinous process, in units of the
-    body's half-width, half-height and half-depth: dots (4, N), and their mass (N,) in units of the product of those."""
+    """Return a waisted body with dense end plates, two pedicles, transverse processes and a spinous process, in units
+    of the body's half-width, half-height and half-depth: dots (4, N), and their mass (N,) in units of the product of
+    those."""
     rng = np.random.default_rng(3)
     grain = step / 22.0
     count = int(2600 * (0.5 / step) ** 2) + 300

@@ -1,4 +1,4 @@
-"""Tubes, lines, wires and pacemakers as clouds of plastic and metal."""
+"""Draw tubes, lines, wires and pacemakers as clouds of plastic and metal."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _sternotomy(finding: Finding, anatomy: Anatomy, rng: np.random.Generator, st
 
 
 def _monitor(anatomy: Anatomy, rng: np.random.Generator, step: float) -> list[Copies]:
-    """Electrodes and cables on the skin: not a finding, but on most bedside films."""
+    """Return electrodes and cables on the skin: not a finding, but on most bedside films."""
     out = []
     for x, y in ((-120, 18), (118, 24), (-134, 176), (120, 196))[: int(rng.integers(2, 5))]:
         spot = f32([x + rng.uniform(-14, 14), y + rng.uniform(-14, 14), 78])

@@ -1,4 +1,4 @@
-"""Round things: nodules, masses, a hiatal hernia; and the thin lines of plate atelectasis and of edema's septa."""
+"""Draw round things: nodules, masses, a hiatal hernia; and the thin lines of plate atelectasis and edema's septa."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MASS_MM = {Severity.SMALL: (17.0, 20.0), Severity.MODERATE: (24.0, 29.0), Sever
 
 
 def round_lesions(phantom: Phantom, anatomy: Anatomy) -> tuple[tuple[Ellipsoid, ...], ...]:
-    """One group of overlapping ellipsoids for each nodule or mass."""
+    """Return one group of overlapping ellipsoids for each nodule or mass."""
     out = []
     for order, finding in enumerate(phantom.findings):
         if finding.kind not in (Kind.NODULE, Kind.MASS):
@@ -47,7 +47,7 @@ def _lesion(finding: Finding, side: Side, anatomy: Anatomy, rng: np.random.Gener
 
 
 def _spot(place: Place, side: Side, anatomy: Anatomy, radius: float, rng: np.random.Generator) -> F32:
-    """A point of the lobe, clear of the heart and not at the very edge where it would be half hidden."""
+    """Return a point of the lobe, clear of the heart and not at the very edge where it would be half hidden."""
     box, low = f32([110, 230, 130]), f32([22, 14, -75])
     points = (rng.random((4000, 3), dtype=np.float32) * box + low) * f32([side.sign, 1, 1])
     points = in_lobe(points[in_lung(points, anatomy, side, margin=0.86)], place, side)
@@ -59,7 +59,7 @@ def _spot(place: Place, side: Side, anatomy: Anatomy, radius: float, rng: np.ran
 
 
 def hernia(phantom: Phantom, anatomy: Anatomy) -> list[Ellipsoid]:
-    """The gas in a stomach that lies behind the heart (to be cut flat by the fluid)."""
+    """Return the gas in a stomach that lies behind the heart (to be cut flat by the fluid)."""
     out = []
     for finding in phantom.of(Kind.HERNIA):
         level = finding.severity.level if finding.severity else 0.5
@@ -70,7 +70,7 @@ def hernia(phantom: Phantom, anatomy: Anatomy) -> list[Ellipsoid]:
 
 
 def bands(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copies]:
-    """Plates of collapse above the base, and septal lines."""
+    """Return plates of collapse above the base, and septal lines."""
     out = []
     for order, finding in enumerate(phantom.findings):
         for side in finding.side.lungs:
@@ -100,7 +100,7 @@ def bands(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copies]:
 
 
 def _septa(anatomy: Anatomy, side: Side, count: int, rng: np.random.Generator, step: float) -> list[Copies]:
-    """Kerley's B lines: short, level, touching the pleura low at the sides."""
+    """Return Kerley's B lines: short, level, touching the pleura low at the sides."""
     out = []
     for y in anatomy.dome_top[side] + 24 - rng.uniform(0, 95, count):
         a, b, _, cz = _at(anatomy, y)

@@ -1,4 +1,4 @@
-"""One lung: where each ray meets its air, and how dense it is in slabs along the rays, so that disease can be painted
+"""Find where each ray meets a lung's air, and how dense it is in slabs along the rays, so that disease can be painted
 into it in three dimensions."""
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Lung:
         return replace(self, density=density)
 
     def removed(self) -> F32:
-        """(h, w) mm of water that a ray meets less than in a solid body."""
+        """Return (h, w) mm of water that a ray meets less than in a solid body."""
         if self.even:
             cleared = (1 - self.density[0, 0, 0]) * (self.leave - self.enter)
             return f32(cleared[0] - cleared[1:].sum(axis=0))
@@ -72,7 +72,7 @@ class Lung:
 
 
 def lungs(anatomy: Anatomy, camera: Camera, *, density: float) -> dict[Side, Lung]:
-    """Both healthy lungs on the film's grid; `density` is about 0.25 in deep inspiration."""
+    """Return both healthy lungs on the film's grid; `density` is about 0.25 in deep inspiration."""
     chest = anatomy.chest.span(camera)
     round_ones = [solid for solid in anatomy.inner if isinstance(solid, Ellipsoid)]
     columns = [solid.span(camera, whole=False) for solid in anatomy.inner if isinstance(solid, Column)]
@@ -104,8 +104,8 @@ def _lung(anatomy: Anatomy, side: Side, chest: Span, inner: list[Span], camera: 
 
 
 def _merged(solids: Iterable[Span], rows: slice, columns: slice) -> tuple[F32, F32]:
-    """Depths where a ray enters and leaves what lies in its way, (K, h, w) each: solids that touch one another melt
-    into one stretch, what stands apart is another. A stretch that is not there ends before it begins."""
+    """Return depths where a ray enters and leaves what lies in its way, (K, h, w) each: solids that touch one another
+    melt into one stretch, what stands apart is another. A stretch that is not there ends before it begins."""
     shape = (_STRETCHES, rows.stop - rows.start, columns.stop - columns.start)
     enter, leave = np.full(shape, _NOWHERE), np.full(shape, -_NOWHERE)
     for span in solids:

@@ -1,4 +1,4 @@
-"""Disease of the lung itself, painted into its voxels: consolidation, edema, viral pneumonia, collapse, emphysema."""
+"""Paint disease of the lung itself into its voxels: consolidation, edema, viral pneumonia, collapse, emphysema."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _MINOR_FISSURE = 122.0
 
 
 def lobe(lung: Lung, place: Place) -> F32:
-    """(D, h, w) 0..1: the lobe of this lung, with edges as sharp as a fissure. The left lung has no middle lobe (its
-    lingula is meant)."""
+    """Return (D, h, w) 0..1: the lobe of this lung, with edges as sharp as a fissure. The left lung has no middle lobe
+    (its lingula is meant)."""
     oblique = 72 + (lung.z + 90) * np.float32(0.93)
     behind = _soft((lung.y - oblique) / 2.5)
     if place is Place.LOWER:
@@ -27,7 +27,7 @@ def lobe(lung: Lung, place: Place) -> F32:
 
 
 def blobs(lung: Lung, centres: F32, sizes: F32, weights: F32) -> F32:
-    """(D, h, w) sum of Gaussian balls at `centres` (K, 3) mm."""
+    """Return (D, h, w) sum of Gaussian balls at `centres` (K, 3) mm."""
     narrow = -0.5 / sizes**2
     flat = (lung.x[None] - centres[:, 0, None, None, None]) ** 2 + (lung.z[None] - centres[:, 2, None, None, None]) ** 2
     across = np.exp(narrow[:, None, None, None] * flat)[:, :, 0, :] * weights[:, None, None]
@@ -38,7 +38,7 @@ def blobs(lung: Lung, centres: F32, sizes: F32, weights: F32) -> F32:
 
 
 def paint(lung: Lung, phantom: Phantom, anatomy: Anatomy) -> Lung:
-    """The lung with all of the phantom's lung disease in it."""
+    """Return the lung with all of the phantom's lung disease in it."""
     density = lung.density
     for order, finding in enumerate(phantom.findings):
         brush = _BRUSHES.get(finding.kind)
@@ -59,7 +59,7 @@ def _mix(density: F32, share: F32, target: float) -> F32:
 
 
 def _texture(lung: Lung, rng: np.random.Generator, points: F32, *, size: float, count: int = 40) -> F32:
-    """(D, h, w) about 0..1.5, patches of `size` mm around randomly chosen `points`."""
+    """Return (D, h, w) about 0..1.5, patches of `size` mm around randomly chosen `points`."""
     if not len(points):
         return np.zeros(lung.density.shape, np.float32)
     centres = points[rng.integers(0, len(points), count)]
@@ -111,7 +111,7 @@ def _edema(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Genera
 
 
 def _viral(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Generator) -> F32:
-    """Ground-glass patches under the pleura, most of them low and behind."""
+    """Return ground-glass patches under the pleura, most of them low and behind."""
     level = finding.severity.level if finding.severity else 0.5
     points = lung_points(anatomy, lung.side, rng)
     outer = points[(anatomy.chest.radius(points.T) > 0.74) & (np.abs(points[:, 0]) > 55)]
@@ -127,7 +127,7 @@ def _viral(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Genera
 
 
 def _atelectasis(lung: Lung, finding: Finding, anatomy: Anatomy, rng: np.random.Generator) -> F32:
-    """Loss of volume: haze over the raised base, or a collapsed lobe against the mediastinum."""
+    """Return loss of volume: haze over the raised base, or a collapsed lobe against the mediastinum."""
     if finding.severity is Severity.SMALL:
         return lung.density
     s = lung.side.sign

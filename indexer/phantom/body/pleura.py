@@ -1,4 +1,4 @@
-"""Disease between lung and chest wall: fluid, air, scars."""
+"""Draw disease between lung and chest wall: fluid, air, scars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filmroom.indexer.phantom.spec import Finding, Kind, Phantom, Place, View
 
 
 def fill(lung: Lung, phantom: Phantom, anatomy: Anatomy) -> Lung:
-    """The lung with fluid, free air and thickened pleura around it, in that order from last to first."""
+    """Return the lung with fluid, free air and thickened pleura around it, in that order from last to first."""
     mine = [f for f in phantom.findings if lung.side in f.side.lungs]
     density = lung.density
     if not any(f.kind in (Kind.PNEUMOTHORAX, Kind.PLEURAL_THICKENING, Kind.EFFUSION) for f in mine):
@@ -34,7 +34,7 @@ def fill(lung: Lung, phantom: Phantom, anatomy: Anatomy) -> Lung:
 
 
 def _radius(lung: Lung, anatomy: Anatomy) -> F32:
-    """(D, h, w) 0 on the chest's axis, 1 at the chest wall."""
+    """Return (D, h, w) 0 on the chest's axis, 1 at the chest wall."""
     a, b, cx, cz = anatomy.chest.at(lung.y[0, :, 0])
     a, b, cx, cz = (v[None, :, None] for v in (np.maximum(a, 1), np.maximum(b, 1), cx, cz))
     return np.sqrt(((lung.x - cx) / a) ** 2 + ((lung.z - cz) / b) ** 2)
@@ -54,7 +54,7 @@ def _effusion(lung: Lung, density: F32, finding: Finding, radius: F32, anatomy: 
 
 
 def _layer(lung: Lung, density: F32, finding: Finding, radius: F32, anatomy: Anatomy) -> F32:
-    """Fluid behind the lung of a lying patient: a veil, thicker towards the base."""
+    """Return fluid behind the lung of a lying patient: a veil, thicker towards the base."""
     level = finding.severity.level if finding.severity else 0.5
     a, b, cx, cz = (v[None, :, None] for v in anatomy.chest.at(lung.y[0, :, 0]))
     inside = np.clip(1 - ((lung.x - cx) / np.maximum(a, 1)) ** 2, 0, 1) ** 0.43
@@ -75,7 +75,7 @@ class Edge:
 
 
 def lung_edge(finding: Finding, anatomy: Anatomy, y: F32) -> Edge:
-    """Where the visceral pleura stands in a pneumothorax, at the heights y (N,); inner = outer above the apex."""
+    """Say where the visceral pleura stands in a pneumothorax, at the heights y (N,); inner = outer above the apex."""
     level = finding.severity.level if finding.severity else 0.5
     high = 0.06 + 1.2 / (1 + (y / 120) ** 2)
     a, _, _cx, _ = anatomy.chest.at(y)
@@ -89,7 +89,7 @@ def lung_edge(finding: Finding, anatomy: Anatomy, y: F32) -> Edge:
 
 
 def _pneumothorax(lung: Lung, density: F32, finding: Finding, anatomy: Anatomy) -> F32:
-    """The lung shrinks towards the hilum; around it is air without any markings."""
+    """Return the lung shrinks towards the hilum; around it is air without any markings."""
     level = finding.severity.level if finding.severity else 0.5
     edge = lung_edge(finding, anatomy, lung.y[0, :, 0])
     x = np.abs(lung.x)
@@ -99,7 +99,7 @@ def _pneumothorax(lung: Lung, density: F32, finding: Finding, anatomy: Anatomy) 
 
 
 def pleural_lines(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copies]:
-    """The thin white line of the visceral pleura, seen edge-on in a pneumothorax."""
+    """Return the thin white line of the visceral pleura, seen edge-on in a pneumothorax."""
     out = []
     for finding in phantom.of(Kind.PNEUMOTHORAX):
         for side in finding.side.lungs:

@@ -1,4 +1,4 @@
-"""Clavicles, shoulder blades and upper arms, both sides at once."""
+"""Draw clavicles, shoulder blades and upper arms, both sides at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FLIPS = (f32([-1, 1, 1]), f32([1, 1, 1]))
 
 
 def shoulders(phantom: Phantom, *, step: float) -> list[Matter]:
-    """The bones of both shoulders; `step` as in `bones.skeleton`."""
+    """Return the bones of both shoulders; `step` as in `bones.skeleton`."""
     rng = np.random.default_rng([phantom.body.seed, 29])
     # On bedside films the shoulders stand higher than on an upright PA film.
     lift = -14.0 if phantom.view in (View.AP, View.AP_SUPINE) else 0.0
@@ -52,7 +52,7 @@ def _clavicles(lift: float, rng: np.random.Generator, step: float) -> Copies:
 
 
 def _blades(phantom: Phantom, lift: float, rng: np.random.Generator, step: float) -> list[Matter]:
-    """Thin blades with a thick outer border, spine, acromion, coracoid and socket."""
+    """Return thin blades with a thick outer border, spine, acromion, coracoid and socket."""
     # On a PA film the shoulders are rolled forward and the blades turn off the lungs.
     rolled = phantom.view is View.PA
     up = f32([0, lift, 0])
@@ -86,7 +86,7 @@ def _blades(phantom: Phantom, lift: float, rng: np.random.Generator, step: float
 
 
 def _plate(inner: F32, tip: F32, socket: F32, flip: F32, step: float) -> Cloud:
-    """The blade itself: a bulging triangle about 2 mm thick."""
+    """Return the blade itself: a bulging triangle about 2 mm thick."""
     shares, bulge = _strewn(int(12 / step**2) * 500 + 1000)
     corners = np.stack([socket, inner, tip]) * flip
     points = corners.T @ shares
@@ -97,7 +97,8 @@ def _plate(inner: F32, tip: F32, socket: F32, flip: F32, step: float) -> Cloud:
 
 @lru_cache(maxsize=32)
 def _strewn(count: int) -> tuple[F32, F32]:
-    """Points of a shoulder blade: the shares of its three corners (3, count), and how far they stand off (3, count)."""
+    """Return points of a shoulder blade: the shares of its three corners (3, count), and how far they stand off (3,
+    count)."""
     even = evenly(count).T
     r1, r2 = np.sqrt(even[0]), even[1]
     off = np.random.default_rng(8).normal(0, 1.2, (count, 3)).T

@@ -1,4 +1,4 @@
-"""The pulmonary vessels: trees that fill the lungs, tapering from the hilum to the pleura."""
+"""Grow the pulmonary vessels: trees that fill the lungs, tapering from the hilum to the pleura."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HILUM = {Side.RIGHT: (-38.0, 104.0, -22.0), Side.LEFT: (37.0, 96.0, -24.0)}
 
 
 def in_lung(points: F32, anatomy: Anatomy, side: Side, *, margin: float = 0.97) -> NDArray[np.bool_]:
-    """(N,) which body points lie in the air of a lung."""
+    """Return (N,) which body points lie in the air of a lung."""
     kept, places = np.arange(len(points)), np.ascontiguousarray(points.T)
     for outer in (anatomy.half[side], anatomy.chest):
         kept = kept[outer.radius(places.take(kept, axis=1)) < margin]
@@ -36,7 +36,7 @@ def in_lung(points: F32, anatomy: Anatomy, side: Side, *, margin: float = 0.97) 
 
 
 def lung_points(anatomy: Anatomy, side: Side, rng: np.random.Generator, count: int = 2048) -> F32:
-    """(count, 3) points strewn evenly through a lung."""
+    """Return (count, 3) points strewn evenly through a lung."""
     points = rng.random((count * 4, 3), dtype=np.float32)
     for axis, (low, high) in enumerate(((2, 150), (2, 290), (-105, 95))):
         points[:, axis] *= high - low
@@ -50,7 +50,7 @@ def lung_points(anatomy: Anatomy, side: Side, rng: np.random.Generator, count: i
 
 
 def trees(anatomy: Anatomy, rng: np.random.Generator, *, wide: float, step: float) -> dict[Side, Cloud]:
-    """The arteries and the veins of both lungs; `wide` is how much wider than usual they are.
+    """Return the arteries and the veins of both lungs; `wide` is how much wider than usual they are.
 
     They lead to points in each lung, which are halved across their longest direction again and again, and a branch
     runs towards each half's middle, so that the twigs fill the lung and none crosses the pleura. Radii follow a gentle
@@ -113,7 +113,7 @@ class _Tips:
 
 
 def _divide(tips: _Tips, chances: Sequence[F32], reach: F32) -> tuple[F32, _Tips]:
-    """Two branches from each tip: (11, 2G), their beginning, bend and end and both radii; and the tips then."""
+    """Return two branches from each tip: (11, 2G), their beginning, bend and end and both radii; and the tips then."""
     far, bent, width = chances
     groups = _halve(tips.groups)
     nodes, ways, radius = (np.repeat(v, 2, axis=-1) for v in (tips.nodes, tips.ways, tips.radius))
@@ -127,7 +127,7 @@ def _divide(tips: _Tips, chances: Sequence[F32], reach: F32) -> tuple[F32, _Tips
 
 
 def central(anatomy: Anatomy, side: Side, step: float, *, wide: float = 1.0) -> list[Copies]:
-    """The pulmonary artery of one side from the trunk through the hilum to its descending branch."""
+    """Return the pulmonary artery of one side from the trunk through the hilum to its descending branch."""
     s, d = side.sign, anatomy.shift
     if side is Side.RIGHT:
         main = [
@@ -154,7 +154,7 @@ def central(anatomy: Anatomy, side: Side, step: float, *, wide: float = 1.0) -> 
 
 
 def airways(anatomy: Anatomy, step: float) -> list[Copies]:
-    """Trachea and main bronchi: air where there is soft tissue."""
+    """Return trachea and main bronchi: air where there is soft tissue."""
     d = anatomy.shift
     trachea = smooth_path([(0, -110, -14), (0, -50, -17), (-1 + 0.4 * d, 20, -26), (d, 74, -36)], 30)
     right = smooth_path([(d, 72, -36), (-16 + d, 90, -36), (-34 + d, 108, -36)], 12)
@@ -168,7 +168,7 @@ def airways(anatomy: Anatomy, step: float) -> list[Copies]:
 
 
 def _halve(groups: F32) -> F32:
-    """(3, G, N) -> (3, 2G, N/2), each group cut across its longest direction."""
+    """Turn (3, G, N) into (3, 2G, N/2), each group cut across its longest direction."""
     _, count, size = groups.shape
     off = groups - groups.mean(axis=2, keepdims=True)
     axis = np.einsum("cgn,cgn->cg", off, off).argmax(axis=0)
@@ -178,12 +178,12 @@ def _halve(groups: F32) -> F32:
 
 
 def _length(vectors: F32) -> F32:
-    """(N,) of (3, N)."""
+    """Return (N,) of (3, N)."""
     return f32(np.sqrt(np.einsum("cn,cn->n", vectors, vectors)))
 
 
 def _curves(branches: F32, step: float) -> Cloud:
-    """Mass points along the quadratic curves through the beginnings, bends and ends of branches (11, N)."""
+    """Return mass points along the quadratic curves through the beginnings, bends and ends of branches (11, N)."""
     a, b, c, (begin, end) = branches[:3], branches[3:6], branches[6:9], branches[9:]
     length = _length(b - a) + _length(c - b)
     mean = 0.5 * (begin + end)
@@ -214,7 +214,7 @@ def _curves(branches: F32, step: float) -> Cloud:
 
 @lru_cache(maxsize=1)
 def _ball() -> F32:
-    """(3, 4096) points strewn through the unit ball."""
+    """Return (3, 4096) points strewn through the unit ball."""
     rng = np.random.default_rng(2)
     points = rng.standard_normal((3, 4096), dtype=np.float32)
     return f32(points * rng.random(4096, dtype=np.float32) ** (1 / 3) / np.linalg.norm(points, axis=0))

@@ -1,4 +1,4 @@
-"""From the body to the film: rotation, then a point source and a flat detector.
+"""Project the body on the film: rotation, then a point source and a flat detector.
 
 Body axes, in millimetres: x to the patient's left, y towards the feet (0 at the lung apices), z to the front.
 Film axes: u to the image's right, v down, w along the ray. On frontal films u follows x, so the patient's right is
@@ -19,7 +19,7 @@ F32 = NDArray[np.floating[Any]]
 
 
 def f32(values: object) -> NDArray[np.float32]:
-    """Anything as a float32 array."""
+    """Return anything as a float32 array."""
     return np.asarray(values, np.float32)
 
 
@@ -44,15 +44,15 @@ class Camera:
     v0: float
 
     def magnification(self, w: F32 | float) -> F32:
-        """How much larger than in the middle plane a thing at depth w appears."""
+        """Say how much larger than in the middle plane a thing at depth w appears."""
         return f32(self.distance / (self.distance - self.source * f32(w)))
 
     def turn(self, points: F32) -> F32:
-        """(..., 3) body points to (u, v, w) before the perspective, v relative to the central ray."""
+        """Return (..., 3) body points to (u, v, w) before the perspective, v relative to the central ray."""
         return f32((points - f32([0, _CENTRE_Y, 0])) @ self.rotation.T)
 
     def project(self, points: F32) -> tuple[F32, F32, F32]:
-        """Pixel columns and rows (float) and depth w of body points (3, N)."""
+        """Return pixel columns and rows (float) and depth w of body points (3, N)."""
         u, v, w = self.rotation @ (points - f32([[0], [_CENTRE_Y], [0]]))
         scale = self.magnification(w) / np.float32(self.pixel)
         u *= scale
@@ -62,8 +62,8 @@ class Camera:
         return u, v, w
 
     def project_frames(self, frames: F32) -> F32:
-        """Frames (3, 4, M), three vectors and an origin in mm each, on the film: (3, M, 4) in pixel columns, pixel rows
-        and depth. Exact at the origin, where the perspective is taken for the whole of a frame."""
+        """Return frames (3, 4, M), three vectors and an origin in mm each, on the film: (3, M, 4) in pixel columns,
+        pixel rows and depth. Exact at the origin, where the perspective is taken for the whole of a frame."""
         count = frames.shape[2]
         start = frames - f32([[0, 0, 0, 0], [0, 0, 0, _CENTRE_Y], [0, 0, 0, 0]])[:, :, None]
         turned = (self.rotation @ start.reshape(3, -1)).reshape(3, 4, count)
@@ -92,7 +92,7 @@ class Camera:
         return f32(self.v / self.scale[1] + np.float32(_CENTRE_Y))
 
     def coarser(self, pixel: float) -> Camera:
-        """The same view on pixels of at least `pixel` mm."""
+        """Return the same view on pixels of at least `pixel` mm."""
         step = max(1.0, pixel / self.pixel)
         rows, columns = round(self.rows / step), round(self.columns / step)
         return Camera(
@@ -102,7 +102,7 @@ class Camera:
 
 
 def camera(phantom: Phantom, size: int) -> Camera:
-    """The camera of a phantom's film whose long side has `size` pixels."""
+    """Return the camera of a phantom's film whose long side has `size` pixels."""
     technique, view = phantom.technique, phantom.view
     width, height = technique.field_width, technique.field_height
     pixel = max(width, height) / size

@@ -1,4 +1,4 @@
-"""A phantom's film: all solids and clouds projected, then exposed."""
+"""Render a phantom's film: all solids and clouds projected, then exposed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ np.empty(1 << 24, np.uint8)
 
 
 def render(phantom: Phantom, size: int = 384) -> F32:
-    """(H, W) float32 presentation pixels, 0 black to 1 white, the long side `size` pixels.
+    """Return (H, W) float32 presentation pixels, 0 black to 1 white, the long side `size` pixels.
 
     The same phantom and size always give the same pixels.
     """
@@ -76,7 +76,8 @@ def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, both: dict[Si
 
 
 def _parenchyma(phantom: Phantom, view: Camera) -> F32:
-    """Small airways, septa and vessels below what is drawn one by one: (H, W) relative variation of the lung's air."""
+    """Return small airways, septa and vessels below what is drawn one by one: (H, W) relative variation of the lung's
+    air."""
     rng = np.random.default_rng([phantom.body.seed, 43])
     shape = (view.rows, view.columns)
     wide, tall = phantom.technique.field_width, phantom.technique.field_height
@@ -88,8 +89,8 @@ def _parenchyma(phantom: Phantom, view: Camera) -> F32:
 
 
 def _union(group: tuple[Ellipsoid, ...], view: Camera) -> F32:
-    """(H, W) mm of water that a lesion adds; its parts melt into one. A little calcium makes up for the air that it
-    replaces."""
+    """Return (H, W) mm of water that a lesion adds; its parts melt into one. A little calcium makes up for the air that
+    it replaces."""
     total = np.zeros((view.rows, view.columns), np.float32)
     for part in spans(group, view):
         total[part.rows, part.columns] += part.length**3
@@ -105,7 +106,7 @@ def _arms(anatomy: Anatomy, skin: Span, view: Camera) -> F32:
 
 
 def _mottle(phantom: Phantom, shape: tuple[int, int]) -> F32:
-    """Muscle, fat and skin folds are not even: (H, W), about -1..1, in patches of centimetres."""
+    """Return the unevenness of muscle, fat and skin folds: (H, W), about -1..1, in patches of centimetres."""
     rng = np.random.default_rng([phantom.body.seed, 41])
     coarse = enlarge(rng.standard_normal((9, 9), dtype=np.float32), shape)
     fine = enlarge(rng.standard_normal((34, 34), dtype=np.float32), shape)
@@ -134,7 +135,7 @@ def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camer
 
 
 def _seen(vessels: Shadow, lung: Lung, shrink: float) -> Shadow:
-    """Vessels show only against air: none in consolidated lung, in fluid, or where a pneumothorax has no lung. A pixel
+    """Hide vessels where there is no air: in consolidated lung, in fluid, or where a pneumothorax has no lung. A pixel
     of theirs is `shrink` pixels of the lung's."""
     if lung.even:
         return replace(vessels, mass=vessels.mass * _contrast(lung.density[0, 0, 0]))
@@ -150,5 +151,5 @@ def _index(place: F32, count: int) -> NDArray[np.intp]:
 
 
 def _contrast(density: F32) -> F32:
-    """What remains of a vessel's own density, which healthy lung around it shows whole."""
+    """Return what remains of a vessel's own density, which healthy lung around it shows whole."""
     return np.where(density > 0.02, np.clip((1 - density) / np.float32(1 - _HEALTHY), 0, 1.2), np.float32(0))

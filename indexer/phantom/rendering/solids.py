@@ -1,4 +1,4 @@
-"""Smooth solids and the stretch of each ray that lies inside them, in closed form.
+"""Find the stretch of each ray that lies inside smooth solids, in closed form.
 
 Every solid is convex along a ray, so its part of the ray is one interval (enter, leave) in w. Rays are parallel
 within one solid and magnified by the solid's own depth.
@@ -53,7 +53,8 @@ class Column:
     power: float = 0.5
 
     def at(self, y: F32) -> tuple[F32, F32, F32, F32]:
-        """(a, b, cx, cz) at the heights y; a = b = 0 beyond both ends. The rows of the table are evenly spaced."""
+        """Return (a, b, cx, cz) at the heights y; a = b = 0 beyond both ends. The rows of the table are evenly
+        spaced."""
         table = np.stack([self.a, self.b, self.cx, self.cz])
         place = ((y - self.y[0]) * ((len(self.y) - 1) / (self.y[-1] - self.y[0]))).astype(np.float32)
         low = np.minimum(np.maximum(place, 0), len(self.y) - 2).astype(np.intp)
@@ -64,7 +65,7 @@ class Column:
         return a * there, b * there, cx, cz
 
     def radius(self, points: F32) -> F32:
-        """(N,) 0 on the axis, 1 on the surface, from (3, N) body points."""
+        """Return (N,) 0 on the axis, 1 on the surface, from (3, N) body points."""
         x, y, z = points
         a, b, cx, cz = self.at(y)
         across = (x - cx) / np.maximum(a, 1e-3)
@@ -72,7 +73,7 @@ class Column:
         return f32(np.sqrt(across * across + along * along))
 
     def span(self, camera: Camera, *, whole: bool = True) -> Span:
-        """Over the whole film, or else over those of its columns that the solid reaches."""
+        """Cover the whole film, or else those of its columns that the solid reaches."""
         wide, tall, deep_by = camera.scale
         depth = float(np.mean(self.cz) * deep_by * np.cos(camera.yaw) + np.mean(self.cx) * wide * np.sin(camera.yaw))
         scale = np.float32(camera.magnification(depth))
@@ -106,7 +107,7 @@ def ellipsoid(
     centre: tuple[float, float, float], half: tuple[float, float, float], *,
     along: tuple[float, float, float] | None = None, standing: bool = False,
 ) -> Ellipsoid:  # fmt: skip
-    """An ellipsoid with half-axes `half` mm; `along` turns its first axis into that direction."""
+    """Return an ellipsoid with half-axes `half` mm; `along` turns its first axis into that direction."""
     if along is None:
         return Ellipsoid(centre, np.diag(f32(half)), standing)
     first = f32(along) / math.hypot(*along)
@@ -118,18 +119,18 @@ def ellipsoid(
 
 
 def cross(a: F32, b: F32) -> F32:
-    """Cross product along the first axis; numpy's own is several times slower."""
+    """Compute the cross product along the first axis; numpy's own is several times slower."""
     return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
 def overlap(one: Span, other: Span) -> F32:
-    """mm of each ray of `other` that lies in both. `one` must cover the film."""
+    """Return mm of each ray of `other` that lies in both. `one` must cover the film."""
     here = (other.rows, other.columns)
     return f32(np.maximum(np.minimum(one.leave[here], other.leave) - np.maximum(one.enter[here], other.enter), 0))
 
 
 def spans(solids: Sequence[Ellipsoid], camera: Camera) -> list[Span]:
-    """What each ellipsoid takes of the rays; those that lie outside the film are left out."""
+    """Return what each ellipsoid takes of the rays; those that lie outside the film are left out."""
     if not solids:
         return []
     centre = camera.turn(f32([solid.centre for solid in solids]))
@@ -164,7 +165,7 @@ def spans(solids: Sequence[Ellipsoid], camera: Camera) -> list[Span]:
 
 
 def squared_radii(solids: Sequence[Ellipsoid], points: F32) -> F32:
-    """(E, N) 0 in the middle of each ellipsoid, 1 on its surface, of (3, N) body points."""
+    """Return (E, N) 0 in the middle of each ellipsoid, 1 on its surface, of (3, N) body points."""
     into = np.linalg.inv(np.stack([solid.axes for solid in solids]))
     off = points - f32([solid.centre for solid in solids])[:, :, None]
     for number, solid in enumerate(solids):

@@ -1,4 +1,4 @@
-"""Thin and detailed things (bones, vessels, tubes) as clouds of mass points, summed into the pixels they project to.
+"""Sum thin and detailed things (bones, vessels, tubes), clouds of mass points, into the pixels they project to.
 
 Summing the mass of a solid over the pixels is the line integral through it, with the perspective, the foreshortening
 and the overlaps of a real projection: a vessel seen end-on becomes a dense dot, a rib that turns away a bright edge.
@@ -42,7 +42,7 @@ class Copies:
     mass: F32
 
     def points(self) -> F32:
-        """(3, M * D) mm."""
+        """Return (3, M * D) mm."""
         return (self.frames.transpose(0, 2, 1).reshape(-1, 4) @ self.dots).reshape(3, -1)
 
     def cast(self, camera: Camera) -> Shadow:
@@ -70,7 +70,7 @@ class Shadow:
 
 
 def splat(shadows: Sequence[Shadow], camera: Camera) -> F32:
-    """(rows, columns) mm of water along each ray."""
+    """Return (rows, columns) mm of water along each ray."""
     # A frame one pixel wide takes what misses the film.
     rows, columns = camera.rows + 2, camera.columns + 2
     total = np.zeros(rows * columns, np.float32)
@@ -90,13 +90,13 @@ def _within(place: F32, count: int) -> NDArray[np.int32]:
 
 
 def evenly(count: int) -> F32:
-    """(count, 3) in the unit cube, more even than chance (a Kronecker sequence on the plastic number)."""
+    """Return (count, 3) in the unit cube, more even than chance (a Kronecker sequence on the plastic number)."""
     steps = np.array([0.8191725134, 0.6710436067, 0.5497004779])
     return f32(np.mod((np.arange(count)[:, None] + 0.5) * steps, 1.0))
 
 
 def _softened(image: F32) -> F32:
-    """Quarter, half, quarter down and across: the finest grain of the sampling goes, as in any detector."""
+    """Return quarter, half, quarter down and across: the finest grain of the sampling goes, as in any detector."""
     down = image.copy()
     down[1:-1] = 0.5 * image[1:-1] + 0.25 * (image[:-2] + image[2:])
     out = down.copy()
@@ -106,7 +106,7 @@ def _softened(image: F32) -> F32:
 
 def tube(path: F32, *, radius: F32 | float, step: float, flat: F32 | float | None = None, across: F32 | None = None,
          core: float = 1.0, wall: float = 1.0, wall_from: float = 0.8) -> Copies:  # fmt: skip
-    """One tube: see `tubes`."""
+    """Return one tube: see `tubes`."""
     path = f32(path)
     if across is None:
         across = cross(_slopes(path.T), f32([[0.21], [0.35], [0.91]])).T
@@ -120,7 +120,7 @@ def tube(path: F32, *, radius: F32 | float, step: float, flat: F32 | float | Non
 def tubes(
     paths: F32, *, radius: F32, flat: F32, across: F32, step: float, core: float, wall: float, wall_from: float = 0.8
 ) -> Copies:
-    """Tubes along `paths` (T, K, 3), sampled about every `step` mm.
+    """Return tubes along `paths` (T, K, 3), sampled about every `step` mm.
 
     `radius` (T, K) is the half-thickness in the direction `across` (T, K, 3), `flat` (T, K) that in the third one.
     Density, relative to water, is `core` inside and `wall` beyond the fraction `wall_from` of the radius.
@@ -165,7 +165,8 @@ def tubes(
 
 @lru_cache(maxsize=256)
 def _sunflower(count: int) -> tuple[F32, F32]:
-    """Dots strewn evenly over the unit disc and half a unit up and down: (4, count), the last row ones; their radii."""
+    """Return dots strewn evenly over the unit disc and half a unit up and down: (4, count), the last row ones; their
+    radii."""
     index = np.arange(count)
     rho = np.sqrt((index + 0.5) / count)
     slide = np.random.default_rng([7, count]).permutation(count) / count
@@ -180,12 +181,12 @@ def _angles() -> F32:
 
 
 def _turns(count: int) -> F32:
-    """(2, count) cosines and sines of random angles, always the same ones."""
+    """Return (2, count) cosines and sines of random angles, always the same ones."""
     return _angles().take(np.arange(count), axis=1, mode="wrap")
 
 
 def _slopes(values: F32) -> F32:
-    """Differences between the neighbours on both sides, along the last axis; at the ends, on one."""
+    """Return differences between the neighbours on both sides, along the last axis; at the ends, on one."""
     out = np.empty_like(values)
     out[..., 1:-1] = values[..., 2:] - values[..., :-2]
     out[..., 0], out[..., -1] = values[..., 1] - values[..., 0], values[..., -1] - values[..., -2]
@@ -197,7 +198,7 @@ def _unit(vectors: F32) -> F32:
 
 
 def smooth_path(knots: object, count: int = 48) -> F32:
-    """(count, 3) points on a Catmull-Rom curve through the knots (K, 3)."""
+    """Return (count, 3) points on a Catmull-Rom curve through the knots (K, 3)."""
     k = np.asarray(knots, float)
     k = np.concatenate([2 * k[:1] - k[1:2], k, 2 * k[-1:] - k[-2:-1]])
     return f32(_blend(len(k), count) @ k)
@@ -205,7 +206,7 @@ def smooth_path(knots: object, count: int = 48) -> F32:
 
 @lru_cache(maxsize=64)
 def _blend(knots: int, count: int) -> F32:
-    """(count, knots): the share of every knot, the two beyond the ends included, in every point of the curve."""
+    """Return (count, knots): the share of every knot, the two beyond the ends included, in every point of the curve."""
     t = np.linspace(0, knots - 3 - 1e-6, count)
     i = t.astype(int)
     f = t - i
@@ -216,7 +217,7 @@ def _blend(knots: int, count: int) -> F32:
 
 
 def catmull_rom(f: F32) -> tuple[F32, F32, F32, F32]:
-    """The shares of four neighbours in what lies at `f`, 0..1, between the two in the middle."""
+    """Return the shares of four neighbours in what lies at `f`, 0..1, between the two in the middle."""
     return (
         0.5 * f * (-1 + f * (2 - f)),
         1 + 0.5 * f * f * (3 * f - 5),

@@ -1,4 +1,4 @@
-"""An archive's films for training: pixels decoded once, facts from labels and views, sentences from reports."""
+"""Take an archive's films for training: pixels decoded once, facts from labels and views, sentences from reports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def training_films(
     where: Filter | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[TrainingFilm]:
-    """Every present film that has a label or a report and can be decoded; its pixels are kept as PNG below `work`.
+    """Return every present film that has a label or a report and can be decoded; its pixels are kept as PNG below
+    `work`.
 
     What a source of labels never says of a film that it does label counts as absent; films without any label from it
     say nothing. Raises BadInput where no film has either.
@@ -67,7 +68,7 @@ def training_films(
 
 
 def _vocabulary(archive: Archive) -> dict[str, frozenset[str]]:
-    """The names that each source of labels uses."""
+    """Return the names that each source of labels uses."""
     found: dict[str, set[str]] = {}
     with archive.catalog.read() as connection:
         for row in connection.execute(select(label.c.source, label.c.name).where(label.c.source != "probe").distinct()):
@@ -92,7 +93,7 @@ def _sentences(archive: Archive, film: Film) -> tuple[str, ...]:
 def _keep_pixels(
     archive: Archive, chosen: Iterable[Film], folder: Path, progress: Callable[[int, int], None]
 ) -> dict[int, Path]:
-    """Decodes what is not kept from an earlier call; films that cannot be decoded are left out."""
+    """Decode what is not kept from an earlier call; films that cannot be decoded are left out."""
     folder.mkdir(parents=True, exist_ok=True)
     places = {film.id: folder / f"{film.id}.png" for film in chosen}
     wanted = {(film.root, film.path, film.frame): film.id for film in chosen if not places[film.id].is_file()}
@@ -115,7 +116,7 @@ def _keep_pixels(
 
 
 def small(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(H, W) in [0, 1] -> uint8 with its longest side at most 512, aspect kept."""
+    """Turn (H, W) in [0, 1] into uint8 with its longest side at most 512, aspect kept."""
     picture = Image.fromarray(pixels)
     scale = SIDE / max(pixels.shape)
     if scale < 1:

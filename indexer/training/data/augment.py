@@ -1,4 +1,4 @@
-"""Changes to a film that do not change what it shows. Never a left-right flip: side matters.
+"""Change a film without changing what it shows. Never a left-right flip: side matters.
 
 Geometry (turn, zoom, shift, stretch), collimation and borders, tone (gamma, contrast, a bent curve), noise, blur, and
 burned-in marks: what differs between machines and collections, so that none of it is worth learning.
@@ -19,7 +19,7 @@ _MARKS = ("L", "R", "AP", "PA", "PORTABLE", "SUPINE", "ERECT", "12", "kV 85", "<
 def augment(
     picture: NDArray[np.uint8], size: int, rng: np.random.Generator, *, strength: float = 1.0
 ) -> NDArray[np.uint16]:
-    """(H, W) uint8 film, not padded -> (size, size) uint16 padded square, changed at random.
+    """Turn (H, W) uint8 film, not padded into (size, size) uint16 padded square, changed at random.
 
     `strength` 0 leaves all but the padding and the size alone; 1 is meant for training.
     """
@@ -54,7 +54,7 @@ def _collimate(image: Image.Image, rng: np.random.Generator, strength: float) ->
 
 
 def _marks(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """Letters and arrows burned in near the edges, and dark or bright labels."""
+    """Burn in letters and arrows near the edges, and dark or bright labels."""
     if rng.random() >= 0.4 * strength:
         return image
     image = image.copy()
@@ -97,7 +97,7 @@ def _place(image: Image.Image, size: int, rng: np.random.Generator, strength: fl
 
 
 def _tone(value: F32, rng: np.random.Generator, strength: float) -> F32:
-    """Gamma, contrast and brightness, and at times a bent tone curve."""
+    """Change gamma, contrast and brightness, and at times a bent tone curve."""
     value = value ** np.float32(math.exp(rng.uniform(-0.45, 0.45) * strength))
     if rng.random() < 0.3 * strength:
         value = value + np.float32(rng.uniform(-0.12, 0.12)) * np.sin(np.float32(math.pi) * 2 * value)

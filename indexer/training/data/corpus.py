@@ -1,4 +1,4 @@
-"""Phrases that teach the text tower: generated from the lexicon, each with what it means."""
+"""Make phrases that teach the text tower: generated from the lexicon, each with what it means."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Phrase:
 
 
 def meaning(claim: Claim) -> Meaning:
-    """Weights of ideas; `effusion@left` binds a side, a size or a place to its finding."""
+    """Return weights of ideas; `effusion@left` binds a side, a size or a place to its finding."""
     term = TERMS[claim.idea]
     sign = -0.8 if claim.absent else 1.0
     weights = {claim.idea: sign}
@@ -38,7 +38,7 @@ def meaning(claim: Claim) -> Meaning:
 
 
 def random_claim(rng: random.Random, idea: str | None = None) -> Claim:
-    """A claim with side, size and place where the idea can have them."""
+    """Return a claim with side, size and place where the idea can have them."""
     idea = idea or rng.choice(tuple(TERMS))
     term = TERMS[idea]
     return Claim(
@@ -51,7 +51,7 @@ def random_claim(rng: random.Random, idea: str | None = None) -> Claim:
 
 
 def phrases(count: int, rng: random.Random) -> Iterator[Phrase]:
-    """`count` phrases: every idea equally often, one in eight says two things, one in twenty is mistyped."""
+    """Yield `count` phrases: every idea equally often, one in eight says two things, one in twenty is mistyped."""
     ideas = tuple(TERMS)
     for number in range(count):
         claim = random_claim(rng, ideas[number % len(ideas)])
@@ -68,7 +68,7 @@ def add(one: Meaning, other: Meaning) -> Meaning:
 
 
 def mistyped(text: str, rng: random.Random) -> str:
-    """Two neighbouring letters swapped, or one left out."""
+    """Swap two neighbouring letters, or leave one out."""
     if len(text) < 6:
         return text
     at = rng.randrange(1, len(text) - 2)

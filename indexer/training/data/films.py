@@ -1,4 +1,4 @@
-"""What is trained on: films with what is known of them, and statements with the films they are true of."""
+"""Define what is trained on: films with what is known of them, and statements with the films they are true of."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Statement:
 
 
 def statements(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[Statement]:
-    """Every claim that some film supports and some film denies, each said in `ways` ways, then the report sentences.
+    """Return every claim that some film supports and some film denies, each said in `ways` ways, then the report
+    sentences.
 
     Sides, sizes and places are asked where films tell them apart.
     """
@@ -67,7 +68,7 @@ def statements(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[S
 
 
 def sentences(films: Sequence[TrainingFilm]) -> list[Statement]:
-    """The sentences of the films' reports, each once whatever its capitals and spaces."""
+    """Return the sentences of the films' reports, each once whatever its capitals and spaces."""
     return [Statement((text,)) for text in {_plain(text): text for film in films for text in film.sentences}.values()]
 
 
@@ -76,7 +77,7 @@ def _plain(sentence: str) -> str:
 
 
 def truths(films: Sequence[TrainingFilm], said: Sequence[Statement], likeness: NDArray[np.float32] | None) -> Truth:
-    """(films, statements): 1 true, 0 false, NaN unknown - neither a positive nor a negative.
+    """Return (films, statements): 1 true, 0 false, NaN unknown - neither a positive nor a negative.
 
     `likeness` (M, M) are cosines between the report sentences, in their order among `said`: a sentence that means about
     what one of the film's own says is not held against it. Of a film whose own sentences are not among them nothing is
@@ -99,8 +100,8 @@ def truths(films: Sequence[TrainingFilm], said: Sequence[Statement], likeness: N
 
 
 def balance(table: Truth, films: Sequence[TrainingFilm], said: Sequence[Statement]) -> NDArray[np.float32]:
-    """(films, statements) weights: within a group, yes and no of a statement weigh the same in all, rare statements
-    less, unknown 0. So that where a film comes from never tells what it shows.
+    """Return (films, statements) weights: within a group, yes and no of a statement weigh the same in all, rare
+    statements less, unknown 0. So that where a film comes from never tells what it shows.
 
     The films that deny a side, size or place count half for the finding with another one, and half for no such finding:
     the second are many and easy, and would leave a large effusion the best answer to "small effusion".
@@ -126,7 +127,7 @@ def balance(table: Truth, films: Sequence[TrainingFilm], said: Sequence[Statemen
 
 
 def split(films: Sequence[TrainingFilm], *, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Row numbers for training and for validation, no patient in both."""
+    """Return row numbers for training and for validation, no patient in both."""
     patients = sorted({film.patient for film in films})
     random.Random(seed).shuffle(patients)
     held = set(patients[: max(1, round(share * len(patients)))]) if share > 0 else set()

@@ -1,4 +1,4 @@
-"""The training inputs: `views` changed copies of every film, as far as the frozen stages take them, kept in one file.
+"""Keep the training inputs: `views` changed copies of every film, as far as the frozen stages take them, in one file.
 
 What is kept survives a kill: each block of films is marked done once it is written.
 """
@@ -69,7 +69,7 @@ class Maps:
                     progress(number + 1, len(blocks))
 
     def batch(self, rows: Sequence[int], views: Sequence[int]) -> torch.Tensor:
-        """Inputs of the trained part for these films, each in the view named beside it."""
+        """Return inputs of the trained part for these films, each in the view named beside it."""
         if self._kept is not None:
             picked = np.stack([self._kept[v % self.views, r] for r, v in zip(rows, views, strict=True)])
             return torch.from_numpy(picked.astype(np.float32)).to(self.device)

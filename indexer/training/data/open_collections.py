@@ -1,4 +1,4 @@
-"""The open collections that taught the bundled model: films with what is known of them, and nothing more.
+"""Read the open collections that taught the bundled model: films with what is known of them, and nothing more.
 
 A folder holds `manifest.csv` and `images/train`. What a collection never looked for is unknown and counts neither way:
 Kermany's says nothing of effusions, Wingspan's speaks of the heart alone, Hannover's of view and sex.

@@ -1,4 +1,4 @@
-"""Synthetic films for training: everything about them is known, side, size and place too."""
+"""Draw synthetic films for training: everything about them is known, side, size and place too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAY_BE_OPACITY = frozenset({"mass", "nodule", "edema", "atelectasis"})
 
 
 def phantom_film(seed: int, *, size: int = 320) -> TrainingFilm:
-    """The film of one seed."""
+    """Return the film of one seed."""
     phantom = sample(seed)
     claims: list[Claim] = []
     for found in describe(phantom):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def lines(*, as_json: bool) -> Told:
-    """A line for each run that changed something, as JSON where it is asked for; notes go to stderr then."""
+    """Print a line for each run that changed something, as JSON where it is asked for; notes go to stderr then."""
     from filmroom.indexer.live.rounds import Told
 
     return Told(run=_json if as_json else _line, note=lambda text: say(text, err=as_json))
@@ -46,7 +46,7 @@ def rounds_of(
 
 @contextmanager
 def until_stopped(archive: Archive, task: str, doing: str) -> Iterator[None]:
-    """Be the one that does the task. Ctrl-C and `kill` end it between two steps, and as a success."""
+    """Hold the place of the one that does the task. Ctrl-C and `kill` end it between two steps, and as a success."""
     from filmroom.db.files.standing import announced
     from filmroom.indexer import interrupts
 

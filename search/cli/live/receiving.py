@@ -1,4 +1,4 @@
-"""The command that receives films by DICOM."""
+"""Define the command that receives films by DICOM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that watches folders."""
+"""Define the command that watches folders."""
 
 from __future__ import annotations
 

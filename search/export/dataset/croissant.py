@@ -69,7 +69,7 @@ def write(folder: Path, *, name: str, columns: list[str], cohort: dict[str, Any]
         "datePublished": time.strftime("%Y-%m-%d", time.gmtime(cohort["created_at"])),
         "creator": {"@type": "sc:Organization", "name": f"Exported by Filmroom {version('filmroom')}"},
         "usageInfo": NOTICE,
-        "distribution": [_file(folder, one) for one in files] + [_pictures(layout)],
+        "distribution": [_file(folder, file) for file in files] + [_pictures(layout)],
         "recordSet": [
             {
                 "@type": "cr:RecordSet",
@@ -88,7 +88,7 @@ def write(folder: Path, *, name: str, columns: list[str], cohort: dict[str, Any]
 
 
 def _described(folder: Path) -> list[Path]:
-    """The files beside the pictures that tell of them."""
+    """Return the files beside the pictures that tell of them."""
     found = [path for kind in ("*.json", "*.jsonl", "*.tfrecord", "*_nih.csv") for path in folder.rglob(kind)]
     return sorted(path for path in found if path.name != FILE)
 

@@ -62,11 +62,11 @@ class Records:
                 yield Record(**{**held, "boxes": tuple(Box(**box) for box in held["boxes"])})
 
     def labels(self) -> list[str]:
-        """Every label that some film is known to have or not to have."""
+        """Return every label that some film is known to have or not to have."""
         return sorted({name for record in self for name in record.labels})
 
     def by_split(self) -> list[tuple[str | None, Iterator[Record]]]:
-        """The records of each split; all of them, under None, where there is none."""
+        """Return the records of each split; all of them, under None, where there is none."""
 
         def only(split: str) -> Iterator[Record]:
             return (record for record in self if record.split == split)

@@ -22,7 +22,7 @@ Value = bytes | list[bytes] | int | float
 
 
 def checksum() -> Callable[[bytes], int]:
-    """CRC-32C. Raises MissingExtra."""
+    """Compute CRC-32C. Raises MissingExtra."""
     try:
         from google_crc32c import value
     except ImportError:
@@ -85,7 +85,7 @@ def _feature(value: Value) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    """A field of wire type 2: its number, its length, its bytes."""
+    """Return a field of wire type 2: its number, its length, its bytes."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -71,8 +70,7 @@ class Dataset:
 
     def finish(self) -> Path:
         records = Records(self._job.folder / _RECORDS, self._job.split_names)
-        about = cohort.of_job(self._job)
-        (self._folder / "cohort.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        about = cohort.write(self._job, self._folder / "cohort.json")
         if self._layout is Layout.IMAGEFOLDER:
             imagefolder.write(self._folder, records)
         elif self._layout is Layout.COCO:
@@ -105,8 +103,7 @@ class Dataset:
             ("" if self._layout is Layout.TFRECORD else place) + file_name(film),
             hashlib.sha256(picture).hexdigest(),
             len(picture),
-            tags.columns,
-            tags.rows,
+            *self._look.shape(tags.columns, tags.rows),
             split,
             labels,
             self._boxes(film.id),

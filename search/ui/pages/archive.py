@@ -1,4 +1,4 @@
-"""Archive: what is in it, its models, its index runs, what was turned away, and whether all agrees."""
+"""Show the archive: what is in it, its models, its index runs, what was turned away, and whether all agrees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.doctor import Examination, examine, repair
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads import films as db_films
-from filmroom.db.records import Facet, Run, RunState, same_uid_note
+from filmroom.db.records import Facet, Run, RunState, is_remote, same_uid_note
 from filmroom.db.writes.runs import runs
 from filmroom.indexer.sources.dicomweb import is_address
 from filmroom.search.background_index import last_words, start_index, stop_index
@@ -67,7 +67,7 @@ def _index(archive: Archive | None, folder: Path) -> None:
     with st.form("index", border=False):
         place, model, go, ask = st.columns([5, 2, 1, 2], vertical_alignment="bottom")
         path = place.text_input(
-            "Folder or file on the machine that serves this page, or https://HOST/dicom-web", key="index-path"
+            "Folder or file on the machine that serves this page, or `https://HOST/dicom-web`", key="index-path"
         ).strip()
         chosen = model.selectbox("Model", ready, key="index-model")
         pressed = go.form_submit_button("Index", type="primary", width="stretch")
@@ -83,7 +83,7 @@ def _index(archive: Archive | None, folder: Path) -> None:
 
 def _start(archive: Archive | None, folder: Path, place: str, model: str) -> None:
     try:
-        start_index(folder, [place if is_address(place) else Path(place).expanduser()], model=model)
+        start_index(folder, [place if is_remote(place) else Path(place).expanduser()], model=model)
     except FilmroomError as fault:
         st.error(plain(str(fault)))
     else:
@@ -94,7 +94,7 @@ def _start(archive: Archive | None, folder: Path, place: str, model: str) -> Non
 def _test(place: str) -> None:
     """Ask a server, and say what is wrong with it."""
     if not is_address(place):
-        st.warning("Name the address of a server: https://HOST/dicom-web")
+        st.warning("Name the address of a DICOMweb server: https://HOST/dicom-web")
         return
     try:
         with st.spinner("Asking the server"):
@@ -106,7 +106,7 @@ def _test(place: str) -> None:
 
 
 def _sources(archive: Archive, folder: Path) -> None:
-    """Where the films come from, and a run over one of them again."""
+    """Show where the films come from, and a run over one of them again."""
     st.subheader("Sources")
     known = known_sources(archive)
     if not known:
@@ -150,7 +150,7 @@ def _newest(archive: Archive | None) -> int:
 
 @st.fragment(run_every=POLL)
 def _progress(folder: Path, *, seen: bool) -> None:
-    """The newest run, looked at every second: it goes on in its own process whether or not anybody looks. `seen` is
+    """Show the newest run every second: it goes on in its own process whether or not anybody looks. `seen` is
     False where the page around it was drawn before there was an archive."""
     try:
         archive = Archive.open(folder)
@@ -231,7 +231,7 @@ def _contents(archive: Archive) -> None:
     charts = [chart for chart in every if chart[1]]
     for column, (title, facets, ordered) in zip(st.columns(max(1, len(charts))), charts, strict=False):
         with column:
-            _bars(title, [(one.value, one.count) for one in facets], ordered=ordered)
+            _bars(title, [(facet.value, facet.count) for facet in facets], ordered=ordered)
 
 
 def _bars(title: str, counts: Sequence[tuple[str, int]], *, ordered: bool) -> None:
@@ -259,14 +259,14 @@ def _models(archive: Archive) -> None:
     table = pd.DataFrame(
         [
             {
-                "Model": one.name,
-                "Films embedded": one.films,
-                "On this machine": one.ready,
-                "Licence": one.licence,
-                "Size, MB": one.size_mb,
-                "Notes": one.notes,
+                "Model": model.name,
+                "Films embedded": model.films,
+                "On this machine": model.ready,
+                "Licence": model.licence,
+                "Size, MB": model.size_mb,
+                "Notes": model.notes,
             }
-            for one in models(archive)
+            for model in models(archive)
         ]
     )
     st.dataframe(table, hide_index=True, alt="The models that are known and how many films are embedded with each")

@@ -1,4 +1,4 @@
-"""Collections: named sets of films, and the way out of the archive for them."""
+"""Show collections: named sets of films, and the way out of the archive for them."""
 
 from __future__ import annotations
 

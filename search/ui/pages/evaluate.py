@@ -43,7 +43,7 @@ def show() -> None:
     archive = layout.archive()
     st.title("Evaluate")
     st.write("Asks every query of a set and compares the answers with judgements.")
-    models = [one.space.model for one in layout.spaces(archive)]
+    models = [space.space.model for space in layout.spaces(archive)]
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
     files = _sets(archive)
     offered = [*files, *([MINE] if kept.judgements(archive.catalog) else []), UPLOADED]
@@ -79,7 +79,7 @@ def show() -> None:
 
 
 def _sets(archive: Archive) -> dict[str, tuple[Path, Path]]:
-    """queries.tsv and qrels.txt that lie in or beside an indexed folder."""
+    """Return queries.tsv and qrels.txt that lie in or beside an indexed folder."""
     found = {}
     for root in runs.roots(archive.catalog):
         for folder in (Path(root), Path(root).parent):
@@ -145,7 +145,7 @@ def _mean(measured: Measured) -> None:
 def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) -> None:
     found = measured.evaluation
     measure = st.segmented_control("Measure", found.measures, default=found.measures[0], required=True, key="measure")
-    groups = {one.qid: one.group for one in task.questions}
+    groups = {question.qid: question.group for question in task.questions}
     table = pd.DataFrame(
         [
             {"qid": qid, "Query": found.texts[qid], "Group": groups.get(qid) or "all", "value": values[str(measure)]}
@@ -255,7 +255,7 @@ def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, found: E
 
 
 def _other(archive: Archive, measured: Measured, task: Task, models: list[str], *, judged_only: bool) -> None:
-    """A paired comparison with another model of the archive, or with a run file."""
+    """Compare in pairs with another model of the archive, or with a run file."""
     st.subheader("Compare")
     others = [name for name in models if name != measured.model]
     left, right = st.columns(2)
@@ -286,16 +286,20 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
     table = pd.DataFrame(
         [
             {
-                "Measure": one.measure,
-                measured.model: one.a,
-                "Other": one.b,
-                "Difference": f"{one.difference.value:+.3f}"
-                + (f" [{one.difference.low:+.3f}, {one.difference.high:+.3f}]" if one.difference.bounded else ""),
-                "p": one.p,
-                "p (Holm)": one.p_holm,
-                "Better, worse": f"{one.better}, {one.worse}",
+                "Measure": measure.measure,
+                measured.model: measure.a,
+                "Other": measure.b,
+                "Difference": f"{measure.difference.value:+.3f}"
+                + (
+                    f" [{measure.difference.low:+.3f}, {measure.difference.high:+.3f}]"
+                    if measure.difference.bounded
+                    else ""
+                ),
+                "p": measure.p,
+                "p (Holm)": measure.p_holm,
+                "Better, worse": f"{measure.better}, {measure.worse}",
             }
-            for one in found.measures
+            for measure in found.measures
         ]
     )
     st.dataframe(table, hide_index=True, alt="Differences by measure with a paired test")

@@ -1,13 +1,12 @@
-"""Film: one film large, what is known of it, and its relatives."""
+"""Show one film large, what is known of it, and its relatives."""
 
 from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable, NotFound
+from filmroom.db.errors import BadInput, FilmroomError, NotFound
 from filmroom.db.reads import films
 from filmroom.db.records import UNCERTAIN_ORIENTATION, Film, Label
 from filmroom.db.writes import annotations as kept
@@ -15,9 +14,7 @@ from filmroom.db.writes import findings
 from filmroom.db.writes.annotations import Judgement
 from filmroom.db.writes.facts import SPLIT, sources
 from filmroom.search.evaluation.pooling import GRADES
-from filmroom.search.exchange.original_pixels import radiograph
-from filmroom.search.heatmap import heat_map
-from filmroom.search.query.parser import Query, parse
+from filmroom.search.query.parser import Query
 from filmroom.search.request import Order, SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
@@ -26,12 +23,10 @@ from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.components.report_text.report_text import sheet
-from filmroom.search.ui.components.viewer.viewer import Attention, Region
 from filmroom.search.ui.result_grid import picks_place, wall_of_films, wall_of_hits
 from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import films as films_in_words
 from filmroom.search.ui.text import is_normal, number, plain
-from numpy.typing import NDArray
 
 NEAREST = 16
 
@@ -78,7 +73,7 @@ def show() -> None:
         _step("Next", place.after, "Right", request)
     large, words = st.columns([2, 1], gap="medium")
     with large:
-        _picture(archive, searcher, film, request)
+        film_view.film_pane(archive, searcher, film, request, key="viewer")
     with words:
         _words(archive, film, request)
     _relatives(archive, searcher, film, request)
@@ -100,7 +95,7 @@ def _go(film_id: int, request: SearchRequest) -> None:
 
 
 def _step(label: str, film_id: int | None, key: str, request: SearchRequest) -> None:
-    """A button to the next film of the answer; Shift and an arrow key do the same."""
+    """Draw a button to the next film of the answer; Shift and an arrow key do the same."""
     if st.button(label, key=f"step-{label}", shortcut=f"Shift+{key}", disabled=film_id is None, type="tertiary"):
         _go(int(film_id or 0), request)
 
@@ -135,46 +130,6 @@ def _place(searcher: Searcher, request: SearchRequest, film_id: int) -> _Place:
     return _Place(ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None, words)
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
-    pixels = film_view.pixels(film)
-    vector = _searcher.vector(query)
-    if isinstance(pixels, str) or vector is None:
-        raise ModelUnavailable("the map needs the original film and words to look for")
-    return heat_map(_searcher.towers, radiograph(film, pixels), vector)
-
-
-@st.fragment
-def _picture(archive: Archive, searcher: Searcher, film: Film, request: SearchRequest) -> None:
-    wanted = bool(st.session_state.get("viewer", {}).get("attention", False))
-    missing = isinstance(film_view.pixels(film), str)
-    attention = _attention(searcher, film, request, wanted=wanted, missing=missing)
-    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
-    film_view.plain_viewer(archive, film, key="viewer", attention=attention, regions=regions)
-
-
-def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted: bool, missing: bool) -> Attention:
-    if missing:
-        return Attention(why_not="The attention map needs the original film.")
-    if not _concepts(request.query):
-        return Attention(why_not="The attention map needs a query in words.")
-    if not wanted:
-        return Attention()
-    try:
-        heat = _heat(searcher, searcher.held.space.fingerprint, film, request.query)
-    except ModelUnavailable as fault:
-        return Attention(why_not=str(fault))
-    return Attention(on=True, heat=heat)
-
-
-def _concepts(query: str) -> Query | None:
-    try:
-        parsed = parse(query)
-    except BadInput:
-        return None
-    return parsed if parsed.concepts else None
-
-
 def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     tags = film.tags
     given = sources(archive.catalog, film.id)
@@ -195,10 +150,10 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
         ("File", film.path.encode("utf-8", "backslashreplace").decode()),
     ]
     labels = [(one.name, f"{one.value:.2g}, {one.source}" if one.value < 1 else one.source) for one in _present(film)]
-    absent = ", ".join(one.name for one in film.labels if one.value == 0 and not is_normal(one.name))
+    absent = ", ".join(label.name for label in film.labels if label.value == 0 and not is_normal(label.name))
     if absent:
         labels.append(("Absent", absent))
-    known = _concepts(request.query)
+    known = film_view.concepts(request.query)
     words = [*(known.positive if known else ()), *(known.filter.phrases if known else ())]
     origin = {_SHEET[name]: source for name, (_, source) in given.items()}
     shown = [(name, str(value)) for name, value in facts if value not in (None, "")]
@@ -222,7 +177,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
 
 
 def _orientation(said: str | None) -> str | None:
-    """What was done to the picture of the file; None where it is shown as it lies."""
+    """Return what was done to the picture of the file; None where it is shown as it lies."""
     if said is None:
         return None
     if said == UNCERTAIN_ORIENTATION:
@@ -231,7 +186,7 @@ def _orientation(said: str | None) -> str | None:
 
 
 def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
-    """What models wrote about the film, by model."""
+    """Return what models wrote about the film, by model."""
     found: dict[str, list[str]] = {}
     for one in findings.of_film(archive.catalog, film.id):
         found.setdefault(one.source, []).append(one.text)
@@ -239,11 +194,11 @@ def _written(archive: Archive, film: Film) -> dict[str, list[str]]:
 
 
 def _present(film: Film) -> list[Label]:
-    return [one for one in film.labels if one.value > 0]
+    return [label for label in film.labels if label.value > 0]
 
 
 def _grade(archive: Archive, film: Film, known: Query | None) -> None:
-    """The grade that this reader gives the film for the words of the search; a second press takes it back."""
+    """Take the grade that this reader gives the film for the words of the search; a second press takes it back."""
     query = " ".join(known.positive) if known else ""
     if not query:
         return
@@ -276,7 +231,7 @@ def _grade(archive: Archive, film: Film, known: Query | None) -> None:
 
 
 def _marks(archive: Archive, film: Film) -> None:
-    """What this archive's people say of the film."""
+    """Show what this archive's people say of the film."""
     with st.expander("Tags, note and collections"):
         have = kept.tags_of(archive.catalog, film.id)
         key = f"tags-{film.id}"

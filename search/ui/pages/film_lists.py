@@ -1,4 +1,4 @@
-"""The films of an archive that somebody who checks it looks at: copies, one UID for two pictures, burned-in, gone."""
+"""List the films that somebody who checks an archive looks at: copies, one UID for two pictures, burned-in, gone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FilmList:
 
 @st.fragment
 def show(archive: Archive) -> None:
-    """One of the lists as a grid with picks."""
+    """Show one of the lists as a grid with picks."""
     st.subheader("Films to look at")
     lists = film_lists(archive)
     chosen = st.segmented_control(
@@ -56,7 +56,7 @@ def show(archive: Archive) -> None:
 
 
 def film_lists(archive: Archive) -> dict[str, FilmList]:
-    """The lists by name, some of them empty."""
+    """Return the lists by name, some of them empty."""
     files = duplicate_files(archive.catalog)
     same_uid = tuple(file for file in files if file.code == DuplicateReason.SAME_UID)
     copies = tuple(file for file in files if file.code != DuplicateReason.SAME_UID)

@@ -49,7 +49,8 @@ def show() -> None:
 
 
 def _adjudicates(archive: Archive) -> bool:
-    """Whether the reader wants to settle what others graded differently; offered where there is something to settle."""
+    """Tell whether the reader wants to settle what others graded differently; offered where there is something to
+    settle."""
     count = len(disagreements(kept.judgements(archive.catalog)))
     if not count and not st.session_state.get("adjudicate"):
         return False
@@ -77,7 +78,7 @@ def _adjudicating(archive: Archive, judge: str) -> None:
                 st.write(plain(f"{reader}: {GRADES[grade]}"))
             _grades(archive, query, film.id, ADJUDICATED + judge)
         st.button(
-            "Undo", key="undo", shortcut="Backspace", disabled=not mine, type="tertiary",
+            "Undo", key="undo-grade", shortcut="Backspace", disabled=not mine, type="tertiary",
             on_click=lambda: kept.unjudge(archive.catalog, mine[-1]),
         )  # fmt: skip
     if film is not None:
@@ -100,7 +101,7 @@ def _grades(archive: Archive, query: str, film_id: int, judge: str) -> None:
 
 
 def _picked(archive: Archive) -> list[int]:
-    """The films that were picked elsewhere to be judged, as long as they are asked for."""
+    """Return the films that were picked elsewhere to be judged, as long as they are asked for."""
     ids = [film.id for film in db_films.films(archive.catalog, st.session_state.get("judge-films", ()))]
     if ids:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -113,12 +114,12 @@ def _picked(archive: Archive) -> list[int]:
 
 def _pooled(query: str, depth: int, names: list[str]) -> list[int]:
     searchers = [layout.searcher(layout.archive_folder(), name) for name in names]
-    fingerprints = tuple(one.held.space.fingerprint for one in searchers)
+    fingerprints = tuple(searcher.held.space.fingerprint for searcher in searchers)
     return _pool(searchers, fingerprints, query, depth, len(searchers[0].index))
 
 
 def _asked(archive: Archive) -> tuple[str, str, int, list[str]]:
-    models = [one.space.model for one in layout.spaces(archive)]
+    models = [space.space.model for space in layout.spaces(archive)]
     person = str(st.user.get("email", "") or "") if st.user.get("is_logged_in") else ""
     left, middle, right = st.columns([5, 2, 1], vertical_alignment="bottom")
     query = left.text_input("Query", key="judged", bind="query-params", placeholder="small left pleural effusion")
@@ -138,7 +139,11 @@ def _pool(_searchers: list[Searcher], fingerprints: tuple[str, ...], query: str,
 
 
 def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
-    given = {one.film_id: one for one in kept.judgements(archive.catalog, query) if one.judge == judge}
+    given = {
+        judgement.film_id: judgement
+        for judgement in kept.judgements(archive.catalog, query)
+        if judgement.judge == judge
+    }
     done = [film_id for film_id in ids if film_id in given]
     left = [film_id for film_id in ids if film_id not in given]
     st.progress(len(done) / max(1, len(ids)), text=f"{len(done)} of {len(ids)} judged")
@@ -153,8 +158,8 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
             st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
             _grades(archive, query, film.id, judge)
         st.button(
-            "Undo", key="undo", shortcut="Backspace", disabled=not given, on_click=_undo, args=(archive, query, judge),
-            type="tertiary",
+            "Undo", key="undo-grade", shortcut="Backspace", disabled=not given, on_click=_undo,
+            args=(archive, query, judge), type="tertiary",
         )  # fmt: skip
         if film and findings(film):
             with st.expander("Labels"):
@@ -173,7 +178,7 @@ def _grade(archive: Archive, given: Judgement) -> None:
 
 
 def _undo(archive: Archive, query: str, judge: str) -> None:
-    mine = [one for one in kept.judgements(archive.catalog, query) if one.judge == judge]
+    mine = [judgement for judgement in kept.judgements(archive.catalog, query) if judgement.judge == judge]
     if mine:
         kept.unjudge(archive.catalog, mine[-1])
 

@@ -1,4 +1,4 @@
-"""Query sets to judge through, and the films on which two readers differ."""
+"""Judge through query sets, and list the films on which two readers differ."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _TAB = re.compile(r"\t|^\s*qid\b")
 
 
 def sets(archive: Archive) -> dict[str, list[str]]:
-    """The sets that were kept, and that of all queries that have grades."""
+    """Return the sets that were kept, and that of all queries that have grades."""
     judged = list(dict.fromkeys(one.query for one in kept.judgements(archive.catalog)))
     return {**stored.query_sets(archive.catalog), **({JUDGED: judged} if judged else {})}
 
 
 def progress(archive: Archive, queries: list[str], judge: str, depth: int) -> tuple[dict[str, int], int]:
-    """How many films of each query this judge has graded, and of how many queries at least `depth`."""
+    """Say how many films of each query this judge has graded, and of how many queries at least `depth`."""
     mine = Counter(one.query for one in kept.judgements(archive.catalog) if one.judge == judge)
     return {query: mine[query] for query in queries}, sum(mine[query] >= depth for query in queries)
 
 
 def choose_query(archive: Archive, judge: str, depth: int) -> None:
-    """A set, how far this judge is in it, and its queries, the next of which is put into the box above."""
+    """Offer a set, how far this judge is in it, and its queries, the next of which is put into the box above."""
     known = sets(archive)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox(
@@ -112,7 +112,7 @@ def _manage(archive: Archive) -> None:
 
 
 def queries_of(text: str) -> list[str]:
-    """The queries of lines, or of the text of a query file. Raises BadInput."""
+    """Return the queries of lines, or of the text of a query file. Raises BadInput."""
     if not _TAB.search(text):
         return [line.strip() for line in text.splitlines() if line.strip()]
     with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
@@ -122,6 +122,6 @@ def queries_of(text: str) -> list[str]:
 
 
 def readers(archive: Archive, query: str, film_id: int) -> list[tuple[str, int]]:
-    """Who gave a film which grade for a query, without adjudications."""
+    """Say who gave a film which grade for a query, without adjudications."""
     given = kept.judgements(archive.catalog, query)
     return [(one.judge, one.grade) for one in given if one.film_id == film_id and not is_adjudication(one.judge)]

@@ -37,6 +37,7 @@ class Colour(StrEnum):
     BODY_PART = "Body part"
     TAG = "Tag"
     COLLECTION = "Collection"
+    SPLIT = "Split"
     REPORT = "Report"
     BURNED_IN = "Burned-in text"
     OUTLIER = "Outlier score"
@@ -85,7 +86,7 @@ def show() -> None:
 
 @st.cache_data(show_spinner=False, max_entries=4)
 def _films(_searcher: Searcher, fingerprint: str, count: int) -> NDArray[np.int64]:
-    """The films of the map: all that have a vector, or an even share of them."""
+    """Return the films of the map: all that have a vector, or an even share of them."""
     ids = db_films.select_ids(_searcher.catalog, Filter())
     ids = ids[_searcher.index.holds(ids)]
     space = _searcher.held.space
@@ -94,7 +95,7 @@ def _films(_searcher: Searcher, fingerprint: str, count: int) -> NDArray[np.int6
 
 @st.cache_resource(show_spinner=False)
 def _maps() -> dict[tuple[str, int, Method], Projection]:
-    """The last maps, drawn or being drawn, for all sessions: nobody waits twice for one."""
+    """Keep the last maps, drawn or being drawn, for all sessions: nobody waits twice for one."""
     return {}
 
 
@@ -124,7 +125,7 @@ def _outliers(_searcher: Searcher, fingerprint: str, count: int, ids: NDArray[np
 
 
 def _colours(searcher: Searcher, ids: NDArray[np.int64], colour: Colour, query: str) -> Colours | None:
-    """The value of each film; None where the query has no words."""
+    """Return the value of each film; None where the query has no words."""
     if colour is Colour.QUERY:
         vector = searcher.vector(query) if parse(query).concepts else None
         if vector is None:
@@ -169,7 +170,7 @@ def _map(
 
 
 def _region(archive: Archive, ids: NDArray[np.int64], colours: Colours, region: tuple[int, ...]) -> None:
-    """The films that are selected; by their number, the greatest first, where the colours are numbers."""
+    """Show the films that are selected; by their number, the greatest first, where the colours are numbers."""
     inside = list(region)
     if not inside:
         return

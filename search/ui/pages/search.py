@@ -135,7 +135,8 @@ def _words(query: str) -> str:
 
 
 def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
-    """The line of controls. What it returns fills those that are closed: nobody waits for them, the films go first."""
+    """Return the line of controls. What it returns fills those that are closed: nobody waits for them, the films go
+    first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         filters = st.popover("Filters", icon=":material/tune:", key="filters")
         with st.popover("By film", icon=":material/image_search:", key="by-film"):
@@ -179,12 +180,12 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
 
 
 def _saved(archive: Archive) -> None:
-    for one in kept.saved_searches(archive.catalog):
+    for search in kept.saved_searches(archive.catalog):
         with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button(plain(one.name), key=f"saved-{one.name}", type="tertiary", help=plain(one.query)):
-                _order(SearchRequest.from_json(one.request) if one.request else SearchRequest(one.query))
-            if st.button("Remove", key=f"unsave-{one.name}", type="tertiary"):
-                _forget(archive, one)
+            if st.button(plain(search.name), key=f"saved-{search.name}", type="tertiary", help=plain(search.query)):
+                _order(SearchRequest.from_json(search.request) if search.request else SearchRequest(search.query))
+            if st.button("Remove", key=f"unsave-{search.name}", type="tertiary"):
+                _forget(archive, search)
                 st.rerun()
     name = st.text_input("Save this search as", key="save-as", max_chars=80)
     request = dataclasses.replace(asking.request_of_address(), k=PAGE)
@@ -230,7 +231,7 @@ def _ask(query: str) -> None:
 
 @st.fragment
 def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed: Query) -> None:
-    """The wall and what is done on it."""
+    """Draw the wall and what is done on it."""
     results = _search(searcher, request, parsed)
     if results is None:
         return
@@ -311,7 +312,7 @@ def _search(searcher: Searcher, request: SearchRequest, parsed: Query) -> Result
 
 
 def _limits(limits: ModelLimits) -> None:
-    """What the model was measured to find poorly, with its card."""
+    """Show what the model was measured to find poorly, with its card."""
     if not limits.sentence:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="limits"):
@@ -322,7 +323,7 @@ def _limits(limits: ModelLimits) -> None:
 
 
 def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Reading) -> None:
-    """What the answer is made of, each part with the way to take it away, and filters that words could be."""
+    """Show what the answer is made of, each part with the way to take it away, and filters that words could be."""
     labels = [name for name, _ in filter_panel.labels(archive.catalog)] if parsed.negated else []
     thumbnails = db_films.thumbnails(archive.catalog, [*request.like, *request.unlike])
     shown = query_chips.chips_of(request, parsed, reading, thumbnails)

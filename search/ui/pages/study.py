@@ -1,4 +1,4 @@
-"""Study: the films of a study and the patient's earlier ones side by side, with one window, zoom and place for all."""
+"""Show the films of a study and the patient's earlier ones side by side, with one window, zoom and place for all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
 from filmroom.db.reads.filters import LATERALS
 from filmroom.db.records import Film
-from filmroom.search.ui import film_view, layout
+from filmroom.search.request import SearchRequest
+from filmroom.search.searcher import Searcher
+from filmroom.search.ui import film_view, layout, models
 from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.pick_button import pick_button
 from filmroom.search.ui.result_grid import picks_place
@@ -40,9 +42,10 @@ def show() -> None:
         st.subheader(f"Study of {films(sum(same_study(film, one) for one in every))}", width="stretch")
         linked = st.toggle("Linked", True, key="linked", help="Window, zoom and place of one film are those of all.")
     shown = _chosen(film, every)
+    searcher = models.searcher(archive)
     for column, one in zip(st.columns(max(1, len(shown)), gap="small"), shown, strict=False):
         with column:
-            _pane(archive, film, one, linked=linked)
+            _pane(archive, searcher, film, one, request, linked=linked)
 
 
 def same_study(film: Film, one: Film) -> bool:
@@ -50,7 +53,7 @@ def same_study(film: Film, one: Film) -> bool:
 
 
 def in_order(film: Film, study: list[Film], patient: list[Film]) -> list[Film]:
-    """The study's frontal films, its laterals, then the patient's other films, the newest first; each once."""
+    """Return the study's frontal films, its laterals, then the patient's other films, the newest first; each once."""
 
     def lateral(one: Film) -> bool:
         return one.tags.view in LATERALS["LATERAL"]
@@ -62,7 +65,7 @@ def in_order(film: Film, study: list[Film], patient: list[Film]) -> list[Film]:
 
 
 def _chosen(film: Film, every: list[Film]) -> list[Film]:
-    """The films side by side: those of the address, else the first of each kind."""
+    """Return the films side by side: those of the address, else the first of each kind."""
     by_id = {one.id: one for one in every}
     named = [int(part) for part in st.query_params.get("side", "").split(",") if part.isdecimal() and len(part) < 18]
     usual = [film_id for film_id in named if film_id in by_id][:MOST] or [one.id for one in every[:USUAL]]
@@ -86,10 +89,10 @@ def _name(film: Film, one: Film) -> str:
     return f"Film {one.id}: {facts(one.tags)}{'' if same_study(film, one) else ', another study'}"
 
 
-def _pane(archive: Archive, film: Film, one: Film, *, linked: bool) -> None:
+def _pane(archive: Archive, searcher: Searcher, film: Film, one: Film, request: SearchRequest, *, linked: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(layout.pages()["film"], label=plain(_name(film, one)), query_params={"film": str(one.id)})
         pick_button(one.id, picks=picks_place(archive.catalog), key=f"pick-{one.id}", keyed=False)
         if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), one):
             st.link_button("Viewer", address, icon=":material/open_in_new:", help=dicom_viewer.LABEL, type="tertiary")
-    film_view.plain_viewer(archive, one, key=f"study-{one.id}", linked=linked)
+    film_view.film_pane(archive, searcher, one, request, key=f"study-{one.id}", linked=linked)

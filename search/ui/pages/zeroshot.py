@@ -1,4 +1,4 @@
-"""Zero-shot: score the archive for a finding from prompts alone, and choose a threshold with its films in sight."""
+"""Score the archive for a finding from prompts alone, and choose a threshold with its films in sight."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from filmroom.search.evaluation.statistics import auc_interval
 from filmroom.search.query.parser import parse
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import export_panel, layout, models
-from filmroom.search.ui.components.grid.grid import Act
+from filmroom.search.ui import export_panel, layout, models, picks
+from filmroom.search.ui.components.grid.grid import Act, PickBar
 from filmroom.search.ui.result_grid import wall_of_hits
 from filmroom.search.ui.text import films, is_normal, number, plain
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def show() -> None:
         st.title("Zero-shot")
         models.choose(archive)
     st.write("How much nearer a film is to prompts that say a finding than to prompts that deny it. No training.")
-    known = [one.value for one in db_films.facets(archive.catalog, "label") if not is_normal(one.value)][:30]
+    known = [facet.value for facet in db_films.facets(archive.catalog, "label") if not is_normal(facet.value)][:30]
     finding = st.selectbox(
         "Finding", list(dict.fromkeys([*known, *FINDINGS])), key="finding", bind="query-params", accept_new_options=True
     )
@@ -68,7 +68,7 @@ def _lines(text: str) -> tuple[str, ...]:
 def _scores(
     _searcher: Searcher, fingerprint: str, changes: int, prompts: Prompts, where: Filter
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """(film ids, scores), best first, of the films that pass."""
+    """Return (film ids, scores), best first, of the films that pass."""
     _searcher.index.refresh()
     ids = db_films.select_ids(_searcher.catalog, where)
     found = np.full(len(ids), np.nan, np.float32)
@@ -115,20 +115,37 @@ def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], score
         for at, film_id in enumerate(shown)
         if film_id in records
     ]
-    done = None
+    above = tuple(hit.id for hit in hits[: selected - first])
+    answer = picks.Answer(archive, above, selected, listed=tuple(ids[:selected].tolist()))
+    bar: PickBar | None = answer.bar()
+    acts = []
     for title, some in (
         ("Last above the threshold", hits[: selected - first]),
         ("First below", hits[selected - first :]),
     ):
         if some:
             st.markdown(f"##### {title}")
-            done = wall_of_hits(archive.catalog, some, key=f"wall-{title}", title=title, small=True) or done
+            wall = wall_of_hits(
+                archive.catalog,
+                some,
+                key=f"wall-{title}",
+                title=title,
+                small=True,
+                tools=(Act.PICK,),
+                bar=bar,
+                change=picks.change(),
+            )
+            acts.append(wall)
+            bar = None  # the first wall has it, for both
+    done = next((one for one in acts if one), None)
     if done and done.act is Act.OPEN:
         st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), "q": prompts.positive[0]})
+    elif done:
+        picks.carry_out(done, answer)
 
 
 def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected: int) -> str:
-    """AUC, sensitivity and specificity at the threshold, where labels say what is there."""
+    """Return AUC, sensitivity and specificity at the threshold, where labels say what is there."""
     known = ~np.isnan(truth)
     present = truth[known] > 0.5
     if not present.any() or present.all():

@@ -27,18 +27,19 @@ class AccessToken:
         return f"filmroom-{self.port}"
 
     def is_in(self, query: bytes) -> bool:
-        """True for the query string of the address that was printed."""
+        """Return True for the query string of the address that was printed."""
         return any(name == PARAMETER and self._is(value) for name, value in parse_qsl(query.decode("latin-1")))
 
     def is_among(self, cookies: Iterable[bytes]) -> bool:
-        """True for the Cookie headers of a browser that has been let in."""
+        """Return True for the Cookie headers of a browser that has been let in."""
         pairs = (pair.strip().partition(b"=") for header in cookies for pair in header.split(b";"))
         return any(
             name.decode("latin-1") == self.cookie and self._is(value.decode("latin-1")) for name, _, value in pairs
         )
 
     def set_cookie(self, path: str, *, secure: bool) -> bytes:
-        """The Set-Cookie header. Lax: whoever follows a link to the page is still let in; scripts do not see it."""
+        """Return the Set-Cookie header. Lax: whoever follows a link to the page is still let in; scripts do not see
+        it."""
         kept = f"{self.cookie}={self.value}; Path={path}; HttpOnly; SameSite=Lax"
         return (f"{kept}; Secure" if secure else kept).encode()
 
@@ -47,7 +48,7 @@ class AccessToken:
 
 
 def without_token(query: bytes) -> str:
-    """The query string that is left when the token has been taken note of."""
+    """Return the query string that is left when the token has been taken note of."""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     return urlencode([(name, value) for name, value in pairs if name != PARAMETER])
 
@@ -61,5 +62,5 @@ def require(token: AccessToken | None) -> None:
 
 
 def required() -> AccessToken | None:
-    """The token that every visitor of this process has shown; None where none is asked for."""
+    """Return the token that every visitor of this process has shown; None where none is asked for."""
     return _in_force[0] if _in_force else None

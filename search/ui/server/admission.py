@@ -1,4 +1,4 @@
-"""Whom the server lets in at all: stands before everything else that answers, pages, websockets, media and uploads.
+"""Admit requests at all: stands before everything else that answers, pages, websockets, media and uploads.
 
 Only the health check is open. No request of another web page gets further, and none without the token, where one is
 asked for. What is let in, the middleware within looks at as before.

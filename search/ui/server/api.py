@@ -72,7 +72,7 @@ class Programs:
 
 
 def admits(scope: Scope, *, host: str) -> bool:
-    """Whether a request without a token comes in: from this machine to a server that it alone can reach, or from
+    """Tell whether a request without a token comes in: from this machine to a server that it alone can reach, or from
     somebody who has signed in. Where others can reach a server without sign-in, a token is needed."""
     token = required()
     if token is not None:
@@ -86,13 +86,13 @@ def admits(scope: Scope, *, host: str) -> bool:
 
 
 def names_folders(*, host: str) -> bool:
-    """Whether somebody who was let in without a token for programs may name folders of this machine, as on the pages
-    (see `layout.may_name_folders`)."""
+    """Tell whether somebody who was let in without a token for programs may name folders of this machine, as on the
+    pages (see `layout.may_name_folders`)."""
     return bool(streamlit_private.sign_in_settings()) or (is_loopback(host) and required() is not None)
 
 
 def called(scope: Scope) -> str:
-    """The name by which a request calls this server, without the port."""
+    """Return the name by which a request calls this server, without the port."""
     name = str(dict(scope["headers"]).get(b"host", b""), "latin-1")
     bare = name.partition("]")[0].lstrip("[") if name.startswith("[") else name.partition(":")[0]
     return bare.lower()

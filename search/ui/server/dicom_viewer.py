@@ -1,4 +1,4 @@
-"""Links to the DICOM viewer of the house, by the UIDs of film and study."""
+"""Link to the DICOM viewer of the house, by the UIDs of film and study."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LABEL = "Open in the DICOM viewer"
 
 
 def template(catalog: Catalog) -> str:
-    """The viewer's address with its places for UIDs; empty where there is none, or where the archive keeps hashes of
-    the UIDs, which no viewer knows."""
+    """Return the viewer's address with its places for UIDs; empty where there is none, or where the archive keeps
+    hashes of the UIDs, which no viewer knows."""
     from filmroom.db.catalog import get_meta
 
     found = os.environ.get(SETTING, "")
@@ -29,7 +29,7 @@ def template(catalog: Catalog) -> str:
 
 
 def link(template: str, film: Film) -> str:
-    """The address that shows the film's study; empty where it has none."""
+    """Return the address that shows the film's study; empty where it has none."""
     if not template or not film.tags.study_uid:
         return ""
     address = template

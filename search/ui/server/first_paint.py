@@ -1,4 +1,4 @@
-"""The HTML that a browser gets first: Streamlit's own page, made ours, which paints before any script is there."""
+"""Make the HTML that a browser gets first: Streamlit's own page, made ours, which paints before any script is there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ try {
 
 
 def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
-    """Our page made from Streamlit's (`streamlits`), and the SHA-256 of its one inline script, in base64.
+    """Return our page made from Streamlit's (`streamlits`), and the SHA-256 of its one inline script, in base64.
 
     `base` is the path that the server stands under, without a slash at its end; `scripts` the folder of the scripts.
     """
@@ -41,7 +41,7 @@ def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
     links = re.findall(
         r"<(?:script type=\"module\"|link rel=\"(?:modulepreload|stylesheet)\")[^>]*>(?:</script>)?", head
     )
-    font = next((one.name for one in (scripts.parent / "media").glob("MaterialSymbols-Rounded.*")), "")
+    font = next((path.name for path in (scripts.parent / "media").glob("MaterialSymbols-Rounded.*")), "")
     named = [re.sub(r'"\./', f'"{base}/', link).replace(" crossorigin", "") for link in links]
     known = set(re.findall(r"/static/js/([\w.$-]+\.js)", "".join(named)))
     more = [
@@ -67,7 +67,7 @@ def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
 
 
 def missing_page(base: str) -> str:
-    """The HTML for an address that is none, with the way to the search; it has no script."""
+    """Return the HTML for an address that is none, with the way to the search; it has no script."""
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8"><title>Filmroom</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -78,9 +78,9 @@ def missing_page(base: str) -> str:
 
 
 def parts(scripts: Path) -> list[str]:
-    """The file names of the first page's parts, with what they import."""
+    """Return the file names of the first page's parts, with what they import."""
     found: dict[str, None] = {}
-    waiting = [one.name for start in _PARTS for one in sorted(scripts.glob(f"{start}.*.js"))]
+    waiting = [path.name for start in _PARTS for path in sorted(scripts.glob(f"{start}.*.js"))]
     while waiting:
         name = waiting.pop()
         if name in found or not (scripts / name).is_file():

@@ -1,4 +1,4 @@
-"""How the reading room is started: one command line, from a checkout or an installed wheel."""
+"""Start the reading room: one command line, from a checkout or an installed wheel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ MAX_UPLOAD_MB = 256
 def command(
     archive: str | Path, host: str = "127.0.0.1", port: int = 8501, *, token: bool = True, viewer: str = ""
 ) -> list[str]:
-    """The command that serves `archive` on `host`:`port`, to those who have the token of the address that it prints.
+    """Return the command that serves `archive` on `host`:`port`, to those who have the token of the address that it
+    prints.
 
     Films and studies link to `viewer`. Raises BadInput for a viewer's address that is none.
     """
@@ -64,7 +65,7 @@ def check_free(host: str, port: int) -> None:
 
 
 def address(host: str, port: int, token: AccessToken | None = None) -> str:
-    """What to open in a browser."""
+    """Return what to open in a browser."""
     name = "localhost" if host in LOCAL_NAMES else host
     if host in ("0.0.0.0", "::"):  # noqa: S104 (every address of this machine)
         name = socket.gethostname()
@@ -73,7 +74,7 @@ def address(host: str, port: int, token: AccessToken | None = None) -> str:
 
 
 def settings(host: str, port: int) -> dict[str, Any]:
-    """Streamlit's settings.
+    """Return Streamlit's settings.
 
     All are given here, because an installed wheel has no `.streamlit` folder beside the place where it is started. A
     loopback address also checks the Host header, so that no other web page can reach the archive through a name of
@@ -103,12 +104,12 @@ def settings(host: str, port: int) -> dict[str, Any]:
 
 
 def own_names(host: str) -> frozenset[str]:
-    """The names by which a server on `host` is reached; none where others may lead to it, too."""
+    """Return the names by which a server on `host` is reached; none where others may lead to it, too."""
     return frozenset((*LOCAL_NAMES, host)) if is_loopback(host) else frozenset()
 
 
 def main() -> None:
-    """Serves the pages, with the model loading beside it: the first visitor need not wait for both."""
+    """Serve the pages, with the model loading beside it: the first visitor need not wait for both."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
@@ -135,7 +136,7 @@ def main() -> None:
     before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(asked.host))
     streamlit_private.ask_no_address_service()
     streamlit_private.take_no_settings_of_this_folder()
-    if Path(".streamlit").exists() and Path.cwd() != Path.home():
+    if Path(".streamlit").exists() and Path.cwd() not in (Path.home(), APP.parent):
         print("Note: .streamlit of this folder is not read, that of your home is.", file=sys.stderr, flush=True)
     require(None if asked.no_token else AccessToken(asked.port))
 

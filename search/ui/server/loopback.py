@@ -8,7 +8,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def is_loopback(host: str) -> bool:
-    """True where only this machine can reach `host`."""
+    """Return True where only this machine can reach `host`."""
     if host == "localhost":
         return True
     try:

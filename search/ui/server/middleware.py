@@ -1,4 +1,4 @@
-"""The web door's outer side: which requests come in at all, static files from memory, headers on every answer.
+"""Guard the web door's outer side: which requests come in, static files from memory, headers on every answer.
 
 Streamlit's own server reads a file for every static request and answers more addresses than the pages use. Here a
 request is looked up in a table that is made at the start: no path of a request ever reaches the file system.
@@ -43,7 +43,8 @@ _ALWAYS = {
 
 
 def policy(script_hash: str) -> str:
-    """The Content-Security-Policy. Nothing comes from elsewhere and no script stands in a page but the shell's own.
+    """Return the Content-Security-Policy. Nothing comes from elsewhere and no script stands in a page but the shell's
+    own.
 
     `blob:` is how Streamlit loads the script of a component, `unsafe-eval` is how Vega draws its charts, and inline
     styles are how Streamlit's parts are styled.
@@ -94,7 +95,9 @@ class Door:
         base = str(st.get_option("server.baseUrlPath") or "").strip("/")
         self.base = f"/{base}" if base else ""
         self.pages = pages
-        self.files = {f"/{one.relative_to(static).as_posix()}": _File(one) for one in (static / "static").rglob("*.*")}
+        self.files = {
+            f"/{path.relative_to(static).as_posix()}": _File(path) for path in (static / "static").rglob("*.*")
+        }
         self.icon = _File(icon)
         page, script_hash = first_paint.page(
             (static / "index.html").read_text("utf-8"), self.base, static / "static" / "js"
@@ -106,7 +109,7 @@ class Door:
         threading.Thread(target=self._warm, daemon=True).start()
 
     def _warm(self) -> None:
-        """Reads and compresses what the first page asks for, so that the first visitor need not wait for it."""
+        """Read and compress what the first page asks for, so that the first visitor need not wait for it."""
         for name, file in self.files.items():
             if name.encode() in self.page:
                 _ = file.zipped, file.raw
@@ -135,7 +138,7 @@ class Door:
         return await response(scope, receive, dressed)
 
     def _answer(self, scope: Scope, path: str, *, refused: bool) -> Response:
-        """What the table holds for this path, or why it holds nothing."""
+        """Return what the table holds for this path, or why it holds nothing."""
         file = self.icon if path == "/favicon.png" else self.files.get(path)
         if refused:
             return PlainTextResponse("Sign in first.", 403, {"cache-control": "no-store"})
@@ -158,7 +161,7 @@ class Door:
 
 
 def signed_in(scope: Scope) -> bool:
-    """True where nobody has to sign in, and for a request with the signed cookie of somebody who has."""
+    """Return True where nobody has to sign in, and for a request with the signed cookie of somebody who has."""
     settings = streamlit_private.sign_in_settings()
     if not settings:
         return True

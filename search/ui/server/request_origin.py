@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def from_elsewhere(headers: Mapping[str, str], *, method: str, names: Collection[str]) -> str | None:
-    """Why a request is none of ours, or None where it is. `names`: of this machine, where no others lead here.
+    """Say why a request is none of ours, or None where it is. `names`: of this machine, where no others lead here.
 
     A page's origin is the host and port that it was loaded from, as the browser says them in Host: another port of
     this machine is another origin. Who only follows a link to a page is let in, as that shows the page to nobody else.
@@ -30,7 +30,7 @@ def from_elsewhere(headers: Mapping[str, str], *, method: str, names: Collection
 
 
 def _name(host: str) -> str | None:
-    """The name in a Host header, without its port; None where it is none."""
+    """Return the name in a Host header, without its port; None where it is none."""
     try:
         parts = urlsplit(f"//{host}")
         _ = parts.port  # raises where it is no number

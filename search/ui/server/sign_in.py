@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def admitted(claims: Mapping[str, object], settings: Mapping[str, object]) -> bool:
-    """True for the claims of somebody who signed in, in a token that was made for this application.
+    """Return True for the claims of somebody who signed in, in a token that was made for this application.
 
     Authlib takes a token for somebody else where its `azp` names us; here the audience itself must (OpenID Connect
     Core 3.1.3.7, 3).

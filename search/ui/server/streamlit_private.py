@@ -26,10 +26,9 @@ def static_folder() -> Path:
 def take_no_settings_of_this_folder() -> None:
     """Keep Streamlit from reading `.streamlit` in the current folder, settings and sign-in: what lies beside films from
     elsewhere is not the owner's. Those of the user (`~/.streamlit`) are read."""
-    from streamlit import config, file_util
+    from streamlit import file_util
 
     file_util.get_project_streamlit_file_path = file_util.get_streamlit_file_path
-    config.get_config_options(force_reparse=True)
 
 
 def ask_no_address_service() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filmroom.db.archive import Archive
@@ -86,7 +88,7 @@ def test_health_tells_a_stranger_no_path(api: Served) -> None:
     def gone() -> Archive:
         raise NotFound("there is no archive here", where="/archives/Musterfrau")
 
-    api.client.app.app.state.context.archive = gone  # type: ignore[attr-defined]
+    api.client.app.app.app.state.context.archive = gone  # type: ignore[attr-defined]
     for path in ("/health", "/api/v1/health"):
         answer = api.client.get(path)
         assert (answer.status_code, answer.json()) == (503, {"status": "no archive"})
@@ -155,3 +157,32 @@ def test_tokens_are_made_listed_and_revoked_in_the_terminal(api: Served, termina
     assert "revoked" in terminal("token", "list")
     assert "no token of this name" in said(terminal, "token", "revoke", "anna")
     assert api.client.get("/api/v1/tags", headers=bearer(token)).status_code == 401
+
+
+def test_nothing_is_read_of_a_request_of_somebody_unknown(api: Served) -> None:
+    api.open = False
+    asked: list[str] = []
+
+    async def receive() -> dict[str, object]:
+        asked.append("the body")
+        return {"type": "http.request", "body": b" " * 1024, "more_body": True}
+
+    answers: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/embed/images",
+        "raw_path": b"/api/v1/embed/images",
+        "query_string": b"",
+        "headers": [],
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+    asyncio.run(api.client.app(scope, receive, send))  # type: ignore[call-arg, func-returns-value, arg-type]
+    assert answers[0]["status"] == 401
+    assert not asked

@@ -33,6 +33,17 @@ def test_a_body_has_a_limit_whatever_its_header_says(narrow: Served) -> None:
     assert answer.status_code == 413
 
 
+def test_the_bodies_of_all_requests_have_a_limit_together(house: House, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(house.folder, tmp_path / "archive"))
+    for served in serve(house, folder, bodies=1 << 20):
+        large = {"json": {"texts": ["x" * 9_000] * 200}}
+        answer = served.client.post("/api/v1/embed/text", **large)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["what"] == "too many requests are under way"
+        for _ in range(30):  # what has been answered weighs no more
+            served.send("POST", "/embed/text", json={"texts": ["x" * 9_000] * 10})
+
+
 def test_an_answer_has_a_time(narrow: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(self: Searcher, *args: Any) -> Any:
         time.sleep(2)

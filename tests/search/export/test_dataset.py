@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +99,49 @@ def test_torchxrayvision_reads_the_table(shell: Terminal, house: House, tmp_path
     assert held.csv["has_masks"].sum() == 2
 
 
+READ_BY_FIFTYONE = """
+import json, sys
+import fiftyone.utils.data as read
+
+found = {}
+for name, importer in (
+    ("labels", read.FiftyOneImageClassificationDatasetImporter),
+    ("detections", read.FiftyOneImageDetectionDatasetImporter),
+):
+    with importer(dataset_dir=sys.argv[1], labels_path=f"{sys.argv[1]}/{name}.json") as importer:
+        found[name] = {
+            path: [one.to_mongo().to_dict() for one in (said[said._LABEL_LIST_FIELD] if said else [])]
+            for path, _, said in importer
+        }
+print(json.dumps(found, default=str))
+"""
+
+
+def test_the_importers_of_fiftyone_read_the_data_set(shell: Terminal, house: House, tmp_path: Path) -> None:
+    """Its importers need no MongoDB, which its data sets are kept in. FILMROOM_FIFTYONE may be a Python that has it: it
+    wants other versions of what is installed here."""
+    python = os.environ.get("FILMROOM_FIFTYONE") or sys.executable
+    there = subprocess.run([python, "-c", "import fiftyone.utils.data"], capture_output=True)
+    if there.returncode:
+        pytest.skip("pip install fiftyone, or name a Python that has it in FILMROOM_FIFTYONE")
+    folder = made(shell, tmp_path / "set", "fiftyone")
+    command = [python, "-c", READ_BY_FIFTYONE, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found["labels"]) == FILMS
+    for path, said in found["labels"].items():
+        assert Image.open(path).format == "PNG"
+        film = house.door.film(int(Path(path).stem)).record
+        assert {one["label"] for one in said} == {one.name for one in film.labels if one.value >= 0.5}
+    boxes = {Path(path).stem: said for path, said in found["detections"].items() if said}
+    assert set(boxes) == {f"{house.films[name].id:07d}" for name in ("p1-0.dcm", "p3-1.dcm")}
+    for (only,) in boxes.values():
+        assert only["label"] == "effusion"
+        assert only["bounding_box"] == [BOX[0], BOX[1], BOX[2] - BOX[0], BOX[3] - BOX[1]]
+
+
 def test_fiftyone_layout_is_as_documented(shell: Terminal, house: House, tmp_path: Path) -> None:
-    """FiftyOne needs a MongoDB to run and other versions of what is installed here: by its documentation
-    (FiftyOneImageClassificationDataset, FiftyOneImageDetectionDataset)."""
+    """By its documentation (FiftyOneImageClassificationDataset, FiftyOneImageDetectionDataset)."""
     folder = made(shell, tmp_path / "set", "fiftyone")
     labels = json.loads((folder / "labels.json").read_text("utf-8"))
     boxes = json.loads((folder / "detections.json").read_text("utf-8"))
@@ -153,6 +196,28 @@ def test_mlcroissant_reads_the_description(layout: str, shell: Terminal, house: 
     said = json.loads((folder / "croissant.json").read_text("utf-8"))
     named = {one["@id"]: one.get("sha256") for one in said["distribution"]}
     assert named["cohort.json"] == hashlib.sha256((folder / "cohort.json").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("layout", ["coco", "xrayvision"])
+def test_boxes_and_widths_are_those_of_a_smaller_picture(
+    layout: str, shell: Terminal, house: House, tmp_path: Path
+) -> None:
+    folder = made(shell, tmp_path / "set", layout, "--size", 32)
+    film = house.films["p3-1.dcm"]
+    held = Image.open(folder / "images" / f"{film.id:07d}.png")
+    assert held.size == (32, round(film.tags.rows / 2))
+    wide, high = held.size
+    wanted = [0.25 * wide, 0.5 * high, 0.5 * wide, 0.5 * high]
+    if layout == "coco":
+        said = json.loads((folder / "annotations" / "instances.json").read_text("utf-8"))
+        (image,) = [one for one in said["images"] if one["id"] == film.id]
+        (box,) = [one["bbox"] for one in said["annotations"] if one["image_id"] == film.id]
+        assert (image["width"], image["height"]) == held.size
+    else:
+        with (folder / "boxes_nih.csv").open(newline="") as file:
+            (row,) = [one for one in csv.reader(file) if one[0] == f"{film.id:07d}.png"]
+        box = [float(side) for side in row[2:6]]
+    assert box == pytest.approx(wanted, abs=0.01)
 
 
 @pytest.mark.parametrize("layout", ["imagefolder", "coco", "fiftyone", "xrayvision", "tfrecord"])

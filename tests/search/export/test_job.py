@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -152,6 +153,32 @@ def test_a_place_that_cannot_be_written_is_one_line(house: House, tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be written"):
         house.door.export("table", everything=True, to=tmp_path / "file" / "t.csv")
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_disk_is_one_line_and_leaves_what_can_be_gone_on_with(
+    way: str, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, (name, options) = way.split()[0], WAYS[way]
+    kept, batches = jobs.Job.commit, 0
+
+    def full(self: jobs.Job) -> None:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        kept(self)
+
+    monkeypatch.setattr(jobs.Job, "commit", full)
+    with pytest.raises(BadInput, match=r"cannot be written \(No space left on device\)") as fault:
+        house.door.export(what, everything=True, to=tmp_path / name, **options)
+    assert "Make room" in str(fault.value)
+    assert not (tmp_path / name).exists()
+    monkeypatch.setattr(jobs.Job, "commit", kept)
+    done = house.door.export(what, everything=True, to=tmp_path / name, **options)
+    assert (done.films, done.resumed) == (24, 5)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.slow

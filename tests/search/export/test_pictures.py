@@ -10,7 +10,7 @@ from filmroom.indexer.decoding.radiograph import Window
 from PIL import Image
 
 from tests.indexer import dicom_files
-from tests.measure_helpers import as_json
+from tests.measure_helpers import as_json, said
 from tests.search.export.conftest import House
 from tests.terminal import Terminal
 
@@ -31,6 +31,21 @@ def test_pictures_are_the_presentation_pixels(bits: int, shell: Terminal, house:
     with (tmp_path / "out" / "films.csv").open(newline="") as table:
         files = [row["file"] for row in csv.DictReader(table)]
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == set(files)
+
+
+def test_a_smaller_picture_is_the_mean_of_what_it_shows(shell: Terminal, house: House, tmp_path: Path) -> None:
+    as_json(shell, "export", "png", "path:p2", "--size", 32, "--to", tmp_path / "small")
+    for name in ("p2-0.dcm", "p2-1.dcm"):  # 64 x 50
+        whole = house.door.film(house.films[name].id).pixels() / 65535
+        small = pixels(tmp_path / "small", house, name) / 65535
+        assert small.shape == (25, 32)
+        assert np.abs(small - whole.reshape(25, 2, 32, 2).mean((1, 3))).max() < 1e-4
+    as_json(shell, "export", "png", "path:p2", "--size", 4096, "--to", tmp_path / "as they are")
+    assert pixels(tmp_path / "as they are", house, "p2-0.dcm").shape == (50, 64)
+    for size in (0, -5, 15, 70_000):
+        assert "no size of a picture" in said(
+            shell, "export", "png", "--all", "--size", size, "--to", tmp_path / "none"
+        )
 
 
 def test_a_window_takes_the_place_of_the_films_own(shell: Terminal, house: House, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A row of chips, each a part of the search that can be taken away, and of offers of another one."""
+"""Show a row of chips, each a part of the search that can be taken away, and of offers of another one."""
 
 from __future__ import annotations
 

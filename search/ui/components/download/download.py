@@ -1,4 +1,4 @@
-"""Buttons that give files, each made when it is asked for; no click is lost to a run of the page."""
+"""Show buttons that give files, each made when it is asked for; no click is lost to a run of the page."""
 
 from __future__ import annotations
 

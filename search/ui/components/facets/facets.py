@@ -1,4 +1,4 @@
-"""The values that films can be filtered by, and how many films have each; a click filters, another one ends it."""
+"""Show the values that films can be filtered by, and how many films have each; a click filters, another one ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wall of films: thumbnails from the catalog with score, percentile, view and labels."""
+"""Show the wall of films: thumbnails from the catalog with score, percentile, view and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The button beside a large film that picks it, as X does on a wall."""
+"""Show the button beside a large film that picks it, as X does on a wall."""
 
 from __future__ import annotations
 

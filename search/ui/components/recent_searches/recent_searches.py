@@ -1,4 +1,4 @@
-"""Recent searches of this browser (they never leave it), and the `/` key to the search box."""
+"""Show recent searches of this browser (they never leave it), and bind the `/` key to the search box."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ _component = st.components.v2.component(
 
 
 def memory(query: str, *, listed: bool) -> str | None:
-    """Remembers `query`; where `listed`, offers the recent ones and returns the one that was chosen."""
+    """Remember `query`; where `listed`, offer the recent ones and return the one that was chosen."""
     chosen = _component(key="memory", data={"query": query, "list": listed}, on_ask_change=lambda: None).ask
     return chosen if isinstance(chosen, str) else None

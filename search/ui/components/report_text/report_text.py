@@ -1,4 +1,4 @@
-"""Facts and reports as plain text, with the words of the query marked."""
+"""Show facts and reports as plain text, with the words of the query marked."""
 
 from __future__ import annotations
 
@@ -62,15 +62,17 @@ class Says(StrEnum):
 
 
 def asserted(text: str) -> list[tuple[str, Says]]:
-    """`text` in sentences, each with what it says of the findings that it names."""
+    """Return `text` in sentences, each with what it says of the findings that it names."""
     return [(sentence, _says(sentence)) for sentence in _SENTENCE.findall(text)]
 
 
 def _says(sentence: str) -> Says:
     statements = [one for one in read_report(sentence) if one.idea not in _NO_FINDINGS]
-    if any(not one.certain for one in statements):
+    if any(not statement.certain for statement in statements):
         return Says.DOUBTED
-    kinds = {Says.THERE if one.present and not is_normal(one.idea) else Says.DENIED for one in statements}
+    kinds = {
+        Says.THERE if statement.present and not is_normal(statement.idea) else Says.DENIED for statement in statements
+    }
     return kinds.pop() if len(kinds) == 1 else Says.NOTHING
 
 
@@ -82,8 +84,8 @@ def sheet(
     words: Sequence[str] = (),
     read: bool = False,
 ) -> None:
-    """A list of (name, value) and paragraphs; `words` are marked in the paragraphs. With `read`, what a sentence says
-    or denies is shown by the line below it."""
+    """Show a list of (name, value) and paragraphs; `words` are marked in the paragraphs. With `read`, what a sentence
+    says or denies is shown by the line below it."""
     paragraphs = [
         [[*piece, kind] for sentence, kind in (asserted(text) if read else [(text, Says.NOTHING)])
          for piece in marked(sentence, words)]
@@ -93,7 +95,7 @@ def sheet(
 
 
 def marked(text: str, words: Sequence[str]) -> list[Piece]:
-    """`text` in pieces, each with whether one of `words` stands there (whole words or their beginnings)."""
+    """Return `text` in pieces, each with whether one of `words` stands there (whole words or their beginnings)."""
     wanted = sorted({part for word in words for part in _parts(word)}, key=len, reverse=True)
     if not wanted:
         return [(text, False)]

@@ -1,4 +1,4 @@
-"""The map of films as points that are coloured, looked at and drawn around."""
+"""Show the map of films as points that are coloured, looked at and drawn around."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Colours:
 
     @classmethod
     def of_kinds(cls, kinds: Sequence[str | None]) -> Colours:
-        """The most frequent kinds by name, then what they are not, then what has none."""
+        """Return the most frequent kinds by name, then what they are not, then what has none."""
         count = Counter(kind for kind in kinds if kind is not None)
         named = [kind for kind, _ in count.most_common(KINDS)]
         left = [OTHER] * (len(count) > len(named)) + [UNKNOWN] * (None in kinds)

@@ -1,4 +1,4 @@
-"""The film viewer: 16-bit pixels on a canvas, with window, zoom, attention map and marked regions."""
+"""Show a film in the viewer: 16-bit pixels on a canvas, with window, zoom, attention map and marked regions."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _measured(said: object) -> list[tuple[Kind, tuple[Point, ...]]]:
 
 
 def reduced(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """The film at no more than MAX_PIXELS, by whole-number means (no interpolation invents an edge)."""
+    """Return the film at no more than MAX_PIXELS, by whole-number means (no interpolation invents an edge)."""
     step = int(np.ceil(np.sqrt(pixels.size / MAX_PIXELS)))
     if step <= 1:
         return pixels

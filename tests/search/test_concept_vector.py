@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from filmroom.db.errors import BadInput
-from filmroom.search.query.embedding import DENIED, query_vector
+from filmroom.search.query.concept_vector import DENIED, query_vector
 from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
 

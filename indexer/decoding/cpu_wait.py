@@ -1,4 +1,4 @@
-"""How long a process stood ready and got no CPU: on a busy machine that is no fault of the file it decodes."""
+"""Measure how long a process stood ready and got no CPU: on a busy machine that is no fault of the file it decodes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ MOST = 9
 
 
 def seconds_waited(pid: int | None) -> float:
-    """The seconds since its start in which the process could have run and others did; 0 where the system (Linux alone
-    does) does not say."""
+    """Return the seconds since its start in which the process could have run and others did; 0 where the system (Linux
+    alone does) does not say."""
     try:
         with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[1]) / 1e9

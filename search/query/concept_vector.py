@@ -1,4 +1,4 @@
-"""How concepts become one vector to rank by.
+"""Combine concepts into one vector to rank by.
 
 A film's score is the sum over the concepts: a positive one counts its similarity, cos(film, p); a negated one half the
 difference of a pair, cos(film, "no x") - cos(film, x), because a raw "no x" prompt ranks at or below chance. Half, so
@@ -29,7 +29,7 @@ EmbedTexts = Callable[[Sequence[str]], Vector]
 
 
 def query_vector(query: Query, embed_texts: EmbedTexts, prompt: str = "{}") -> Vector:
-    """(D,) float32 of unit length. `prompt` is the model's template, `{}` standing for the words.
+    """Return (D,) float32 of unit length. `prompt` is the model's template, `{}` standing for the words.
 
     Raises BadInput when the query only filters, so that there is nothing to rank by.
     """
@@ -55,12 +55,12 @@ def _written_out(words: str) -> str:
 
 
 def prompted(words: str, prompt: str) -> str:
-    """`words` in the model's template. Braces within the words stay as they are."""
+    """Return `words` in the model's template. Braces within the words stay as they are."""
     return prompt.replace("{}", words)
 
 
 def unit(vector: Vector) -> Vector:
-    """`vector` scaled to length 1; zeros stay zeros."""
+    """Return `vector` scaled to length 1; zeros stay zeros."""
     length = float(np.linalg.norm(vector))
     scaled: Vector = (vector / length if length > 0.0 else vector).astype(np.float32)
     return scaled

@@ -1,4 +1,4 @@
-"""Facts of public sets: what their tables, and the paths and names of their files, say of films and patients."""
+"""Read facts of public sets: what their tables, and the paths and names of their files, say of films and patients."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ _PART = re.compile(r"(?:^|[_.-])(train|test|val)(?:$|[_.-])", re.IGNORECASE)
 
 
 def rows_of_set(name: str, path: Path) -> list[FactRow]:
-    """The facts in one file of a public set. Raises BadInput for an unknown set, and for a file that holds none."""
+    """Return the facts in one file of a public set. Raises BadInput for an unknown set, and for a file that holds
+    none."""
     if name not in _READERS:
         raise BadInput("there is no set of this name", where=name, fix=f"Known: {', '.join(_READERS)}, folders.")
     return _READERS[name](path)
 
 
 def _chexpert(path: Path) -> list[FactRow]:
-    """Patient, study and split stand in the path: CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg."""
+    """Read patient, study and split from the path: CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg."""
     return [_by_path(row) for row in rows_of_table(path)]
 
 
 def _by_path(row: FactRow) -> FactRow:
-    found = _CHEXPERT.search(row.name.film)
-    if not found:
+    match = _CHEXPERT.search(row.name.film)
+    if not match:
         return row
-    split, patient, study = found.groups()
+    split, patient, study = match.groups()
     said = {"patient": (patient,), "study": (study,), **({"split": (split,)} if split else {})}
     return FactRow(Named(row.name.film, patient, study), {**said, **row.values})
 
 
 def _mimic(path: Path) -> list[FactRow]:
-    """mimic-cxr-2.0.0-metadata.csv and -split.csv. The years are those of its shifted dates."""
+    """Read mimic-cxr-2.0.0-metadata.csv and -split.csv. The years are those of its shifted dates."""
     return [_numbered(row) for row in rows_of_table(path)]
 
 
@@ -52,7 +53,7 @@ def _numbered(row: FactRow) -> FactRow:
 
 
 def _nih(path: Path) -> list[FactRow]:
-    """Data_Entry_2017*.csv; train_val_list.txt and test_list.txt give the split."""
+    """Read Data_Entry_2017*.csv; train_val_list.txt and test_list.txt give the split."""
     listed = _LIST.fullmatch(path.stem)
     if path.suffix.lower() != ".txt" or not listed:
         return rows_of_table(path)
@@ -60,7 +61,7 @@ def _nih(path: Path) -> list[FactRow]:
 
 
 def _vindr(path: Path) -> list[FactRow]:
-    """annotations_train.csv, image_labels_test.csv: the split stands in the file's name."""
+    """Read annotations_train.csv, image_labels_test.csv: the split stands in the file's name."""
     part = _PART.search(path.name.split(".")[0])
     if part is None:
         return rows_of_table(path)
@@ -71,7 +72,7 @@ def _vindr(path: Path) -> list[FactRow]:
 
 
 def _open_i(path: Path) -> list[FactRow]:
-    """The folder of XML reports, or indiana_projections.csv: a report is a study."""
+    """Read the folder of XML reports, or indiana_projections.csv: a report is a study."""
     views = images_of(path) if path.is_dir() else projections_of(path)
     return [
         FactRow(Named(image, "", study), {"study": (study,), **({"view": (view,)} if view else {})})

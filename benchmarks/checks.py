@@ -1,0 +1,165 @@
+"""What the checks find: copies of real films among films that look alike, and labels that were turned.
+
+    python benchmarks/checks.py --data DIR [--films 40] [--most 250]
+    python benchmarks/checks.py --labels ARCHIVE FINDING...
+
+The second turns 5 % of the labels of an archive in memory, ten times, and ranks the films by doubt.
+
+DIR holds cxr-more (`images/dev`, `manifest.csv`). `films` of its films, each of another patient, are changed in seven
+ways; the changed ones and `most` of the films are indexed with the bundled model into a folder that is deleted. A pair
+is right where both are of one picture; intervals (95 %) are Wilson's, over changed films and over pairs found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.archive import Archive
+from filmroom.db.reads.film_table import film_columns
+from filmroom.db.writes.annotations import label_values
+from filmroom.indexer.models.registry import DEFAULT_MODEL, load_towers
+from filmroom.indexer.pipeline import Options, index
+from filmroom.search.checks.labels import doubts, patients_by_film
+from filmroom.search.checks.near_duplicates import near_duplicates
+from filmroom.search.checks.neighbours import centred_vectors
+from filmroom.search.classification.zero_shot import known_truth
+from filmroom.search.evaluation.statistics import bootstrap_mean
+from filmroom.search.searcher import Searcher
+from filmroom.search.sources.read_sources import read_sources
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy.stats import binomtest
+
+Grey = NDArray[np.uint8]
+
+
+def resized(pixels: Grey) -> Grey:
+    size = (int(pixels.shape[1] * 0.6), int(pixels.shape[0] * 0.6))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+
+
+def saved_again(pixels: Grey) -> Grey:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=40)
+    return np.asarray(Image.open(file))
+
+
+def windowed(pixels: Grey) -> Grey:
+    low, high = np.percentile(pixels, (5, 95))
+    share = np.clip((pixels - low) / max(1.0, high - low), 0, 1) ** 0.7
+    return (255 * share).astype(np.uint8)
+
+
+def cropped(pixels: Grey) -> Grey:
+    """Cut 5 % off two sides."""
+    return pixels[int(0.05 * pixels.shape[0]) :, : int(0.95 * pixels.shape[1])]
+
+
+def annotated(pixels: Grey) -> Grey:
+    picture = Image.fromarray(pixels)
+    height, width = pixels.shape
+    pen = ImageDraw.Draw(picture)
+    pen.text((20, 20), "PORTABLE L 12:40", fill=255, font_size=28)
+    pen.rectangle((0.3 * width, 0.4 * height, 0.5 * width, 0.55 * height), outline=255, width=3)
+    pen.line((0.8 * width, 0.2 * height, 0.6 * width, 0.4 * height), fill=255, width=4)
+    return np.asarray(picture)
+
+
+CHANGES = {
+    "resized to 60 %": resized,
+    "saved again (JPEG 40)": saved_again,
+    "windowed": windowed,
+    "cropped by 5 %": cropped,
+    "annotated": annotated,
+    "inverted": lambda pixels: 255 - pixels,
+    "all but inverted": lambda pixels: saved_again(annotated(windowed(cropped(resized(pixels))))),
+}
+
+
+def write_films(data: Path, folder: Path, films: int, most: int) -> None:
+    """Write films and their changed copies; a file is named FILM, or FILM~number of the change."""
+    with (data / "cxr-more" / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if (row["split"], row["source"]) == ("dev", "nih")]
+    rows = list({row["patient_id"]: row for row in rows}.values())[:most]
+    for at, row in enumerate(rows):
+        with Image.open(data / "cxr-more" / "images" / "dev" / f"{row['image_id']}.jpg") as picture:
+            pixels = np.asarray(picture.convert("L"))
+        Image.fromarray(pixels).save(folder / f"{row['image_id']}.png")
+        for number, change in enumerate(CHANGES.values() if at < films else ()):
+            Image.fromarray(np.ascontiguousarray(change(pixels))).save(folder / f"{row['image_id']}~{number}.png")
+
+
+def report(searcher: Searcher) -> str:
+    columns = film_columns(searcher.catalog, ["path"])
+    stems = {film: Path(path).stem for film, path in zip(columns["id"], columns["path"], strict=True)}
+    pairs = [(stems[pair.one], stems[pair.other]) for pair in near_duplicates(searcher)]
+    right = [pair for pair in pairs if pair[0].split("~")[0] == pair[1].split("~")[0]]
+    direct = {frozenset(pair) for pair in right}
+    lines = ["| change | copies | found | recall |", "| --- | ---: | ---: | --- |"]
+    for number, name in enumerate(CHANGES):
+        copies = [stem for stem in stems.values() if stem.endswith(f"~{number}")]
+        found = sum(frozenset((stem, stem.split("~")[0])) in direct for stem in copies)
+        lines.append(f"| {name} | {len(copies)} | {found} | {share(found, len(copies))} |")
+    lines.append(
+        f"\nPrecision: {len(right)} of {len(pairs)} pairs, {share(len(right), len(pairs))}; {len(stems)} films."
+    )
+    return "\n".join(lines)
+
+
+def turned_labels(searcher: Searcher, finding: str) -> str:
+    """Turn 5 % of the labels in ten draws: precision at 50, and recall in the first 10 %."""
+    vectors, patients = centred_vectors(searcher), patients_by_film(searcher)
+    truth = known_truth((finding,), label_values(searcher.catalog), vectors.ids.tolist())
+    known = np.flatnonzero(~np.isnan(truth))
+    target = truth[known] > 0.5
+    keys = np.array([patients[int(film)] for film in vectors.ids[known]])
+    precision, recall = [], []
+    for seed in range(10):
+        turned = np.random.default_rng(seed).permutation(len(target))[: round(0.05 * len(target))]
+        given = target.copy()
+        given[turned] ^= True
+        order = np.argsort(-doubts(vectors.rows[known], given, keys).doubt, kind="stable")
+        hit = np.isin(order, turned)
+        precision.append(hit[:50].mean())
+        recall.append(hit[: 2 * len(turned)].sum() / len(turned))
+    return f"| {finding} ({target.sum()} of {len(target)}) | {bootstrap_mean(precision)} | {bootstrap_mean(recall)} |"
+
+
+def share(part: int, whole: int) -> str:
+    if not whole:
+        return "none"
+    interval = binomtest(part, whole).proportion_ci(method="wilson")
+    return f"{part / whole:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--labels", nargs="+", metavar=("ARCHIVE", "FINDING"))
+    parser.add_argument("--films", type=int, default=40)
+    parser.add_argument("--most", type=int, default=250)
+    asked = parser.parse_args()
+    if asked.labels:
+        searcher = Searcher.open(Path(asked.labels[0]))
+        for finding in asked.labels[1:]:
+            print(turned_labels(searcher, finding))
+        return
+    if asked.data is None:
+        parser.error("name --data DIR, or --labels ARCHIVE FINDING...")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "films")
+        folder.mkdir()
+        write_films(asked.data, folder, asked.films, asked.most)
+        archive = Archive.create(Path(place, "archive"))
+        sources = read_sources([str(folder)])
+        index(archive, sources, load_towers(DEFAULT_MODEL), options=Options())
+        print(report(Searcher.open(archive.folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Read some columns of all present films at once: what a check of the whole archive compares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from filmroom.db.catalog import Catalog
+
+COLUMNS = {
+    **{
+        name: f"film.{name}"
+        for name in (
+            "id", "identity", "frame", "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows",
+            "columns", "photometric", "study_uid", "instance_uid", "patient_key", "burned_in", "orientation",
+        )
+    },
+    "path": "file.path",
+    "size": "file.size",
+    "sha256": "file.sha256",
+    "root": "root.path",
+}  # fmt: skip
+"""What can be asked for, and where it stands."""
+
+
+def film_columns(catalog: Catalog, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Give these columns of the present films, each in the order of the films' ids; `id` always comes with them."""
+    wanted = list(dict.fromkeys(["id", *names]))
+    asked = ", ".join(f"{COLUMNS[name]} AS {name}" for name in wanted)
+    statement = (
+        f"SELECT {asked} FROM film JOIN file ON file.id = film.file_id JOIN root ON root.id = file.root_id "
+        "WHERE film.state = 'present' ORDER BY film.id"
+    )
+    with catalog.look() as connection:
+        rows = connection.execute(statement).fetchall()
+    found: dict[str, list[Any]] = {name: [row[at] for row in rows] for at, name in enumerate(wanted)}
+    for name in {"path", "root"} & found.keys():
+        found[name] = [os.fsdecode(one) for one in found[name]]
+    return found
+
+
+def fact_values(catalog: Catalog, name: str) -> dict[int, str]:
+    """Give what tables say of this fact, by the id of each present film of which they say something."""
+    statement = (
+        "SELECT film_id, value FROM fact JOIN film ON film.id = film_id WHERE name = ? AND state = 'present' "
+        "ORDER BY film_id"
+    )
+    with catalog.look() as connection:
+        return {int(row[0]): str(row[1]) for row in connection.execute(statement, (name,))}

@@ -1,0 +1,114 @@
+"""The health of an archive on one page, for its owner: counts that add up, missing facts, faults of films and files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from filmroom.db.archive import Archive
+from filmroom.db.reads.film_table import fact_values, film_columns
+from filmroom.db.reads.summary import glance
+from filmroom.db.records import UNCERTAIN_ORIENTATION, DuplicateReason
+from filmroom.db.writes.runs import duplicates
+from filmroom.search.checks.result import Pick, Result, Value
+
+_FACTS = ("view", "sex", "age", "year", "patient_key", "study_uid", "modality")
+LEAST_SIDE = 256
+"""Pixels of the shorter side below which a film is odd."""
+MOST_RATIO = 2.0
+"""How many times as long as wide a film may be."""
+
+
+def check_archive(archive: Archive) -> Result:
+    """Go through what the catalog knows; no picture and no vector is read.
+
+    A line is red where the archive contradicts itself or a person has to look; what is merely unknown (a film without
+    a view) is counted and leaves the archive healthy.
+    """
+    columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *_FACTS])
+    films: list[int] = columns["id"]
+    counts = glance(archive.catalog.path).files
+    picks: list[Pick] = []
+    picks += _picked("burned-in words", films, (bool(one) for one in columns["burned_in"]))
+    picks += _picked("odd size", films, map(_is_odd, columns["rows"], columns["columns"]))
+    uncertain = (one == UNCERTAIN_ORIENTATION for one in columns["orientation"])
+    picks += _picked("may be mirrored or turned", films, uncertain)
+    picks += _straddling(archive, films, columns["patient_key"])
+    picks += [
+        Pick(one.film, "same UID, other pixels")
+        for one in duplicates(archive.catalog, why=DuplicateReason.SAME_UID.value)
+    ]
+    tally = Counter(one.why for one in picks)
+    frames = len(films)
+    sides = len(fact_values(archive.catalog, "split"))
+    rows: list[dict[str, Value]] = [
+        _row("films that can be searched", frames, True),
+        _row("files indexed", counts.indexed, frames >= counts.indexed or counts.gone > 0),
+        _row("files that are duplicates", counts.duplicate, True),
+        _row("files rejected", counts.rejected, counts.rejected == 0),
+        _row("files gone", counts.gone, True),
+        *(_row(f"films without {_spoken(name)}", _missing(columns[name]), True) for name in _FACTS),
+        *(_row(why, tally[why], tally[why] == 0) for why in ("burned-in words", "odd size")),
+        _row("may be mirrored or turned", tally["may be mirrored or turned"], not tally["may be mirrored or turned"]),
+        _row("films with a split", sides, True),
+        _row("patient on both sides", tally["patient on both sides"], not tally["patient on both sides"]),
+        _row("same UID, other pixels", tally["same UID, other pixels"], not tally["same UID, other pixels"]),
+    ]
+    red = [row for row in rows if row["state"] == "look"]
+    return Result(
+        check="archive",
+        films=frames,
+        ok=not red,
+        figures={"lines that need a look": len(red)},
+        rows=tuple(rows),
+        picks=tuple(picks),
+        notes=_notes(counts.rejected, tally),
+    )
+
+
+def _row(line: str, count: int, healthy: bool) -> dict[str, Value]:
+    return {"line": line, "count": count, "state": "fine" if healthy else "look"}
+
+
+def _picked(why: str, films: Sequence[int], hit: Iterable[bool]) -> list[Pick]:
+    return [Pick(film, why) for film, one in zip(films, hit, strict=True) if one]
+
+
+def _is_odd(rows: int, columns: int) -> bool:
+    short, long = sorted((rows, columns))
+    return short < LEAST_SIDE or long > MOST_RATIO * short
+
+
+def _missing(values: Sequence[Any]) -> int:
+    return sum(one is None for one in values)
+
+
+def _spoken(name: str) -> str:
+    return {"patient_key": "patient", "study_uid": "study"}.get(name, name)
+
+
+def _straddling(archive: Archive, films: Sequence[int], keys: Sequence[str | None]) -> list[Pick]:
+    sides = fact_values(archive.catalog, "split")
+    of_patient: dict[str, set[str]] = {}
+    for film, key in zip(films, keys, strict=True):
+        if key and film in sides:
+            of_patient.setdefault(key, set()).add(sides[film])
+    both = {key for key, found in of_patient.items() if len(found) > 1}
+    numbers = {key: number for number, key in enumerate(sorted(both), 1)}
+    return [
+        Pick(film, "patient on both sides", numbers[key])
+        for film, key in zip(films, keys, strict=True)
+        if key in both and film in sides
+    ]
+
+
+def _notes(rejected: int, tally: Counter[str]) -> tuple[str, ...]:
+    notes = []
+    if rejected:
+        notes.append("`filmroom rejected` says of each rejected file why, and what to do.")
+    if tally["same UID, other pixels"]:
+        notes.append("`filmroom duplicates` names the files that bear the UID of another picture.")
+    if tally["patient on both sides"]:
+        notes.append("`filmroom check splits` also looks for the same picture on both sides.")
+    return tuple(notes)

@@ -1,0 +1,166 @@
+"""Which labels are doubtful? Films whose label a probe that has not seen them, and their neighbours, contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from filmroom.db.errors import BadInput
+from filmroom.db.reads.film_table import film_columns
+from filmroom.db.records import Space
+from filmroom.db.writes.annotations import label_values
+from filmroom.search.checks.neighbours import Vectors, centred_vectors
+from filmroom.search.checks.result import Pick, Result
+from filmroom.search.classification.linear_probe import fit_head
+from filmroom.search.classification.zero_shot import known_truth
+from filmroom.search.searcher import Searcher
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+FOLDS = 5
+NEIGHBOURS = 15
+LEAST_OF_EACH = 10
+"""Films with and without a finding that a check of its labels needs."""
+LEAST_DOUBT = 0.8
+MOST = 200
+"""Films of a finding that are listed."""
+_PENALTY = 0.03
+_BLOCK = 512
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """How much each film's label is contradicted, (N,) in [0, 1]: by the probe, by its neighbours, and by their mean,
+    which ranks them."""
+
+    probability: F64
+    neighbours: F64
+    doubt: F64
+
+
+def check_labels(searcher: Searcher, findings: Sequence[str] = ()) -> Result:
+    """Rank the films whose label of a finding is doubtful, for the named findings or for all that have enough labels.
+
+    Nothing is changed: the films are for a person to judge. Raises BadInput for a finding that is not labelled.
+    """
+    values = label_values(searcher.catalog)
+    wanted = [name.strip().lower() for name in findings] or sorted(values)
+    unknown = [name for name in wanted if name not in values]
+    if unknown or not wanted:
+        have = ", ".join(sorted(values)[:12]) or "none"
+        raise BadInput("there is no label of this name", where=", ".join(unknown) or None, fix=f"Labels: {have}")
+    vectors = centred_vectors(searcher)
+    patients = patients_by_film(searcher)
+    rows, picks, notes = [], [], []
+    for name in wanted:
+        truth = known_truth((name,), values, vectors.ids.tolist())
+        known = np.flatnonzero(~np.isnan(truth))
+        target = truth[known] > 0.5
+        keys = np.array([patients[int(film)] for film in vectors.ids[known]])
+        if min(target.sum(), (~target).sum()) < LEAST_OF_EACH or len(np.unique(keys)) < FOLDS:
+            notes.append(f"{name}: too few films or patients with or without it to check.")
+            continue
+        found = doubts(vectors.rows[known], target, keys)
+        order = np.argsort(-found.doubt, kind="stable")
+        order = order[found.doubt[order] >= LEAST_DOUBT][:MOST]
+        rows.append({"finding": name, "films": len(known), "with it": int(target.sum()), "doubtful": int(order.size)})
+        picks += _picks(name, order, known, target, found, vectors)
+    if not rows:
+        raise BadInput(
+            "no finding has enough labelled films",
+            fix=f"Label {LEAST_OF_EACH} films with and {LEAST_OF_EACH} without it, of {FOLDS} patients at least.",
+        )
+    figures = {"findings checked": len(rows), "doubtful labels": len(picks)}
+    return Result("labels", len(vectors), not picks, figures, tuple(picks), notes=tuple(notes), model=searcher.model)
+
+
+def doubts(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> Doubts:
+    """Measure how much the labels `target` (N,) of films (N, D) are contradicted. No film is judged by its patient.
+
+    The probe is a logistic regression fitted on the other folds, in which the label with fewer films weighs as much as
+    the other; its scores are given as their place among the films of either label, so that a rare finding can be
+    doubted, too. The neighbours are the nearest films of other patients, weighed alike.
+    """
+    said = _by_place(_out_of_fold(rows, target, patients), target)
+    near = _by_place(_of_neighbours(rows, target, patients), target)
+    doubt = 0.5 * (np.where(target, 1 - said, said) + np.where(target, 1 - near, near))
+    return Doubts(said, near, doubt)
+
+
+def patients_by_film(searcher: Searcher) -> dict[int, str]:
+    """Give each present film its patient; a film without a key is a patient of its own."""
+    columns = film_columns(searcher.catalog, ["patient_key"])
+    return {film: key or f"film {film}" for film, key in zip(columns["id"], columns["patient_key"], strict=True)}
+
+
+def _out_of_fold(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> F64:
+    """Score every film by a probe of the films of other patients."""
+    from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
+
+    scores = np.zeros(len(rows))
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    with threadpool_limits(1, "blas"):
+        for inside, outside in folds.split(rows, target, patients):
+            if target[inside].all() or not target[inside].any():
+                continue
+            scores[outside] = _fitted(rows[inside], target[inside], rows[outside])
+    return scores
+
+
+def _fitted(rows: NDArray[np.float32], target: NDArray[np.bool_], others: NDArray[np.float32]) -> F64:
+    head = fit_head(
+        rows, target.astype(np.float64), name="labels", space=Space("", "", rows.shape[1]), penalty=_PENALTY
+    )
+    return head.probabilities(others).astype(np.float64)
+
+
+def _of_neighbours(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> F64:
+    """Give the share of the nearest films of other patients that have the finding, weighed by their cosine."""
+    _, patient = np.unique(patients, return_inverse=True)
+    shares = np.zeros(len(rows))
+    k = min(NEIGHBOURS, len(rows) - 1)
+    for start in range(0, len(rows), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        cosines = rows[part] @ rows.T
+        cosines[patient[part][:, None] == patient[None]] = -1
+        near = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        weights = np.maximum(np.take_along_axis(cosines, near, axis=1), 0) + 1e-6
+        shares[part] = (weights * target[near]).sum(axis=1) / weights.sum(axis=1)
+    return shares
+
+
+def _by_place(scores: F64, target: NDArray[np.bool_]) -> F64:
+    """Give each score's place among the scores of all films with the finding and of all without, both weighing half."""
+    with_it, without = np.sort(scores[target]), np.sort(scores[~target])
+
+    def below(values: F64) -> F64:
+        ends = np.searchsorted(values, scores, "left") + np.searchsorted(values, scores, "right")
+        return np.asarray(ends / (2 * len(values)), np.float64)
+
+    return 0.5 * (below(with_it) + below(without))
+
+
+def _picks(
+    name: str,
+    order: NDArray[np.int64],
+    known: NDArray[np.int64],
+    target: NDArray[np.bool_],
+    found: Doubts,
+    vectors: Vectors,
+) -> list[Pick]:
+    def evidence(at: int) -> Mapping[str, str | float]:
+        return {
+            "finding": name,
+            "label": "present" if target[at] else "absent",
+            "doubt": float(found.doubt[at]),
+            "probe": float(found.probability[at]),
+            "neighbours": float(found.neighbours[at]),
+        }
+
+    return [
+        Pick(int(vectors.ids[known[at]]), "labelled, but looks without" if target[at] else "not labelled, but looks so",
+             0, evidence(int(at)))
+        for at in order
+    ]  # fmt: skip

@@ -1,0 +1,99 @@
+"""The nearest films of every film, by the cosine of their centred vectors, in bounded memory.
+
+Up to EXACT films every pair is compared; above it FAISS looks in the parts of an inverted file that are nearest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from filmroom.db.errors import BadInput
+from filmroom.db.reads.films import select_ids
+from filmroom.db.reads.spaces import vectors_since
+from filmroom.db.records import Filter
+from filmroom.search.searcher import Searcher
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+EXACT = 20_000
+_BLOCK = 1024
+_PROBES = 8
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The present films of a space: ids (N,), ascending, and their pooled vectors (N, D), centred, of unit length."""
+
+    ids: Ints
+    rows: F32
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def places(self, film_ids: Ints) -> Ints:
+        """Give the row of each of these films; -1 for a film without a vector."""
+        at = np.searchsorted(self.ids, film_ids)
+        found: Ints = np.where(self.ids[np.minimum(at, len(self.ids) - 1)] == film_ids, at, -1)
+        return found
+
+
+def centred_vectors(searcher: Searcher) -> Vectors:
+    """Read all vectors of a model. What all films have in common is taken away: the cosines that are left tell films
+    apart. Raises BadInput where fewer than two films have one."""
+    blocks = list(vectors_since(searcher.catalog, searcher.held, 0))
+    if not blocks or sum(len(one.ids) for one in blocks) < 2:
+        raise BadInput("fewer than two films have a vector of this model", fix="Run `filmroom index` with it first.")
+    ids = np.concatenate([one.film_ids for one in blocks])
+    rows = np.concatenate([one.vectors.mean(axis=1, dtype=np.float32) for one in blocks])
+    del blocks
+    order = np.argsort(ids)
+    order = order[np.isin(ids[order], select_ids(searcher.catalog, Filter()))]
+    ids, rows = ids[order], rows[order]
+    rows -= rows.mean(axis=0)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return Vectors(ids, rows)
+
+
+def nearest(rows: F32, k: int, *, against: F32 | None = None) -> tuple[F32, Ints]:
+    """Give the cosines and places (N, k) of the nearest other rows of each, best first; place -1 where there are fewer.
+    `against` (N, D) are looked in instead where they are given: row i is still of film i."""
+    if len(rows) < 2:
+        return np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64)
+    k = min(k, len(rows) - 1)
+    others = rows if against is None else against
+    return _exact(rows, others, k) if len(rows) <= EXACT else _by_parts(rows, others, k)
+
+
+def _exact(rows: F32, others: F32, k: int) -> tuple[F32, Ints]:
+    cosines, places = np.empty((len(rows), k), np.float32), np.empty((len(rows), k), np.int64)
+    for start in range(0, len(rows), _BLOCK):
+        some = rows[start : start + _BLOCK] @ others.T
+        some[np.arange(len(some)), np.arange(start, start + len(some))] = -np.inf
+        top = np.argpartition(-some, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(some, top, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        cosines[start : start + _BLOCK] = np.take_along_axis(values, order, axis=1)
+        places[start : start + _BLOCK] = np.take_along_axis(top, order, axis=1)
+    return cosines, places
+
+
+def _by_parts(rows: F32, others: F32, k: int) -> tuple[F32, Ints]:
+    import faiss
+
+    parts = int(4 * np.sqrt(len(rows)))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(rows.shape[1]), rows.shape[1], parts, faiss.METRIC_INNER_PRODUCT)
+    index.cp.niter, index.cp.seed = 6, 1
+    index.cp.max_points_per_centroid = 40
+    index.train(others)
+    index.add(others)
+    index.nprobe = _PROBES
+    cosines, places = np.empty((len(rows), k), np.float32), np.empty((len(rows), k), np.int64)
+    for start in range(0, len(rows), 16 * _BLOCK):
+        some, found = index.search(rows[start : start + 16 * _BLOCK], k + 1)
+        mine = found == np.arange(start, start + len(found))[:, None]
+        mine[~mine.any(axis=1), -1] = True  # many equal rows pushed the film itself out of its own answer
+        cosines[start : start + len(found)] = some[~mine].reshape(-1, k)
+        places[start : start + len(found)] = found[~mine].reshape(-1, k)
+    return cosines, places

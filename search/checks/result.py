@@ -1,0 +1,100 @@
+"""The result of a check: figures, and picks of films with a reason for each. Written as JSON or CSV, or collected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filmroom.db.archive import Archive
+from filmroom.db.reads.film_facts import identities
+from filmroom.db.writes.annotations import collect
+from filmroom.search.exchange.delimited import csv_row
+from filmroom.search.exchange.tables import write_aside
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A film that a check points at. Picks of one `group` belong together (a pair, copies of one picture); `evidence`
+    holds the numbers and words that speak for it, the same names in every pick of a check."""
+
+    film: int
+    why: str
+    group: int = 0
+    evidence: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found among `films` films. `figures` are single numbers, `rows` a table of them; `notes` say what
+    the numbers cannot. `model` is None where no vector was asked. `ok`: there is nothing to look at."""
+
+    check: str
+    films: int
+    ok: bool
+    figures: Mapping[str, Value] = field(default_factory=dict)
+    picks: tuple[Pick, ...] = ()
+    rows: tuple[Mapping[str, Value], ...] = ()
+    notes: tuple[str, ...] = ()
+    model: str | None = None
+
+    @property
+    def picked(self) -> tuple[int, ...]:
+        """The films, each once, in the order of the picks."""
+        return tuple(dict.fromkeys(one.film for one in self.picks))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values; what is not a number is None."""
+        return {
+            "check": self.check,
+            "model": self.model,
+            "films": self.films,
+            "ok": self.ok,
+            "figures": _plain(self.figures),
+            "rows": [_plain(row) for row in self.rows],
+            "notes": list(self.notes),
+            "picks": [
+                {"group": one.group, "film": one.film, "why": one.why, **_plain(one.evidence)} for one in self.picks
+            ],
+        }
+
+
+def write_csv(path: Path, archive: Archive, found: Result) -> int:
+    """Write the rows of a result that has a table of figures, else its picks; gives how many lines of data there are.
+
+    Films are named by id and identity: names of files can name patients.
+    """
+    if found.rows:
+        return _write(path, [dict(row) for row in found.rows])
+    known = identities(archive.catalog, found.picked)
+    lines = [
+        {"group": one.group, "film": one.film, "identity": known.get(one.film), "why": one.why, **one.evidence}
+        for one in found.picks
+    ]
+    return _write(path, lines)
+
+
+def keep(archive: Archive, name: str, found: Result) -> int:
+    """Put the picks into a collection, in their order; gives how many films are new in it."""
+    return collect(archive.catalog, name, found.picked)
+
+
+def _write(path: Path, lines: Sequence[Mapping[str, Value]]) -> int:
+    columns = list(dict.fromkeys(name for line in lines for name in line)) or ["group", "film", "identity", "why"]
+    table = [csv_row(columns), *(csv_row([_plain(line).get(name) for name in columns]) for line in lines)]
+    write_aside(path, "".join(table))
+    return len(lines)
+
+
+def _plain(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: _rounded(value) for name, value in values.items()}
+
+
+def _rounded(value: Value) -> Value:
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

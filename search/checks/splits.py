@@ -1,0 +1,132 @@
+"""Does a split leak? The same patient, the same file, or the same picture on both sides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+from filmroom.db.errors import BadInput
+from filmroom.db.reads.film_table import fact_values, film_columns
+from filmroom.db.writes.annotations import collected
+from filmroom.db.writes.runs import duplicates
+from filmroom.search.checks.near_duplicates import near_duplicates
+from filmroom.search.checks.result import Pick, Result
+from filmroom.search.searcher import Searcher
+
+SPLIT = "split"
+
+
+def check_splits(
+    searcher: Searcher,
+    *,
+    column: str = SPLIT,
+    collections: Sequence[str] = (),
+    on_pairs: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Compare the sides of a split: those that the facts of tables name (`column`), or two or more collections.
+
+    Raises BadInput where there are not two sides, NotFound for a collection that is not there.
+    """
+    sides, both = _of_collections(searcher, collections) if collections else (_of_facts(searcher, column), ())
+    names = sorted(set(sides.values()))
+    if len(names) + len(both) < 2:
+        raise BadInput(
+            "there are no two sides to compare",
+            where=", ".join(names) or None,
+            fix="Import a table with a column split (filmroom facts FILE), or name two --collections.",
+        )
+    patients = _patients(searcher, sides)
+    files = _files(searcher, sides, names)
+    near = near_duplicates(searcher, across=sides, on_pairs=on_pairs)
+    picks = [*(Pick(film, "in both", 0, _evidence(sides.get(film))) for film in both), *patients, *files]
+    group = max((one.group for one in picks), default=0)
+    for number, pair in enumerate(near, group + 1):
+        for film, other in ((pair.one, pair.other), (pair.other, pair.one)):
+            said = _evidence(sides[film], other, pair.cosine, pair.likeness)
+            picks.append(Pick(film, "near-duplicate", number, said))
+    sizes = Counter(sides.values())
+    return Result(
+        check="splits",
+        model=searcher.model,
+        films=len(sides),
+        ok=not picks,
+        figures={
+            **{f"films in {name}": sizes[name] for name in names},
+            "films in both": len(both),
+            "patients on both sides": len({one.group for one in patients}),
+            "files that are on the other side, too": len(files),
+            "near-duplicate pairs": len(near),
+        },
+        picks=tuple(picks),
+        notes=_notes(searcher, sides),
+    )
+
+
+def _of_facts(searcher: Searcher, column: str) -> dict[int, str]:
+    found = fact_values(searcher.catalog, column.strip().lower())
+    if not found:
+        raise BadInput(
+            "no table gave the films this fact",
+            where=column,
+            fix="Import one with a column split: filmroom facts FILE, or name two --collections.",
+        )
+    return found
+
+
+def _of_collections(searcher: Searcher, names: Sequence[str]) -> tuple[dict[int, str], tuple[int, ...]]:
+    """Give each film's collection, and the films that are in several of them."""
+    present = set(film_columns(searcher.catalog, ())["id"])
+    sides: dict[int, str] = {}
+    both: list[int] = []
+    for name in dict.fromkeys(names):
+        for film in collected(searcher.catalog, name):
+            if film in sides and sides[film] != name:
+                both.append(film)
+            elif film in present:
+                sides[film] = name
+    return sides, tuple(dict.fromkeys(both))
+
+
+def _patients(searcher: Searcher, sides: Mapping[int, str]) -> list[Pick]:
+    columns = film_columns(searcher.catalog, ["patient_key"])
+    held: dict[str, list[int]] = {}
+    for film, key in zip(columns["id"], columns["patient_key"], strict=True):
+        if key and film in sides:
+            held.setdefault(key, []).append(film)
+    straddling = [films for films in held.values() if len({sides[film] for film in films}) > 1]
+    return [
+        Pick(film, "same patient", number, _evidence(sides[film]))
+        for number, films in enumerate(straddling, 1)
+        for film in sorted(films, key=lambda one: (sides[one], one))
+    ]
+
+
+def _files(searcher: Searcher, sides: Mapping[int, str], names: Sequence[str]) -> list[Pick]:
+    """Find films of which a copy that is not indexed lies in a folder that is named as another side."""
+    known = {name.lower() for name in names}
+    picks = []
+    for one in duplicates(searcher.catalog):
+        folders = {part.lower() for part in PurePosixPath(one.root, one.path).parts[:-1]} & known
+        if one.film in sides and len(folders) == 1 and folders != {sides[one.film].lower()}:
+            picks.append(Pick(one.film, f"its file is in {folders.pop()}, too", 0, _evidence(sides[one.film])))
+    return picks
+
+
+def _evidence(
+    side: str | None, other: int | None = None, cosine: float | None = None, likeness: float | None = None
+) -> dict[str, str | int | float | None]:
+    return {"side": side, "other": other, "cosine": cosine, "likeness": likeness}
+
+
+def _notes(searcher: Searcher, sides: Mapping[int, str]) -> tuple[str, ...]:
+    columns = film_columns(searcher.catalog, ["patient_key"])
+    alone = sum(1 for film, key in zip(columns["id"], columns["patient_key"], strict=True) if film in sides and not key)
+    missing = int((~searcher.index.holds(np.array(sorted(sides), np.int64))).sum())
+    notes = []
+    if alone:
+        notes.append(f"{alone:,} films without a patient key: their patients may be on both sides, unseen.")
+    if missing:
+        notes.append(f"{missing:,} films without a vector of this model: not compared by picture.")
+    return tuple(notes)

@@ -1,0 +1,96 @@
+"""The commands `filmroom check …`: each runs one check and hands its result on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from filmroom.db.errors import BadInput
+from filmroom.search.cli.checks.options import CollectOption, CsvOption, comparing, hand_on
+from filmroom.search.cli.options import ArchiveOption, JsonOption, ModelOption, archive_folder, open_archive
+
+check_app = typer.Typer(help="Look after a data set: leaks, twins, doubtful labels.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.add_typer(check_app, name="check")
+
+
+@check_app.command()
+def splits(
+    split_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The fact that names each film's side; default: split.")
+    ] = None,
+    collections: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="A B", help="Two collections, in place of a fact.")
+    ] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find patients, files and pictures that are on both sides of a split."""
+    from filmroom.search.checks.splits import SPLIT, check_splits
+    from filmroom.search.searcher import Searcher
+
+    if split_column is not None and collections is not None:
+        raise BadInput("say which sides: a column or two collections, not both", fix="Leave one of them out.")
+    searcher = Searcher.open(archive_folder(archive), model)
+    with comparing(quiet=as_json) as on_pairs:
+        found = check_splits(searcher, column=split_column or SPLIT, collections=collections or (), on_pairs=on_pairs)
+    hand_on(searcher.archive, found, csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command()
+def duplicates(
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Group the films that show one picture, and name the best of each group."""
+    from filmroom.search.checks.duplicates import check_duplicates
+    from filmroom.search.searcher import Searcher
+
+    searcher = Searcher.open(archive_folder(archive), model)
+    with comparing(quiet=as_json) as on_pairs:
+        found = check_duplicates(searcher, on_pairs=on_pairs)
+    hand_on(searcher.archive, found, csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command("archive")
+def archive_health(
+    archive: ArchiveOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how healthy the archive is: counts, missing facts, odd films, patients on both sides."""
+    from filmroom.search.checks.archive_health import check_archive
+
+    kept = open_archive(archive)
+    hand_on(kept, check_archive(kept), csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command()
+def labels(
+    findings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FINDING...", help="Labels; default: all that have enough.", show_default=False),
+    ] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank films whose label a probe that has not seen them and their neighbours contradict."""
+    from filmroom.search.checks.labels import check_labels
+    from filmroom.search.searcher import Searcher
+
+    searcher = Searcher.open(archive_folder(archive), model)
+    found = check_labels(searcher, findings or ())
+    hand_on(searcher.archive, found, csv=csv, collect=collect, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,10 @@ def test_a_query_shows_its_parts_once(archive_folder: Path, monkeypatch: pytest.
     assert chips[0]["offers"] == ["Leave out films labelled effusion"]
     assert "Ranked" not in said(test)
     assert len(shown(test)) < 18
+
+
+def test_a_word_that_nobody_knows_is_a_warning() -> None:
+    parsed = parse("xqzt")
+    reading = dataclasses.replace(read(parsed), unfamiliar=("xqzt",))
+    found = chips_of(SearchRequest("xqzt"), parsed, reading)
+    assert ("warning", "xqzt: neither the model nor a report knows it") in [(one.kind.value, one.text) for one in found]

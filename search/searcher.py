@@ -139,7 +139,7 @@ class Searcher:
             1000 * (time.perf_counter() - started),
             hits,
             total,
-            reading=read(asked),
+            reading=read(asked, self.towers, self.catalog),
             advice=() if total else advice(self.catalog, asked.filter),
             limits=limits_of(self.held.space, asked),
             learned=learned,

@@ -104,6 +104,7 @@ def test_a_query_says_how_it_was_understood_where_it_denies(indexed: Terminal) -
 def test_a_query_says_which_abbreviations_it_read(indexed: Terminal) -> None:
     assert "CHF is read as congestive heart failure." in indexed("search", "CHF")
     assert "XQZ: an abbreviation that is not known here; write it out." in indexed("search", "effusion with XQZ")
+    assert indexed.json("search", "CHF")["reading"]["unfamiliar"] == []
     assert indexed.json("search", "CHF")["reading"]["spelled_out"] == [["CHF", "congestive heart failure"]]
 
 

@@ -108,6 +108,8 @@ def test_zeroshot_chooses_one_of_several(indexed: Terminal, tmp_path: Path) -> N
     assert [sum(row["chosen"] == name for row in rows_read) for name in found["candidates"]] == found["chosen"]
     assert "Accuracy 0." in indexed(*asked)
     assert "a choice needs two candidates" in said(indexed, "zeroshot", "--among", "edema")
+    assert "denies a finding" in said(indexed, "zeroshot", "--among", "edema, no effusion")
+    assert 'Ask for "effusion"' in said(indexed, "zeroshot", "no effusion")
     assert "candidates are chosen among" in said(indexed, "zeroshot", "edema", "--among", "edema, mass")
 
 

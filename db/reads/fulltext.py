@@ -11,6 +11,13 @@ from filmroom.db.records import Filter
 _WORD = re.compile(r"\w+")
 
 
+def holds(catalog: Catalog, word: str) -> bool:
+    """Tell whether any report of the archive has this word."""
+    statement = "SELECT 1 FROM report_fts WHERE report_fts MATCH ? LIMIT 1"
+    with catalog.look() as connection:
+        return connection.execute(statement, (fts_phrase(word),)).fetchone() is not None
+
+
 def rank(catalog: Catalog, words: str, k: int, where: Filter | None = None) -> list[int]:
     """Return the ids of the k films whose reports match best (BM25; any of the words), best first, within the
     filter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from filmroom.db.errors import ModelUnavailable
@@ -48,6 +48,15 @@ class Towers(Protocol):
 
         Raises ModelUnavailable where the tower has no patches in the joint space.
         """
+        ...
+
+
+@runtime_checkable
+class KnowsWords(Protocol):
+    """Towers that can tell the whole words of their vocabulary; others say nothing of a query's words."""
+
+    def known_words(self) -> frozenset[str]:
+        """Return them in lower case; none where the vocabulary is of no known kind, or too small to be one of words."""
         ...
 
 

@@ -141,11 +141,12 @@ def spell_out(text: str) -> SpelledOut:
 
 
 def _in_capitals(text: str) -> Iterable[str]:
-    return (found[0] for found in _IN_CAPITALS.finditer(text) if found[0].lower() not in _known_words())
+    return (found[0] for found in _IN_CAPITALS.finditer(text) if found[0].lower() not in lexicon_words())
 
 
 @cache
-def _known_words() -> frozenset[str]:
+def lexicon_words() -> frozenset[str]:
+    """Return the words, lower case, that the lexicon and the qualifiers are written in."""
     phrases = [phrase for term in TERMS.values() for phrase in (*term.names, *term.signs)]
     for table in (SIDES, SEVERITIES, PLACES, SIDE_TAILS, PLACE_TAILS):
         values = table.values() if isinstance(table, dict) else table

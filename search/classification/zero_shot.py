@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput
-from filmroom.indexer.radiology.vocabulary import finding_of
+from filmroom.indexer.radiology.assertion import plain_assertions
+from filmroom.indexer.radiology.negation import split_negations
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.concept_vector import EmbedTexts, prompted
 from numpy.typing import NDArray
@@ -66,7 +69,7 @@ def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
     """Return prompts of the findings named, in order; a set's name stands for its findings.
 
     A finding that the file lacks is asked in its own words against "no ..." and a normal film. Raises BadInput
-    for an empty list.
+    for an empty list, and for a denial.
     """
     content = _file()
     names = [part for name in findings for part in content["sets"].get(name.lower(), [name])]
@@ -76,10 +79,27 @@ def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
     own = content.get("models", {}).get(model, {})
     found = []
     for name in names:
+        check_no_denial(name)
         plain = {"positive": [name], "negative": [f"no {name}", "normal chest x-ray"], "labels": [name]}
         entry = plain | content["findings"].get(name, {}) | own.get(name, {})
         found.append(Prompts(name, *(tuple(entry[key]) for key in ("positive", "negative", "labels"))))
     return found
+
+
+def check_no_denial(name: str) -> None:
+    """Raises BadInput for words that deny a finding ("no effusion", "effusion: none"): taken for a finding they would
+    rank the wrong way round. Words for a normal film are a finding."""
+    words = " ".join(name.split()).replace("_", " ")
+    if finding_of(words) == NORMAL:
+        return
+    excluded = (words[1:],) if re.match(r"-[^\W\d]", words) else ()
+    denied = excluded or split_negations(plain_assertions(words).text)[1]
+    if denied:
+        raise BadInput(
+            "this denies a finding, and is none",
+            where=name.strip(),
+            fix=f'Ask for "{denied[0]}": films without it score lowest. For one\'s own words: --positive, --negative.',
+        )
 
 
 def own_prompts(finding: str, positive: Sequence[str], negative: Sequence[str]) -> Prompts:

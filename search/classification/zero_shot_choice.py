@@ -17,7 +17,7 @@ import numpy as np
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.writes.annotations import label_values
-from filmroom.search.classification.zero_shot import known_truth, labels_of
+from filmroom.search.classification.zero_shot import check_no_denial, known_truth, labels_of
 from filmroom.search.classification.zero_shot_archive import BLOCK, filter_of, patients_of, stored_vectors
 from filmroom.search.evaluation.statistics import FEWEST, Interval
 from filmroom.search.exchange.delimited import cell
@@ -70,11 +70,14 @@ class Choice:
 def choose_among(searcher: Searcher, candidates: Sequence[str], *, where: str = "") -> Choice:
     """Give every film that passes `where` a probability of each candidate.
 
-    Raises BadInput for fewer than two candidates, where no film passes, and where `where` has words to rank by.
+    Raises BadInput for fewer than two candidates, for one that denies a finding, where no film passes, and where
+    `where` has words to rank by.
     """
     names = tuple(dict.fromkeys(name.strip() for name in candidates if name.strip()))
     if len(names) < 2:
         raise BadInput("a choice needs two candidates", where=", ".join(names), fix='--among "enlarged heart, edema"')
+    for name in names:
+        check_no_denial(name)
     texts = searcher.towers.embed_texts(names)
     ids, parts = [], []
     for some, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, filter_of(where))):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from filmroom.db.catalog import Catalog
+from filmroom.db.reads import fulltext
 from filmroom.db.records import Filter, Range
+from filmroom.indexer.models.base import KnowsWords
 from filmroom.indexer.radiology.abbreviations import spell_out
+from filmroom.indexer.radiology.known_words import unfamiliar_words
 from filmroom.search.query.parser import Concept, Query, to_text
 
 _SEXES = (
@@ -70,7 +74,8 @@ class Reading:
     """How the words of a query were read.
 
     `doubted` ranks as if it were sure. `spelled_out` pairs an abbreviation with what it was read as; `unknown` are
-    words in capitals that stand in no table. `as_filter` is the query with those words turned to fields that could be.
+    words in capitals that stand in no table, `unfamiliar` words that neither the model nor a report knows.
+    `as_filter` is the query with those words turned to fields that could be.
     """
 
     ranked_by: tuple[str, ...] = ()
@@ -78,6 +83,7 @@ class Reading:
     doubted: tuple[str, ...] = ()
     spelled_out: tuple[tuple[str, str], ...] = ()
     unknown: tuple[str, ...] = ()
+    unfamiliar: tuple[str, ...] = ()
     as_filter: str = ""
 
     @property
@@ -93,20 +99,30 @@ class Reading:
         if self.unknown:
             which = "an abbreviation that is" if len(self.unknown) == 1 else "abbreviations that are"
             said.append(f"{', '.join(self.unknown)}: {which} not known here; write it out.")
+        if self.unfamiliar:
+            which = "a word that" if len(self.unfamiliar) == 1 else "words that"
+            said.append(f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.")
         if self.as_filter:
             said.append(f"Some of these words can filter instead of rank: {self.as_filter}")
         return tuple(said)
 
 
-def read(query: Query) -> Reading:
-    """Tell how `query` is read; the work of a few regular expressions."""
+def read(query: Query, towers: object = None, catalog: Catalog | None = None) -> Reading:
+    """Tell how `query` is read; the work of a few regular expressions.
+
+    Of towers that know their words, the reading names those that neither they nor the reports of `catalog` hold.
+    """
     spelled = [spell_out(concept.text) for concept in query.concepts]
+    unknown = tuple(dict.fromkeys(word for one in spelled for word in one.unknown))
+    words = towers.known_words() if query.concepts and isinstance(towers, KnowsWords) else frozenset()
+    strange = unfamiliar_words((one.text for one in spelled), words) if words else ()
     return Reading(
         query.positive,
         query.negated,
         query.doubted,
         tuple(dict.fromkeys(pair for one in spelled for pair in one.read)),
-        tuple(dict.fromkeys(word for one in spelled for word in one.unknown)),
+        unknown,
+        tuple(word for word in strange if word not in unknown and not (catalog and fulltext.holds(catalog, word))),
         as_filter(query),
     )
 

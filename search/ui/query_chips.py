@@ -26,6 +26,7 @@ def chips_of(
     `without`."""
     found = [_word_chip(at, concept, reading) for at, concept in enumerate(parsed.concepts)]
     found += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
+    found += [Chip("", Kind.WARNING, f"{word}: neither the model nor a report knows it") for word in reading.unfamiliar]
     for upload in request.uploads:
         picture = upload.thumbnail or None
         found.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=upload.id, thumbnail=picture))

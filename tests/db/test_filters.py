@@ -110,6 +110,8 @@ def test_report_words_rank_within_a_filter(catalog: Catalog) -> None:
     assert set(fulltext.rank(catalog, "small effusion", 10)) == {1, 2, 3}
     assert fulltext.rank(catalog, "effusion", 10, Filter(sexes=("F",), not_labels=("edema",))) == [3]
     assert fulltext.rank(catalog, "?!", 10) == []
+    assert fulltext.holds(catalog, "Small")
+    assert not fulltext.holds(catalog, 'kerley"')
 
 
 def test_a_film_comes_back_as_it_was_kept(catalog: Catalog) -> None:

@@ -23,6 +23,7 @@ from hypothesis import strategies as some
         ("CAP", "community-acquired pneumonia"),
         ("PE", "PE"),
         ("CHF-like", "CHF-like"),
+        ("ECMO", "extracorporeal membrane oxygenation cannula"),
         ("switchf", "switchf"),
     ],
 )

@@ -51,3 +51,18 @@ def test_what_is_said() -> None:
         "Ranked by: PNA; not sure, but ranked: PNA.",
         "PNA is read as pneumonia.",
     )
+
+
+class _Towers:
+    def known_words(self) -> frozenset[str]:
+        return frozenset(("the", "with"))
+
+
+def test_words_that_nobody_knows_are_named_for_models_that_can_tell() -> None:
+    asked = parse("kerley xqzt with the effusion -blorb")
+    said = read(asked, _Towers())
+    assert said.unfamiliar == ("xqzt", "blorb")
+    assert "xqzt, blorb: words that neither the model nor any report here knows." in said.sentences
+    assert read(asked).unfamiliar == read(asked, object()).unfamiliar == ()
+    assert read(parse("XQZ film"), _Towers()).unfamiliar == (), "named as an abbreviation already"
+    assert read(parse("view:PA"), _Towers()).unfamiliar == ()

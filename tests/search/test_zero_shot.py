@@ -10,6 +10,7 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.search.classification.zero_shot import (
     Prompts,
+    check_no_denial,
     prompt_sets,
     prompts_for,
     truth_of,
@@ -51,6 +52,45 @@ def test_any_finding_can_be_asked() -> None:
     assert found[1].negative[0] == "no pericardial calcification"
     with pytest.raises(BadInput, match="chexpert13"):
         prompts_for([" "])
+
+
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [
+        ("no effusion", "effusion"),
+        ("Effusion: none", "Effusion"),
+        ("without large effusion", "large effusion"),
+        ("neither edema nor effusion", "edema"),
+        ("effusion has resolved", "effusion"),
+        ("No_Support_Devices", "Support Devices"),
+        ("-effusion", "effusion"),
+    ],
+)
+def test_a_denial_is_no_finding(name: str, finding: str) -> None:
+    with pytest.raises(BadInput, match=f'Ask for "{finding}"') as fault:
+        check_no_denial(name)
+    assert "\n" not in str(fault.value)
+    with pytest.raises(BadInput, match="denies a finding"):
+        prompts_for(["edema", name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no finding",
+        "No_Finding",
+        "no acute disease",
+        "normal chest x-ray",
+        "no change in effusion",
+        "pleural effusion",
+        "nodule/mass",
+        "possible edema",
+        "clear lungs",
+        "e. coli pneumonia",
+    ],
+)
+def test_what_is_a_finding(name: str) -> None:
+    check_no_denial(name)
 
 
 def test_truth_open_and_closed() -> None:

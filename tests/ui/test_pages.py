@@ -333,6 +333,11 @@ def test_zero_shot_counts_what_its_threshold_selects(archive_folder: Path, monke
     assert "AUC **" in said(test)
 
 
+def test_zero_shot_takes_no_denial(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "zeroshot", monkeypatch, finding="no effusion")
+    assert "denies a finding" in test.warning[0].value
+
+
 def test_a_collection_can_be_made_shown_and_deleted(
     archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -134,13 +135,12 @@ def test_an_answer_no_better_than_chance_says_so_and_shows_no_percentile(
 ) -> None:
     searcher = Searcher.open(archive_folder, stays=True)
     film = searcher.index.vectors(np.array([searcher.answer(SearchRequest(k=1)).hits[0].id]))[0, 0]
-    monkeypatch.setattr(searcher.towers, "embed_texts", lambda texts: np.stack([film] * len(texts)))
+    monkeypatch.setattr(searcher._chance, "_vectors", np.stack([film] * COUNT))
     found = searcher.answer(SearchRequest("effusion"))
     assert found.doubtful, "random words reach as far as these"
-    monkeypatch.undo()
-    assert not Searcher.open(archive_folder).answer(SearchRequest("effusion")).doubtful, (
-        "a single answer waits for none"
-    )
+    assert found.doubt.startswith("Nothing matches well")
+    staying, single = (Searcher.open(archive_folder, stays=stays) for stays in (True, False))
+    assert staying.answer(SearchRequest("effusion")).chance == single.answer(SearchRequest("effusion")).chance
     assert searcher.answer(SearchRequest(like=(1,))).chance is None
 
 
@@ -161,3 +161,10 @@ def test_a_query_shows_its_parts_once(archive_folder: Path, monkeypatch: pytest.
     assert chips[0]["offers"] == ["Leave out films labelled effusion"]
     assert "Ranked" not in said(test)
     assert len(shown(test)) < 18
+
+
+def test_a_word_that_nobody_knows_is_a_warning() -> None:
+    parsed = parse("xqzt")
+    reading = dataclasses.replace(read(parsed), unfamiliar=("xqzt",))
+    found = chips_of(SearchRequest("xqzt"), parsed, reading)
+    assert ("warning", "xqzt: neither the model nor a report knows it") in [(one.kind.value, one.text) for one in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ start."""
 
 _TOGETHER = 16
 """Films that a processor embeds at once: 32 are no faster, and take a gigabyte more."""
+
+_LEAST_WORDS = 1_000
+"""Whole words that a vocabulary of words has: fewer are letters and pieces, and tell nothing of what is known."""
 
 _SMALL_GRAPH = 32 << 20
 """Bytes of a text tower that one thread runs as fast as several: they would wait for each other."""
@@ -103,6 +106,14 @@ class OnnxTowers:
             asked = [text.lower() for text in asked]
         return np.array([found.ids for found in self._tokenizer.encode_batch(asked)], np.int64)
 
+    def known_words(self) -> frozenset[str]:
+        """Return the whole words of the tokenizer's vocabulary, lower case; none where it is not one of words."""
+        return self._words if TEXT_GRAPH in self.facts.files else frozenset()
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return whole_words(self._tokenizer.get_vocab())
+
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """Return (h, w, D), unit rows. Raises ModelUnavailable where the graph has no patches."""
         image = self._image
@@ -176,6 +187,20 @@ class OnnxTowers:
         if not inputs or "embedding" not in {output.name for output in session.get_outputs()}:
             raise ModelUnavailable("the graph is not a tower of this program", where=path)
         return session
+
+
+def whole_words(vocabulary: Iterable[str]) -> frozenset[str]:
+    """Return the whole words of a vocabulary of word pieces (##), of CLIP's pairs (</w>) or of sentence pieces
+    (\u2581), lower case; none where it is of another kind or has too few."""
+    tokens = list(vocabulary)
+    if any(token.startswith("##") for token in tokens):
+        words = {token for token in tokens if not token.startswith("##")}
+    elif any(token.endswith("</w>") for token in tokens):
+        words = {token.removesuffix("</w>") for token in tokens if token.endswith("</w>")}
+    else:
+        words = {token[1:] for token in tokens if token.startswith("\u2581")}
+    found = frozenset(word.lower() for word in words if len(word) > 2 and word.isalpha())
+    return found if len(found) >= _LEAST_WORDS else frozenset()
 
 
 def _shaped(found: NDArray[np.float32], shape: tuple[int, ...], graph: Path) -> NDArray[np.float32]:

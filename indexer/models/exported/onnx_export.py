@@ -100,6 +100,10 @@ class ClipModelTowers:
         towers: Towers = self._graphs if TEXT_GRAPH in self.facts.files else self._clip
         return towers.embed_texts(texts)
 
+    def known_words(self) -> frozenset[str]:
+        """Return the whole words of the tokenizer's vocabulary, lower case; none where the texts are not exported."""
+        return self._graphs.known_words() if TEXT_GRAPH in self.facts.files else frozenset()
+
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """Raise ModelUnavailable always: the patches of these towers do not lie in the joint space."""
         raise no_patches(self.space.model)

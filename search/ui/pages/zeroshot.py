@@ -39,7 +39,11 @@ def show() -> None:
     )
     if not finding:
         return
-    usual = prompts_for([finding], model=searcher.model)[0]
+    try:
+        usual = prompts_for([finding], model=searcher.model)[0]
+    except BadInput as fault:
+        st.warning(plain(str(fault)))
+        return
     left, middle, right = st.columns([2, 2, 1.4], vertical_alignment="top")
     positive = left.text_area("Prompts that say it, one a line", "\n".join(usual.positive), key=f"say-{finding}")
     negative = middle.text_area("Prompts that deny it, one a line", "\n".join(usual.negative), key=f"deny-{finding}")

@@ -86,6 +86,7 @@ def test_scores_are_those_of_the_terminal(api: Served) -> None:
     best = found["findings"][0]["films"]
     assert len(best) == 3
     assert best[0]["score"] == pytest.approx(float(wanted.scores[name].max()), abs=1e-6)
+    assert "denies a finding" in str(api.send("POST", "/zeroshot", 400, json={"findings": ["no effusion"]}))
     assert api.get("/probes") == []
     api.send("GET", "/probes/none/scores?film=1", 404)
 

@@ -196,5 +196,5 @@ def list_findings(
     elif words.strip():
         found = findings.by_words(context.archive(), words.strip(), k)
     else:
-        found = findings.everything(context.archive().catalog)[:k]
+        found = findings.everything(context.archive().catalog, most=k)
     return [one.to_json() for one in found]

@@ -247,7 +247,7 @@ def search(
     )
     found = searcher.answer(request)
     if as_json:
-        print_json(output.results_json(found))
+        print_json(found.to_json())
     else:
         output.print_results(found, searcher.archive.folder)
 

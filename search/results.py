@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filmroom.db.records import Film
@@ -40,6 +40,19 @@ class Hit:
     def standing(self) -> str:
         """The percentile with one decimal, rounded down (99.96 is not 100); empty where there is none."""
         return "" if self.percentile is None else f"{math.floor(self.percentile * 10) / 10:.1f}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rank": self.rank,
+            "id": self.id,
+            "score": None if self.score is None else round(self.score, 6),
+            "percentile": None if self.percentile is None else round(self.percentile, 2),
+            "path": self.film.path,
+            "frame": self.film.frame,
+            **asdict(self.film.tags),
+            "labels": list(self.film.label_names),
+            "has_report": self.film.has_report,
+        }
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,22 @@ class Results:
     def doubtful(self) -> bool:
         """Whether random words would have found films that match as well."""
         return self.best is not None and self.chance is not None and self.best <= self.chance
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the shape of `filmroom search --json`, which docs/search.schema.json describes."""
+        return {
+            "query": self.query,
+            "model": self.model,
+            "took_ms": round(self.took_ms, 2),
+            "total": self.total,
+            "reading": asdict(self.reading),
+            "measured": self.limits.to_json(),
+            "learned": self.learned.to_json() if self.learned else None,
+            "best": None if self.best is None else round(self.best, 6),
+            "chance": None if self.chance is None else round(self.chance, 6),
+            "doubtful": self.doubtful,
+            "hits": [hit.to_json() for hit in self.hits],
+        }
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a table with a row a hit, best first; the index is the film's id."""

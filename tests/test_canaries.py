@@ -16,7 +16,8 @@ import pydicom
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films as catalog_films
-from filmroom.search.exchange import export
+from filmroom.search.export import page_tables
+from filmroom.search.export.copies import copy_films
 from PIL import Image, PngImagePlugin
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
@@ -186,8 +187,8 @@ def test_no_canary_gets_out(
     archive = Archive.open(terminal.archive)
     films = list(catalog_films.everyone(archive.catalog))
     assert len(films) == 4
-    handed = export.as_csv(films) + export.as_parquet(films)
-    export.copy_films(films, tmp_path / "copies", deidentify=True)
+    handed = page_tables.as_csv(films) + page_tables.as_parquet(films)
+    copy_films(films, tmp_path / "copies", deidentify=True)
     copies = everything_in(tmp_path / "copies")
     kept = everything_in(terminal.archive, *home)
     places = {

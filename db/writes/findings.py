@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from filmroom.db.batching import chunked
+from filmroom.db.batching import SIZE, chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads.filters import fts_phrase
 from filmroom.db.records import State
 from filmroom.db.schema import described, film, finding, sentence, sentence_vector
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, column, delete, func, insert, literal, select, table
+from sqlalchemy import Connection, Row, Select, case, column, delete, func, insert, literal, select, table
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 _fts = table("sentence_fts", column("rowid"), column("sentence_fts"))
@@ -79,21 +79,27 @@ def of_film(catalog: Catalog, film_id: int) -> list[Kept]:
         return [_kept(row) for row in connection.execute(statement)]
 
 
-def everything(catalog: Catalog) -> Iterator[Kept]:
-    """Yield those of the films that are present, by film."""
+def everything(catalog: Catalog, *, most: int | None = None) -> Iterator[Kept]:
+    """Yield those of the films that are present, by film; the first `most` of them."""
     statement = _select().where(film.c.state == State.PRESENT.value)
+    statement = statement.order_by(finding.c.film_id, finding.c.position, finding.c.id).limit(most)
     with catalog.read() as connection:
-        yield from map(_kept, connection.execute(statement.order_by(finding.c.film_id, finding.c.position)))
+        yield from map(_kept, connection.execute(statement))
 
 
-def of_sentences(catalog: Catalog, ids: Sequence[int]) -> dict[int, list[Kept]]:
-    """Say where these sentences are said, on films that are present, by sentence."""
-    found: dict[int, list[Kept]] = {}
+def of_sentences(catalog: Catalog, ids: Sequence[int], *, most: int) -> list[tuple[int, Kept]]:
+    """Say where these sentences are said, on films that are present: the first `most` (sentence, finding), in the order
+    of the sentences. One sentence may be said of every film, so that no more than these are read."""
+    found: list[tuple[int, Kept]] = []
     with catalog.read() as connection:
-        for some in chunked(ids):
+        for some in chunked(ids, SIZE // 4):  # each is bound three times
+            place = case({one: at for at, one in enumerate(some)}, value=finding.c.sentence_id)
             statement = _select().where(finding.c.sentence_id.in_(some), film.c.state == State.PRESENT.value)
-            for row in connection.execute(statement.order_by(finding.c.film_id, finding.c.position)):
-                found.setdefault(row.sentence_id, []).append(_kept(row))
+            statement = statement.order_by(place, finding.c.film_id, finding.c.position, finding.c.id)
+            rows = connection.execute(statement.limit(most - len(found)))
+            found += [(row.sentence_id, _kept(row)) for row in rows]
+            if len(found) >= most:
+                break
     return found
 
 

@@ -88,4 +88,6 @@ def build(context: Context) -> ASGIApp:
         )
         app.add_api_route(f"{place}/health", health, include_in_schema=shown, tags=["watching"])
     app.add_api_route("/api/docs", page, include_in_schema=False)
-    return Bounded(Admission(app, context=context, opened=_OPENED), limits=context.limits, metrics=metrics)
+    return Bounded(
+        Admission(app, context=context, opened=_OPENED), opened=_OPENED, limits=context.limits, metrics=metrics
+    )

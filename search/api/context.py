@@ -23,7 +23,10 @@ FilmId = Annotated[int, Field(ge=1, lt=2**63)]
 @dataclass(frozen=True)
 class Limits:
     """What one request may ask for: bytes of its body, seconds, films of an answer, texts or pictures of a batch; and
-    requests under way at once and the bytes of their bodies, beyond which others are told to come again."""
+    requests under way at once and the bytes of their bodies, beyond which others are told to come again.
+
+    `working` requests have a thread at a time; others wait for one. It is less than the threads of the server, so that
+    the pages and /health answer whatever these do."""
 
     body: int = 64 << 20
     seconds: float = 60.0
@@ -32,6 +35,7 @@ class Limits:
     texts: int = 256
     at_once: int = 256
     bodies: int = 1 << 30
+    working: int = 32
 
 
 @dataclass

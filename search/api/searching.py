@@ -14,7 +14,6 @@ from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings as said_findings
 from filmroom.search.api.context import Context, FilmId, Here
 from filmroom.search.api.uploads import Uploaded, called
-from filmroom.search.cli.output import results_json
 from filmroom.search.export.pictures import Look, pngs, read_window
 from filmroom.search.findings import search as findings
 from filmroom.search.request import MOST_EXAMPLES, Order, SearchRequest, UploadedFilm, request_of
@@ -68,7 +67,7 @@ def answer(context: Context, request: SearchRequest, model: str | None) -> dict[
     """Return the answer as `filmroom search --json` prints it."""
     found: Results = context.open(model).answer(request)
     context.queries()
-    return results_json(found)
+    return found.to_json()
 
 
 @router.get("/search")
@@ -196,5 +195,5 @@ def list_findings(
     elif words.strip():
         found = findings.by_words(context.archive(), words.strip(), k)
     else:
-        found = findings.everything(context.archive().catalog)[:k]
+        found = findings.everything(context.archive().catalog, most=k)
     return [one.to_json() for one in found]

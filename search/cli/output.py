@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filmroom.db.errors import BadInput
-from filmroom.db.records import SAME_UID, Counts, Facet, Film, same_uid_note
+from filmroom.db.records import SAME_UID, Counts, Facet, same_uid_note
 from filmroom.indexer.decoding.rejections import reason_of
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import typed
@@ -73,42 +73,6 @@ _FEW = 20
 NOTICE = "Research use only, not for diagnosis."
 
 
-def results_json(found: Results) -> dict[str, Any]:
-    """Return the shape of `filmroom search --json`, which docs/search.schema.json describes."""
-    hits = [
-        {
-            "rank": hit.rank,
-            "id": hit.id,
-            "score": None if hit.score is None else round(hit.score, 6),
-            "percentile": None if hit.percentile is None else round(hit.percentile, 2),
-            "path": hit.film.path,
-            "frame": hit.film.frame,
-            **asdict(hit.film.tags),
-            "labels": label_names(hit.film),
-            "has_report": hit.film.has_report,
-        }
-        for hit in found.hits
-    ]
-    return {
-        "query": found.query,
-        "model": found.model,
-        "took_ms": round(found.took_ms, 2),
-        "total": found.total,
-        "reading": asdict(found.reading),
-        "measured": found.limits.to_json(),
-        "learned": found.learned.to_json() if found.learned else None,
-        "best": None if found.best is None else round(found.best, 6),
-        "chance": None if found.chance is None else round(found.chance, 6),
-        "doubtful": found.doubtful,
-        "hits": hits,
-    }
-
-
-def label_names(film: Film) -> list[str]:
-    """Return the labels that a film has, each once."""
-    return list(film.label_names)
-
-
 def print_results(found: Results, archive: Path) -> None:
     if not found.hits:
         for said in found.advice:
@@ -132,7 +96,7 @@ def print_results(found: Results, archive: Path) -> None:
             "" if hit.score is None else f"{hit.score:.3f}",
             hit.standing,
             Text(hit.film.tags.view or ""),
-            Text(", ".join(label_names(hit.film))),
+            Text(", ".join(hit.film.label_names)),
             path_text(hit.film.path),
         )
     console.print(table)

@@ -1,16 +1,79 @@
-"""Write copies of the films' own files, de-identified or as they are, with films.csv beside them."""
+"""Copy films out of the archive into a folder, de-identified or as they are, with a table of them."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.db.reads.films import file_hashes
-from filmroom.search.exchange.export import copy_films
-from filmroom.search.export.job import Failures, Job
+from filmroom.db.records import Film, is_remote
+from filmroom.indexer.sources.film_cache import source_path
+from filmroom.search.exchange.deidentify import Replacements, copies
+from filmroom.search.exchange.delimited import csv_row
+from filmroom.search.exchange.original_pixels import original
+from filmroom.search.export.job import Failures, Job, sha256_of
+from filmroom.search.export.page_tables import Exported, row_of
 from filmroom.search.results import Hit
+from PIL import Image
+
+CHANGED = "the file has changed since it was indexed"
+_DICOM_AT, _DICOM = 128, b"DICM"
+_MOST_BYTES = 255  # of a file's name, on the usual file systems
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a folder of copies holds, and which films could not be copied, with the reason."""
+
+    folder: Path
+    files: int
+    failed: tuple[tuple[int, str], ...]
+
+
+def copy_films(
+    films: Sequence[Film],
+    folder: Path,
+    *,
+    deidentify: bool = False,
+    uids: bool = False,
+    key: bytes | None = None,
+    hashes: Mapping[int, str] = MappingProxyType({}),
+) -> Copied:
+    """Copy the films' files into a new or empty folder, with films.csv beside them.
+
+    With `deidentify`, DICOM films are made anew from an allow-list (`filmroom.search.exchange.deidentify`), which
+    holds UIDs only by `uids`, and pictures from their pixels; files are then named by film id, and the table names
+    neither path nor patient. Copies made with one `key` (else a new one) share the UIDs and patient IDs that stand in
+    for the real ones. Words burned into the pixels stay. A film whose file is not the one of its SHA-256 in `hashes`
+    fails: a link may have come there that leads to anything. Raises BadInput for a folder that holds something.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInput("the folder is not empty", where=folder, fix="Name a new one.")
+    except OSError as fault:
+        raise BadInput(f"the folder cannot be made ({fault.strerror})", where=folder) from None
+    written: list[tuple[str, Film]] = []
+    failed: list[tuple[int, str]] = []
+    replacements = Replacements(uids, key) if key else Replacements(uids)
+    failed += [(film.id, CHANGED) for film in films if _is_another(film, hashes.get(film.id))]
+    changed = {film_id for film_id, _ in failed}
+    same = [film for film in films if film.id not in changed]
+    copied = _deidentified(same, folder, replacements) if deidentify else _as_they_are(same, folder)
+    for film, name, missing in copied:
+        if missing is None:
+            written.append((name, film))
+        else:
+            failed.append((film.id, missing))
+    place = {film.id: at for at, film in enumerate(films)}
+    written.sort(key=lambda one: place[one[1].id])
+    _write_table(folder / "films.csv", written, deidentified=deidentify, uids=uids)
+    return Copied(folder, len(written), tuple(sorted(failed, key=lambda one: place[one[0]])))
 
 
 class Copies:
@@ -49,3 +112,91 @@ class Copies:
 
     def finish(self) -> Path:
         return self._job.folder / "out"
+
+
+Outcome = tuple[Film, str, str | None]
+"""A film, the name of its copy, and in words why there is none."""
+
+
+def _is_another(film: Film, sha256: str | None) -> bool:
+    """Tell whether there is another file by now where a film was indexed. A server's film is known by its UID."""
+    if sha256 is None or is_remote(film.root):
+        return False
+    try:
+        return sha256_of(source_path(film)) != sha256
+    except OSError:
+        return False  # what is not there is said where it is copied
+
+
+def _as_they_are(films: Sequence[Film], folder: Path) -> Iterator[Outcome]:
+    for film in films:
+        name = _copied_name(film, Path(film.path))
+        try:
+            shutil.copyfile(source_path(film), folder / name)
+        except OSError as fault:
+            yield film, name, _in_words(fault)
+        except FilmroomError as fault:
+            yield film, name, fault.what
+        else:
+            yield film, name, None
+
+
+def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacements) -> Iterator[Outcome]:
+    dicom: list[Film] = []
+    for film in films:
+        name = f"{film.id:07d}.png"
+        try:
+            if _is_dicom(source_path(film)):
+                dicom.append(film)
+                continue
+            Image.fromarray(original(film)).save(folder / name)
+        except OSError as fault:
+            yield film, name, _in_words(fault)
+        except Rejected as fault:
+            yield film, name, fault.reason
+        except FilmroomError as fault:
+            yield film, name, fault.what
+        else:
+            yield film, name, None
+    for film, copy in copies(dicom, replacements):
+        name = f"{film.id:07d}.dcm"
+        if isinstance(copy, str):
+            yield film, name, copy
+            continue
+        try:
+            (folder / name).write_bytes(copy)
+        except OSError as fault:
+            yield film, name, _in_words(fault)
+        else:
+            yield film, name, None
+
+
+def _in_words(fault: OSError) -> str:
+    if isinstance(fault, FileNotFoundError):
+        return "the file is not where it was indexed"
+    return fault.strerror or "the file cannot be read or written"
+
+
+def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentified: bool, uids: bool) -> None:
+    hidden = {"rank", "score", "percentile"}
+    if deidentified:
+        hidden |= {"path", "patient_key", *(() if uids else ("study_uid", "series_uid", "instance_uid"))}
+    names = ["file", *(name for name in Exported.__dataclass_fields__ if name not in hidden)]
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out:
+        out.write(csv_row(names))
+        for name, film in written:
+            values = {"file": name, **asdict(row_of(film, paths=not deidentified))}
+            out.write(csv_row(values[column] for column in names))
+
+
+def _copied_name(film: Film, source: Path) -> str:
+    """Return the film's id and the file's name, of which the stem is cut where both are longer than a name may be."""
+    stem, suffix = (source.stem, source.suffix) if len(source.suffix) < _MOST_BYTES // 2 else (source.name, "")
+    while len(os.fsencode(name := f"{film.id:07d}-{stem}{suffix}")) > _MOST_BYTES:
+        stem = stem[:-1]
+    return name
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_DICOM_AT + len(_DICOM))[_DICOM_AT:] == _DICOM

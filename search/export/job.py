@@ -21,7 +21,6 @@ from typing import IO, Any, Protocol
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import ArchiveBusy, BadInput
-from filmroom.search.exchange.export import sha256_of
 from filmroom.search.exchange.tables import write_aside
 from filmroom.search.export.selection import Selection, hits
 from filmroom.search.results import Hit, Ranking
@@ -280,3 +279,9 @@ def _weight(path: Path) -> tuple[float, str | None]:
     if path.is_dir():
         return round(sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) / 2**20, 1), None
     return round(path.stat().st_size / 2**20, 1), sha256_of(path)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

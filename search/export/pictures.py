@@ -15,7 +15,7 @@ from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.radiograph import Window
 from filmroom.indexer.decoding.rejections import Failure
 from filmroom.indexer.decoding.workers import process
-from filmroom.search.exchange.export import CHANGED
+from filmroom.search.export.copies import CHANGED
 from filmroom.search.export.job import Failures, Job
 from filmroom.search.export.table import Rows, as_csv
 from filmroom.search.results import Hit

@@ -50,9 +50,9 @@ class Said:
         return tuple(box_in_file(box, self.film.tags.orientation) for box in self.finding.boxes)
 
 
-def everything(catalog: Catalog) -> list[Said]:
-    """Return all findings, by film."""
-    return _with_films(catalog, [(one, None) for one in findings.everything(catalog)])
+def everything(catalog: Catalog, *, most: int | None = None) -> list[Said]:
+    """Return all findings, by film, or the first `most` of them."""
+    return _with_films(catalog, [(one, None) for one in findings.everything(catalog, most=most)])
 
 
 def by_words(archive: Archive, words: str, k: int) -> list[Said]:
@@ -81,14 +81,9 @@ def by_meaning(searcher: Searcher, text: str, k: int) -> list[Said]:
 
 
 def _of_sentences(catalog: Catalog, ranked: list[tuple[int, float]], k: int) -> list[Said]:
-    found: list[tuple[Kept, float | None]] = []
-    for at in range(0, len(ranked), k):
-        some = ranked[at : at + k]
-        said = findings.of_sentences(catalog, [one for one, _ in some])
-        found += [(kept, score) for one, score in some for kept in said.get(one, ())]
-        if len(found) >= k:
-            break
-    return _with_films(catalog, found[:k])
+    scores = dict(ranked)
+    said = findings.of_sentences(catalog, list(scores), most=k)
+    return _with_films(catalog, [(kept, scores[sentence]) for sentence, kept in said])
 
 
 def _with_films(catalog: Catalog, found: list[tuple[Kept, float | None]]) -> list[Said]:

@@ -13,7 +13,8 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
 from filmroom.db.writes import annotations as kept
 from filmroom.search.evaluation.trec import document_name, write_run
-from filmroom.search.exchange import export
+from filmroom.search.export import page_tables
+from filmroom.search.export.copies import copy_films
 from filmroom.search.findings.measurements import as_csv, measurements_of
 from filmroom.search.results import Hit
 from filmroom.search.ui import layout, undo
@@ -61,14 +62,14 @@ def downloads(
     """Offer CSV, Parquet and TREC run of a list, and what was measured on its films; each is made when it is asked
     for."""
     paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
-    files = [File("CSV", f"{name}.csv", "text/csv", lambda: export.as_csv(hits(), paths=paths))]
+    files = [File("CSV", f"{name}.csv", "text/csv", lambda: page_tables.as_csv(hits(), paths=paths))]
     try:
         import pyarrow  # noqa: F401
     except ImportError:
         st.caption(plain(str(MissingExtra("Parquet export", extra="parquet"))))
     else:
         kind = "application/vnd.apache.parquet"
-        files.append(File("Parquet", f"{name}.parquet", kind, lambda: export.as_parquet(hits(), paths=paths)))
+        files.append(File("Parquet", f"{name}.parquet", kind, lambda: page_tables.as_parquet(hits(), paths=paths)))
     files.append(File("TREC run", f"{name}.run", "text/plain", lambda: _run(hits(), tag, paths=paths)))
     notes = kept.notes_of(archive.catalog, ids)
     if any(measurements_of(note) for note in notes.values()):
@@ -119,7 +120,7 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
         try:
             with st.spinner("Copying"):
-                done = export.copy_films(
+                done = copy_films(
                     found,
                     Path(folder).expanduser(),
                     deidentify=deidentify,

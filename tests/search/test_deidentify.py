@@ -16,9 +16,9 @@ import pytest
 from filmroom.db.records import Film, State, Tags
 from filmroom.indexer.decoding.decode import decode_bytes
 from filmroom.indexer.decoding.limits import Limits
-from filmroom.search.exchange import export
 from filmroom.search.exchange.allowed_attributes import READ
 from filmroom.search.exchange.deidentify import Replacements, copies
+from filmroom.search.export.copies import copy_films
 from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -97,7 +97,7 @@ def film_of(folder: Path, name: str, data: bytes, film_id: int = 1, **tags: obje
 
 
 def copied(film: Film, target: Path, **options: object) -> bytes:
-    done = export.copy_films([film], target, deidentify=True, **options)  # type: ignore[arg-type]
+    done = copy_films([film], target, deidentify=True, **options)  # type: ignore[arg-type]
     assert done.failed == ()
     return (target / f"{film.id:07d}.dcm").read_bytes()
 
@@ -195,7 +195,7 @@ def test_films_of_one_study_and_patient_stay_together_under_one_key(tmp_path: Pa
                 study_uid="1.2.3.4", instance_uid=f"1.2.3.4.{n}", patient_key="f" * 32)
         for n in (1, 2)
     ]  # fmt: skip
-    export.copy_films(films, tmp_path / "out", deidentify=True)
+    copy_films(films, tmp_path / "out", deidentify=True)
     first, second = (pydicom.dcmread(tmp_path / "out" / f"000000{n}.dcm") for n in (1, 2))
     assert first.StudyInstanceUID == second.StudyInstanceUID
     assert first.PatientID == second.PatientID != ""
@@ -227,7 +227,7 @@ def test_a_film_that_has_changed_or_is_damaged_is_not_copied(tmp_path: Path) -> 
     cut = film_of(tmp_path / "films", "b.dcm", dicom_files.dicom(dicom_files.ramp()), 2)
     (tmp_path / "films" / "a.dcm").write_bytes(dicom_files.dicom(dicom_files.ramp(16, 16)))
     (tmp_path / "films" / "b.dcm").write_bytes(dicom_files.dicom(dicom_files.ramp())[:900])
-    done = export.copy_films([film, cut], tmp_path / "out", deidentify=True)
+    done = copy_films([film, cut], tmp_path / "out", deidentify=True)
     assert [film_id for film_id, _ in done.failed] == [1, 2]
     assert "changed" in done.failed[0][1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["films.csv"]

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filmroom.search.exchange.export import sha256_of
 from filmroom.search.export.dataset.record import CSV
+from filmroom.search.export.job import sha256_of
 
 FILE = "croissant.json"
 NOTICE = "Research use only, not for diagnosis."

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,44 @@ def test_an_answer_has_a_time(narrow: Served, monkeypatch: pytest.MonkeyPatch) -
     said = narrow.send("GET", "/search?q=x", 504)
     assert time.monotonic() - started < 1.9
     assert said["title"] == "Gateway Timeout"
+
+
+def test_what_took_too_long_leaves_no_more_threads_than_there_are_places(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, lock = threading.Event(), threading.Lock()
+    running = most = 0
+
+    def stuck(self: Searcher, *args: Any) -> Any:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        go_on.wait(30)
+        with lock:
+            running -= 1
+        raise KeyError("never mind")
+
+    monkeypatch.setattr(Searcher, "answer", stuck)
+    folder = Path(shutil.copytree(house.folder, tmp_path / "archive"))
+    for served in serve(house, folder, seconds=0.5, working=3):
+        try:
+            with ThreadPoolExecutor(12) as clients:
+                answers = list(clients.map(served.client.get, ["/api/v1/search?q=x"] * 12))
+            assert {answer.status_code for answer in answers} <= {503, 504}
+            assert most == running == 3
+            refused = served.client.get("/api/v1/search?q=x")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert "took too long" in refused.json()["what"]
+            assert served.client.get("/health").json() == {"status": "ok"}
+        finally:
+            go_on.set()
+        monkeypatch.undo()
+        for _ in range(100):
+            if served.client.get("/api/v1/search?q=effusion").status_code == 200:
+                break
+            time.sleep(0.05)
+        assert len(served.get("/search", params={"q": "effusion", "k": 3})["hits"]) == 3
 
 
 def test_too_many_at_once_are_told_to_come_again(narrow: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filmroom.db.reads import films
+from filmroom.db.writes import findings
 from filmroom.indexer.models import registry
 from filmroom.search.exchange.original_pixels import original
 from PIL import Image
@@ -137,6 +138,20 @@ def test_findings_by_their_words(api: Served) -> None:
     assert first["boxes"] == [[0.25, 0.5, 0.75, 1.0]]
     assert len(api.get("/findings")) == 4
     assert api.get("/findings", params={"meaning": "fluid", "k": 1})[0]["score"] is not None
+
+
+@pytest.mark.parametrize("asked", [{}, {"words": "effusion"}, {"meaning": "fluid"}])
+def test_no_more_findings_are_read_than_are_asked_for(
+    asked: dict[str, str], api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = api.archive.catalog
+    for film in api.house.films.values():
+        findings.put(catalog, [film.id], [findings.Finding("An effusion, everywhere.")], source="other")
+    read: list[Any] = []
+    whole = findings._kept
+    monkeypatch.setattr(findings, "_kept", lambda row: read.append(row) or whole(row))
+    assert len(api.get("/findings", params=asked | {"k": 3})) == 3
+    assert len(read) == 3
 
 
 @pytest.mark.slow

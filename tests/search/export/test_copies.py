@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Film, Label, State, Tags
-from filmroom.search.exchange import export
+from filmroom.search.export import page_tables
+from filmroom.search.export.copies import copy_films
 from filmroom.search.results import Hit
 from PIL import Image
 
@@ -23,30 +24,11 @@ def picture(path: Path) -> None:
     Image.fromarray(grey).save(path)
 
 
-def test_a_table_has_a_row_a_film_and_says_the_score(tmp_path: Path) -> None:
-    ranked = Hit(1, film(tmp_path, "a,b.png", view="PA", age=70), 0.25, 99.5)
-    bare = film(tmp_path, "odd-\udcff.png", 2)
-    rows = list(csv.DictReader(io.StringIO(export.as_csv([ranked, bare], paths=True).decode())))
-    assert [row["path"] for row in rows] == ["a,b.png", "odd-\\udcff.png"]
-    assert (rows[0]["rank"], rows[0]["score"], rows[0]["percentile"]) == ("1", "0.25", "99.5")
-    assert (rows[1]["rank"], rows[1]["score"]) == ("", "")
-    assert rows[0]["labels"] == "effusion"
-    assert "a,b" not in export.as_csv([ranked, bare]).decode(), "names of files, unless asked for"
-
-
-def test_parquet_holds_what_the_table_holds(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    data = export.as_parquet([Hit(1, film(tmp_path, "a.png", view="PA"), 0.25, 99.5), film(tmp_path, "b.png", 2)])
-    table = parquet.read_table(io.BytesIO(data)).to_pylist()
-    assert [(row["id"], row["score"], row["view"]) for row in table] == [(1, 0.25, "PA"), (2, None, None)]
-    assert export.as_parquet([])
-
-
 def test_copies_keep_the_files_and_say_what_is_missing(tmp_path: Path) -> None:
     source, target = tmp_path / "films", tmp_path / "out"
     source.mkdir()
     picture(source / "a.png")
-    done = export.copy_films([film(source, "a.png"), film(source, "gone.png", 2)], target)
+    done = copy_films([film(source, "a.png"), film(source, "gone.png", 2)], target)
     assert done.files == 1
     assert done.failed == ((2, "the file is not where it was indexed"),)
     assert (target / "0000001-a.png").read_bytes() == (source / "a.png").read_bytes()
@@ -60,13 +42,13 @@ def test_no_name_is_run_by_a_spreadsheet(tmp_path: Path) -> None:
         one = film(tmp_path, name, number)
         one = replace(one, labels=(Label(f"{start}1+1"),))
         target = tmp_path / f"out {number}"
-        export.copy_films([one], target)
-        for table in (export.as_csv([one], paths=True).decode(), (target / "films.csv").read_text()):
+        copy_films([one], target)
+        for table in (page_tables.as_csv([one], paths=True).decode(), (target / "films.csv").read_text()):
             (row,) = csv.DictReader(io.StringIO(table))
             assert not row["path"].startswith(start)
             assert not row["labels"].startswith(start)
             assert name.strip() in row["path"]
-        assert ",-0.25," in export.as_csv([Hit(1, one, -0.25, 99.5)]).decode(), "a number is none"
+        assert ",-0.25," in page_tables.as_csv([Hit(1, one, -0.25, 99.5)]).decode(), "a number is none"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +58,7 @@ def test_the_longest_names_are_copied(tmp_path: Path, name: str) -> None:
     picture(tmp_path / "source.png")
     (tmp_path / "films").mkdir()
     (tmp_path / "source.png").rename(tmp_path / "films" / name)
-    done = export.copy_films([film(tmp_path / "films", name, 4711)], tmp_path / "out")
+    done = copy_films([film(tmp_path / "films", name, 4711)], tmp_path / "out")
     assert (done.files, done.failed) == (1, ())
     (row,) = csv.DictReader((tmp_path / "out" / "films.csv").open(encoding="utf-8"))
     assert row["file"].startswith("0004711-")
@@ -87,7 +69,7 @@ def test_the_longest_names_are_copied(tmp_path: Path, name: str) -> None:
 def test_a_folder_that_holds_something_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(BadInput, match="not empty"):
-        export.copy_films([], tmp_path)
+        copy_films([], tmp_path)
 
 
 def test_deidentified_copies_name_nobody(tmp_path: Path) -> None:
@@ -102,7 +84,7 @@ def test_deidentified_copies_name_nobody(tmp_path: Path) -> None:
     picture(source / "DOE.png")
     films = [film(source, "DOE.dcm", study_uid="1.2"), film(source, "DOE.png", 2, patient_key="k")]
     films[0] = replace(films[0], tags=replace(films[0].tags, rows=128, columns=128))
-    done = export.copy_films(films, target, deidentify=True)
+    done = copy_films(films, target, deidentify=True)
     assert (done.files, done.failed) == (2, ())
     written = {path.name: path.read_bytes() for path in target.iterdir()}
     assert set(written) == {"0000001.dcm", "0000002.png", "films.csv"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,10 +40,16 @@ class Doubts:
     doubt: F64
 
 
-def check_labels(searcher: Searcher, findings: Sequence[str] = ()) -> Result:
+def check_labels(
+    searcher: Searcher,
+    findings: Sequence[str] = (),
+    *,
+    on_finding: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
     """Rank the films whose label of a finding is doubtful, for the named findings or for all that have enough labels.
 
-    Nothing is changed: the films are for a person to judge. Raises BadInput for a finding that is not labelled.
+    Nothing is changed: the films are for a person to judge. `on_finding` is told how many of how many are done. Raises
+    BadInput for a finding that is not labelled.
     """
     values = label_values(searcher.catalog)
     wanted = [name.strip().lower() for name in findings] or sorted(values)
@@ -54,7 +60,8 @@ def check_labels(searcher: Searcher, findings: Sequence[str] = ()) -> Result:
     vectors = centred_vectors(searcher)
     patients = patients_by_film(searcher)
     rows, picks, notes = [], [], []
-    for name in wanted:
+    for done, name in enumerate(wanted):
+        on_finding(done, len(wanted))
         truth = known_truth((name,), values, vectors.ids.tolist())
         known = np.flatnonzero(~np.isnan(truth))
         target = truth[known] > 0.5

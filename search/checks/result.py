@@ -64,18 +64,18 @@ class Result:
 
 
 def write_csv(path: Path, archive: Archive, found: Result) -> int:
-    """Write the rows of a result that has a table of figures, else its picks; gives how many lines of data there are.
+    """Write what `as_csv` gives; returns how many lines of data there are."""
+    lines = _lines(archive, found)
+    write_aside(path, _table(lines))
+    return len(lines)
+
+
+def as_csv(archive: Archive, found: Result) -> str:
+    """Give the rows of a result that has a table of figures, else its picks.
 
     Films are named by id and identity: names of files can name patients.
     """
-    if found.rows:
-        return _write(path, [dict(row) for row in found.rows])
-    known = identities(archive.catalog, found.picked)
-    lines = [
-        {"group": one.group, "film": one.film, "identity": known.get(one.film), "why": one.why, **one.evidence}
-        for one in found.picks
-    ]
-    return _write(path, lines)
+    return _table(_lines(archive, found))
 
 
 def keep(archive: Archive, name: str, found: Result) -> int:
@@ -83,11 +83,19 @@ def keep(archive: Archive, name: str, found: Result) -> int:
     return collect(archive.catalog, name, found.picked)
 
 
-def _write(path: Path, lines: Sequence[Mapping[str, Value]]) -> int:
+def _lines(archive: Archive, found: Result) -> list[dict[str, Value]]:
+    if found.rows:
+        return [dict(row) for row in found.rows]
+    known = identities(archive.catalog, found.picked)
+    return [
+        {"group": one.group, "film": one.film, "identity": known.get(one.film), "why": one.why, **one.evidence}
+        for one in found.picks
+    ]
+
+
+def _table(lines: Sequence[Mapping[str, Value]]) -> str:
     columns = list(dict.fromkeys(name for line in lines for name in line)) or ["group", "film", "identity", "why"]
-    table = [csv_row(columns), *(csv_row([_plain(line).get(name) for name in columns]) for line in lines)]
-    write_aside(path, "".join(table))
-    return len(lines)
+    return "".join([csv_row(columns), *(csv_row([_plain(line).get(name) for name in columns]) for line in lines)])
 
 
 def _plain(values: Mapping[str, Value]) -> dict[str, Value]:

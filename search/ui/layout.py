@@ -42,6 +42,7 @@ _PAGES = (
     ("evaluate", "Evaluate", True),
     ("judge", "Judge", True),
     ("map", "Map", True),
+    ("check", "Check", True),
     ("archive", "Archive", True),
 )
 _LEAVE = "leave"

@@ -33,6 +33,7 @@ PARTS = {
     "evaluate": "[role=radio]",
     "judge": "input[aria-label=Judge]",
     "map": "canvas",
+    "check": "[data-testid=stBaseButton-primary]",
     "archive": "[data-testid=stBaseButton-secondary]",
 }
 INNERMOST = "let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;"
@@ -57,6 +58,7 @@ def addresses(archive_folder: Path, room: Room) -> Iterator[dict[str, str]]:
         "evaluate": "/evaluate",
         "judge": "/judge?judged=effusion",
         "map": "/map",
+        "check": "/check?check=Splits",
         "archive": "/archive",
     }
     annotations.unjudge(catalog, judged)

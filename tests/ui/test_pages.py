@@ -22,7 +22,7 @@ from streamlit.testing.v1 import AppTest
 from tests.pages import opened
 
 NOTICE = "Research use only, not for diagnosis"
-PAGES = ("search", "film", "study", "collections", "zeroshot", "evaluate", "judge", "map", "archive")
+PAGES = ("search", "film", "study", "collections", "zeroshot", "evaluate", "judge", "map", "check", "archive")
 HOSTILE = ("<script>alert(1)</script>", "![x](http://evil.example/x.png)", ":red[x] $x$ `y`", "{}[]()")
 
 

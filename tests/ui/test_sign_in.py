@@ -20,7 +20,7 @@ from tests.ui.room import Room, free_port, needs_chromium, settle
 
 pytestmark = [*needs_chromium, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 CLIENT = "filmroom"
-PAGES = ("", "film?film=1", "collections", "zeroshot", "evaluate", "judge", "map", "archive")
+PAGES = ("", "film?film=1", "collections", "zeroshot", "evaluate", "judge", "map", "check", "archive")
 Claims = dict[str, Any]
 
 

@@ -16,7 +16,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
-PAGES = ("", "collections", "zeroshot", "evaluate", "judge", "map")
+PAGES = ("", "collections", "zeroshot", "evaluate", "judge", "map", "check")
 
 
 def join(url: str, headers: Mapping[str, str] | None = None, *, patience: float = 120) -> ClientConnection:

@@ -12,6 +12,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import DuplicateReason, Filter
 from filmroom.search.exchange.delimited import cell
+from filmroom.search.request import SearchRequest
 from filmroom.search.status import DuplicateFile, duplicate_files
 from filmroom.search.ui import layout, picks
 from filmroom.search.ui.components.grid.grid import Act, Mark
@@ -44,13 +45,19 @@ def show(archive: Archive) -> None:
         label_visibility="collapsed",
         format_func=lambda name: f"{name} ({number(len(lists[name].ids))})",
     )
+    st.page_link(
+        layout.pages()["check"],
+        label="Look for near-duplicates",
+        icon=":material/rule:",
+        query_params={"check": "Duplicates"},
+    )
     if chosen is None:
         st.caption("Each list opens as films that can be picked, tagged, collected and exported.")
         return
     one = lists[chosen]
     st.caption(one.about if one.ids else f"None. {one.about}")
     if one.ids:
-        _grid(archive, chosen, one)
+        wall(archive, chosen, one)
     if one.files:
         _files(one.files)
 
@@ -84,11 +91,14 @@ def _of_files(files: tuple[DuplicateFile, ...], one: str, many: str, about: str)
     return FilmList(tuple(count), {film: counted(n, one, many) for film, n in count.items()}, about, files)
 
 
-def _grid(archive: Archive, name: str, one: FilmList) -> None:
+def wall(archive: Archive, name: str, one: FilmList, *, request: SearchRequest | None = None) -> None:
+    """Show the films of a list as a grid with picks; `request` is what they are judged for."""
     shown = db_films.films(archive.catalog, one.ids[:SHOWN])
     if len(one.ids) > SHOWN:
         st.caption(f"The first {SHOWN} of {films(len(one.ids))}; picks can be of all.")
-    answer = picks.Answer(archive, tuple(film.id for film in shown), len(one.ids), listed=one.ids)
+    answer = picks.Answer(
+        archive, tuple(film.id for film in shown), len(one.ids), request or SearchRequest(), listed=one.ids
+    )
     done = wall_of_films(
         archive.catalog,
         shown,

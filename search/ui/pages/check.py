@@ -1,0 +1,183 @@
+"""Check the data set: choose one of the checks, run it, and look at what it found for as long as the session lasts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+from filmroom.db.archive import Archive
+from filmroom.db.errors import FilmroomError
+from filmroom.db.reads import films as db_films
+from filmroom.db.records import Filter
+from filmroom.db.writes import annotations as kept
+from filmroom.search.checks.archive_health import check_archive
+from filmroom.search.checks.duplicates import check_duplicates
+from filmroom.search.checks.labels import check_labels
+from filmroom.search.checks.result import Result
+from filmroom.search.checks.splits import SPLIT, check_splits
+from filmroom.search.ui import layout, models
+from filmroom.search.ui.pages import check_results
+from filmroom.search.ui.result_grid import picks_place
+from filmroom.search.ui.text import films, number, plain
+
+OnStep = Callable[[int, int], None]
+QUESTIONS = {
+    "Archive": "Do the counts add up, and what needs a look?",
+    "Splits": "Is a patient, a file or a picture on both sides of a split?",
+    "Duplicates": "Which films show one picture, and which of them to keep?",
+    "Labels": "Which labels do a probe and the nearest films contradict?",
+}
+_RESULTS = "checked"
+_running = threading.Lock()  # of all sessions: a check takes a processor core for as long as it lasts
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A result, of which archive it is, and how many writes that had seen."""
+
+    result: Result
+    place: str
+    changes: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a check is run on: the fact or the collections that make the sides, or the findings; and how long it may
+    take, in seconds."""
+
+    seconds: float
+    column: str = SPLIT
+    collections: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    missing: str = ""
+
+
+def show() -> None:
+    archive = layout.archive()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Check")
+        models.choose(archive)
+    st.write("What spoils training and measuring. A check changes no label, no split and no film.")
+    name = st.segmented_control(
+        "Check",
+        list(QUESTIONS),
+        key="check",
+        default="Archive",
+        required=True,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    _check(archive, name or "Archive")
+
+
+@st.fragment
+def _check(archive: Archive, title: str) -> None:
+    st.write(QUESTIONS[title])
+    name = title.lower()
+    asked = _asked(archive, name)
+    pressed = st.button("Run the check", key="run-check", type="primary", disabled=bool(asked.missing))
+    st.caption(asked.missing or f"It takes {roughly(asked.seconds)}. Leaving or using this page meanwhile ends it.")
+    results: dict[str, Checked] = st.session_state.setdefault(_RESULTS, {})
+    place = picks_place(archive.catalog)
+    if pressed:
+        results.pop(name, None)
+        try:
+            found = _run(archive, name, asked)
+        except FilmroomError as fault:
+            st.error(plain(str(fault)))
+            return
+        if found is None:
+            st.info("Another check is under way on this server. Run this one when it has ended.")
+            return
+        results[name] = Checked(found, place, archive.catalog.changes())
+        check_results.begin()
+    held = results.get(name)
+    if held is None or held.place != place:
+        return
+    if held.changes != archive.catalog.changes():
+        st.caption("The archive has been written to since: run the check again to be sure.")
+    check_results.show(archive, held.result)
+
+
+def _asked(archive: Archive, name: str) -> _Asked:
+    """Ask what the check is to be run on."""
+    count = int(db_films.select_ids(archive.catalog, Filter()).size)
+    if name == "splits":
+        return _sides(archive, _compared_in(count))
+    if name == "labels":
+        known = [facet.value for facet in db_films.facets(archive.catalog, "label")]
+        chosen = st.multiselect("Findings", known, key="check-findings", placeholder="All that have enough films")
+        return _Asked(_doubted_in(count, len(chosen or known)), findings=tuple(chosen))
+    return _Asked(_compared_in(count) if name == "duplicates" else 1 + count / 50_000)
+
+
+def _sides(archive: Archive, seconds: float) -> _Asked:
+    names = {one.name: one.films for one in kept.collections(archive.catalog)}
+    left, right = st.columns(2, vertical_alignment="bottom")
+    by = left.segmented_control(
+        "The sides are", ("what a table says", "two collections"), key="check-sides", default="what a table says"
+    )
+    if by != "two collections":
+        column = right.text_input("The fact that names each film's side", SPLIT, key="check-column").strip()
+        return _Asked(seconds, column=column, missing="" if column else "Name the fact.")
+    chosen = right.multiselect(
+        "Collections",
+        list(names),
+        key="check-collections",
+        max_selections=2,
+        format_func=lambda one: f"{one} ({films(names.get(one, 0))})",
+    )
+    return _Asked(seconds, collections=tuple(chosen), missing="" if len(chosen) == 2 else "Choose two collections.")
+
+
+def _compared_in(count: int) -> float:
+    """Estimate the seconds in which the pictures of so many films are sketched and compared; see docs/checks.md."""
+    return count * 0.036
+
+
+def _doubted_in(count: int, findings: int) -> float:
+    """Estimate the seconds in which the labels of so many films are checked: a probe, and a comparison of all pairs."""
+    return findings * (count * 3e-4 + count * count * 4e-8)
+
+
+def roughly(seconds: float) -> str:
+    """Say roughly how long something takes."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 100:
+        return f"about {10 * round(seconds / 10)} seconds"
+    if seconds < 5_400:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {round(seconds / 3600)} hours"
+
+
+def _run(archive: Archive, name: str, asked: _Asked) -> Result | None:
+    """Run the check and show how far it is; None while another one runs."""
+    if not _running.acquire(blocking=False):
+        return None
+    try:
+        bar = st.progress(0.0, text=f"Checking: {roughly(asked.seconds)}")
+
+        def tell(done: int, total: int) -> None:
+            what = "findings" if name == "labels" else "steps"
+            bar.progress(min(1.0, done / max(1, total)), text=f"{number(done)} of {number(total)} {what}")
+
+        found = _result(archive, name, asked, tell)
+        bar.empty()
+    finally:
+        _running.release()
+    return found
+
+
+def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
+    if name == "archive":
+        return check_archive(archive)
+    searcher = models.searcher(archive)
+    searcher.index.refresh()
+    if name == "splits":
+        return check_splits(searcher, column=asked.column, collections=asked.collections, on_pairs=tell)
+    if name == "duplicates":
+        return check_duplicates(searcher, on_pairs=tell)
+    return check_labels(searcher, asked.findings, on_finding=tell)

@@ -49,6 +49,7 @@ def receive(rounds: Rounds, service: Service, folder: Path, told: Told) -> None:
                 time.sleep(_LOOK_EVERY)
             elif time.monotonic() >= due:
                 if rounds.take([spool.folder]):
+                    spool.drop_forgotten(rounds.archive)  # a killed process may have kept what was sent again
                     due = time.monotonic() + WHOLE_EVERY
             elif waiting and rounds.take([Changed(spool.folder, tuple(waiting))]):
                 spool.drop_forgotten(rounds.archive, list(waiting))

@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING
 
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import get_meta, set_meta
-from filmroom.db.erasure import path_pseudonyms
+from filmroom.db.erasure import left_files, path_pseudonyms
+from filmroom.db.erasure.left_files import Held
 from filmroom.db.files import private_files
-from filmroom.db.records import Film
 from filmroom.db.writes import file_diff
 
 if TYPE_CHECKING:
@@ -41,14 +41,47 @@ def folders(archive: Archive) -> list[str]:
     return list(json.loads(get_meta(archive.catalog, _KEY) or "[]"))
 
 
-def drop(archive: Archive, films: Sequence[Film]) -> int:
-    """Delete the files of films that were received: nobody else has put them there. Gives their number."""
+def holding(archive: Archive, film_ids: Sequence[int]) -> list[Held]:
+    """Return the received files that hold these films, as the films' own or as copies of them."""
     received = folders(archive)
-    files = [Path(film.root, film.path) for film in films]
-    own = [file for file in files if any(file.is_relative_to(folder) for folder in received) and file.is_file()]
-    for file in own:
-        file.unlink(missing_ok=True)
-    return len(own)
+    held = left_files.holding(archive.catalog, film_ids)
+    return [one for one in held if any(Path(one.root, one.path).is_relative_to(folder) for folder in received)]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """How many received files were deleted, how many stay, and for the sake of which films."""
+
+    files: int
+    stay: int
+    films: tuple[int, ...]
+
+
+def drop(archive: Archive, held: Sequence[Held]) -> Dropped:
+    """Delete received files, which nobody else has put there, but for those that hold films of the catalog still: the
+    bytes of these are nowhere else."""
+    deleted, stay, others = 0, 0, set()
+    for one in held:
+        file = Path(one.root, one.path)
+        if not file.is_file():
+            continue
+        if films := left_files.films_in(archive.catalog, one):
+            stay += 1
+            others.update(films)
+        else:
+            file.unlink(missing_ok=True)
+            deleted += 1
+    return Dropped(deleted, stay, tuple(sorted(others)))
+
+
+def drop_left(archive: Archive) -> None:
+    """Delete received files of films that were forgotten before: a `forget` that was killed has left them."""
+    for folder in folders(archive):
+        files = _files(Path(folder))
+        forgotten = left_files.forgotten_uids(archive, {file.stem for file in files})
+        for file in files:
+            if file.stem in forgotten:
+                file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -91,11 +124,12 @@ class Spool:
             aside.unlink(missing_ok=True)
         return place
 
-    def drop_forgotten(self, archive: Archive, paths: Sequence[Path]) -> None:
-        """Delete of these files those that an index run turned away because they were forgotten on request."""
+    def drop_forgotten(self, archive: Archive, paths: Sequence[Path] | None = None) -> None:
+        """Delete of these files, or of all, those that an index run turned away because they were forgotten on
+        request."""
         scope = file_diff.open_scope(archive.catalog, self.folder)
         places = path_pseudonyms.places(archive.catalog, archive.patient_key(), scope)
-        for path in paths:
+        for path in _files(self.folder) if paths is None else paths:
             if places.known(path.relative_to(scope.root).as_posix()) is not None:
                 path.unlink(missing_ok=True)
 
@@ -123,6 +157,10 @@ class Spool:
             except FileExistsError:
                 continue
             _sync(one.parent)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*/*/*.dcm") if not path.is_relative_to(folder / _INCOMING)]
 
 
 def _write(out: IO[bytes], meta: FileMetaDataset, dataset: bytes | memoryview) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -66,9 +67,9 @@ def forget(
 ) -> None:
     """Delete films from the archive for good, with all that is known of them, and overwrite where they stood.
 
-    The films' own files are left alone, but for those that `filmroom receive` has kept. So that the next index run does
-    not bring the films back, keyed hashes of their identities are kept; `filmroom index --bring-back` takes them again.
-    Without films: overwrite what earlier deletions left.
+    The films' own files are left alone, but for those that `filmroom receive` has kept: they go with the last film of
+    theirs. So that the next index run does not bring the films back, keyed hashes of their identities are kept;
+    `filmroom index --bring-back` takes them again. Without films: overwrite and delete what earlier deletions left.
     """
     from filmroom.db.erasure import forget as forgetting
     from filmroom.db.reads.films import films as films_of
@@ -81,10 +82,18 @@ def forget(
         if as_json:
             raise BadInput("nobody can be asked", where="--json", fix="Add --yes.")
         typer.confirm(f"Delete {counted(len(ids), 'film')} from {kept.folder} for good?", abort=True)
-    known = films_of(kept.catalog, ids)
-    done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
-    film_cache.drop(known)
-    received = spool.drop(kept, known)
+    known, held = films_of(kept.catalog, ids), spool.holding(kept, ids)
+    film_cache.drop(known)  # whatever ends this process, and once more below: they may be looked at until then
+    try:
+        done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
+    finally:
+        # The rows may be gone though their place could not be overwritten.
+        film_cache.drop(known)
+        received = spool.drop(kept, held)
+        if not ids:
+            spool.drop_left(kept)
+    if received.stay:
+        say(_what_stays(received.stay, received.films), err=True)
     if as_json:
         print_json(asdict(done))
         return
@@ -95,7 +104,7 @@ def forget(
     say(
         (
             "The files that were received are deleted, others are where they were. "
-            if received
+            if received.files
             else "Their own files are where they were. "
         )
         + (
@@ -105,6 +114,14 @@ def forget(
         )
     )
     say("Backups, exports and models trained before still hold what they held.")
+
+
+def _what_stays(files: int, films: Sequence[int]) -> str:
+    ids = " ".join(map(str, films[:8])) + (" ..." if len(films) > 8 else "")
+    return (
+        f"{counted(files, 'received file')} kept: other frames in it are films of the archive. "
+        f"To delete it, forget those too: filmroom forget {ids}"
+    )
 
 
 def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:

@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 from filmroom.db.errors import BadInput, MissingExtra
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
-from filmroom.indexer.sources.credentials import Credentials, goes_directly
+from filmroom.indexer.sources import web
+from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Selection, ServerError
 from filmroom.indexer.sources.folder import is_clutter
 
@@ -33,7 +34,6 @@ CLOUDS = ("s3://", "gs://", "az://")
 
 _ATTEMPTS = 3
 _WAIT_SECONDS = 0.5
-_TIMEOUT_SECONDS = (10, 60)
 _PAGE_BYTES = 2**16
 _UNKNOWN_TO_IT = (
     "NoCredentialsError",
@@ -64,13 +64,21 @@ def is_bucket(address: str) -> bool:
 
 
 def is_listing(url: str) -> bool:
-    """Ask whether a web address with a slash at its end is a page of links to files."""
+    """Ask whether a web address with a slash at its end is a page of links to files. Raises ServerError where it sends
+    the question on."""
     import requests
 
     if not is_bucket(url):
         return False
+
+    def stay(answer: requests.Response, *_: Any, **__: Any) -> None:
+        if web.leads_away(answer, url):
+            raise _sent_on(url)
+
+    session = Credentials().session(url)
+    session.hooks["response"].append(stay)
     try:
-        with Credentials().session(url).get(url, timeout=_TIMEOUT_SECONDS, stream=True) as answer:
+        with session.get(url, timeout=web.TIMEOUT_SECONDS, stream=True) as answer:
             kind = answer.headers.get("Content-Type", "")
             return (
                 answer.ok and kind.startswith("text/html") and b"href=" in next(answer.iter_content(_PAGE_BYTES), b"")
@@ -111,13 +119,15 @@ class Files:
         return islice(files, selection.limit)
 
     def fetch(self, path: str, to: Path) -> None:
-        """Write one file to a new one of mode 0600. Raises Rejected."""
+        """Write one file to a new one of mode 0600. Raises Rejected, or ServerError where the server sends it on."""
         os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         try:
             self._asked(lambda: self._fs.get_file(self._top + path, str(to)))
-        except FileNotFoundError:
-            raise Refusal.NOT_ON_SERVER.error() from None
-        except Exception:  # whatever a cloud's library raises: its words may quote an address that is signed
+        except Exception as fault:  # whatever a cloud's library raises: its words may quote an address that is signed
+            if web.was_sent_on(fault):
+                raise _sent_on(self.url) from None
+            if isinstance(fault, FileNotFoundError):
+                raise Refusal.NOT_ON_SERVER.error() from None
             raise Refusal.NOT_FETCHED.error() from None
 
     def _walk(self) -> Iterator[SourceFile]:
@@ -158,11 +168,13 @@ class Files:
         where = self.url + ("" if self._web or not self.prefix else "/") + self.prefix
         try:
             return self._asked(ask)
-        except FileNotFoundError:
-            raise ServerError(
-                "there is nothing here", where=where, fix="Check the address; what is indexed is kept."
-            ) from None
         except Exception as fault:
+            if web.was_sent_on(fault):
+                raise _sent_on(where) from None
+            if isinstance(fault, FileNotFoundError):
+                raise ServerError(
+                    "there is nothing here", where=where, fix="Check the address; what is indexed is kept."
+                ) from None
             if (
                 isinstance(fault, PermissionError)
                 or type(fault).__name__ in _UNKNOWN_TO_IT
@@ -179,7 +191,7 @@ class Files:
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
-            except (FileNotFoundError, PermissionError):
+            except (FileNotFoundError, PermissionError, web.SentOn):
                 raise
             except Exception as fault:
                 if type(fault).__name__ in _UNKNOWN_TO_IT or 400 <= _status(fault) < 429:
@@ -188,10 +200,18 @@ class Files:
         return ask()
 
 
+def _sent_on(where: str) -> ServerError:
+    return ServerError(
+        "the server sends requests on to another address",
+        where=where,
+        fix="Name that address, where it is one of yours.",
+    )
+
+
 def _file_system(scheme: str, url: str) -> AbstractFileSystem:
     for library in ("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)  # their words quote addresses, and who asked
-    connect, read = _TIMEOUT_SECONDS
+    connect, read = web.TIMEOUT_SECONDS
     options: dict[str, Any] = {}
     try:
         import fsspec
@@ -201,24 +221,10 @@ def _file_system(scheme: str, url: str) -> AbstractFileSystem:
         elif scheme == "az":
             options["anon"] = False
         elif scheme in ("http", "https"):
-            options["client_kwargs"] = _client(url)
+            options["client_kwargs"] = web.client(url)
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError:
         raise MissingExtra(f"{scheme}:// addresses", extra="remote") from None
-
-
-def _client(url: str) -> dict[str, Any]:
-    """Return proxies and certificates as the environment says, the name and password as ~/.netrc says."""
-    import aiohttp
-    from requests.utils import get_netrc_auth
-
-    known = get_netrc_auth(url)
-    connect, read = _TIMEOUT_SECONDS
-    return {
-        "auth": aiohttp.BasicAuth(*known) if known else None,
-        "trust_env": not goes_directly(url),
-        "timeout": aiohttp.ClientTimeout(sock_connect=connect, sock_read=read),
-    }
 
 
 def _modified(entry: dict[str, Any]) -> int:

@@ -18,13 +18,14 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
+from filmroom.indexer.sources.web import leads_away
 
 if TYPE_CHECKING:
     import requests
@@ -39,7 +40,6 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _ATTEMPTS = 4
 _WAIT_SECONDS = 0.5
 _TIMEOUT_SECONDS = (10, 60)
-_PORTS = {"http": 80, "https": 443}
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _MODALITY, _BODY_PART, _STUDY_DATE = "00080060", "00180015", "00080020"
 
@@ -125,8 +125,7 @@ class Connection:
     def _stays(self, response: requests.Response, *_: Any, **__: Any) -> None:
         """Raise ServerError where the server sends a request on to another: documents, a certificate and what is asked
         are for this one alone."""
-        to = response.headers.get("Location")
-        if to and response.is_redirect and not _same_origin(self.url, urljoin(response.url, to)):
+        if leads_away(response, self.url):
             raise ServerError(
                 "the server sends requests on to another address",
                 where=self.url,
@@ -328,15 +327,6 @@ class _Away(Exception):
 
 class _Nonsense(Exception):
     """The answer is not what was asked for."""
-
-
-def _same_origin(one: str, other: str) -> bool:
-    try:
-        first, second = urlsplit(one), urlsplit(other)
-        ports = [parts.port or _PORTS.get(parts.scheme) for parts in (first, second)]
-    except ValueError:
-        return False
-    return (first.scheme, first.hostname, ports[0]) == (second.scheme, second.hostname, ports[1])
 
 
 def _value(row: dict[str, Any], tag: str) -> str:

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filmroom.db.errors import BadInput
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.records import Film, State, Tags
 from filmroom.indexer.sources.bucket import Bucket, bucket_address, is_bucket
 from filmroom.indexer.sources.dicomweb import Selection, ServerError
 from filmroom.indexer.sources.fetching import Remote
+from filmroom.indexer.sources.film_cache import source_path
 from PIL import Image
 
 from tests.indexer.dicom_files import dicom
@@ -324,3 +326,78 @@ def test_a_web_server_that_lists_nothing(web: tuple[str, Path, list[str]]) -> No
     url, _, _ = web
     with pytest.raises(ServerError, match="there is nothing here"):
         list(Bucket(f"{url}nothing/").open().listed(Selection()))
+
+
+class Sending(Pages):
+    """A listing behind a password, of which what is at the path `away` lies at `other`."""
+
+    away: str
+    other: str
+
+    def do_GET(self) -> None:
+        self._answer(super().do_GET)
+
+    def do_HEAD(self) -> None:
+        self._answer(super().do_HEAD)
+
+    def _answer(self, usual: Any) -> None:
+        if self.path != type(self).away:
+            usual()
+            return
+        self.send_response(302)
+        self.send_header("Location", type(self).other + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class Listening(Pages):
+    """Another server, which writes down what it is asked, and by whom."""
+
+    def parse_request(self) -> bool:
+        there = super().parse_request()
+        type(self).asked.append(f"{self.path} {self.headers.get('Authorization', '')}")
+        return there
+
+
+@pytest.mark.parametrize("away", ["/films/", "/films/more/", "/films/1.dcm"])
+@pytest.mark.parametrize("near", [False, True])
+def test_a_listing_that_sends_requests_on_is_not_followed(
+    door: Terminal, web: tuple[str, Path, list[str]], tiny: Path, tmp_path: Path, away: str, near: bool
+) -> None:
+    _, folder, _ = web
+    netrc = tmp_path / ".netrc"
+    netrc.write_text(f"default login ada password {SECRET}\n")
+    netrc.chmod(0o600)
+    heard = type("Heard", (Listening,), {"asked": []})
+    other = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(heard, directory=str(folder.parent)))
+    host = "127.0.0.1" if near else "localhost"
+    sends = type("Sends", (Sending,), {"asked": [], "away": away, "other": f"http://{host}:{other.server_port}"})
+    first = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(sends, directory=str(folder.parent)))
+    for server in (other, first):
+        Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        door("index", f"http://127.0.0.1:{first.server_port}/films/", "--model", tiny)
+        with pytest.raises(NotFound, match="sends requests on to another address"):
+            source_path(Film(1, f"http://127.0.0.1:{first.server_port}/", away[1:], 0, State.PRESENT, 1, Tags()))
+    finally:
+        for server in (other, first):
+            server.shutdown()
+    assert heard.asked == []
+    assert door.code == 1
+    assert len(door.err.strip().splitlines()) == 1
+    assert "the server sends requests on to another address" in door.err
+
+
+def test_a_listing_may_send_requests_on_to_itself(web: tuple[str, Path, list[str]]) -> None:
+    _, folder, _ = web
+    sends = type("Sends", (Sending,), {"asked": [], "away": "/films/2.dcm", "other": "/moved"})
+    (folder.parent / "moved" / "films").mkdir(parents=True)
+    (folder.parent / "moved" / "films" / "2.dcm").write_bytes(film(2))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(sends, directory=str(folder.parent)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        files = Bucket(f"http://127.0.0.1:{server.server_port}/films/").open()
+        files.fetch("films/2.dcm", folder / "fetched")
+    finally:
+        server.shutdown()
+    assert (folder / "fetched").read_bytes() == film(2)

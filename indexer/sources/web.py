@@ -1,0 +1,65 @@
+"""Ask a web server for its listing: with the name and password of ~/.netrc, and no other server in its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from filmroom.indexer.sources.credentials import goes_directly
+
+if TYPE_CHECKING:
+    import requests
+
+TIMEOUT_SECONDS = (10, 60)
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class SentOn(Exception):
+    """The server sends a request on to another address."""
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Tell whether two addresses are of one server: scheme, host and port."""
+    try:
+        first, second = urlsplit(one), urlsplit(other)
+        ports = [parts.port or _PORTS.get(parts.scheme) for parts in (first, second)]
+    except ValueError:
+        return False
+    return (first.scheme, first.hostname, ports[0]) == (second.scheme, second.hostname, ports[1])
+
+
+def leads_away(response: requests.Response, url: str) -> bool:
+    """Tell whether an answer sends the request on to another server than `url`'s."""
+    to = response.headers.get("Location")
+    return bool(to and response.is_redirect and not same_origin(url, urljoin(response.url, to)))
+
+
+def was_sent_on(fault: BaseException) -> bool:
+    """Tell whether this, or what fsspec made of it, came of a server that sends requests on."""
+    return isinstance(fault, SentOn) or isinstance(fault.__cause__, SentOn)
+
+
+def client(url: str) -> dict[str, Any]:
+    """Return what aiohttp needs: proxies and certificates as the environment says, the name and password as ~/.netrc
+    says. aiohttp presents them to whatever address a request is sent on to, so a redirect to another raises SentOn."""
+    import aiohttp
+    from requests.utils import get_netrc_auth
+
+    async def stay(_: Any, __: Any, hop: aiohttp.TraceRequestRedirectParams) -> None:
+        to = hop.response.headers.get("Location") or hop.response.headers.get("URI")
+        # Read by aiohttp's own class of addresses, so that what is looked at is what would be asked.
+        if to is not None and not same_origin(url, str(hop.url.join(type(hop.url)(to)))):
+            hop.response.close()
+            raise SentOn
+
+    hops = aiohttp.TraceConfig()
+    hops.on_request_redirect.append(stay)
+    known = get_netrc_auth(url)
+    connect, read = TIMEOUT_SECONDS
+    return {
+        "auth": aiohttp.BasicAuth(*known) if known else None,
+        "trust_env": not goes_directly(url),
+        "timeout": aiohttp.ClientTimeout(sock_connect=connect, sock_read=read),
+        "trace_configs": [hops],
+    }

@@ -1,8 +1,10 @@
 """Spell out the abbreviations of chest radiology.
 
 Only those that mean one thing on a chest film: "PE" (embolism or effusion), "RA" (atrium or arthritis) and their like
-stay as they are. The table was written for this project, and is no published list. Those of `_CAPITALS` are words or
-parts of words in small letters, and are read in capitals alone.
+stay as they are. Those of `_CAPITALS` are words or parts of words in small letters, and are read in capitals alone.
+
+The table was written for this project and copies no list. `CONFIRMED` are the entries that were found, with the same
+meaning, in published ones; of these lists only parts could be read, so the others are not contradicted, but unchecked.
 """
 
 from __future__ import annotations
@@ -99,6 +101,14 @@ ABBREVIATIONS = {
     "b/l": "bilateral",
     "s/p": "status post",
 }
+CONFIRMED = {
+    "Undergraduate Diagnostic Imaging Fundamentals: Commonly Used Abbreviations (Pressbooks)": ("copd", "ctr", "cxr"),
+    "Jargon Buster for volunteers (Liverpool Heart and Chest Hospital)": ("cabg", "copd"),
+    "Terms and abbreviations used in neonatal units, in Essentials of Child Nursing (SAGE)": ("ttn",),
+    "Radiographic & Hospital Terms (shaderware.com)": ("cabg", "chf", "cxr"),
+}
+"""Title and publisher of a list, with the entries that it has."""
+
 _CAPITALS = frozenset(("cap", "icd", "hf", "tb", "ctr", "pcp", "spn", "svc"))
 _SHORT = re.compile(
     r"(?<![\w-])(?<!\b\w/)(?:"

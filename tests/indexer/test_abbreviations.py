@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from filmroom.indexer.radiology.abbreviations import ABBREVIATIONS, spell_out
+from filmroom.indexer.radiology.abbreviations import ABBREVIATIONS, CONFIRMED, spell_out
 from filmroom.indexer.radiology.report_labeler import read_report
 from filmroom.search.evaluation.grading import read_wanted
 from filmroom.search.query.parser import parse
@@ -44,6 +44,10 @@ def test_what_is_written_out(text: str, written: str) -> None:
 )
 def test_what_is_not_known(text: str, unknown: tuple[str, ...]) -> None:
     assert spell_out(text).unknown == unknown
+
+
+def test_what_published_lists_confirm_stands_in_the_table() -> None:
+    assert {short for shorts in CONFIRMED.values() for short in shorts} <= set(ABBREVIATIONS)
 
 
 def test_reports_and_judgements_read_them_too() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from filmroom.db.records import Label
 from filmroom.db.schema import collection, collection_film, judgement, label, note, report, saved_search, tag
 from sqlalchemy import delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as upsert
+
+_LONGEST_NAME = 80
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of characters, and what breaks a line
 
 
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
@@ -167,12 +171,22 @@ def collections(catalog: Catalog) -> list[Collection]:
         return [Collection(row.id, row.name, row.films) for row in connection.execute(counted)]
 
 
+def _check_new_name(name: str) -> None:
+    """Raise BadInput for a name that would not stand on one line wherever it is shown."""
+    if not name:
+        raise BadInput("a collection needs a name", fix="Type one.")
+    if len(name) > _LONGEST_NAME:
+        raise BadInput(f"a collection's name has at most {_LONGEST_NAME} letters", fix="Choose a shorter one.")
+    if any(unicodedata.category(letter) in _UNSEEN for letter in name):
+        raise BadInput("a collection's name holds a character that cannot be seen", fix="Type another one.")
+
+
 def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
     """Put films into the collection of this name, made if it is not there. Returns how many are new in it."""
     name = name.strip()
-    if not name:
-        raise BadInput("a collection needs a name", fix="Type one.")
     with catalog.write() as connection:
+        if connection.scalar(select(collection.c.id).where(collection.c.name == name)) is None:
+            _check_new_name(name)
         connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
         collection_id = connection.execute(select(collection.c.id).where(collection.c.name == name)).scalar_one()
         mine = collection_film.c.collection_id == collection_id
@@ -189,7 +203,7 @@ def collected(catalog: Catalog, name: str) -> list[int]:
     with catalog.read() as connection:
         found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
         if found is None:
-            raise NotFound("there is no collection of this name", where=name, fix="`filmroom status` lists them.")
+            raise NotFound("there is no collection of this name", where=name, fix="The page Collections lists them.")
         statement = (
             select(collection_film.c.film_id)
             .where(collection_film.c.collection_id == found)

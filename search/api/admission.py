@@ -45,7 +45,8 @@ class Admission:
             except FilmroomError as error:
                 answer = problem(status_of(error), error.what, where=error.where, fix=error.fix)
                 return await answer(scope, receive, send)
-            scope = {**scope, "state": {**scope.get("state", {}), "caller": known}}
+            # In the scope itself: what the routes note in it, the counters read there afterwards.
+            scope["state"] = {**scope.get("state", {}), "caller": known}
         await self.app(scope, receive, send)
         return None
 

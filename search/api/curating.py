@@ -71,7 +71,7 @@ def collections(context: Here) -> list[dict[str, Any]]:
     return [asdict(one) for one in kept.collections(context.archive().catalog)]
 
 
-@router.get("/collections/{name}")
+@router.get("/collections/{name:path}")
 def collection(
     context: Here,
     name: str,
@@ -83,14 +83,14 @@ def collection(
     return {"name": name, "total": len(ids), "films": ids[offset : offset + k]}
 
 
-@router.post("/collections/{name}/films", dependencies=[MayWrite])
+@router.post("/collections/{name:path}/films", dependencies=[MayWrite])
 def collect(context: Here, name: Name, asked: Films) -> dict[str, Any]:
     """Put films into a collection, which is made if it is not there."""
     context.check_films(asked.films)
     return {"name": name.strip(), "added": kept.collect(context.archive().catalog, name, asked.films)}
 
 
-@router.delete("/collections/{name}/films", dependencies=[MayWrite])
+@router.delete("/collections/{name:path}/films", dependencies=[MayWrite])
 def uncollect(
     context: Here, name: str, film: Annotated[list[FilmId], Query(min_length=1, max_length=1_000)]
 ) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def uncollect(
     return {"name": name, "removed": before - len(kept.collected(catalog, name))}
 
 
-@router.delete("/collections/{name}", dependencies=[MayWrite])
+@router.delete("/collections/{name:path}", dependencies=[MayWrite])
 def remove_collection(context: Here, name: str) -> dict[str, Any]:
     """Remove a collection; its films stay."""
     catalog = context.archive().catalog

@@ -38,7 +38,8 @@ class Metrics:
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request, by its route and not by its address: an address may name what people look for."""
         route = scope.get("route")
-        path = str(getattr(route, "path", "")) or "none"
+        # With the prefix of its router or without it, as the framework's version has it.
+        path = str(getattr(route, "path", "")).removeprefix("/api/v1") or "none"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self.requests.labels(path, method, str(status)).inc()
         self.seconds.labels(path).observe(seconds)

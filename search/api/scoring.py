@@ -47,7 +47,7 @@ def probes(context: Here) -> list[dict[str, Any]]:
     return saved_probes.saved_json(context.archive())
 
 
-@router.get("/probes/{name}/scores")
+@router.get("/probes/{name:path}/scores")
 def probe_scores(
     context: Here,
     name: str,

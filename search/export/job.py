@@ -205,10 +205,12 @@ def run(
     the same place is under way.
     """
     started = time.monotonic()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise BadInput("there is something there already", where=target, fix="Name a new file or folder.")
+    if "\0" in str(target):
+        raise BadInput("no name of a file", where=repr(str(target)), fix="Name a new file or folder.")
     folder = target.absolute().with_name(f".{target.name}.part")
     try:
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise BadInput("there is something there already", where=target, fix="Name a new file or folder.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder, target), ExitStack() as stack:
             _check_own(folder, target)

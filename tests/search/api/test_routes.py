@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
-from filmroom.db.writes import findings
+from filmroom.db.writes import annotations, findings
 from filmroom.indexer.models import registry
 from filmroom.search.exchange.original_pixels import original
 from PIL import Image
@@ -226,3 +228,31 @@ def test_the_page_of_the_interface_needs_no_other_host(api: Served) -> None:
 def test_a_model_that_the_archive_lacks_is_not_looked_for(api: Served) -> None:
     said = api.send("GET", "/search?q=x&model=hf-hub:someone/model", 404)
     assert "tiny" in said["fix"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "../b", "a?b#c%", "films", "a" * 80])
+def test_a_collection_is_reached_whatever_its_name(name: str, api: Served) -> None:
+    film = api.house.films["p1-0.dcm"]
+    address = f"/collections/{quote(name, safe='').replace('.', '%2E')}"
+    assert api.send("POST", f"{address}/films", json={"films": [film.id]}) == {"name": name, "added": 1}
+    assert api.get(address)["films"] == [film.id]
+    assert api.send("DELETE", f"{address}/films?film={film.id}")["removed"] == 1
+    assert api.send("DELETE", address)["name"] == name
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "a\x1bb", "a\u2028b", "a" * 300])
+def test_a_new_name_stands_on_one_line(name: str, api: Served) -> None:
+    film = api.house.films["p1-0.dcm"]
+    before = api.get("/collections")
+    answer = api.client.post(f"/api/v1/collections/{quote(name, safe='')}/films", json={"films": [film.id]})
+    assert answer.status_code in (400, 404, 422)  # a route of its own has no line break
+    with pytest.raises(BadInput):
+        annotations.collect(api.archive.catalog, name, [film.id])
+    assert api.get("/collections") == before
+
+
+def test_the_times_of_every_route_are_counted(api: Served) -> None:
+    api.get("/search", params={"q": "effusion"})
+    counted = api.client.get("/metrics").text
+    assert 'filmroom_requests_total{method="GET",route="/search",status="200"} 1.0' in counted
+    assert 'filmroom_request_seconds_count{route="/search"} 1.0' in counted

@@ -46,7 +46,9 @@ def test_two_collections_are_two_sides(leaky: Terminal) -> None:
     assert found["figures"]["near-duplicate pairs"] == 5
     leaky("check", "splits", "--collections", "mine", "nobody")
     assert leaky.code == 1
-    assert leaky.err.strip() == ("filmroom: nobody: there is no collection of this name. `filmroom status` lists them.")
+    assert leaky.err.strip() == (
+        "filmroom: nobody: there is no collection of this name. The page Collections lists them."
+    )
 
 
 def test_a_split_that_nobody_named_is_said_in_one_line(leaky: Terminal) -> None:

@@ -216,3 +216,10 @@ def test_the_plan_of_an_export_is_all_that_was_asked() -> None:
     one = jobs.Plan("table", {"query": "a"})
     assert one.digest == jobs.Plan("table", {"query": "a"}).digest
     assert len({one.digest, jobs.Plan("table", {"query": "b"}).digest, jobs.Plan("png", {"query": "a"}).digest}) == 3
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 250, "a\0b"])
+def test_a_name_that_no_file_can_have_is_said(name: str, house: House, tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        house.door.export("table", everything=True, to=tmp_path / f"{name}.csv")
+    assert list(tmp_path.iterdir()) == []

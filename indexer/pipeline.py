@@ -38,7 +38,7 @@ from filmroom.indexer.sources.changed import Changed
 from filmroom.indexer.sources.dicomweb import Server
 from filmroom.indexer.sources.fetching import Remote, fetched
 from filmroom.indexer.sources.folder import check_there
-from filmroom.indexer.sources.listing import content_hash, listed
+from filmroom.indexer.sources.listing import content_hash, listed, passed_over
 
 BATCH = 32
 """Films embedded and committed together: what a kill can cost."""
@@ -172,7 +172,8 @@ class _Run:
         forgetting = self._forgetting(scope)
         skip = self._archive.folder
         files = asked.listed(scope, skip) if isinstance(asked, Changed) else listed(scope, asked, skip)
-        compared = self._compared(scope, forgetting, files, complete=isinstance(asked, Path))
+        unseen = passed_over(scope, asked, skip) if isinstance(asked, Path) else []
+        compared = self._compared(scope, forgetting, files, complete=isinstance(asked, Path), unseen=unseen)
         work = forgetting.to_work_on(compared)
         for some in chunked(ingest.Result(source, None) for source in work if source.rejected):
             self._commit(scope, forgetting, some)
@@ -203,7 +204,13 @@ class _Run:
         return forgetting
 
     def _compared(
-        self, scope: Scope, forgetting: Forgetting, files: Iterable[SourceFile], *, complete: bool = True
+        self,
+        scope: Scope,
+        forgetting: Forgetting,
+        files: Iterable[SourceFile],
+        *,
+        complete: bool = True,
+        unseen: Sequence[str] = (),
     ) -> file_diff.Comparison:
         """Compare a listing with the catalog, and count the files that need no work."""
         compared = file_diff.compare(
@@ -216,6 +223,7 @@ class _Run:
             final=(FORGOTTEN,),
             reopened=[SAME_UID] if self._options.keep_apart else [],
             complete=complete,
+            unseen=unseen,
         )
         self._count(
             listed=compared.listed,

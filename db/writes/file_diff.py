@@ -128,9 +128,10 @@ def compare(
     final: Sequence[str] = (),
     reopened: Sequence[str] = (),
     complete: bool = True,
+    unseen: Sequence[str] = (),
 ) -> Comparison:
     """Compare a listing of the scope with the catalog and note which files are listed; where it is not `complete`,
-    files that it lacks stay listed.
+    files that it lacks stay listed, and so they do below the paths in `unseen`.
 
     Films are marked gone by `finish` only, so that a run that breaks off takes nothing out of the search. Files known
     below a folder that could not be listed stay listed. With `retry`, files that were rejected before
@@ -169,7 +170,7 @@ def compare(
         changed: list[tuple[bool, ColumnElement[bool]]] = [(True, and_(~file.c.listed, now_listed))]
         # A disk that is not mounted looks like an empty folder: an empty listing takes nothing away.
         if complete and any(counts.values()):
-            hidden = [~_below(source.path) for source in marked.values() if source.is_folder]
+            hidden = [~_below(path) for path in (*unseen, *(one.path for one in marked.values() if one.is_folder))]
             changed.append((False, and_(file.c.listed, ~now_listed, *hidden)))
         differing = [
             (listed, list(connection.scalars(select(file.c.id).where(in_scope, condition))))

@@ -49,7 +49,10 @@ def receive(rounds: Rounds, service: Service, folder: Path, told: Told) -> None:
                 time.sleep(_LOOK_EVERY)
             elif time.monotonic() >= due:
                 if rounds.take([spool.folder]):
-                    spool.drop_forgotten(rounds.archive)  # a killed process may have kept what was sent again
+                    # A killed process may have kept what was sent again. What came during the run, the next one sees.
+                    kept = spool.kept()
+                    waiting |= dict.fromkeys(receiver.films())
+                    spool.drop_forgotten(rounds.archive, [path for path in kept if path not in waiting])
                     due = time.monotonic() + WHOLE_EVERY
             elif waiting and rounds.take([Changed(spool.folder, tuple(waiting))]):
                 spool.drop_forgotten(rounds.archive, list(waiting))

@@ -207,7 +207,8 @@ class Receiver:
             return self._refuse(sender, "written", OUT_OF_RESOURCES)
 
     def _count(self, event: Event) -> None:
-        """Cut off a sender whose film goes on for ever: it would fill the memory."""
+        """Cut off a sender whose film goes on for ever: it would fill the memory. Up to twice the limit it may come to
+        its end, to be refused with a status: a sender that is cut off does not send its other films either."""
         name = id(event.assoc)
         coming = self._coming[name] = self._coming.get(name, 0) + len(event.data)
         if coming > 2 * self._service.max_bytes and coming - len(event.data) <= 2 * self._service.max_bytes:

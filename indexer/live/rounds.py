@@ -46,8 +46,8 @@ class Rounds:
         KeyboardInterrupt where the run was interrupted; what it committed is kept."""
         try:
             done = index(self.archive, sources, self._towers, options=self._options)
-        except FilmroomError as error:
-            words = "waiting for another process" if isinstance(error, ArchiveBusy) else str(error)
+        except (FilmroomError, OSError) as error:
+            words = _in_words(error)
             if words != self._complaint:
                 self._told.note(words)
             self._complaint = words
@@ -60,3 +60,12 @@ class Rounds:
         if done.stopped:
             raise KeyboardInterrupt
         return True
+
+
+def _in_words(error: FilmroomError | OSError) -> str:
+    if isinstance(error, ArchiveBusy):
+        return "waiting for another process"
+    if isinstance(error, FilmroomError):
+        return str(error)
+    # By its kind alone: the path that it names can hold a name.
+    return f"the run broke off ({error.strerror or type(error).__name__}); it is tried again"

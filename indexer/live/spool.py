@@ -124,12 +124,15 @@ class Spool:
             aside.unlink(missing_ok=True)
         return place
 
-    def drop_forgotten(self, archive: Archive, paths: Sequence[Path] | None = None) -> None:
-        """Delete of these files, or of all, those that an index run turned away because they were forgotten on
-        request."""
+    def kept(self) -> list[Path]:
+        """List the films that are kept here."""
+        return _files(self.folder)
+
+    def drop_forgotten(self, archive: Archive, paths: Sequence[Path]) -> None:
+        """Delete of these files those that an index run turned away because they were forgotten on request."""
         scope = file_diff.open_scope(archive.catalog, self.folder)
         places = path_pseudonyms.places(archive.catalog, archive.patient_key(), scope)
-        for path in _files(self.folder) if paths is None else paths:
+        for path in paths:
             if places.known(path.relative_to(scope.root).as_posix()) is not None:
                 path.unlink(missing_ok=True)
 

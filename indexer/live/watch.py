@@ -21,6 +21,10 @@ POLL_MS = 2000
 Identity = tuple[int, int] | None
 
 
+class _NotWatched(Exception):
+    """The system, or a look through the folders, does not tell of changes."""
+
+
 def check_folders(folders: Sequence[Path]) -> list[Path]:
     """Return the folders by their whole paths, without those that lie in others. Raises NotFound, or BadInput for a
     file."""
@@ -52,9 +56,9 @@ def watch(rounds: Rounds, folders: Sequence[Path], told: Told, *, poll: bool = F
         present = [one for one in folders if here[one] is not None]
         try:
             _watch_while_as_they_are(rounds, present, here, settling, polled=polled)
-        except OSError as fault:
+        except _NotWatched as fault:
             if polled:
-                raise BadInput(f"the folder cannot be watched ({fault.strerror})", where=present[0]) from None
+                raise BadInput(f"the folder cannot be watched ({fault})", where=present[0]) from None
             polled = True
             told.note("The system watches no more folders (fs.inotify.max_user_watches): they are looked through.")
 
@@ -87,23 +91,26 @@ def _watch_while_as_they_are(
 
 
 def _changes(folders: Sequence[Path], *, polled: bool) -> Generator[list[Path], None, None]:
-    """Yield the paths at which something happened, twice a second, none where nothing did."""
+    """Yield the paths at which something happened, twice a second, none where nothing did. Raises _NotWatched."""
     from watchfiles import watch as events
 
     if not folders:
         while True:
             yield []
             time.sleep(STEP_MS / 1000)
-    for some in events(
-        *folders,
-        watch_filter=None,
-        rust_timeout=STEP_MS,
-        yield_on_timeout=True,
-        force_polling=polled,
-        poll_delay_ms=POLL_MS,
-        ignore_permission_denied=True,
-    ):
-        yield [Path(path) for _, path in some]
+    try:
+        for some in events(
+            *folders,
+            watch_filter=None,
+            rust_timeout=STEP_MS,
+            yield_on_timeout=True,
+            force_polling=polled,
+            poll_delay_ms=POLL_MS,
+            ignore_permission_denied=True,
+        ):
+            yield [Path(path) for _, path in some]
+    except OSError as fault:
+        raise _NotWatched(fault.strerror) from fault
 
 
 def _below(folder: Path, paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,15 @@ def listed(scope: Scope, path: Path, archive: Path) -> Iterator[SourceFile]:
         below_root = inside + source.path if source.path != "." else scope.prefix
         as_is = source.root == scope.root and source.path == below_root  # most often, and a copy has its price
         yield source if as_is else replace(source, root=scope.root, path=below_root)
+
+
+def passed_over(scope: Scope, path: Path, archive: Path) -> list[str]:
+    """Return the archive's place, relative to the scope's root, where `listed` came by it: of the files in it, received
+    ones, nothing is told."""
+    place = Path(os.path.relpath(os.path.realpath(archive), os.path.realpath(path)))
+    if place == Path() or ".." in place.parts:
+        return []
+    return [f"{scope.prefix}/{place.as_posix()}".removeprefix("/")]
 
 
 def content_hash(source: SourceFile) -> str | None:

@@ -18,6 +18,7 @@ from filmroom.indexer.live.spool import Spool
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, index
 
+from tests.conftest import write_film
 from tests.indexer import dicom_files
 from tests.indexer.live.running import free_port
 from tests.terminal import Terminal
@@ -118,3 +119,18 @@ def test_what_was_sent_again_before_a_kill_is_deleted_at_the_start(terminal: Ter
     with pytest.raises(KeyboardInterrupt):
         receive(rounds, service, archive.folder / "received", told)
     assert not place.exists()
+
+
+def test_a_run_over_the_folder_above_the_archive_takes_nothing_received_away(terminal: Terminal, tiny: Path) -> None:
+    archive, place = received(terminal)
+    terminal("index", archive.folder / "received", "--model", tiny, "--workers", 1)
+    write_film(archive.folder.parent / "another.png", 1)
+    counts = terminal.json("index", archive.folder.parent, "--model", tiny, "--workers", 1)
+    assert isinstance(counts, dict)
+    assert (counts["indexed"], counts["gone"]) == (1, 0)
+    assert len(list(db_films.everyone(archive.catalog))) == 2
+    place.unlink()
+    write_film(place.with_name("another.png"), 2)
+    counts = terminal.json("index", archive.folder / "received", "--model", tiny, "--workers", 1)
+    assert isinstance(counts, dict)
+    assert counts["gone"] == 1, "a run over the received films themselves still tells"

@@ -3,11 +3,13 @@ takes nothing away."""
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filmroom.db.archive import Archive
@@ -167,6 +169,37 @@ def test_while_another_process_writes_films_wait(watched: Watched) -> None:
 
     watched(change, lambda: len(watched.films()) == 4)
     assert watched.notes.count("waiting for another process") == 1
+
+
+def test_a_full_disk_is_named_and_the_run_tried_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, failed = rounds_module.index, threading.Event()
+
+    def index(*args: Any, **options: Any) -> Summary:
+        if not failed.is_set():
+            failed.set()
+            raise OSError(errno.ENOSPC, "No space left on device", "/a/path/of/Anna")
+        return whole(*args, **options)
+
+    monkeypatch.setattr(rounds_module, "index", index)
+    watched(lambda: None, lambda: len(watched.films()) == 3)
+    assert watched.notes == ["the run broke off (No space left on device); it is tried again"]
+
+
+def test_folders_that_the_system_does_not_watch_are_looked_through(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import watchfiles
+
+    whole = watchfiles.watch
+
+    def events(*folders: Path, **options: Any) -> Iterator[Any]:
+        if not options["force_polling"]:
+            raise OSError(errno.ENOSPC, "OS file watch limit reached")
+        yield from whole(*folders, **options)
+
+    monkeypatch.setattr(watchfiles, "watch", events)
+    watched(lambda: write_film(watched.folder / "3.png", 3), lambda: len(watched.films()) == 4)
+    assert ["max_user_watches" in note for note in watched.notes] == [True]
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])

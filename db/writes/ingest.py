@@ -235,12 +235,15 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *
             connection.execute(update(film).where(film.c.id == film_id).values(values))
             content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
             decoding = before.decoding if before is not None and old.file_id == file_id else old.decoding
-            if content != result.sha256:
+            # What a film was of whose file has held something else since, only its thumbnail tells.
+            replaced = old.state == State.REPLACED.value and not _looks_the_same(connection, film_id, new)
+            other = content != result.sha256 or replaced
+            if other:
                 touch_generation(connection, _drop_vectors(connection, film_id))
             elif decoding < new.since:
                 # Vectors that came from outside are of the same film, however it is decoded here.
                 touch_generation(connection, _drop_vectors(connection, film_id, imported=False))
-            if _lay_otherwise(old.orientation, new.tags.orientation):
+            if other or _lay_otherwise(old.orientation, new.tags.orientation):
                 _drop_findings(connection, film_id)
             if old.file_id != file_id:
                 drop_unused(connection, old.file_id)
@@ -309,7 +312,8 @@ def _lay_otherwise(before: str | None, now: str | None) -> bool:
 
 
 def _drop_findings(connection: Connection, film_id: int) -> None:
-    """Delete what models wrote of a film that they saw mirrored or lying: sides and boxes are of another picture."""
+    """Delete what models wrote of a film that is another now, or that they saw mirrored or lying: sides and boxes are
+    of another picture. It may be described again."""
     for written in (finding, described):
         connection.execute(delete(written).where(written.c.film_id == film_id))
 

@@ -50,6 +50,10 @@ class ServerError(FilmroomError):
     """The server cannot be asked, or answers what is no DICOMweb."""
 
 
+class ServerAway(ServerError):
+    """The server does not answer, or says that it cannot: so it may be with whatever is asked next."""
+
+
 class NotOnServer(ServerError):
     """The server has nothing at this address."""
 
@@ -263,8 +267,12 @@ class Connection:
             raise NotOnServer(
                 "there is no DICOMweb service here", where=self.url, fix="It often ends in /dicom-web or /rs."
             ) from None
-        except _Away as fault:
+        except _Unwilling as fault:
             raise ServerError(
+                f"the server does not take this request ({fault})", where=self.url, fix="Check the address."
+            ) from None
+        except _Away as fault:
+            raise ServerAway(
                 f"the server does not answer ({fault})", where=self.url, fix="Try again: what is indexed is kept."
             ) from None
         except _Nonsense:
@@ -289,9 +297,9 @@ class Connection:
                     ) from None
                 if status in (404, 410):
                     raise _Missing from None
-                failure: Exception = _Away(f"status {status}")
                 if status < 500 and status not in (408, 429):
-                    raise failure from None
+                    raise _Unwilling(f"status {status}") from None
+                failure: Exception = _Away(f"status {status}")
             except requests.exceptions.SSLError:
                 raise ServerError(
                     "the server's certificate is not trusted", where=self.url, fix="Name its CA: `ca` in --credentials."
@@ -323,6 +331,10 @@ class _Missing(Exception):
 
 class _Away(Exception):
     """The server did not answer, or said that it cannot."""
+
+
+class _Unwilling(_Away):
+    """The server answers, and will not do this."""
 
 
 class _Nonsense(Exception):

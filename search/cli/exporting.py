@@ -177,7 +177,6 @@ def send(
     from filmroom.search.export.selection import select
     from filmroom.search.searcher import Searcher
     from filmroom.search.send.choice import collection_or_query
-    from filmroom.search.send.send import State
     from filmroom.search.send.send import send as run
     from filmroom.search.send.targets import target_of
 
@@ -210,7 +209,7 @@ def send(
         print_json(asdict(done) | {"films": len(selection), "collection": chosen.collection})
     else:
         _print_sent(done, len(selection), source, dry_run=dry_run, written=target.server is None)
-    if not done.documents or done.count(State.REFUSED):
+    if not done.documents or done.failed:
         sys.exit(1)
 
 
@@ -228,7 +227,8 @@ def _print_sent(done: Sent, films: int, source: str, *, dry_run: bool, written: 
         say("They name the patient as the films do.")
     if done.refusals:
         said = "; ".join(f"{count:,}, as {reason}" for reason, count in done.refusals.items())
-        say(f"The server refused {counted(done.count(State.REFUSED), 'document')}: {said}.", err=True)
+        where = "folder" if written else "server"
+        say(f"The {where} refused {counted(done.count(State.REFUSED), 'document')}: {said}.", err=True)
     if done.left_out:
         said = "; ".join(f"{count:,}, as {reason}" for reason, count in done.reasons.items())
         say(f"Left out {counted(len(done.left_out), 'film')}: {said}.", err=True)

@@ -21,10 +21,11 @@ SHARED_UID = "another picture of the archive bears its instance UID"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A film that no document names, and why."""
+    """A film that no document names, and why; `failed` where a server did not do its part, and may the next time."""
 
     film: int
     reason: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,15 @@ class Header:
     shared: Mapping[str, str] = field(repr=False)
 
 
+NOT_SENT = "the server did not send its header"
+
+
 class NoHeader(Exception):
     """Why a film cannot be pointed at, in fixed words."""
 
 
 def read_header(film: Film, target: Connection | None) -> Header:
-    """Read the header from the server that documents go to, else from where the film is. Raises NoHeader, and
-    ServerError where the server lets nobody in."""
+    """Read the header from the server that documents go to, else from where the film is. Raises NoHeader."""
     tags = film.tags
     server = target or server_of(film.root)
     try:
@@ -58,10 +60,8 @@ def read_header(film: Film, target: Connection | None) -> Header:
             values = {keyword: _of_json(row, keyword) for keyword in (*_OF_FILM, *OF_PATIENT_AND_STUDY)}
         else:
             values = _of_file(film)
-    except FilmroomError:
-        if target is not None:
-            raise
-        raise NoHeader("its server is away") from None
+    except FilmroomError:  # Rejected and ServerError, too: one film stops no other
+        raise NoHeader("its server is away" if target is None else NOT_SENT) from None
     except FileNotFoundError:
         raise NoHeader("the file is not where it was indexed") from None
     except Exception:  # Rejected, a damaged file, a header that is none: a message of theirs may quote it

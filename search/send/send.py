@@ -13,15 +13,15 @@ from enum import StrEnum
 from typing import Any
 
 from filmroom.db.archive import Archive
-from filmroom.db.errors import MissingExtra
+from filmroom.db.errors import FilmroomError, MissingExtra
 from filmroom.db.records import Film
 from filmroom.db.writes import findings
 from filmroom.db.writes.findings import Kept
-from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection
+from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection, ServerAway, ServerError
 from filmroom.indexer.sources.stow import refusal_words
 from filmroom.search.send.choice import LeftOut, Study, studies_of
 from filmroom.search.send.documents import Draft, drafts
-from filmroom.search.send.headers import Header, NoHeader, read_header
+from filmroom.search.send.headers import NOT_SENT, Header, NoHeader, read_header
 from filmroom.search.send.key_objects import key_objects
 from filmroom.search.send.measurement_report import measurement_report
 from filmroom.search.send.targets import Target
@@ -30,6 +30,10 @@ from filmroom.search.send.titles import Title
 NO_SUCH_STUDY = "the server does not have its study"
 NO_DOCUMENT = "no document can be made of its header"
 NO_SUCH_FILM = "the server has its study, but not this film"
+GIVEN_UP = "the server did not answer for the studies before"
+
+_GIVE_UP_AFTER = 8
+"""Studies in a row that a server gave no answer for: it is away, and the rest need not be tried."""
 
 
 class State(StrEnum):
@@ -62,6 +66,11 @@ class Sent:
         return sum(document.state is state for document in self.documents)
 
     @property
+    def failed(self) -> bool:
+        """Whether something was not sent that may be the next time, or a server refused it."""
+        return any(one.failed for one in self.left_out) or self.count(State.REFUSED) > 0
+
+    @property
     def reasons(self) -> Counter[str]:
         """How many films were left out, by reason."""
         return Counter(one.reason for one in self.left_out)
@@ -85,8 +94,9 @@ def send(
     """Send a Key Object Selection for each study of the films, and with `with_findings` what report models found.
 
     To a server goes only what names films that it has: it is asked for each study first. A document that is there
-    already is not sent again. Raises ServerError, MissingExtra, and BadInput for an archive of hashed UIDs or a folder
-    that is none.
+    already is not sent again. A film or study that the server fails for is left out, and the rest goes on. Raises
+    ServerError where the server is away from the first, MissingExtra, and BadInput for an archive of hashed UIDs or a
+    folder that is none.
     """
     try:
         import highdicom  # noqa: F401
@@ -96,10 +106,13 @@ def send(
     said = _findings(archive, studies) if with_findings else {}
     to.check()
     documents: list[Document] = []
+    failures = _Failures()
 
     def work(study: Study) -> tuple[list[Document], list[LeftOut]]:
+        if failures.in_a_row >= _GIVE_UP_AFTER:
+            return [], [LeftOut(film.id, GIVEN_UP, failed=True) for film in study.films]
         own = [one for film in study.films for one in said.get(film.id, ())]
-        return _Study(study, title, own, dry_run=dry_run).sent_to(to)
+        return _Study(study, title, own, failures, dry_run=dry_run).sent_to(to)
 
     with _quiet(), ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         try:
@@ -112,10 +125,20 @@ def send(
     return Sent(tuple(documents), tuple(left_out))
 
 
+class _Failures:
+    """How many studies in a row a server gave no answer for; the threads of a run share it."""
+
+    in_a_row = 0
+
+    def note(self, *, failed: bool) -> None:
+        self.in_a_row = self.in_a_row + 1 if failed else 0
+
+
 class _Study:
     """The work on one study."""
 
-    def __init__(self, study: Study, title: Title, said: Sequence[Kept], *, dry_run: bool) -> None:
+    def __init__(self, study: Study, title: Title, said: Sequence[Kept], failures: _Failures, *, dry_run: bool) -> None:
+        self._failures = failures
         self._study = study
         self._title = title
         self._said = said
@@ -123,7 +146,11 @@ class _Study:
         self._left_out: list[LeftOut] = []
 
     def sent_to(self, to: Target) -> tuple[list[Document], list[LeftOut]]:
-        there = to.there(self._study.uid)
+        try:
+            there = to.there(self._study.uid)
+        except ServerError as fault:
+            self._failures.note(failed=isinstance(fault, ServerAway))
+            return [], [LeftOut(film.id, fault.what, failed=True) for film in self._study.films]
         films = self._of_server(there) if to.server else list(self._study.films)
         headers = {} if self._dry_run else self._headers(films, to.server)
         if not self._dry_run:
@@ -139,10 +166,16 @@ class _Study:
             made = [_made(one, [headers[film.id] for film in one.films]) for one in new]
         except Exception:  # a header can be wrong in many ways, and a message may quote it
             return done, [*self._left_out, *(LeftOut(one.id, NO_DOCUMENT) for one in films)]
-        refused = to.deliver(made) if made else {}
+        try:
+            refused = to.deliver(made) if made else {}
+        except FilmroomError as fault:
+            self._failures.note(failed=isinstance(fault, ServerAway))
+            return [*done, *(_document(one, State.REFUSED, fault.what) for one in new)], self._left_out
+        self._failures.note(failed=False)
         for one in new:
             code = refused.get(one.uid)
-            done.append(_document(one, State.SENT) if code is None else _document(one, State.REFUSED, code))
+            state = State.SENT if code is None else State.REFUSED
+            done.append(_document(one, state, "" if code is None else refusal_words(code)))
         return done, self._left_out
 
     def _of_server(self, there: set[str]) -> list[Film]:
@@ -160,7 +193,7 @@ class _Study:
             try:
                 headers[film.id] = read_header(film, server)
             except NoHeader as why:
-                self._left_out.append(LeftOut(film.id, str(why)))
+                self._left_out.append(LeftOut(film.id, str(why), failed=str(why) == NOT_SENT))
         return headers
 
 
@@ -168,8 +201,7 @@ def _findings(archive: Archive, studies: Sequence[Study]) -> dict[int, list[Kept
     return {film.id: findings.of_film(archive.catalog, film.id) for study in studies for film in study.films}
 
 
-def _document(draft: Draft, state: State, code: int | None = None) -> Document:
-    reason = "" if code is None else refusal_words(code)
+def _document(draft: Draft, state: State, reason: str = "") -> Document:
     return Document(draft.kind, draft.study, draft.uid, tuple(film.id for film in draft.films), state, reason)
 
 

@@ -22,7 +22,7 @@ from filmroom.db.reads import films as catalog_films
 from filmroom.db.reads import spaces
 from filmroom.db.records import Counts, RunState, State
 from filmroom.db.schema import embedding, film, space
-from filmroom.db.writes import ingest, runs
+from filmroom.db.writes import findings, ingest, runs
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import BATCH, Options, Summary, index
@@ -293,6 +293,50 @@ def test_other_content_under_the_same_uid_never_inherits_a_vector(archive: Archi
     run(archive, tiny, folder)
     run(archive, tiny, folder)
     assert content(archive)["uid:1.2.3#0"] != before
+
+
+def _in_place(folder: Path, new: bytes) -> None:
+    (folder / "film.dcm").write_bytes(new)
+
+
+def _elsewhere(folder: Path, new: bytes) -> None:
+    (folder / "film.dcm").unlink()
+    (folder / "other.dcm").write_bytes(new)
+
+
+@pytest.mark.parametrize("rewrite", [_in_place, _elsewhere])
+@pytest.mark.parametrize("stage", ["at once", "gone between", "rejected between"])
+def test_other_pixels_under_the_same_uid_drop_what_a_model_wrote(
+    archive: Archive, tiny: Path, tmp_path: Path, rewrite: Callable[[Path, bytes], None], stage: str
+) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    old, new = (
+        dicom_files.dicom(
+            np.random.default_rng(seed).integers(0, 4096, (40, 40)).astype(np.uint16), SOPInstanceUID="1.2.3"
+        )
+        for seed in (1, 2)
+    )
+    (folder / "film.dcm").write_bytes(old)
+    (folder / "beside.dcm").write_bytes(
+        dicom_files.dicom(np.full((40, 40), 7, np.uint16), SOPInstanceUID="1.2.4"),
+    )
+    run(archive, tiny, folder)
+    ids = {one.tags.instance_uid: one.id for one in catalog_films.films(archive.catalog, [1, 2])}
+    for one in ids.values():
+        findings.put(archive.catalog, [one], [findings.Finding("A nodule.", ((0.1, 0.2, 0.3, 0.7),))], source="model")
+    if stage == "gone between":
+        (folder / "film.dcm").rename(tmp_path / "away")
+        run(archive, tiny, folder)
+        (tmp_path / "away").rename(folder / "film.dcm")
+    rewrite(folder, new)
+    if stage == "rejected between":
+        run(archive, tiny, folder, limits=Limits(max_pixels=100))
+    run(archive, tiny, folder, retry=True)
+    assert {one.tags.instance_uid: one.id for one in catalog_films.films(archive.catalog, [1, 2])} == ids
+    assert findings.of_film(archive.catalog, ids["1.2.3"]) == []
+    assert findings.described_ids(archive.catalog, source="model") == {ids["1.2.4"]}
+    assert len(findings.of_film(archive.catalog, ids["1.2.4"])) == 1
 
 
 def test_pictures_under_one_uid_are_named_and_can_be_kept_apart(

@@ -465,6 +465,91 @@ def test_what_a_server_refuses_is_said_in_one_line(
     assert door.err.strip().splitlines()[-1] == said
 
 
+class Failing(Grudging):
+    """A server that answers requests of one study, those that are named, with a status of its own."""
+
+    where: str
+    status: int
+    stored: list[bytes]
+
+    def do_GET(self) -> None:
+        kind = "metadata" if self.path.endswith("metadata") else "instances"
+        if "/studies/1.2.3.0/" in self.path and type(self).where == kind:
+            self._send(type(self).status, "no")
+        else:
+            super().do_GET()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if b"canary-0" in body and type(self).where == "store":
+            self._send(type(self).status, "no")
+        else:
+            type(self).stored += re.findall(rb"canary-[0-9]", body)
+            self._send(200, "{}")
+
+
+@pytest.mark.parametrize(
+    ("where", "status", "said"),
+    [
+        ("metadata", 404, "Left out 1 film: 1, as the server did not send its header."),
+        ("metadata", 503, "Left out 1 film: 1, as the server did not send its header."),
+        ("metadata", 403, "Left out 1 film: 1, as the server did not send its header."),
+        ("instances", 400, "Left out 1 film: 1, as the server does not take this request (status 400)."),
+        ("instances", 500, "Left out 1 film: 1, as the server does not answer (status 500)."),
+        ("store", 400, "The server refused 1 document: 1, as the server does not take this request (status 400)."),
+        ("store", 413, "The server refused 1 document: 1, as the server does not take this request (status 413)."),
+        ("store", 404, "The server refused 1 document: 1, as there is no DICOMweb service here."),
+    ],
+)
+def test_a_study_that_fails_stops_no_other(
+    door: Terminal, tiny: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, status: int, said: str
+) -> None:
+    monkeypatch.setattr("filmroom.indexer.sources.dicomweb._WAIT_SECONDS", 0.001)
+    for number in (1, 3):
+        (folder / f"{number}.dcm").unlink()
+    collect(door, tiny, folder)
+    handler = type("Handler", (Failing,), {"where": where, "status": status, "stored": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        out = door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
+    finally:
+        server.shutdown()
+    assert set(handler.stored) == {b"canary-1"}
+    assert f"{1 + (where == 'store')} document" in out
+    assert ": 1 sent, 0 there already." in out
+    assert door.err.strip().splitlines()[-1] == said
+    assert door.code == 1
+
+
+def test_a_server_that_goes_away_is_not_asked_for_every_study(
+    door: Terminal, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("filmroom.indexer.sources.dicomweb._WAIT_SECONDS", 0.001)
+    place = tmp_path / "many"
+    place.mkdir()
+    for number in range(30):
+        (place / f"{number}.dcm").write_bytes(film(number, study=100 + number))
+    collect(door, tiny, place)
+    asked: list[str] = []
+
+    class Away(Grudging):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self._send(200 if len(asked) == 1 else 500, "[]")
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Away)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
+    finally:
+        server.shutdown()
+    assert len(asked) < 4 * 20
+    assert "Left out 30 films: " in door.err
+    assert "as the server did not answer for the studies before" in door.err
+    assert door.code == 1
+
+
 def test_a_server_that_is_away_or_lets_nobody_in(
     door: Terminal, pacs: Orthanc, tiny: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,7 +233,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Film:
-    """One image and frame of the catalog. `path` is relative to `root`."""
+    """One image and frame of the catalog. `path` is relative to `root`, `sha256` (hex) of the file that was indexed."""
 
     id: int
     root: str
@@ -244,6 +244,7 @@ class Film:
     tags: Tags
     labels: tuple[Label, ...] = ()
     has_report: bool = False
+    sha256: str | None = None
 
     @property
     def label_names(self) -> tuple[str, ...]:

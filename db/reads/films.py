@@ -77,7 +77,7 @@ def rows_of(count: int) -> str:
     The plus keeps SQLite from beginning with the root, all of whose files it would go through for some hundred films.
     """
     return f"""
-SELECT film.*, file.path AS path, file.size AS size, root.path AS root,
+SELECT film.*, file.path AS path, file.size AS size, file.sha256 AS sha256, root.path AS root,
        EXISTS (SELECT 1 FROM report WHERE {OF_FILM}) AS has_report
 FROM film JOIN file ON file.id = film.file_id JOIN root ON root.id = +file.root_id
 WHERE film.id IN ({marks(range(count))})
@@ -98,6 +98,7 @@ def _film(row: sqlite3.Row, labels: tuple[Label, ...]) -> Film:
         ),
         labels=labels,
         has_report=bool(row["has_report"]),
+        sha256=row["sha256"],
     )
 
 

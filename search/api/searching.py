@@ -143,7 +143,7 @@ def film(context: Here, film_id: FilmId) -> dict[str, Any]:
     catalog = context.archive().catalog
     one = context.film(film_id)
     found = asdict(one)
-    found.pop("root")
+    del found["root"], found["sha256"]
     found["tags"] = film_facts.tags_of_films(catalog, [film_id]).get(film_id, [])
     return {
         **found,

@@ -19,13 +19,10 @@ from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.orientation import box_on_film, size_in_file
 from filmroom.indexer.decoding.radiograph import Radiograph
-from filmroom.indexer.decoding.rejections import Failure
-from filmroom.indexer.decoding.workers import process
 from filmroom.indexer.radiology.report_labeler import spoken
 from filmroom.indexer.radiology.vocabulary import finding_of
-from filmroom.indexer.sources.film_cache import source_files
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
-from filmroom.search.exchange.original_pixels import shown_alike
+from filmroom.search.exchange.original_pixels import decoded
 from filmroom.search.exchange.tables import Row, read_table
 from filmroom.search.film_names import FilmNames
 from filmroom.search.heatmap import over_film
@@ -171,19 +168,12 @@ def _patches(searcher: Searcher, here: Sequence[Film]) -> Any:
     Workers hand back the square that the tower takes: resizing it again changes nothing.
     """
     towers = searcher.towers
-    by_file: dict[tuple[str, str], list[Film]] = {}
-    for film in here:
-        by_file.setdefault((film.root, film.path), []).append(film)
-    for done in process(source_files(by_file), prepare=towers.preprocess.shrink):
-        wanted = by_file[done.listed.root, done.listed.path]
-        squares = {} if isinstance(done, Failure) else {one.frame: one for one in done.films}
-        for film in wanted:
-            one = squares.get(film.frame)
-            if one is None or not shown_alike(one.tags, film.tags):
-                yield film, None
-            else:
-                square = one.prepared.astype(np.float32) / np.float32(65535)
-                yield film, towers.patch_vectors(Radiograph(square, film.tags))
+    for film, done in decoded(here, prepare=towers.preprocess.shrink):
+        if isinstance(done, str):
+            yield film, None
+        else:
+            square = done.prepared.astype(np.float32) / np.float32(65535)
+            yield film, towers.patch_vectors(Radiograph(square, film.tags))
 
 
 def _pointed(

@@ -62,7 +62,7 @@ def _copy(film: Film, *, replacements: Replacements, limits: Limits) -> bytes | 
     header, frames = stored_frames(read_file(source_path(film), limits), limits, besides=READ)
     size = film.tags.rows, film.tags.columns
     if frames[0][0].shape[:2] != (size[::-1] if lies(film.tags.orientation) else size):
-        return "the file has changed since it was indexed"
+        return "the file has changed since it was indexed; index it again"
     copy = built(header, frames, film)
     copy.StudyInstanceUID = replacements.uid("study", film.tags.study_uid, film)
     copy.SeriesInstanceUID = replacements.uid("series", film.tags.series_uid, film)

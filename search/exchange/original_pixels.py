@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from filmroom.db.errors import NotFound
-from filmroom.db.records import Film, Tags
+from filmroom.db.records import Film, Tags, is_remote
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.orientation import is_set_right
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.decoding.rejections import Failure
-from filmroom.indexer.decoding.workers import process, process_file
-from filmroom.indexer.sources.film_cache import source_files, source_path
+from filmroom.indexer.decoding.workers import Prepare, PreparedFilm, Processed, process, process_file
+from filmroom.indexer.sources.bucket import is_bucket
+from filmroom.indexer.sources.film_cache import drop, source_files, source_path
 from numpy.typing import NDArray
 
+CHANGED = "the file has changed since it was indexed; index it again"
 _WHITE = np.float32(65535)
 
 
@@ -29,34 +32,61 @@ def original(film: Film, *, limits: Limits = Limits()) -> NDArray[np.uint16]:  #
 
     Raises NotFound where the file is gone or is another one by now, Rejected where it can no longer be decoded.
     """
+    found = _one(film, limits)
+    if found is None and is_bucket(film.root):  # the copy that was kept may be older than the index
+        drop([film])
+        found = _one(film, limits)
+    if found is None:
+        raise NotFound("the file has changed since it was indexed", fix="Index the folder again.")
+    return np.asarray(found.prepared, np.uint16)
+
+
+def _one(film: Film, limits: Limits) -> PreparedFilm | None:
     path = source_path(film)
     if not path.is_file():
         raise NotFound("the file is not where it was indexed", fix="Mount its disk, or index the folder again.")
-    done = process_file(path, prepare=sixteen_bits, limits=limits)
-    found = next((one for one in done.films if one.frame == film.frame), None)
-    if found is None or not shown_alike(found.tags, film.tags):
-        raise NotFound("the file has changed since it was indexed", fix="Index the folder again.")
-    return np.asarray(found.prepared, np.uint16)
+    return _as_indexed(process_file(path, prepare=sixteen_bits, limits=limits), film)
 
 
 def originals(films: Sequence[Film]) -> dict[int, NDArray[np.uint16] | str]:
     """Return what `original` does for several films, decoded side by side; by film id, or in words why it cannot be
     had."""
+    return {
+        film.id: done if isinstance(done, str) else np.asarray(done.prepared, np.uint16)
+        for film, done in decoded(films, prepare=sixteen_bits)
+    }
+
+
+def decoded(films: Sequence[Film], *, prepare: Prepare, **how: Any) -> Iterator[tuple[Film, PreparedFilm | str]]:
+    """Decode films side by side, as `process` does, and yield each in any order: as it was indexed, or in words why it
+    cannot be had. Films of servers and buckets are fetched."""
+    again: list[Film] = []
+    for film, done in _decoded(films, prepare=prepare, **how):
+        if done == CHANGED and is_bucket(film.root):
+            again.append(film)
+        else:
+            yield film, done
+    if again:  # the copies that were kept may be older than the index
+        drop(again)
+        yield from _decoded(again, prepare=prepare, **how)
+
+
+def _decoded(films: Sequence[Film], **how: Any) -> Iterator[tuple[Film, PreparedFilm | str]]:
     by_file: dict[tuple[str, str], list[Film]] = {}
     for film in films:
         by_file.setdefault((film.root, film.path), []).append(film)
-    found: dict[int, NDArray[np.uint16] | str] = {}
-    for done in process(source_files(by_file), prepare=sixteen_bits):
+    for done in process(source_files(by_file), **how):
         for film in by_file[done.listed.root, done.listed.path]:
-            if isinstance(done, Failure):
-                found[film.id] = done.error.reason
-                continue
-            same = [one for one in done.films if one.frame == film.frame]
-            if same and shown_alike(same[0].tags, film.tags):
-                found[film.id] = np.asarray(same[0].prepared, np.uint16)
-            else:
-                found[film.id] = "the file has changed since it was indexed"
-    return found
+            yield film, done.error.reason if isinstance(done, Failure) else _as_indexed(done, film) or CHANGED
+
+
+def _as_indexed(done: Processed, film: Film) -> PreparedFilm | None:
+    """Give the film of a decoded file, None where the file is another one by now. The hash is of the bytes that were
+    decoded; a DICOMweb server may write a film's file anew for each answer, and is asked for it by its UID."""
+    if film.sha256 and film.sha256 != done.sha256 and (not is_remote(film.root) or is_bucket(film.root)):
+        return None
+    found = next((one for one in done.films if one.frame == film.frame), None)
+    return found if found is not None and shown_alike(found.tags, film.tags) else None
 
 
 def shown_alike(now: Tags, indexed: Tags) -> bool:

@@ -15,13 +15,12 @@ from filmroom.db.records import Film, is_remote
 from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.deidentify import Replacements, copies
 from filmroom.search.exchange.delimited import csv_row
-from filmroom.search.exchange.original_pixels import original
+from filmroom.search.exchange.original_pixels import CHANGED, original
 from filmroom.search.export.job import Failures, Job, sha256_of
 from filmroom.search.export.page_tables import Exported, row_of
 from filmroom.search.results import Hit
 from PIL import Image
 
-CHANGED = "the file has changed since it was indexed"
 _DICOM_AT, _DICOM = 128, b"DICM"
 _MOST_BYTES = 255  # of a file's name, on the usual file systems
 

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Film, SourceFile
+from filmroom.db.records import Film
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.radiograph import Window
-from filmroom.indexer.decoding.rejections import Failure
-from filmroom.indexer.decoding.workers import process
-from filmroom.search.export.copies import CHANGED
+from filmroom.search.exchange.original_pixels import decoded
 from filmroom.search.export.job import Failures, Job
 from filmroom.search.export.table import Rows, as_csv
 from filmroom.search.results import Hit
@@ -59,24 +57,15 @@ def read_window(text: str) -> Window | None:
 def pngs(films: Sequence[Film], look: Look) -> tuple[dict[int, bytes], Failures]:
     """Decode films and compress them as PNG, by film id; and why others cannot be had. Files are read under the usual
     limits, with more time."""
-    by_file: dict[tuple[str, str], list[Film]] = {}
-    for film in films:
-        by_file.setdefault((film.root, film.path), []).append(film)
     found: dict[int, bytes] = {}
     failed: list[tuple[int, str]] = []
-    listed = [SourceFile(root, path, 0, 0) for root, path in by_file]
     limits = replace(Limits(), seconds=_SECONDS)
     encode = partial(encoded, look=look)
-    for done in process(listed, prepare=encode, limits=limits, any_modality=True, window=look.window):
-        for film in by_file[done.listed.root, done.listed.path]:
-            if isinstance(done, Failure):
-                failed.append((film.id, done.error.reason))
-                continue
-            same = next((one for one in done.films if one.frame == film.frame), None)
-            if same is None or (same.tags.rows, same.tags.columns) != (film.tags.rows, film.tags.columns):
-                failed.append((film.id, CHANGED))
-            else:
-                found[film.id] = np.asarray(same.prepared, np.uint8).tobytes()
+    for film, done in decoded(films, prepare=encode, limits=limits, any_modality=True, window=look.window):
+        if isinstance(done, str):
+            failed.append((film.id, done))
+        else:
+            found[film.id] = np.asarray(done.prepared, np.uint8).tobytes()
     return found, failed
 
 

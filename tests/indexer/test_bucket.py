@@ -198,6 +198,41 @@ def test_pixels_are_fetched_when_they_are_looked_at(door: Terminal, store: Store
     assert os.stat(kept[0].parent).st_mode & 0o77 == 0
 
 
+def test_pictures_are_written_of_what_is_fetched(door: Terminal, store: Store, tiny: Path, tmp_path: Path) -> None:
+    index(door, "s3://films/chest", "--model", tiny)
+    for what in (("png",), ("dataset", "--as", "coco")):
+        done = door.json("export", *what, "--all", "--to", tmp_path / what[0])
+        assert isinstance(done, dict)
+        assert (done["films"], done["failed"]) == (COUNT + 1, 0)
+    assert len(list((tmp_path / "cache" / "filmroom" / "films").iterdir())) == COUNT + 1
+
+
+def test_a_kept_copy_that_is_older_than_the_index_is_fetched_anew(
+    door: Terminal, store: Store, tiny: Path, tmp_path: Path
+) -> None:
+    import filmroom
+    from filmroom.search.exchange.original_pixels import originals
+
+    index(door, "s3://films/chest", "--model", tiny)
+    archive = filmroom.open(door.archive, model=str(tiny))
+
+    def shown() -> dict[str, np.ndarray | str]:
+        known = [archive.film(hit.id).record for hit in archive.search("path:chest/", k=20).hits]
+        found = originals(known)
+        return {one.path: found[one.id] for one in known}
+
+    before = shown()
+    for number in (0, 1):
+        store.put(f"chest/0/film {number}.dcm", film(number + 50).replace(b"1.2.3.5%d" % number, b"1.2.3.%d " % number))
+    index(door, "s3://films/chest", "--model", tiny)
+    single = archive.film(archive.search("path:film path:0 path:0/", k=20).hits[0].id)
+    assert isinstance(before[single.record.path], np.ndarray)
+    assert single.pixels().shape == (40, 40)
+    after = shown()
+    assert all(isinstance(one, np.ndarray) for one in after.values())
+    assert not np.array_equal(before["chest/0/film 1.dcm"], after["chest/0/film 1.dcm"])
+
+
 def test_large_objects_are_not_fetched(door: Terminal, store: Store, tiny: Path) -> None:
     store.put("large/scan.zip", b"0" * 200_000)
     store.put("large/film.dcm", film(200))

@@ -149,6 +149,18 @@ def test_pixels_are_fetched_when_they_are_looked_at(
     assert np.array_equal(archive.film(first.id).pixels(), pixels)
 
 
+def test_pictures_are_written_of_what_is_fetched(
+    reader: Terminal, orthanc: Orthanc, tiny: Path, tmp_path: Path
+) -> None:
+    index(reader, orthanc.dicomweb, "--model", tiny)
+    done = reader.json("export", "png", "study:1.2.3.0", "--to", tmp_path / "out")
+    assert isinstance(done, dict)
+    assert done["films"] > 0
+    assert done["failed"] == 0
+    kept = (tmp_path / "cache" / "filmroom" / "films").glob("*.dcm")
+    assert len(list(kept)) == done["films"] == len(list((tmp_path / "out").glob("*.png")))
+
+
 def test_nobody_is_let_in_without_a_password(
     terminal: Terminal, orthanc: Orthanc, tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from filmroom.db.errors import BadInput, MissingExtra
+from filmroom.db.errors import BadInput, MissingExtra, Rejected
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources import web
@@ -118,11 +118,23 @@ class Files:
         files = (one for one in self._walk() if not is_clutter(one.path.rpartition("/")[2]))
         return islice(files, selection.limit)
 
-    def fetch(self, path: str, to: Path) -> None:
-        """Write one file to a new one of mode 0600. Raises Rejected, or ServerError where the server sends it on."""
+    def fetch(self, path: str, to: Path, *, max_bytes: int) -> None:
+        """Write one file to a new one of mode 0600. Raises Rejected, also where more comes than `max_bytes`, whatever
+        was listed; or ServerError where the server sends the request on."""
+        from fsspec.callbacks import Callback
+
+        def look(size: int | None, come: int, **_: Any) -> None:
+            if max(size or 0, come) > max_bytes:
+                raise Refusal.TOO_LARGE.error()
+
         os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         try:
-            self._asked(lambda: self._fs.get_file(self._top + path, str(to)))
+            self._asked(
+                # Each attempt is counted from its beginning.
+                lambda: self._fs.get_file(self._top + path, str(to), callback=Callback(hooks={"limit": look}))
+            )
+        except Rejected:
+            raise
         except Exception as fault:  # whatever a cloud's library raises: its words may quote an address that is signed
             if web.was_sent_on(fault):
                 raise _sent_on(self.url) from None
@@ -191,7 +203,7 @@ class Files:
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
-            except (FileNotFoundError, PermissionError, web.SentOn):
+            except (FileNotFoundError, PermissionError, Rejected, web.SentOn):
                 raise
             except Exception as fault:
                 if type(fault).__name__ in _UNKNOWN_TO_IT or 400 <= _status(fault) < 429:

@@ -40,6 +40,7 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _ATTEMPTS = 4
 _WAIT_SECONDS = 0.5
 _TIMEOUT_SECONDS = (10, 60)
+_CHUNK_BYTES = 2**16
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _MODALITY, _BODY_PART, _STUDY_DATE = "00080060", "00180015", "00080020"
 
@@ -116,7 +117,8 @@ class Connection:
 
         self.url = server_address(server.url)
         session = server.credentials.session(self.url)
-        session.hooks["response"] += [self._stays, without_parameters]
+        session.hooks["response"] += [self._stays, without_parameters, self._bounded]
+        self._of_thread = threading.local()
         try:
             self._client: DICOMwebClient = DICOMwebClient(self.url, session=session, timeout=_TIMEOUT_SECONDS)
         except ValueError:
@@ -135,6 +137,19 @@ class Connection:
                 where=self.url,
                 fix="Name that address, where it is one of yours.",
             )
+
+    def _bounded(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        """Read an answer that a film is asked of, up to the limit: requests would read it whole, however long it is."""
+        most = getattr(self._of_thread, "max_bytes", None)
+        if most is None or not response.ok:
+            return
+        read = bytearray()
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            read += chunk
+            if len(read) > most + _CHUNK_BYTES:  # parts have headers of their own
+                response.close()
+                raise Refusal.TOO_LARGE.error()
+        response._content = bytes(read)
 
     def listed(self, selection: Selection) -> Iterator[SourceFile]:
         """List the films as files: a server tells neither size nor time. Raises ServerError."""
@@ -155,10 +170,11 @@ class Connection:
                         if selection.limit is not None and len(listed) >= selection.limit:
                             return
 
-    def fetch(self, path: str, to: Path) -> None:
-        """Write one film, as the server holds it, to a new file of mode 0600. Raises Rejected, or ServerError where
-        nobody is let in."""
+    def fetch(self, path: str, to: Path, *, max_bytes: int) -> None:
+        """Write one film, as the server holds it, to a new file of mode 0600. Raises Rejected, also where more comes
+        than `max_bytes`, or ServerError where nobody is let in."""
         study, series, instance = path.split("/")
+        self._of_thread.max_bytes = max_bytes
         try:
             film = self._asked(lambda: self._client.retrieve_instance(study, series, instance))
             if str(film.get("SOPInstanceUID")) != instance:
@@ -169,6 +185,8 @@ class Connection:
             raise Refusal.NOT_ON_SERVER.error() from None
         except (_Away, _Nonsense):
             raise Refusal.NOT_FETCHED.error() from None
+        finally:
+            self._of_thread.max_bytes = None
 
     def instances(self, study: str) -> set[str]:
         """Return the SOP Instance UIDs of a study; none where the server does not have it. Raises ServerError."""

@@ -42,8 +42,9 @@ def fetched(
     """Give the films of a server as files, each to be deleted by whoever is done with it; what is left goes at the end.
 
     A few are on their way at any time, so that neither the disk nor the memory fills; what is listed as larger than
-    `max_bytes` is rejected unfetched. What a killed run left is deleted: the caller is the archive's one writer. Raises
-    ServerError where the server is away: what came before is kept.
+    `max_bytes` is rejected unfetched, and what is larger than listed once so much has come. What a killed run left is
+    deleted: the caller is the archive's one writer. Raises ServerError where the server is away: what came before is
+    kept.
     """
     for left in folder.glob(f"{_SPOOL}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -84,7 +85,7 @@ def _fetch(connection: Connection | Files, max_bytes: int, film: SourceFile, to:
     if film.size > max_bytes:
         return replace(film, rejected=Refusal.TOO_LARGE.error())
     try:
-        connection.fetch(film.path, to)
+        connection.fetch(film.path, to, max_bytes=max_bytes)
     except Rejected as error:
         to.unlink(missing_ok=True)
         return replace(film, rejected=error)

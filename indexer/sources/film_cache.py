@@ -65,7 +65,7 @@ def _cached(root: str, path: str) -> Path:
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as aside:
         fetched = Path(aside) / "film"
         try:
-            (_bucket if is_bucket(root) else _server)(root).fetch(path, fetched)
+            (_bucket if is_bucket(root) else _server)(root).fetch(path, fetched, max_bytes=LIMIT_BYTES)
         except ServerError as error:
             raise NotFound(f"the film cannot be fetched: {error.what}", where=root, fix=error.fix) from None
         _make_room(folder, fetched.stat().st_size)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.errors import BadInput, NotFound, Rejected
 from filmroom.db.records import Film, State, Tags
 from filmroom.indexer.sources.bucket import Bucket, bucket_address, is_bucket
 from filmroom.indexer.sources.dicomweb import Selection, ServerError
@@ -248,11 +248,11 @@ def test_a_film_that_does_not_come_is_rejected_and_asked_for_again(
 
     get_file = s3fs.S3FileSystem.get_file
 
-    def sulking(self: Any, name: str, to: str) -> None:
+    def sulking(self: Any, name: str, to: str, **options: Any) -> None:
         if name.endswith("film 1.dcm"):
             Path(to).write_bytes(film(1)[:100])
             raise ConnectionResetError(f"https://signed.example/?{SECRET}")
-        get_file(self, name, to)
+        get_file(self, name, to, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(s3fs.S3FileSystem, "get_file", sulking)
@@ -432,7 +432,58 @@ def test_a_listing_may_send_requests_on_to_itself(web: tuple[str, Path, list[str
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         files = Bucket(f"http://127.0.0.1:{server.server_port}/films/").open()
-        files.fetch("films/2.dcm", folder / "fetched")
+        files.fetch("films/2.dcm", folder / "fetched", max_bytes=2**20)
     finally:
         server.shutdown()
     assert (folder / "fetched").read_bytes() == film(2)
+
+
+class Endless(Pages):
+    """A listing that tells no sizes, and one file of which does not end."""
+
+    sent: list[int]
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        if not self.path.endswith("/0.dcm"):
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.end_headers()
+        try:
+            for _ in range(400):  # 25 MiB, where a test should not end
+                self.wfile.write(bytes(2**16))
+                type(self).sent.append(2**16)
+        except OSError:
+            self.close_connection = True
+
+
+def test_what_has_no_end_is_fetched_to_the_limit(
+    door: Terminal, web: tuple[str, Path, list[str]], tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder, _ = web
+    handler = type("Handler", (Endless,), {"asked": [], "sent": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder.parent)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/films/"
+        done = index(door, url, "--model", tiny, "--max-megabytes", 0.1)
+        assert done == {"listed": 4, "indexed": 3, "rejected": 1}
+        assert "file larger than the limit" in door("rejected")
+        # 16 MiB lie in the buffers of sockets at the most.
+        handler.sent.clear()
+        with pytest.raises(Rejected, match="larger than the limit"):
+            Bucket(url).open().fetch("films/0.dcm", folder / "fetched", max_bytes=100_000)
+        assert sum(handler.sent) < 20 * 2**20
+        assert (folder / "fetched").stat().st_size < 2**20
+    finally:
+        server.shutdown()
+
+
+def test_an_object_that_is_larger_than_it_is_listed_is_not_kept(store: Store, tmp_path: Path) -> None:
+    store.put("large/film.dcm", bytes(300_000))
+    with pytest.raises(Rejected, match="larger than the limit"):
+        Bucket("s3://films/large").open().fetch("large/film.dcm", tmp_path / "fetched", max_bytes=100_000)

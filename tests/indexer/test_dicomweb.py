@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 from filmroom.db.archive import Archive
-from filmroom.db.errors import BadInput
+from filmroom.db.errors import BadInput, Rejected
 from filmroom.db.records import DECODING
 from filmroom.db.schema import file
 from filmroom.indexer.sources.credentials import Credentials, read_credentials
@@ -426,3 +426,15 @@ def test_credentials_are_never_shown(tmp_path: Path) -> None:
     secret.write_text("password = 5\n")
     with pytest.raises(BadInput, match="hold what is not known"):
         read_credentials(secret)
+
+
+def test_a_film_larger_than_the_limit_is_cut_off(odd: Callable[..., str], tmp_path: Path) -> None:
+    kind = 'multipart/related; type="application/dicom"; boundary=x'
+    film = dicom(np.zeros((400, 400), np.uint16), SOPInstanceUID="1.2.1.1")
+    part = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + film + b"\r\n--x--"
+    connection = Server(odd(lambda path: (200, kind, part))).open()
+    with pytest.raises(Rejected, match="larger than the limit"):
+        connection.fetch("1.2/1.2.1/1.2.1.1", tmp_path / "none", max_bytes=100_000)
+    connection.fetch("1.2/1.2.1/1.2.1.1", tmp_path / "film", max_bytes=len(film))
+    assert not (tmp_path / "none").exists()
+    assert (tmp_path / "film").stat().st_size >= 320_000

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from filmroom.db.errors import Rejected
 from filmroom.db.records import Film
@@ -47,19 +48,35 @@ def copies(
     *,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[Film, bytes | str]]:
-    """Yield each film with the bytes of its copy, or in words why there is none; in any order, decoded side by side."""
+    """Yield each film with the bytes of its copy, or in words why there is none; in any order, decoded side by side.
+
+    Films of servers are fetched here, with the credentials of this process. Raises NotFound where a server is away.
+    """
     work = partial(_copy, replacements=replacements, limits=limits)
     workers = usable_cpus()
-    for film, answer in run(films, work, limits=limits, workers=workers, ahead=2 * workers):
+    refused: list[tuple[Film, str]] = []
+    there = _fetched(films, refused)
+    for (film, _), answer in run(there, work, limits=limits, workers=workers, ahead=2 * workers):
         yield film, answer.reason if isinstance(answer, Rejected) else answer
+    yield from refused
 
 
-def _copy(film: Film, *, replacements: Replacements, limits: Limits) -> bytes | str:
+def _fetched(films: Iterable[Film], refused: list[tuple[Film, str]]) -> Iterator[tuple[Film, Path]]:
+    """Yield films with their files, and add to `refused` those that their server does not give."""
+    for film in films:
+        try:
+            yield film, source_path(film)
+        except Rejected as error:
+            refused.append((film, error.reason))
+
+
+def _copy(at: tuple[Film, Path], *, replacements: Replacements, limits: Limits) -> bytes | str:
     """Return the work on one film, in a worker process."""
+    film, path = at
     from filmroom.indexer.decoding.dicom.read import stored_frames
     from filmroom.search.exchange.allowed_attributes import READ, built, written
 
-    header, frames = stored_frames(read_file(source_path(film), limits), limits, besides=READ)
+    header, frames = stored_frames(read_file(path, limits), limits, besides=READ)
     size = film.tags.rows, film.tags.columns
     if frames[0][0].shape[:2] != (size[::-1] if lies(film.tags.orientation) else size):
         return "the file has changed since it was indexed; index it again"

@@ -282,10 +282,8 @@ def test_a_run_is_stopped_on_the_page_and_goes_on_where_it_was(tab: Any, archive
         start(tab, tmp_path / "films")
         # The line of the run before says what was rejected, too: only its end tells this one.
         tab.get_by_text("tiny, done:").first.wait_for()
-        settle(tab)  # a file that is made on demand has another address after each run of the page
-        with tab.expect_download() as coming:
-            tab.get_by_role("button", name="All as CSV").click()
-        (line,) = csv.DictReader(io.StringIO(Path(coming.value.path()).read_text()))
+        got = downloaded(tab, tab.get_by_role("button", name="All as CSV"))
+        (line,) = csv.DictReader(io.StringIO(got.read_text()))
         assert line["path"] == "text.dcm"
         assert line["remedy"]
         assert len(list(db_films.everyone(Archive.open(tmp_path / "archive").catalog))) == FILMS

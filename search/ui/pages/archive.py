@@ -22,6 +22,7 @@ from filmroom.search.exchange.tables import rejected_csv
 from filmroom.search.sources.known_sources import Kind, check_connection, known_sources
 from filmroom.search.status import models, rejected_files, status
 from filmroom.search.ui import layout
+from filmroom.search.ui.components.download.download import File, download
 from filmroom.search.ui.pages import film_lists
 from filmroom.search.ui.text import number, plain
 
@@ -282,13 +283,7 @@ def _rejected(archive: Archive) -> None:
     st.dataframe(pd.DataFrame(shown[:_REJECTED_SHOWN]), hide_index=True, alt="Rejected files with reason and remedy")
     if any(one.option for one in found):
         st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
-    st.download_button(
-        "All as CSV",
-        lambda: rejected_csv(found),
-        "rejected.csv",
-        "text/csv",
-        icon=":material/download:",
-    )
+    download([File("All as CSV", "rejected.csv", "text/csv", lambda: rejected_csv(found))], key="rejected-csv")
 
 
 def _doctor(archive: Archive) -> None:

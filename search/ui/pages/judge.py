@@ -26,6 +26,7 @@ from filmroom.search.evaluation.pooling import (
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import film_view, layout
+from filmroom.search.ui.components.download.download import File, download
 from filmroom.search.ui.pages import judge_sets
 from filmroom.search.ui.text import counted, facts, films, findings, plain
 
@@ -199,9 +200,11 @@ def _overview(archive: Archive) -> None:
             plain(f"{one.a} and {one.b}: {films(one.films)} in common, {100 * one.equal:.0f} % equal, ")
             + f"weighted kappa {kappa}"
         )
-    with st.container(horizontal=True):
-        st.download_button("Queries, TSV", lambda: _queries(archive), "queries.tsv", key="queries-tsv")
-        st.download_button("Qrels", lambda: _qrels(archive), "qrels.txt", key="qrels-txt")
+    files = [
+        File("Queries, TSV", "queries.tsv", "text/tab-separated-values", lambda: _queries(archive)),
+        File("Qrels", "qrels.txt", "text/plain", lambda: _qrels(archive)),
+    ]
+    download(files, key="judged-files")
 
 
 def _queries(archive: Archive) -> bytes:

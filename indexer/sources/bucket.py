@@ -236,7 +236,7 @@ def _file_system(scheme: str, url: str) -> AbstractFileSystem:
             options["client_kwargs"] = web.client(url)
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError:
-        raise MissingExtra(f"{scheme}:// addresses", extra="remote") from None
+        raise MissingExtra(f"indexing {scheme}://", extra="remote") from None
 
 
 def _modified(entry: dict[str, Any]) -> int:

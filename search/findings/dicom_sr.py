@@ -44,7 +44,7 @@ def write_reports(said: Sequence[Said], folder: Path) -> Written:
     try:
         import highdicom  # noqa: F401
     except ImportError:
-        raise MissingExtra("DICOM Structured Reports", extra="sr") from None
+        raise MissingExtra("writing DICOM Structured Reports", extra="sr") from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

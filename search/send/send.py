@@ -101,7 +101,7 @@ def send(
     try:
         import highdicom  # noqa: F401
     except ImportError:
-        raise MissingExtra("DICOM documents", extra="sr") from None
+        raise MissingExtra("writing DICOM documents", extra="sr") from None
     studies, left_out = studies_of(archive, ids, server=to.server.url if to.server else None)
     said = _findings(archive, studies) if with_findings else {}
     to.check()

@@ -162,7 +162,7 @@ _COMPARED = re.compile(
 )
 _PAIRS = (
     (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)(?![A-Za-z_]+:\w)"), "no "),
-    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=\s|$)", re.I), "neg"),
+    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=[\s,.;:)]|$)", re.I), "neg"),
     (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),
     (re.compile(r"(?<![\w/])c/w(?!\w)", re.I), "consistent with"),
     (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),

@@ -7,7 +7,7 @@ import re
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
 from filmroom.search.query.fields import FIELDS, filtered, tokens
-from filmroom.search.query.quoting import QUOTED, shown
+from filmroom.search.query.quoting import MARK, QUOTED, shown
 
 # Atomic groups (?>...): a quote within quotes can be read in many ways, and none of the others is wanted.
 _INSIDE = rf'(?>(?:{QUOTED}|[^()"])*)'
@@ -20,20 +20,17 @@ _LOOSE = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+OR\s+{_TERM})+)(?!\S)")
 _UNIT = rf"(?:\({_INSIDE}\)|{_TERM})"
 _UNITS = re.compile(rf"(?<!\S){_UNIT}(?:\s+OR\s+{_UNIT})+(?!\S)")
 _EACH = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+AND\s+{_TERM})+)(?!\S)")
-# A quote within a word opens nothing.
-_PHRASE = rf"(?<![^\s:(,|!=-]){QUOTED}"
 _NOT = re.compile(
-    rf"{_PHRASE}|(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])|"
-    r"(?<!\S)!(?=[\w\"])",
+    rf"{QUOTED}|(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])",
     re.I,
 )
-_AND = re.compile(rf"{_PHRASE}|(?<!\S)AND(?!\S)")
+_AND = re.compile(rf"{QUOTED}|(?<!\S)AND(?!\S)")
 _WORD = rf'(?>(?:{QUOTED}|[^\s"])+)'
 _LOOSE_OR = re.compile(rf"(?<!\S)(?P<before>{_WORD})\s+OR\s+(?P<after>{_WORD})")
 
 
 def plain_operators(text: str) -> str:
-    """Write what other programs write in ours: "NOT label:edema" and "!edema" with a minus, "label:a AND label:b" so
+    """Write what other programs write in ours: "NOT label:edema" with a minus, "label:a AND label:b" so
     that both must hold. AND between words is only a word."""
 
     def excluded(found: re.Match[str]) -> str:
@@ -63,7 +60,7 @@ def bracketed_values(text: str) -> str:
         if found["field"].lower() not in FIELDS:
             return found[0]
         values = [value.strip() for part in _OR.split(found["values"]) for value in _BAR.split(part)]
-        loose = [value for value in values if not value or not re.fullmatch(rf"{QUOTED}|[^\s\"]+", value)]
+        loose = [value for value in values if not value or not re.fullmatch(rf"{QUOTED}|[^\s\"{MARK}]+", value)]
         if loose:
             raise BadInput(
                 "The values in brackets are not joined by OR",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 QUOTED = r'"(?:[^"]|"")*"'
+MARK = "\ue000"
+"""Stands for a quote that quotes nothing, as in 5" tube, while a query is read; no query holds this character."""
 
 
 def unquote(quoted: str) -> str:
@@ -20,4 +22,5 @@ def plain(value: str) -> str:
 
 
 def shown(piece: str) -> str:
+    piece = piece.replace(MARK, '"')
     return piece if len(piece) <= 60 else f"{piece[:57]}..."

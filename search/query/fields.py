@@ -12,7 +12,7 @@ from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter, Range, ReportedFinding, ScoreFilter
 from filmroom.indexer.radiology.report_labeler import read_report
 from filmroom.indexer.radiology.vocabulary import NORMAL
-from filmroom.search.query.quoting import MARK, QUOTED, plain, quote, shown, unquote
+from filmroom.search.query.quoting import MARK, QUOTED, hidden, plain, quote, shown, unquote
 
 _OLDEST = 89  # the archive keeps every higher age as 89 (privacy)
 _ITEM = re.compile(rf'(?P<quoted>{QUOTED})|[^,"]+')
@@ -110,11 +110,12 @@ def tokens(text: str) -> Iterator[dict[str, str]]:
 
 
 def settled(text: str) -> str:
-    """Write a text token by token: a minus as "-", and a quote within a word, which opens nothing, as `MARK`."""
+    """Write a text token by token: a minus as "-", a quote within a word, which opens nothing, as `MARK`, and what is
+    quoted `hidden`."""
 
     def written(token: dict[str, str]) -> str:
         field = f"{token['field']}:{token['value']}" if token["field"] else ""
-        said = field or token["quoted"] or token["word"].replace('"', MARK)
+        said = hidden(field or token["quoted"]) or token["word"].replace('"', MARK)
         return f"{'-' if token['minus'] else ''}{said}{'' if token['bracket'] else ' '}"
 
     return "".join(map(written, tokens(text))).strip()

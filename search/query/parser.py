@@ -21,7 +21,7 @@ from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.wordings import signs_as_words
 from filmroom.search.query.fields import filter_terms, filtered, phrase_filter, settled, tokens
 from filmroom.search.query.groups import bracketed_values, plain_operators, taken_groups
-from filmroom.search.query.quoting import MARK, QUOTED, plain, quote
+from filmroom.search.query.quoting import MARK, QUOTED, plain, quote, restored
 
 MAX_CHARACTERS = 10_000
 MAX_CONCEPTS = 32
@@ -84,7 +84,7 @@ def parse(text: str) -> Query:
         rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
         wanted = replace(wanted, any_of=tuple(dict.fromkeys((*wanted.any_of, *groups))))
         words: list[str] = []
-        for token in tokens(rest):
+        for token in tokens(restored(rest)):
             if token["field"]:
                 wanted = filtered(wanted, token)
             elif token["quoted"]:

@@ -327,6 +327,8 @@ _WORDS = st.sampled_from(
 @example('"0"A:"')
 @example('"AND')
 @example("-VE.")
+@example('view:) -"0 0 OR 0"')
+@example('"x (view:PA OR view:AP)" edema')
 @example('( 0" view:0 ")')
 def test_round_trip(text: str) -> None:
     try:

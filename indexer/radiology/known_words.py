@@ -47,12 +47,12 @@ cysts debris decompensated decompensation decubitus defibrillator definite defor
 dehiscence demineralization demineralized dense densities density deviated deviation device devices dextrocardia
 dextrocurvature dextroposition diabetic diagnose diagnosed diagnosis dialysis diaphragm diaphragmatic diarrhea
 diarrhoea diffuse dilatation dilated dilation diminished discoid discrete dislocated dislocation displaced
-displacement dissection distal distended distension distention diverticulum dizziness dobhoff doctor dorsal drain
-drainage drains duodenal duodenum dysphagia dysplasia dyspnea dyspneic dyspnoea ebstein echocardiogram ectasia ectatic
-edematous effusions eggshell eisenmenger elderly electrocardiogram electrode electrodes elevated elevation emboli
-embolic embolism embolization embolus emergency emphysematous empyema empyemas encapsulated encephalopathy enchondroma
-endobronchial endotracheal endplate engorgement enlarged enlargement enlarging enteric eosinophilic epicardial
-epidural epigastric erect erosion erosions esophageal esophagectomy esophagus etiology eventration evident
+displacement dissection distal distended distension distention diverticulum dizziness dobbhoff dobhoff doctor dorsal
+drain drainage drains duodenal duodenum dysphagia dysplasia dyspnea dyspneic dyspnoea ebstein echocardiogram ectasia
+ectatic edematous effusions eggshell eisenmenger elderly electrocardiogram electrode electrodes elevated elevation
+emboli embolic embolism embolization embolus emergency emphysematous empyema empyemas encapsulated encephalopathy
+enchondroma endobronchial endotracheal endplate engorgement enlarged enlargement enlarging enteric eosinophilic
+epicardial epidural epigastric erect erosion erosions esophageal esophagectomy esophagus etiology eventration evident
 exacerbation exaggerated exam exams excavatum exertion exostosis expansile expiration expiratory exposure extremity
 extubated extubation exudate exudative fallot farmers female females femoral femur fever fibrillation fibroid fibroma
 fibronodular fibrosing fibrothorax fibrotic film films findings fissural fissure fissures fistula flail flattened
@@ -61,82 +61,81 @@ fullness fundus fungal gallbladder ganz gastric gastroesophageal gastrointestina
 glenohumeral glenoid globular goiter goitre goodpasture granular granuloma granulomas granulomatosis granulomatous
 groshong gunshot habitus haematemesis haematoma haemoptysis haemorrhage haemorrhagic haemothorax hamartoma hampton
 haziness hazy healed healing heart heimlich hematemesis hematoma hemidiaphragm hemidiaphragms hemithorax hemodialysis
-hemodynamic hemoptysis hemorrhage hemorrhagic hemothorax hepatic hepatocellular hepatomegaly hernia herniated
-herniation hiatal hiatus hickman hila hilar hilum histiocytosis histoplasmosis hodgkin honeycomb honeycombing
-hospitalised hospitalized humeral humerus hyaline hydatid hydronephrosis hydropneumothorax hyperaerated hyperaeration
-hyperdense hyperexpanded hyperexpansion hyperinflated hyperinflation hyperlucency hyperlucent hyperostosis
-hypersensitivity hypertension hypertensive hypertrophic hypertrophy hypoinflated hypoinflation hypoplasia hypoplastic
-hypotension hypoventilation hypoventilatory hypoxemia hypoxia hypoxic iatrogenic icu idiopathic ileostomy ileus image
-images immunocompromised immunosuppressed immunosuppression impacted impaction impella implant implantable implants
-improved improvement improving inadequate incidental indeterminate indistinct indwelling infant infants infarct
-infarction infected infection infections infectious infective inferior infiltrates infiltrating infiltrative inflamed
-inflammation inflammatory inflated inflow influenza infradiaphragmatic infrahilar ingested inguinal inhalation
-innominate innumerable inpatient inpatients inspiration inspiratory insufficiency intact intercostal interlobar
-interlobular intermittent interposition interstitial interstitium interval intraabdominal intramedullary
-intraperitoneal intrapulmonary intrathoracic intravascular intubated intubation inversus inverted ipsilateral
-irregular irregularities irregularity ischaemic ischemic jejunal jejunostomy jugular juxtahilar juxtaphrenic
-kartagener kink kinked kinking klebsiella kyphoplasty kyphoscoliosis kyphosis kyphotic laceration lamellar laryngeal
-lateral lateralis lead leads leftward legionella leiomyoma lesion lesions leukaemia leukemia leukocytosis
-levocurvature lightheaded lightheadedness line linear lines lingula lingular lipoma lobar lobe lobectomy lobes lobular
-lobulated loculated loculation lordotic lucencies lucency lucent lumbar lumbosacral lumen lung lungs lupus lymph
-lymphadenopathy lymphangioleiomyomatosis lymphangitic lymphangitis lymphocytic lymphoma lymphomatous lytic macklin
-magnified malaligned male males malignancies malignancy malignant malposition malpositioned malrotated mammogram
-mammography manubrium marfan margin marginal markedly markers markings mass masses mastectomy measles mechanical
-meconium medial mediastinal mediastinitis mediastinoscopy mediastinotomy mediastinum megaesophagus melanoma mesenteric
-mesothelioma metallic metastasis metastatic miliary mimic mimicked mimicking misaligned misplaced misread mitraclip
-mitral moderate moderately monitor morbid morgagni motion mottled mucoid mucus multifocal multilevel multilobar
-multiloculated multinodular multiple mycetoma mycobacterial mycobacterium mycoplasma mycotic myeloma myocardial
-narrowed narrowing nasoenteric nasogastric nasojejunal nausea neck necrosis necrotic necrotizing needle neonatal
-neonate neoplasm neoplastic nephrostomy neurofibroma neurofibromatosis neurosurgical newborn newborns nipple nipples
-nocardia nodal nodes nodular nodularity nodules noncardiogenic nonproductive nonspecific nontuberculous numbness obese
-obesity oblique obliterated obliteration obscuration obscured obscures obscuring obstructed obstruction obstructive
-occluded occluder occult oedema oedematous oesophageal oesophagectomy oesophagus oligemia opacification opacified
-opacities opaque orogastric orthopaedic orthopedic osseous osseus ossification osteoarthritis osteochondroma
-osteolysis osteolytic osteomyelitis osteopenia osteopenic osteophyte osteophytes osteoporosis osteoporotic
-osteosarcoma outflow outpatient outpatients overexposed overinflated overinflation overlap overlapping overlie
-overload overlying overpenetrated overt overweight ovoid paced pacer pacing paediatric palpitations pancoast
-pancreatitis papilloma paracardiac paraesophageal paragonimiasis paramediastinal parapneumonic paraseptal paraspinal
-paratracheal parenchyma parenchymal patchy pathologic pathological pathology patients patulous pectus pediatric pelvic
-pelvis penetration percutaneous percutaneously perforated perforation perfusion peribronchial peribronchovascular
-pericardial pericardiocentesis pericarditis pericardium perihilar perilymphatic periosteal peripheral peripherally
-periphery peritoneum perivascular permanent permeative phlebolith phlegmon phrenic piercing piercings pigtail pillow
-plaque plaques plate platelike plethora pleura pleural pleurectomy pleurisy pleuritic pleuritis pleurodesis
-pleuroparenchymal plombage pneumatocele pneumatoceles pneumatosis pneumobilia pneumocephalus pneumoconiosis
-pneumocystis pneumocytoma pneumomediastinum pneumonectomy pneumonias pneumonic pneumonitis pneumopericardium
-pneumoperitoneum pneumothoraces poland port porta portable posterior postero posteroanterior posterolateral postmortem
-postop postoperative postprocedural postsurgical ppd precarinal predominance predominantly pregnancy pregnant
-premature preop preoperative preterm prevertebral projectile projection prolapse prominence prominent prone
-prostatectomy prostheses prosthesis prosthetic proteinosis proximal pseudomonas pseudotumor pulmonary pulmonic
-purulent pyloric pylorus quadrant questionable radiating radiodense radiodensity radiograph radiographic radiographs
-radiography radiologic radiological radiologist radiologists radiology radiolucent radiopaque radiotherapy rales
-reaccumulation rectal recurrence recurrent redemonstrated redemonstration redistribution reexpanded reexpansion reflux
-reinflation reintubated resected resection resident residual resolved resolving respiratory retained reticular
-reticulation reticulonodular retrocardiac retrolisthesis retroperitoneal retroperitoneum retrosternal rheumatoid rib
-ribcage ribs rightward rotated rotation rotator rounded rupture ruptured sabre sacral sacroiliac sacrum sarcoid
-sarcoidosis sarcoma sars satisfactory saturation scapula scapulae scapular scar scarred scarring scars scattered
+hemodynamic hemoptysis hemorrhage hemorrhagic hemothorax hepatic hepatocellular hepatomegaly hernia herniated herniation
+hiatal hiatus hickman hila hilar hilum histiocytosis histoplasmosis hodgkin honeycomb honeycombing hospitalised
+hospitalized humeral humerus hyaline hydatid hydronephrosis hydropneumothorax hyperaerated hyperaeration hyperdense
+hyperexpanded hyperexpansion hyperinflated hyperinflation hyperlucency hyperlucent hyperostosis hypersensitivity
+hypertension hypertensive hypertrophic hypertrophy hypoinflated hypoinflation hypoplasia hypoplastic hypotension
+hypoventilation hypoventilatory hypoxemia hypoxia hypoxic iatrogenic icu idiopathic ileostomy ileus image images
+immunocompromised immunosuppressed immunosuppression impacted impaction impella implant implantable implants improved
+improvement improving inadequate incidental indeterminate indistinct indwelling infant infants infarct infarction
+infected infection infections infectious infective inferior infiltrates infiltrating infiltrative inflamed inflammation
+inflammatory inflated inflow influenza infradiaphragmatic infrahilar ingested inguinal inhalation innominate innumerable
+inpatient inpatients inspiration inspiratory insufficiency intact intercostal interlobar interlobular intermittent
+interposition interstitial interstitium interval intraabdominal intramedullary intraperitoneal intrapulmonary
+intrathoracic intravascular intubated intubation inversus inverted ipsilateral irregular irregularities irregularity
+ischaemic ischemic jejunal jejunostomy jugular juxtahilar juxtaphrenic kartagener kink kinked kinking klebsiella
+kyphoplasty kyphoscoliosis kyphosis kyphotic laceration lamellar laryngeal lateral lateralis lead leads leftward
+legionella leiomyoma lesion lesions leukaemia leukemia leukocytosis levocurvature lightheaded lightheadedness line
+linear lines lingula lingular lipoma lobar lobe lobectomy lobes lobular lobulated loculated loculation lordotic
+lucencies lucency lucent lumbar lumbosacral lumen lung lungs lupus lymph lymphadenopathy lymphangioleiomyomatosis
+lymphangitic lymphangitis lymphocytic lymphoma lymphomatous lytic macklin magnified malaligned male males malignancies
+malignancy malignant malposition malpositioned malrotated mammogram mammography manubrium marfan margin marginal
+markedly markers markings mass masses mastectomy measles mechanical meconium medial mediastinal mediastinitis
+mediastinoscopy mediastinotomy mediastinum megaesophagus melanoma mesenteric mesothelioma metallic metastasis metastatic
+miliary mimic mimicked mimicking misaligned misplaced misread mitraclip mitral moderate moderately monitor morbid
+morgagni motion mottled mucoid mucus multifocal multilevel multilobar multiloculated multinodular multiple mycetoma
+mycobacterial mycobacterium mycoplasma mycotic myeloma myocardial narrowed narrowing nasoenteric nasogastric nasojejunal
+nausea neck necrosis necrotic necrotizing needle neonatal neonate neoplasm neoplastic nephrostomy neurofibroma
+neurofibromatosis neurosurgical newborn newborns nipple nipples nocardia nodal nodes nodular nodularity nodules
+noncardiogenic nonproductive nonspecific nontuberculous numbness obese obesity oblique obliterated obliteration
+obscuration obscured obscures obscuring obstructed obstruction obstructive occluded occluder occult oedema oedematous
+oesophageal oesophagectomy oesophagus oligemia opacification opacified opacities opaque orogastric orthopaedic
+orthopedic osseous osseus ossification osteoarthritis osteochondroma osteolysis osteolytic osteomyelitis osteopenia
+osteopenic osteophyte osteophytes osteoporosis osteoporotic osteosarcoma outflow outpatient outpatients overexposed
+overinflated overinflation overlap overlapping overlie overload overlying overpenetrated overt overweight ovoid paced
+pacer pacing paediatric palpitations pancoast pancreatitis papilloma paracardiac paraesophageal paragonimiasis
+paramediastinal parapneumonic paraseptal paraspinal paratracheal parenchyma parenchymal patchy pathologic pathological
+pathology patients patulous pectus pediatric pelvic pelvis penetration percutaneous percutaneously perforated
+perforation perfusion peribronchial peribronchovascular pericardial pericardiocentesis pericarditis pericardium
+perihilar perilymphatic periosteal peripheral peripherally periphery peritoneum perivascular permanent permeative
+phlebolith phlegmon phrenic piercing piercings pigtail pillow plaque plaques plate platelike plethora pleura pleural
+pleurectomy pleurisy pleuritic pleuritis pleurodesis pleuroparenchymal plombage pneumatocele pneumatoceles pneumatosis
+pneumobilia pneumocephalus pneumoconiosis pneumocystis pneumocytoma pneumomediastinum pneumonectomy pneumonias pneumonic
+pneumonitis pneumopericardium pneumoperitoneum pneumothoraces poland port porta portable posterior postero
+posteroanterior posterolateral postmortem postop postoperative postprocedural postsurgical ppd precarinal predominance
+predominantly pregnancy pregnant premature preop preoperative preterm prevertebral projectile projection prolapse
+prominence prominent prone prostatectomy prostheses prosthesis prosthetic proteinosis proximal pseudomonas pseudotumor
+pulmonary pulmonic purulent pyloric pylorus quadrant questionable radiating radiodense radiodensity radiograph
+radiographic radiographs radiography radiologic radiological radiologist radiologists radiology radiolucent radiopaque
+radiotherapy rales reaccumulation rectal recurrence recurrent redemonstrated redemonstration redistribution reexpanded
+reexpansion reflux reinflation reintubated resected resection resident residual resolved resolving respiratory retained
+reticular reticulation reticulonodular retrocardiac retrolisthesis retroperitoneal retroperitoneum retrosternal
+rheumatoid rib ribcage ribs rightward rotated rotation rotator rounded rupture ruptured sabre sacral sacroiliac sacrum
+sarcoid sarcoidosis sarcoma sars satisfactory saturation scapula scapulae scapular scar scarred scarring scars scattered
 schwannoma scimitar scleroderma sclerosed sclerosis sclerotic scoliosis scoliotic screening segmental semierect
 semiupright senescent sepsis septal septate septations septic septum sequela sequelae sequestration shadow shadowing
 shallow sharply sheath shortness shoulder shrapnel shunt sickle sigmoid silhouette silhouetting silicosis sinus situs
 skinfold sliding sloughing smoker smokers sonographic spiculated spinal spine spleen splenic splenomegaly spondylitis
-spondylosis spondylotic sprengel spurring sputum squamous staphylococcus staples stenosis stenotic stent stents
-sternal sternoclavicular sternotomy sternum stimulator stomach stomal streaks streaky streptococcus stylet subacute
-subarachnoid subcarinal subclavian subcutaneous subdiaphragmatic subglottic subluxation submaximal suboptimal
-suboptimally subphrenic subpleural subpulmonic subsegmental subtle suggestive sulci sulcus superficial superimposed
-superior supine supraclavicular supradiaphragmatic surgical surgically suspected suspicious suture sutures swallowed
-swan swelling swyer symmetric symmetrical symptomatic syncope syndrome synovial systemic tachycardia tachypnea
-tachypnoea tamponade tapered teenager teenagers tenderness tension teratoma terminate testicular testis tetralogy
-thickened thickening thoracentesis thoracic thoracolumbar thoracoplasty thoracoscopy thoracostomy thoracotomy thorax
-thrombosis thrombus thymectomy thymic thymoma thymus thyroid tightness tingling toddler toddlers tomographic
-tomography torsion tortuosity tortuous trachea tracheal tracheobronchial tracheomalacia tracheostomy transjugular
-transplant transplanted transposition transvenous transverse trapping trauma traumatic traversing tricuspid tubal
-tubercle tubercular tuberculosis tuberculous tubes tubing tubular tumor tumors tumour tumours typical ulcer ultrasound
-unchanged unclear uncoiled uncomplicated underexposed underinflated underinflation underpenetrated underweight
-undisplaced unfolded unfolding unifocal unilateral unreadable unremarkable unresolved upright upside ureteral vaguely
-valve valves valvular valvuloplasty varicella varices varicose vascular vascularity vasculature vasculitis
-vasculopathy vein veins vena venous ventilated ventilation ventilator ventral ventricle ventricles ventricular
-ventriculoperitoneal vertebra vertebrae vertebral vertebroplasty vessel vessels viral visceral visualised visualized
-volume volvulus vomiting watchman wedge wegener westermark wheelchair wheeze wheezing whiteout widened widening wire
-wires woman workup worrisome worsened worsening xray xrays zipper
+spondylosis spondylotic sprengel spurring sputum squamous staphylococcus staples stenosis stenotic stent stents sternal
+sternoclavicular sternotomy sternum stimulator stomach stomal streaks streaky streptococcus stylet subacute subarachnoid
+subcarinal subclavian subcutaneous subdiaphragmatic subglottic subluxation submaximal suboptimal suboptimally subphrenic
+subpleural subpulmonic subsegmental subtle suggestive sulci sulcus superficial superimposed superior supine
+supraclavicular supradiaphragmatic surgical surgically suspected suspicious suture sutures swallowed swan swelling swyer
+symmetric symmetrical symptomatic syncope syndrome synovial systemic tachycardia tachypnea tachypnoea tamponade tapered
+teenager teenagers tenderness tension teratoma terminate testicular testis tetralogy thickened thickening thoracentesis
+thoracic thoracolumbar thoracoplasty thoracoscopy thoracostomy thoracotomy thorax thrombosis thrombus thymectomy thymic
+thymoma thymus thyroid tightness tingling toddler toddlers tomographic tomography torsion tortuosity tortuous trachea
+tracheal tracheobronchial tracheomalacia tracheostomy transjugular transplant transplanted transposition transvenous
+transverse trapping trauma traumatic traversing tricuspid tubal tubercle tubercular tuberculosis tuberculous tubes
+tubing tubular tumor tumors tumour tumours typical ulcer ultrasound unchanged unclear uncoiled uncomplicated
+underexposed underinflated underinflation underpenetrated underweight undisplaced unfolded unfolding unifocal unilateral
+unreadable unremarkable unresolved upright upside ureteral vaguely valve valves valvular valvuloplasty varicella varices
+varicose vascular vascularity vasculature vasculitis vasculopathy vein veins vena venous ventilated ventilation
+ventilator ventral ventricle ventricles ventricular ventriculoperitoneal vertebra vertebrae vertebral vertebroplasty
+vessel vessels viral visceral visualised visualized volume volvulus vomiting watchman wedge wegener westermark
+wheelchair wheeze wheezing whiteout widened widening wire wires woman workup worrisome worsened worsening xray xrays
+zipper
 """
 _PAIRS = 49_152 - 256 - 2
 """Lines of the file that CLIP reads; the rest are no words of it."""

@@ -11,7 +11,7 @@ from filmroom.search.query.quoting import MARK, restored, shown
 
 _OR = re.compile(r"\s+OR\s+")
 _BAR = re.compile(r"\s*\|\s*|\s+or\s+")
-_BRACKETED = re.compile(r"(?<![A-Za-z_])(?P<field>[A-Za-z_]+):\((?P<values>[^()]*)\)")
+_BRACKETED = re.compile(rf"(?<![A-Za-z_])(?P<field>[A-Za-z_]+):\((?P<values>[^()]*)\)(?!{MARK})")
 _GROUP = re.compile(r"(?<!\S)\((?P<inside>[^()]*)\)(?!\S)")
 _TERM = r"-?[A-Za-z_]+:[^\s()]+"
 _LOOSE = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+OR\s+{_TERM})+)(?!\S)")

@@ -29,8 +29,8 @@ MAX_CONCEPTS = 32
 
 _JOINS = ("OR", "and")
 _PART = re.compile(rf'{QUOTED}|[^"]+')
-# Words that would exclude a field which is written behind them.
-_EXCLUDES = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding)\s*$", re.I)
+# What would be read with a field that is written behind it.
+_REACHES_ON = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding|\(-\)|w/)\s*$", re.I)
 _TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
 
 
@@ -119,7 +119,7 @@ def to_text(query: Query) -> str:
     parts = [*query.positive]
     parts += [f"-{name}" if name.isalpha() and name.lower() != "ve" else f"-{quote(name)}" for name in query.negated]
     fields = filter_terms(query.filter)
-    return " ".join((*fields, *parts) if _EXCLUDES.search(" ".join(parts)) else (*parts, *fields))
+    return " ".join((*fields, *parts) if _REACHES_ON.search(" ".join(parts)) else (*parts, *fields))
 
 
 def term(name: str, value: str) -> str:

@@ -103,7 +103,7 @@ lobectomy
 pneumonectomy
 Port-A-Cath
 Swan-Ganz catheter
-Dobhoff tube
+Dobbhoff tube
 intra-aortic balloon pump
 films like those of heart failure
 please show me any films that show something abnormal

@@ -55,7 +55,7 @@ ABBREVIATIONS = {
     "hf": "heart failure",
     "ctr": "cardiothoracic ratio",
     "cxr": "chest x-ray",
-    "nad": "no acute disease",
+    "nad": "no abnormality detected",
     "wnl": "within normal limits",
     # devices
     "aicd": "implantable cardioverter defibrillator",
@@ -67,7 +67,7 @@ ABBREVIATIONS = {
     "cvc": "central venous catheter",
     "cvl": "central venous line",
     "picc": "peripherally inserted central catheter",
-    "dht": "Dobhoff tube",
+    "dht": "Dobbhoff tube",
     "sgc": "Swan-Ganz catheter",
     "uvc": "umbilical venous catheter",
     "uac": "umbilical arterial catheter",

@@ -12,7 +12,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from filmroom.indexer.radiology.wordings import excepted, usual_wording
+from filmroom.indexer.radiology.wordings import SEEN, excepted, usual_wording
 
 _DEGREE = (
     r"(?:(?:significant|substantial|appreciable|apparent|obvious|definite|relevant|major|marked|clear|further|gross|"
@@ -72,7 +72,7 @@ _EITHER = re.compile(
 )
 _END = r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and)(?!\S)))"
 _FULLY = r"(?:(?:completely|fully|entirely|totally|now|since|all|both|also|clearly)\s+)*"
-_SEEN = r"(?:\s+(?:seen|present|identified|noted))?"
+_SEEN = rf"(?:\s+{SEEN})?"
 # "X: none", "X - no", "X has resolved", "X is no longer seen": the clause before is denied.
 _DENIED_BEHIND = (
     re.compile(
@@ -83,8 +83,7 @@ _DENIED_BEHIND = (
     re.compile(rf"\s+(?:none|nil){_SEEN}{_END}", re.I),
     re.compile(
         rf"\s+(?:(?:has|have|had)\s+{_FULLY}(?:resolved|cleared|disappeared|gone)|(?:is|are)\s+{_FULLY}(?:resolved|gone)|"
-        rf"{_FULLY}resolved|(?:(?:is|are)\s+)?no longer\s+"
-        rf"(?:seen|visible|present|identified|evident|apparent|appreciated|noted)){_END}",
+        rf"{_FULLY}resolved|(?:(?:is|are)\s+)?no longer\s+{SEEN}){_END}",
         re.I,
     ),
 )

@@ -2,7 +2,9 @@
 
 What is known is what the lexicon, the abbreviations and the model's own vocabulary hold as whole words; ordinary
 English, which CLIP's vocabulary holds (Radford et al., 2021; open_clip brings it); and the words below: usual ones of
-chest radiology and of asking for films, which a model of word pieces reads without holding them.
+chest radiology and of asking for films, which a model of word pieces reads without holding them. No library here has
+them: the concepts of DICOM and SNOMED that pydicom brings lack half, and take a second to read. Some are English too:
+CLIP's vocabulary, a tenth of a second to read, is asked last.
 """
 
 from __future__ import annotations
@@ -19,124 +21,87 @@ from filmroom.indexer.radiology.abbreviations import ABBREVIATIONS, lexicon_word
 from filmroom.indexer.radiology.vocabulary import phrases
 
 _USUAL = """
-abdomen abdominal abnormal abnormality abscess accentuated achalasia acromioclavicular acute adenocarcinoma adenopathy
-adjacent adolescents adult aerated aeration aetiology agenesis air airspace airway airways alongside alveolar
-ambulance amiodarone amplatzer amyloidosis anaemia anastomosis anemia anesthesia aneurysm aneurysmal angiogram
-angiography angle angles angulated ankylosing annular annuloplasty anomalous anomaly anterior anteroposterior
-anthracosis aorta aortic aortogram aortopulmonary apex apical apices apnea apnoea appearance appendage arch arrhythmia
-artefact artefacts arterial arteries artery arthritic arthritis arthropathy arthroplasty artifact artifacts
-artifactual asbestos asbestosis ascending ascites aspergilloma aspergillosis aspirated aspiration asthma asymmetric
-asymmetry asymptomatic atelectatic atherosclerosis atherosclerotic atresia atrial atrium attenuation axilla axillary
-azygos babies baby bandlike bariatric barium basal base bases basilar batwing benign biapical bibasal bibasilar bifid
-bifurcation bihilar bilateral biliary bioprosthetic biopsy blastic bleb blebs bleed blunted blunting blurred blurry
-bochdalek boerhaave bony borderline brachiocephalic brachytherapy bradycardia breast breasts breath breathing bronchi
-bronchial bronchiectasis bronchiectatic bronchiolitis bronchitis bronchoalveolar bronchocele bronchogenic bronchogram
-broncholith broncholithiasis bronchopleural bronchopulmonary bronchoscopic bronchoscopy bronchovascular bronchus bulla
-bullae bullet bullous button cachexia calcific calcification calcifications calcified calcium calculi callus cancer
-cancers cannonball cannula cannulation carcinoid carcinoma carcinomatosa carcinomatosis cardia cardiac cardiogenic
-cardiomediastinal cardiomyopathies cardiomyopathy cardiophrenic cardiopulmonary cardiothoracic cardioverter carina
-carinatum cartilage cath catheter catheterisation catheterization catheterized catheters cavitary cavitates cavitating
-cavitation cavities centrilobular cephalization cervical characterization chemotherapy chest chilaiditi child children
-cholecystectomy cholelithiasis chronic chronicity chylothorax chylous cirrhosis clavicle clavicles clavicular clearing
-clearly clinic clip clips coarctation coarse coarsened coccidioidomycosis coil coiled coils coin collapse collapsed
-collateral colonic colostomy compared comparison complete complicate complication compression compressive confluence
-confluent congenital congested congestion congestive conglomerate consolidative conspicuous contour contours
-contralateral contrast contusion contusions convexity coronary coronavirus correlate correspond corresponding costal
-costochondral costophrenic cough covid crackles crescent cropped crowding cryptogenic cuffing curvilinear cyst cystic
-cysts debris decompensated decompensation decubitus defibrillator definite deformities deformity degenerative dehisced
-dehiscence demineralization demineralized dense densities density deviated deviation device devices dextrocardia
-dextrocurvature dextroposition diabetic diagnose diagnosed diagnosis dialysis diaphragm diaphragmatic diarrhea
-diarrhoea diffuse dilatation dilated dilation diminished discoid discrete dislocated dislocation displaced
-displacement dissection distal distended distension distention diverticulum dizziness dobhoff doctor dorsal drain
-drainage drains duodenal duodenum dysphagia dysplasia dyspnea dyspneic dyspnoea ebstein echocardiogram ectasia ectatic
-edematous effusions eggshell eisenmenger elderly electrocardiogram electrode electrodes elevated elevation emboli
-embolic embolism embolization embolus emergency emphysematous empyema empyemas encapsulated encephalopathy enchondroma
-endobronchial endotracheal endplate engorgement enlarged enlargement enlarging enteric eosinophilic epicardial
-epidural epigastric erect erosion erosions esophageal esophagectomy esophagus etiology eventration evident
-exacerbation exaggerated exam exams excavatum exertion exostosis expansile expiration expiratory exposure extremity
-extubated extubation exudate exudative fallot farmers female females femoral femur fever fibrillation fibroid fibroma
-fibronodular fibrosing fibrothorax fibrotic film films findings fissural fissure fissures fistula flail flattened
-flattening fleischner flipped fluffy fluoroscopy flutter focal foci focus followup foreign fractured fractures frontal
-fullness fundus fungal gallbladder ganz gastric gastroesophageal gastrointestinal gastrostomy generator ghon gibbus
-glenohumeral glenoid globular goiter goitre goodpasture granular granuloma granulomas granulomatosis granulomatous
-groshong gunshot habitus haematemesis haematoma haemoptysis haemorrhage haemorrhagic haemothorax hamartoma hampton
-haziness hazy healed healing heart heimlich hematemesis hematoma hemidiaphragm hemidiaphragms hemithorax hemodialysis
-hemodynamic hemoptysis hemorrhage hemorrhagic hemothorax hepatic hepatocellular hepatomegaly hernia herniated
-herniation hiatal hiatus hickman hila hilar hilum histiocytosis histoplasmosis hodgkin honeycomb honeycombing
-hospitalised hospitalized humeral humerus hyaline hydatid hydronephrosis hydropneumothorax hyperaerated hyperaeration
-hyperdense hyperexpanded hyperexpansion hyperinflated hyperinflation hyperlucency hyperlucent hyperostosis
-hypersensitivity hypertension hypertensive hypertrophic hypertrophy hypoinflated hypoinflation hypoplasia hypoplastic
-hypotension hypoventilation hypoventilatory hypoxemia hypoxia hypoxic iatrogenic icu idiopathic ileostomy ileus image
-images immunocompromised immunosuppressed immunosuppression impacted impaction impella implant implantable implants
-improved improvement improving inadequate incidental indeterminate indistinct indwelling infant infants infarct
-infarction infected infection infections infectious infective inferior infiltrates infiltrating infiltrative inflamed
-inflammation inflammatory inflated inflow influenza infradiaphragmatic infrahilar ingested inguinal inhalation
-innominate innumerable inpatient inpatients inspiration inspiratory insufficiency intact intercostal interlobar
-interlobular intermittent interposition interstitial interstitium interval intraabdominal intramedullary
-intraperitoneal intrapulmonary intrathoracic intravascular intubated intubation inversus inverted ipsilateral
-irregular irregularities irregularity ischaemic ischemic jejunal jejunostomy jugular juxtahilar juxtaphrenic
-kartagener kink kinked kinking klebsiella kyphoplasty kyphoscoliosis kyphosis kyphotic laceration lamellar laryngeal
-lateral lateralis lead leads leftward legionella leiomyoma lesion lesions leukaemia leukemia leukocytosis
-levocurvature lightheaded lightheadedness line linear lines lingula lingular lipoma lobar lobe lobectomy lobes lobular
-lobulated loculated loculation lordotic lucencies lucency lucent lumbar lumbosacral lumen lung lungs lupus lymph
-lymphadenopathy lymphangioleiomyomatosis lymphangitic lymphangitis lymphocytic lymphoma lymphomatous lytic macklin
-magnified malaligned male males malignancies malignancy malignant malposition malpositioned malrotated mammogram
-mammography manubrium marfan margin marginal markedly markers markings mass masses mastectomy measles mechanical
-meconium medial mediastinal mediastinitis mediastinoscopy mediastinotomy mediastinum megaesophagus melanoma mesenteric
-mesothelioma metallic metastasis metastatic miliary mimic mimicked mimicking misaligned misplaced misread mitraclip
-mitral moderate moderately monitor morbid morgagni motion mottled mucoid mucus multifocal multilevel multilobar
-multiloculated multinodular multiple mycetoma mycobacterial mycobacterium mycoplasma mycotic myeloma myocardial
-narrowed narrowing nasoenteric nasogastric nasojejunal nausea neck necrosis necrotic necrotizing needle neonatal
-neonate neoplasm neoplastic nephrostomy neurofibroma neurofibromatosis neurosurgical newborn newborns nipple nipples
-nocardia nodal nodes nodular nodularity nodules noncardiogenic nonproductive nonspecific nontuberculous numbness obese
-obesity oblique obliterated obliteration obscuration obscured obscures obscuring obstructed obstruction obstructive
-occluded occluder occult oedema oedematous oesophageal oesophagectomy oesophagus oligemia opacification opacified
-opacities opaque orogastric orthopaedic orthopedic osseous osseus ossification osteoarthritis osteochondroma
-osteolysis osteolytic osteomyelitis osteopenia osteopenic osteophyte osteophytes osteoporosis osteoporotic
-osteosarcoma outflow outpatient outpatients overexposed overinflated overinflation overlap overlapping overlie
-overload overlying overpenetrated overt overweight ovoid paced pacer pacing paediatric palpitations pancoast
-pancreatitis papilloma paracardiac paraesophageal paragonimiasis paramediastinal parapneumonic paraseptal paraspinal
-paratracheal parenchyma parenchymal patchy pathologic pathological pathology patients patulous pectus pediatric pelvic
-pelvis penetration percutaneous percutaneously perforated perforation perfusion peribronchial peribronchovascular
-pericardial pericardiocentesis pericarditis pericardium perihilar perilymphatic periosteal peripheral peripherally
-periphery peritoneum perivascular permanent permeative phlebolith phlegmon phrenic piercing piercings pigtail pillow
-plaque plaques plate platelike plethora pleura pleural pleurectomy pleurisy pleuritic pleuritis pleurodesis
-pleuroparenchymal plombage pneumatocele pneumatoceles pneumatosis pneumobilia pneumocephalus pneumoconiosis
-pneumocystis pneumocytoma pneumomediastinum pneumonectomy pneumonias pneumonic pneumonitis pneumopericardium
-pneumoperitoneum pneumothoraces poland port porta portable posterior postero posteroanterior posterolateral postmortem
-postop postoperative postprocedural postsurgical ppd precarinal predominance predominantly pregnancy pregnant
-premature preop preoperative preterm prevertebral projectile projection prolapse prominence prominent prone
-prostatectomy prostheses prosthesis prosthetic proteinosis proximal pseudomonas pseudotumor pulmonary pulmonic
-purulent pyloric pylorus quadrant questionable radiating radiodense radiodensity radiograph radiographic radiographs
-radiography radiologic radiological radiologist radiologists radiology radiolucent radiopaque radiotherapy rales
-reaccumulation rectal recurrence recurrent redemonstrated redemonstration redistribution reexpanded reexpansion reflux
-reinflation reintubated resected resection resident residual resolved resolving respiratory retained reticular
-reticulation reticulonodular retrocardiac retrolisthesis retroperitoneal retroperitoneum retrosternal rheumatoid rib
-ribcage ribs rightward rotated rotation rotator rounded rupture ruptured sabre sacral sacroiliac sacrum sarcoid
-sarcoidosis sarcoma sars satisfactory saturation scapula scapulae scapular scar scarred scarring scars scattered
-schwannoma scimitar scleroderma sclerosed sclerosis sclerotic scoliosis scoliotic screening segmental semierect
-semiupright senescent sepsis septal septate septations septic septum sequela sequelae sequestration shadow shadowing
-shallow sharply sheath shortness shoulder shrapnel shunt sickle sigmoid silhouette silhouetting silicosis sinus situs
-skinfold sliding sloughing smoker smokers sonographic spiculated spinal spine spleen splenic splenomegaly spondylitis
-spondylosis spondylotic sprengel spurring sputum squamous staphylococcus staples stenosis stenotic stent stents
-sternal sternoclavicular sternotomy sternum stimulator stomach stomal streaks streaky streptococcus stylet subacute
-subarachnoid subcarinal subclavian subcutaneous subdiaphragmatic subglottic subluxation submaximal suboptimal
-suboptimally subphrenic subpleural subpulmonic subsegmental subtle suggestive sulci sulcus superficial superimposed
-superior supine supraclavicular supradiaphragmatic surgical surgically suspected suspicious suture sutures swallowed
-swan swelling swyer symmetric symmetrical symptomatic syncope syndrome synovial systemic tachycardia tachypnea
-tachypnoea tamponade tapered teenager teenagers tenderness tension teratoma terminate testicular testis tetralogy
-thickened thickening thoracentesis thoracic thoracolumbar thoracoplasty thoracoscopy thoracostomy thoracotomy thorax
-thrombosis thrombus thymectomy thymic thymoma thymus thyroid tightness tingling toddler toddlers tomographic
-tomography torsion tortuosity tortuous trachea tracheal tracheobronchial tracheomalacia tracheostomy transjugular
-transplant transplanted transposition transvenous transverse trapping trauma traumatic traversing tricuspid tubal
-tubercle tubercular tuberculosis tuberculous tubes tubing tubular tumor tumors tumour tumours typical ulcer ultrasound
-unchanged unclear uncoiled uncomplicated underexposed underinflated underinflation underpenetrated underweight
-undisplaced unfolded unfolding unifocal unilateral unreadable unremarkable unresolved upright upside ureteral vaguely
-valve valves valvular valvuloplasty varicella varices varicose vascular vascularity vasculature vasculitis
-vasculopathy vein veins vena venous ventilated ventilation ventilator ventral ventricle ventricles ventricular
-ventriculoperitoneal vertebra vertebrae vertebral vertebroplasty vessel vessels viral visceral visualised visualized
-volume volvulus vomiting watchman wedge wegener westermark wheelchair wheeze wheezing whiteout widened widening wire
-wires woman workup worrisome worsened worsening xray xrays zipper
+abdomen abdominal accentuated achalasia acromioclavicular adenocarcinoma adjacent adolescents aerated aeration aetiology
+agenesis airway alongside ambulance amiodarone amplatzer amyloidosis anaemia anastomosis anemia anesthesia angiogram
+angiography angulated ankylosing annular annuloplasty anomalous anomaly anthracosis aortogram aortopulmonary apnea
+apnoea appearance appendage arch arrhythmia artefact arthritic arthritis arthropathy arthroplasty artifact artifactual
+asbestos asbestosis ascending ascites aspergilloma aspergillosis asthma asymmetric asymmetry asymptomatic
+atherosclerosis atresia atrial atrium attenuation axilla axillary azygos baby bariatric barium batwing benign bibasal
+bifid bifurcation bihilar biliary bioprosthetic biopsy blastic bleb bleed blunted blurred blurry bochdalek boerhaave
+bony brachiocephalic brachytherapy bradycardia breath bronchi bronchiectasis bronchiectatic bronchiolitis bronchitis
+bronchoalveolar bronchocele bronchogram broncholith broncholithiasis bronchopleural bronchoscopic bronchoscopy
+bronchovascular bronchus bulla bullet button cachexia calcific calcium calculi callus cannonball cannulation carcinoid
+carcinomatosa carcinomatosis cardia cardiomyopathy cardiophrenic carinatum cartilage cath catheterisation
+catheterization catheterized cavitates cavitating centrilobular cervical characterization chemotherapy chilaiditi
+children cholecystectomy cholelithiasis chronicity chylothorax chylous cirrhosis clavicle clavicular clinic clip
+coarctation coarsened coccidioidomycosis coil collateral colonic colostomy compared comparison complicate complication
+compression compressive confluence confluent congenital congested conglomerate consolidative conspicuous contour
+contralateral contrast contusion convexity correlate correspond costal costochondral cough crackles crescent cropped
+crowding cryptogenic cuffing curvilinear cyst cystic debris decompensated decubitus definite deformity degenerative
+dehisced dehiscence demineralization demineralized deviated deviation dextrocardia dextrocurvature dextroposition
+diabetic diagnose diagnosis dialysis diarrhea diarrhoea dilatation dilation diminished discrete dislocated dislocation
+displacement dissection distal distended distension distention diverticulum dizziness doctor dorsal drainage duodenal
+duodenum dysphagia dyspnea dyspneic dyspnoea ebstein echocardiogram ectasia edematous eggshell eisenmenger
+electrocardiogram electrode elevated elevation emboli embolic embolism embolization embolus emergency empyema
+encapsulated encephalopathy enchondroma endobronchial endplate engorgement enlarging eosinophilic epicardial epidural
+epigastric erosion esophageal esophagectomy esophagus etiology eventration evident exacerbation exaggerated exam
+excavatum exertion exostosis expansile expiration exposure extremity extubated extubation exudate exudative fallot
+farmers femoral femur fever fibrillation fibroid fibroma fibronodular fibrosing fistula flail flattening fleischner
+flipped fluffy fluoroscopy flutter foci followup foreign fullness fundus gallbladder gastroesophageal gastrointestinal
+gastrostomy ghon gibbus glenohumeral glenoid goiter goitre goodpasture granular granulomatosis groshong gunshot habitus
+haematemesis haematoma haemoptysis haemorrhage haemorrhagic haemothorax hamartoma hampton healed healing heimlich
+hematemesis hematoma hemidiaphragm hemodialysis hemodynamic hemoptysis hemorrhage hemorrhagic hemothorax hepatic
+hepatocellular hepatomegaly herniated herniation hickman histiocytosis histoplasmosis hodgkin honeycomb hospitalised
+hospitalized humeral humerus hyaline hydatid hydronephrosis hyperaerated hyperaeration hyperdense hyperexpanded
+hyperexpansion hyperlucency hyperostosis hypersensitivity hypertensive hypertrophic hypertrophy hypoinflated hypoplasia
+hypoplastic hypotension hypoventilation hypoventilatory hypoxemia hypoxia hypoxic iatrogenic icu ileostomy ileus image
+immunocompromised immunosuppression impacted impaction impella implant improved improvement improving inadequate
+incidental indeterminate indistinct infarct infarction inferior infiltrative inflamed inflammation inflammatory inflated
+inflow ingested inguinal inhalation innominate innumerable inpatient inspiratory insufficiency intact intermittent
+interposition interstitium interval intramedullary intraperitoneal intubation inversus inverted ipsilateral irregularity
+ischaemic ischemic jejunal jejunostomy juxtahilar juxtaphrenic kartagener kink kyphoplasty kyphoscoliosis kyphosis
+kyphotic laceration lamellar laryngeal lateralis lead leftward leiomyoma leukaemia leukemia leukocytosis levocurvature
+lightheaded lightheadedness lingula lingular lipoma lobectomy lobular loculated loculation lordotic lucency lucent
+lumbar lumbosacral lumen lupus lymph lymphangioleiomyomatosis lymphangitic lymphangitis lymphocytic lymphoma
+lymphomatous lytic macklin magnified malaligned malignant malposition malrotated mammogram mammography manubrium marfan
+margin markers mastectomy measles mechanical meconium medial mediastinal mediastinitis mediastinoscopy mediastinotomy
+mediastinum megaesophagus melanoma mesenteric mesothelioma metallic metastasis metastatic miliary mimic mimicked
+mimicking misaligned misplaced misread mitraclip monitor morbid morgagni motion mottled mucoid mucus multilevel
+multilobar multiloculated multinodular mycetoma mycobacterial mycobacterium mycotic myeloma myocardial narrowed
+narrowing nasoenteric nasojejunal nausea neck necrosis necrotic necrotizing needle neonate neoplastic nephrostomy
+neurofibroma neurofibromatosis neurosurgical nipple nocardia nodal nodes nodularity nonproductive nonspecific numbness
+obese obesity oblique obliteration obscuration obscures obscuring obstructed obstruction occluded occluder occult
+oedematous oesophageal oesophagectomy oesophagus oligemia orthopaedic orthopedic osseous osseus ossification
+osteoarthritis osteochondroma osteolysis osteolytic osteomyelitis osteopenia osteopenic osteophyte osteoporosis
+osteoporotic osteosarcoma outflow outpatient overexposed overinflation overlap overlie overlying overpenetrated overt
+overweight ovoid paced pacing palpitations pancoast pancreatitis papilloma paragonimiasis pathologic patulous pectus
+pelvic pelvis penetration percutaneous perforated perforation perfusion pericardial pericardiocentesis pericarditis
+pericardium perilymphatic periosteal peritoneum permeative phlebolith phlegmon phrenic piercing pigtail pillow plethora
+pleurectomy pleurisy pleuritic pleuritis pleurodesis pleuroparenchymal plombage pneumatocele pneumatosis pneumobilia
+pneumocephalus pneumoconiosis pneumocytoma pneumomediastinum pneumonectomy pneumopericardium pneumoperitoneum
+pneumothoraces poland porta postero posterolateral postmortem postop postoperative postprocedural ppd precarinal
+predominance predominantly pregnancy pregnant premature preop preoperative preterm projectile prolapse prominence prone
+prostatectomy prostheses prosthesis proteinosis proximal pseudomonas pseudotumor pulmonic purulent pyloric pylorus
+quadrant questionable radiating radiodense radiodensity radiography radiologic radiologist radiology radiolucent
+radiopaque radiotherapy rales reaccumulation rectal recurrence recurrent redemonstrated redemonstration redistribution
+reexpanded reexpansion reflux reinflation resected resection resident residual resolved resolving retained reticulation
+retrolisthesis retroperitoneal retroperitoneum rheumatoid ribcage rightward rotator rupture sabre sacral sacroiliac
+sacrum sarcoid sarcoidosis sarcoma satisfactory saturation scapula scapular schwannoma scimitar scleroderma sclerosed
+sclerosis sclerotic screening senescent sepsis septate septations septic septum sequela sequelae sequestration sheath
+shortness shoulder shrapnel sickle sigmoid silicosis sinus situs skinfold sliding sloughing smoker sonographic
+spiculated spleen splenic splenomegaly spondylitis spondylosis spondylotic sprengel spurring sputum squamous
+staphylococcus staples stenosis stenotic stent sternal sternoclavicular sternum stimulator stomal streaks streaky stylet
+subarachnoid subcarinal subcutaneous subglottic subluxation submaximal suboptimal suggestive sulci superficial
+superimposed surgical suspected suture swallowed swelling swyer symmetric symptomatic syncope synovial systemic
+tachycardia tachypnoea tamponade tapered teenager tenderness teratoma terminate testicular testis tetralogy thickened
+thoracentesis thoracolumbar thoracoplasty thoracoscopy thoracotomy thorax thrombosis thrombus thymectomy thymic thymoma
+thymus thyroid tightness tingling toddler tomographic tomography torsion tortuosity tracheobronchial tracheomalacia
+transjugular transplant transposition transvenous transverse trauma traumatic traversing tricuspid tubercle tubercular
+tuberculous tubular ulcer ultrasound underexposed underinflated underinflation underpenetrated underweight unfolding
+unifocal unilateral unreadable upside ureteral valvular valvuloplasty varices varicose vascularity vasculature
+vasculitis vasculopathy vein ventilation ventilator ventral ventricle vertebra vertebrae vertebral vertebroplasty vessel
+visualised visualized volvulus vomiting watchman wedge wegener westermark wheelchair wheeze whiteout widening wire
+workup worrisome worsened worsening xray zipper
 """
 _PAIRS = 49_152 - 256 - 2
 """Lines of the file that CLIP reads; the rest are no words of it."""

@@ -214,7 +214,7 @@ TERMS: dict[str, Term] = {
         like="device=0.5",
     ),
     "nasogastric": _term(
-        "nasogastric tube | NG tube | feeding tube | enteric tube | gastric tube | Dobhoff tube",
+        "nasogastric tube | NG tube | feeding tube | enteric tube | gastric tube | Dobbhoff tube",
         "tube passing into the stomach | tube below the diaphragm",
         like="device=0.5",
     ),

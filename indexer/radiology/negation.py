@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 
+from filmroom.indexer.radiology.wordings import SEEN, SEEN_WORDS
+
 _PREPOSITIONS = (
     r"without|w/o|(?:in the )?absence of|free of|free from|clear of|negative for|neg\.? for|lack of|lacking|excluding"
 )
-_NO = r"no(?! longer\b)|neither|nor|not(?! (?:only|excluded|ruled|be|seen|present|visible|identified|found)\b)"
+_NO = rf"no(?! longer\b)|neither|nor|not(?! (?:only|excluded|ruled|be|{SEEN})\b)"
 _TRIGGER = re.compile(rf"(?<![^\s,;(])(?:(?P<wide>{_PREPOSITIONS})|(?P<narrow>{_NO}))(?![^\s,;.)])", re.I)
 _AFTER = re.compile(
     r"(?<!\S)(?:(?:is|are) )?(?<!\bnot )(?<!\bbe )"
-    r"(?:absent|not (?:seen|present|visible|identified|found)|ruled out|excluded)"
+    rf"(?:absent|not {SEEN}|ruled out|excluded)"
     r"(?=\s*(?:$|[,;.]|but\b))",
     re.I,
 )
@@ -27,10 +29,11 @@ _STOP = re.compile(
     r"in (?:a |the )?(?:patients?|women|woman|men|man) with)(?!\S)|[;()]|\.(?!\S)",
     re.I,
 )
+_ENDED = "|".join(rf"(?<=\s{word})" for word in SEEN_WORDS)
 _ANEW = re.compile(
     r"(?:,|(?<!\S)and)\s+(?:and\s+)?(?:the|there|heart|lungs|only|just)(?!\S)|"
     r",\s+(?=[^,;.]+\s(?:is|are)?\s*present\s*(?:$|[,;.]))|"
-    r"(?:(?<=\sseen)|(?<=\snoted)|(?<=\spresent)|(?<=\sidentified)),\s+(?!(?:and|or|nor|no)(?!\S))",
+    rf"(?:{_ENDED}),\s+(?!(?:and|or|nor|no)(?!\S))",
     re.I,
 )
 _CLAUSE = re.compile(r"[,;.()]|(?<!\S)(?:but|with|and|or|showing)(?!\S)", re.I)
@@ -56,10 +59,11 @@ _MODIFIERS = frozenset(
             "discrete",
         ),
         *("left", "right", "bilateral", "upper", "lower", "middle", "focal", "diffuse", "large", "small"),
-        *("mild", "moderate", "severe", "cardiac", "heart", "lung", "pulmonary", "cardiopulmonary", "chest"),
+        *("mild", "moderate", "severe", "cardiac", "heart", "lung", "lungs", "pulmonary", "cardiopulmonary", "chest"),
         *("thoracic", "intrathoracic", "radiographic", "radiological", "other", "further", "of", "in", "the"),
     )
 )
+_SEEN_BEHIND = re.compile(rf"(?<=\S)(?:\s+(?:is|are|was|were|(?:has|have)\s+been))?\s+{SEEN}$", re.I)
 _GENERIC = frozenset(
     (
         *("finding", "findings", "abnormality", "abnormalities", "abnormal", "disease"),
@@ -164,7 +168,7 @@ def _items(scope: str, *, wide: bool) -> tuple[str, ...]:
             continue
         pending += part
     items.append(pending)
-    cleaned = (_FILLER.sub("", " ".join(item.split())).strip(" .") for item in items)
+    cleaned = (_SEEN_BEHIND.sub("", _FILLER.sub("", " ".join(item.split())).strip(" .")) for item in items)
     return tuple(item for item in cleaned if item)
 
 
@@ -176,4 +180,5 @@ def _only_modifiers(text: str) -> bool:
 def _is_generic(item: str) -> bool:
     """Tell whether a film of which this is denied is a normal film: "acute cardiopulmonary abnormality"."""
     words = [word for word in item.lower().split() if word not in _MODIFIERS and word not in {"or", "and"}]
+    words = [word for word in words if not re.fullmatch(SEEN, word)]
     return bool(words) and all(word in _GENERIC for word in words)

@@ -16,9 +16,9 @@ from filmroom.indexer.radiology.lexicon import term_of
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 from filmroom.indexer.radiology.report_sections import seen
-from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, is_view, phrases
+from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, finding_of, is_view, phrases
 
-READER = 3
+READER = 4
 """To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
@@ -38,6 +38,12 @@ _HEART_NORMAL = re.compile(
     r"(?::|\s(?:is|are|was|were|remains?|appears?))?\s*(?:again\s+)?(?:grossly\s+|both\s+)?(?:of\s+|within\s+)?normal(?!\s+(?:or|to)(?!\w))|"
     r"\bnormal[- ](?:heart|cardiac|cardio ?mediastinal)(?:[- ]size|\s+silhouette|\s+shadow|\s+contours?)|"
     r"\bnormal[- ]sized? heart",
+    re.I,
+)
+# "Bones: no abnormality" says nothing of the lungs.
+_ONE_PART = re.compile(
+    r"^\W*(?:the\s+)?(?:bon(?:es?|y)|osseous|skeletal|skeleton|ribs?|spine|soft\s+tissues?|(?:upper\s+)?abdomen|heart|pleura\w*|"
+    r"mediastin\w*|diaphragm\w*|devices?|lines?|tubes?)(?:\s+(?!and(?!\w))\w+)?\s*[:=]",
     re.I,
 )
 _ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
@@ -108,6 +114,11 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     )
 
 
+def says_normal(words: str) -> bool:
+    """Tell whether words, as a label or a report has them, say that a film is normal, and nothing else."""
+    return finding_of(words) == NORMAL or {statement.idea for statement in read_report(words)} == {NORMAL}
+
+
 @lru_cache(maxsize=20_000)  # reports are made of the same sentences
 def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...]:
     statements: list[Statement] = []
@@ -122,7 +133,7 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
         statements.append(Statement("cardiomegaly", present=False))
     if NORMAL in mentions(rest, ideas):  # its phrases run over commas
         statements.append(Statement(NORMAL))
-    return tuple(statements)
+    return tuple(one for one in statements if one.idea != NORMAL or not _ONE_PART.match(sentence))
 
 
 def mentions(text: str, known: frozenset[str]) -> list[str]:

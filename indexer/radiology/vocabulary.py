@@ -17,6 +17,12 @@ LATERAL = "view LATERAL"
 FRONTAL = "frontal"
 
 ALIASES = {
+    "no abnormality detected": NORMAL,
+    "nothing abnormal detected": NORMAL,
+    "no significant abnormality": NORMAL,
+    "no acute disease": NORMAL,
+    "no pathology": NORMAL,
+    "nothing abnormal": NORMAL,
     "infiltrates": "infiltration",
     "pulmonary atelectasis": "atelectasis",
     "pleural effusions": "effusion",
@@ -45,6 +51,7 @@ ALIASES = {
     "ground glass pattern": "ground-glass",
     "lung cavity": "cavity",
     "nsg tube": "nasogastric",
+    "dobhoff tube": "nasogastric",
     "tracheostomy tube": "tube",
     "pa chest film": "view PA",
     "ap chest film": "view AP",

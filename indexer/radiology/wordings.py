@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import re
 
+SEEN_WORDS = (
+    *("seen", "present", "visible", "identified", "found", "noted", "detected", "demonstrated", "evident", "apparent"),
+    *("appreciated", "observed", "discernible", "visuali[sz]ed", "recogni[sz]ed"),
+)
+SEEN = f"(?:{'|'.join(SEEN_WORDS)})"
+"""What a finding is that is there: "not seen" and "no longer visible" deny it."""
 _CONTRACTED = re.compile(
     r"(?<!\w)(is|are|was|were|does|do|did|has|have|had|could|would|should|ca)n['\u2019`]?t(?!\w)", re.I
 )
@@ -105,8 +111,7 @@ _DENIED = _phrases(
         r"unlikely(?:\s+(?:to\s+be|to\s+represent|to\s+have))?",
         r"(?:rather\s+than|instead\s+of|as\s+opposed\s+to)",
         rf"{_NEW}(?:non-?visuali[sz]ation|removal|extraction|withdrawal)\s+of",
-        r"no\s+longer(?!\s+(?:seen|visible|present|identified|evident|apparent|appreciated|noted|any|has|have|shows?|with|an?|"
-        r"the)(?!\w))",
+        rf"no\s+longer(?!\s+(?:{SEEN}|any|has|have|shows?|with|an?|the)(?!\w))",
     ),
     rf"{_ARTICLE}\s+(?=\w)",
 )
@@ -116,6 +121,7 @@ _DENIED_FIRST = _phrases(  # these mean it only at the beginning of a clause
     (
         r"ruled\s+out",
         rf"{_NEW}removed",
+        rf"no\s+longer\s+{SEEN}(?!\s+(?:in|on|at|by|as|with|and|or|but|since|now|today)(?!\w))",
         r"neg(?:ative)?(?!\s+for)",
         r"absent(?!\s+(?:breath|from|in|on|at|or|and|but|sounds?|of)(?!\w))",
     ),
@@ -127,8 +133,7 @@ _NO_HYPHEN = re.compile(rf"{_BEGIN}no-(?=[a-z]{{4}})", re.I)
 _ABSENT = _phrases(
     _BE,
     (
-        rf"\s+not\s+{_FULLY}(?:evident|apparent|demonstrated|detected|appreciated|noted|visuali[sz]ed|observed|discernible|"
-        r"recogni[sz]ed|there|seen|present|visible|identified|found|suspected|suggested)",
+        rf"\s+not\s+{_FULLY}(?:{SEEN}|there|suspected|suggested)",
         r"\s+(?:(?:felt|thought|considered)\s+(?:to\s+be\s+)?)?(?:very\s+|highly\s+|extremely\s+)?(?:unlikely|not\s+likely|"
         r"improbable)",
         rf"\s+{_NEW}(?:removed|withdrawn|explanted|extracted|taken\s+out)",
@@ -161,8 +166,8 @@ _COMPARED = re.compile(
     re.I,
 )
 _PAIRS = (
-    (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)(?![A-Za-z_]+:\w)"), "no "),
-    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=\s|$)", re.I), "neg"),
+    (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
+    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=[\s,.;:)]|$)", re.I), "neg"),
     (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),
     (re.compile(r"(?<![\w/])c/w(?!\w)", re.I), "consistent with"),
     (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),

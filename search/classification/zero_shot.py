@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput
+from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.negation import split_negations
+from filmroom.indexer.radiology.report_labeler import says_normal
 from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.concept_vector import EmbedTexts, prompted
@@ -68,29 +70,34 @@ def check_set(name: str) -> str:
 def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
     """Return prompts of the findings named, in order; a set's name stands for its findings.
 
-    A finding that the file lacks is asked in its own words against "no ..." and a normal film. Raises BadInput
-    for an empty list, and for a denial.
+    A finding that the file lacks is asked in its own words, abbreviations spelled out, against "no ..." and a normal
+    film; words for a normal film against the usual findings. Raises BadInput for an empty list, and for a denial.
     """
     content = _file()
-    names = [part for name in findings for part in content["sets"].get(name.lower(), [name])]
-    names = list(dict.fromkeys(name.strip().lower() for name in names if name.strip()))
+    parts = (part.strip() for name in findings for part in content["sets"].get(name.lower(), [name]))
+    names = {part.lower(): part for part in parts if part}
     if not names:
         raise BadInput("No finding is named", fix=f"Name findings or a set: {', '.join(content['sets'])}")
     own = content.get("models", {}).get(model, {})
     found = []
-    for name in names:
-        check_no_denial(name)
-        plain = {"positive": [name], "negative": [f"no {name}", "normal chest x-ray"], "labels": [name]}
-        entry = plain | content["findings"].get(name, {}) | own.get(name, {})
-        found.append(Prompts(name, *(tuple(entry[key]) for key in ("positive", "negative", "labels"))))
+    for name, written in names.items():
+        check_no_denial(written)
+        words = spell_out(written).text.lower()
+        plain = {"positive": [words], "negative": [f"no {words}", "normal chest x-ray"], "labels": [name, words]}
+        if says_normal(words):
+            plain["negative"] = (own.get(NORMAL) or content["findings"][NORMAL])["negative"]
+            plain["labels"].append(NORMAL)
+        entry = plain | content["findings"].get(words, {}) | own.get(words, {})
+        positive, negative, labels = (tuple(dict.fromkeys(entry[key])) for key in ("positive", "negative", "labels"))
+        found.append(Prompts(name, positive, negative, labels))
     return found
 
 
 def check_no_denial(name: str) -> None:
     """Raises BadInput for words that deny a finding ("no effusion", "effusion: none"): taken for a finding they would
     rank the wrong way round. Words for a normal film are a finding."""
-    words = " ".join(name.split()).replace("_", " ")
-    if finding_of(words) == NORMAL:
+    words = spell_out(" ".join(name.split()).replace("_", " ")).text
+    if says_normal(words):
         return
     excluded = (words[1:],) if re.match(r"-[^\W\d]", words) else ()
     denied = excluded or split_negations(plain_assertions(words).text)[1]
@@ -118,14 +125,15 @@ def own_prompts(finding: str, positive: Sequence[str], negative: Sequence[str]) 
 def labels_of(finding: str) -> tuple[str, ...]:
     """Return the labels that a finding may have in an archive, lower case: its own words, and those of the findings
     that ship prompts which say it ("enlarged heart" is kept as cardiomegaly)."""
-    name = finding.strip().lower()
+    name = spell_out(finding.strip()).text.lower()
     entries = _file()["findings"].items()
     known = [
         entry.get("labels", [other])
         for other, entry in entries
         if name in (other, *entry["positive"], *entry.get("labels", ()))
     ]
-    return tuple(dict.fromkeys([name, *(label for labels in known for label in labels)]))
+    known += [[NORMAL]] if says_normal(name) else []
+    return tuple(dict.fromkeys([finding.strip().lower(), name, *(label for labels in known for label in labels)]))
 
 
 def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedTexts, *, prompt: str = "{}") -> Scores:

@@ -12,13 +12,9 @@ from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter, Range, ReportedFinding, ScoreFilter
 from filmroom.indexer.radiology.report_labeler import read_report
 from filmroom.indexer.radiology.vocabulary import NORMAL
-from filmroom.search.query.quoting import QUOTED, plain, quote, shown, unquote
+from filmroom.search.query.quoting import MARK, QUOTED, hidden, plain, quote, shown, unquote
 
 _OLDEST = 89  # the archive keeps every higher age as 89 (privacy)
-_TOKEN = re.compile(
-    rf'(?P<minus>-(?="|[^\W\d_]))?'
-    rf'(?:(?P<field>[A-Za-z_]+):(?P<value>(?!//)(?:{QUOTED}|[^\s"])+)|(?P<quoted>{QUOTED})|(?P<word>\S+))'
-)
 _ITEM = re.compile(rf'(?P<quoted>{QUOTED})|[^,"]+')
 _SCORE = re.compile(rf'(?P<name>{QUOTED}|[^<>="]+)(?:(?P<sign>[<>]=?|=)(?P<value>.*))?')
 _SEXES = {"F": "F", "FEMALE": "F", "WOMAN": "F", "M": "M", "MALE": "M", "MAN": "M", "O": "O", "OTHER": "O"}
@@ -86,6 +82,13 @@ _NOT_EXCLUDED = (*(known.name for known in _RANGES), _PROBE.name)
 _OF_CLOSED_SETS = ("view", "sex", "label", "modality", "body", "says", "denies", "split")
 FIELDS: dict[str, str] = {known.name: known.example for known in _FIELDS.values()}
 """Every field of the language with an example, for help texts and menus."""
+# Word, macOS and iOS write these for a minus while one types, other programs "!"; within words they are what they are.
+_MINUS = r"[-!\u2010-\u2015\u207b\u208b\u02d7\u2796\ufe58\ufe63\uff0d]"
+_TOKEN = re.compile(
+    rf'(?P<minus>{_MINUS}(?="|[^\W\d_]))?'
+    rf'(?:(?P<field>[A-Za-z_]+):(?P<value>(?!//)(?:{QUOTED}|[^\s"])+)|(?P<quoted>{QUOTED})|'
+    rf"(?P<word>(?P<bracket>\((?=(?i:{'|'.join(FIELDS)}):))|\S+))"
+)
 
 
 def tokens(text: str) -> Iterator[dict[str, str]]:
@@ -101,7 +104,21 @@ def tokens(text: str) -> Iterator[dict[str, str]]:
         if colon and (not value or value.startswith('"')) and name.lower() in _FIELDS:
             fault = "The quote is not closed" if value else f"{name}: has no value"
             raise BadInput(fault, where=shown(word), fix=f"Write it without a space, as in {FIELDS[name.lower()]}")
+        if value.startswith('"') and re.fullmatch(r"[A-Za-z_]+", name):
+            raise _no_field(name, value)
         yield groups
+
+
+def settled(text: str) -> str:
+    """Write a text token by token: a minus as "-", a quote within a word, which opens nothing, as `MARK`, and what is
+    quoted `hidden`."""
+
+    def written(token: dict[str, str]) -> str:
+        field = f"{token['field']}:{token['value']}" if token["field"] else ""
+        said = hidden(field or token["quoted"]) or token["word"].replace('"', MARK)
+        return f"{'-' if token['minus'] else ''}{said}{'' if token['bracket'] else ' '}"
+
+    return "".join(map(written, tokens(text))).strip()
 
 
 def phrase_filter(wanted: Filter, token: dict[str, str], negated: list[str]) -> Filter:
@@ -118,12 +135,7 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
     name, value, minus = token["field"].lower(), token["value"], bool(token["minus"])
     known = _FIELDS.get(name)
     if known is None:
-        close = [FIELDS[match] for match in get_close_matches(name, FIELDS, n=2, cutoff=0.6)]
-        raise BadInput(
-            f"There is no field {name}:",
-            where=shown(f"{token['field']}:{value}"),
-            fix=f"Did you mean {' or '.join(close)}?" if close else f"The fields are {', '.join(FIELDS)}",
-        )
+        raise _no_field(token["field"], value)
     if minus and name in _NOT_EXCLUDED:
         fix = "Write probe:NAME<0.5" if known is _PROBE else f"Write {name}:..N or {name}:N.."
         raise BadInput(f"{name}: cannot be excluded", where=shown(f"-{name}:{value}"), fix=fix)
@@ -176,6 +188,15 @@ def filter_terms(wanted: Filter, *, within: bool = False) -> list[str]:
     for group in wanted.any_of:
         parts.append(f"({' OR '.join(' '.join(filter_terms(one, within=True)) for one in group)})")
     return parts
+
+
+def _no_field(name: str, value: str) -> BadInput:
+    close = [FIELDS[match] for match in get_close_matches(name.lower(), FIELDS, n=2, cutoff=0.6)]
+    return BadInput(
+        f"There is no field {name.lower()}:",
+        where=shown(f"{name}:{value}"),
+        fix=f"Did you mean {' or '.join(close)}?" if close else f"The fields are {', '.join(FIELDS)}",
+    )
 
 
 def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:

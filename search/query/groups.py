@@ -1,4 +1,4 @@
-"""Read fields joined by OR, in brackets or not."""
+"""Read fields joined by OR, in brackets or not, in a text that is `settled`: what is quoted there is one word."""
 
 from __future__ import annotations
 
@@ -7,48 +7,39 @@ import re
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
 from filmroom.search.query.fields import FIELDS, filtered, tokens
-from filmroom.search.query.quoting import QUOTED, shown
+from filmroom.search.query.quoting import MARK, restored, shown
 
-# Atomic groups (?>...): a quote within quotes can be read in many ways, and none of the others is wanted.
-_INSIDE = rf'(?>(?:{QUOTED}|[^()"])*)'
-_OR = re.compile(r'\s+OR\s+(?=(?:[^"]*"[^"]*")*[^"]*$)')
-_BAR = re.compile(r'\s*\|\s*(?=(?:[^"]*"[^"]*")*[^"]*$)|\s+or\s+(?=(?:[^"]*"[^"]*")*[^"]*$)')
-_BRACKETED = re.compile(rf"(?<![A-Za-z_])(?P<field>[A-Za-z_]+):\((?P<values>{_INSIDE})\)")
-_GROUP = re.compile(rf"(?<!\S)\((?P<inside>{_INSIDE})\)(?!\S)")
-_TERM = rf'-?[A-Za-z_]+:(?>(?:{QUOTED}|[^\s"()])+)'
+_OR = re.compile(r"\s+OR\s+")
+_BAR = re.compile(r"\s*\|\s*|\s+or\s+")
+_BRACKETED = re.compile(rf"(?<![A-Za-z_])(?P<field>[A-Za-z_]+):\((?P<values>[^()]*)\)(?!{MARK})")
+_GROUP = re.compile(r"(?<!\S)\((?P<inside>[^()]*)\)(?!\S)")
+_TERM = r"-?[A-Za-z_]+:[^\s()]+"
 _LOOSE = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+OR\s+{_TERM})+)(?!\S)")
-_UNIT = rf"(?:\({_INSIDE}\)|{_TERM})"
+_UNIT = rf"(?:\([^()]*\)|{_TERM})"
 _UNITS = re.compile(rf"(?<!\S){_UNIT}(?:\s+OR\s+{_UNIT})+(?!\S)")
 _EACH = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+AND\s+{_TERM})+)(?!\S)")
-# A quote within a word opens nothing.
-_PHRASE = rf"(?<![^\s:(,|!=-]){QUOTED}"
 _NOT = re.compile(
-    rf"{_PHRASE}|(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])|"
-    r"(?<!\S)!(?=[\w\"])",
+    r"(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])",
     re.I,
 )
-_AND = re.compile(rf"{_PHRASE}|(?<!\S)AND(?!\S)")
-_WORD = rf'(?>(?:{QUOTED}|[^\s"])+)'
-_LOOSE_OR = re.compile(rf"(?<!\S)(?P<before>{_WORD})\s+OR\s+(?P<after>{_WORD})")
+_AND = re.compile(r"(?<!\S)AND(?!\S)")
+_LOOSE_OR = re.compile(r"(?<!\S)(?P<before>\S+)\s+OR\s+(?P<after>\S+)")
 
 
 def plain_operators(text: str) -> str:
-    """Write what other programs write in ours: "NOT label:edema" and "!edema" with a minus, "label:a AND label:b" so
+    """Write what other programs write in ours: "NOT label:edema" with a minus, "label:a AND label:b" so
     that both must hold. AND between words is only a word."""
 
     def excluded(found: re.Match[str]) -> str:
-        quoted = found[0].startswith('"')
-        unknown = found["field"] is not None and found["field"].lower() not in FIELDS
-        return found[0] if quoted or unknown else "-"
+        return "-" if found["field"].lower() in FIELDS else found[0]
 
     def each(found: re.Match[str]) -> str:
-        terms = re.split(r'\s+AND\s+(?=(?:[^"]*"[^"]*")*[^"]*$)', found["inside"])
+        terms = re.split(r"\s+AND\s+", found["inside"])
         if any(_kind(term) != "fields" for term in terms):
             return found[0]
         return " ".join(term if term.startswith("-") or _is_one(term) else f"({term})" for term in terms)
 
-    text = _EACH.sub(each, _NOT.sub(excluded, text))
-    return _AND.sub(lambda found: found[0] if found[0].startswith('"') else "and", text)
+    return _AND.sub("and", _EACH.sub(each, _NOT.sub(excluded, text)))
 
 
 def _is_one(term: str) -> bool:
@@ -63,8 +54,7 @@ def bracketed_values(text: str) -> str:
         if found["field"].lower() not in FIELDS:
             return found[0]
         values = [value.strip() for part in _OR.split(found["values"]) for value in _BAR.split(part)]
-        loose = [value for value in values if not value or not re.fullmatch(rf"{QUOTED}|[^\s\"]+", value)]
-        if loose:
+        if any(not value or re.search(rf"[\s{MARK}]", value) for value in values):
             raise BadInput(
                 "The values in brackets are not joined by OR",
                 where=shown(found[0]),
@@ -120,6 +110,6 @@ def _kind(text: str) -> str:
 
 def _only_filter(text: str) -> Filter:
     wanted = Filter()
-    for token in tokens(text):
+    for token in tokens(restored(text)):
         wanted = filtered(wanted, token)
     return wanted

@@ -19,9 +19,9 @@ from filmroom.db.records import Filter
 from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.wordings import signs_as_words
-from filmroom.search.query.fields import filter_terms, filtered, phrase_filter, tokens
+from filmroom.search.query.fields import filter_terms, filtered, phrase_filter, settled, tokens
 from filmroom.search.query.groups import bracketed_values, plain_operators, taken_groups
-from filmroom.search.query.quoting import QUOTED, plain, quote
+from filmroom.search.query.quoting import MARK, QUOTED, plain, quote, restored
 
 MAX_CHARACTERS = 10_000
 MAX_CONCEPTS = 32
@@ -29,11 +29,9 @@ MAX_CONCEPTS = 32
 
 _JOINS = ("OR", "and")
 _PART = re.compile(rf'{QUOTED}|[^"]+')
-# Words that would exclude a field which is written behind them.
-_EXCLUDES = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding)\s*$", re.I)
+# What would be read with a field that is written behind it.
+_REACHES_ON = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding|\(-\)|w/)\s*$", re.I)
 _TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
-# Word, macOS and iOS write these for a minus while one types; within words and between them they are what they are.
-_DASH = re.compile(rf'{QUOTED}|(?<!\S)[\u2010-\u2015\u207b\u208b\u02d7\u2796\ufe58\ufe63\uff0d](?=["]|[^\W\d_])')
 
 
 @dataclass(frozen=True)
@@ -76,15 +74,17 @@ def parse(text: str) -> Query:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
     rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
-    rest = _PART.sub(lambda found: found[0] if found[0].startswith('"') else signs_as_words(found[0]), rest)
-    rest = _DASH.sub(lambda found: found[0] if found[0].startswith('"') else "-", rest)
-    rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
-    wanted = Filter(any_of=groups)
+    wanted = Filter()
     negated: list[str] = []
     doubted: list[str] = []
-    while True:  # what remains after a negation is cut out may itself read as an operator: until nothing changes
+    before = None
+    while rest != before:  # what remains when something is taken out may itself read as an operator
+        before, rest = rest, settled(rest)
+        rest = _PART.sub(lambda found: found[0] if found[0].startswith('"') else signs_as_words(found[0]), rest)
+        rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
+        wanted = replace(wanted, any_of=tuple(dict.fromkeys((*wanted.any_of, *groups))))
         words: list[str] = []
-        for token in tokens(rest):
+        for token in tokens(restored(rest)):
             if token["field"]:
                 wanted = filtered(wanted, token)
             elif token["quoted"]:
@@ -97,14 +97,12 @@ def parse(text: str) -> Query:
             del words[0]
         while words and words[-1] in _JOINS:
             del words[-1]
-        joined = " ".join(words)
-        asserted = plain_assertions(joined)
+        asserted = plain_assertions(" ".join(words))
         doubted += asserted.doubted
         rest, said = split_negations(asserted.text)
         negated += said
-        if rest == joined:
-            break
-    names = dict.fromkeys(negated)
+        rest = rest.replace(MARK, '"')
+    names = dict.fromkeys(name.replace(MARK, '"') for name in negated)
     if len(names) > MAX_CONCEPTS:
         raise BadInput(f"The query excludes {len(names)} things", fix=f"At most {MAX_CONCEPTS} can be weighed")
     positive = (Concept(rest),) if rest else ()
@@ -112,16 +110,16 @@ def parse(text: str) -> Query:
         (*positive, *(Concept(name, negated=True) for name in names)),
         wanted,
         text.strip(),
-        tuple(dict.fromkeys(doubted)),
+        tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
     )
 
 
 def to_text(query: Query) -> str:
     """Return the inverse of `parse`: `parse(to_text(q)) == q` for every query that came from `parse`."""
     parts = [*query.positive]
-    parts += [f"-{name}" if name.isalpha() else f"-{quote(name)}" for name in query.negated]
+    parts += [f"-{name}" if name.isalpha() and name.lower() != "ve" else f"-{quote(name)}" for name in query.negated]
     fields = filter_terms(query.filter)
-    return " ".join((*fields, *parts) if _EXCLUDES.search(" ".join(parts)) else (*parts, *fields))
+    return " ".join((*fields, *parts) if _REACHES_ON.search(" ".join(parts)) else (*parts, *fields))
 
 
 def term(name: str, value: str) -> str:

@@ -5,6 +5,20 @@ from __future__ import annotations
 import re
 
 QUOTED = r'"(?:[^"]|"")*"'
+MARK = "\ue000"
+"""Stands for a quote that quotes nothing, as in 5" tube, while a query is read; no query holds a private character."""
+_HIDDEN = str.maketrans(" ()|", "\ue001\ue002\ue003\ue004")
+_RESTORED = {hidden: plain for plain, hidden in _HIDDEN.items()}
+
+
+def hidden(value: str) -> str:
+    """Make one word of a text with its quoted parts, whatever stands in them."""
+    return re.sub(QUOTED, lambda found: found[0].translate(_HIDDEN), value)
+
+
+def restored(text: str) -> str:
+    """Undo `hidden`."""
+    return text.translate(_RESTORED)
 
 
 def unquote(quoted: str) -> str:
@@ -20,4 +34,5 @@ def plain(value: str) -> str:
 
 
 def shown(piece: str) -> str:
+    piece = restored(piece).replace(MARK, '"')
     return piece if len(piece) <= 60 else f"{piece[:57]}..."

@@ -20,6 +20,8 @@ from hypothesis import strategies as some
         ("bilateral pl eff", "bilateral pleural effusion"),
         ("RLL PNA, ETT in place", "right lower lobe pneumonia, endotracheal tube in place"),
         ("apical cap", "apical cap"),
+        ("NAD", "no abnormality detected"),
+        ("DHT", "Dobbhoff tube"),
         ("CAP", "community-acquired pneumonia"),
         ("PE", "PE"),
         ("CHF-like", "CHF-like"),

@@ -7,6 +7,7 @@ import time
 import pytest
 from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.report_labeler import read_report
+from filmroom.indexer.radiology.vocabulary import NORMAL
 from filmroom.search.query.parser import parse, to_text
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -177,6 +178,13 @@ def test_with_or_without_says_nothing() -> None:
         ("cardiomegaly but effusion has resolved", ("cardiomegaly",), ("effusion",)),
         ("3.5 cm nodule has resolved", (), ("3.5 cm nodule",)),
         ("FINDINGS: effusion: none. Edema", ("FINDINGS, Edema",), ("effusion",)),
+        ("no abnormality detected", ("no abnormality detected",), ()),
+        ("No significant abnormality is seen.", ("No significant abnormality is seen.",), ()),
+        ("no abnormality detected in the lungs", ("no abnormality detected in the lungs",), ()),
+        ("NAD", ("NAD",), ()),
+        ("no effusion detected", (), ("effusion",)),
+        ("no effusion or edema has been demonstrated", (), ("effusion", "edema")),
+        ("no longer visible pneumothorax", (), ("pneumothorax",)),
         ("no suspicion of pneumothorax", (), ("suspicion of pneumothorax",)),
         ("no effusion, pneumothorax not excluded", ("pneumothorax",), ("effusion",)),
         ("no effusion despite edema", ("edema",), ("effusion",)),
@@ -206,6 +214,14 @@ def test_scopes_end_where_they_should(text: str, positive: tuple[str, ...], nega
         ("No edema seen, left apical granuloma.", {"edema": False, "granuloma": True}),
         ("No edema seen, no effusion.", {"edema": False, "effusion": False}),
         ("No edema or mass seen, and nodule.", {"edema": False, "mass": False, "nodule": False}),
+        ("No abnormality detected.", {NORMAL: True}),
+        ("NAD", {NORMAL: True}),
+        ("Heart: NAD. Lungs: NAD.", {NORMAL: True}),
+        ("Bones: no abnormality.", {}),
+        ("Bony thorax: within normal limits.", {}),
+        ("Lungs NAD, pacemaker.", {"pacemaker": True}),
+        ("No effusion detected, pacemaker in place.", {"effusion": False, "pacemaker": True}),
+        ("No abnormality detected other than a small effusion.", {"effusion": True}),
         ("The heart is mildly enlarged.", {"cardiomegaly": True}),
         ("Cardiac silhouette remains enlarged.", {"cardiomegaly": True}),
         ("The heart is not enlarged.", {"cardiomegaly": False}),

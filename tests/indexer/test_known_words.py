@@ -6,6 +6,7 @@ import pytest
 from filmroom.assets import ASSETS
 from filmroom.indexer.models.base import KnowsWords
 from filmroom.indexer.models.exported.onnx import OnnxTowers, whole_words
+from filmroom.indexer.radiology import known_words
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.known_words import unfamiliar_words
 
@@ -103,7 +104,7 @@ lobectomy
 pneumonectomy
 Port-A-Cath
 Swan-Ganz catheter
-Dobhoff tube
+Dobbhoff tube
 intra-aortic balloon pump
 films like those of heart failure
 please show me any films that show something abnormal
@@ -138,6 +139,12 @@ def test_usual_queries_raise_no_alarm(query: str, mini: frozenset[str]) -> None:
 )
 def test_what_nothing_knows_is_named(query: str, words: tuple[str, ...], mini: frozenset[str]) -> None:
     assert unfamiliar_words([query], mini) == words
+
+
+def test_no_usual_word_is_listed_twice() -> None:
+    listed = known_words._USUAL.split()
+    assert len(listed) == len(set(listed))
+    assert not known_words.lexicon_words() & set(listed), "the lexicon has them"
 
 
 def test_whole_words_of_every_kind_of_vocabulary() -> None:

@@ -11,6 +11,7 @@ from filmroom.db.errors import BadInput
 from filmroom.search.classification.zero_shot import (
     Prompts,
     check_no_denial,
+    labels_of,
     prompt_sets,
     prompts_for,
     truth_of,
@@ -80,6 +81,9 @@ def test_a_denial_is_no_finding(name: str, finding: str) -> None:
         "no finding",
         "No_Finding",
         "no acute disease",
+        "NAD",
+        "no abnormality detected",
+        "No significant abnormality is seen.",
         "normal chest x-ray",
         "no change in effusion",
         "pleural effusion",
@@ -91,6 +95,26 @@ def test_a_denial_is_no_finding(name: str, finding: str) -> None:
 )
 def test_what_is_a_finding(name: str) -> None:
     check_no_denial(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["no finding", "NAD", "Normal", "clear lungs", "no abnormality seen", "No acute disease"]
+)
+def test_a_normal_film_is_asked_against_findings(name: str) -> None:
+    (asked,) = prompts_for([name])
+    assert "pleural effusion" in asked.negative
+    assert not any("normal" in text or text.startswith("no ") for text in asked.negative)
+    assert truth_of(asked, {"No Finding": {1: 1.0}, "edema": {2: 1.0}}, [1, 2]) == pytest.approx([1, 0])
+    assert truth_of(asked, {"normal": {1: 1.0}, "edema": {2: 1.0}}, [1, 2]) == pytest.approx([1, 0])
+
+
+@pytest.mark.parametrize(("short", "long"), [("PTX", "pneumothorax"), ("TB", "tuberculosis"), ("cmg", "cardiomegaly")])
+def test_abbreviations_are_spelled_out(short: str, long: str) -> None:
+    (asked,) = prompts_for([short])
+    (whole,) = prompts_for([long])
+    assert asked.finding == short.lower()
+    assert (asked.positive, asked.negative) == (whole.positive, whole.negative)
+    assert long in labels_of(short)
 
 
 def test_truth_open_and_closed() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.names import check_name
 from filmroom.db.records import Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes.annotations import Judgement
@@ -142,6 +143,9 @@ def put_labels(context: Here, asked: Labels) -> dict[str, Any]:
     """Give films labels; the same name from the same source is replaced."""
     if any(label.source == SOURCE for label in asked.labels):
         raise BadInput("this source is kept for probes", where=SOURCE, fix="Name another source.")
+    for label in asked.labels:
+        check_name(label.name, "a label")
+        check_name(label.source, "a source")
     context.check_films([label.film for label in asked.labels])
     labels = [(label.film, Label(label.name, label.value, label.source)) for label in asked.labels]
     return {"added": kept.put_labels(context.archive().catalog, labels)}

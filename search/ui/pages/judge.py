@@ -8,7 +8,6 @@ from pathlib import Path
 
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes.annotations import Judgement
@@ -172,10 +171,8 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
 
 
 def _grade(archive: Archive, given: Judgement) -> None:
-    try:
+    with layout.faults_as_toasts():
         kept.judge(archive.catalog, given)
-    except FilmroomError as fault:
-        st.toast(plain(str(fault)))
 
 
 def _undo(archive: Archive, query: str, judge: str) -> None:

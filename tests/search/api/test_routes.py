@@ -251,6 +251,27 @@ def test_a_new_name_stands_on_one_line(name: str, api: Served) -> None:
     assert api.get("/collections") == before
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "a\x1bb", "a\u2028b"])
+def test_tags_labels_and_judges_stand_on_one_line(name: str, api: Served) -> None:
+    film = api.house.films["p1-0.dcm"].id
+    said = [
+        api.send("PUT", f"/films/{film}/tags", 400, json={"tags": ["rare", name]}),
+        api.send("POST", "/labels", 400, json={"labels": [{"film": film, "name": name}]}),
+        api.send("POST", "/labels", 400, json={"labels": [{"film": film, "name": "mass", "source": name}]}),
+        api.send("PUT", "/judgements", 400, json={"query": "mass", "film": film, "judge": name, "grade": 2}),
+    ]
+    assert {one["what"].partition(" holds ")[2] for one in said} == {"a character that cannot be seen"}
+    assert (api.get(f"/films/{film}/tags"), api.get("/judgements", params={"query": "mass"})["total"]) == ([], 0)
+    with pytest.raises(BadInput):
+        annotations.add_tags(api.archive.catalog, [film], [name])
+
+
+def test_what_was_named_before_can_stay_beside_a_new_name(api: Served) -> None:
+    film = api.house.films["p1-0.dcm"].id
+    annotations.put_tags(api.archive.catalog, [(film, "a\tb")])
+    assert api.send("PUT", f"/films/{film}/tags", json={"tags": ["a\tb", "new"]}) == ["a\tb", "new"]
+
+
 def test_the_times_of_every_route_are_counted(api: Served) -> None:
     api.get("/search", params={"q": "effusion"})
     counted = api.client.get("/metrics").text

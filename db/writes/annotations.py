@@ -12,7 +12,7 @@ from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.names import check_letters, check_name
 from filmroom.db.records import Label
 from filmroom.db.schema import collection, collection_film, judgement, label, note, report, saved_search, tag
-from sqlalchemy import delete, func, insert, literal_column, select
+from sqlalchemy import Connection, delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 
@@ -198,18 +198,27 @@ def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
     return added
 
 
-def collected(catalog: Catalog, name: str) -> list[int]:
-    """Return the film ids of a collection in the order they were put there. Raises NotFound."""
+def collected(catalog: Catalog, name: str, *, most: int | None = None, offset: int = 0) -> list[int]:
+    """Return the film ids of a collection in the order they were put there, all or `most` after the first `offset`.
+    Raises NotFound."""
     with catalog.read() as connection:
-        found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
-        if found is None:
-            raise NotFound("there is no collection of this name", where=name, fix="The page Collections lists them.")
-        statement = (
-            select(collection_film.c.film_id)
-            .where(collection_film.c.collection_id == found)
-            .order_by(collection_film.c.place)
-        )
-        return list(connection.scalars(statement))
+        mine = collection_film.c.collection_id == _collection_id(connection, name)
+        statement = select(collection_film.c.film_id).where(mine).order_by(collection_film.c.place)
+        return list(connection.scalars(statement.limit(most).offset(offset)))
+
+
+def count_collected(catalog: Catalog, name: str) -> int:
+    """Count the films of a collection. Raises NotFound."""
+    with catalog.read() as connection:
+        mine = collection_film.c.collection_id == _collection_id(connection, name)
+        return int(connection.scalar(select(func.count()).where(mine)) or 0)
+
+
+def _collection_id(connection: Connection, name: str) -> int:
+    found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
+    if found is None:
+        raise NotFound("there is no collection of this name", where=name, fix="The page Collections lists them.")
+    return int(found)
 
 
 def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> list[tuple[int, int]]:
@@ -286,20 +295,34 @@ def judge(catalog: Catalog, given: Judgement) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["query", "film_id", "judge"], set_=values))
 
 
-def unjudge(catalog: Catalog, given: Judgement) -> None:
+def unjudge(catalog: Catalog, given: Judgement) -> bool:
+    """Take back what a judge said of a film for a query, whatever the grade; tells whether there was a judgement."""
     same = (
         judgement.c.query == given.query,
         judgement.c.film_id == given.film_id,
         judgement.c.judge == given.judge,
     )
     with catalog.write() as connection:
-        connection.execute(delete(judgement).where(*same))
+        return bool(connection.execute(delete(judgement).where(*same)).rowcount)
 
 
-def judgements(catalog: Catalog, query: str | None = None) -> list[Judgement]:
-    """Return them oldest first; within a second as they were given, since the last one is what Undo takes back."""
+def judgements(
+    catalog: Catalog, query: str | None = None, *, most: int | None = None, offset: int = 0
+) -> list[Judgement]:
+    """Return them oldest first, all or `most` after the first `offset`; within a second as they were given, since the
+    last one is what Undo takes back."""
     statement = select(judgement).order_by(judgement.c.judged_at, literal_column("judgement.rowid"))
     if query is not None:
         statement = statement.where(judgement.c.query == query)
     with catalog.read() as connection:
-        return [Judgement(row.query, row.film_id, row.judge, row.grade) for row in connection.execute(statement)]
+        rows = connection.execute(statement.limit(most).offset(offset))
+        return [Judgement(row.query, row.film_id, row.judge, row.grade) for row in rows]
+
+
+def count_judgements(catalog: Catalog, query: str | None = None) -> int:
+    """Count the judgements, all or those for a query."""
+    statement = select(func.count()).select_from(judgement)
+    if query is not None:
+        statement = statement.where(judgement.c.query == query)
+    with catalog.read() as connection:
+        return int(connection.scalar(statement) or 0)

@@ -79,7 +79,7 @@ def _adjudicating(archive: Archive, judge: str) -> None:
             _grades(archive, query, film.id, ADJUDICATED + judge)
         st.button(
             "Undo", key="undo-grade", shortcut="Backspace", disabled=not mine, type="tertiary",
-            on_click=lambda: kept.unjudge(archive.catalog, mine[-1]),
+            on_click=_undo, args=(archive, None, ADJUDICATED + judge),
         )  # fmt: skip
     if film is not None:
         with large:
@@ -175,7 +175,8 @@ def _grade(archive: Archive, given: Judgement) -> None:
         kept.judge(archive.catalog, given)
 
 
-def _undo(archive: Archive, query: str, judge: str) -> None:
+def _undo(archive: Archive, query: str | None, judge: str) -> None:
+    """Take back the last grade of a judge, for a query or for any."""
     mine = [judgement for judgement in kept.judgements(archive.catalog, query) if judgement.judge == judge]
     if mine:
         kept.unjudge(archive.catalog, mine[-1])

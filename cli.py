@@ -230,11 +230,10 @@ def search(
 
     if not query.strip() and not like and not unlike:
         raise BadInput("there is nothing to search for", fix='Try: filmroom search "pleural effusion view:AP"')
-    named = examples(like)
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     request = request_of(
         query,
-        like=named,
+        like=examples(like),
         unlike=unlike or [],
         upload=searcher.upload,
         per_study=per_study,
@@ -245,11 +244,11 @@ def search(
         k=k,
         offset=offset,
     )
-    found = searcher.answer(request)
+    results = searcher.answer(request)
     if as_json:
-        print_json(found.to_json())
+        print_json(results.to_json())
     else:
-        output.print_results(found, searcher.archive.folder)
+        output.print_results(results, searcher.archive.folder)
 
 
 @app.command()

@@ -137,7 +137,7 @@ class OpenArchive:
         self,
         query: str = "",
         *,
-        like: Sequence[int | PathLike] = (),
+        like: int | PathLike | Sequence[int | PathLike] = (),
         unlike: Sequence[int] = (),
         k: int = 10,
         offset: int = 0,
@@ -154,11 +154,12 @@ class OpenArchive:
 
         Results say how the query was understood; `to_pandas()` makes a table of them.
         """
-        if not query.strip() and not like and not unlike:
+        examples = _examples(like)
+        if not query.strip() and not examples and not unlike:
             raise BadInput("there is nothing to search for", fix='Try: search("pleural effusion view:AP")')
         request = request_of(
             query,
-            like=_examples(like),
+            like=examples,
             unlike=unlike,
             upload=self.searcher.upload,
             per_study=per_study,
@@ -180,7 +181,7 @@ class OpenArchive:
         collection: str | None = None,
         everything: bool = False,
         best: int | None = None,
-        like: Sequence[int | PathLike] = (),
+        like: int | PathLike | Sequence[int | PathLike] = (),
         unlike: Sequence[int] = (),
         per_study: bool = False,
         hybrid: bool = False,
@@ -263,7 +264,10 @@ class OpenArchive:
 
         Raises NotFound where a film has no vector of the model.
         """
-        wanted = np.asarray(ids, np.int64)
+        try:
+            wanted = np.asarray(ids, np.int64)
+        except OverflowError:
+            raise NotFound("no film has such an id", fix="A search gives the ids of films.") from None
         index = self.searcher.index
         index.refresh()
         lacking = wanted[~index.holds(wanted)] if wanted.size else wanted
@@ -379,8 +383,9 @@ class OpenArchive:
         return learned
 
 
-def _examples(like: Sequence[int | PathLike]) -> list[int | Path]:
-    return [Path(one) if isinstance(one, str) else one for one in like]
+def _examples(like: int | PathLike | Sequence[int | PathLike]) -> list[int | Path]:
+    several = [like] if isinstance(like, int | str | Path) else like
+    return [Path(one) if isinstance(one, str) else one for one in several]
 
 
 def _paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:

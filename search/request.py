@@ -159,12 +159,10 @@ def request_of(
     """
     if order not in tuple(Order):
         raise BadInput("not an order", where=order, fix=f"Use {', '.join(Order)}.")
-    if len(like) > MOST_EXAMPLES or len(unlike) > MOST_EXAMPLES:
-        raise BadInput(f"more than {MOST_EXAMPLES} films as examples", fix="Name fewer.")
-    cut = "" if least is None else str(least).strip()
-    percentile, score = _cut(cut)
-    if least is not None and (percentile is not None) + (score is not None) != len(cut.split(",")):
-        raise BadInput("no score to cut off at", where=least, fix="Use 90% for a percentile, or a score from -1 to 1.")
+    if k < 1 or offset < 0:
+        raise BadInput("no part of an answer", where=f"k={k}, offset={offset}", fix="Ask for one film or more.")
+    _check_examples(like, unlike)
+    percentile, score = (None, None) if least is None else _read_least(str(least).strip())
     if least is not None and not (like or unlike or parse(query).concepts):
         raise BadInput("without words or examples there are no scores", where=f"least {least}", fix="Leave it out.")
     if (files := [one for one in like if isinstance(one, Path)]) and upload is None:
@@ -184,6 +182,23 @@ def request_of(
         least_percentile=percentile,
         least_score=score,
     )
+
+
+def _check_examples(like: Sequence[object], unlike: Sequence[int]) -> None:
+    if len(like) > MOST_EXAMPLES or len(unlike) > MOST_EXAMPLES:
+        raise BadInput(f"more than {MOST_EXAMPLES} films as examples", fix="Name fewer.")
+    for film_id in unlike:
+        if film_id in like:
+            raise BadInput("this film is an example for and against", where=film_id, fix="Leave out one of them.")
+
+
+def _read_least(text: str) -> tuple[float | None, float | None]:
+    """Read where a door's answer is cut off. Raises BadInput where a part of it is no percentile and no score."""
+    percentile, score = _cut(text)
+    if (percentile is not None) + (score is not None) != len(text.split(",")):
+        fix = "Use 90% for a percentile, or a score from -1 to 1."
+        raise BadInput("no score to cut off at", where=text or None, fix=fix)
+    return percentile, score
 
 
 def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, UploadedFilm] | None = None) -> SearchRequest:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.names import check_letters, check_name
 from filmroom.db.records import Label
 from filmroom.db.schema import collection, collection_film, judgement, label, note, report, saved_search, tag
-from sqlalchemy import delete, func, insert, literal_column, select
+from sqlalchemy import Connection, delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as upsert
-
-_LONGEST_NAME = 80
-_UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of characters, and what breaks a line
 
 
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
@@ -75,16 +72,27 @@ def put_reports(catalog: Catalog, reports: Sequence[Report], *, source: str) -> 
 
 
 def set_tags(catalog: Catalog, film_id: int, names: Sequence[str]) -> None:
+    """Give a film these tags and no others. Raises BadInput for a new tag that cannot stand on one line."""
+    named = _tag_names(catalog, names)
     with catalog.write() as connection:
         connection.execute(delete(tag).where(tag.c.film_id == film_id))
-        for name in sorted({name.strip().lower() for name in names if name.strip()}):
+        for name in named:
             connection.execute(insert(tag).values(film_id=film_id, name=name))
 
 
 def add_tags(catalog: Catalog, film_ids: Sequence[int], names: Sequence[str]) -> list[tuple[int, str]]:
-    """Put tags on films; returns the (film id, tag) that are new, which `remove_tags` takes off again."""
-    named = sorted({name.strip().lower() for name in names if name.strip()})
+    """Put tags on films; returns the (film id, tag) that are new, which `remove_tags` takes off again. Raises BadInput
+    for a new tag that cannot stand on one line."""
+    named = _tag_names(catalog, names)
     return _change_tags(catalog, [(film_id, name) for film_id in film_ids for name in named], add=True)
+
+
+def _tag_names(catalog: Catalog, names: Sequence[str]) -> list[str]:
+    """Return the tags as they are stored. Those of archives from before are taken as they are, so that they can stay
+    beside a new one."""
+    known = set(all_tags(catalog))
+    named = sorted({name.strip().lower() for name in names if name.strip()})
+    return [name if name in known else check_name(name, "a tag") for name in named]
 
 
 def remove_tags(catalog: Catalog, tagged: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
@@ -171,22 +179,14 @@ def collections(catalog: Catalog) -> list[Collection]:
         return [Collection(row.id, row.name, row.films) for row in connection.execute(counted)]
 
 
-def _check_new_name(name: str) -> None:
-    """Raise BadInput for a name that would not stand on one line wherever it is shown."""
-    if not name:
-        raise BadInput("a collection needs a name", fix="Type one.")
-    if len(name) > _LONGEST_NAME:
-        raise BadInput(f"a collection's name has at most {_LONGEST_NAME} letters", fix="Choose a shorter one.")
-    if any(unicodedata.category(letter) in _UNSEEN for letter in name):
-        raise BadInput("a collection's name holds a character that cannot be seen", fix="Type another one.")
-
-
 def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
-    """Put films into the collection of this name, made if it is not there. Returns how many are new in it."""
+    """Put films into the collection of this name, made if it is not there. Returns how many are new in it.
+
+    Raises BadInput for a new name that cannot stand on one line."""
     name = name.strip()
     with catalog.write() as connection:
         if connection.scalar(select(collection.c.id).where(collection.c.name == name)) is None:
-            _check_new_name(name)
+            check_name(name, "a collection")
         connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
         collection_id = connection.execute(select(collection.c.id).where(collection.c.name == name)).scalar_one()
         mine = collection_film.c.collection_id == collection_id
@@ -198,18 +198,27 @@ def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
     return added
 
 
-def collected(catalog: Catalog, name: str) -> list[int]:
-    """Return the film ids of a collection in the order they were put there. Raises NotFound."""
+def collected(catalog: Catalog, name: str, *, most: int | None = None, offset: int = 0) -> list[int]:
+    """Return the film ids of a collection in the order they were put there, all or `most` after the first `offset`.
+    Raises NotFound."""
     with catalog.read() as connection:
-        found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
-        if found is None:
-            raise NotFound("there is no collection of this name", where=name, fix="The page Collections lists them.")
-        statement = (
-            select(collection_film.c.film_id)
-            .where(collection_film.c.collection_id == found)
-            .order_by(collection_film.c.place)
-        )
-        return list(connection.scalars(statement))
+        mine = collection_film.c.collection_id == _collection_id(connection, name)
+        statement = select(collection_film.c.film_id).where(mine).order_by(collection_film.c.place)
+        return list(connection.scalars(statement.limit(most).offset(offset)))
+
+
+def count_collected(catalog: Catalog, name: str) -> int:
+    """Count the films of a collection. Raises NotFound."""
+    with catalog.read() as connection:
+        mine = collection_film.c.collection_id == _collection_id(connection, name)
+        return int(connection.scalar(select(func.count()).where(mine)) or 0)
+
+
+def _collection_id(connection: Connection, name: str) -> int:
+    found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
+    if found is None:
+        raise NotFound("there is no collection of this name", where=name, fix="The page Collections lists them.")
+    return int(found)
 
 
 def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> list[tuple[int, int]]:
@@ -277,6 +286,7 @@ class Judgement:
 
 def judge(catalog: Catalog, given: Judgement) -> None:
     """Keep one judge's grade (0 to 3) of a film for a query; a later grade replaces it. Raises BadInput."""
+    check_letters(given.judge, "a judge")
     if not 0 <= given.grade <= 3:
         raise BadInput("a grade is 0, 1, 2 or 3", where=given.grade, fix="0 is no match, 3 is exactly what was asked.")
     values = {"grade": given.grade, "judged_at": int(time.time())}
@@ -285,20 +295,34 @@ def judge(catalog: Catalog, given: Judgement) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["query", "film_id", "judge"], set_=values))
 
 
-def unjudge(catalog: Catalog, given: Judgement) -> None:
+def unjudge(catalog: Catalog, given: Judgement) -> bool:
+    """Take back what a judge said of a film for a query, whatever the grade; tells whether there was a judgement."""
     same = (
         judgement.c.query == given.query,
         judgement.c.film_id == given.film_id,
         judgement.c.judge == given.judge,
     )
     with catalog.write() as connection:
-        connection.execute(delete(judgement).where(*same))
+        return bool(connection.execute(delete(judgement).where(*same)).rowcount)
 
 
-def judgements(catalog: Catalog, query: str | None = None) -> list[Judgement]:
-    """Return them oldest first; within a second as they were given, since the last one is what Undo takes back."""
+def judgements(
+    catalog: Catalog, query: str | None = None, *, most: int | None = None, offset: int = 0
+) -> list[Judgement]:
+    """Return them oldest first, all or `most` after the first `offset`; within a second as they were given, since the
+    last one is what Undo takes back."""
     statement = select(judgement).order_by(judgement.c.judged_at, literal_column("judgement.rowid"))
     if query is not None:
         statement = statement.where(judgement.c.query == query)
     with catalog.read() as connection:
-        return [Judgement(row.query, row.film_id, row.judge, row.grade) for row in connection.execute(statement)]
+        rows = connection.execute(statement.limit(most).offset(offset))
+        return [Judgement(row.query, row.film_id, row.judge, row.grade) for row in rows]
+
+
+def count_judgements(catalog: Catalog, query: str | None = None) -> int:
+    """Count the judgements, all or those for a query."""
+    statement = select(func.count()).select_from(judgement)
+    if query is not None:
+        statement = statement.where(judgement.c.query == query)
+    with catalog.read() as connection:
+        return int(connection.scalar(statement) or 0)

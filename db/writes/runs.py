@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
+from filmroom.db.errors import NotFound
 from filmroom.db.reads.summary import run_of
 from filmroom.db.records import Counts, DuplicateReason, Outcome, Run, RunState
 from filmroom.db.schema import file, film, root, run
@@ -51,6 +52,15 @@ def runs(catalog: Catalog, limit: int = 20) -> list[Run]:
     with catalog.read() as connection:
         rows = connection.execute(select(run).order_by(run.c.id.desc()).limit(limit)).all()
     return [run_of(dict(row._mapping)) for row in rows]
+
+
+def get(catalog: Catalog, run_id: int) -> Run:
+    """Return one run. Raises NotFound."""
+    with catalog.read() as connection:
+        row = connection.execute(select(run).where(run.c.id == run_id)).first()
+    if row is None:
+        raise NotFound("there is no run of this number", where=run_id, fix="`filmroom status` shows the last ones.")
+    return run_of(dict(row._mapping))
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,19 @@ def build(context: Context) -> ASGIApp:
     for part in (searching, embedding, scoring, curating, running):
         app.include_router(part.router, prefix=PREFIX, tags=[part.__name__.rpartition(".")[2]])
 
+    _watching(app, metrics)
+
+    def page() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
+
+    app.add_api_route("/api/docs", page, include_in_schema=False)
+    admitted = Admission(app, context=context, opened=_OPENED)
+    return Bounded(admitted, opened=_OPENED, limits=context.limits, metrics=metrics)
+
+
+def _watching(app: FastAPI, metrics: Metrics) -> None:
+    """Add the routes that look after a server, also at the addresses where programs look for them."""
+
     def exposition(context: Here) -> Response:
         """Give queries, times, films, runs and errors for Prometheus."""
         return Response(metrics.exposition(context.archive()), media_type=CONTENT_TYPE)
@@ -73,9 +86,6 @@ def build(context: Context) -> ASGIApp:
             return {"status": "no archive"}
         return {"status": "ok"}
 
-    def page() -> HTMLResponse:
-        return HTMLResponse(docs_page(app.openapi()))
-
     for place in ("", PREFIX):
         shown = bool(place)
         app.add_api_route(
@@ -87,7 +97,3 @@ def build(context: Context) -> ASGIApp:
             responses={200: {"content": {"text/plain": {}}}},
         )
         app.add_api_route(f"{place}/health", health, include_in_schema=shown, tags=["watching"])
-    app.add_api_route("/api/docs", page, include_in_schema=False)
-    return Bounded(
-        Admission(app, context=context, opened=_OPENED), opened=_OPENED, limits=context.limits, metrics=metrics
-    )

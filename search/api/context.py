@@ -18,6 +18,7 @@ from filmroom.search.searcher import Searcher
 from pydantic import Field
 
 FilmId = Annotated[int, Field(ge=1, lt=2**63)]
+ModelName = Annotated[str | None, Field(max_length=200, description="A model of the archive; default: the one in use.")]
 
 
 @dataclass(frozen=True)

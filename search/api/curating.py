@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.names import check_name
 from filmroom.db.records import Label
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes.annotations import Judgement
@@ -79,8 +80,9 @@ def collection(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """Give the film ids of a collection, in the order in which they came."""
-    ids = kept.collected(context.archive().catalog, name)
-    return {"name": name, "total": len(ids), "films": ids[offset : offset + k]}
+    catalog = context.archive().catalog
+    films = kept.collected(catalog, name, most=k, offset=offset)
+    return {"name": name, "total": kept.count_collected(catalog, name), "films": films}
 
 
 @router.post("/collections/{name:path}/films", dependencies=[MayWrite])
@@ -92,22 +94,22 @@ def collect(context: Here, name: Name, asked: Films) -> dict[str, Any]:
 
 @router.delete("/collections/{name:path}/films", dependencies=[MayWrite])
 def uncollect(
-    context: Here, name: str, film: Annotated[list[FilmId], Query(min_length=1, max_length=1_000)]
+    context: Here, name: str, film: Annotated[list[FilmId] | None, Query(max_length=1_000)] = None
 ) -> dict[str, Any]:
-    """Take films out of a collection."""
+    """Take films out of a collection. Without films, it is the collection NAME/films that is removed."""
+    if not film:
+        return remove_collection(context, f"{name}/films")
     catalog = context.archive().catalog
-    before = len(kept.collected(catalog, name))
-    kept.uncollect(catalog, name, film)
-    return {"name": name, "removed": before - len(kept.collected(catalog, name))}
+    kept.count_collected(catalog, name)  # raises NotFound
+    return {"name": name, "removed": len(kept.uncollect(catalog, name, film))}
 
 
 @router.delete("/collections/{name:path}", dependencies=[MayWrite])
 def remove_collection(context: Here, name: str) -> dict[str, Any]:
     """Remove a collection; its films stay."""
     catalog = context.archive().catalog
-    films = len(kept.collected(catalog, name))
-    kept.uncollect(catalog, name)
-    return {"name": name, "films": films}
+    kept.count_collected(catalog, name)  # raises NotFound
+    return {"name": name, "films": len(kept.uncollect(catalog, name))}
 
 
 @router.get("/tags")
@@ -142,6 +144,9 @@ def put_labels(context: Here, asked: Labels) -> dict[str, Any]:
     """Give films labels; the same name from the same source is replaced."""
     if any(label.source == SOURCE for label in asked.labels):
         raise BadInput("this source is kept for probes", where=SOURCE, fix="Name another source.")
+    for label in asked.labels:
+        check_name(label.name, "a label")
+        check_name(label.source, "a source")
     context.check_films([label.film for label in asked.labels])
     labels = [(label.film, Label(label.name, label.value, label.source)) for label in asked.labels]
     return {"added": kept.put_labels(context.archive().catalog, labels)}
@@ -165,9 +170,10 @@ def judgements(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """List grades of films for queries, oldest first."""
-    found = kept.judgements(context.archive().catalog, query)
-    shown = [{"query": one.query, "film": one.film_id, "judge": one.judge, "grade": one.grade} for one in found]
-    return {"total": len(found), "judgements": shown[offset : offset + k]}
+    catalog = context.archive().catalog
+    judged = kept.judgements(catalog, query, most=k, offset=offset)
+    shown = [{"query": one.query, "film": one.film_id, "judge": one.judge, "grade": one.grade} for one in judged]
+    return {"total": kept.count_judgements(catalog, query), "judgements": shown}
 
 
 @router.put("/judgements", dependencies=[MayWrite])
@@ -175,15 +181,8 @@ def judge(context: Here, asked: Grade) -> dict[str, Any]:
     """Keep a grade, or take it back."""
     catalog = context.archive().catalog
     context.film(asked.film)
-    if asked.grade is None:
-        same = {judgement.grade for judgement in kept.judgements(catalog, asked.query) if _same(judgement, asked)}
-        if not same:
-            raise NotFound("there is no such judgement", where=f"film {asked.film}")
-        kept.unjudge(catalog, Judgement(asked.query, asked.film, asked.judge, same.pop()))
-    else:
+    if asked.grade is not None:
         kept.judge(catalog, Judgement(asked.query, asked.film, asked.judge, asked.grade))
+    elif not kept.unjudge(catalog, Judgement(asked.query, asked.film, asked.judge, grade=0)):
+        raise NotFound("there is no such judgement", where=f"film {asked.film}")
     return asked.model_dump()
-
-
-def _same(one: Judgement, asked: Grade) -> bool:
-    return (one.film_id, one.judge) == (asked.film, asked.judge)

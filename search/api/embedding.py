@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, UploadFile
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.indexer.models.base import Vectors
-from filmroom.search.api.context import Here
-from filmroom.search.api.searching import Model
+from filmroom.search.api.context import Here, ModelName
 from filmroom.search.api.uploads import Uploaded
 from filmroom.search.searcher import Searcher
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,14 +19,14 @@ class Texts(BaseModel):
     """Texts to embed: each the bare finding, as the model's prompt is put around it."""
 
     texts: list[Annotated[str, Field(max_length=10_000)]]
-    model: Annotated[str | None, Field(max_length=200)] = None
+    model: ModelName = None
 
 
 class Pictures(BaseModel):
     """Films to embed, each a file's bytes as base64."""
 
     images: list[str]
-    model: Annotated[str | None, Field(max_length=200)] = None
+    model: ModelName = None
 
 
 class Instance(BaseModel):
@@ -68,7 +67,7 @@ def embed_images(context: Here, asked: Pictures) -> dict[str, Any]:
 
 @router.post("/embed/files")
 def embed_files(
-    context: Here, files: Annotated[list[UploadFile], File(description="Films.")], model: Model = None
+    context: Here, files: Annotated[list[UploadFile], File(description="Films.")], model: ModelName = None
 ) -> dict[str, Any]:
     """Embed films that are uploaded (multipart), as /embed/images does."""
     _few(files, context.limits.batch, "files")
@@ -79,7 +78,7 @@ def embed_files(
 
 
 @router.post("/predict")
-def predict(context: Here, asked: Instances, model: Model = None) -> dict[str, Any]:
+def predict(context: Here, asked: Instances, model: ModelName = None) -> dict[str, Any]:
     """Embed a batch in the shape of the Model Garden's predictor of CXR Foundation.
 
     An instance with `input_bytes` gets `contrastive_img_emb` (T, D), one with `prompt_query` gets `contrastive_txt_emb`

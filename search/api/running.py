@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
-from filmroom.db.records import Run
 from filmroom.db.writes import runs
 from filmroom.indexer.models.registry import list_models
 from filmroom.search import background_index
 from filmroom.search import status as overview
 from filmroom.search.api.admission import MayNameFolders, MayWrite
-from filmroom.search.api.context import Context, Here
+from filmroom.search.api.context import Here
 from pydantic import BaseModel, ConfigDict, Field
 
 router = APIRouter()
 
-_RUNS = 1_000
+_MOST_RUNS = 1_000
+
+RunId = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Start(BaseModel):
@@ -43,7 +44,7 @@ def models(context: Here) -> list[dict[str, Any]]:
 
 
 @router.get("/runs")
-def list_runs(context: Here, k: Annotated[int, Query(ge=1, le=_RUNS)] = 20) -> list[dict[str, Any]]:
+def list_runs(context: Here, k: Annotated[int, Query(ge=1, le=_MOST_RUNS)] = 20) -> list[dict[str, Any]]:
     """List index runs, the newest first."""
     return [asdict(run) for run in runs.runs(context.archive().catalog, k)]
 
@@ -63,20 +64,14 @@ def start_run(context: Here, asked: Start) -> dict[str, Any]:
 
 
 @router.get("/runs/{run_id}")
-def run(context: Here, run_id: Annotated[int, Field(ge=1, lt=2**63)]) -> dict[str, Any]:
+def run(context: Here, run_id: RunId) -> dict[str, Any]:
     """Give an index run with its counts so far."""
-    return asdict(_run(context, run_id))
+    return asdict(runs.get(context.archive().catalog, run_id))
 
 
 @router.post("/runs/{run_id}/stop", status_code=202, dependencies=[MayWrite])
-def stop_run(context: Here, run_id: Annotated[int, Field(ge=1, lt=2**63)]) -> dict[str, Any]:
+def stop_run(context: Here, run_id: RunId) -> dict[str, Any]:
     """Stop a run after its batch; what is done is kept."""
-    background_index.stop_index(context.archive(), _run(context, run_id))
+    archive = context.archive()
+    background_index.stop_index(archive, runs.get(archive.catalog, run_id))
     return {"id": run_id, "stopping": True}
-
-
-def _run(context: Context, run_id: int) -> Run:
-    found = next((one for one in runs.runs(context.archive().catalog, _RUNS) if one.id == run_id), None)
-    if found is None:
-        raise NotFound("there is no run of this number", where=run_id, fix="See /api/v1/runs.")
-    return found

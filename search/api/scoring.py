@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from filmroom.db.errors import NotFound
 from filmroom.db.reads import films
-from filmroom.search.api.context import FilmId, Here
+from filmroom.search.api.context import FilmId, Here, ModelName
 from filmroom.search.classification import saved_probes
 from filmroom.search.classification.zero_shot_archive import screen
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,7 +26,7 @@ class Screened(BaseModel):
     where: Annotated[str, Field(max_length=10_000)] = ""
     threshold: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] = 0.0
     k: Annotated[int, Field(ge=0, le=10_000, description="Films with their scores, best first.")] = 10
-    model: Annotated[str | None, Field(max_length=200)] = None
+    model: ModelName = None
 
 
 @router.post("/zeroshot")

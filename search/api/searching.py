@@ -12,7 +12,7 @@ from filmroom.db.errors import NotFound
 from filmroom.db.reads import film_facts, films
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings as said_findings
-from filmroom.search.api.context import Context, FilmId, Here
+from filmroom.search.api.context import Context, FilmId, Here, ModelName
 from filmroom.search.api.uploads import Uploaded, called
 from filmroom.search.export.pictures import Look, pngs, read_window
 from filmroom.search.findings import search as findings
@@ -23,44 +23,53 @@ from pydantic import BaseModel, ConfigDict, Field
 router = APIRouter()
 
 Text = Annotated[str, Field(max_length=10_000)]
-Model = Annotated[str | None, Query(description="A model of the archive; default: the one in use.", max_length=200)]
 Examples = Annotated[list[FilmId], Field(max_length=MOST_EXAMPLES)]
-Some = Annotated[int, Query(ge=1, le=10_000)]
-Words = Annotated[str, Query(max_length=10_000, description="Words and fields, such as effusion view:PA.")]
-Offset = Annotated[int, Query(ge=0, le=10_000_000)]
-
-
+Some = Annotated[int, Field(ge=1, le=10_000)]
+_WORDS = "Words and fields, such as effusion view:PA."
+Words = Annotated[str, Field(max_length=10_000, description=_WORDS)]
+Offset = Annotated[int, Field(ge=0, le=10_000_000)]
 Least = Annotated[
     str | None, Field(max_length=40, description="Films of this score or more: 0.31, or 90% for a percentile.")
 ]
 _MOST_UPLOADS = 8
 
 
-class Asked(BaseModel):
-    """A search request: the same that the page, the terminal and an export hand on."""
+class HowAsked(BaseModel):
+    """What a search request says besides its words, in an address and in a body."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    query: Text = ""
     like: Examples = Field(default_factory=list)
     unlike: Examples = Field(default_factory=list)
-    uploads: Annotated[
-        list[str],
-        Field(max_length=_MOST_UPLOADS, description="Films to search by, as base64."),
-    ] = Field(default_factory=list)
     per_study: bool = False
     hybrid: bool = False
     judged: Annotated[bool, Field(description="Learn from films judged, voted on or labelled for the words.")] = False
     order: Order = Order.MATCH
     least: Least = None
-    k: Annotated[int, Field(ge=1, le=10_000)] = 10
-    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
-    model: Annotated[str | None, Field(max_length=200)] = None
+    k: Some = 10
+    offset: Offset = 0
+    model: ModelName = None
 
     def request(self, uploads: Sequence[UploadedFilm] = ()) -> SearchRequest:
         """Hand on what was asked, with the uploaded films as vectors."""
         asked = self.model_dump(exclude={"like", "uploads", "model"})
         return request_of(like=[*self.like, *uploads], **asked)
+
+
+class AskedInAddress(HowAsked):
+    """A search request as the parameters of an address."""
+
+    query: Annotated[Text, Field(alias="q", description=_WORDS)] = ""
+
+
+class Asked(HowAsked):
+    """A search request: the same that the page, the terminal and an export hand on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Text = ""
+    uploads: Annotated[
+        list[str],
+        Field(max_length=_MOST_UPLOADS, description="Films to search by, as base64."),
+    ] = Field(default_factory=list)
 
 
 def answer(context: Context, request: SearchRequest, model: str | None) -> dict[str, Any]:
@@ -71,34 +80,9 @@ def answer(context: Context, request: SearchRequest, model: str | None) -> dict[
 
 
 @router.get("/search")
-def search(
-    context: Here,
-    q: Words = "",
-    k: Some = 10,
-    offset: Offset = 0,
-    like: Annotated[list[FilmId] | None, Query(max_length=MOST_EXAMPLES)] = None,
-    unlike: Annotated[list[FilmId] | None, Query(max_length=MOST_EXAMPLES)] = None,
-    per_study: bool = False,
-    hybrid: bool = False,
-    judged: bool = False,
-    order: Order = Order.MATCH,
-    least: Least = None,
-    model: Model = None,
-) -> dict[str, Any]:
+def search(context: Here, asked: Annotated[AskedInAddress, Query()]) -> dict[str, Any]:
     """Find films, best first; without words and examples those that pass the fields, or all."""
-    request = request_of(
-        q,
-        like=like or [],
-        unlike=unlike or [],
-        per_study=per_study,
-        hybrid=hybrid,
-        judged=judged,
-        order=order,
-        least=least,
-        k=k,
-        offset=offset,
-    )
-    return answer(context, request, model)
+    return answer(context, asked.request(), asked.model)
 
 
 @router.post("/search")
@@ -115,7 +99,7 @@ def search_by_request(context: Here, asked: Asked) -> dict[str, Any]:
 
 @router.get("/films/{film_id}/similar")
 def similar(
-    context: Here, film_id: FilmId, q: Words = "", k: Some = 10, offset: Offset = 0, model: Model = None
+    context: Here, film_id: FilmId, q: Words = "", k: Some = 10, offset: Offset = 0, model: ModelName = None
 ) -> dict[str, Any]:
     """Find films like one of the archive."""
     return answer(context, request_of(q, like=[film_id], k=k, offset=offset), model)
@@ -128,7 +112,7 @@ def similar_to_upload(
     q: Words = "",
     k: Some = 10,
     offset: Offset = 0,
-    model: Model = None,
+    model: ModelName = None,
 ) -> dict[str, Any]:
     """Find films like an uploaded one."""
     searcher = context.open(model)
@@ -187,7 +171,7 @@ def list_findings(
     words: Annotated[str, Query(max_length=1_000, description="All of which a sentence has.")] = "",
     meaning: Annotated[str, Query(max_length=1_000, description="What a sentence says, in other words.")] = "",
     k: Some = 100,
-    model: Model = None,
+    model: ModelName = None,
 ) -> list[dict[str, Any]]:
     """List what a report model wrote about films: sentences with boxes, by their words or by what they mean."""
     if meaning.strip():

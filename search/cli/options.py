@@ -119,12 +119,8 @@ def _minus_words(args: Sequence[str]) -> list[str]:
 
 
 def examples(like: Sequence[str] | None) -> list[int | Path]:
-    """Read --like: the id of a film, or the path of a file. Raises BadInput for a file that is not there."""
-    named: list[int | Path] = [int(one) if one.isdecimal() else Path(one) for one in like or []]
-    for one in named:
-        if isinstance(one, Path) and not one.exists():
-            raise BadInput("there is no such file", where=one, fix="Give the number of a film, or the path of a file.")
-    return named
+    """Read --like: the id of a film, or the path of a file."""
+    return [int(one) if one.isdecimal() else Path(one) for one in like or []]
 
 
 def archive_folder(archive: Path | None) -> Path:

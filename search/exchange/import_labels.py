@@ -98,7 +98,8 @@ def read_labels(
     patients: dict[int, str] = {}
     for meant, labels in rows:
         for film_id in sorted(placed.films[meant]):
-            found += [(film_id, Label(finding, score, named)) for finding, score in labels]
+            # A header's cell may be broken into lines, as spreadsheets do to narrow a column.
+            found += [(film_id, Label(" ".join(finding.split()), score, named)) for finding, score in labels]
             if meant.patient:
                 patients[film_id] = meant.patient
     empty = sum(not labels for _, labels in rows)

@@ -66,45 +66,59 @@ def write(job: Job, path: Path) -> dict[str, Any]:
 def _count(job: Job, lines: IO[str]) -> dict[str, Any]:
     """Write the films as rows of JSON with commas between, and count them."""
     left_out = {film_id for film_id, _ in job.failures()}
-    counts: dict[str, Counter[str]] = {name: Counter() for name in ("labels", "views", "sexes", "splits")}
-    patients: set[str] = set()
-    studies: set[str] = set()
     facts = job.facts
-    said = {name: facts[name] for name in ("chosen", "model", "fingerprint", "split")}
-    # As of the JSON of [said, keys].
-    digest = hashlib.sha256(f"[{json.dumps(said, sort_keys=True)}, [".encode())
-    films = 0
+    asked = {name: facts[name] for name in ("chosen", "model", "fingerprint", "split")}
+    # As of the JSON of [asked, keys].
+    digest = hashlib.sha256(f"[{json.dumps(asked, sort_keys=True)}, [".encode())
+    counts = _Counts()
     for hit, key in _keyed(job):
         if hit.id in left_out:
             continue
-        tags, split = hit.film.tags, job.split_of(hit.id)
+        split = job.split_of(hit.id)
         row = [hit.id, key, hit.rank, None if hit.score is None else round(hit.score, 6), split]
-        lines.write((",\n" if films else "") + json.dumps(row))
-        digest.update(f"{', ' if films else ''}{json.dumps(key)}".encode())
-        films += 1
-        patients.add(tags.patient_key or tags.study_uid or key)
-        studies.add(tags.study_uid or key)
-        counts["labels"].update(hit.film.label_names)
-        counts["views"][tags.view or "unknown"] += 1
-        counts["sexes"][tags.sex or "unknown"] += 1
-        if split:
-            counts["splits"][split] += 1
+        lines.write((",\n" if counts.films else "") + json.dumps(row))
+        digest.update(f"{', ' if counts.films else ''}{json.dumps(key)}".encode())
+        counts.add(hit, key, split)
     digest.update(b"]]")
     return {
         "kind": KIND,
         "version": _VERSION,
         "created_at": int(time.time()),
-        **said,
+        **asked,
         "licence": facts["licence"],
-        "counts": {
-            "films": films,
-            "patients": len(patients),
-            "studies": len(studies),
-            **{name: dict(sorted(counted.items())) for name, counted in counts.items()},
-        },
+        "counts": counts.to_json(),
         "hash": digest.hexdigest(),
         "columns": ["id", "key", "rank", "score", "split"],
     }
+
+
+class _Counts:
+    """How many films, patients and studies, and how many films of each label, view, sex and split."""
+
+    def __init__(self) -> None:
+        self.films = 0
+        self._patients: set[str] = set()
+        self._studies: set[str] = set()
+        self._of: dict[str, Counter[str]] = {name: Counter() for name in ("labels", "views", "sexes", "splits")}
+
+    def add(self, hit: Hit, key: str, split: str | None) -> None:
+        tags = hit.film.tags
+        self.films += 1
+        self._patients.add(tags.patient_key or tags.study_uid or key)
+        self._studies.add(tags.study_uid or key)
+        self._of["labels"].update(hit.film.label_names)
+        self._of["views"][tags.view or "unknown"] += 1
+        self._of["sexes"][tags.sex or "unknown"] += 1
+        if split:
+            self._of["splits"][split] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "films": self.films,
+            "patients": len(self._patients),
+            "studies": len(self._studies),
+            **{name: dict(sorted(counted.items())) for name, counted in self._of.items()},
+        }
 
 
 def _keyed(job: Job) -> Iterator[tuple[Hit, str]]:

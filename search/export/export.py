@@ -103,16 +103,8 @@ def export(
     Raises BadInput for what cannot be exported so or a target that is taken, NotFound, MissingExtra, ArchiveBusy, and
     what the search raises.
     """
-    if what not in tuple(What):
-        raise BadInput("not a kind of export", where=what, fix=f"Choose of: {', '.join(What)}.")
-    kind = What(what)
-    suffix = target.suffix.lower()
-    if kind in _SUFFIXES and suffix not in _SUFFIXES[kind]:
-        known = " or ".join(_SUFFIXES[kind])
-        raise BadInput(f"a {kind} export ends in {known}", where=target, fix="Name the file of --to so.")
+    kind, suffix = _kind_of(what, target, options)
     look = Look(options.bits or (16 if kind is What.PNG else 8), read_window(options.window), options.size)
-    if options.deidentify and kind is not What.COPIES:
-        raise BadInput("only copies are de-identified; other exports name nobody", where=kind, fix="Leave it out.")
     held = _held(archive, options.model) if kind is What.VECTORS else None
 
     def begin() -> Start:
@@ -120,7 +112,7 @@ def export(
         split = options.split
         ids = selection.ranking.ids
         places = splitting.assign(archive, ids, split) if split else np.full(ids.size, -1, np.int8)
-        facts = {"labels": label_columns(archive), "name": target.name} | _said(selection, options)
+        facts = {"labels": label_columns(archive), "name": target.name} | _facts(selection, options)
         return Start(selection, places, split.names if split else (), facts)
 
     def writer(job: Job) -> Writer:
@@ -135,8 +127,22 @@ def export(
         return Cohort(job) if kind is What.COHORT else Dataset(job, options.layout, look=look)
 
     space = None if held is None else held.space.fingerprint
-    said = {"chosen": chosen.to_json(), "options": options, "suffix": suffix, "space": space}
-    return run(archive, Plan(kind, said), target, begin=begin, writer=writer, progress=progress)
+    asked = {"chosen": chosen.to_json(), "options": options, "suffix": suffix, "space": space}
+    return run(archive, Plan(kind, asked), target, begin=begin, writer=writer, progress=progress)
+
+
+def _kind_of(what: str, target: Path, options: Options) -> tuple[What, str]:
+    """Read the kind of export, and the ending of its file. Raises BadInput where they or the options do not go
+    together."""
+    if what not in tuple(What):
+        raise BadInput("not a kind of export", where=what, fix=f"Choose of: {', '.join(What)}.")
+    kind, suffix = What(what), target.suffix.lower()
+    if kind in _SUFFIXES and suffix not in _SUFFIXES[kind]:
+        known = " or ".join(_SUFFIXES[kind])
+        raise BadInput(f"a {kind} export ends in {known}", where=target, fix="Name the file of --to so.")
+    if options.deidentify and kind is not What.COPIES:
+        raise BadInput("only copies are de-identified; other exports name nobody", where=kind, fix="Leave it out.")
+    return kind, suffix
 
 
 def _held(archive: Archive, model: str | None) -> StoredSpace:
@@ -152,7 +158,7 @@ def _held(archive: Archive, model: str | None) -> StoredSpace:
     return found
 
 
-def _said(selection: Selection, options: Options) -> dict[str, Any]:
+def _facts(selection: Selection, options: Options) -> dict[str, Any]:
     split = options.split
     return {
         "chosen": selection.chosen.to_json(),

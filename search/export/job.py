@@ -61,8 +61,8 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        said = json.dumps([_VERSION, self.what, self.options], sort_keys=True, default=str)
-        return hashlib.sha256(said.encode()).hexdigest()
+        text = json.dumps([_VERSION, self.what, self.options], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class Job:
 
     @property
     def facts(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.state["facts"]
-        return found
+        facts: dict[str, Any] = self.state["facts"]
+        return facts
 
     @property
     def split_names(self) -> tuple[str, ...]:
@@ -173,10 +173,10 @@ class Job:
         progress(self.state["at"], total)
         while (at := self.state["at"]) < total:
             stop = min(total, at + writer.batch)
-            found = hits(self.archive, self.ranking, at, stop)
-            there = [hit for hit in found if hit is not None]
-            gone = [self.ranking.ids[at + n].item() for n, hit in enumerate(found) if hit is None]
-            failures = [*((film_id, _GONE) for film_id in gone), *writer.write(there)]
+            batch = hits(self.archive, self.ranking, at, stop)
+            present = [hit for hit in batch if hit is not None]
+            gone = [self.ranking.ids[at + n].item() for n, hit in enumerate(batch) if hit is None]
+            failures = [*((film_id, _GONE) for film_id in gone), *writer.write(present)]
             self.growing(_FAILURES).write("".join(json.dumps(failure) + "\n" for failure in failures).encode())
             self.state["at"] = stop
             self.state["films"] += stop - at - len(failures)
@@ -214,36 +214,42 @@ def run(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder, target), ExitStack() as stack:
             _check_own(folder, target)
-            job = Job.resume(archive, folder, plan)
-            if job is None:
-                start = begin()
-                shutil.rmtree(folder, ignore_errors=True)
-                job = Job.begin(archive, folder, plan, start)
+            job = Job.resume(archive, folder, plan) or _begun(archive, folder, plan, begin())
             stack.callback(job.close)
-            resumed = int(job.state["films"])
             stack.callback(_leave_nothing_empty, job)
-            job.write(writer_of := writer(job), progress)
-            failed = job.failures()
-            if not job.state["films"]:
-                job.state["at"] = 0  # so that nothing is left of it
-                raise BadInput(f"no film could be exported: {failed[0][1]}", where=target)
-            finished = writer_of.finish()
-            size, digest = _weight(finished)
-            films = int(job.state["films"])
-            job.close()
-            if target.is_dir():
-                target.rmdir()
-            os.replace(finished, target)
-            shutil.rmtree(folder, ignore_errors=True)
+            return _written(job, plan, target, writer(job), progress, started)
     except OSError as fault:
         raise BadInput(
             f"the export cannot be written ({fault.strerror or type(fault).__name__})",
             where=target,
             fix="Make room or name another place; the same command goes on where it stopped.",
         ) from None
+
+
+def _begun(archive: Archive, folder: Path, plan: Plan, start: Start) -> Job:
+    shutil.rmtree(folder, ignore_errors=True)
+    return Job.begin(archive, folder, plan, start)
+
+
+def _written(job: Job, plan: Plan, target: Path, writer: Writer, progress: Progress, started: float) -> Done:
+    """Write what is not written yet, and put it in its place. Raises BadInput where no film could be."""
+    resumed = int(job.state["films"])
+    job.write(writer, progress)
+    failures = job.failures()
+    films = int(job.state["films"])
+    if not films:
+        job.state["at"] = 0  # so that nothing is left of it
+        raise BadInput(f"no film could be exported: {failures[0][1]}", where=target)
+    finished = writer.finish()
+    megabytes, sha256 = _weight(finished)
+    job.close()
+    if target.is_dir():
+        target.rmdir()
+    os.replace(finished, target)
+    shutil.rmtree(job.folder, ignore_errors=True)
+    shown = tuple(failures[:_SHOWN])
     seconds = round(time.monotonic() - started, 2)
-    shown = tuple(failed[:_SHOWN])
-    return Done(plan.what, str(target), films, len(failed), shown, size, seconds, resumed, digest)
+    return Done(plan.what, str(target), films, len(failures), shown, megabytes, seconds, resumed, sha256)
 
 
 @contextmanager

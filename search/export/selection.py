@@ -68,6 +68,8 @@ def select(archive: Archive, chosen: Chosen, searcher: Callable[[], Searcher]) -
 
     Raises BadInput where no film is chosen, NotFound for a collection that is not there, and what a search raises.
     """
+    if chosen.best is not None and chosen.best < 1:
+        raise BadInput("not a number of films", where=chosen.best, fix="Choose one or more of the best.")
     if chosen.request is not None:
         opened = searcher()
         ranking = opened.ranking(chosen.request, best=chosen.best)

@@ -60,6 +60,9 @@ class Embedder:
         BadInput."""
         from filmroom.indexer.decoding.workers import process_file  # brings the decoders with it
 
+        if not path.is_file():
+            fix = "Give the number of a film, or the path of a file."
+            raise BadInput("there is no such file", where=path, fix=fix)
         try:
             done = process_file(path, prepare=self.towers.preprocess.shrink)
         except Rejected as error:

@@ -117,6 +117,15 @@ def with_words(show: Callable[[], None]) -> None:
 
 
 @contextmanager
+def faults_as_toasts() -> Iterator[None]:
+    """Let a callback say in one line what a person can act on: a page's own place for it is not drawn yet."""
+    try:
+        yield
+    except FilmroomError as fault:
+        st.toast(plain(str(fault)))
+
+
+@contextmanager
 def turn() -> Iterator[None]:
     """Let few pages run at once: they share one interpreter with the server, which has to answer meanwhile.
 

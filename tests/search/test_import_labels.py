@@ -50,6 +50,7 @@ def table(folder: Path, text: str) -> Path:
         ("study,label\nfilms/p1,mass\np1,edema\n", {(1, "mass"), (1, "edema")}, (), ()),
         ("study,label\nother/p1,mass\n", set(), ("other/p1",), ()),
         ("film,label\nside.jpg,NaN\nside.jpg,None\n", set(), (), ()),
+        ('film,"pleural\neffusion"\nside.jpg,1\n', {(2, "pleural effusion")}, (), ()),
         ("film,label,value\nside.jpg,mass,\nside.jpg,edema,1\n", {(2, "edema")}, (), ()),
         ("Path,Sex,Age,Frontal/Lateral,AP/PA,Edema\nside.jpg,Female,61,Frontal,AP,1.0\n", {(2, "Edema")}, (), ()),
     ],

@@ -60,7 +60,24 @@ def test_an_example_film_may_be_a_path_in_words(archive: OpenArchive, tmp_path: 
     film = tmp_path / "films" / "film-002.png"
     (first, *_) = archive.search(like=[str(film)], k=1).hits
     assert first.film.path == film.name
-    assert archive.search(like=[film], k=1).hits == (first,)
+    for alone in ([film], film, str(film)):
+        assert archive.search(like=alone, k=1).hits == (first,)
+    for missing in ("missing.png", tmp_path, ""):
+        with pytest.raises(BadInput, match="no such file"):
+            archive.search(like=missing)
+
+
+def test_what_cannot_be_meant_is_not_answered(archive: OpenArchive, tmp_path: Path) -> None:
+    for part in ({"k": 0}, {"k": -1}, {"offset": -1}):
+        with pytest.raises(BadInput, match="no part of an answer"):
+            archive.search("effusion", **part)
+    with pytest.raises(BadInput, match="1: this film is an example for and against"):
+        archive.search("effusion", like=[1, 2], unlike=[1])
+    for best in (0, -1):
+        with pytest.raises(BadInput, match="not a number of films"):
+            archive.export("table", "effusion", to=tmp_path / "t.csv", best=best)
+    with pytest.raises(NotFound, match="no film has such an id"):
+        archive.vectors([10**30])
 
 
 def test_vectors_come_in_the_order_of_the_ids(archive: OpenArchive) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.db.writes.annotations import save_search
+from filmroom.db.writes.annotations import save_search, saved_searches
 from filmroom.search.request import Order, SearchRequest, UploadedFilm, from_parameters
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
@@ -118,6 +119,15 @@ def test_a_saved_search_keeps_examples_and_order(
     assert (test.query_params["like"], test.query_params["sort"]) == (str(numbered[3]), "age")
     assert test.query_params["study"] == "true"
     test.button(key="unsave-whole").click().run()
+
+
+def test_a_saved_search_has_a_name_that_is_seen(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, "search", monkeypatch, q="edema")
+    test.text_input(key="save-as").set_value("a\0b").run()
+    next(button for button in test.button if button.label == "Save").click().run()
+    assert not test.exception
+    assert "cannot be seen" in test.error[0].value
+    assert not saved_searches(Archive.open(archive_folder).catalog)
 
 
 def test_a_liked_film_stays_in_the_answer_first_and_marked(

@@ -215,7 +215,8 @@ def _grade(archive: Archive, film: Film, known: Query | None) -> None:
         def keep_grade() -> None:
             grade = st.session_state[key]
             if grade is not None:
-                kept.judge(archive.catalog, Judgement(query, film.id, judge, grade))
+                with layout.faults_as_toasts():
+                    kept.judge(archive.catalog, Judgement(query, film.id, judge, grade))
             elif before:
                 kept.unjudge(archive.catalog, before)
 
@@ -237,8 +238,9 @@ def _marks(archive: Archive, film: Film) -> None:
         key = f"tags-{film.id}"
 
         def keep_tags() -> None:
-            kept.set_tags(archive.catalog, film.id, st.session_state[key])
-            undo.offer(f"Tags of film {film.id} are kept.", lambda: kept.set_tags(archive.catalog, film.id, have))
+            with layout.faults_as_toasts():
+                kept.set_tags(archive.catalog, film.id, st.session_state[key])
+                undo.offer(f"Tags of film {film.id} are kept.", lambda: kept.set_tags(archive.catalog, film.id, have))
 
         # Kept as they are chosen: the menu of tags lies over whatever stands below it.
         st.session_state[key] = have

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes.annotations import Judgement
@@ -80,7 +79,7 @@ def _adjudicating(archive: Archive, judge: str) -> None:
             _grades(archive, query, film.id, ADJUDICATED + judge)
         st.button(
             "Undo", key="undo-grade", shortcut="Backspace", disabled=not mine, type="tertiary",
-            on_click=lambda: kept.unjudge(archive.catalog, mine[-1]),
+            on_click=_undo, args=(archive, None, ADJUDICATED + judge),
         )  # fmt: skip
     if film is not None:
         with large:
@@ -172,13 +171,12 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
 
 
 def _grade(archive: Archive, given: Judgement) -> None:
-    try:
+    with layout.faults_as_toasts():
         kept.judge(archive.catalog, given)
-    except FilmroomError as fault:
-        st.toast(plain(str(fault)))
 
 
-def _undo(archive: Archive, query: str, judge: str) -> None:
+def _undo(archive: Archive, query: str | None, judge: str) -> None:
+    """Take back the last grade of a judge, for a query or for any."""
     mine = [judgement for judgement in kept.judgements(archive.catalog, query) if judgement.judge == judge]
     if mine:
         kept.unjudge(archive.catalog, mine[-1])

@@ -11,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.names import check_name
 from filmroom.db.reads import films as db_films
 from filmroom.db.writes import annotations as kept
 from filmroom.search.query.fields import FIELDS
@@ -190,7 +191,7 @@ def _saved(archive: Archive) -> None:
     name = st.text_input("Save this search as", key="save-as", max_chars=80)
     request = dataclasses.replace(asking.request_of_address(), k=PAGE)
     if st.button("Save", disabled=not name.strip() or request.empty):
-        kept.save_search(archive.catalog, name, request.query, request.to_json())
+        kept.save_search(archive.catalog, check_name(name, "a search"), request.query, request.to_json())
         st.rerun()
 
 

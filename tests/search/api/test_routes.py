@@ -134,6 +134,38 @@ def test_collections_tags_labels_and_judgements(api: Served) -> None:
     assert api.get("/judgements", params={"query": "mass"})["total"] == 0
 
 
+def test_no_more_is_read_of_collections_and_judgements_than_is_asked_for(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [film.id for film in api.house.films.values()]
+    api.send("POST", "/collections/all/films", json={"films": ids})
+    for film in ids:
+        api.send("PUT", "/judgements", json={"query": "mass", "film": film, "judge": "anna", "grade": 2})
+    read: list[int] = []
+    of_films, of_judgements = annotations.collected, annotations.judgements
+
+    def collected(*asked: Any, **more: Any) -> list[int]:
+        read.append(len(some := of_films(*asked, **more)))
+        return some
+
+    def judgements(*asked: Any, **more: Any) -> list[Any]:
+        read.append(len(some := of_judgements(*asked, **more)))
+        return some
+
+    monkeypatch.setattr(annotations, "collected", collected)
+    monkeypatch.setattr(annotations, "judgements", judgements)
+    page = {"k": 2, "offset": 1}
+    assert api.get("/collections/all", params=page) == {"name": "all", "total": len(ids), "films": ids[1:3]}
+    judged = api.get("/judgements", params=page)
+    assert (judged["total"], [one["film"] for one in judged["judgements"]]) == (len(ids), ids[1:3])
+    api.send("DELETE", "/collections/all/films", params={"film": ids[0]})
+    assert api.send("DELETE", "/collections/all")["films"] == len(ids) - 1
+    api.send("PUT", "/judgements", json={"query": "mass", "film": ids[0], "judge": "anna", "grade": None})
+    api.send("PUT", "/judgements", 404, json={"query": "mass", "film": ids[0], "judge": "anna", "grade": None})
+    assert api.get("/judgements")["total"] == len(ids) - 1
+    assert read == [2, 2, len(ids) - 1]
+
+
 def test_findings_by_their_words(api: Served) -> None:
     (first, _) = api.get("/findings", params={"words": "pleural effusion"})
     assert first["sentence"] == "Small left pleural effusion."
@@ -230,7 +262,7 @@ def test_a_model_that_the_archive_lacks_is_not_looked_for(api: Served) -> None:
     assert "tiny" in said["fix"]
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", "../b", "a?b#c%", "films", "a" * 80])
+@pytest.mark.parametrize("name", ["a/b", "..", "../b", "a?b#c%", "films", "x/films", "a/films/films", "a" * 80])
 def test_a_collection_is_reached_whatever_its_name(name: str, api: Served) -> None:
     film = api.house.films["p1-0.dcm"]
     address = f"/collections/{quote(name, safe='').replace('.', '%2E')}"
@@ -249,6 +281,27 @@ def test_a_new_name_stands_on_one_line(name: str, api: Served) -> None:
     with pytest.raises(BadInput):
         annotations.collect(api.archive.catalog, name, [film.id])
     assert api.get("/collections") == before
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "a\x1bb", "a\u2028b"])
+def test_tags_labels_and_judges_stand_on_one_line(name: str, api: Served) -> None:
+    film = api.house.films["p1-0.dcm"].id
+    said = [
+        api.send("PUT", f"/films/{film}/tags", 400, json={"tags": ["rare", name]}),
+        api.send("POST", "/labels", 400, json={"labels": [{"film": film, "name": name}]}),
+        api.send("POST", "/labels", 400, json={"labels": [{"film": film, "name": "mass", "source": name}]}),
+        api.send("PUT", "/judgements", 400, json={"query": "mass", "film": film, "judge": name, "grade": 2}),
+    ]
+    assert {one["what"].partition(" holds ")[2] for one in said} == {"a character that cannot be seen"}
+    assert (api.get(f"/films/{film}/tags"), api.get("/judgements", params={"query": "mass"})["total"]) == ([], 0)
+    with pytest.raises(BadInput):
+        annotations.add_tags(api.archive.catalog, [film], [name])
+
+
+def test_what_was_named_before_can_stay_beside_a_new_name(api: Served) -> None:
+    film = api.house.films["p1-0.dcm"].id
+    annotations.put_tags(api.archive.catalog, [(film, "a\tb")])
+    assert api.send("PUT", f"/films/{film}/tags", json={"tags": ["a\tb", "new"]}) == ["a\tb", "new"]
 
 
 def test_the_times_of_every_route_are_counted(api: Served) -> None:

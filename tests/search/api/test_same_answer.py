@@ -181,6 +181,8 @@ def test_a_film_from_outside_gives_the_same_everywhere(asked: Served, typed: Ter
         (["--least", "170%"], "no score to cut off at"),
         (["--sort", "beauty"], "not an order"),
         (["--like", "nowhere.dcm"], "no such file"),
+        (["--like", "."], "no such file"),
+        (["--like", "1", "--unlike", "1"], "for and against"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_at_every_door(
@@ -191,6 +193,8 @@ def test_what_cannot_be_meant_is_one_line_at_every_door(
     assert words in said(terminal, "export", "table", "effusion", *more, "--to", tmp_path / "t.csv")
     if "--least" in more:
         assert words in asked.send("GET", "/search", 400, params={"q": "effusion", "least": more[1]})["what"]
+    if "--unlike" in more:
+        assert words in asked.send("GET", "/search", 400, params={"like": 1, "unlike": 1})["what"]
     assert not list(tmp_path.glob("*t.csv*"))
 
 

@@ -183,6 +183,8 @@ class Files:
         except Exception as fault:
             if web.was_sent_on(fault):
                 raise _sent_on(where) from None
+            if isinstance(fault, web.PageTooLong):
+                raise ServerError("a page of the listing is too long", where=where, fix="Check the address.") from None
             if isinstance(fault, FileNotFoundError):
                 raise ServerError(
                     "there is nothing here", where=where, fix="Check the address; what is indexed is kept."
@@ -203,7 +205,7 @@ class Files:
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
-            except (FileNotFoundError, PermissionError, Rejected, web.SentOn):
+            except (FileNotFoundError, PermissionError, Rejected, web.SentOn, web.PageTooLong):
                 raise
             except Exception as fault:
                 if type(fault).__name__ in _UNKNOWN_TO_IT or 400 <= _status(fault) < 429:

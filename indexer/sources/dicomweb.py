@@ -41,6 +41,9 @@ _ATTEMPTS = 4
 _WAIT_SECONDS = 0.5
 _TIMEOUT_SECONDS = (10, 60)
 _CHUNK_BYTES = 2**16
+_ANSWER_BYTES = 256 * 2**20
+"""Of a list or a header: a server that knows no pages tells of a few hundred thousand films in so much."""
+
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _MODALITY, _BODY_PART, _STUDY_DATE = "00080060", "00180015", "00080020"
 
@@ -139,16 +142,17 @@ class Connection:
             )
 
     def _bounded(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        """Read an answer that a film is asked of, up to the limit: requests would read it whole, however long it is."""
-        most = getattr(self._of_thread, "max_bytes", None)
-        if most is None or not response.ok:
-            return
+        """Read an answer up to the limit, a film's own where one is fetched: requests would read it whole, however long
+        it is."""
+        of_film = getattr(self._of_thread, "max_bytes", None)
         read = bytearray()
         for chunk in response.iter_content(_CHUNK_BYTES):
             read += chunk
-            if len(read) > most + _CHUNK_BYTES:  # parts have headers of their own
+            if len(read) > (of_film or _ANSWER_BYTES) + _CHUNK_BYTES:  # parts have headers of their own
                 response.close()
-                raise Refusal.TOO_LARGE.error()
+                if of_film:
+                    raise Refusal.TOO_LARGE.error()
+                raise ServerError("the answer is too long", where=self.url, fix="Check the address.")
         response._content = bytes(read)
 
     def listed(self, selection: Selection) -> Iterator[SourceFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -12,11 +13,19 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = (10, 60)
 
+PAGE_BYTES = 64 * 2**20
+"""Of a page of links: some hundred thousand."""
+
+_CHUNK_BYTES = 2**16
 _PORTS = {"http": 80, "https": 443}
 
 
 class SentOn(Exception):
     """The server sends a request on to another address."""
+
+
+class PageTooLong(Exception):
+    """A page of links goes on and on."""
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -42,9 +51,22 @@ def was_sent_on(fault: BaseException) -> bool:
 
 def client(url: str) -> dict[str, Any]:
     """Return what aiohttp needs: proxies and certificates as the environment says, the name and password as ~/.netrc
-    says. aiohttp presents them to whatever address a request is sent on to, so a redirect to another raises SentOn."""
+    says. aiohttp presents them to whatever address a request is sent on to, so a redirect to another raises SentOn; a
+    page longer than PAGE_BYTES raises PageTooLong."""
     import aiohttp
     from requests.utils import get_netrc_auth
+
+    class Bounded(aiohttp.ClientResponse):
+        """An answer whose text, which fsspec reads whole, has an end."""
+
+        async def text(self, encoding: str | None = None, errors: str = "strict") -> str:
+            page = bytearray()
+            async for chunk in self.content.iter_chunked(_CHUNK_BYTES):
+                page += chunk
+                if len(page) > PAGE_BYTES:
+                    self.close()
+                    raise PageTooLong
+            return page.decode(encoding or _known(self.charset), errors)
 
     async def stay(_: Any, __: Any, hop: aiohttp.TraceRequestRedirectParams) -> None:
         to = hop.response.headers.get("Location") or hop.response.headers.get("URI")
@@ -62,4 +84,13 @@ def client(url: str) -> dict[str, Any]:
         "trust_env": not goes_directly(url),
         "timeout": aiohttp.ClientTimeout(sock_connect=connect, sock_read=read),
         "trace_configs": [hops],
+        "response_class": Bounded,
     }
+
+
+def _known(charset: str | None) -> str:
+    """Return the name of an encoding that Python knows; UTF-8 for others."""
+    try:
+        return codecs.lookup(charset or "").name
+    except LookupError:
+        return "utf-8"

@@ -438,3 +438,16 @@ def test_a_film_larger_than_the_limit_is_cut_off(odd: Callable[..., str], tmp_pa
     connection.fetch("1.2/1.2.1/1.2.1.1", tmp_path / "film", max_bytes=len(film))
     assert not (tmp_path / "none").exists()
     assert (tmp_path / "film").stat().st_size >= 320_000
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_is_read_to_a_limit(
+    odd: Callable[..., str], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr("filmroom.indexer.sources.dicomweb._ANSWER_BYTES", 1000)
+    monkeypatch.setattr("filmroom.indexer.sources.dicomweb._CHUNK_BYTES", 1000)
+    server = Server(odd(lambda path: (status, "application/dicom+json", b"[" + b" " * 10_000 + b"]"))).open()
+    with pytest.raises(ServerError, match="the answer is too long"):
+        list(server.films(Selection()))
+    with pytest.raises(ServerError, match="the answer is too long"):
+        server.header("1.2/1.2.1/1.2.1.1")

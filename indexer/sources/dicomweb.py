@@ -18,14 +18,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
-from filmroom.indexer.sources.web import leads_away
+from filmroom.indexer.sources.web import leads_away, parts_of, without_secrets
 
 if TYPE_CHECKING:
     import requests
@@ -98,15 +97,19 @@ def is_address(text: str) -> bool:
 
 def server_address(text: str) -> str:
     """Return the address as it is kept. Raises BadInput where it holds a password, a query or nothing."""
-    parts = urlsplit(text)
+    parts = parts_of(text)
     if parts.username or parts.password:
         raise BadInput(
             "an address must hold no name and password",
-            where=f"{parts.scheme}://{parts.hostname or ''}{parts.path}",
+            where=without_secrets(parts),
             fix="Give them by FILMROOM_PACS_USER and FILMROOM_PACS_PASSWORD, ~/.netrc or --credentials FILE.",
         )
     if not parts.hostname or parts.query or parts.fragment:
-        raise BadInput("this is not the address of a DICOMweb service", where=text, fix="Write https://HOST/dicom-web.")
+        raise BadInput(
+            "this is not the address of a DICOMweb service",
+            where=without_secrets(parts),
+            fix="Write https://HOST/dicom-web.",
+        )
     return text.rstrip("/")
 
 

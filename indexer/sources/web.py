@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
+from filmroom.db.errors import BadInput
 from filmroom.indexer.sources.credentials import goes_directly
 
 if TYPE_CHECKING:
@@ -26,6 +27,22 @@ class SentOn(Exception):
 
 class PageTooLong(Exception):
     """A page of links goes on and on."""
+
+
+def parts_of(address: str) -> SplitResult:
+    """Take an address apart. Raises BadInput where it is none."""
+    try:
+        parts = urlsplit(address)
+        parts.port  # noqa: B018 (it is read only when it is asked for)
+    except ValueError:
+        raise BadInput("this is no address", fix="Write https://HOST/PATH, or s3://BUCKET/PREFIX.") from None
+    return parts
+
+
+def without_secrets(parts: SplitResult) -> str:
+    """Write an address without what may name or let in somebody."""
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 def same_origin(one: str, other: str) -> bool:

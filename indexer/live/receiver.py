@@ -59,12 +59,15 @@ _SYNTAXES = (
 """What is decoded here; a sender that proposes several is answered with the first of these."""
 
 _PDU_BYTES = 1 << 20
+"""What a sender is told that it may send at once. Twice as much is read: some count their headers in other ways."""
+
 _REFUSED = {
     "size": "it is larger than --max-megabytes",
     "disk": "the disk is nearly full",
     "written": "it could not be written",
     "understood": "it is no DICOM object with UIDs",
     "other": "it is not what was announced",
+    "pdu": "it sends more at once than was agreed",
 }
 
 
@@ -178,6 +181,7 @@ class Receiver:
             entity.add_supported_context(getattr(sop_class, name), list(_SYNTAXES))
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store),
+            (evt.EVT_CONN_OPEN, self._bound),
             (evt.EVT_DATA_RECV, self._count),
             (evt.EVT_CONN_CLOSE, lambda event: self._coming.pop(id(event.assoc), None)),
         ]
@@ -206,16 +210,32 @@ class Receiver:
         except OSError:
             return self._refuse(sender, "written", OUT_OF_RESOURCES)
 
+    def _bound(self, event: Event) -> None:
+        """Let no PDU be read that is announced as longer than was agreed: pynetdicom reads it whole, however long it
+        is, before any other event."""
+        socket = event.assoc.dul.socket
+        if socket is None:
+            return
+        read = socket.recv
+
+        def recv(size: int) -> bytearray:
+            if size > 2 * _PDU_BYTES:
+                self._refuse(str(event.assoc.requestor.ae_title).strip() or "an unknown sender", "pdu")
+                raise ConnectionAbortedError  # as which pynetdicom closes the connection
+            return read(size)
+
+        socket.recv = recv  # type: ignore[assignment, method-assign]
+
     def _count(self, event: Event) -> None:
         """Cut off a sender whose film goes on for ever: it would fill the memory. Up to twice the limit it may come to
         its end, to be refused with a status: a sender that is cut off does not send its other films either."""
         name = id(event.assoc)
         coming = self._coming[name] = self._coming.get(name, 0) + len(event.data)
         if coming > 2 * self._service.max_bytes and coming - len(event.data) <= 2 * self._service.max_bytes:
-            self._refuse(str(event.assoc.requestor.ae_title).strip(), "size", OUT_OF_RESOURCES)
+            self._refuse(str(event.assoc.requestor.ae_title).strip(), "size")
             threading.Thread(target=event.assoc.abort, daemon=True).start()
 
-    def _refuse(self, sender: str, why: str, status: int) -> int:
+    def _refuse(self, sender: str, why: str, status: int = OUT_OF_RESOURCES) -> int:
         with self._lock:
             self._refused[sender, why] += 1
         return status

@@ -24,7 +24,7 @@ from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources import web
 from filmroom.indexer.sources.credentials import Credentials
-from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Selection, ServerError
+from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Selection, ServerError, server_address
 from filmroom.indexer.sources.folder import is_clutter
 
 if TYPE_CHECKING:
@@ -64,12 +64,13 @@ def is_bucket(address: str) -> bool:
 
 
 def is_listing(url: str) -> bool:
-    """Ask whether a web address with a slash at its end is a page of links to files. Raises ServerError where it sends
-    the question on."""
+    """Ask whether a web address with a slash at its end is a page of links to files. Raises BadInput for one that is
+    not to be asked, ServerError where it sends the question on."""
     import requests
 
     if not is_bucket(url):
         return False
+    server_address(url)
 
     def stay(answer: requests.Response, *_: Any, **__: Any) -> None:
         if web.leads_away(answer, url):
@@ -89,11 +90,11 @@ def is_listing(url: str) -> bool:
 
 def bucket_address(text: str) -> str:
     """Return the address as it is kept. Raises BadInput where it holds a password or a query, or names no bucket."""
-    parts = urlsplit(text)
+    parts = web.parts_of(text)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BadInput(
             "an address must hold no password and no query",
-            where=f"{parts.scheme}://{parts.hostname or ''}{parts.path}",
+            where=web.without_secrets(parts),
             fix="Credentials come from where the cloud's own tools have them.",
         )
     if not parts.netloc:
@@ -183,6 +184,8 @@ class Files:
         except Exception as fault:
             if web.was_sent_on(fault):
                 raise _sent_on(where) from None
+            if isinstance(fault, web.PageTooLong):
+                raise ServerError("a page of the listing is too long", where=where, fix="Check the address.") from None
             if isinstance(fault, FileNotFoundError):
                 raise ServerError(
                     "there is nothing here", where=where, fix="Check the address; what is indexed is kept."
@@ -203,7 +206,7 @@ class Files:
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
-            except (FileNotFoundError, PermissionError, Rejected, web.SentOn):
+            except (FileNotFoundError, PermissionError, Rejected, web.SentOn, web.PageTooLong):
                 raise
             except Exception as fault:
                 if type(fault).__name__ in _UNKNOWN_TO_IT or 400 <= _status(fault) < 429:

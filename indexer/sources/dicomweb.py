@@ -18,14 +18,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.credentials import Credentials
 from filmroom.indexer.sources.stow import PROCESSING_FAILURE, body, failed_instances, without_parameters
-from filmroom.indexer.sources.web import leads_away
+from filmroom.indexer.sources.web import leads_away, parts_of, without_secrets
 
 if TYPE_CHECKING:
     import requests
@@ -41,6 +40,9 @@ _ATTEMPTS = 4
 _WAIT_SECONDS = 0.5
 _TIMEOUT_SECONDS = (10, 60)
 _CHUNK_BYTES = 2**16
+_ANSWER_BYTES = 256 * 2**20
+"""Of a list or a header: a server that knows no pages tells of a few hundred thousand films in so much."""
+
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _MODALITY, _BODY_PART, _STUDY_DATE = "00080060", "00180015", "00080020"
 
@@ -95,15 +97,19 @@ def is_address(text: str) -> bool:
 
 def server_address(text: str) -> str:
     """Return the address as it is kept. Raises BadInput where it holds a password, a query or nothing."""
-    parts = urlsplit(text)
+    parts = parts_of(text)
     if parts.username or parts.password:
         raise BadInput(
             "an address must hold no name and password",
-            where=f"{parts.scheme}://{parts.hostname or ''}{parts.path}",
+            where=without_secrets(parts),
             fix="Give them by FILMROOM_PACS_USER and FILMROOM_PACS_PASSWORD, ~/.netrc or --credentials FILE.",
         )
     if not parts.hostname or parts.query or parts.fragment:
-        raise BadInput("this is not the address of a DICOMweb service", where=text, fix="Write https://HOST/dicom-web.")
+        raise BadInput(
+            "this is not the address of a DICOMweb service",
+            where=without_secrets(parts),
+            fix="Write https://HOST/dicom-web.",
+        )
     return text.rstrip("/")
 
 
@@ -139,16 +145,17 @@ class Connection:
             )
 
     def _bounded(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        """Read an answer that a film is asked of, up to the limit: requests would read it whole, however long it is."""
-        most = getattr(self._of_thread, "max_bytes", None)
-        if most is None or not response.ok:
-            return
+        """Read an answer up to the limit, a film's own where one is fetched: requests would read it whole, however long
+        it is."""
+        of_film = getattr(self._of_thread, "max_bytes", None)
         read = bytearray()
         for chunk in response.iter_content(_CHUNK_BYTES):
             read += chunk
-            if len(read) > most + _CHUNK_BYTES:  # parts have headers of their own
+            if len(read) > (of_film or _ANSWER_BYTES) + _CHUNK_BYTES:  # parts have headers of their own
                 response.close()
-                raise Refusal.TOO_LARGE.error()
+                if of_film:
+                    raise Refusal.TOO_LARGE.error()
+                raise ServerError("the answer is too long", where=self.url, fix="Check the address.")
         response._content = bytes(read)
 
     def listed(self, selection: Selection) -> Iterator[SourceFile]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +33,22 @@ class Remote:
 
     def __str__(self) -> str:
         return self.server.url
+
+
+class Patience:
+    """Count for each server the films in a row that it did not send."""
+
+    def __init__(self) -> None:
+        self._failures: Counter[str] = Counter()
+
+    def note(self, server: str, fault: Exception | None) -> None:
+        """Take in how a film was fetched. Raises ServerError where the server is away."""
+        away = isinstance(fault, Rejected) and fault.code == Refusal.NOT_FETCHED.code
+        self._failures[server] = self._failures[server] + 1 if away else 0
+        if self._failures[server] >= _GIVE_UP_AFTER:
+            raise ServerError(
+                "the server sends no films any more", where=server, fix="Do the same again later: what came is kept."
+            )
 
 
 @contextmanager
@@ -67,17 +83,12 @@ def _in_order(
     where: str,
 ) -> Iterator[SourceFile]:
     waiting: deque[Future[SourceFile]] = deque()
-    failures = 0
+    patience = Patience()
     for number, film in enumerate(films):
         waiting.append(pool.submit(fetch, film, spool / f"{number}.dcm"))
         while len(waiting) >= _AHEAD or (waiting and number + 1 == len(films)):
             source = waiting.popleft().result()
-            away = source.rejected is not None and source.rejected.code == Refusal.NOT_FETCHED.code
-            failures = failures + 1 if away else 0
-            if failures >= _GIVE_UP_AFTER:
-                raise ServerError(
-                    "the server sends no films any more", where=where, fix="Index again: what came is kept."
-                )
+            patience.note(where, source.rejected)
             yield source
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from filmroom.db.records import Film, SourceFile, is_remote
 from filmroom.indexer.sources.bucket import Bucket, Files, is_bucket
 from filmroom.indexer.sources.credentials import read_credentials
 from filmroom.indexer.sources.dicomweb import Connection, Server, ServerError, is_address
+from filmroom.indexer.sources.fetching import Patience
 
 LIMIT_BYTES = 2 * 2**30
 """What the cache may hold; FILMROOM_CACHE_MB sets another limit."""
@@ -27,15 +29,18 @@ def source_path(film: Film) -> Path:
 
 
 def source_files(places: Iterable[tuple[str, str]]) -> Iterator[SourceFile]:
-    """Yield files by (root, path), for decoding: those of servers are fetched, or come as rejected."""
+    """Yield files by (root, path), for decoding: those of servers are fetched, or come as rejected. Raises ServerError
+    where a server sends none any more."""
+    patience = Patience()
     for root, path in places:
-        if not is_remote(root):
-            yield SourceFile(root, path, 0, 0)
-            continue
-        try:
-            yield SourceFile(root, path, 0, 0, fetched=str(_cached(root, path)))
-        except Rejected as error:
-            yield SourceFile(root, path, 0, 0, rejected=error)
+        source = SourceFile(root, path, 0, 0)
+        if is_remote(root):
+            try:
+                source = replace(source, fetched=str(_cached(root, path)))
+            except Rejected as error:
+                source = replace(source, rejected=error)
+            patience.note(root, source.rejected)
+        yield source
 
 
 def server_of(root: str) -> Connection | None:

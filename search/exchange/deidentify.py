@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from filmroom.db.errors import Rejected
+from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.decode import read_file
 from filmroom.indexer.decoding.limits import Limits
@@ -66,8 +66,8 @@ def _fetched(films: Iterable[Film], refused: list[tuple[Film, str]]) -> Iterator
     for film in films:
         try:
             yield film, source_path(film)
-        except Rejected as error:
-            refused.append((film, error.reason))
+        except FilmroomError as error:
+            refused.append((film, error.what))
 
 
 def _copy(at: tuple[Film, Path], *, replacements: Replacements, limits: Limits) -> bytes | str:

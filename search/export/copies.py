@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from filmroom.db.errors import BadInput, FilmroomError, Rejected
+from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads.films import file_hashes
 from filmroom.db.records import Film, is_remote
+from filmroom.indexer.sources.fetching import Patience
 from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.deidentify import Replacements, copies
 from filmroom.search.exchange.delimited import csv_row
@@ -128,35 +129,34 @@ def _is_another(film: Film, sha256: str | None) -> bool:
 
 
 def _as_they_are(films: Sequence[Film], folder: Path) -> Iterator[Outcome]:
+    patience = Patience()
     for film in films:
         name = _copied_name(film, Path(film.path))
+        fault: OSError | FilmroomError | None = None
         try:
             shutil.copyfile(source_path(film), folder / name)
-        except OSError as fault:
-            yield film, name, _in_words(fault)
-        except FilmroomError as fault:
-            yield film, name, fault.what
-        else:
-            yield film, name, None
+        except (OSError, FilmroomError) as error:
+            fault = error
+        patience.note(film.root, fault)
+        yield film, name, _in_words(fault) if fault else None
 
 
 def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacements) -> Iterator[Outcome]:
     dicom: list[Film] = []
+    patience = Patience()
     for film in films:
         name = f"{film.id:07d}.png"
+        fault: OSError | FilmroomError | None = None
         try:
-            if _is_dicom(source_path(film)):
+            if is_dicom := _is_dicom(source_path(film)):
                 dicom.append(film)
-                continue
-            Image.fromarray(original(film)).save(folder / name)
-        except OSError as fault:
-            yield film, name, _in_words(fault)
-        except Rejected as fault:
-            yield film, name, fault.reason
-        except FilmroomError as fault:
-            yield film, name, fault.what
-        else:
-            yield film, name, None
+            else:
+                Image.fromarray(original(film)).save(folder / name)
+        except (OSError, FilmroomError) as error:
+            fault, is_dicom = error, False
+        patience.note(film.root, fault)
+        if not is_dicom:
+            yield film, name, _in_words(fault) if fault else None
     for film, copy in copies(dicom, replacements):
         name = f"{film.id:07d}.dcm"
         if isinstance(copy, str):
@@ -170,7 +170,9 @@ def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacement
             yield film, name, None
 
 
-def _in_words(fault: OSError) -> str:
+def _in_words(fault: OSError | FilmroomError) -> str:
+    if isinstance(fault, FilmroomError):
+        return fault.what
     if isinstance(fault, FileNotFoundError):
         return "the file is not where it was indexed"
     return fault.strerror or "the file cannot be read or written"

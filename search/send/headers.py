@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from filmroom.db.errors import FilmroomError
+from filmroom.db.errors import FilmroomError, Rejected
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.orientation import size_in_file
+from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.dicomweb import Connection
 from filmroom.indexer.sources.film_cache import server_of, source_path
 
@@ -43,11 +44,14 @@ class Header:
     shared: Mapping[str, str] = field(repr=False)
 
 
-NOT_SENT = "the server did not send its header"
-
-
 class NoHeader(Exception):
-    """Why a film cannot be pointed at, in fixed words."""
+    """Why a film cannot be pointed at, in fixed words. `failed` where a server did not do its part, `away` where it
+    does not answer at all."""
+
+    def __init__(self, why: str, *, failed: bool = False, away: bool = False) -> None:
+        super().__init__(why)
+        self.failed = failed
+        self.away = away
 
 
 def read_header(film: Film, target: Connection | None) -> Header:
@@ -60,8 +64,9 @@ def read_header(film: Film, target: Connection | None) -> Header:
             values = {keyword: _of_json(row, keyword) for keyword in (*_OF_FILM, *OF_PATIENT_AND_STUDY)}
         else:
             values = _of_file(film)
-    except FilmroomError:  # Rejected and ServerError, too: one film stops no other
-        raise NoHeader("its server is away" if target is None else NOT_SENT) from None
+    except FilmroomError as fault:  # Rejected and ServerError, too: one film stops no other
+        away = isinstance(fault, Rejected) and fault.code == Refusal.NOT_FETCHED.code
+        raise NoHeader("the server did not send its header", failed=True, away=away) from None
     except FileNotFoundError:
         raise NoHeader("the file is not where it was indexed") from None
     except Exception:  # Rejected, a damaged file, a header that is none: a message of theirs may quote it

@@ -21,7 +21,7 @@ from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection, Serv
 from filmroom.indexer.sources.stow import refusal_words
 from filmroom.search.send.choice import LeftOut, Study, studies_of
 from filmroom.search.send.documents import Draft, drafts
-from filmroom.search.send.headers import NOT_SENT, Header, NoHeader, read_header
+from filmroom.search.send.headers import Header, NoHeader, read_header
 from filmroom.search.send.key_objects import key_objects
 from filmroom.search.send.measurement_report import measurement_report
 from filmroom.search.send.targets import Target
@@ -30,10 +30,10 @@ from filmroom.search.send.titles import Title
 NO_SUCH_STUDY = "the server does not have its study"
 NO_DOCUMENT = "no document can be made of its header"
 NO_SUCH_FILM = "the server has its study, but not this film"
-GIVEN_UP = "the server did not answer for the studies before"
+GIVEN_UP = "the server did not answer for those before"
 
 _GIVE_UP_AFTER = 8
-"""Studies in a row that a server gave no answer for: it is away, and the rest need not be tried."""
+"""Studies or headers in a row that a server gave no answer for: it is away, and the rest need not be tried."""
 
 
 class State(StrEnum):
@@ -109,7 +109,7 @@ def send(
     failures = _Failures()
 
     def work(study: Study) -> tuple[list[Document], list[LeftOut]]:
-        if failures.in_a_row >= _GIVE_UP_AFTER:
+        if failures.too_many:
             return [], [LeftOut(film.id, GIVEN_UP, failed=True) for film in study.films]
         own = [one for film in study.films for one in said.get(film.id, ())]
         return _Study(study, title, own, failures, dry_run=dry_run).sent_to(to)
@@ -126,12 +126,17 @@ def send(
 
 
 class _Failures:
-    """How many studies in a row a server gave no answer for; the threads of a run share it."""
+    """How many requests in a row a server gave no answer to; the threads of a run share it."""
 
-    in_a_row = 0
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    @property
+    def too_many(self) -> bool:
+        return self._in_a_row >= _GIVE_UP_AFTER
 
     def note(self, *, failed: bool) -> None:
-        self.in_a_row = self.in_a_row + 1 if failed else 0
+        self._in_a_row = self._in_a_row + 1 if failed else 0
 
 
 class _Study:
@@ -190,10 +195,16 @@ class _Study:
     def _headers(self, films: Sequence[Film], server: Connection | None) -> dict[int, Header]:
         headers: dict[int, Header] = {}
         for film in films:
+            if self._failures.too_many:
+                self._left_out.append(LeftOut(film.id, GIVEN_UP, failed=True))
+                continue
             try:
                 headers[film.id] = read_header(film, server)
             except NoHeader as why:
-                self._left_out.append(LeftOut(film.id, str(why), failed=str(why) == NOT_SENT))
+                self._left_out.append(LeftOut(film.id, str(why), failed=why.failed))
+                self._failures.note(failed=why.away)
+            else:
+                self._failures.note(failed=False)
         return headers
 
 

@@ -487,3 +487,33 @@ def test_an_object_that_is_larger_than_it_is_listed_is_not_kept(store: Store, tm
     store.put("large/film.dcm", bytes(300_000))
     with pytest.raises(Rejected, match="larger than the limit"):
         Bucket("s3://films/large").open().fetch("large/film.dcm", tmp_path / "fetched", max_bytes=100_000)
+
+
+class EndlessPage(Pages):
+    """A listing whose page does not end."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        try:
+            for _ in range(400):  # 25 MiB, where a test should not end
+                self.wfile.write(b'<a href="1.dcm">x</a>'.ljust(2**16))
+        except OSError:
+            self.close_connection = True
+
+
+def test_a_page_without_end_is_read_to_a_limit(
+    door: Terminal, web: tuple[str, Path, list[str]], tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("filmroom.indexer.sources.web.PAGE_BYTES", 2**20)
+    handler = type("Handler", (EndlessPage,), {"asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        door("index", f"http://127.0.0.1:{server.server_port}/films/", "--model", tiny)
+        assert door.code == 1
+        assert "a page of the listing is too long" in door.err
+        assert len(handler.asked) <= 2  # whether it is a listing, and the page
+    finally:
+        server.shutdown()

@@ -365,6 +365,27 @@ def test_addresses_that_are_none_make_no_archive(terminal: Terminal, tiny: Path,
     assert "an archive is a folder on this machine" in terminal.err
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1",
+        "http://[::1/",
+        "http://host:port/dicom-web",
+        "https://host:99999/dicom-web/",
+        "s3://[films/chest",
+        "http://reader:secret@127.0.0.1:1/films/",
+        "http://127.0.0.1:1/dicom-web?token=secret",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_asked_nothing(terminal: Terminal, tiny: Path, address: str) -> None:
+    terminal("index", address, "--model", tiny)
+    assert terminal.code == 1
+    assert "address" in terminal.err
+    assert "unexpected" not in terminal.err
+    assert "does not answer" not in terminal.err
+    assert "secret" not in terminal.err
+
+
 def test_options_of_servers_need_one(terminal: Terminal, films: Callable[..., Path], tiny: Path) -> None:
     terminal("index", films(1), "--model", tiny, "--modality", "CR")
     assert "are for servers" in terminal.err
@@ -438,3 +459,16 @@ def test_a_film_larger_than_the_limit_is_cut_off(odd: Callable[..., str], tmp_pa
     connection.fetch("1.2/1.2.1/1.2.1.1", tmp_path / "film", max_bytes=len(film))
     assert not (tmp_path / "none").exists()
     assert (tmp_path / "film").stat().st_size >= 320_000
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_is_read_to_a_limit(
+    odd: Callable[..., str], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr("filmroom.indexer.sources.dicomweb._ANSWER_BYTES", 1000)
+    monkeypatch.setattr("filmroom.indexer.sources.dicomweb._CHUNK_BYTES", 1000)
+    server = Server(odd(lambda path: (status, "application/dicom+json", b"[" + b" " * 10_000 + b"]"))).open()
+    with pytest.raises(ServerError, match="the answer is too long"):
+        list(server.films(Selection()))
+    with pytest.raises(ServerError, match="the answer is too long"):
+        server.header("1.2/1.2.1/1.2.1.1")

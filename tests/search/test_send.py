@@ -546,8 +546,28 @@ def test_a_server_that_goes_away_is_not_asked_for_every_study(
         server.shutdown()
     assert len(asked) < 4 * 20
     assert "Left out 30 films: " in door.err
-    assert "as the server did not answer for the studies before" in door.err
+    assert "as the server did not answer for those before" in door.err
     assert door.code == 1
+
+
+def test_films_whose_server_went_away_are_not_all_asked_for(
+    door: Terminal, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("filmroom.indexer.sources.dicomweb._WAIT_SECONDS", 0.001)
+    with running(tmp_path / "orthanc") as server:
+        for number in range(30):
+            place = tmp_path / "put.dcm"
+            place.write_bytes(film(number, study=100 + number))
+            server.put(place)
+        collect(door, tiny, server.dicomweb)
+        server.stop()
+        door("send", "mine", "--to", tmp_path / "out")
+    assert door.code == 1
+    assert "Left out 30 films: " in door.err
+    for_want = re.search(r"([0-9]+), as the server did not send its header", door.err)
+    assert for_want is not None
+    assert 8 <= int(for_want[1]) < 16
+    assert "as the server did not answer for those before" in door.err
 
 
 def test_a_server_that_is_away_or_lets_nobody_in(

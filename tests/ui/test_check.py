@@ -17,8 +17,8 @@ from filmroom.db.writes.facts import put_facts
 from filmroom.search.ui.pages import check, check_results
 from streamlit.testing.v1 import AppTest
 
+from tests.pages import components, page, said
 from tests.search.checks.conftest import changed, picture
-from tests.ui.test_pages import components, page, said
 
 SIDES = {"film-00.png": "test", "film-01.png": "test"}
 

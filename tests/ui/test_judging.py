@@ -15,7 +15,7 @@ from filmroom.db.writes.query_sets import put_query_set, query_sets, remove_quer
 from filmroom.search.evaluation.pooling import ADJUDICATED, agreements, disagreements, to_qrels
 from filmroom.search.ui.pages.judge_sets import JUDGED, queries_of, sets
 
-from tests.ui.test_pages import page, said
+from tests.pages import page, said
 
 
 @pytest.fixture

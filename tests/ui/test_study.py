@@ -12,8 +12,8 @@ import pytest
 from filmroom.db.records import Film, State, Tags
 from filmroom.search.ui.pages.study import in_order
 
+from tests.pages import components, page, said
 from tests.ui.room import Room, expect, needs_chromium, settle, until
-from tests.ui.test_pages import components, page, said
 
 
 def film(film_id: int, view: str | None, year: int | None, study: str = "1") -> Film:

@@ -6,41 +6,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.indexer import pipeline
 from filmroom.indexer.models import registry
-from filmroom.indexer.models.model_folder import write_facts
-from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.models import moved
 
-from tests.ui.conftest import DIM, SIDE, models_of, tiny_model
-from tests.ui.test_pages import components, page, said, shown
-
-
-def other_model(folder: Path) -> Path:
-    """As the tests' model, with other weights and another name."""
-    import onnx
-    from onnx import numpy_helper
-
-    tiny_model(folder)
-    graph = onnx.load(folder / "image.onnx")
-    weights = graph.graph.initializer[0]
-    noise = np.random.default_rng(1).normal(size=tuple(weights.dims)).astype(np.float32) / 16
-    weights.CopyFrom(numpy_helper.from_array(noise, weights.name))
-    onnx.save(graph, folder / "image.onnx")
-    write_facts(
-        folder,
-        name="other",
-        preprocess=Preprocess(SIDE, (0.5,), (0.25,)),
-        dim=DIM,
-        licence="Apache-2.0",
-        context_length=16,
-        notes="Other random weights, for tests.",
-    )
-    return folder
+from tests.pages import components, page, said, shown
+from tests.ui.conftest import models_of, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +23,7 @@ def two(archive_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     place = tmp_path_factory.mktemp("two")
     with models_of(place):
         registry.add_model(str(tiny_model(place / "tiny")))
-        registry.add_model(str(other_model(place / "other")))
+        registry.add_model(str(tiny_model(place / "other", name="other", seed=8)))
         archive = Archive.open(Path(shutil.copytree(archive_folder, place / "archive")))
         pipeline.index(archive, [archive_folder.parent / "films"], registry.load_towers("other"))
         yield archive.folder

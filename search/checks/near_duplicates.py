@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from filmroom.search.checks.neighbours import Vectors, centred_vectors, nearest
 from filmroom.search.checks.pictures import Pictures
+from filmroom.search.cli.counting import counted
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -51,6 +52,12 @@ def near_duplicates(
         if across is None or (pair[0] in across and pair[1] in across and across[pair[0]] != across[pair[1]])
     ]
     return near_pairs(pictures, wanted, on_pairs=on_pairs)
+
+
+def not_compared(searcher: Searcher, films: Sequence[int]) -> tuple[str, ...]:
+    """Say how many of the films were not compared, since this model has no vector of them."""
+    missing = int((~searcher.index.holds(np.array(films, np.int64))).sum())
+    return (f"{counted(missing, 'film')} without a vector of this model: not compared by picture.",) if missing else ()
 
 
 def candidates(

@@ -108,6 +108,7 @@ def test_what_readers_differ_on_is_adjudicated_and_counts_so(
     assert given[-1] == Judgement("effusion", numbered[0], f"{ADJUDICATED}cd", 2)
     assert disagreements(given) == []
     assert "2 judges, 1 adjudicated" in said(test)
+    assert "% equal, weighted kappa" in said(test).replace("\\", "")
     _, qrels = to_qrels(given, films.everyone(catalog))
     assert sorted(qrels["q1"].values()) == [1, 2]
     assert [(one.a, one.b) for one in agreements(given)] == [("ab", "kb")]

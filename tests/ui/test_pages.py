@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
+import altair as alt
+import pandas as pd
 import pytest
+from filmroom.assets import ASSETS
 from filmroom.db import schema
 from filmroom.db.archive import Archive
 from filmroom.db.records import SAME_UID
 from filmroom.db.writes import annotations
+from filmroom.search.ui import layout
 from filmroom.search.ui.pages import archive as archive_page
 from sqlalchemy import delete, insert, select
 
@@ -183,3 +190,32 @@ def test_another_archive_in_its_place_is_opened_and_no_ghost_answers(
     assert len(shown(test.run())) == 3
     annotations.set_tags(Archive.open(here).catalog, 1, ["seen"])
     assert not test.exception
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_words_of_a_chart_are_read_on_its_ground(
+    archive_folder: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theme = tomllib.loads((ASSETS / "style" / "theme.toml").read_text("utf-8"))["theme"]
+    monkeypatch.setattr("streamlit.context", SimpleNamespace(theme=SimpleNamespace(type=scheme)))
+    ground = luminance(theme[scheme]["backgroundColor"])
+    chart = layout.readable(alt.layer(alt.Chart(pd.DataFrame({"a": [1]})).mark_bar())).to_dict()
+    for part in ("axis", "legend"):
+        for name in ("labelColor", "titleColor"):
+            light, dark = sorted((ground, luminance(chart["config"][part][name])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def luminance(colour: str) -> float:
+    """As WCAG counts it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("name", ["archive", "zeroshot"])
+def test_every_chart_is_readable(archive_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = page(archive_folder, name, monkeypatch, finding="effusion")
+    charts = [json.loads(one.proto.spec) for one in test.get("vega_lite_chart")]
+    assert charts
+    assert all(one["config"]["axis"]["labelColor"] == layout.quiet_colour() for one in charts)

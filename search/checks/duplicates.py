@@ -9,12 +9,13 @@ from filmroom.db.reads.film_table import film_columns
 from filmroom.db.records import DuplicateReason
 from filmroom.db.writes.runs import duplicates
 from filmroom.search.checks.archive_health import FACTS
-from filmroom.search.checks.near_duplicates import groups, near_duplicates, not_compared
+from filmroom.search.checks.near_duplicates import SURE_LIKENESS, groups, near_duplicates, not_compared
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.searcher import Searcher
 
 RULE = "a DICOM before a picture, then more pixels, then more facts, then the larger file, then the lower id"
 """How the best film of a group is chosen."""
+_LOOK = f"Likeness under {SURE_LIKENESS:g}: mostly another exposure of the same patient; look before one is dropped."
 
 
 def check_duplicates(searcher: Searcher, *, on_pairs: Callable[[int, int], None] = lambda done, total: None) -> Result:
@@ -52,6 +53,7 @@ def check_duplicates(searcher: Searcher, *, on_pairs: Callable[[int, int], None]
         picks=tuple(picks),
         notes=(
             *([f"The best of a group: {RULE}."] if found else []),
+            *([_LOOK] if any(one.evidence["advice"] == "look" for one in picks) else []),
             *not_compared(searcher, sorted(facts)),
         ),
     )
@@ -72,13 +74,19 @@ def _group(
     films: Sequence[int], number: int, facts: Mapping[int, Mapping[str, Any]], likeness: Mapping[int, float]
 ) -> list[Pick]:
     best = best_of(films, facts)
+
+    def advice(film: int) -> str:
+        if film == best:
+            return "keep"
+        return "drop" if likeness.get(film, 0.0) >= SURE_LIKENESS else "look"
+
     ordered = sorted(films, key=lambda film: (film != best, film))
     return [
         Pick(
             film,
             "near-duplicate",
             number,
-            _evidence("keep" if film == best else "drop", likeness.get(film), facts[film], None),
+            _evidence(advice(film), likeness.get(film), facts[film], None),
         )
         for film in ordered
     ]

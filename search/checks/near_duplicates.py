@@ -20,7 +20,9 @@ NEAREST = 5
 LEAST_COSINE = 0.6
 """Of centred vectors, and of sketches."""
 LEAST_LIKENESS = 0.55
-"""From which two pictures are one; measured in docs/checks.md."""
+"""From which two pictures are shown as one; measured in docs/checks.md."""
+SURE_LIKENESS = 0.7
+"""From which no other exposure of the patient was found to be taken for a copy; below it a person has to look."""
 _AT_ONCE = 256
 
 

@@ -135,7 +135,7 @@ def _sides(archive: Archive, seconds: float) -> _Asked:
 
 def _compared_in(count: int) -> float:
     """Estimate the seconds in which the pictures of so many films are sketched and compared; see docs/checks.md."""
-    return count * 0.036
+    return count * 0.024
 
 
 def _doubted_in(count: int, findings: int) -> float:

@@ -24,6 +24,7 @@ GROUPS = 8
 IN_GROUP = 4
 FEW_NOTES = 3
 _ROWS_SHOWN = 500
+_TO_DO = {"drop": "to drop", "look": "to look at"}
 _SHOWN = "check-groups"
 
 
@@ -139,7 +140,7 @@ def _pick_buttons(found: Result) -> None:
     with st.container(horizontal=True):
         for role, some in sorted(held.items())[:6]:
             ids = list(dict.fromkeys(some))
-            words = "to drop" if role == "drop" else f"in {plain(role)}"
+            words = _TO_DO.get(role, f"in {plain(role)}")
             if st.button(f"Pick the {number(len(ids))} {words}", key=f"pick-role-{role}"):
                 picks.order_change(add=ids)
                 st.rerun()

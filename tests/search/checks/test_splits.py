@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.writes.annotations import collect
 
@@ -98,3 +99,12 @@ def test_films_without_a_vector_are_named_as_not_compared(leaky: Terminal, tiny:
     for check in ("duplicates", "splits"):
         found: Any = leaky.json("check", check, "--model", tiny)
         assert "2 films without a vector of this model: not compared by picture." in found["notes"], check
+
+
+def test_what_may_be_another_exposure_is_looked_at_and_not_dropped(
+    leaky: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("filmroom.search.checks.duplicates.SURE_LIKENESS", 1.01)
+    found: Any = leaky.json("check", "duplicates")
+    assert [one["advice"] for one in found["picks"]] == ["keep"] + ["look"] * 5
+    assert any("another exposure of the same patient" in note for note in found["notes"])

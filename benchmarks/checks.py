@@ -25,7 +25,7 @@ from filmroom.db.writes.annotations import label_values
 from filmroom.indexer.models.registry import DEFAULT_MODEL, load_towers
 from filmroom.indexer.pipeline import Options, index
 from filmroom.search.checks.labels import doubts, patients_by_film
-from filmroom.search.checks.near_duplicates import near_duplicates
+from filmroom.search.checks.near_duplicates import SURE_LIKENESS, near_duplicates
 from filmroom.search.checks.neighbours import centred_vectors
 from filmroom.search.classification.zero_shot import known_truth
 from filmroom.search.evaluation.statistics import bootstrap_mean
@@ -97,14 +97,15 @@ def write_films(data: Path, folder: Path, films: int, most: int) -> None:
 def report(searcher: Searcher) -> str:
     columns = film_columns(searcher.catalog, ["path"])
     stems = {film: Path(path).stem for film, path in zip(columns["id"], columns["path"], strict=True)}
-    pairs = [(stems[pair.one], stems[pair.other]) for pair in near_duplicates(searcher)]
+    pairs = [(stems[pair.one], stems[pair.other], pair.likeness) for pair in near_duplicates(searcher)]
     right = [pair for pair in pairs if pair[0].split("~")[0] == pair[1].split("~")[0]]
-    direct = {frozenset(pair) for pair in right}
-    lines = ["| change | copies | found | recall |", "| --- | ---: | ---: | --- |"]
+    direct = {frozenset(pair): alike for *pair, alike in right}
+    lines = ["| change | copies | found | recall | to drop |", "| --- | ---: | ---: | --- | ---: |"]
     for number, name in enumerate(CHANGES):
         copies = [stem for stem in stems.values() if stem.endswith(f"~{number}")]
-        found = sum(frozenset((stem, stem.split("~")[0])) in direct for stem in copies)
-        lines.append(f"| {name} | {len(copies)} | {found} | {share(found, len(copies))} |")
+        alike = [direct.get(frozenset((stem, stem.split("~")[0])), 0.0) for stem in copies]
+        found, sure = sum(one > 0 for one in alike), sum(one >= SURE_LIKENESS for one in alike)
+        lines.append(f"| {name} | {len(copies)} | {found} | {share(found, len(copies))} | {sure} |")
     lines.append(
         f"\nPrecision: {len(right)} of {len(pairs)} pairs, {share(len(right), len(pairs))}; {len(stems)} films."
     )

@@ -119,8 +119,7 @@ def pages(archive: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     import streamlit
     from filmroom.search.ui import layout
 
-    from tests.pages import opened
-    from tests.ui.test_pages import PAGES
+    from tests.pages import PAGES, opened
 
     monkeypatch.setattr("sys.argv", ["app.py", "--archive", str(archive)])
     layout.archive_folder.cache_clear()

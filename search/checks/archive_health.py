@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from filmroom.db.archive import Archive
@@ -12,8 +12,9 @@ from filmroom.db.reads.summary import glance
 from filmroom.db.records import UNCERTAIN_ORIENTATION, DuplicateReason
 from filmroom.db.writes.runs import duplicates
 from filmroom.search.checks.result import Pick, Result, Value
+from filmroom.search.checks.sides import SPLIT, on_several_sides
 
-_FACTS = ("view", "sex", "age", "year", "patient_key", "study_uid", "modality")
+FACTS = ("view", "sex", "age", "year", "patient_key", "study_uid", "modality")
 LEAST_SIDE = 256
 """Pixels of the shorter side below which a film is odd."""
 MOST_RATIO = 2.0
@@ -26,7 +27,7 @@ def check_archive(archive: Archive) -> Result:
     A line is red where the archive contradicts itself or a person has to look; what is merely unknown (a film without
     a view) is counted and leaves the archive healthy.
     """
-    columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *_FACTS])
+    columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *FACTS])
     films: list[int] = columns["id"]
     counts = glance(archive.catalog.path).files
     picks: list[Pick] = []
@@ -34,25 +35,25 @@ def check_archive(archive: Archive) -> Result:
     picks += _picked("odd size", films, map(_is_odd, columns["rows"], columns["columns"]))
     uncertain = (one == UNCERTAIN_ORIENTATION for one in columns["orientation"])
     picks += _picked("may be mirrored or turned", films, uncertain)
-    picks += _straddling(archive, films, columns["patient_key"])
+    sides = fact_values(archive.catalog, SPLIT)
+    picks += _straddling(archive, sides)
     picks += [
         Pick(one.film, "same UID, other pixels")
         for one in duplicates(archive.catalog, why=DuplicateReason.SAME_UID.value)
     ]
     tally = Counter(one.why for one in picks)
     frames = len(films)
-    sides = len(fact_values(archive.catalog, "split"))
     rows: list[dict[str, Value]] = [
         _row("films that can be searched", frames, True),
         _row("files indexed", counts.indexed, frames >= counts.indexed or counts.gone > 0),
         _row("files that are duplicates", counts.duplicate, True),
         _row("files rejected", counts.rejected, counts.rejected == 0),
         _row("files gone", counts.gone, True),
-        *(_row(f"films without {_spoken(name)}", _missing(columns[name]), True) for name in _FACTS),
+        *(_row(f"films without {_spoken(name)}", _missing(columns[name]), True) for name in FACTS),
         *(_row(why, tally[why], tally[why] == 0) for why in ("burned-in words", "odd size")),
         _row("may be mirrored or turned", tally["may be mirrored or turned"], not tally["may be mirrored or turned"]),
-        _row("films with a split", sides, True),
-        _row("patient on both sides", tally["patient on both sides"], not tally["patient on both sides"]),
+        _row("films with a split", len(sides), True),
+        _row("films of patients on both sides", tally["patient on both sides"], not tally["patient on both sides"]),
         _row("same UID, other pixels", tally["same UID, other pixels"], not tally["same UID, other pixels"]),
     ]
     red = [row for row in rows if row["state"] == "look"]
@@ -88,27 +89,20 @@ def _spoken(name: str) -> str:
     return {"patient_key": "patient", "study_uid": "study"}.get(name, name)
 
 
-def _straddling(archive: Archive, films: Sequence[int], keys: Sequence[str | None]) -> list[Pick]:
-    sides = fact_values(archive.catalog, "split")
-    of_patient: dict[str, set[str]] = {}
-    for film, key in zip(films, keys, strict=True):
-        if key and film in sides:
-            of_patient.setdefault(key, set()).add(sides[film])
-    both = {key for key, found in of_patient.items() if len(found) > 1}
-    numbers = {key: number for number, key in enumerate(sorted(both), 1)}
+def _straddling(archive: Archive, sides: Mapping[int, str]) -> list[Pick]:
     return [
-        Pick(film, "patient on both sides", numbers[key])
-        for film, key in zip(films, keys, strict=True)
-        if key in both and film in sides
+        Pick(film, "patient on both sides", number)
+        for number, films in enumerate(on_several_sides(archive.catalog, sides), 1)
+        for film in films
     ]
 
 
 def _notes(rejected: int, tally: Counter[str]) -> tuple[str, ...]:
     notes = []
     if rejected:
-        notes.append("`filmroom rejected` says of each rejected file why, and what to do.")
+        notes.append("Why each rejected file was rejected, and what to do: filmroom rejected, and the page Archive.")
     if tally["same UID, other pixels"]:
-        notes.append("`filmroom duplicates` names the files that bear the UID of another picture.")
+        notes.append("The files that bear the UID of another picture: filmroom duplicates, and the page Archive.")
     if tally["patient on both sides"]:
-        notes.append("`filmroom check splits` also looks for the same picture on both sides.")
+        notes.append("The check of splits also looks for the same picture on both sides.")
     return tuple(notes)

@@ -8,13 +8,14 @@ from typing import Any
 from filmroom.db.reads.film_table import film_columns
 from filmroom.db.records import DuplicateReason
 from filmroom.db.writes.runs import duplicates
-from filmroom.search.checks.near_duplicates import groups, near_duplicates
+from filmroom.search.checks.archive_health import FACTS
+from filmroom.search.checks.near_duplicates import SURE_LIKENESS, groups, near_duplicates, not_compared
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.searcher import Searcher
 
-_FACTS = ("view", "sex", "age", "year", "patient_key", "study_uid", "modality")
 RULE = "a DICOM before a picture, then more pixels, then more facts, then the larger file, then the lower id"
 """How the best film of a group is chosen."""
+_LOOK = f"Likeness under {SURE_LIKENESS:g}: mostly another exposure of the same patient; look before one is dropped."
 
 
 def check_duplicates(searcher: Searcher, *, on_pairs: Callable[[int, int], None] = lambda done, total: None) -> Result:
@@ -23,7 +24,7 @@ def check_duplicates(searcher: Searcher, *, on_pairs: Callable[[int, int], None]
     Exact copies and second pictures under one UID are known since they were indexed; near ones are candidates by
     vector that the pixels confirm.
     """
-    columns = film_columns(searcher.catalog, ["identity", "rows", "columns", "size", *_FACTS])
+    columns = film_columns(searcher.catalog, ["identity", "rows", "columns", "size", *FACTS])
     facts = {film: {name: values[at] for name, values in columns.items()} for at, film in enumerate(columns["id"])}
     pairs = near_duplicates(searcher, on_pairs=on_pairs)
     likeness: dict[int, float] = {}
@@ -50,7 +51,11 @@ def check_duplicates(searcher: Searcher, *, on_pairs: Callable[[int, int], None]
             "films whose UID another picture bears": len(other_pictures),
         },
         picks=tuple(picks),
-        notes=(f"The best of a group: {RULE}.",) if found else (),
+        notes=(
+            *([f"The best of a group: {RULE}."] if found else []),
+            *([_LOOK] if any(one.evidence["advice"] == "look" for one in picks) else []),
+            *not_compared(searcher, sorted(facts)),
+        ),
     )
 
 
@@ -59,7 +64,7 @@ def best_of(films: Sequence[int], facts: Mapping[int, Mapping[str, Any]]) -> int
 
     def worth(film: int) -> tuple[bool, int, int, int, int]:
         of = facts[film]
-        known = sum(of[name] is not None for name in _FACTS)
+        known = sum(of[name] is not None for name in FACTS)
         return (str(of["identity"]).startswith("uid:"), of["rows"] * of["columns"], known, of["size"], -film)
 
     return max(films, key=worth)
@@ -69,13 +74,19 @@ def _group(
     films: Sequence[int], number: int, facts: Mapping[int, Mapping[str, Any]], likeness: Mapping[int, float]
 ) -> list[Pick]:
     best = best_of(films, facts)
+
+    def advice(film: int) -> str:
+        if film == best:
+            return "keep"
+        return "drop" if likeness.get(film, 0.0) >= SURE_LIKENESS else "look"
+
     ordered = sorted(films, key=lambda film: (film != best, film))
     return [
         Pick(
             film,
             "near-duplicate",
             number,
-            _evidence("keep" if film == best else "drop", likeness.get(film), facts[film], None),
+            _evidence(advice(film), likeness.get(film), facts[film], None),
         )
         for film in ordered
     ]

@@ -167,7 +167,10 @@ def _picks(
         }
 
     return [
-        Pick(int(vectors.ids[known[at]]), "labelled, but looks without" if target[at] else "not labelled, but looks so",
-             0, evidence(int(at)))
+        Pick(
+            int(vectors.ids[known[at]]),
+            "with the label, looks like those without" if target[at] else "without the label, looks like those with",
+            evidence=evidence(int(at)),
+        )
         for at in order
-    ]  # fmt: skip
+    ]

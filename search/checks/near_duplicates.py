@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from filmroom.search.checks.neighbours import Vectors, centred_vectors, nearest
 from filmroom.search.checks.pictures import Pictures
+from filmroom.search.cli.counting import counted
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -19,7 +20,9 @@ NEAREST = 5
 LEAST_COSINE = 0.6
 """Of centred vectors, and of sketches."""
 LEAST_LIKENESS = 0.55
-"""From which two pictures are one; measured in docs/checks.md."""
+"""From which two pictures are shown as one; measured in docs/checks.md."""
+SURE_LIKENESS = 0.7
+"""From which no other exposure of the patient was found to be taken for a copy; below it a person has to look."""
 _AT_ONCE = 256
 
 
@@ -51,6 +54,12 @@ def near_duplicates(
         if across is None or (pair[0] in across and pair[1] in across and across[pair[0]] != across[pair[1]])
     ]
     return near_pairs(pictures, wanted, on_pairs=on_pairs)
+
+
+def not_compared(searcher: Searcher, films: Sequence[int]) -> tuple[str, ...]:
+    """Say how many of the films were not compared, since this model has no vector of them."""
+    missing = int((~searcher.index.holds(np.array(films, np.int64))).sum())
+    return (f"{counted(missing, 'film')} without a vector of this model: not compared by picture.",) if missing else ()
 
 
 def candidates(

@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-import numpy as np
 from filmroom.db.errors import BadInput
 from filmroom.db.reads.film_table import fact_values, film_columns
 from filmroom.db.writes.annotations import collected
 from filmroom.db.writes.runs import duplicates
-from filmroom.search.checks.near_duplicates import near_duplicates
+from filmroom.search.checks.near_duplicates import near_duplicates, not_compared
 from filmroom.search.checks.result import Pick, Result
+from filmroom.search.checks.sides import SPLIT, on_several_sides
+from filmroom.search.cli.counting import counted
 from filmroom.search.searcher import Searcher
-
-SPLIT = "split"
 
 
 def check_splits(
@@ -90,16 +89,10 @@ def _of_collections(searcher: Searcher, names: Sequence[str]) -> tuple[dict[int,
 
 
 def _patients(searcher: Searcher, sides: Mapping[int, str]) -> list[Pick]:
-    columns = film_columns(searcher.catalog, ["patient_key"])
-    held: dict[str, list[int]] = {}
-    for film, key in zip(columns["id"], columns["patient_key"], strict=True):
-        if key and film in sides:
-            held.setdefault(key, []).append(film)
-    straddling = [films for films in held.values() if len({sides[film] for film in films}) > 1]
     return [
         Pick(film, "same patient", number, _evidence(sides[film]))
-        for number, films in enumerate(straddling, 1)
-        for film in sorted(films, key=lambda one: (sides[one], one))
+        for number, films in enumerate(on_several_sides(searcher.catalog, sides), 1)
+        for film in films
     ]
 
 
@@ -123,10 +116,5 @@ def _evidence(
 def _notes(searcher: Searcher, sides: Mapping[int, str]) -> tuple[str, ...]:
     columns = film_columns(searcher.catalog, ["patient_key"])
     alone = sum(1 for film, key in zip(columns["id"], columns["patient_key"], strict=True) if film in sides and not key)
-    missing = int((~searcher.index.holds(np.array(sorted(sides), np.int64))).sum())
-    notes = []
-    if alone:
-        notes.append(f"{alone:,} films without a patient key: their patients may be on both sides, unseen.")
-    if missing:
-        notes.append(f"{missing:,} films without a vector of this model: not compared by picture.")
-    return tuple(notes)
+    said = f"{counted(alone, 'film')} without a patient key: their patients may be on both sides, unseen."
+    return (*([said] if alone else []), *not_compared(searcher, sorted(sides)))

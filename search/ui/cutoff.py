@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from filmroom.search.request import PAGE, SearchRequest
 from filmroom.search.searcher import Searcher
+from filmroom.search.ui import layout
 from filmroom.search.ui.text import films, number
 from numpy.typing import NDArray
 
@@ -53,7 +54,11 @@ def _chosen(scores: NDArray[np.float32], request: SearchRequest) -> SearchReques
         )
         cut = dataclasses.replace(request, least_percentile=value if value > 0 else None, least_score=None)
         edge = None
-    st.altair_chart(_histogram(scores, edge), width="stretch", alt=f"Histogram of the scores of {films(scores.size)}")
+    st.altair_chart(
+        layout.readable(_histogram(scores, edge)),
+        width="stretch",
+        alt=f"Histogram of the scores of {films(scores.size)}",
+    )
     if edge is not None:
         st.caption(f"{number(int((scores >= edge).sum()))} of {films(scores.size)} score at least {edge:.2f}.")
     left, right = st.columns(2)

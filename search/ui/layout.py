@@ -26,6 +26,7 @@ from filmroom.search.ui.server.sign_in import admitted
 from filmroom.search.ui.text import NOTICE, plain
 
 if TYPE_CHECKING:
+    import altair as alt
     from filmroom.search.searcher import Searcher
     from filmroom.search.ui.server.streamlit_private import Page
 
@@ -49,6 +50,20 @@ _LEAVE = "leave"
 
 TURN_SECONDS = 5.0
 _turns = threading.BoundedSemaphore(4)
+
+
+def quiet_colour() -> str:
+    """Return the theme's grey for small text in a chart."""
+    return "#59616a" if st.context.theme.type == "light" else "#9aa2ab"
+
+
+def readable(chart: alt.LayerChart | alt.FacetChart) -> alt.LayerChart | alt.FacetChart:
+    """Return the chart with axes and legend in a grey that is dark enough: Streamlit's own is too pale in the light."""
+    grey = quiet_colour()
+    drawn: alt.LayerChart | alt.FacetChart = chart.configure_axis(labelColor=grey, titleColor=grey).configure_legend(
+        labelColor=grey, titleColor=grey
+    )
+    return drawn
 
 
 def dress() -> None:

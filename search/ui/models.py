@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import streamlit as st
@@ -10,9 +11,9 @@ from filmroom.db.errors import FilmroomError
 from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import layout
-from filmroom.search.ui.components.grid.grid import Act, Done, Mark, PickBar, PickChange
-from filmroom.search.ui.result_grid import wall_of_hits
+from filmroom.search.ui import layout, picks
+from filmroom.search.ui.components.grid.grid import Act, Done, Mark
+from filmroom.search.ui.result_grid import bar_of_walls, wall_of_hits
 from filmroom.search.ui.text import number, plain
 
 _MODEL, _BESIDE = "session-model", "beside-model"
@@ -66,30 +67,27 @@ def beside(archive: Archive, current: Searcher) -> Searcher | None:
 
 
 def side_by_side(
-    left: Searcher,
-    right: Searcher,
-    request: SearchRequest,
-    mine: Sequence[Hit],
-    *,
-    tools: Sequence[Act],
-    bar: PickBar,
-    change: PickChange | None,
-) -> Done | None:
-    """Show two walls, each film with its rank in the other answer; returns what was done on either."""
+    left: Searcher, right: Searcher, answer: picks.Answer, mine: Sequence[Hit], *, tools: Sequence[Act]
+) -> tuple[Done | None, picks.Answer]:
+    """Show two walls below one bar, each film with its rank in the other answer; returns what was done on either, and
+    the answer with the films of both."""
+    request = dataclasses.replace(answer.request, k=len(mine))
     try:
         theirs = right.answer(request).hits
         there, here = _ranks(right, request, mine), _ranks(left, request, theirs)
     except FilmroomError as fault:
         st.warning(plain(str(fault)))
-        return None
+        return None, answer
     shared = len({hit.id for hit in mine} & {hit.id for hit in theirs})
     st.caption(
         f"{number(shared)} of the best {number(len(mine))} films are the same. "
         "Below a film stands its rank in the other answer."
     )
-    done = []
-    for column, one, hits, ranks, is_first in zip(
-        st.columns(2, gap="medium"), (left, right), (mine, theirs), (there, here), (True, False), strict=True
+    shown = tuple(dict.fromkeys(hit.id for hit in (*mine, *theirs)))
+    both = dataclasses.replace(answer, shown=shown)
+    done = [bar_of_walls(left.catalog, dataclasses.replace(both.bar(), shown=shown), picks.change(), key="wall-bar")]
+    for column, one, hits, ranks, key in zip(
+        st.columns(2, gap="medium"), (left, right), (mine, theirs), (there, here), ("wall", "wall-beside"), strict=True
     ):
         with column:
             st.markdown(f"##### {plain(one.model)}")
@@ -97,16 +95,14 @@ def side_by_side(
                 wall_of_hits(
                     one.catalog,
                     hits,
-                    key="wall" if is_first else "wall-beside",
+                    key=key,
                     title=f"Films that match, {one.model}",
                     request=request,
                     tools=tools,
                     marks={hit.id: (Mark.NOTED, moved(hit.rank, ranks.get(hit.id))) for hit in hits},
-                    bar=bar if is_first else None,
-                    change=change,
                 )
             )
-    return next((one for one in done if one), None)
+    return next((one for one in done if one), None), both
 
 
 def _ranks(searcher: Searcher, request: SearchRequest, hits: Sequence[Hit]) -> dict[int, int]:

@@ -65,6 +65,12 @@ def wall_of_hits(
     return grid(cells, key=key, title=title, picks=place, tools=tools, small=small, bar=bar, change=change)
 
 
+def bar_of_walls(catalog: Catalog, bar: PickBar, change: PickChange | None, *, key: str) -> Done | None:
+    """Draw the bar of the picked films alone, for several walls below it; returns what it was asked for."""
+    title = "Films of the walls below"
+    return grid([], key=key, title=title, picks=picks_place(catalog), tools=(Act.PICK,), bar=bar, change=change)
+
+
 def _terms(film: Film, tags: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return labels, then tags with a # before them: as they read, and as a query filters by them."""
     labels = [(name, term("label", name)) for name in film.label_names]

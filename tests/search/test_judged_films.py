@@ -15,8 +15,8 @@ from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.text import plain
 
+from tests.pages import page, said
 from tests.terminal import Terminal
-from tests.ui.test_pages import page, said
 
 Films = Callable[..., Path]
 

@@ -12,9 +12,9 @@ from filmroom.indexer.models.measured import CARD, FILE, FindingMeasured, ModelM
 from filmroom.indexer.models.model_folder import read_facts
 from filmroom.search.ui.text import plain
 
+from tests.pages import page, said
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
-from tests.ui.test_pages import page, said
 
 STRONG = FindingMeasured("effusion", 40, 0.92, 0.87, 0.96, 0.44)
 WEAK = FindingMeasured("pneumonia", 13, 0.65, 0.5, 0.82, 0.0)

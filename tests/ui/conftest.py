@@ -20,7 +20,7 @@ FILMS = 36
 WORDS = ("effusion", "cardiomegaly", "pneumothorax", "edema", "mass", "left", "right", "small", "large", "no")
 
 
-def tiny_model(folder: Path) -> Path:
+def tiny_model(folder: Path, *, name: str = "tiny", seed: int = 7) -> Path:
     """A model folder with ONNX graphs: patches projected at random, texts as sums of random word vectors."""
     import onnx
     from filmroom.indexer.models.model_folder import write_facts
@@ -29,18 +29,18 @@ def tiny_model(folder: Path) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     grid = SIDE // PATCH
 
     def constant(name: str, value: NDArray[np.generic]) -> onnx.TensorProto:
         return numpy_helper.from_array(value, name)
 
-    def save(name: str, nodes: list[onnx.NodeProto], given: tuple[str, int, list[object]], **rest: object) -> None:
+    def save(file: str, nodes: list[onnx.NodeProto], given: tuple[str, int, list[object]], **rest: object) -> None:
         ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in rest["outputs"]]  # type: ignore[attr-defined]
         start = helper.make_tensor_value_info(*given)
-        graph = helper.make_graph(nodes, name, [start], ends, rest["constants"])  # type: ignore[arg-type]
+        graph = helper.make_graph(nodes, file, [start], ends, rest["constants"])  # type: ignore[arg-type]
         opset = [helper.make_opsetid("", 17)]
-        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), folder / name)
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), folder / file)
 
     filters = random.normal(size=(DIM, 1, PATCH, PATCH)).astype(np.float32) / PATCH
     save(
@@ -74,7 +74,7 @@ def tiny_model(folder: Path) -> Path:
     tokenizer.save(str(folder / "tokenizer.json"))
     write_facts(
         folder,
-        name="tiny",
+        name=name,
         preprocess=Preprocess(SIDE, (0.5,), (0.25,)),
         dim=DIM,
         licence="Apache-2.0",

@@ -141,8 +141,8 @@ QUIET = """() => {
   if (testConnectionState !== "CONNECTED") return false;
   if (!rests && !(location.pathname === "/archive" && app.innerText.includes("Doctor"))) return false;
   if (app.querySelector("[data-testid=stSkeleton], [data-testid=stSpinner]")) return false;
-  const parts = ".scatter canvas, .grid > *, .chips > *, .facets, .pick-one, .sheet > *, .memory, .readout:not(:empty)"
-    + ", .files > *";
+  const parts = ".scatter canvas, .grid > *, .picks > *, .chips > *, .facets, .pick-one, .sheet > *, .memory"
+    + ", .readout:not(:empty), .files > *";
   const drawn = (root) => root?.querySelector(parts)
     || /^(?!Loading)./.test(root?.querySelector(".notice")?.textContent ?? "");
   return [...app.querySelectorAll("[data-testid=stBidiComponentIsolated]")].every(

@@ -15,9 +15,9 @@ import pytest
 from filmroom.search.ui.server import access_token
 from filmroom.search.ui.server.api import admits, names_folders
 
+from tests.pages import page, shown
 from tests.terminal import Terminal
 from tests.ui.room import Room
-from tests.ui.test_pages import page, shown
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text("utf-8")
 

@@ -85,6 +85,8 @@ def test_keys_alone_search_move_vote_and_open(tab: Any, room: Room) -> None:
     settle(tab)
     until(tab, lambda: film_ids(tab), lambda now: now[:1] == [first[1]])
     expect(tab.locator(".cell").first).to_contain_text("Liked")
+    mark = tab.locator(".cell.liked .frame").first.evaluate("one => getComputedStyle(one, '::after').height")
+    assert mark == "4px", "it lies on the picture, not under it"
     slash(tab)
     tab.keyboard.type("pneumothorax")
     tab.keyboard.press("Enter")

@@ -17,8 +17,9 @@ from filmroom.db.writes.facts import put_facts
 from filmroom.search.ui.pages import check, check_results
 from streamlit.testing.v1 import AppTest
 
+from tests.pages import components, page, said
 from tests.search.checks.conftest import changed, picture
-from tests.ui.test_pages import components, page, said
+from tests.ui.room import Room, needs_chromium, settle
 
 SIDES = {"film-00.png": "test", "film-01.png": "test"}
 
@@ -134,7 +135,9 @@ def test_a_fact_that_no_film_has_is_one_line(leaky: Path, monkeypatch: pytest.Mo
 def test_the_archive_is_green_or_the_list(archive_folder: Path, leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy = run(leaky, "archive", monkeypatch)
     table = run(archive_folder, "archive", monkeypatch).dataframe[0].value
-    assert table[table.State == "look"][""].iloc[0] == "files rejected"
+    assert table[table.State == "look"]["Line"].iloc[0] == "files rejected"
+    assert "the page Archive" in said(run(archive_folder, "archive", monkeypatch))
+    assert "`" not in said(run(archive_folder, "archive", monkeypatch)), "no markup of another place"
     assert list(table.State) == sorted(table.State, reverse=True)
     state = healthy.dataframe[0].value.State
     assert bool(healthy.success) == all(state == "fine")
@@ -189,3 +192,23 @@ def test_the_archive_page_leads_to_the_near_duplicates(leaky: Path, monkeypatch:
     test = page(leaky, "archive", monkeypatch)
     links = [one.proto for one in test.get("page_link")]
     assert [(one.label, one.query_string) for one in links] == [("Look for near-duplicates", "check=Duplicates")]
+
+
+@pytest.mark.browser
+class TestInTheBrowser:
+    pytestmark = needs_chromium
+
+    def test_what_is_said_of_a_film_ends_where_it_ends_and_is_there_in_full(self, leaky: Path, tab: Any) -> None:
+        room = Room(leaky)
+        try:
+            tab.context.add_cookies(room.cookies)
+            tab.goto(f"{room.url}/check?check=Duplicates")
+            tab.get_by_role("button", name="Run the check").click()
+            marks = tab.locator(".noted-mark")
+            marks.first.wait_for()
+            settle(tab)
+            assert set(marks.all_inner_texts()[:4]) == {"keep", "drop"}, "no label follows, and no dot"
+            assert marks.last.get_attribute("title") == "1: drop, near-duplicate"
+        finally:
+            tab.goto("about:blank")
+            room.close()

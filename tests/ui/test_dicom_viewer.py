@@ -10,7 +10,7 @@ import pytest
 from filmroom.db.records import Film, State, Tags
 from filmroom.search.ui.server.dicom_viewer import SETTING, link
 
-from tests.ui.test_pages import components, page
+from tests.pages import components, page
 
 OHIF = "https://ohif.example/viewer?StudyInstanceUIDs={study_uid}"
 

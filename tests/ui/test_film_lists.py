@@ -10,7 +10,7 @@ import pytest
 from filmroom.db.archive import Archive
 from filmroom.search.ui.pages.film_lists import film_lists
 
-from tests.ui.test_pages import components, page, said
+from tests.pages import components, page, said
 
 
 @pytest.fixture

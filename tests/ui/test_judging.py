@@ -15,7 +15,7 @@ from filmroom.db.writes.query_sets import put_query_set, query_sets, remove_quer
 from filmroom.search.evaluation.pooling import ADJUDICATED, agreements, disagreements, to_qrels
 from filmroom.search.ui.pages.judge_sets import JUDGED, queries_of, sets
 
-from tests.ui.test_pages import page, said
+from tests.pages import page, said
 
 
 @pytest.fixture
@@ -108,6 +108,7 @@ def test_what_readers_differ_on_is_adjudicated_and_counts_so(
     assert given[-1] == Judgement("effusion", numbered[0], f"{ADJUDICATED}cd", 2)
     assert disagreements(given) == []
     assert "2 judges, 1 adjudicated" in said(test)
+    assert "% equal, weighted kappa" in said(test).replace("\\", "")
     _, qrels = to_qrels(given, films.everyone(catalog))
     assert sorted(qrels["q1"].values()) == [1, 2]
     assert [(one.a, one.b) for one in agreements(given)] == [("ab", "kb")]

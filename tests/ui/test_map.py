@@ -13,8 +13,8 @@ from filmroom.db.reads.facets import FACETS, load_facets
 from filmroom.search.ui.components.scatter.scatter import KINDS, Colours, MapAct, _read
 from filmroom.search.ui.pages.map import Colour
 
+from tests.pages import components, page
 from tests.ui.room import Room, expect, needs_chromium, settle, until
-from tests.ui.test_pages import components, page
 from tests.ui.test_picks import count, exported, press
 
 

@@ -19,7 +19,7 @@ from filmroom.search.ui import layout
 from filmroom.search.ui.query_chips import without
 from filmroom.search.ui.search_state import remember_upload
 
-from tests.ui.test_pages import components, page, said, shown
+from tests.pages import components, page, said, shown
 
 
 @pytest.fixture

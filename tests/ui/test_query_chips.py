@@ -16,7 +16,7 @@ from filmroom.search.searcher import Searcher
 from filmroom.search.ui.components.chips.chips import Kind
 from filmroom.search.ui.query_chips import MOST_CHIPS, chips_of, offers, without
 
-from tests.ui.test_pages import components, page, said, shown
+from tests.pages import components, page, said, shown
 
 UPLOAD = UploadedFilm("space", b"1234")
 WHOLE = SearchRequest(

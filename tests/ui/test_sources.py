@@ -21,7 +21,7 @@ from filmroom.search.ui.pages import archive as archive_page
 from streamlit.testing.v1 import AppTest
 
 from tests.conftest import write_film
-from tests.ui.test_pages import page, said
+from tests.pages import page, said
 
 
 class Pacs(BaseHTTPRequestHandler):

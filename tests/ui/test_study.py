@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db.archive import Archive
 from filmroom.db.records import Film, State, Tags
+from filmroom.db.writes import findings
 from filmroom.search.ui.pages.study import in_order
 
+from tests.pages import components, page, said
 from tests.ui.room import Room, expect, needs_chromium, settle, until
-from tests.ui.test_pages import components, page, said
 
 
 def film(film_id: int, view: str | None, year: int | None, study: str = "1") -> Film:
@@ -108,5 +110,9 @@ def test_each_film_of_a_study_has_boxes_and_attention(
 ) -> None:
     test = page(studies, "study", monkeypatch, film=str(numbered[0]), q="effusion")
     assert all(shown["can_attend"] for shown in components(test, "viewer"))
+    assert "a model" not in said(test)
+    boxed = findings.Finding("Small opacity.", ((0.6, 0.5, 0.8, 0.7),))
+    findings.put(Archive.open(studies).catalog, [numbered[0]], [boxed], source="cxrreportgen")
     test = page(studies, "study", monkeypatch, film=str(numbered[0]))
+    assert "Boxes and sentences were written by cxrreportgen, a model" in said(test), "no reader drew them"
     assert not any(shown["can_attend"] for shown in components(test, "viewer"))

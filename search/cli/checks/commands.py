@@ -32,7 +32,8 @@ def splits(
     as_json: JsonOption = False,
 ) -> None:
     """Find patients, files and pictures that are on both sides of a split."""
-    from filmroom.search.checks.splits import SPLIT, check_splits
+    from filmroom.search.checks.sides import SPLIT
+    from filmroom.search.checks.splits import check_splits
     from filmroom.search.searcher import Searcher
 
     if split_column is not None and collections is not None:

@@ -246,12 +246,15 @@ def _bars(title: str, counts: Sequence[tuple[str, int]], *, ordered: bool) -> No
             axis=alt.Axis(title=None, labelLimit=140, labelOverlap=False, labelFlush=False),
         ),
     )
-    quiet = "#59616a" if st.context.theme.type == "light" else "#9aa2ab"
-    numbers = rows.mark_text(align="left", dx=5, color=quiet).encode(text=alt.Text("Films:Q", format=","))
+    numbers = rows.mark_text(align="left", dx=5, color=layout.quiet_colour()).encode(
+        text=alt.Text("Films:Q", format=",")
+    )
     bars = rows.mark_bar(height={"band": 0.7})
     chart = alt.layer(bars, numbers).properties(height=alt.Step(18), title=title)
     st.altair_chart(
-        chart, width="stretch", alt=f"Films by {title.lower()}: " + ", ".join(f"{v} {c}" for v, c in counts)
+        layout.readable(chart),
+        width="stretch",
+        alt=f"Films by {title.lower()}: " + ", ".join(f"{v} {c}" for v, c in counts),
     )
 
 

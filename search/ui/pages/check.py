@@ -16,7 +16,8 @@ from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
 from filmroom.search.checks.labels import check_labels
 from filmroom.search.checks.result import Result
-from filmroom.search.checks.splits import SPLIT, check_splits
+from filmroom.search.checks.sides import SPLIT
+from filmroom.search.checks.splits import check_splits
 from filmroom.search.ui import layout, models
 from filmroom.search.ui.pages import check_results
 from filmroom.search.ui.result_grid import picks_place
@@ -134,7 +135,7 @@ def _sides(archive: Archive, seconds: float) -> _Asked:
 
 def _compared_in(count: int) -> float:
     """Estimate the seconds in which the pictures of so many films are sketched and compared; see docs/checks.md."""
-    return count * 0.036
+    return count * 0.024
 
 
 def _doubted_in(count: int, findings: int) -> float:

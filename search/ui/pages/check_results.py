@@ -24,6 +24,7 @@ GROUPS = 8
 IN_GROUP = 4
 FEW_NOTES = 3
 _ROWS_SHOWN = 500
+_TO_DO = {"drop": "to drop", "look": "to look at"}
 _SHOWN = "check-groups"
 
 
@@ -62,7 +63,7 @@ def _figures(found: Result) -> None:
 def _lines(found: Result) -> None:
     """Show the lines of the archive's health, those that need a look first."""
     ordered = sorted(found.rows, key=lambda row: row["state"] != "look")
-    table = pd.DataFrame([{"": str(row["line"]), "Count": row["count"], "State": row["state"]} for row in ordered])
+    table = pd.DataFrame([{"Line": str(row["line"]), "Count": row["count"], "State": row["state"]} for row in ordered])
     st.dataframe(table, hide_index=True, height="content", alt="What was counted, and which lines need a look")
 
 
@@ -139,7 +140,7 @@ def _pick_buttons(found: Result) -> None:
     with st.container(horizontal=True):
         for role, some in sorted(held.items())[:6]:
             ids = list(dict.fromkeys(some))
-            words = "to drop" if role == "drop" else f"in {plain(role)}"
+            words = _TO_DO.get(role, f"in {plain(role)}")
             if st.button(f"Pick the {number(len(ids))} {words}", key=f"pick-role-{role}"):
                 picks.order_change(add=ids)
                 st.rerun()
@@ -175,7 +176,7 @@ def _listed(some: Sequence[Pick]) -> FilmList:
 def _says(one: Pick) -> str:
     """Say of a film in a few words why it is here."""
     if "doubt" in one.evidence:
-        return f"{one.evidence['label']}, doubt {_short(one.evidence['doubt'])}"
+        return f"doubt {_short(one.evidence['doubt'])}, {one.evidence['label']}"
     words = ", ".join(word for word in (_role(one), one.why) if word)
     return f"{one.group}: {words}" if one.group else words
 

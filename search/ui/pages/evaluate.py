@@ -173,7 +173,7 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
     band = over_all.mark_rect(opacity=0.22, color="#9aa2ab").encode(y="low:Q", y2="high:Q")
     line = over_all.mark_rule(strokeDash=[5, 4], strokeWidth=2, color="#8a929a").encode(y="mean:Q")
     chosen = st.altair_chart(
-        alt.layer(band, chart, line, height=300),
+        layout.readable(alt.layer(band, chart, line, height=300)),
         width="stretch",
         on_select="rerun",
         key="bars",
@@ -224,7 +224,7 @@ def _groups(measured: Measured, measure: str) -> None:
     )
     ends = base.mark_rule(strokeWidth=2, color="#e5a561").encode(x="low:Q", x2="high:Q")
     st.altair_chart(
-        alt.layer(bars, ends, height=alt.Step(22)),
+        layout.readable(alt.layer(bars, ends, height=alt.Step(22))),
         width="stretch",
         alt=f"Mean {measure} by kind of query, with intervals",
     )

@@ -195,8 +195,10 @@ def _overview(archive: Archive) -> None:
     for one in agreements(given):
         kappa = "undefined" if one.kappa is None else f"{one.kappa:.2f}"
         st.caption(
-            plain(f"{one.a} and {one.b}: {films(one.films)} in common, {100 * one.equal:.0f} % equal, ")
-            + f"weighted kappa {kappa}"
+            plain(
+                f"{one.a} and {one.b}: {films(one.films)} in common, {100 * one.equal:.0f} % equal, "
+                f"weighted kappa {kappa}"
+            )
         )
     files = [
         File("Queries, TSV", "queries.tsv", "text/tab-separated-values", lambda: _queries(archive)),

@@ -254,10 +254,7 @@ def _answer(archive: Archive, searcher: Searcher, request: SearchRequest, parsed
     answer = picks.Answer(archive, tuple(hit.id for hit in hits), results.total, request, searcher)
     other = models.beside(archive, searcher)
     if other is not None and hits[0].percentile is not None:
-        shown = dataclasses.replace(request, k=len(hits))
-        done = models.side_by_side(
-            searcher, other, shown, hits, tools=SEARCHING, bar=answer.bar(), change=picks.change()
-        )
+        done, answer = models.side_by_side(searcher, other, answer, hits, tools=SEARCHING)
     else:
         done = _wall(archive, results, request, answer)
     if len(hits) < min(results.total, MOST_SHOWN):

@@ -7,6 +7,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
 from filmroom.db.reads.filters import LATERALS
 from filmroom.db.records import Film
+from filmroom.db.writes import findings
 from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import film_view, layout, models
@@ -96,3 +97,7 @@ def _pane(archive: Archive, searcher: Searcher, film: Film, one: Film, request: 
         if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), one):
             st.link_button("Viewer", address, icon=":material/open_in_new:", help=dicom_viewer.LABEL, type="tertiary")
     film_view.film_pane(archive, searcher, one, request, key=f"study-{one.id}", linked=linked)
+    boxed = [finding for finding in findings.of_film(archive.catalog, one.id) if finding.boxes]
+    if boxed:
+        sources = dict.fromkeys(finding.source for finding in boxed)
+        st.caption(plain(f"Boxes and sentences were written by {', '.join(sources)}, a model."))

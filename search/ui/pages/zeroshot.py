@@ -102,7 +102,9 @@ def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], score
     said = f"**{number(selected)}** of {films(len(ids))} ({100 * share:.1f} %) score at least {cut:.3f}"
     st.markdown(said + _measured(scores, truth, selected))
     st.altair_chart(
-        _histogram(scores, truth, cut), width="stretch", alt=f"Histogram of the scores; {selected} at or above"
+        layout.readable(_histogram(scores, truth, cut)),
+        width="stretch",
+        alt=f"Histogram of the scores; {selected} at or above",
     )
     with st.container(horizontal=True), st.popover("Collect", icon=":material/library_add:"):
         export_panel.collect(archive, ids[:selected].tolist(), key="zeroshot")

@@ -8,10 +8,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.writes.annotations import collect
 
+from tests.search.checks.conftest import picture
 from tests.terminal import Terminal
+from tests.ui.conftest import tiny_model
 
 
 def test_patients_and_pictures_on_both_sides_are_found(leaky: Terminal, tmp_path: Path) -> None:
@@ -72,7 +75,7 @@ def test_the_health_of_the_archive_names_the_patient_on_both_sides(leaky: Termin
     found: Any = leaky.json("check", "archive")
     lines = {one["line"]: (one["count"], one["state"]) for one in found["rows"]}
     assert lines["films that can be searched"] == (17, "fine")
-    assert lines["patient on both sides"] == (2, "look")
+    assert lines["films of patients on both sides"] == (2, "look")
     assert lines["odd size"] == (1, "look")
 
 
@@ -84,3 +87,24 @@ def test_the_commands_of_the_page_run_as_they_stand(leaky: Terminal, tmp_path: P
     for command in commands:
         leaky(*shlex.split(command))
         assert leaky.code == 0, (command, leaky.err)
+
+
+def test_films_without_a_vector_are_named_as_not_compared(leaky: Terminal, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    for seed in (20, 21):
+        picture(seed).save(tmp_path / "more" / f"more-{seed}.png")
+    (tmp_path / "sides.csv").write_text("film,split\nmore-20.png,test\nmore-21.png,train\n")
+    leaky("index", tmp_path / "more", "--model", tiny_model(tmp_path / "other", name="other", seed=8), "--workers", 1)
+    leaky("facts", tmp_path / "sides.csv")
+    for check in ("duplicates", "splits"):
+        found: Any = leaky.json("check", check, "--model", tiny)
+        assert "2 films without a vector of this model: not compared by picture." in found["notes"], check
+
+
+def test_what_may_be_another_exposure_is_looked_at_and_not_dropped(
+    leaky: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("filmroom.search.checks.duplicates.SURE_LIKENESS", 1.01)
+    found: Any = leaky.json("check", "duplicates")
+    assert [one["advice"] for one in found["picks"]] == ["keep"] + ["look"] * 5
+    assert any("another exposure of the same patient" in note for note in found["notes"])

@@ -105,7 +105,13 @@ function cell(item, tools, act, pick) {
   }
   box.append(line);
   const labels = make("div", "labels muted");
-  if (item.mark) labels.append(make("span", `${item.mark}-mark`, `${item.mark_says} · `));
+  const texts = item.terms.map(([text]) => text).join(", ");
+  if (item.mark) {
+    const whole = [item.mark_says, texts].filter(Boolean).join(" · ");
+    const mark = make("span", `${item.mark}-mark`, texts ? `${item.mark_says} · ` : item.mark_says);
+    mark.title = whole; // a small film has no room for all of it
+    labels.append(mark);
+  }
   item.terms.forEach(([text, term], at) => {
     if (at) labels.append(", ");
     const name = make(tools.includes("filter") ? "button" : "span", "term", text);
@@ -118,7 +124,7 @@ function cell(item, tools, act, pick) {
     labels.append(name);
   });
   if (!labels.childNodes.length) labels.textContent = "\u00a0";
-  if (!tools.includes("filter")) labels.title = item.terms.map(([text]) => text).join(", ");
+  if (!tools.includes("filter")) labels.title = texts;
   box.append(labels);
   return box;
 }
@@ -170,7 +176,7 @@ export default function show({ data, parentElement, setTriggerValue }) {
   const active = list.getRootNode().activeElement;
   const focused = active?.closest?.(".cell")?.querySelector(".frame")?.dataset.id;
   const tools = data.tools ?? [];
-  const shown = data.items.map((item) => item.id);
+  const shown = data.bar?.shown ?? data.items.map((item) => item.id);
   const picks = picksOf(data.picks);
   const act = (what, id, term) => {
     if (what === "open" || what === "study") leave(id);
@@ -207,7 +213,7 @@ export default function show({ data, parentElement, setTriggerValue }) {
     if (tools.includes("pick")) showPicked(list, picks);
     refreshBar();
   };
-  if (data.bar) place.append(sizeSlider(list));
+  if (data.bar && data.items.length) place.append(sizeSlider(list));
   refresh();
   comeBack(list);
   window.addEventListener("filmroom-picks", refresh);

@@ -76,10 +76,15 @@ class Done:
 @dataclass(frozen=True)
 class PickBar:
     """The bar of the picked films: what may be done to them, and the words of the button that picks all that pass,
-    empty where all of them are shown."""
+    empty where all of them are shown. A bar that stands above several walls says which films those show."""
 
     actions: tuple[Act, ...]
     passing: str = ""
+    shown: tuple[int, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        shown = None if self.shown is None else [str(one) for one in self.shown]
+        return {"actions": list(self.actions), "passing": self.passing, "shown": shown}
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def grid(
         "tools": list(tools),
         "small": small,
         "picks": f"filmroom-picks-{picks}",
-        "bar": None if bar is None else {"actions": list(bar.actions), "passing": bar.passing},
+        "bar": None if bar is None else bar.to_json(),
         "change": None if change is None else change.to_json(),
     }
     result = _component(key=key, data=data, on_act_change=lambda: None)

@@ -13,6 +13,8 @@ from filmroom.indexer.decoding.phi_filter import hashed_uid
 
 _PICTURES = re.compile(r"(?<=.)\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|webp)$", re.IGNORECASE)
 _DICOM_UID = re.compile(r"[0-9]+(?:\.[0-9]+){3,}")
+# The releases of CheXpert number the same patients, in folders that each release calls otherwise.
+_CHEXPERT = re.compile(r"(?:^|/)chexpert[^/]*/(?:train|valid?|test)/(patient\d+/study\d+/[^/]+)$", re.IGNORECASE)
 _UID, _WHOLE, _FILE, _STEM = range(4)  # how far a name is from the film's: what it named, most exact first
 
 
@@ -70,14 +72,16 @@ class _Places:
 class FilmNames:
     """Finds films by instance UID, relative path, file name or stem, in this order of trust.
 
-    A path must agree with the film's for as many parts as both have. A picture's suffix that the archive does not
-    know is ignored; `#` names a frame: `UID#2`. Names that are canonically equal in Unicode are the same.
+    A path must agree with the film's for as many parts as both have, the folders of another release of CheXpert apart.
+    A picture's suffix that the archive does not know is ignored; `#` names a frame: `UID#2`. Names that are canonically
+    equal in Unicode are the same.
     """
 
     def __init__(self, films: Iterable[Film]) -> None:
         self._uids: dict[str, set[int]] = {}
         self._files: dict[str, _Places] = {}
         self._stems: dict[str, _Places] = {}
+        self._chexpert: set[int] = set()
         for film in films:
             frame = f"#{film.frame}"
             if film.tags.instance_uid:
@@ -85,6 +89,8 @@ class FilmNames:
                     self._uids.setdefault(name, set()).add(film.id)
             *folders, file = _parts(film.path)
             place = _Place(film.id, tuple(folders), tuple(_parts(film.root)))
+            if any(part.lower().startswith("chexpert") for part in (*place.root, *folders)):
+                self._chexpert.add(film.id)
             for kind, name in ((self._files, file), (self._stems, without_suffix(file))):
                 kind.setdefault(name, _Places()).add(place)
                 kind.setdefault(name + frame, _Places()).add(place)
@@ -140,6 +146,9 @@ class FilmNames:
             for places, distance in ways:
                 if places and (agreeing := places.agreeing(tuple(folders))):
                     return agreeing, distance
+        if match := _CHEXPERT.search(_decoded(called)):
+            films, distance = self._find(match[1])
+            return films & self._chexpert, distance
         return frozenset(), _STEM
 
 

@@ -38,7 +38,6 @@ ABBREVIATIONS = {
     "cmg": "cardiomegaly",
     "eff": "effusion",
     "effs": "effusions",
-    "pl. eff.": "pleural effusion",
     "pjp": "pneumocystis pneumonia",
     "lrti": "lower respiratory tract infection",
     "uip": "usual interstitial pneumonia",
@@ -116,6 +115,7 @@ _SHORT = re.compile(
     + r")(?:s\b)?(?![\w-]|/\w(?!\w))",
     re.I,
 )
+_STOPPED = re.compile(rf"(?:{_SHORT.pattern}|(?<!\w)pl)\.(?=\s+[a-z])", re.I)
 _IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,5}s?(?![\w/-])")
 
 
@@ -128,11 +128,21 @@ class SpelledOut:
     unknown: tuple[str, ...] = ()
 
 
+def without_stops(text: str) -> str:
+    """Drop the full stop of an abbreviation within a sentence: "no lt. effusion" denies the effusion."""
+
+    def bare(found: re.Match[str]) -> str:
+        return found[0] if text[found.end() :].lstrip()[:1].isupper() else found[0].replace(".", "")
+
+    return _STOPPED.sub(bare, text)
+
+
 def spell_out(text: str) -> SpelledOut:
     """Write the abbreviations of `text` out, and tell which words in capitals are not known.
 
     A text that is all in capitals ("PLEURAL EFFUSION") has no abbreviations that its capitals tell.
     """
+    text = without_stops(text)
     read: dict[str, str] = {}
     shouted = not any(char.islower() for char in text) and len(text.split()) > 1
 

@@ -27,8 +27,8 @@ _HEDGED = re.compile(
     re.I,
 )
 _HEART_ENLARGED = re.compile(
-    r"\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)(?:\s*:\s*|\s+)"
-    r"(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
+    r"(?P<comma>,\s*)?\b(?:heart|cardiac silhouette|(?:cardio ?)?mediastinal silhouette|(?:heart|cardiac) size)"
+    r"(?:\s*:\s*|\s+)(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
     re.I,
 )
 # "The heart is of normal size", "heart size and mediastinal contours are within normal limits": no cardiomegaly.
@@ -122,8 +122,9 @@ def says_normal(words: str) -> bool:
 @lru_cache(maxsize=20_000)  # reports are made of the same sentences
 def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...]:
     statements: list[Statement] = []
-    sentence = _HEART_ENLARGED.sub(lambda match: f"{match['how'] or ''}cardiomegaly", sentence)
-    rest, denied = split_negations(plain_assertions(sentence, keep_doubt=True).text, lists=True)
+    plain = plain_assertions(sentence, keep_doubt=True).text
+    plain = _HEART_ENLARGED.sub(_cardiomegaly, plain)
+    rest, denied = split_negations(plain, lists=True)
     for clause in denied:
         lacking = (idea for idea in mentions(clause, ideas) if idea != NORMAL)
         statements += [replace(qualified(idea, clause, present=False), certain=True) for idea in lacking]
@@ -134,6 +135,11 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
     if NORMAL in mentions(rest, ideas):  # its phrases run over commas
         statements.append(Statement(NORMAL))
     return tuple(one for one in statements if one.idea != NORMAL or not _ONE_PART.match(sentence))
+
+
+def _cardiomegaly(heart: re.Match[str]) -> str:
+    """Write "heart mildly enlarged" as the finding; after a comma it is a statement of its own."""
+    return f"{'; ' if heart['comma'] else ''}{heart['how'] or ''}cardiomegaly"
 
 
 def mentions(text: str, known: frozenset[str]) -> list[str]:

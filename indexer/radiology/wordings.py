@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from filmroom.indexer.radiology.abbreviations import without_stops
+
 SEEN_WORDS = (
     *("seen", "present", "visible", "identified", "found", "noted", "detected", "demonstrated", "evident", "apparent"),
     *("appreciated", "observed", "discernible", "visuali[sz]ed", "recogni[sz]ed"),
@@ -93,6 +95,15 @@ _OPEN_BEHIND = _phrases(
         r"(?:was|were)\s+not\s+(?:completely\s+|entirely\s+)?(?:excluded|ruled\s+out)",
     ),
     _END,
+)
+
+# What every film has is not as it would be in a finding: "heart not enlarged".
+_PART_NOT = re.compile(
+    rf"{_BEGIN}(?:the\s+)?(?P<part>(?:(?:left|right|thoracic|superior)\s+)?(?:heart|cardiac\s+(?:silhouette|shadow)|mediastinum|aorta|"
+    r"hil(?:um|a)|trachea|(?:hemi)?diaphragms?|(?:costophrenic\s+)?angles?|lungs?|ribs?|clavicles?))(?:\s+size)?(?:\s+(?:is|are|was|"
+    rf"were|appears?))?\s+(?:not|no\s+longer)\s+{_FULLY}(?:(?:significantly|grossly)\s+)?(?P<how>enlarged|widened|dilated|elevated|flattened|blunted|deviated|displaced|collapsed|"
+    rf"hyperinflated|fractured|tortuous|unfolded|calcified){_END}(?!\s*,?\s*(?:or|nor)(?!\w))",
+    re.I,
 )
 
 # A finding follows, and it is denied.
@@ -208,7 +219,8 @@ def signs_as_words(text: str) -> str:
 
 def usual_wording(text: str) -> str:
     """Write every phrase that denies, doubts or only seems to in one of the forms that are read."""
-    text = _CONTRACTED.sub(_written_out, signs_as_words(text))
+    text = _CONTRACTED.sub(_written_out, without_stops(signs_as_words(text)))
+    text = _PART_NOT.sub(r"without \g<how> \g<part>;", text)
     text = _TWICE.sub(lambda match: f"possible {match['what']}", text)
     for pattern, usual in _OTHER_THAN:
         text = pattern.sub(usual, text)

@@ -32,6 +32,30 @@ def test_a_path_agrees_in_every_part_that_both_have(path: str, root: str, name: 
     assert FilmNames([film(1, path, root=root)]).find(name) == (frozenset({1}) if same else frozenset())
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "same"),
+    [
+        ("CheXpert-v1.0-small/train/patient00007/study1/view1_frontal.jpg", "CheXpert-v1.0/train/{}", True),
+        ("CheXpert-v1.0 batch 2 (train 1)/patient00007/study1/view1_frontal.jpg", "CheXpert-v1.0/train/{}", True),
+        ("CheXpert/val/patient00007/study1/view1_frontal.jpg", "CheXpert-v1.0-small/valid/{}", True),
+        ("CheXpert-v1.0/train/patient00008/study1/view1_frontal.jpg", "CheXpert-v1.0-small/train/{}", False),
+        ("CheXpert-v1.0/train/patient00007/study2/view1_frontal.jpg", "CheXpert-v1.0-small/train/{}", False),
+        ("ward/patient00007/study1/view1_frontal.jpg", "CheXpert-v1.0/train/{}", False),
+        ("CheXpert-v1.0/train/patient00007/study1/view1_frontal.jpg", "ward/train/{}", False),
+    ],
+)
+def test_releases_of_chexpert_share_their_patients(path: str, name: str, same: bool) -> None:
+    asked = name.format("patient00007/study1/view1_frontal.jpg")
+    assert FilmNames([film(1, path)]).place([asked]).films == ({asked: 1} if same else {})
+
+
+def test_the_copy_that_a_table_names_goes_before_another_release() -> None:
+    tail = "train/patient00007/study1/view1_frontal.jpg"
+    names = FilmNames([film(1, f"CheXpert-v1.0/{tail}"), film(2, f"CheXpert-v1.0-small/{tail}")])
+    assert names.find(f"CheXpert-v1.0-small/{tail}") == frozenset({2})
+    assert names.find(f"CheXpert-v2.0/{tail}") == frozenset({1, 2})
+
+
 def test_names_are_unique_on_both_sides() -> None:
     names = FilmNames([film(1, "a/one.png"), film(2, "b/one.png"), film(3, "visit1/two.png")])
     placed = names.place(["one.png", "x/visit1/two.png", "y/visit1/two.png", "absent.png"])

@@ -60,7 +60,7 @@ class Grade(BaseModel):
     """A judge's grade of a film for a query: 0 no match, 3 exactly what was asked; null takes it back."""
 
     model_config = ConfigDict(extra="forbid")
-    query: Annotated[str, Field(min_length=1, max_length=10_000)]
+    query: Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"\S")]
     film: FilmId
     judge: Name
     grade: Annotated[int | None, Field(ge=0, le=3)]

@@ -296,12 +296,12 @@ def doctor(
     from filmroom.search.cli import output
 
     kept = open_archive(archive)
-    found = examiner.repair(kept) if repair else examiner.examine(kept)
+    examination = examiner.repair(kept) if repair else examiner.examine(kept)
     if as_json:
-        print_json(asdict(found) | {"healthy": found.healthy})
+        print_json(asdict(examination) | {"healthy": examination.healthy})
     else:
-        output.print_examination(found)
-    if not found.healthy:
+        output.print_examination(examination)
+    if not examination.healthy:
         sys.exit(1)
 
 

@@ -20,11 +20,11 @@ def check_name(name: str, of: str) -> str:
         raise BadInput(f"{of} needs a name", fix="Type one.")
     if len(name) > _LONGEST:
         raise BadInput(f"the name of {of} has at most {_LONGEST} letters", fix="Choose a shorter one.")
-    check_letters(name, of)
+    check_letters(name, f"the name of {of}")
     return name
 
 
-def check_letters(name: str, of: str) -> None:
-    """Raise BadInput for a name with letters that nobody sees, or that break a line."""
-    if any(unicodedata.category(letter) in _UNSEEN for letter in name):
-        raise BadInput(f"the name of {of} holds a character that cannot be seen", fix="Type another one.")
+def check_letters(text: str, what: str) -> None:
+    """Raise BadInput for a line of text with letters that nobody sees, or that break it; `what` says what it is."""
+    if any(unicodedata.category(letter) in _UNSEEN for letter in text):
+        raise BadInput(f"{what} holds a character that cannot be seen", fix="Type another one.")

@@ -286,7 +286,8 @@ class Judgement:
 
 def judge(catalog: Catalog, given: Judgement) -> None:
     """Keep one judge's grade (0 to 3) of a film for a query; a later grade replaces it. Raises BadInput."""
-    check_letters(given.judge, "a judge")
+    check_letters(given.judge, "the name of a judge")
+    check_letters(given.query, "a query")
     if not 0 <= given.grade <= 3:
         raise BadInput("a grade is 0, 1, 2 or 3", where=given.grade, fix="0 is no match, 3 is exactly what was asked.")
     values = {"grade": given.grade, "judged_at": int(time.time())}

@@ -20,7 +20,7 @@ def put_query_set(catalog: Catalog, name: str, queries: Sequence[str]) -> None:
     name, wanted = name.strip(), list(dict.fromkeys(query.strip() for query in queries if query.strip()))
     if not name or not wanted:
         raise BadInput("a query set needs a name and queries", fix="Name it, and write a query a line.")
-    check_letters(name, "a query set")
+    check_letters(name, "the name of a query set")
     values = {"key": _PREFIX + name, "value": json.dumps(wanted)}
     with catalog.write() as connection:
         statement = upsert(meta).values(**values)

@@ -195,7 +195,8 @@ def add_model(
     if taken is not None and taken.origin is Origin.KNOWN and not _ready(taken).ready:
         card = replace(card, licence=taken.licence, notes=taken.notes)
     elif taken is not None and (taken.origin is not Origin.ADDED or taken.load != card.load):
-        raise BadInput("this name is taken by another model", where=card.name, fix="Give one with --name.")
+        fix = "Add it under another name: filmroom models add FOLDER --name NAME"
+        raise BadInput("this name is taken by another model", where=card.name, fix=fix)
     _try(card)
     said = {"load": card.load, "licence": card.licence, "prompt": card.prompt, "notes": card.notes}
     _write_added({**_added(), card.name: said | ({"weights": card.weights} if card.weights else {})})

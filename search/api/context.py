@@ -77,15 +77,15 @@ class Context:
     def check_films(self, ids: list[int]) -> None:
         """Raise NotFound for an id that no film has."""
         wanted = list(dict.fromkeys(ids))
-        found = {film.id for film in films.films(self.archive().catalog, wanted)}
-        for one in wanted:
-            if one not in found:
-                raise NotFound("no film has this id", where=one, fix="A search shows the ids of films.")
+        known = {film.id for film in films.films(self.archive().catalog, wanted)}
+        for film_id in wanted:
+            if film_id not in known:
+                raise NotFound("no film has this id", where=film_id, fix="A search shows the ids of films.")
 
 
 def context_of(request: Request) -> Context:
-    found: Context = request.app.state.context
-    return found
+    context: Context = request.app.state.context
+    return context
 
 
 Here = Annotated[Context, Depends(context_of)]

@@ -60,7 +60,7 @@ class Grade(BaseModel):
     """A judge's grade of a film for a query: 0 no match, 3 exactly what was asked; null takes it back."""
 
     model_config = ConfigDict(extra="forbid")
-    query: Annotated[str, Field(min_length=1, max_length=10_000)]
+    query: Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"\S")]
     film: FilmId
     judge: Name
     grade: Annotated[int | None, Field(ge=0, le=3)]
@@ -69,7 +69,7 @@ class Grade(BaseModel):
 @router.get("/collections")
 def collections(context: Here) -> list[dict[str, Any]]:
     """List the collections."""
-    return [asdict(one) for one in kept.collections(context.archive().catalog)]
+    return [asdict(collection) for collection in kept.collections(context.archive().catalog)]
 
 
 @router.get("/collections/{name:path}")
@@ -172,7 +172,10 @@ def judgements(
     """List grades of films for queries, oldest first."""
     catalog = context.archive().catalog
     judged = kept.judgements(catalog, query, most=k, offset=offset)
-    shown = [{"query": one.query, "film": one.film_id, "judge": one.judge, "grade": one.grade} for one in judged]
+    shown = [
+        {"query": judgement.query, "film": judgement.film_id, "judge": judgement.judge, "grade": judgement.grade}
+        for judgement in judged
+    ]
     return {"total": kept.count_judgements(catalog, query), "judgements": shown}
 
 

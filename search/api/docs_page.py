@@ -37,24 +37,29 @@ def docs_page(document: dict[str, Any]) -> str:
     return "\n".join([*parts, "</body></html>"])
 
 
-def _operation(path: str, method: str, said: dict[str, Any], document: dict[str, Any]) -> str:
-    rows = [_parameter(one) for one in said.get("parameters", [])]
+def _operation(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> str:
+    rows = [_parameter(parameter) for parameter in operation.get("parameters", [])]
     table = f"<table><tr><th>name<th>in<th>kind<th></tr>{''.join(rows)}</table>" if rows else ""
     bodies = [
         f"<p>Body, <code>{html.escape(kind)}</code>:</p>"
         f"<pre>{html.escape(json.dumps(_resolved(content.get('schema', {}), document), indent=2))}</pre>"
-        for kind, content in said.get("requestBody", {}).get("content", {}).items()
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items()
     ]
-    text = html.escape(said.get("description", said.get("summary", "")))
+    text = html.escape(operation.get("description", operation.get("summary", "")))
     return (
         f"<details><summary><code>{method.upper()} {html.escape(path)}</code> {text.partition('.')[0]}</summary>"
         f"<p>{text}</p>{table}{''.join(bodies)}</details>"
     )
 
 
-def _parameter(said: dict[str, Any]) -> str:
-    needed = ", needed" if said.get("required") else ""
-    cells = (said["name"], said["in"] + needed, _kind(said.get("schema", {})), said.get("description", ""))
+def _parameter(parameter: dict[str, Any]) -> str:
+    needed = ", needed" if parameter.get("required") else ""
+    cells = (
+        parameter["name"],
+        parameter["in"] + needed,
+        _kind(parameter.get("schema", {})),
+        parameter.get("description", ""),
+    )
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
 
 

@@ -87,12 +87,14 @@ def predict(context: Here, asked: Instances, model: ModelName = None) -> dict[st
     _few(asked.instances, context.limits.batch, "instances")
     searcher = context.open(model)
     with Uploaded(context) as uploaded:
-        files = [uploaded.keep_base64(one.input_bytes or "", at) for at, one in enumerate(asked.instances)]
-        with_film = [at for at, one in enumerate(asked.instances) if one.input_bytes is not None]
+        files = [uploaded.keep_base64(instance.input_bytes or "", at) for at, instance in enumerate(asked.instances)]
+        with_film = [at for at, instance in enumerate(asked.instances) if instance.input_bytes is not None]
         films = dict(zip(with_film, uploaded.embed(searcher, [files[at] for at in with_film]), strict=True))
-    texts = {at: one.prompt_query for at, one in enumerate(asked.instances) if one.prompt_query is not None}
-    said: dict[int, Vectors] | str = _texts(searcher, texts)
-    return {"predictions": [_prediction(films.get(at), at, said, texts) for at in range(len(asked.instances))]}
+    texts = {
+        at: instance.prompt_query for at, instance in enumerate(asked.instances) if instance.prompt_query is not None
+    }
+    embedded: dict[int, Vectors] | str = _texts(searcher, texts)
+    return {"predictions": [_prediction(films.get(at), at, embedded, texts) for at in range(len(asked.instances))]}
 
 
 def _texts(searcher: Searcher, texts: dict[int, str]) -> dict[int, Vectors] | str:
@@ -103,25 +105,25 @@ def _texts(searcher: Searcher, texts: dict[int, str]) -> dict[int, Vectors] | st
         return error.what
 
 
-def _prediction(film: Vectors | str | None, at: int, said: dict[int, Vectors] | str, texts: dict[int, str]) -> Any:
+def _prediction(film: Vectors | str | None, at: int, embedded: dict[int, Vectors] | str, texts: dict[int, str]) -> Any:
     if film is None and at not in texts:
         return {"error": "an instance needs input_bytes or prompt_query"}
     if isinstance(film, str):
         return {"error": film}
-    if at in texts and isinstance(said, str):
-        return {"error": said}
-    found: dict[str, Any] = {}
+    if at in texts and isinstance(embedded, str):
+        return {"error": embedded}
+    prediction: dict[str, Any] = {}
     if film is not None:
-        found["contrastive_img_emb"] = film.tolist()
-    if at in texts and not isinstance(said, str):
-        found["contrastive_txt_emb"] = said[at].tolist()
-    return found
+        prediction["contrastive_img_emb"] = film.tolist()
+    if at in texts and not isinstance(embedded, str):
+        prediction["contrastive_txt_emb"] = embedded[at].tolist()
+    return prediction
 
 
-def _films(found: list[Vectors | str]) -> dict[str, Any]:
+def _films(films: list[Vectors | str]) -> dict[str, Any]:
     return {
-        "vectors": [None if isinstance(one, str) else one.tolist() for one in found],
-        "errors": [one if isinstance(one, str) else None for one in found],
+        "vectors": [None if isinstance(film, str) else film.tolist() for film in films],
+        "errors": [film if isinstance(film, str) else None for film in films],
     }
 
 

@@ -52,5 +52,5 @@ class Metrics:
             states[run.state] = states.get(run.state, 0) + 1
         for state, count in states.items():
             self.runs.labels(state).set(count)
-        found: bytes = generate_latest(self.registry)
-        return found
+        text: bytes = generate_latest(self.registry)
+        return text

@@ -32,12 +32,14 @@ class Screened(BaseModel):
 @router.post("/zeroshot")
 def zeroshot(context: Here, asked: Screened) -> dict[str, Any]:
     """Score films for findings from prompts alone, as `filmroom zeroshot`, with the best films of each."""
-    found = screen(context.open(asked.model), asked.findings, where=asked.where, threshold=asked.threshold)
-    answer = found.to_json()
-    for one in answer["findings"]:
-        scores = found.scores[one["finding"]]
+    screening = screen(context.open(asked.model), asked.findings, where=asked.where, threshold=asked.threshold)
+    answer = screening.to_json()
+    for finding in answer["findings"]:
+        scores = screening.scores[finding["finding"]]
         best = scores.argsort(kind="stable")[::-1][: asked.k]
-        one["films"] = [{"id": int(found.film_ids[at]), "score": round(float(scores[at]), 6)} for at in best]
+        finding["films"] = [
+            {"id": int(screening.film_ids[place]), "score": round(float(scores[place]), 6)} for place in best
+        ]
     return answer
 
 

@@ -74,9 +74,9 @@ class Asked(HowAsked):
 
 def answer(context: Context, request: SearchRequest, model: str | None) -> dict[str, Any]:
     """Return the answer as `filmroom search --json` prints it."""
-    found: Results = context.open(model).answer(request)
+    results: Results = context.open(model).answer(request)
     context.queries()
-    return found.to_json()
+    return results.to_json()
 
 
 @router.get("/search")
@@ -125,17 +125,17 @@ def similar_to_upload(
 def film(context: Here, film_id: FilmId) -> dict[str, Any]:
     """Give what the archive holds of a film: facts, labels, tags, collections, note, reports, findings."""
     catalog = context.archive().catalog
-    one = context.film(film_id)
-    found = asdict(one)
-    del found["root"], found["sha256"]
-    found["tags"] = film_facts.tags_of_films(catalog, [film_id]).get(film_id, [])
+    record = context.film(film_id)
+    facts = asdict(record)
+    del facts["root"], facts["sha256"]
+    facts["tags"] = film_facts.tags_of_films(catalog, [film_id]).get(film_id, [])
     return {
-        **found,
-        "facts": asdict(one.tags),
+        **facts,
+        "facts": asdict(record.tags),
         "collections": film_facts.collections_of_films(catalog, [film_id]).get(film_id, []),
         "note": kept.note_of(catalog, film_id),
-        "reports": films.reports(catalog, one),
-        "findings": [asdict(said) for said in said_findings.of_film(catalog, film_id)],
+        "reports": films.reports(catalog, record),
+        "findings": [asdict(finding) for finding in said_findings.of_film(catalog, film_id)],
     }
 
 
@@ -143,10 +143,10 @@ def film(context: Here, film_id: FilmId) -> dict[str, Any]:
 def thumbnail(context: Here, film_id: FilmId) -> Response:
     """Give a film as WebP of at most 256 pixels a side."""
     context.film(film_id)
-    found = films.thumbnails(context.archive().catalog, [film_id]).get(film_id)
-    if found is None:
+    webp = films.thumbnails(context.archive().catalog, [film_id]).get(film_id)
+    if webp is None:
         raise NotFound("this film has no thumbnail", where=film_id)
-    return Response(found, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+    return Response(webp, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/films/{film_id}/pixels", response_class=Response, responses={200: {"content": {"image/png": {}}}})
@@ -159,10 +159,10 @@ def pixels(
     """Give a film's presentation pixels as 16-bit PNG, decoded from its file."""
     look = Look(16, read_window(window), size)
     with context.decoding:
-        found, failed = pngs([context.film(film_id)], look)
-    if failed:
-        raise NotFound(failed[0][1], where=f"film {film_id}", fix="Mount its disk, or index the folder again.")
-    return Response(found[film_id], media_type="image/png")
+        pictures, failures = pngs([context.film(film_id)], look)
+    if failures:
+        raise NotFound(failures[0][1], where=f"film {film_id}", fix="Mount its disk, or index the folder again.")
+    return Response(pictures[film_id], media_type="image/png")
 
 
 @router.get("/findings")
@@ -175,9 +175,9 @@ def list_findings(
 ) -> list[dict[str, Any]]:
     """List what a report model wrote about films: sentences with boxes, by their words or by what they mean."""
     if meaning.strip():
-        found = findings.by_meaning(context.open(model), meaning.strip(), k)
+        sentences = findings.by_meaning(context.open(model), meaning.strip(), k)
     elif words.strip():
-        found = findings.by_words(context.archive(), words.strip(), k)
+        sentences = findings.by_words(context.archive(), words.strip(), k)
     else:
-        found = findings.everything(context.archive().catalog, most=k)
-    return [one.to_json() for one in found]
+        sentences = findings.everything(context.archive().catalog, most=k)
+    return [sentence.to_json() for sentence in sentences]

@@ -41,12 +41,12 @@ class Uploaded:
     ) -> list[UploadedFilm]:
         """Embed films to search by. Raises BadInput, which names the first that cannot be read."""
         space = searcher.held.space.fingerprint
-        found: list[UploadedFilm] = []
-        for at, one in enumerate(self.embed(searcher, files)):
-            if isinstance(one, str):
-                raise BadInput(one, where=names(at), fix="Send a film that can be indexed.")
-            found.append(UploadedFilm.of(space, unit(one.mean(axis=0))))
-        return found
+        examples: list[UploadedFilm] = []
+        for at, vectors in enumerate(self.embed(searcher, files)):
+            if isinstance(vectors, str):
+                raise BadInput(vectors, where=names(at), fix="Send a film that can be indexed.")
+            examples.append(UploadedFilm.of(space, unit(vectors.mean(axis=0))))
+        return examples
 
     def keep(self, file: UploadFile, number: int) -> Path:
         """Put a file into the folder."""
@@ -69,21 +69,21 @@ class Uploaded:
         """Embed films: (T, D) of each file's first frame, or in words why it cannot be had."""
         towers: Any = searcher.towers
         paths = {one.name: at for at, one in enumerate(files) if isinstance(one, Path)}
-        found: list[Vectors | str] = ["" if isinstance(file, Path) else file for file in files]
+        vectors: list[Vectors | str] = ["" if isinstance(file, Path) else file for file in files]
         prepared: dict[int, Any] = {}
         listed = [SourceFile(self._folder.name, name, 0, 0) for name in paths]
         with self._context.decoding:  # each takes a processor; others wait rather than fill the memory
             for done in process(listed, prepare=towers.preprocess.shrink, workers=min(2, len(listed) or 1)):
                 at = paths[done.listed.path]
                 if isinstance(done, Failure):
-                    found[at] = done.error.reason
+                    vectors[at] = done.error.reason
                 else:
                     prepared[at] = done.films[0].prepared
         if prepared:
             rows = towers.embed_prepared(towers.preprocess.batch(list(prepared.values())))
             for at, row in zip(prepared, rows, strict=True):
-                found[at] = np.asarray(row, np.float32) if np.isfinite(row).all() else "the model cannot embed it"
-        return found
+                vectors[at] = np.asarray(row, np.float32) if np.isfinite(row).all() else "the model cannot embed it"
+        return vectors
 
 
 def called(file: UploadFile) -> str:

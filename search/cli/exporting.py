@@ -139,11 +139,11 @@ def diff(
     """Say which films came, went and moved from one cohort to another."""
     from filmroom.search.export import cohort
 
-    found = cohort.diff(cohort.read_cohort(before), cohort.read_cohort(after))
+    difference = cohort.diff(cohort.read_cohort(before), cohort.read_cohort(after))
     if as_json:
-        print_json(found.to_json())
+        print_json(difference.to_json())
     else:
-        _print_difference(found)
+        _print_difference(difference)
 
 
 def send(
@@ -189,12 +189,7 @@ def send(
     target = target_of(to, credentials)
     source = f"the collection {chosen.collection}" if chosen.collection else "the query"
     if target.server and not (yes or dry_run):
-        if not sys.stdin.isatty():
-            raise BadInput(
-                "a server is sent documents only when told to", where=to, fix="Look with --dry-run, then add --yes."
-            )
-        say(f"{counted(len(selection), 'film')} of {source}, {named.title.meaning}, to {target.server.url}.", err=True)
-        typer.confirm("Send key objects of them?", abort=True, err=True)
+        _ask(f"{counted(len(selection), 'film')} of {source}, {named.title.meaning}, to {target.server.url}.", to)
     with _progress("Sending", quiet=as_json) as on_progress:
         done = run(
             kept,
@@ -213,12 +208,22 @@ def send(
         sys.exit(1)
 
 
+def _ask(what: str, to: str) -> None:
+    """Ask before a server is sent anything. Raises BadInput where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise BadInput(
+            "a server is sent documents only when told to", where=to, fix="Look with --dry-run, then add --yes."
+        )
+    say(what, err=True)
+    typer.confirm("Send key objects of them?", abort=True, err=True)
+
+
 def _print_sent(done: Sent, films: int, source: str, *, dry_run: bool, written: bool) -> None:
     from filmroom.search.send.send import State
 
     say(f"{counted(films, 'film')} of {source}.")
-    for one in done.documents if dry_run else ():
-        say(f"  {one.kind}, study {one.study}: {counted(len(one.films), 'film')} ({one.state})")
+    for document in done.documents if dry_run else ():
+        say(f"  {document.kind}, study {document.study}: {counted(len(document.films), 'film')} ({document.state})")
     verb = "written" if written else "sent"
     count = done.count(State.PLANNED if dry_run else State.SENT)
     new = f"{count:,} would be {verb}" if dry_run else f"{count:,} {verb}"
@@ -244,20 +249,24 @@ def _print_done(done: Done) -> None:
             say(f"  film {film_id}: {reason}")
 
 
-def _print_difference(found: Difference) -> None:
+def _print_difference(difference: Difference) -> None:
     say(
-        f"{counted(found.before, 'film')} before, {found.after:,} after: {found.came:,} came, {found.went:,} went, "
-        f"{found.moved:,} of the {found.stayed:,} that stayed moved."
+        f"{counted(difference.before, 'film')} before, {difference.after:,} after: {difference.came:,} came, "
+        f"{difference.went:,} went, {difference.moved:,} of the {difference.stayed:,} that stayed moved."
     )
-    if found.other_split:
-        say(f"In another split: {counted(found.other_split, 'film')}.")
-    if found.changed:
-        say(f"Asked otherwise: {', '.join(found.changed)}.")
-    for name, films in (("Came", found.films_came), ("Went", found.films_went), ("Moved", found.films_moved)):
+    if difference.other_split:
+        say(f"In another split: {counted(difference.other_split, 'film')}.")
+    if difference.changed:
+        say(f"Asked otherwise: {', '.join(difference.changed)}.")
+    for name, films in (
+        ("Came", difference.films_came),
+        ("Went", difference.films_went),
+        ("Moved", difference.films_moved),
+    ):
         for film in films[:10]:
             ranks = " -> ".join(str(rank) for rank in (film.rank_before, film.rank_after) if rank is not None)
             say(f"  {name}: film {film.id}, rank {ranks}")
-    if found.same:
+    if difference.same:
         say("The cohorts are the same.")
 
 

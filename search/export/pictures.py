@@ -100,10 +100,10 @@ class Pictures:
         (job.folder / "out").mkdir(exist_ok=True)
 
     def write(self, films: Sequence[Hit]) -> Failures:
-        found, failed = pngs([hit.film for hit in films], self._look)
-        written = [hit for hit in films if hit.id in found]
+        pictures, failed = pngs([hit.film for hit in films], self._look)
+        written = [hit for hit in films if hit.id in pictures]
         for hit in written:
-            (self._job.folder / "out" / file_name(hit.film)).write_bytes(found[hit.id])
+            (self._job.folder / "out" / file_name(hit.film)).write_bytes(pictures[hit.id])
         table = self._job.growing("out/films.csv")
         rows = ({"file": file_name(hit.film), **row} for hit, row in zip(written, self._rows.of(written), strict=True))
         table.write(as_csv(["file", *self._rows.columns], rows, header=not table.tell()))

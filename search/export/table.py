@@ -30,8 +30,8 @@ _IDENTIFYING = ("study_uid", "series_uid", "instance_uid", "patient_key")
 
 def label_columns(archive: Archive) -> dict[str, str]:
     """Name the column of every label and probe of the archive: column -> its name."""
-    found = film_facts.label_names(archive.catalog)
-    return {f"{'probe' if one.by_probe else 'label'}:{one.name}": one.name for one in found}
+    names = film_facts.label_names(archive.catalog)
+    return {f"{'probe' if label.by_probe else 'label'}:{label.name}": label.name for label in names}
 
 
 class Rows:

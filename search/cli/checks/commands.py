@@ -40,8 +40,8 @@ def splits(
         raise BadInput("say which sides: a column or two collections, not both", fix="Leave one of them out.")
     searcher = Searcher.open(archive_folder(archive), model)
     with comparing(quiet=as_json) as on_pairs:
-        found = check_splits(searcher, column=split_column or SPLIT, collections=collections or (), on_pairs=on_pairs)
-    hand_on(searcher.archive, found, csv=csv, collect=collect, as_json=as_json)
+        result = check_splits(searcher, column=split_column or SPLIT, collections=collections or (), on_pairs=on_pairs)
+    hand_on(searcher.archive, result, csv=csv, collect=collect, as_json=as_json)
 
 
 @check_app.command()
@@ -58,8 +58,8 @@ def duplicates(
 
     searcher = Searcher.open(archive_folder(archive), model)
     with comparing(quiet=as_json) as on_pairs:
-        found = check_duplicates(searcher, on_pairs=on_pairs)
-    hand_on(searcher.archive, found, csv=csv, collect=collect, as_json=as_json)
+        result = check_duplicates(searcher, on_pairs=on_pairs)
+    hand_on(searcher.archive, result, csv=csv, collect=collect, as_json=as_json)
 
 
 @check_app.command("archive")
@@ -93,5 +93,5 @@ def labels(
     from filmroom.search.searcher import Searcher
 
     searcher = Searcher.open(archive_folder(archive), model)
-    found = check_labels(searcher, findings or ())
-    hand_on(searcher.archive, found, csv=csv, collect=collect, as_json=as_json)
+    result = check_labels(searcher, findings or ())
+    hand_on(searcher.archive, result, csv=csv, collect=collect, as_json=as_json)

@@ -52,13 +52,13 @@ class Dataset:
             tfrecord.checksum()  # before the first film, not after the last
 
     def write(self, films: Sequence[Hit]) -> Failures:
-        found, failed = pngs([hit.film for hit in films], self._look)
-        written = [hit for hit in films if hit.id in found]
-        records = [self._record(hit, found[hit.id]) for hit in written]
+        pictures, failed = pngs([hit.film for hit in films], self._look)
+        written = [hit for hit in films if hit.id in pictures]
+        records = [self._record(hit, pictures[hit.id]) for hit in written]
         for record in records:
             path = self._pictures / record.file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(found[record.id])
+            path.write_bytes(pictures[record.id])
         self._job.growing(_RECORDS).write("".join(record.to_line() for record in records).encode())
         table = self._job.growing(f"out/{CSV}")
         rows = (

@@ -291,9 +291,11 @@ def test_tags_labels_and_judges_stand_on_one_line(name: str, api: Served) -> Non
         api.send("POST", "/labels", 400, json={"labels": [{"film": film, "name": name}]}),
         api.send("POST", "/labels", 400, json={"labels": [{"film": film, "name": "mass", "source": name}]}),
         api.send("PUT", "/judgements", 400, json={"query": "mass", "film": film, "judge": name, "grade": 2}),
+        api.send("PUT", "/judgements", 400, json={"query": name, "film": film, "judge": "anna", "grade": 2}),
     ]
+    api.send("PUT", "/judgements", 422, json={"query": "  ", "film": film, "judge": "anna", "grade": 2})
     assert {one["what"].partition(" holds ")[2] for one in said} == {"a character that cannot be seen"}
-    assert (api.get(f"/films/{film}/tags"), api.get("/judgements", params={"query": "mass"})["total"]) == ([], 0)
+    assert (api.get(f"/films/{film}/tags"), api.get("/judgements")["total"]) == ([], 0)
     with pytest.raises(BadInput):
         annotations.add_tags(api.archive.catalog, [film], [name])
 

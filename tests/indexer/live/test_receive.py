@@ -19,7 +19,7 @@ from pydicom import dcmread
 from pydicom.uid import CTImageStorage
 
 from tests.indexer.live.running import Command, dcmtk, receiving, running
-from tests.indexer.test_dicomweb import CANARY, film
+from tests.indexer.sources.test_dicomweb import CANARY, film
 from tests.orthanc import PASSWORD, USER
 from tests.orthanc import running as orthanc_running
 from tests.terminal import Terminal

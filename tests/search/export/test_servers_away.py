@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.indexer.test_dicomweb import COUNT, film, index
+from tests.indexer.sources.test_dicomweb import COUNT, film, index
 from tests.orthanc import PASSWORD, USER, running
 from tests.terminal import Terminal
 

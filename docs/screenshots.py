@@ -24,6 +24,7 @@ from filmroom.search.ui.server.launch import command  # noqa: E402
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUERY = "pleural effusion view:PA"
+LASSO = ((0.42, 0.3), (0.52, 0.22), (0.6, 0.4), (0.55, 0.6), (0.45, 0.55))
 
 
 def attend(page: Any) -> None:
@@ -46,11 +47,15 @@ def open_first(page: Any) -> None:
 
 
 def drag_region(page: Any) -> None:
+    canvas = page.locator(".scatter canvas").first
+    canvas.wait_for()
     page.wait_for_timeout(1500)
-    area = page.locator("canvas.marks, .vega-embed canvas, .vega-embed svg").first.bounding_box()
-    page.mouse.move(area["x"] + area["width"] * 0.55, area["y"] + area["height"] * 0.35)
+    area = canvas.bounding_box()
+    corners = [(area["x"] + area["width"] * x, area["y"] + area["height"] * y) for x, y in LASSO]
+    page.mouse.move(*corners[0])
     page.mouse.down()
-    page.mouse.move(area["x"] + area["width"] * 0.85, area["y"] + area["height"] * 0.75, steps=8)
+    for corner in corners[1:]:
+        page.mouse.move(*corner, steps=8)
     page.mouse.up()
     page.locator(".grid .frame").first.wait_for()
 

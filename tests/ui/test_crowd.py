@@ -10,6 +10,7 @@ from tests.ui.visitors import crowd, film_ids, health, join, run_page
 QUERIES = ("effusion", "mass", "cardiomegaly", "edema", "small+left+effusion")
 
 
+@pytest.fixture(scope="module")
 def alone(room: Room) -> dict[str, list[int]]:
     """What a visitor who is alone is answered."""
     with join(room.url, room.headers) as socket:
@@ -18,13 +19,13 @@ def alone(room: Room) -> dict[str, list[int]]:
     return found
 
 
-def test_ten_visitors_at_once_get_their_own_answers(room: Room) -> None:
-    assert crowd(room.url, room.headers, users=10, reruns=4, answers=alone(room)) == {"reruns": 40}
+def test_ten_visitors_at_once_get_their_own_answers(room: Room, alone: dict[str, list[int]]) -> None:
+    assert crowd(room.url, room.headers, users=10, reruns=4, answers=alone) == {"reruns": 40}
 
 
 @pytest.mark.slow
-def test_thirty_visitors_get_every_page(room: Room) -> None:
-    """Twenty times each in benchmarks/visitors.py."""
+def test_thirty_visitors_get_every_page(room: Room, alone: dict[str, list[int]]) -> None:
+    """A page and a query each, so that every page is open at once; twenty times each in benchmarks/visitors.py."""
     with health(room.url) as seconds:
-        assert crowd(room.url, room.headers, users=30, reruns=6, answers=alone(room)) == {"reruns": 180}
+        assert crowd(room.url, room.headers, users=30, reruns=2, answers=alone) == {"reruns": 60}
     assert max(seconds) < 10

@@ -208,6 +208,7 @@ def test_an_unclosed_quote_filters_nothing() -> None:
         ('label:"open', 'label:"open: The quote is not closed.'),
         ('(label:"open', 'label:"open: The quote is not closed.'),
         ('zzq:"open', 'zzq:"open: There is no field zzq:.'),
+        ('view:(PA OR a"b)', 'view:(PA OR a"b): The values in brackets are not joined by OR.'),
         ('(a" view:PA b")', '(a" view:PA b"): OR joins fields, not words.'),
         ("label:,", "label:,: label: has no value."),
         ("x" * 10_001, "The query has 10,001 characters. At most 10,000 are read"),
@@ -300,6 +301,7 @@ _WORDS = st.sampled_from(
 @example('"0"A:"')
 @example('"AND')
 @example("-VE.")
+@example('-A"-VE 0"')
 @example('VIEW::"(-)')
 @example('VIEW:(0 )"')
 @example("view:PA edema w/")

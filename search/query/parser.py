@@ -91,7 +91,7 @@ def parse(text: str) -> Query:
                 wanted = phrase_filter(wanted, token, negated)
             elif token["minus"]:
                 negated.append(token["word"].rstrip(",.;:") or token["word"])
-            else:
+            elif not token["bracket"]:  # one that is never closed is dropped, as a quote is
                 words.append(token["word"])
         while words and words[0] in _JOINS:  # it joins nothing there
             del words[0]

@@ -167,7 +167,8 @@ def test_nothing_asked_is_an_empty_query(text: str) -> None:
         ('5" OR 3" (label:edema OR label:mass)', '(label:edema OR label:mass) 5" OR 3"'),
         ('view:(PA" OR AP)', "view:PA,AP"),
         ('"left base"(label:edema OR label:mass)', '"left base" (label:edema OR label:mass)'),
-        ("(label:edema", "( label:edema"),
+        ("(label:edema", "label:edema"),
+        ('tube 5" (-) mass 3"', 'tube 5" -"mass 3"""'),
         ('5" !"left base"', '5" -"left base"'),
         ('"AND edema', "edema"),
         ("effusion -ve, pneumothorax -ve.", "-effusion -pneumothorax"),
@@ -207,6 +208,7 @@ def test_an_unclosed_quote_filters_nothing() -> None:
         ('label:"open', 'label:"open: The quote is not closed.'),
         ('(label:"open', 'label:"open: The quote is not closed.'),
         ('zzq:"open', 'zzq:"open: There is no field zzq:.'),
+        ('view:(PA OR a"b)', 'view:(PA OR a"b): The values in brackets are not joined by OR.'),
         ('(a" view:PA b")', '(a" view:PA b"): OR joins fields, not words.'),
         ("label:,", "label:,: label: has no value."),
         ("x" * 10_001, "The query has 10,001 characters. At most 10,000 are read"),
@@ -299,6 +301,7 @@ _WORDS = st.sampled_from(
 @example('"0"A:"')
 @example('"AND')
 @example("-VE.")
+@example('-A"-VE 0"')
 @example('VIEW::"(-)')
 @example('VIEW:(0 )"')
 @example("view:PA edema w/")

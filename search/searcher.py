@@ -28,7 +28,7 @@ from filmroom.search.query.reading import read
 from filmroom.search.query.relevance_feedback import Learned
 from filmroom.search.query.report_words import by_reports
 from filmroom.search.query.suggestions import advice
-from filmroom.search.request import Order, SearchRequest, UploadedFilm
+from filmroom.search.request import Order, SearchRequest, UploadedFilm, request_of
 from filmroom.search.results import Hit, Ranking, Results
 from filmroom.search.space_selection import choose
 from numpy.typing import NDArray
@@ -96,12 +96,11 @@ class Searcher:
         """
         text = query if isinstance(query, str) else query.text
         parsed = parse(query) if isinstance(query, str) else query
-        self.index.refresh()
-        request = SearchRequest(
+        request = request_of(
             text,
-            like=tuple(example for example in like if not isinstance(example, Path)),
-            unlike=tuple(unlike),
-            uploads=tuple(self.upload(example) for example in like if isinstance(example, Path)),
+            like=like,
+            unlike=unlike,
+            upload=self.upload,
             per_study=per_study,
             hybrid=hybrid,
             judged=judged,

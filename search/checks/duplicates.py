@@ -1,4 +1,4 @@
-"""Groups of one picture over the whole archive: exact, near, and one UID with different pictures."""
+"""Find the films of one picture over the whole archive: exact, near, and one UID with different pictures."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def check_labels(
     BadInput for a finding that is not labelled.
     """
     values = label_values(searcher.catalog)
-    wanted = [name.strip().lower() for name in findings] or sorted(values)
+    wanted = list(dict.fromkeys(name.strip().lower() for name in findings)) or sorted(values)
     unknown = [name for name in wanted if name not in values]
     if unknown or not wanted:
         have = ", ".join(sorted(values)[:12]) or "none"

@@ -1,4 +1,4 @@
-"""Pairs of films that show one picture: candidates by their vectors and by sketches, decided by their pixels."""
+"""Find pairs of films that show one picture: candidates by their vectors and by sketches, decided by their pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nearest films of every film, by the cosine of their centred vectors, in bounded memory.
+"""Find the nearest films of every film, by the cosine of their centred vectors, in bounded memory.
 
 Up to EXACT films every pair is compared; above it FAISS looks in the parts of an inverted file that are nearest.
 """

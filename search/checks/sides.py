@@ -1,4 +1,4 @@
-"""The sides of a split, as a table names them, and the patients who are on several of them."""
+"""Find the patients who are on several sides of a split."""
 
 from __future__ import annotations
 

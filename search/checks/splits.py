@@ -1,4 +1,4 @@
-"""Does a split leak? The same patient, the same file, or the same picture on both sides."""
+"""Check whether a split leaks: the same patient, the same file, or the same picture on both sides."""
 
 from __future__ import annotations
 

@@ -166,8 +166,9 @@ function picker(list, picks, shown) {
 // Streamlit's dialogs hear Escape only while the keyboard is in them, which a run of the page takes away.
 window.filmroomEscape ??= (document.addEventListener("keydown", (event) => {
   const inList = document.querySelector("[role=listbox]");
-  if (event.key !== "Escape" || inList) return;
-  setTimeout(() => document.querySelector("[role=dialog] button[aria-label=Close]")?.click(), 200);
+  const open = document.querySelector("[role=dialog]"); // never one that a click opens after the key
+  if (event.key !== "Escape" || inList || !open) return;
+  setTimeout(() => open.isConnected && open.querySelector("button[aria-label=Close]")?.click(), 200);
 }, { capture: true }), true);
 
 export default function show({ data, parentElement, setTriggerValue }) {

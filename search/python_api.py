@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from filmroom.db.archive import Archive, default_folder
+from filmroom.db.archive import Archive, default_folder, folder_of
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads import films
 from filmroom.db.records import Counts, Film
@@ -77,7 +77,7 @@ class OpenArchive:
     def __init__(
         self, folder: PathLike | None = None, *, model: str | None = None, weights: PathLike | None = None
     ) -> None:
-        self.folder = default_folder() if folder is None else Path(folder)
+        self.folder = default_folder() if folder is None else folder_of(folder)
         self.model = model
         self.weights = None if weights is None else Path(weights)
 

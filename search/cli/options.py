@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from filmroom.db.errors import BadInput
 from filmroom.search.cli.printing import json_line, say
 from typer.core import TyperCommand
 
@@ -78,8 +76,6 @@ CredentialsOption = Annotated[
         rich_help_panel=_OF_A_SERVER,
     ),
 ]
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.I)
-"""A scheme of two letters at least: of one it is a drive. Of the slashes a path keeps one."""
 
 
 class QueryCommand(TyperCommand):
@@ -124,13 +120,10 @@ def examples(like: Sequence[str] | None) -> list[int | Path]:
 
 
 def archive_folder(archive: Path | None) -> Path:
-    """Return the folder named, else the default one. Raises BadInput for an address, which would be made as a
-    folder."""
-    from filmroom.db.archive import default_folder
+    """Return the folder named, else the default one. Raises BadInput for an address."""
+    from filmroom.db.archive import default_folder, folder_of
 
-    if archive is not None and _ADDRESS.match(str(archive)):
-        raise BadInput("an archive is a folder on this machine", where=archive, fix="Name a folder with --archive.")
-    return archive or default_folder()
+    return folder_of(archive) if archive is not None else default_folder()
 
 
 def open_archive(archive: Path | None, *, create: bool = False) -> Archive:

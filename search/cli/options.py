@@ -76,6 +76,27 @@ CredentialsOption = Annotated[
         rich_help_panel=_OF_A_SERVER,
     ),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Decode and embed on a Ray cluster: HOST:PORT of its head, or the one at hand.",
+    ),
+]
+_CLUSTER = re.compile(r"ray://.+|[^/\s]+:\d+", re.I)
+_AT_HAND = "here"
+
+
+class IndexCommand(TyperCommand):
+    """--ray may stand alone: what comes after it is its address only where it looks like HOST:PORT."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = args.index("--") if "--" in args else len(args)
+        for at in [at for at, one in enumerate(args[:own]) if one == "--ray"]:
+            if at + 1 >= own or not _CLUSTER.fullmatch(args[at + 1]):
+                args[at] = f"--ray={_AT_HAND}"
+        return super().parse_args(ctx, args)
 
 
 class QueryCommand(TyperCommand):

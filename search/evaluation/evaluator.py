@@ -81,7 +81,7 @@ def evaluate_files(
                 searcher.catalog,
                 searcher.held.id,
                 queries=queries.name,
-                means={name: one.value for name, one in means.items()},
+                means={name: interval.value for name, interval in means.items()},
                 count=len(done.evaluation.queries),
             )
     if run is not None:
@@ -114,8 +114,8 @@ def evaluate_questions(
     names = _document_names(everyone, placed.names)
 
     def rank(text: str, k: int | None, within: set[int] | None) -> list[tuple[int, float]]:
-        wanted = None if within is None else [film for film, first in stands_for.items() if first in within]
-        allowed = None if wanted is None else np.array(sorted(wanted), np.int64)
+        candidates = None if within is None else [film for film, first in stands_for.items() if first in within]
+        allowed = None if candidates is None else np.array(sorted(candidates), np.int64)
         ranked = searcher.rank(text, k=None if per_study else k, within=allowed, hybrid=hybrid)
         best: dict[int, float] = {}
         for film, score in ranked:
@@ -148,11 +148,11 @@ def _firsts(everyone: Sequence[Film]) -> dict[int, int]:
 
 
 def _collapsed(grades: Mapping[int, int], stands_for: Mapping[int, int]) -> dict[int, int]:
-    found: dict[int, int] = {}
+    collapsed: dict[int, int] = {}
     for film, grade in grades.items():
         first = stands_for[film]
-        found[first] = max(grade, found.get(first, 0))
-    return found
+        collapsed[first] = max(grade, collapsed.get(first, 0))
+    return collapsed
 
 
 def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> Page:
@@ -163,8 +163,8 @@ def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> 
         f"Space: {space.fingerprint[:12]}, {space.vectors} x {space.dim}",
     ]
     notes += [
-        f"{counted(len(names), 'judged name')} {said}"
-        for names, said in ((done.missing, "matched no film"), (done.ambiguous, "matched several films"))
+        f"{counted(len(names), 'judged name')} {problem}"
+        for names, problem in ((done.missing, "matched no film"), (done.ambiguous, "matched several films"))
         if names
     ]
     return Page(

@@ -53,7 +53,7 @@ def merged(parts: Sequence[Imported]) -> Imported:
         ambiguous=tuple(dict.fromkeys(name for part in parts for name in part.ambiguous)),
         empty=sum(part.empty for part in parts),
         labels=dict(counts),
-        contradicted=sum(one.contradicted for one in parts),
+        contradicted=sum(part.contradicted for part in parts),
     )
 
 
@@ -65,8 +65,8 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, ke
     films of the study; `key` is the archive's, by which studies that have no UID are known. `source` names where the
     labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
-    found, _, imported = read_labels(catalog, path, source=source, key=key)
-    put_labels(catalog, found)
+    labels, _, imported = read_labels(catalog, path, source=source, key=key)
+    put_labels(catalog, labels)
     return imported
 
 
@@ -80,8 +80,8 @@ def read_labels(
     divided = table.need(split) if split else None
     column = table.column(*_LABEL)
     value = table.column("value", "score", "probability")
-    others = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
-    findings = others if column is None else []
+    finding_columns = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
+    findings = finding_columns if column is None else []
     if column is None and not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
     rows: list[tuple[Named, list[tuple[str, float]]]] = []
@@ -93,20 +93,22 @@ def read_labels(
         several.add(meant.film, (of_whom, tuple(labels)) if column is None else of_whom)
         rows.append((meant, labels))
     placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
-    named = source_name(source, path)
-    found: list[tuple[int, Label]] = []
+    source_label = source_name(source, path)
+    film_labels: list[tuple[int, Label]] = []
     patients: dict[int, str] = {}
     for meant, labels in rows:
         for film_id in sorted(placed.films[meant]):
             # A header's cell may be broken into lines, as spreadsheets do to narrow a column.
-            found += [(film_id, Label(" ".join(finding.split()), score, named)) for finding, score in labels]
+            film_labels += [
+                (film_id, Label(" ".join(finding.split()), score, source_label)) for finding, score in labels
+            ]
             if meant.patient:
                 patients[film_id] = meant.patient
     empty = sum(not labels for _, labels in rows)
-    found, contradicted = without_contradictions(found)
-    touched = {film_id for film_id, _ in found}
-    done = _imported(len(rows), touched, len(found), placed, empty, count_labels(found))
-    return found, patients, replace(done, contradicted=contradicted)
+    film_labels, contradicted = without_contradictions(film_labels)
+    touched = {film_id for film_id, _ in film_labels}
+    done = _imported(len(rows), touched, len(film_labels), placed, empty, count_labels(film_labels))
+    return film_labels, patients, replace(done, contradicted=contradicted)
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
@@ -117,27 +119,27 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
     """
     table = read_table(path)
     columns = NameColumns.of(table)
-    whole = table.column(*_REPORT)
+    report_column = table.column(*_REPORT)
     parts = [column for name in _PARTS if (column := table.column(name))]
-    if whole is None and not parts:
+    if report_column is None and not parts:
         table.need(*_REPORT)
     rows: list[tuple[Named, str]] = []
     several = Several()
     for row in table:
-        text = _broken(row.get(whole) or _joined(row, parts))
+        text = _broken(row.get(report_column) or _joined(row, parts))
         meant = columns.read(row)
         several.add(meant.film, (meant.study, text))
         rows.append((meant, text))
     placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
-    found: list[Report] = []
+    reports: list[Report] = []
     for meant, text in rows:
         if text and meant.film:
-            found += [Report(text, film_id=film_id) for film_id in placed.films[meant]]
+            reports += [Report(text, film_id=film_id) for film_id in placed.films[meant]]
         elif text:
-            found += reports_of_study(text, placed.films[meant], placed.studies)
+            reports += reports_of_study(text, placed.films[meant], placed.studies)
     touched = {film_id for meant, text in rows if text for film_id in placed.films[meant]}
     empty = sum(not text for _, text in rows)
-    added = put_reports(catalog, found, source=source_name(source, path))
+    added = put_reports(catalog, reports, source=source_name(source, path))
     read_reports(catalog)
     return _imported(len(rows), touched, added, placed, empty)
 
@@ -149,20 +151,21 @@ def _imported(
     return Imported(rows, len(touched), added, missing, placed.ambiguous, empty, labels or {})
 
 
-def without_contradictions(found: Sequence[tuple[int, Label]]) -> tuple[list[tuple[int, Label]], int]:
+def without_contradictions(labels: Sequence[tuple[int, Label]]) -> tuple[list[tuple[int, Label]], int]:
     """Leave out the labels that a film both has and has not, by one source; give the rest, and how many went."""
-    sides: dict[tuple[int, str], set[bool]] = {}
-    for film_id, one in found:
-        sides.setdefault((film_id, one.name.strip().lower()), set()).add(one.value >= 0.5)
-    both = {key for key, said in sides.items() if len(said) > 1}
-    return [(film_id, one) for film_id, one in found if (film_id, one.name.strip().lower()) not in both], len(both)
+    keyed = [((film_id, label.name.strip().lower()), label) for film_id, label in labels]
+    answers: dict[tuple[int, str], set[bool]] = {}
+    for key, label in keyed:
+        answers.setdefault(key, set()).add(label.value >= 0.5)
+    contradicted = {key for key, values in answers.items() if len(values) > 1}
+    return [(key[0], label) for key, label in keyed if key not in contradicted], len(contradicted)
 
 
-def count_labels(found: Iterable[tuple[int, Label]]) -> dict[str, int]:
+def count_labels(labels: Iterable[tuple[int, Label]]) -> dict[str, int]:
     """Say how many films have each label, the most frequent first."""
-    having = {(film_id, one.name.lower()) for film_id, one in found if one.value >= 0.5}
+    having = {(film_id, label.name.lower()) for film_id, label in labels if label.value >= 0.5}
     counts = Counter(name for _, name in having)
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:
@@ -179,15 +182,15 @@ def _wide(row: Row, findings: list[str]) -> list[tuple[str, float]]:
 
 def _says_nothing(row: Row, column: str) -> bool:
     """Tell an empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
-    said = row.get(column).lower()
-    return not said or said in _UNCERTAIN or row.number(column) == -1.0
+    cell = row.get(column).lower()
+    return not cell or cell in _UNCERTAIN or row.number(column) == -1.0
 
 
 def _score(row: Row, column: str) -> float:
-    said = row.get(column).lower()
-    if said in _YES:
+    cell = row.get(column).lower()
+    if cell in _YES:
         return 1.0
-    if said in _NO:
+    if cell in _NO:
         return 0.0
     score = row.number(column)
     if not 0.0 <= score <= 1.0:

@@ -85,23 +85,23 @@ def place_rows(catalog: Catalog, path: Path, rows: Sequence[Named], several: Sev
     everyone = list(films.everyone(catalog))
     names, studies = FilmNames(everyone), StudyNames(everyone, key)
     placed = names.place((row.film for row in rows if row.film or not row.study), doubtful=several.bare(names))
-    found: dict[Named, frozenset[int]] = {}
+    film_ids: dict[Named, frozenset[int]] = {}
     missing, ambiguous = dict.fromkeys(placed.missing), dict.fromkeys(placed.ambiguous)
-    for one in dict.fromkeys(rows):
-        if one.film or not one.study:
-            found[one] = frozenset({placed.films[one.film]} if one.film in placed.films else ())
+    for named in dict.fromkeys(rows):
+        if named.film or not named.study:
+            film_ids[named] = frozenset({placed.films[named.film]} if named.film in placed.films else ())
             continue
-        groups = studies.find(one.patient, one.study)
-        found[one] = groups[0] if len(groups) == 1 else frozenset()
+        groups = studies.find(named.patient, named.study)
+        film_ids[named] = groups[0] if len(groups) == 1 else frozenset()
         if len(groups) != 1:
-            (ambiguous if groups else missing)[one.study] = None
-    return PlacedRows(found, whole_studies(everyone), tuple(missing), tuple(ambiguous))
+            (ambiguous if groups else missing)[named.study] = None
+    return PlacedRows(film_ids, whole_studies(everyone), tuple(missing), tuple(ambiguous))
 
 
 def whole_studies(everyone: Iterable[Film]) -> dict[frozenset[int], str]:
     """Return the UID of each study by all its films."""
-    found: dict[str, set[int]] = {}
+    by_uid: dict[str, set[int]] = {}
     for film in everyone:
         if film.tags.study_uid:
-            found.setdefault(film.tags.study_uid, set()).add(film.id)
-    return {frozenset(ids): uid for uid, ids in found.items()}
+            by_uid.setdefault(film.tags.study_uid, set()).add(film.id)
+    return {frozenset(ids): uid for uid, ids in by_uid.items()}

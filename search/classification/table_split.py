@@ -44,9 +44,9 @@ def read_split(catalog: Catalog, path: Path, column: str) -> dict[int, Part]:
         part = _PARTS.get(word.lower())
         if part is None:
             raise BadInput(f"{word[:40]!r} is no part of a split", where=where, fix="Write train, tune or test.")
-        if found.setdefault(placed[name], part) is not part:
-            raise BadInput(f"a film is both in {found[placed[name]]} and in {part}", where=where)
-    lacking = [part for part in (Part.TRAIN, Part.TEST) if part not in found.values()]
+        if parts.setdefault(placed[name], part) is not part:
+            raise BadInput(f"a film is both in {parts[placed[name]]} and in {part}", where=where)
+    lacking = [part for part in (Part.TRAIN, Part.TEST) if part not in parts.values()]
     if lacking:
         raise BadInput(f"no film of the archive is in {lacking[0]}", where=path, fix=f"Look at the column {column}.")
-    return found
+    return parts

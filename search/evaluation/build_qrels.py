@@ -55,8 +55,8 @@ def documents_of_table(
     if reader == "mimic":
         fix = "Give the archive its labels (filmroom label --from mimic FILE), and name no table here."
         raise BadInput("its rows are of studies, not of films", where=table, fix=fix)
-    given = {"boxes": boxes, "adjudicated": adjudicated, "projections": projections}
-    return documents_of(reader, table, {name: path for name, path in given.items() if path is not None})
+    files = {"boxes": boxes, "adjudicated": adjudicated, "projections": projections}
+    return documents_of(reader, table, {name: path for name, path in files.items() if path is not None})
 
 
 def documents_of_archive(archive: Archive) -> list[Document]:
@@ -81,10 +81,10 @@ def documents_of_archive(archive: Archive) -> list[Document]:
             where=archive.folder,
             fix="Add them with filmroom label or filmroom report, or name a table.",
         )
-    return found
+    return documents
 
 
-def _told(archive: Archive, film: Film) -> Iterable[Statement]:
+def _report_statements(archive: Archive, film: Film) -> Iterable[Statement]:
     yield from view_statements(film.tags.view or "")
     if film.has_report:
         for text in films.reports(archive.catalog, film):
@@ -112,19 +112,19 @@ def write_made(
             where=queries,
             fix="Ask for findings that the labels or reports name, or lower --at-least.",
         )
-    kept = [question for question in questions if question.qid in qrels]
+    judged_questions = [question for question in questions if question.qid in qrels]
     if new_queries is not None:
-        write_queries(new_queries, kept)
+        write_queries(new_queries, judged_questions)
     write_qrels(out, qrels)
     counts = Counter(grade for grades in qrels.values() for grade in grades.values())
     return MadeQrels(
         documents=len(documents),
-        queries=len(kept),
-        groups=dict(Counter(one.group or "all" for one in kept)),
+        queries=len(judged_questions),
+        groups=dict(Counter(question.group or "all" for question in judged_questions)),
         judgements=counts.total(),
         grades=dict(sorted(counts.items())),
         unread=judged.unread,
-        unjudged=tuple(one.qid for one in _left(questions, qrels, judged.unread)),
+        unjudged=tuple(question.qid for question in _left(questions, qrels, judged.unread)),
     )
 
 

@@ -84,7 +84,7 @@ def evaluate_files(
                 searcher.catalog,
                 searcher.held.id,
                 queries=queries.name,
-                means={name: one.value for name, one in means.items()},
+                means={name: interval.value for name, interval in means.items()},
                 count=len(done.evaluation.queries),
             )
     if run is not None:
@@ -196,8 +196,8 @@ def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> 
         f"Space: {space.fingerprint[:12]}, {space.vectors} x {space.dim}",
     ]
     notes += [
-        f"{counted(len(names), 'judged name')} {said}"
-        for names, said in ((done.missing, "matched no film"), (done.ambiguous, "matched several films"))
+        f"{counted(len(names), 'judged name')} {problem}"
+        for names, problem in ((done.missing, "matched no film"), (done.ambiguous, "matched several films"))
         if names
     ]
     return Page(

@@ -95,13 +95,13 @@ def read_run(path: Path) -> Run:
         rest = cells[2].rsplit(None, 3) if len(cells) == 3 else []
         if len(rest) != 4:
             raise BadInput("Not a line of a run", where=where, fix="Write: qid Q0 document rank score tag")
-        document, _, said, _ = rest
+        document, _, number, _ = rest
         try:
-            score = float(said)
+            score = float(number)
         except ValueError:
             score = math.nan
         if not math.isfinite(score):
-            raise BadInput(f"The score {said} is not a finite number", where=where)
+            raise BadInput(f"The score {number} is not a finite number", where=where)
         documents = run.setdefault(cells[0], {})
         if document in documents:
             raise BadInput(f"{document} is there twice for query {cells[0]}", where=where)
@@ -161,10 +161,10 @@ def document_name(film: Film) -> str:
 def document_names(films: Iterable[Film]) -> dict[int, str]:
     """Return what judgements call each film. Those that would share a name bear their UID and frame, or the whole
     path."""
-    found = list(films)
-    names = {film.id: document_name(film) for film in found}
+    listed = list(films)
+    names = {film.id: document_name(film) for film in listed}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
-    for film in found:
+    for film in listed:
         if names[film.id] in shared:
             names[film.id] = apart(film)
     return names
@@ -213,8 +213,8 @@ def _has_header(lines: Sequence[tuple[str, str]], *needed: Sequence[str]) -> boo
     for _, line in lines[:2]:
         if line.lstrip().startswith("{"):
             return True
-        named = {plain(cell) for cell in re.split(r"[\t;,|]", line)}
-        if all(named & {plain(name) for name in names} for names in needed):
+        columns = {plain(cell) for cell in re.split(r"[\t;,|]", line)}
+        if all(columns & {plain(name) for name in names} for names in needed):
             return True
         if not line.strip(' "').lower().startswith("sep="):
             return False

@@ -53,7 +53,7 @@ def merged(parts: Sequence[Imported]) -> Imported:
         ambiguous=tuple(dict.fromkeys(name for part in parts for name in part.ambiguous)),
         empty=sum(part.empty for part in parts),
         labels=dict(counts),
-        contradicted=sum(one.contradicted for one in parts),
+        contradicted=sum(part.contradicted for part in parts),
     )
 
 
@@ -143,14 +143,14 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
     """
     table = read_table(path)
     columns = NameColumns.of(table)
-    whole = table.column(*_REPORT)
+    report_column = table.column(*_REPORT)
     parts = [column for name in _PARTS if (column := table.column(name))]
-    if whole is None and not parts:
+    if report_column is None and not parts:
         table.need(*_REPORT)
     rows: list[tuple[Named, str]] = []
     several = Several()
     for row in table:
-        text = _broken(row.get(whole) or _joined(row, parts))
+        text = _broken(row.get(report_column) or _joined(row, parts))
         meant = columns.read(row)
         several.add(meant.film, (meant.study, text))
         rows.append((meant, text))
@@ -164,7 +164,7 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
             found += reports_of_study(text, films, placed.studies)
         touched |= films if text else frozenset()
     empty = sum(not text for _, text in rows)
-    added = put_reports(catalog, found, source=source_name(source, path))
+    added = put_reports(catalog, reports, source=source_name(source, path))
     read_reports(catalog)
     return _imported(len(rows), len(touched), added, placed, empty)
 
@@ -190,15 +190,15 @@ def _wide(row: Row, findings: list[str]) -> list[tuple[str, float]]:
 
 def _says_nothing(row: Row, column: str) -> bool:
     """Tell an empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
-    said = row.get(column).lower()
-    return not said or said in _UNCERTAIN or row.number(column) == -1.0
+    cell = row.get(column).lower()
+    return not cell or cell in _UNCERTAIN or row.number(column) == -1.0
 
 
 def _score(row: Row, column: str) -> float:
-    said = row.get(column).lower()
-    if said in _YES:
+    cell = row.get(column).lower()
+    if cell in _YES:
         return 1.0
-    if said in _NO:
+    if cell in _NO:
         return 0.0
     score = row.number(column)
     if not 0.0 <= score <= 1.0:

@@ -81,11 +81,13 @@ class Table:
 
     def need(self, *names: str) -> str:
         """Find a column as `column` does; raises BadInput that says what there is when none is there."""
-        found = self.column(*names)
-        if found is None:
-            shown = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
-            raise BadInput(f"There is no column {' or '.join(names)}", where=self.path, fix=f"The columns are: {shown}")
-        return found
+        column = self.column(*names)
+        if column is None:
+            names_there = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
+            raise BadInput(
+                f"There is no column {' or '.join(names)}", where=self.path, fix=f"The columns are: {names_there}"
+            )
+        return column
 
     def __iter__(self) -> Iterator[Row]:
         return self._records() if self.layout.delimiter == _JSON else self._cells()
@@ -178,16 +180,16 @@ def write_aside(path: Path, data: str | bytes) -> None:
     """Write `path` whole or not at all: a neighbour, synced, renamed. Others may read it where the umask lets them.
     Raises BadInput where that fails. Bytes of file names that are no UTF-8 are spelled out."""
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
-    aside = path.with_name(f".filmroom-{secrets.token_hex(8)}")
+    part = path.with_name(f".filmroom-{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("xb") as file:
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        part.replace(path)
     except OSError as fault:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise BadInput(f"The file cannot be written ({fault.strerror})", where=path) from None
 
 
@@ -216,23 +218,23 @@ def _scalar(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
-def _sound(text: str, what: str, where: str) -> str:
+def _sound(text: str, subject: str, where: str) -> str:
     """Return the text itself. Raises BadInput where it is none: half a character, or a null."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        fault = f"{what} holds half a character (a lone surrogate)"
+        fault = f"{subject} holds half a character (a lone surrogate)"
         raise BadInput(fault, where=where, fix="Write the file anew as UTF-8") from None
     if "\0" in text:
-        raise BadInput(f"{what} holds a null character", where=where, fix="Take it out")
+        raise BadInput(f"{subject} holds a null character", where=where, fix="Take it out")
     return text
 
 
 def _as_typed(value: str) -> str:
     """Return what a spreadsheet shows: ="00012" keeps its zeros as text, and so does an apostrophe before a sign (which
     is how `cell` writes one)."""
-    if found := _FORMULA_TEXT.fullmatch(value):
-        return found[1].replace('""', '"').strip()
+    if formula := _FORMULA_TEXT.fullmatch(value):
+        return formula[1].replace('""', '"').strip()
     return value[1:] if value[:1] == "'" and value[1:2] in {"=", "+", "-", "@"} else value
 
 

@@ -34,10 +34,10 @@ def read_split(catalog: Catalog, path: Path, column: str) -> dict[int, Part]:
     Raises BadInput for another word, with its line, for a film in two parts, and without films to train and to test.
     """
     table = read_table(path)
-    named, column = table.need(*FILM), table.need(column)
-    rows = [(row.where, row.get(named), row.get(column)) for row in table]
+    name_column, column = table.need(*FILM), table.need(column)
+    rows = [(row.where, row.get(name_column), row.get(column)) for row in table]
     placed = CatalogNames(catalog).place(name for _, name, _ in rows).films
-    found: dict[int, Part] = {}
+    parts: dict[int, Part] = {}
     for where, name, word in rows:
         if not word or name not in placed:
             continue

@@ -124,9 +124,9 @@ def screen(
     table = zero_shot_table(joined, truth, groups=patients.tolist())
     rows = tuple(_at(row, joined[row.finding], truth[row.finding], threshold) for row in table.rows)
     unknown = sum(key.startswith(_ALONE) for key in patients)
-    weakness = limits_of_texts(searcher.held.space, [one.finding for one in asked]).sentence
+    weakness = limits_of_texts(searcher.held.space, [entry.finding for entry in all_prompts]).sentence
     return Screening(
-        searcher.model, where, threshold, film_ids, joined, tuple(asked), rows, table.mean, unknown, weakness
+        searcher.model, where, threshold, film_ids, joined, tuple(all_prompts), rows, table.mean, unknown, weakness
     )
 
 

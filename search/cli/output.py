@@ -81,13 +81,13 @@ def print_results(results: Results, archive: Path) -> None:
         return
     for sentence in results.reading.sentences:
         console.print(Text(sentence))
-    if found.learned:
-        console.print(Text(found.learned.sentence))
-    if found.weakness:
-        card = f" Its card: {found.limits.card}" if found.limits.card else ""
-        console.print(Text(f"{found.weakness}{card}", style="yellow"), soft_wrap=True)
-    if found.doubt:
-        console.print(Text(found.doubt, style="yellow"))
+    if results.learned:
+        console.print(Text(results.learned.sentence))
+    if results.weakness:
+        card = f" Its card: {results.limits.card}" if results.limits.card else ""
+        console.print(Text(f"{results.weakness}{card}", style="yellow"), soft_wrap=True)
+    if results.doubt:
+        console.print(Text(results.doubt, style="yellow"))
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
     for hit in results.hits:
         table.add_row(

@@ -68,14 +68,18 @@ def documents_of_archive(archive: Archive) -> list[Document]:
         for film_id, value in column.items():
             stated.setdefault(film_id, []).append(Statement(finding_of(name), present=value >= 0.5))
     closed = not any(value < 0.5 for column in values.values() for value in column.values())
-    names, found = DocumentNames(archive.catalog), []
+    names, documents = DocumentNames(archive.catalog), list[Document]()
     for some in chunked(film for film in films.everyone(archive.catalog) if film.id in stated or film.has_report):
         called = names.of(some)
-        found += [
-            Document(called[film.id], (*stated.get(film.id, ()), *_told(archive, film)), closed and film.id in stated)
+        documents += [
+            Document(
+                called[film.id],
+                (*stated.get(film.id, ()), *_report_statements(archive, film)),
+                closed and film.id in stated,
+            )
             for film in some
         ]
-    if not found:
+    if not documents:
         raise BadInput(
             "no film of the archive has labels or a report",
             where=archive.folder,

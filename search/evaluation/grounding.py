@@ -124,7 +124,7 @@ def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = la
 
     Raises BadInput where no box belongs to a film of the archive, ModelUnavailable where the model has no patches.
     """
-    named = CatalogNames(searcher.catalog).place(name for name, _ in boxes)
+    names = CatalogNames(searcher.catalog).place(name for name, _ in boxes)
     placed: dict[int, dict[str, list[Box]]] = {}
     for (name, finding), film_boxes in boxes.items():
         if name in names.films:

@@ -117,10 +117,10 @@ def _read(archive: Archive, path: Path, rows: Sequence[FactRow], reader: _Reader
     for row, film_ids in zip(rows, placed, strict=True):
         facts = reader.facts(row)
         for film_id in film_ids:
-            told.say(film_id, facts)
-    told.rows += len(rows)
-    told.missing |= dict.fromkeys(placed.missing)
-    told.ambiguous |= dict.fromkeys(placed.ambiguous)
+            statements.say(film_id, facts)
+    statements.rows += len(rows)
+    statements.missing |= dict.fromkeys(placed.missing)
+    statements.ambiguous |= dict.fromkeys(placed.ambiguous)
 
 
 class _Reader:

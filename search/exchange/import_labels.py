@@ -155,13 +155,13 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
         several.add(meant.film, (meant.study, text))
         rows.append((meant, text))
     placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
-    found: list[Report] = []
+    reports: list[Report] = []
     touched: set[int] = set()
     for (meant, text), films in zip(rows, placed, strict=True):
         if text and meant.film:
-            found += [Report(text, film_id=film_id) for film_id in films]
+            reports += [Report(text, film_id=film_id) for film_id in films]
         elif text:
-            found += reports_of_study(text, films, placed.studies)
+            reports += reports_of_study(text, films, placed.studies)
         touched |= films if text else frozenset()
     empty = sum(not text for _, text in rows)
     added = put_reports(catalog, reports, source=source_name(source, path))

@@ -99,7 +99,7 @@ def _placed(archive: Archive, names: list[str]) -> Placed:
     not_identities = [name for name in names if name not in exact]
     if not not_identities:
         return Placed(exact, (), ())
-    named = CatalogNames(archive.catalog).place(others)
+    named = CatalogNames(archive.catalog).place(not_identities)
     return Placed(exact | named.films, named.missing, named.ambiguous)
 
 

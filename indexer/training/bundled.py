@@ -76,10 +76,10 @@ def make_language(work: Path, *, known: int, general: int, steps: int, device: s
     tokenizer.no_truncation()
     tokenizer.save(str(work / "tokenizer.json"))
     marks = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    said = {"tokenizer_class": "PreTrainedTokenizerFast", **marks, "model_max_length": CONTEXT}
-    (work / "tokenizer_config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    kept = {k: v.cpu() for k, v in model.state_dict().items() if not k.startswith(("visual.", "logit_"))}
-    torch.save(kept, work / "text.pt")
+    tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", **marks, "model_max_length": CONTEXT}
+    (work / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n", encoding="utf-8")
+    text_weights = {k: v.cpu() for k, v in model.state_dict().items() if not k.startswith(("visual.", "logit_"))}
+    torch.save(text_weights, work / "text.pt")
 
 
 def start_image_tower(visual: Any) -> None:
@@ -113,34 +113,36 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--words", type=int, default=14000)
     parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--epochs", type=int, default=OPTIONS.epochs)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     import open_clip
     from tokenizers import Tokenizer
 
-    given.work.mkdir(parents=True, exist_ok=True)
-    if given.start:
-        size = Tokenizer.from_file(str(given.start / "tokenizer.json")).get_vocab_size()
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.start:
+        size = Tokenizer.from_file(str(options.start / "tokenizer.json")).get_vocab_size()
         model_cfg = config(size)
         model = open_clip.CLIP(**model_cfg)
-        start_from(given.start, model, given.work)
+        start_from(options.start, model, options.work)
     else:
-        make_language(given.work, known=given.phrases, general=given.words, steps=given.text_steps, device="cpu")
-        model_cfg = config(Tokenizer.from_file(str(given.work / "tokenizer.json")).get_vocab_size())
+        make_language(
+            options.work, known=options.phrases, general=options.words, steps=options.text_steps, device="cpu"
+        )
+        model_cfg = config(Tokenizer.from_file(str(options.work / "tokenizer.json")).get_vocab_size())
         model = open_clip.CLIP(**model_cfg)
-        model.load_state_dict(torch.load(given.work / "text.pt", weights_only=True), strict=False)
+        model.load_state_dict(torch.load(options.work / "text.pt", weights_only=True), strict=False)
         start_image_tower(model.visual)
-    tokenizer = Tokenizer.from_file(str(given.work / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(options.work / "tokenizer.json"))
     real, boxes = [], list[Boxes]()
-    for data in given.data:
-        films, own = collection(data)
+    for data in options.data:
+        films, film_boxes = collection(data)
         real += films
-        boxes += own
-    films = real + [phantom_film(FIRST_PHANTOM + seed, size=SIZE) for seed in range(given.phantoms)]
-    boxes += [()] * given.phantoms
-    squares = keep_squares(films, PREPROCESS, given.work / "films.npy", _tell)
+        boxes += film_boxes
+    films = real + [phantom_film(FIRST_PHANTOM + seed, size=SIZE) for seed in range(options.phantoms)]
+    boxes += [()] * options.phantoms
+    squares = keep_squares(films, PREPROCESS, options.work / "films.npy", _tell)
     table = label_table(films)
     net = train_on_labels(
-        model.visual.trunk, squares, boxes, table, work=given.work, options=replace(OPTIONS, epochs=given.epochs),
+        model.visual.trunk, squares, boxes, table, work=options.work, options=replace(OPTIONS, epochs=options.epochs),
         progress=lambda done, total, loss: print(f"epoch {done}/{total} loss {loss:.3f}", flush=True),
     )  # fmt: skip
     features = pooled(net, squares, SIZE)
@@ -153,19 +155,19 @@ def main(arguments: list[str] | None = None) -> int:
         rows = encode(model.eval(), tokens(tokenizer, texts, CONTEXT)).float()
         return torch.nn.functional.normalize(rows, dim=-1).numpy()
 
-    asked = frozenset(
+    asked_of_real = frozenset(
         {*NIH, "bacterial pneumonia", "viral pneumonia", "view PA", "view AP", "male", "elderly", "child"}
     )
-    weight, bias = align(answers, embed, features[~synthetic], features[reference], features[synthetic], asked)
+    weight, bias = align(answers, embed, features[~synthetic], features[reference], features[synthetic], asked_of_real)
     model.visual.trunk.load_state_dict(net.trunk.state_dict())
     with torch.no_grad():
         model.visual.head.proj.weight.copy_(torch.from_numpy(weight))
         model.visual.head.proj.bias.copy_(torch.from_numpy(bias))
     write_model(
-        model.eval(), given.out, base=given.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
+        model.eval(), options.out, base=options.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
         context_length=CONTEXT, licence="Apache-2.0",
         notes=f"Trained on {len(real):,} real films (NIH Clinical Center; Kermany et al.; Dong et al.; Hannover "
-        f"Medical School) and {given.phantoms:,} synthetic phantoms. Research use only, not for diagnosis.",
+        f"Medical School) and {options.phantoms:,} synthetic phantoms. Research use only, not for diagnosis.",
     )  # fmt: skip
     return 0
 

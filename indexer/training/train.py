@@ -20,7 +20,15 @@ import numpy as np
 import torch
 from filmroom.db.errors import BadInput
 from filmroom.indexer.models.preprocess import Preprocess
-from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, sentences, split, statements, truths
+from filmroom.indexer.training.data.films import (
+    Statement,
+    TrainingFilm,
+    balance,
+    sentences,
+    split,
+    statements_of,
+    truths,
+)
 from filmroom.indexer.training.data.maps import Maps
 from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
 from filmroom.indexer.training.probe import fit_head
@@ -123,17 +131,17 @@ def train(
     tell = progress or (lambda _: None)
     torch.manual_seed(options.seed)
     model.to(options.device).eval()
-    learn, held = split(films, share=options.held, seed=options.seed)
-    said = statements([films[n] for n in learn], ways=options.ways, seed=options.seed)
-    if len(learn) < 2 or len(said) < 2:
+    learn, validation_rows = split(films, share=options.held, seed=options.seed)
+    statements = statements_of([films[n] for n in learn], ways=options.ways, seed=options.seed)
+    if len(learn) < 2 or len(statements) < 2:
         raise BadInput(
-            f"{len(films)} films with {len(said)} usable statements are too few to train on",
+            f"{len(films)} films with {len(statements)} usable statements are too few to train on",
             fix="Give more films a label or a report (filmroom label, filmroom report).",
         )
-    texts = _Texts(model, tokenize, said, options)
-    table = np.full((len(films), len(said)), np.nan, np.float32)
-    table[learn] = truths([films[n] for n in learn], said, texts.likeness)
-    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], said)).to(options.device)
+    texts = _Texts(model, tokenize, statements, options)
+    table = np.full((len(films), len(statements)), np.nan, np.float32)
+    table[learn] = truths([films[n] for n in learn], statements, texts.likeness)
+    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], statements)).to(options.device)
     truth = torch.from_numpy(table).to(options.device)
     lower, upper = split_tower(model.visual, options.frozen)
     maps = Maps(
@@ -141,12 +149,12 @@ def train(
         device=options.device, strength=options.strength,
     )  # fmt: skip
     maps.fill(lambda done, total: tell(Progress("maps", done, total)))
-    validation = _Validation(model, tokenize, films, held, said, options) if held else None
+    validation = _Validation(model, tokenize, films, validation_rows, statements, options) if validation_rows else None
     base = validation.ndcg(upper, maps) if validation else None
     if hasattr(getattr(model.visual, "head", None), "drop"):
         model.visual.head.drop.p = options.dropout
     if options.probe and lower is not None and not (work / "checkpoint.pt").is_file():
-        plain = [n for n, s in enumerate(said) if not (s.claim and s.claim.absent)]
+        plain = [n for n, s in enumerate(statements) if not (s.claim and s.claim.absent)]
         fit_head(
             model, upper, maps, learn, texts=texts.middles(plain), truth=truth[learn][:, plain].nan_to_num(0.0),
             weights=weights[:, plain],
@@ -154,7 +162,7 @@ def train(
     run = _Run(model, upper, options, steps=options.epochs * math.ceil(len(learn) / options.batch))
     state = run.resume(work / "checkpoint.pt")
     while state.epoch < options.epochs:
-        if options.patience and state.epoch - state.best_epoch >= options.patience and held:
+        if options.patience and state.epoch - state.best_epoch >= options.patience and validation_rows:
             break
         rng = random.Random(options.seed * 1000 + state.epoch)
         torch.manual_seed(options.seed * 1000 + state.epoch)
@@ -180,7 +188,14 @@ def train(
         run.save(work / "checkpoint.pt", state)
         tell(Progress("epochs", state.epoch, options.epochs, loss, ndcg))
     run.finish()
-    return Trained(model.float().eval(), state.history, state.best if held else None, base, len(learn), len(held))
+    return Trained(
+        model.float().eval(),
+        state.history,
+        state.best if validation_rows else None,
+        base,
+        len(learn),
+        len(validation_rows),
+    )
 
 
 def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
@@ -188,22 +203,24 @@ def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
     anyway."""
     if lower is None:
         return None
-    made: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
-    return made.to(memory_format=torch.channels_last)
+    half: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
+    return half.to(memory_format=torch.channels_last)
 
 
 class _Texts:
     """The statements as vectors: embedded once where the text tower stays, anew each step where it is trained."""
 
-    def __init__(self, model: Any, tokenize: Tokenize, said: Sequence[Statement], options: Options) -> None:
-        self.model, self.said, self.options = model, said, options
-        flat = [text for statement in said for text in statement.texts]
+    def __init__(self, model: Any, tokenize: Tokenize, statements: Sequence[Statement], options: Options) -> None:
+        self.model, self.statements, self.options = model, statements, options
+        flat = [text for statement in statements for text in statement.texts]
         self.tokens = tokenize(flat)
-        self.starts = np.cumsum([0, *(len(s.texts) for s in said)])
-        self.claims = next((n for n, s in enumerate(said) if s.claim is None), len(said))
+        self.starts = np.cumsum([0, *(len(s.texts) for s in statements)])
+        self.claims = next((n for n, s in enumerate(statements) if s.claim is None), len(statements))
         self.embed_again()
-        own = self.vectors[self.starts[self.claims] :]
-        self.likeness: F32 | None = (own @ own.T).cpu().numpy() if len(own) else None
+        sentence_vectors = self.vectors[self.starts[self.claims] :]
+        self.likeness: F32 | None = None
+        if len(sentence_vectors):
+            self.likeness = (sentence_vectors @ sentence_vectors.T).cpu().numpy()
 
     def embed_again(self) -> None:
         """Embed all wordings with the text tower as it stands."""
@@ -212,8 +229,8 @@ class _Texts:
         self.vectors = torch.cat(parts).clone()
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        found = self.model.encode_text(tokens.to(self.options.device))
-        return functional.normalize(found.float(), dim=-1)
+        vectors = self.model.encode_text(tokens.to(self.options.device))
+        return functional.normalize(vectors.float(), dim=-1)
 
     def middles(self, columns: Sequence[int]) -> torch.Tensor:
         """Return (len(columns), D) unit rows: each statement's wordings together."""
@@ -226,7 +243,7 @@ class _Texts:
         claims = list(range(self.claims))
         if len(claims) > 192:
             claims = sorted(rng.sample(claims, 192))
-        rest = range(self.claims, len(self.said))
+        rest = range(self.claims, len(self.statements))
         columns = claims + sorted(rng.sample(rest, min(64, len(rest))))
         picked = [rng.randrange(self.starts[c], self.starts[c + 1]) for c in columns]
         if self.options.train_text:
@@ -240,18 +257,18 @@ class _Validation:
 
     def __init__(
         self, model: Any, tokenize: Tokenize, films: Sequence[TrainingFilm], rows: Sequence[int],
-        said: Sequence[Statement], options: Options,
+        statements: Sequence[Statement], options: Options,
     ) -> None:  # fmt: skip
         self.rows, self.options = rows, options
         mine = [films[n] for n in rows]
-        asked = [*(statement for statement in said if statement.claim), *sentences(mine)]
-        self.texts = _Texts(model, tokenize, asked, options) if asked else None
+        validated = [*(statement for statement in statements if statement.claim), *sentences(mine)]
+        self.texts = _Texts(model, tokenize, validated, options) if validated else None
         self.columns: list[int] = []
         if self.texts is not None:
-            self.table = truths(mine, asked, self.texts.likeness)
-            rest = range(self.texts.claims, len(asked))
-            some = random.Random(options.seed).sample(rest, min(_ASKED_SENTENCES, len(rest)))
-            self.columns = [*range(self.texts.claims), *sorted(some)]
+            self.table = truths(mine, validated, self.texts.likeness)
+            rest = range(self.texts.claims, len(validated))
+            drawn = random.Random(options.seed).sample(rest, min(_ASKED_SENTENCES, len(rest)))
+            self.columns = [*range(self.texts.claims), *sorted(drawn)]
 
     @torch.inference_mode()
     def ndcg(self, upper: nn.Module, maps: Maps) -> float:
@@ -302,8 +319,8 @@ class _Run:
     def step(self, inputs: torch.Tensor, texts: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> float:
         """Take one step of the optimiser; returns the loss."""
         with torch.autocast(self.device, torch.bfloat16):
-            found = self.upper(inputs.contiguous(memory_format=torch.channels_last))
-        vectors = functional.normalize(found.float(), dim=-1)
+            features = self.upper(inputs.contiguous(memory_format=torch.channels_last))
+        vectors = functional.normalize(features.float(), dim=-1)
         bias = self.model.logit_bias if getattr(self.model, "logit_bias", None) is not None else 0.0
         logits = self.model.logit_scale.exp() * vectors @ texts.T + bias
         loss = (sigmoid_loss if self.options.loss is Loss.SIGLIP else softmax_loss)(logits, truth, weights)
@@ -345,35 +362,35 @@ class _Run:
     def save(self, path: Path, state: _State) -> None:
         """Write the checkpoint aside and rename it: a kill leaves the last whole one."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".tmp")
+        part = path.with_suffix(".tmp")
         torch.save(
             {
                 "options": _plain(self.options), "state": asdict(state), "optimiser": self.optimiser.state_dict(),
                 "schedule": self.schedule.state_dict(), "now": [p.detach() for p in self.trained],
                 "average": self.average.state_dict(), "best": self.best, "start": self.start,
             },
-            aside,
+            part,
         )  # fmt: skip
-        os.replace(aside, path)
+        os.replace(part, path)
 
     def resume(self, path: Path) -> _State:
         """Say where an earlier run stood, or the beginning. Raises BadInput when it had other options."""
         if not path.is_file():
             return _State()
-        kept = torch.load(path, map_location=self.device, weights_only=True)
-        if kept["options"] != _plain(self.options):
+        checkpoint = torch.load(path, map_location=self.device, weights_only=True)
+        if checkpoint["options"] != _plain(self.options):
             raise BadInput(
                 "a run with other options was begun here", where=path.parent, fix="Use another --out, or remove it."
             )
-        self.optimiser.load_state_dict(kept["optimiser"])
-        self.schedule.load_state_dict(kept["schedule"])
-        self._put(kept["now"])
-        self.average.load_state_dict(kept["average"])
-        self.best, self.start = kept["best"], kept["start"]
-        return _State(**kept["state"])
+        self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.schedule.load_state_dict(checkpoint["schedule"])
+        self._put(checkpoint["now"])
+        self.average.load_state_dict(checkpoint["average"])
+        self.best, self.start = checkpoint["best"], checkpoint["start"]
+        return _State(**checkpoint["state"])
 
 
 def _plain(options: Options) -> dict[str, Any]:
     """Write options as JSON values; where it runs does not matter to what is learnt."""
-    said: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
-    return said
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
+    return settings

@@ -83,9 +83,9 @@ def print_results(found: Results, archive: Path) -> None:
         console.print(Text(sentence))
     if found.learned:
         console.print(Text(found.learned.sentence))
-    if found.limits.sentence:
+    if found.weakness:
         card = f" Its card: {found.limits.card}" if found.limits.card else ""
-        console.print(Text(f"{found.limits.sentence}{card}", style="yellow"), soft_wrap=True)
+        console.print(Text(f"{found.weakness}{card}", style="yellow"), soft_wrap=True)
     if found.doubt:
         console.print(Text(found.doubt, style="yellow"))
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))

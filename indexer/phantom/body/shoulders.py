@@ -44,10 +44,10 @@ def _clavicles(lift: float, rng: np.random.Generator, step: float) -> Copies:
         np.interp(t, [0, 0.12, 0.45, 0.8, 1], [9.5, 7.0, 5.6, 6.0, 6.6]),
         np.interp(t, [0, 0.15, 0.6, 1], [9.5, 7.0, 6.2, 8.5]),
     )
-    both = np.stack(paths)
-    across = np.zeros_like(both) + f32([0.2, 0.1, 1])
+    clavicles = np.stack(paths)
+    across = np.zeros_like(clavicles) + f32([0.2, 0.1, 1])
     return tubes(
-        both, radius=radius, flat=flat, across=across, step=step, core=MARROW, wall=0.78 * CORTEX, wall_from=0.8
+        clavicles, radius=radius, flat=flat, across=across, step=step, core=MARROW, wall=0.78 * CORTEX, wall_from=0.8
     )
 
 

@@ -49,12 +49,12 @@ class Maps:
         self._folder.mkdir(parents=True, exist_ok=True)
         shape = tuple(self._lower([0], 0).shape[1:])
         path, marks = self._folder / "maps.npy", self._folder / "maps.done"
-        wanted = (self.views, len(self.films), *shape)
-        if path.is_file() and np.load(path, mmap_mode="r").shape == wanted:
+        full_shape = (self.views, len(self.films), *shape)
+        if path.is_file() and np.load(path, mmap_mode="r").shape == full_shape:
             self._kept = np.lib.format.open_memmap(path, "r+")
         else:
             marks.unlink(missing_ok=True)
-            self._kept = np.lib.format.open_memmap(path, "w+", np.float16, wanted)
+            self._kept = np.lib.format.open_memmap(path, "w+", np.float16, full_shape)
         done = set(marks.read_text().split()) if marks.is_file() else set()
         blocks = [(v, s) for v in range(self.views) for s in range(0, len(self.films), _BLOCK)]
         with marks.open("a") as log:
@@ -92,5 +92,5 @@ class Maps:
         assert self.lower is not None  # noqa: S101 - only called with a frozen part
         kind = next(self.lower.parameters()).dtype
         x = self._pixels(rows, [view] * len(rows)).to(kind)
-        found: torch.Tensor = self.lower(x.contiguous(memory_format=torch.channels_last))
-        return found
+        features: torch.Tensor = self.lower(x.contiguous(memory_format=torch.channels_last))
+        return features

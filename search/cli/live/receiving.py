@@ -67,7 +67,7 @@ def receive(
     service.check()
     kept = open_archive(archive, create=True)
     check(kept)
-    told = loop.lines(as_json=as_json)
-    rounds = loop.rounds_of(kept, told, model=model, weights=weights, workers=workers, any_modality=False)
+    listener = loop.lines(as_json=as_json)
+    rounds = loop.rounds_of(kept, listener, model=model, weights=weights, workers=workers, any_modality=False)
     with loop.until_stopped(kept, RECEIVING, str(service)):
-        run(rounds, service, folder or kept.folder / "received", told)
+        run(rounds, service, folder or kept.folder / "received", listener)

@@ -33,9 +33,9 @@ def watch(
 
     named = check_folders(folders)
     kept = open_archive(archive, create=True)
-    told = loop.lines(as_json=as_json)
-    rounds = loop.rounds_of(kept, told, model=model, weights=weights, workers=workers, any_modality=any_modality)
+    listener = loop.lines(as_json=as_json)
+    rounds = loop.rounds_of(kept, listener, model=model, weights=weights, workers=workers, any_modality=any_modality)
     places = ", ".join(map(str, named))
     with loop.until_stopped(kept, WATCHING, places):
-        told.note(f"Watching {places}. Stop with Ctrl-C.")
-        run(rounds, named, told, poll=poll)
+        listener.note(f"Watching {places}. Stop with Ctrl-C.")
+        run(rounds, named, listener, poll=poll)

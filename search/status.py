@@ -202,10 +202,12 @@ def models(archive: Archive | None, *, finding: str | None = None) -> list[Model
 
 def _with_finding(found: list[ModelStatus], finding: str) -> list[ModelStatus]:
     from filmroom.indexer.models.measured import measured_here
+    from filmroom.indexer.radiology.abbreviations import spell_out
     from filmroom.search.query.model_limits import findings_in
 
+    words = spell_out(finding).text
     known = {model.name: figures for model in found if (figures := measured_here(model.name)) is not None}
-    named = {name: some for name, figures in known.items() if (some := findings_in([finding], figures))}
+    named = {name: some for name, figures in known.items() if (some := findings_in([words], figures))}
     if not named:
         have = ", ".join(sorted({one.finding for figures in known.values() for one in figures.findings}))
         raise BadInput("this finding was measured of no model here", where=finding, fix=f"Measured: {have or 'none'}.")

@@ -121,6 +121,8 @@ film = Table(
     Column("added_at", Integer, nullable=False),
     # How the picture of the file was mirrored or turned, or that it is not certain.
     Column("orientation", String),
+    # The manufacturer of the machine, by a code.
+    Column("maker", String),
     Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
     # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
     Index(

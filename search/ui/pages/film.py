@@ -136,6 +136,7 @@ def _words(archive: Archive, film: Film, request: SearchRequest) -> None:
     facts = [
         ("View", tags.view),
         ("Modality", tags.modality),
+        ("Maker", tags.maker),
         ("Body part", tags.body_part),
         ("Sex", tags.sex),
         ("Age", None if tags.age is None else f"{tags.age} years"),

@@ -90,8 +90,8 @@ class Admission:
 
     def _refusal(self, scope: Scope, path: str) -> Refusal | None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if why := from_elsewhere(headers, method=scope.get("method", "WEBSOCKET"), names=self.names):
-            return Refusal(403, why.encode())
+        if reason := from_elsewhere(headers, method=scope.get("method", "WEBSOCKET"), names=self.names):
+            return Refusal(403, reason.encode())
         token = required()
         if token is not None:
             if scope.get("method") == "GET" and path in self.pages and token.is_in(scope["query_string"]):
@@ -106,5 +106,5 @@ class Admission:
         """Send to the page itself, with the cookie: no token stays in an address."""
         rest = without_token(scope["query_string"])
         to = f"{self.base}{path}{'?' if rest else ''}{rest}".encode("latin-1")
-        kept = token.set_cookie(f"{self.base}/", secure=scope.get("scheme") == "https")
-        return Refusal(303, b"", headers=((b"location", to), (b"set-cookie", kept)))
+        cookie = token.set_cookie(f"{self.base}/", secure=scope.get("scheme") == "https")
+        return Refusal(303, b"", headers=((b"location", to), (b"set-cookie", cookie)))

@@ -42,26 +42,26 @@ def command(
     # -P: the folder it is started in must not lend us its modules.
     open_to_all = [] if token else ["--no-token"]
     linked = ["--viewer", viewer] if viewer else []
-    named = ["--host", host, "--port", str(port), *open_to_all, *linked, "--archive", str(archive)]
-    return [sys.executable, "-P", "-c", start, *named]
+    arguments = ["--host", host, "--port", str(port), *open_to_all, *linked, "--archive", str(archive)]
+    return [sys.executable, "-P", "-c", start, *arguments]
 
 
 def check_free(host: str, port: int) -> None:
     """Raise BadInput where `host`:`port` cannot be listened on."""
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             if os.name == "posix":
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((host, port))
-            one.listen(1)
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            probe.listen(1)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            what, fix = f"port {port} is taken", "Stop what listens there, or name another with --port."
+            problem, fix = f"port {port} is taken", "Stop what listens there, or name another with --port."
         elif error.errno in (errno.EACCES, errno.EPERM):
-            what, fix = f"port {port} may not be used", "Name one above 1023 with --port."
+            problem, fix = f"port {port} may not be used", "Name one above 1023 with --port."
         else:
-            what, fix = "this machine has no such address", "Name one of its own with --host."
-        raise BadInput(what, where=host, fix=fix) from None
+            problem, fix = "this machine has no such address", "Name one of its own with --host."
+        raise BadInput(problem, where=host, fix=fix) from None
 
 
 def address(host: str, port: int, token: AccessToken | None = None) -> str:
@@ -108,50 +108,54 @@ def own_names(host: str) -> frozenset[str]:
     return frozenset((*LOCAL_NAMES, host)) if is_loopback(host) else frozenset()
 
 
-def main() -> None:
-    """Serve the pages, with the model loading beside it: the first visitor need not wait for both."""
+def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--no-token", action="store_true")
     parser.add_argument("--viewer", default="")
-    asked = parser.parse_args()
-    if asked.viewer:
-        os.environ[SETTING] = asked.viewer
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Serve the pages, with the model loading beside it: the first visitor need not wait for both."""
+    options = _read_options()
+    if options.viewer:
+        os.environ[SETTING] = options.viewer
     import streamlit as st
     from filmroom.search.ui import layout
     from filmroom.search.ui.server import admission, api, middleware, streamlit_private
     from starlette.middleware import Middleware
 
     # Streamlit takes the first word for the script that was started, and hands the pages the others.
-    sys.argv = [str(APP), "--archive", str(asked.archive)]
+    sys.argv = [str(APP), "--archive", str(options.archive)]
     outside = Middleware(
         middleware.Door,
         pages=frozenset(layout.addresses()),
         static=streamlit_private.static_folder(),
         icon=layout.ICON,
     )
-    programs = Middleware(api.Programs, archive=asked.archive, host=asked.host)
-    before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(asked.host))
+    programs = Middleware(api.Programs, archive=options.archive, host=options.host)
+    before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(options.host))
     streamlit_private.ask_no_address_service()
     streamlit_private.take_no_settings_of_this_folder()
     if Path(".streamlit").exists() and Path.cwd() not in (Path.home(), APP.parent):
         print("Note: .streamlit of this folder is not read, that of your home is.", file=sys.stderr, flush=True)
-    require(None if asked.no_token else AccessToken(asked.port))
+    require(None if options.no_token else AccessToken(options.port))
 
     @contextlib.asynccontextmanager
     async def beside(_: object) -> AsyncIterator[None]:
         if streamlit_private.sign_in_settings():
             require(None)  # a sign-in says more than a token does, who it is
         # Here the port is ours: an address that is printed can be opened.
-        print(
-            f"Filmroom: {address(asked.host, asked.port, required())}  (Ctrl-C stops it)", file=sys.stderr, flush=True
-        )
-        threading.Thread(target=_warm, args=(asked.archive,), daemon=True).start()
+        link = address(options.host, options.port, required())
+        print(f"Filmroom: {link}  (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        threading.Thread(target=_warm, args=(options.archive,), daemon=True).start()
         yield
 
-    st.App(APP, middleware=[programs, before, outside], lifespan=beside).run(config=settings(asked.host, asked.port))
+    application = st.App(APP, middleware=[programs, before, outside], lifespan=beside)
+    application.run(config=settings(options.host, options.port))
 
 
 def _warm(archive: Path) -> None:

@@ -69,5 +69,5 @@ def signed_in_user(scope: Scope) -> dict[str, Any] | None:
     def decoded(name: str) -> bytes | None:
         return decode_signed_value(get_cookie_secret(), name, cookies.get(name, "").encode("latin-1", "replace"))
 
-    found = get_cookie_with_chunks(decoded, USER_COOKIE_NAME)
-    return None if found is None else dict(json.loads(found))
+    cookie = get_cookie_with_chunks(decoded, USER_COOKIE_NAME)
+    return None if cookie is None else dict(json.loads(cookie))

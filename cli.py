@@ -29,6 +29,7 @@ from filmroom.search.cli.options import (
     BodyOption,
     CredentialsOption,
     HybridOption,
+    IndexCommand,
     JsonOption,
     JudgedOption,
     LeastOption,
@@ -39,6 +40,7 @@ from filmroom.search.cli.options import (
     OrderOption,
     QueryCommand,
     RateOption,
+    RayOption,
     SinceOption,
     StudiesOption,
     StudyOption,
@@ -127,7 +129,7 @@ def _with(command_path: list[str]) -> typer.Typer:
     return only if only.registered_commands or only.registered_groups else app
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def index(
     sources: Annotated[
         list[str],
@@ -150,6 +152,7 @@ def index(
     max_megabytes: Annotated[float, typer.Option(min=0.01, max=1e6, help="Size of a file.")] = 512,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Time to decode a file.")] = 5,
     max_memory: Annotated[float, typer.Option(min=64, max=1e6, help="Memory of a decoder, in megabytes.")] = 2048,
+    ray: RayOption = None,
     modality: ModalityOption = None,
     body: BodyOption = None,
     since: SinceOption = None,
@@ -181,6 +184,7 @@ def index(
         hash_uids=hash_uids,
         bring_back=bring_back,
         keep_apart=keep_apart,
+        ray=ray,
     )
     films_to_index = read_sources(
         sources, modality, body, since, study, limit, requests_per_second=requests_per_second, credentials=credentials

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from filmroom.db.archive import Archive, default_folder
+from filmroom.db.archive import Archive, default_folder, folder_of
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads import films
 from filmroom.db.records import Counts, Film
@@ -77,7 +77,7 @@ class OpenArchive:
     def __init__(
         self, folder: PathLike | None = None, *, model: str | None = None, weights: PathLike | None = None
     ) -> None:
-        self.folder = default_folder() if folder is None else Path(folder)
+        self.folder = default_folder() if folder is None else folder_of(folder)
         self.model = model
         self.weights = None if weights is None else Path(weights)
 
@@ -95,10 +95,11 @@ class OpenArchive:
         hash_uids: bool = False,
         bring_back: bool = False,
         keep_apart: bool = False,
+        ray: str | None = None,
         on_progress: Callable[[Counts], None] = lambda counts: None,
     ) -> Summary:
         """Index folders, files, or servers and buckets by address: new films are embedded, known ones left alone. Makes
-        the archive if need be.
+        the archive if need be. `ray`: HOST:PORT of a Ray cluster to decode and embed on, or "here" for the one at hand.
 
         A file that cannot be indexed is counted in the summary and stops nothing. An interrupt commits what is done
         and is raised again.
@@ -112,6 +113,7 @@ class OpenArchive:
             hash_uids=hash_uids,
             bring_back=bring_back,
             keep_apart=keep_apart,
+            ray=ray,
         )
         check(sources, options)  # before the archive is made
         towers = load_towers(self.model or DEFAULT_MODEL, weights=self.weights)

@@ -24,6 +24,7 @@ from filmroom.search.classification.zero_shot import (
 )
 from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.tables import read_table, write_aside
+from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
@@ -49,7 +50,8 @@ class ScreenedFinding:
 @dataclass(frozen=True)
 class Screening:
     """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is that of a ZeroShotTable.
-    `unknown_patients` counts the labelled films without a patient key, each of which counts as a patient."""
+    `unknown_patients` counts the labelled films without a patient key, each of which counts as a patient. `weakness`
+    is what `ModelLimits` says of the findings."""
 
     model: str
     where: str
@@ -60,6 +62,7 @@ class Screening:
     findings: tuple[ScreenedFinding, ...]
     mean: float | None
     unknown_patients: int = 0
+    weakness: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -68,6 +71,7 @@ class Screening:
             "threshold": self.threshold,
             "films": len(self.film_ids),
             "mean_auc": self.mean,
+            "weakness": self.weakness,
             "films_without_patient": self.unknown_patients,
             "findings": [
                 {
@@ -120,7 +124,10 @@ def screen(
     table = zero_shot_table(joined, truth, groups=patients.tolist())
     rows = tuple(_at(row, joined[row.finding], truth[row.finding], threshold) for row in table.rows)
     unknown = sum(key.startswith(_ALONE) for key in patients)
-    return Screening(searcher.model, where, threshold, film_ids, joined, tuple(all_prompts), rows, table.mean, unknown)
+    weakness = limits_of_texts(searcher.held.space, [entry.finding for entry in all_prompts]).sentence
+    return Screening(
+        searcher.model, where, threshold, film_ids, joined, tuple(all_prompts), rows, table.mean, unknown, weakness
+    )
 
 
 def read_prompts(path: Path) -> list[Prompts]:

@@ -22,6 +22,7 @@ from filmroom.search.classification.zero_shot_archive import BLOCK, filter_of, p
 from filmroom.search.evaluation.statistics import FEWEST, Interval
 from filmroom.search.exchange.delimited import cell
 from filmroom.search.exchange.tables import write_aside
+from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -34,7 +35,7 @@ class Choice:
     """`probabilities` (N, C) of the films `film_ids` (N,). The rest is over the films whose labels name exactly one
     candidate: `confusion` counts them, a row each true candidate and a column each chosen one; `several` films are
     labelled with more than one and left out. `accuracy` is None without any, `largest` the share of the most frequent
-    candidate: what choosing it always would score."""
+    candidate: what choosing it always would score. `weakness` is what `ModelLimits` says of the candidates."""
 
     model: str
     where: str
@@ -45,6 +46,7 @@ class Choice:
     several: int
     accuracy: Interval | None
     largest: float | None
+    weakness: str = ""
 
     @property
     def chosen(self) -> tuple[int, ...]:
@@ -63,6 +65,7 @@ class Choice:
             "labelled_with_several": self.several,
             "accuracy": asdict(self.accuracy) if self.accuracy else None,
             "largest_class": self.largest,
+            "weakness": self.weakness,
             "confusion": [list(row) for row in self.confusion],
         }
 
@@ -103,6 +106,7 @@ def choose_among(searcher: Searcher, candidates: Sequence[str], *, where: str = 
         int((present.sum(axis=1) > 1).sum()),
         _accuracy(true == predicted, patients) if single.any() else None,
         float(np.bincount(true).max() / len(true)) if single.any() else None,
+        limits_of_texts(searcher.held.space, names).sentence,
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from filmroom.db.errors import BadInput
 from filmroom.search.cli.printing import json_line, say
 from typer.core import TyperCommand
 
@@ -78,8 +77,27 @@ CredentialsOption = Annotated[
         rich_help_panel=_OF_A_SERVER,
     ),
 ]
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.I)
-"""A scheme of two letters at least: of one it is a drive. Of the slashes a path keeps one."""
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Decode and embed on a Ray cluster: HOST:PORT of its head, or the one at hand.",
+    ),
+]
+_CLUSTER = re.compile(r"ray://.+|[^/\s]+:\d+", re.I)
+_AT_HAND = "here"
+
+
+class IndexCommand(TyperCommand):
+    """--ray may stand alone: what comes after it is its address only where it looks like HOST:PORT."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options_end = args.index("--") if "--" in args else len(args)
+        for at in [at for at, argument in enumerate(args[:options_end]) if argument == "--ray"]:
+            if at + 1 >= options_end or not _CLUSTER.fullmatch(args[at + 1]):
+                args[at] = f"--ray={_AT_HAND}"
+        return super().parse_args(ctx, args)
 
 
 class QueryCommand(TyperCommand):
@@ -126,13 +144,10 @@ def examples(like: Sequence[str] | None) -> list[int | Path]:
 
 
 def archive_folder(archive: Path | None) -> Path:
-    """Return the folder named, else the default one. Raises BadInput for an address, which would be made as a
-    folder."""
-    from filmroom.db.archive import default_folder
+    """Return the folder named, else the default one. Raises BadInput for an address."""
+    from filmroom.db.archive import default_folder, folder_of
 
-    if archive is not None and _ADDRESS.match(str(archive)):
-        raise BadInput("an archive is a folder on this machine", where=archive, fix="Name a folder with --archive.")
-    return archive or default_folder()
+    return folder_of(archive) if archive is not None else default_folder()
 
 
 def open_archive(archive: Path | None, *, create: bool = False) -> Archive:

@@ -83,9 +83,9 @@ def print_results(results: Results, archive: Path) -> None:
         console.print(Text(sentence))
     if results.learned:
         console.print(Text(results.learned.sentence))
-    if results.limits.sentence:
+    if results.weakness:
         card = f" Its card: {results.limits.card}" if results.limits.card else ""
-        console.print(Text(f"{results.limits.sentence}{card}", style="yellow"), soft_wrap=True)
+        console.print(Text(f"{results.weakness}{card}", style="yellow"), soft_wrap=True)
     if results.doubt:
         console.print(Text(results.doubt, style="yellow"))
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
-from filmroom.db.writes.annotations import collect
+from filmroom.db.records import Label
+from filmroom.db.writes.annotations import collect, put_labels
 from filmroom.db.writes.facts import put_facts
 from filmroom.search.ui.pages import check, check_results
 from streamlit.testing.v1 import AppTest
@@ -158,6 +159,26 @@ def test_doubtful_labels_are_ranked_with_their_evidence(
     assert [int(item["id"]) for item in wall["items"]] == list(table.Film[: len(wall["items"])])
     assert "doubt" in wall["items"][0]["mark_says"]
     assert finding in {"effusion", "no finding"}
+
+
+def test_slices_are_plotted_and_listed_the_worst_first(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copytree(archive_folder, tmp_path / "own"))
+    catalog = Archive.open(own).catalog
+    ids = [film.id for film in db_films.everyone(catalog)]
+    put_labels(catalog, [(film, Label("edema", float(at % 4 < 2))) for at, film in enumerate(ids)])
+    put_facts(catalog, {film: {"sex": "FM"[at % 2]} for at, film in enumerate(ids)}, source="test", overrides=True)
+    monkeypatch.setattr("filmroom.search.checks.subgroups.figures.LEAST", 2)
+    test = page(own, "check", monkeypatch, check="Slices")
+    test.multiselect(key="check-slices-of").set_value(["edema"]).run()
+    test.button(key="run-check").click().run()
+    assert not test.exception
+    assert not test.error
+    table = test.dataframe[0].value
+    assert set(table.Slice[table.Fact == "sex"]) == {"F", "M"}
+    assert {"Value", "Low", "High", "Others", "p", "State", "Patients"} <= set(table.columns)
+    assert test.get("arrow_vega_lite_chart") or test.get("vega_lite_chart")
 
 
 def test_while_one_check_runs_another_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from filmroom.db.records import Filter
 from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
 from filmroom.search.evaluation.statistics import auc_interval
+from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
@@ -61,6 +62,8 @@ def show() -> None:
     if not len(ids):
         st.write("No film passes.")
         return
+    if said := limits_of_texts(searcher.held.space, [finding]).sentence:
+        st.caption(plain(said))
     _threshold(archive, prompts, ids, scores)
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import films
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.exchange.fact_columns import FILM
 from filmroom.search.exchange.tables import read_table
-from filmroom.search.film_names import FilmNames
 
 
 class Part(StrEnum):
@@ -37,7 +36,7 @@ def read_split(catalog: Catalog, path: Path, column: str) -> dict[int, Part]:
     table = read_table(path)
     name_column, column = table.need(*FILM), table.need(column)
     rows = [(row.where, row.get(name_column), row.get(column)) for row in table]
-    placed = FilmNames(films.everyone(catalog)).place(name for _, name, _ in rows).films
+    placed = CatalogNames(catalog).place(name for _, name, _ in rows).films
     parts: dict[int, Part] = {}
     for where, name, word in rows:
         if not word or name not in placed:

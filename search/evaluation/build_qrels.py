@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.db.archive import Archive
+from filmroom.db.batching import chunked
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes.annotations import label_values
 from filmroom.indexer.radiology.report_labeler import Statement, read_report
 from filmroom.indexer.radiology.vocabulary import finding_of
+from filmroom.search.evaluation.document_names import DocumentNames
 from filmroom.search.evaluation.grading import Document, build_qrels, make_questions
-from filmroom.search.evaluation.trec import Topic, document_names, read_queries, write_qrels, write_queries
+from filmroom.search.evaluation.trec import Topic, read_queries, write_qrels, write_queries
 from filmroom.search.public_sets.readers import documents_of
 from filmroom.search.public_sets.views import view_statements
 
@@ -66,15 +68,17 @@ def documents_of_archive(archive: Archive) -> list[Document]:
         for film_id, value in column.items():
             stated.setdefault(film_id, []).append(Statement(finding_of(name), present=value >= 0.5))
     closed = not any(value < 0.5 for column in values.values() for value in column.values())
-    everyone = list(films.everyone(archive.catalog))
-    names = document_names(everyone)
-    documents = [
-        Document(
-            names[film.id], (*stated.get(film.id, ()), *_report_statements(archive, film)), closed and film.id in stated
-        )
-        for film in everyone
-        if film.id in stated or film.has_report
-    ]
+    names, documents = DocumentNames(archive.catalog), list[Document]()
+    for some in chunked(film for film in films.everyone(archive.catalog) if film.id in stated or film.has_report):
+        called = names.of(some)
+        documents += [
+            Document(
+                called[film.id],
+                (*stated.get(film.id, ()), *_report_statements(archive, film)),
+                closed and film.id in stated,
+            )
+            for film in some
+        ]
     if not documents:
         raise BadInput(
             "no film of the archive has labels or a report",

@@ -21,10 +21,10 @@ from filmroom.indexer.decoding.orientation import box_on_film, size_in_file
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.radiology.report_labeler import spoken
 from filmroom.indexer.radiology.vocabulary import finding_of
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
 from filmroom.search.exchange.original_pixels import decoded
 from filmroom.search.exchange.tables import Row, read_table
-from filmroom.search.film_names import FilmNames
 from filmroom.search.heatmap import over_film
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
@@ -124,7 +124,7 @@ def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = la
 
     Raises BadInput where no box belongs to a film of the archive, ModelUnavailable where the model has no patches.
     """
-    names = FilmNames(films.everyone(searcher.catalog)).place(name for name, _ in boxes)
+    names = CatalogNames(searcher.catalog).place(name for name, _ in boxes)
     placed: dict[int, dict[str, list[Box]]] = {}
     for (name, finding), film_boxes in boxes.items():
         if name in names.films:

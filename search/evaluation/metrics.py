@@ -263,7 +263,12 @@ def _baselines(
     measures: Sequence[_Measure], grades: Grades, *, films: Sequence[int], depth: int, judged_only: bool
 ) -> dict[str, dict[str, float]]:
     rng = random.Random(20240229)
-    pool = {qid: sorted(part) if judged_only else sorted({*films, *part}) for qid, part in grades.items()}
+    everyone = set(films)
+    whole = sorted(everyone)  # one list for all queries: an archive may have millions
+    pool = {
+        qid: sorted(part) if judged_only else whole if everyone.issuperset(part) else sorted({*films, *part})
+        for qid, part in grades.items()
+    }
     chance = []
     for _ in range(_DRAWS):
         drawn = {qid: [(film, 0.0) for film in rng.sample(ids, min(depth, len(ids)))] for qid, ids in pool.items()}

@@ -11,9 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from filmroom.db.errors import BadInput
+from filmroom.db.path_names import without_suffix
 from filmroom.db.records import Film
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.exchange.tables import plain, read_lines, read_table, write_aside
-from filmroom.search.film_names import FilmNames, without_suffix
+from filmroom.search.film_names import FilmNames
 
 MAX_GRADE = 10
 _QID, _TEXT = ("qid", "query-id", "id"), ("query", "text")
@@ -135,10 +137,11 @@ def write_queries(path: Path, questions: Iterable[Topic]) -> None:
     write_aside(path, "".join(line.rstrip("\t") + "\n" for line in lines))
 
 
-def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
-    """Place judgements on films by the names of `filmroom.search.film_names`. Where one film is judged under two names
-    the higher grade counts."""
-    placed = FilmNames(films).place(document for documents in qrels.values() for document in documents)
+def resolve(qrels: Qrels, films: Iterable[Film] | CatalogNames) -> Resolution:
+    """Place judgements on films, or on those of a catalog, by the names of `filmroom.search.film_names`. Where one film
+    is judged under two names the higher grade counts."""
+    known = films if isinstance(films, CatalogNames) else FilmNames(films)
+    placed = known.place(document for documents in qrels.values() for document in documents)
     grades: dict[str, dict[int, int]] = {qid: {} for qid in qrels}
     names: dict[int, str] = {}
     for qid, documents in qrels.items():
@@ -163,8 +166,13 @@ def document_names(films: Iterable[Film]) -> dict[int, str]:
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
     for film in listed:
         if names[film.id] in shared:
-            names[film.id] = f"{film.tags.instance_uid or film.path}#{film.frame}"
+            names[film.id] = apart(film)
     return names
+
+
+def apart(film: Film) -> str:
+    """Return what tells a film from others of its name."""
+    return f"{film.tags.instance_uid or film.path}#{film.frame}"
 
 
 def _query_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:

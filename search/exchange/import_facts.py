@@ -114,9 +114,9 @@ def _read(archive: Archive, path: Path, rows: Sequence[FactRow], reader: _Reader
     for row in rows:
         several.add(row.name.film, (row.name.patient, row.name.study))
     placed = place_rows(archive.catalog, path, [row.name for row in rows], several, reader.key)
-    for row in rows:
+    for row, film_ids in zip(rows, placed, strict=True):
         facts = reader.facts(row)
-        for film_id in placed.films[row.name]:
+        for film_id in film_ids:
             statements.say(film_id, facts)
     statements.rows += len(rows)
     statements.missing |= dict.fromkeys(placed.missing)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from filmroom.search.exchange.fact_columns import NO_FINDINGS
+from filmroom.search.exchange.label_rows import FilmLabels, LabelRows
 from filmroom.search.exchange.placing import NameColumns, Named, PlacedRows, Several, place_rows, reports_of_study
-from filmroom.search.exchange.tables import Row, plain, read_table, source_name
+from filmroom.search.exchange.tables import Row, Table, plain, read_table, source_name
 from filmroom.search.findings.read_reports import read_reports
 
 _LABEL = ("label", "labels", "finding", "findings", "finding labels")
@@ -65,50 +65,74 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, ke
     films of the study; `key` is the archive's, by which studies that have no UID are known. `source` names where the
     labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
-    labels, _, imported = read_labels(catalog, path, source=source, key=key)
-    put_labels(catalog, labels)
+    found, imported = _read(catalog, path, source=source, key=key)
+    put_labels(catalog, found)
     return imported
 
 
 def read_labels(
     catalog: Catalog, path: Path, *, source: str | None = None, split: str | None = None, key: bytes = b""
-) -> tuple[list[tuple[int, Label]], dict[int, str], Imported]:
+) -> tuple[FilmLabels, dict[int, str], Imported]:
     """Return the labels of a table by film, and the patients where a column names them, without keeping anything.
     `split` is a column that is no finding."""
+    patients: dict[int, str] = {}
+    found, imported = _read(catalog, path, source=source, split=split, key=key, patients=patients)
+    return found, patients, imported
+
+
+def _read(
+    catalog: Catalog,
+    path: Path,
+    *,
+    source: str | None,
+    key: bytes,
+    split: str | None = None,
+    patients: dict[int, str] | None = None,
+) -> tuple[FilmLabels, Imported]:
+    """Go through the table once for what its rows say, and again for the films that they mean: a large one is not held
+    in words. `patients` gets the patient of each film where it is given."""
     table = read_table(path)
     columns = NameColumns.of(table)
+    labels, several = LabelRows(), Several()
+    of_row, long = _label_reader(table, path, split), table.column(*_LABEL) is not None
+    for row in table:
+        said, meant = of_row(row), columns.read(row)
+        labels.add(said)
+        of_whom = (meant.patient, meant.study)
+        several.add(meant.film, of_whom if long else (of_whom, tuple(said)))
+    placed = place_rows(catalog, path, _NamedRows(table, columns), several, key)
+    if patients is not None and columns.patient:
+        for row, films in zip(table, placed, strict=True):
+            if patient := columns.read(row).patient:
+                patients |= dict.fromkeys(films, patient)
+    found, contradicted = labels.by_film(placed, source_name(source, path)).without_contradictions()
+    touched, empty = found.film_count, labels.empty
+    done = _imported(len(labels), touched, len(found), placed, empty, found.counts())
+    return found, replace(done, contradicted=contradicted)
+
+
+def _label_reader(table: Table, path: Path, split: str | None) -> Callable[[Row], list[tuple[str, float]]]:
+    """Return what reads the labels of a row. Raises BadInput where no column holds any."""
     divided = table.need(split) if split else None
     column = table.column(*_LABEL)
-    value = table.column("value", "score", "probability")
-    finding_columns = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
-    findings = finding_columns if column is None else []
-    if column is None and not findings:
+    if column is not None:
+        value = table.column("value", "score", "probability")
+        return lambda row: _long(row, column, value)
+    others = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
+    if not others:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
-    rows: list[tuple[Named, list[tuple[str, float]]]] = []
-    several = Several()
-    for row in table:
-        labels = _wide(row, findings) if column is None else _long(row, column, value)
-        meant = columns.read(row)
-        of_whom = (meant.patient, meant.study)
-        several.add(meant.film, (of_whom, tuple(labels)) if column is None else of_whom)
-        rows.append((meant, labels))
-    placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
-    source_label = source_name(source, path)
-    film_labels: list[tuple[int, Label]] = []
-    patients: dict[int, str] = {}
-    for meant, labels in rows:
-        for film_id in sorted(placed.films[meant]):
-            # A header's cell may be broken into lines, as spreadsheets do to narrow a column.
-            film_labels += [
-                (film_id, Label(" ".join(finding.split()), score, source_label)) for finding, score in labels
-            ]
-            if meant.patient:
-                patients[film_id] = meant.patient
-    empty = sum(not labels for _, labels in rows)
-    film_labels, contradicted = without_contradictions(film_labels)
-    touched = {film_id for film_id, _ in film_labels}
-    done = _imported(len(rows), touched, len(film_labels), placed, empty, count_labels(film_labels))
-    return film_labels, patients, replace(done, contradicted=contradicted)
+    return lambda row: _wide(row, others)
+
+
+@dataclass(frozen=True)
+class _NamedRows:
+    """What the rows of a table name, read anew each time."""
+
+    table: Table
+    columns: NameColumns
+
+    def __iter__(self) -> Iterator[Named]:
+        return map(self.columns.read, self.table)
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
@@ -132,40 +156,24 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
         rows.append((meant, text))
     placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
     reports: list[Report] = []
-    for meant, text in rows:
+    touched: set[int] = set()
+    for (meant, text), films in zip(rows, placed, strict=True):
         if text and meant.film:
-            reports += [Report(text, film_id=film_id) for film_id in placed.films[meant]]
+            reports += [Report(text, film_id=film_id) for film_id in films]
         elif text:
-            reports += reports_of_study(text, placed.films[meant], placed.studies)
-    touched = {film_id for meant, text in rows if text for film_id in placed.films[meant]}
+            reports += reports_of_study(text, films, placed.studies)
+        touched |= films if text else frozenset()
     empty = sum(not text for _, text in rows)
     added = put_reports(catalog, reports, source=source_name(source, path))
     read_reports(catalog)
-    return _imported(len(rows), touched, added, placed, empty)
+    return _imported(len(rows), len(touched), added, placed, empty)
 
 
 def _imported(
-    rows: int, touched: set[int], added: int, placed: PlacedRows, empty: int, labels: dict[str, int] | None = None
+    rows: int, touched: int, added: int, placed: PlacedRows, empty: int, labels: dict[str, int] | None = None
 ) -> Imported:
     missing = tuple(name or "(empty)" for name in placed.missing)
-    return Imported(rows, len(touched), added, missing, placed.ambiguous, empty, labels or {})
-
-
-def without_contradictions(labels: Sequence[tuple[int, Label]]) -> tuple[list[tuple[int, Label]], int]:
-    """Leave out the labels that a film both has and has not, by one source; give the rest, and how many went."""
-    keyed = [((film_id, label.name.strip().lower()), label) for film_id, label in labels]
-    answers: dict[tuple[int, str], set[bool]] = {}
-    for key, label in keyed:
-        answers.setdefault(key, set()).add(label.value >= 0.5)
-    contradicted = {key for key, values in answers.items() if len(values) > 1}
-    return [(key[0], label) for key, label in keyed if key not in contradicted], len(contradicted)
-
-
-def count_labels(labels: Iterable[tuple[int, Label]]) -> dict[str, int]:
-    """Say how many films have each label, the most frequent first."""
-    having = {(film_id, label.name.lower()) for film_id, label in labels if label.value >= 0.5}
-    counts = Counter(name for _, name in having)
-    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+    return Imported(rows, touched, added, missing, placed.ambiguous, empty, labels or {})
 
 
 def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:

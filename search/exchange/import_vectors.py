@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import film_facts, films, spaces
+from filmroom.db.reads import film_facts, spaces
 from filmroom.db.records import IMPORTED, Space
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import ingest
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.models.base import unit_rows
 from filmroom.indexer.models.registry import list_models
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.exchange.vector_files import VectorFile, open_vectors
-from filmroom.search.film_names import FilmNames, Placed
+from filmroom.search.film_names import Placed
 from filmroom.search.space_selection import in_use
 from numpy.typing import NDArray
 
@@ -98,8 +99,8 @@ def _placed(archive: Archive, names: list[str]) -> Placed:
     not_identities = [name for name in names if name not in exact]
     if not not_identities:
         return Placed(exact, (), ())
-    by_name = FilmNames(films.everyone(archive.catalog)).place(not_identities)
-    return Placed(exact | by_name.films, by_name.missing, by_name.ambiguous)
+    named = CatalogNames(archive.catalog).place(not_identities)
+    return Placed(exact | named.films, named.missing, named.ambiguous)
 
 
 def _space(archive: Archive, path: Path, file: VectorFile, model: str | None) -> Space:

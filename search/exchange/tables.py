@@ -45,7 +45,9 @@ class Row:
     def get(self, column: str | None) -> str:
         """Return the stripped value in composed Unicode; "" where the column or the value is missing, or says that it
         is (NaN, None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
-        value = "" if column is None else self.values.get(column, "").strip().strip(_UNSEEN).strip()
+        if column is None:
+            return ""
+        value = self.values.get(column, "").strip().strip(_UNSEEN).strip()
         value = _as_typed(value) if value[:1] in {"=", "'"} else value
         if value.isascii() and "\0" not in value:
             return "" if value.lower() in _MISSING else value
@@ -53,7 +55,8 @@ class Row:
 
     def id(self, column: str | None) -> str:
         """Read as `get` does what names a patient or study: pandas writes 50414267 as 50414267.0."""
-        return re.sub(r"^(\d+)\.0$", r"\1", self.get(column))
+        value = self.get(column)
+        return re.sub(r"^(\d+)\.0$", r"\1", value) if value.endswith(".0") else value
 
     def number(self, column: str | None) -> float:
         """Return the value as a number, with a decimal point or comma; NaN where it is none."""

@@ -1,4 +1,4 @@
-"""Is the search worse for some films? Its figures by sex, age band, view, year, modality, source and maker."""
+"""Measure the search by sex, age band, view, year, modality, source and maker: for which films is it worse?"""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _ranked(searcher: Searcher, judged: JudgedQueries, films: KnownFilms) -> lis
 def _missed(
     figure: SliceFigure, number: int, scores: Floats, truth: Floats, films: KnownFilms, threshold: float
 ) -> list[Pick]:
-    """Pick the films of a worse slice that have the finding and score under the threshold, the lowest first."""
+    """Return the films of a worse slice that have the finding and score under the threshold, the lowest first."""
     groups = next(one for one in films.groups if one.fact == figure.fact)
     at = np.flatnonzero((groups.codes == groups.names.index(figure.name)) & (truth > 0.5) & (scores < threshold))
     at = at[np.argsort(scores[at], kind="stable")][:MOST_PICKS]

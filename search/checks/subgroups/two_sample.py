@@ -57,8 +57,8 @@ def two_sample(rows: F32, second: Bools, patients: Ints, permuted: NDArray[np.ui
 
 
 def permuted_sides(second: Bools, patients: Ints, count: int = PERMUTATIONS) -> NDArray[np.uint8]:
-    """Return the sides dealt out anew, (N, count): whole patients change place with others, and where a patient is on both
-    sides, the sides of the films do."""
+    """Return the sides dealt out anew, (N, count): whole patients change place with others, and where a patient is on
+    both sides, the sides of the films do."""
     rng = np.random.default_rng(_SEED + 1)
     films = np.bincount(patients)
     on_second = np.bincount(patients, weights=second)

@@ -129,6 +129,8 @@ film = Table(
     Column("added_at", Integer, nullable=False),
     # How the picture of the file was mirrored or turned, or that it is not certain.
     Column("orientation", String),
+    # The manufacturer of the machine, by a code.
+    Column("maker", String),
     Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
     # What is asked in any case of letters (`filmroom.db.reads.filters`) is found in any.
     *(Index(f"ix_film_{name}", text(f"{name} COLLATE NOCASE")) for name in ("modality", "body_part", "sex")),

@@ -14,7 +14,7 @@ COLUMNS = {
         for name in (
             "id", "identity", "frame", "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows",
             "columns", "photometric", "study_uid", "instance_uid", "patient_key", "burned_in", "orientation",
-            "added_at",
+            "added_at", "maker",
         )
     },
     "least_side": "min(film.rows, film.columns)",

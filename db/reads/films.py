@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 _TAGS = (
     "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows", "columns", "photometric",
-    "study_uid", "series_uid", "instance_uid", "patient_key", "orientation",
+    "study_uid", "series_uid", "instance_uid", "patient_key", "orientation", "maker",
 )  # fmt: skip
 # Named, not "other than present": a condition that an index answers.
 _GONE = "SELECT id FROM film WHERE state IN ('gone', 'replaced')"

@@ -13,7 +13,7 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.reads.film_table import film_columns
 from numpy.typing import NDArray
 
-FACTS = ("sex", "age", "view", "year", "modality", "source")
+FACTS = ("sex", "age", "view", "year", "modality", "source", "maker")
 MORE_FACTS = (*FACTS, "body_part", "photometric", "pixels")
 """With those that a slice is not made of; `pixels` are those of the shorter side of the picture."""
 _BANDS = {"age": (0, 18, 40, 60, 80), "pixels": (0, 512, 1024, 2048)}

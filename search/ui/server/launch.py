@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from filmroom.assets import ASSETS
@@ -19,6 +19,9 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.search.ui.server.access_token import PARAMETER, AccessToken, require, required
 from filmroom.search.ui.server.dicom_viewer import SCHEMES, SETTING
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
 
 APP = Path(__file__).resolve().parents[3] / "app.py"
 
@@ -99,8 +102,8 @@ def _public_host(public: str) -> str | None:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    whole = parts.scheme in ("http", "https") and parts.path in ("", "/") and not (parts.query or parts.fragment)
-    return parts.hostname if whole and "@" not in parts.netloc else None
+    complete = parts.scheme in ("http", "https") and parts.path in ("", "/") and not (parts.query or parts.fragment)
+    return parts.hostname if complete and "@" not in parts.netloc else None
 
 
 def address(host: str, port: int, token: AccessToken | None = None, *, public: str = "") -> str:
@@ -166,21 +169,16 @@ def _read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Serve the pages, with the model loading beside it: the first visitor need not wait for both."""
-    options = _read_options()
-    if options.viewer:
-        os.environ[SETTING] = options.viewer
-    import streamlit as st
+def _middlewares(options: argparse.Namespace) -> list[Middleware]:
+    """Return what a request passes before it comes to a page, the outermost first."""
     from filmroom.search.ui import layout
     from filmroom.search.ui.server import admission, api, log, middleware, streamlit_private
     from starlette.middleware import Middleware
 
-    # Streamlit takes the first word for the script that was started, and hands the pages the others.
-    sys.argv = [str(APP), "--archive", str(options.archive)]
+    pages = frozenset(layout.addresses())
     outside = Middleware(
         middleware.Door,
-        pages=frozenset(layout.addresses()),
+        pages=pages,
         static=streamlit_private.static_folder(),
         icon=layout.ICON,
     )
@@ -188,8 +186,22 @@ def main() -> None:
     programs = Middleware(api.Programs, archive=options.archive, host=reached)
     names = own_names(options.host, public=options.public)
     secure = options.public.startswith("https://")
-    before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=names, secure=secure)
-    around = [Middleware(log.Requests, pages=frozenset(layout.addresses()))] if options.log else []
+    before = Middleware(admission.Admission, pages=pages, names=names, secure=secure)
+    around = [Middleware(log.Requests, pages=pages)] if options.log else []
+    return [*around, programs, before, outside]
+
+
+def main() -> None:
+    """Serve the pages, with the model loading beside it: the first visitor need not wait for both."""
+    options = _read_options()
+    if options.viewer:
+        os.environ[SETTING] = options.viewer
+    import streamlit as st
+    from filmroom.search.ui.server import log, streamlit_private
+
+    # Streamlit takes the first word for the script that was started, and hands the pages the others.
+    sys.argv = [str(APP), "--archive", str(options.archive)]
+    middlewares = _middlewares(options)
     if options.log:
         log.take_over()
         streamlit_private.leave_logging_alone()
@@ -212,7 +224,7 @@ def main() -> None:
         threading.Thread(target=_warm, args=(options.archive,), daemon=True).start()
         yield
 
-    application = st.App(APP, middleware=[*around, programs, before, outside], lifespan=beside)
+    application = st.App(APP, middleware=middlewares, lifespan=beside)
     application.run(config=settings(options.host, options.port, public=options.public))
 
 

@@ -135,7 +135,7 @@ TESTS_OF_SEVERAL_MODULES = {
     "db/test_damage.py": "a damaged index or a held catalog",
     "db/test_migrations.py": "catalogs of every version",
     "db/test_vectors.py": "the vector index as a whole",
-    "deploy/test_files.py": "the files of deploy/",
+    "deploy/test_examples.py": "the files of deploy/, which is no room",
     "deploy/test_nginx.py": "deploy/nginx.conf before a server",
     "indexer/sources/test_odd_servers.py": "servers that answer otherwise",
     "indexer/test_bundled_model.py": "the model that ships",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from filmroom.db.archive import Archive
@@ -13,6 +14,7 @@ from filmroom.db.records import UNCERTAIN_ORIENTATION, DuplicateReason
 from filmroom.db.writes.runs import duplicates
 from filmroom.search.checks.result import Pick, Result, Value
 from filmroom.search.checks.sides import SPLIT, on_several_sides
+from filmroom.search.checks.thumbnails.contradictions import LINES, contradictions, evidence
 
 FACTS = ("view", "sex", "age", "year", "patient_key", "study_uid", "modality")
 LEAST_SIDE = 256
@@ -21,11 +23,11 @@ MOST_RATIO = 2.0
 """How many times as long as wide a film may be."""
 
 
-def check_archive(archive: Archive) -> Result:
-    """Go through what the catalog knows; no picture and no vector is read.
+def check_archive(archive: Archive, *, on_films: Callable[[int, int], None] = lambda done, total: None) -> Result:
+    """Go through what the catalog knows, and look at the thumbnails that were not looked at before.
 
     A line is red where the archive contradicts itself or a person has to look; what is merely unknown (a film without
-    a view) is counted and leaves the archive healthy.
+    a view) is counted and leaves the archive healthy. `on_films` is told how many films of how many are looked at.
     """
     columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *FACTS])
     films: list[int] = columns["id"]
@@ -41,6 +43,10 @@ def check_archive(archive: Archive) -> Result:
         Pick(one.film, "same UID, other pixels")
         for one in duplicates(archive.catalog, why=DuplicateReason.SAME_UID.value)
     ]
+    views = dict(zip(films, columns["view"], strict=True))
+    picks = [replace(one, evidence=evidence(views.get(one.film))) for one in picks]
+    doubts, seen = contradictions(archive, on_films=on_films)
+    picks += doubts
     tally = Counter(one.why for one in picks)
     frames = len(films)
     rows: list[dict[str, Value]] = [
@@ -55,6 +61,8 @@ def check_archive(archive: Archive) -> Result:
         _row("films with a split", len(sides), True),
         _row("films of patients on both sides", tally["patient on both sides"], not tally["patient on both sides"]),
         _row("same UID, other pixels", tally["same UID, other pixels"], not tally["same UID, other pixels"]),
+        _row("pictures looked at", seen, True),
+        *(_row(why, tally[why], tally[why] == 0) for why in LINES),
     ]
     red = [row for row in rows if row["state"] == "look"]
     return Result(
@@ -103,6 +111,8 @@ def _notes(rejected: int, tally: Counter[str]) -> tuple[str, ...]:
         notes.append("Why each rejected file was rejected, and what to do: filmroom rejected, and the page Archive.")
     if tally["same UID, other pixels"]:
         notes.append("The files that bear the UID of another picture: filmroom duplicates, and the page Archive.")
+    if any(tally[why] for why in LINES):
+        notes.append("What a picture seems to be is a doubt, for a person to look at: some right films are among them.")
     if tally["patient on both sides"]:
         notes.append("The check of splits also looks for the same picture on both sides.")
     return tuple(notes)

@@ -119,7 +119,7 @@ def _asked(archive: Archive, name: str) -> _Asked:
         return _Asked(_doubted_in(count, len(chosen or known)), findings=tuple(chosen))
     if name == "slices":
         return _slices(archive, count)
-    return _Asked(_compared_in(count) if name == "duplicates" else 1 + count / 50_000)
+    return _Asked(_compared_in(count) if name == "duplicates" else count * 0.004)
 
 
 def _slices(archive: Archive, count: int) -> _Asked:
@@ -158,7 +158,7 @@ def _sides(archive: Archive, seconds: float) -> _Asked:
 
 def _compared_in(count: int) -> float:
     """Estimate the seconds in which the pictures of so many films are sketched and compared; see docs/checks.md."""
-    return count * 0.024
+    return count * 0.008
 
 
 def _doubted_in(count: int, findings: int) -> float:
@@ -202,7 +202,7 @@ def _run(archive: Archive, name: str, asked: _Asked) -> Result | None:
 
 def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
     if name == "archive":
-        return check_archive(archive)
+        return check_archive(archive, on_films=tell)
     searcher = models.searcher(archive)
     searcher.index.refresh()
     if name == "splits":

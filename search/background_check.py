@@ -66,15 +66,15 @@ class CheckRun:
 def start_check(archive: Archive, check: str, options: Mapping[str, Any]) -> CheckRun:
     """Start a check of this archive; it outlives its starter. Raises BadInput, ArchiveReadOnly, and ArchiveBusy while
     another one is under way."""
-    given = checked_options(check, options).given()
+    options_given = checked_options(check, options).given()
     archive.catalog.check_writable()
     earlier = check_runs(archive)
-    if busy := next((one for one in earlier if one.state is CheckState.RUNNING), None):
+    if busy := next((run_before for run_before in earlier if run_before.state is CheckState.RUNNING), None):
         raise ArchiveBusy("another check is under way", where=f"check {busy.id}", fix="Wait for it, or stop it.")
     for old in earlier[KEPT - 1 :]:
         _remove(archive, old.id)
-    run = CheckRun(0, check, given, CheckState.RUNNING, int(time.time()))
-    number = max((one.id for one in earlier), default=0) + 1
+    run = CheckRun(0, check, options_given, CheckState.RUNNING, int(time.time()))
+    number = max((run_before.id for run_before in earlier), default=0) + 1
     try:
         private_files.make_folder(archive.folder / CHECKS)
         while True:
@@ -99,11 +99,11 @@ def start_check(archive: Archive, check: str, options: Mapping[str, Any]) -> Che
 def check_runs(archive: Archive) -> list[CheckRun]:
     """List the checks that were started, the newest first."""
     numbers = sorted((int(path.stem) for path in _folder(archive).glob("*.json") if path.stem.isdigit()), reverse=True)
-    found = []
+    runs = []
     for number in numbers:
         with suppress(NotFound):
-            found.append(get(archive, number))
-    return found
+            runs.append(get(archive, number))
+    return runs
 
 
 def get(archive: Archive, number: int) -> CheckRun:
@@ -122,8 +122,8 @@ def result_of(archive: Archive, number: int) -> Result:
     try:
         text = _path(archive, number, "result").read_text("utf-8")
     except OSError:
-        said = run.error or f"it is {run.state.value}"
-        raise NotFound(f"this check has no result: {said}", where=f"check {number}") from None
+        reason = run.error or f"it is {run.state.value}"
+        raise NotFound(f"this check has no result: {reason}", where=f"check {number}") from None
     return from_json(json.loads(text))
 
 
@@ -165,22 +165,22 @@ def main() -> None:
 
 
 def _carried_out(archive: Archive, run: CheckRun) -> CheckRun:
-    told = 0.0
+    written = 0.0
 
     def tell(done: int, total: int | None) -> None:
-        nonlocal run, told
+        nonlocal run, written
         run = replace(run, done=done, total=total)
-        if time.monotonic() - told > _TOLD_EVERY:
-            told = time.monotonic()
+        if time.monotonic() - written > _TOLD_EVERY:
+            written = time.monotonic()
             if _path(archive, run.id, "stop").exists():
                 raise KeyboardInterrupt
             _write(archive, run)
 
     tell(0, None)
-    found = run_check(archive, run.check, checked_options(run.check, run.options), tell)
+    result = run_check(archive, run.check, checked_options(run.check, run.options), tell)
     if _path(archive, run.id).exists():  # films may have been forgotten meanwhile: nothing of them comes back
-        _put(_path(archive, run.id, "result"), json.dumps(found.to_json()).encode())
-    return replace(run, state=CheckState.DONE, ok=found.ok)
+        _put(_path(archive, run.id, "result"), json.dumps(result.to_json()).encode())
+    return replace(run, state=CheckState.DONE, ok=result.ok)
 
 
 def _process(archive: Archive, number: int) -> int | None:
@@ -206,14 +206,14 @@ def _folder(archive: Archive) -> Path:
     return archive.folder / CHECKS
 
 
-def _path(archive: Archive, number: int, what: str = "json") -> Path:
-    return _folder(archive) / f"{number}.{what}"
+def _path(archive: Archive, number: int, suffix: str = "json") -> Path:
+    return _folder(archive) / f"{number}.{suffix}"
 
 
 def _read(archive: Archive, number: int) -> CheckRun:
     try:
-        found = json.loads(_path(archive, number).read_text("utf-8"))
-        return CheckRun(**{**found, "state": CheckState(found["state"])})
+        record = json.loads(_path(archive, number).read_text("utf-8"))
+        return CheckRun(**{**record, "state": CheckState(record["state"])})
     except (OSError, ValueError, KeyError, TypeError):
         raise NotFound("there is no such check", where=f"check {number}", fix="List the checks.") from None
 
@@ -235,5 +235,5 @@ def _text(run: CheckRun) -> bytes:
 
 
 def _remove(archive: Archive, number: int) -> None:
-    for what in ("json", "result", "stop", "lock", "lock.pid"):
-        _path(archive, number, what).unlink(missing_ok=True)
+    for suffix in ("json", "result", "stop", "lock", "lock.pid"):
+        _path(archive, number, suffix).unlink(missing_ok=True)

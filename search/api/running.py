@@ -22,6 +22,10 @@ router = APIRouter()
 
 _MOST_RUNS = 1_000
 
+Finding = Annotated[
+    str | None,
+    Query(max_length=200, description="How well each was measured to find this: effusion."),
+]
 RunId = Annotated[int, Field(ge=1, lt=2**63)]
 
 
@@ -42,7 +46,7 @@ class AskedCheck(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    check: Literal["archive", "splits", "duplicates", "labels", "slices"]
+    check: Literal["archive", "splits", "duplicates", "labels", "slices", "drift"]
     split_column: Annotated[_Name | None, Field(description="splits: the fact that names each film's side.")] = None
     collections: Annotated[list[_Name], Field(max_length=2, description="splits: two, in place of a fact.")] = Field(
         default_factory=list
@@ -54,6 +58,9 @@ class AskedCheck(BaseModel):
         float | None, Field(ge=-2, le=2, allow_inf_nan=False, description="slices: a zero-shot score.")
     ] = None
     query_set: Annotated[_Name | None, Field(description="slices; default: all judged queries.")] = None
+    between: Annotated[list[_Name], Field(max_length=2, description="drift: two sides, as year:2019.")] = Field(
+        default_factory=list
+    )
     model: ModelName = None
 
 
@@ -64,9 +71,9 @@ def status(context: Here) -> dict[str, Any]:
 
 
 @router.get("/models")
-def models(context: Here) -> list[dict[str, Any]]:
-    """List the models that can be searched with."""
-    return [asdict(model) for model in overview.models(context.archive())]
+def models(context: Here, finding: Finding = None) -> list[dict[str, Any]]:
+    """List the models that can be searched with, and how well each was measured to find a finding."""
+    return [asdict(model) for model in overview.models(context.archive(), finding=finding)]
 
 
 @router.get("/runs")

@@ -32,19 +32,8 @@ def check_archive(archive: Archive, *, on_films: Callable[[int, int], None] = la
     columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *FACTS])
     films: list[int] = columns["id"]
     counts = glance(archive.catalog.path).files
-    picks: list[Pick] = []
-    picks += _picked("burned-in words", films, (bool(one) for one in columns["burned_in"]))
-    picks += _picked("odd size", films, map(_is_odd, columns["rows"], columns["columns"]))
-    uncertain = (one == UNCERTAIN_ORIENTATION for one in columns["orientation"])
-    picks += _picked("may be mirrored or turned", films, uncertain)
     sides = fact_values(archive.catalog, SPLIT)
-    picks += _straddling(archive, sides)
-    picks += [
-        Pick(one.film, "same UID, other pixels")
-        for one in duplicates(archive.catalog, why=DuplicateReason.SAME_UID.value)
-    ]
-    views = dict(zip(films, columns["view"], strict=True))
-    picks = [replace(one, evidence=evidence(views.get(one.film))) for one in picks]
+    picks = _contradicting_facts(archive, columns, sides)
     doubts, seen = contradictions(archive, on_films=on_films)
     picks += doubts
     tally = Counter(one.why for one in picks)
@@ -74,6 +63,22 @@ def check_archive(archive: Archive, *, on_films: Callable[[int, int], None] = la
         picks=tuple(picks),
         notes=_notes(counts.rejected, tally),
     )
+
+
+def _contradicting_facts(
+    archive: Archive, columns: Mapping[str, Sequence[Any]], sides: Mapping[int, str]
+) -> list[Pick]:
+    """List the films that a person has to see by what the catalog knows of them."""
+    films = columns["id"]
+    picks = _picked("burned-in words", films, (bool(words) for words in columns["burned_in"]))
+    picks += _picked("odd size", films, map(_is_odd, columns["rows"], columns["columns"]))
+    uncertain = (orientation == UNCERTAIN_ORIENTATION for orientation in columns["orientation"])
+    picks += _picked("may be mirrored or turned", films, uncertain)
+    picks += _straddling(archive, sides)
+    same_uid = duplicates(archive.catalog, why=DuplicateReason.SAME_UID.value)
+    picks += [Pick(copy.film, "same UID, other pixels") for copy in same_uid]
+    views = dict(zip(films, columns["view"], strict=True))
+    return [replace(pick, evidence=evidence(views.get(pick.film))) for pick in picks]
 
 
 def _row(line: str, count: int, healthy: bool) -> dict[str, Value]:

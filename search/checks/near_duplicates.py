@@ -47,33 +47,37 @@ def near_duplicates(
     """Find the pairs of films that show one picture, most alike first; with `across` only those of films on different
     sides. Reads thumbnails, no files. `on_pairs` is told how many steps of how many are done."""
     vectors = centred_vectors(searcher)
-    found = measured(searcher.archive, vectors.ids.tolist(), PAIRING, on_films=on_pairs)
-    rows = sketches(found)
+    measured_films = measured(searcher.archive, vectors.ids.tolist(), PAIRING, on_films=on_pairs)
+    rows = sketches(measured_films)
     pairs = {pair[:2]: pair[2] for pair in candidates(vectors.ids, vectors.rows)}
-    for pair in candidates(found.ids, rows, opposite=True):  # inverted films have the opposite sketch
+    for pair in candidates(measured_films.ids, rows, opposite=True):  # inverted films have the opposite sketch
         pairs.setdefault(pair[:2], _cosine(vectors, pair[0], pair[1]))
     wanted = [
         (*pair, cosine)
         for pair, cosine in sorted(pairs.items())
         if across is None or (pair[0] in across and pair[1] in across and across[pair[0]] != across[pair[1]])
     ]
-    return near_pairs(Pictures(searcher.catalog), _worth_a_look(found, rows, wanted, on_pairs), on_pairs=on_pairs)
+    return near_pairs(
+        Pictures(searcher.catalog), _worth_a_look(measured_films, rows, wanted, on_pairs), on_pairs=on_pairs
+    )
 
 
 def _worth_a_look(
-    found: Measured, rows: NDArray[np.float32], pairs: Sequence[tuple[int, int, float]], on_pairs: OnPairs
+    measured_films: Measured, rows: NDArray[np.float32], pairs: Sequence[tuple[int, int, float]], on_pairs: OnPairs
 ) -> list[tuple[int, int, float]]:
     """Leave out the pairs whose sketches or miniatures say that they are not alike."""
     if not pairs:
         return []
     films = np.array([pair[:2] for pair in pairs], np.int64)
-    places = np.minimum(np.searchsorted(found.ids, films), len(found.ids) - 1)
-    there = (found.ids[places] == films).all(axis=1)  # both have a picture
-    cosines = np.concatenate([np.einsum("nd,nd->n", rows[a], rows[b]) for a, b in (some.T for some in _blocks(places))])
+    places = np.minimum(np.searchsorted(measured_films.ids, films), len(measured_films.ids) - 1)
+    there = (measured_films.ids[places] == films).all(axis=1)  # both have a picture
+    cosines = np.concatenate(
+        [np.einsum("nd,nd->n", rows[a], rows[b]) for a, b in (block.T for block in _blocks(places))]
+    )
     near = np.flatnonzero(there & (np.abs(cosines) >= LEAST_SKETCH))
     alike = miniatures.alike(
         [(int(a), int(b)) for a, b in places[near]],
-        lambda some: miniatures_of(found, some),
+        lambda block: miniatures_of(measured_films, block),
         on_pairs=on_pairs,
     )
     return [pairs[at] for at in near[alike]]

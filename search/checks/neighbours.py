@@ -64,13 +64,13 @@ def nearest(rows: F32, k: int, *, opposite: bool = False) -> tuple[F32, Ints]:
         return np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64)
     k = min(k, len(rows) - 1)
     search = _exact(rows) if len(rows) <= EXACT else _by_parts(rows)
-    asked = (1, -1) if opposite else (1,)
-    cosines = np.empty((len(rows), k * len(asked)), np.float32)
+    signs = (1, -1) if opposite else (1,)
+    cosines = np.empty((len(rows), k * len(signs)), np.float32)
     places = np.empty(cosines.shape, np.int64)
-    for at, sign in enumerate(asked):
+    for at, sign in enumerate(signs):
         for start in range(0, len(rows), _BLOCK):
-            some = slice(start, start + _BLOCK), slice(at * k, (at + 1) * k)
-            cosines[some], places[some] = search(rows[some[0]] * np.float32(sign), start, k)
+            block = slice(start, start + _BLOCK), slice(at * k, (at + 1) * k)
+            cosines[block], places[block] = search(rows[block[0]] * np.float32(sign), start, k)
     return cosines, places
 
 
@@ -79,11 +79,11 @@ _Search = Callable[[F32, int, int], tuple[F32, Ints]]
 
 
 def _exact(rows: F32) -> _Search:
-    def search(asked: F32, start: int, k: int) -> tuple[F32, Ints]:
-        some = asked @ rows.T
-        some[np.arange(len(some)), np.arange(start, start + len(some))] = -np.inf
-        top = np.argpartition(-some, k - 1, axis=1)[:, :k]
-        values = np.take_along_axis(some, top, axis=1)
+    def search(queries: F32, start: int, k: int) -> tuple[F32, Ints]:
+        scores = queries @ rows.T
+        scores[np.arange(len(scores)), np.arange(start, start + len(scores))] = -np.inf
+        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(scores, top, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
         return np.take_along_axis(values, order, axis=1), np.take_along_axis(top, order, axis=1)
 
@@ -101,10 +101,10 @@ def _by_parts(rows: F32) -> _Search:
     index.add(rows)
     index.nprobe = _PROBES
 
-    def search(asked: F32, start: int, k: int) -> tuple[F32, Ints]:
-        some, found = index.search(asked, k + 1)
-        mine = found == np.arange(start, start + len(found))[:, None]
+    def search(queries: F32, start: int, k: int) -> tuple[F32, Ints]:
+        scores, hits = index.search(queries, k + 1)
+        mine = hits == np.arange(start, start + len(hits))[:, None]
         mine[~mine.any(axis=1), -1] = True  # many equal rows pushed the film itself out of its own answer
-        return some[~mine].reshape(-1, k), found[~mine].reshape(-1, k)
+        return scores[~mine].reshape(-1, k), hits[~mine].reshape(-1, k)
 
     return search

@@ -56,8 +56,8 @@ def pairing(webp: bytes) -> NDArray[np.int8]:
     row = row - row.mean()
     row *= 127 / max(float(np.abs(row).max()), 1e-6)
     miniature = _small(_structure(grey), miniatures.SIDE) * _MINIATURE
-    found: NDArray[np.int8] = np.rint(np.concatenate([row, miniature])).astype(np.int8)
-    return found
+    numbers: NDArray[np.int8] = np.rint(np.concatenate([row, miniature])).astype(np.int8)
+    return numbers
 
 
 def _grey(webp: bytes) -> Image.Image:
@@ -115,16 +115,16 @@ PAIRING = Measure("pairing-1", "<i1", SKETCH + miniatures.SIDE**2, pairing)
 """What is measured of every film once; its name is to change with `pairing`."""
 
 
-def sketches(found: Measured) -> F32:
+def sketches(measured_films: Measured) -> F32:
     """Give the sketches (N, SKETCH) as unit vectors: of two pictures of one film the absolute cosine is near 1."""
-    rows: F32 = found.values(part=slice(SKETCH)).astype(np.float32)
+    rows: F32 = measured_films.values(part=slice(SKETCH)).astype(np.float32)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return rows
 
 
-def miniatures_of(found: Measured, places: NDArray[np.int64]) -> F32:
+def miniatures_of(measured_films: Measured, places: NDArray[np.int64]) -> F32:
     """Give the miniatures (N, side, side) of the films at these places."""
-    rows: F32 = found.values(places, part=slice(SKETCH, None)).astype(np.float32) / _MINIATURE
+    rows: F32 = measured_films.values(places, part=slice(SKETCH, None)).astype(np.float32) / _MINIATURE
     return rows.reshape(-1, miniatures.SIDE, miniatures.SIDE)
 
 

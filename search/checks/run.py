@@ -14,6 +14,7 @@ from filmroom.search.checks.labels import check_labels
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits
+from filmroom.search.checks.subgroups.drift import check_drift
 from filmroom.search.checks.subgroups.slices import check_slices, judged_here
 from filmroom.search.searcher import Searcher
 
@@ -31,6 +32,7 @@ class Options:
     findings: tuple[str, ...] = ()
     threshold: float | None = None
     query_set: str | None = None
+    between: tuple[str, ...] = ()
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as plain values."""
@@ -43,22 +45,27 @@ TAKES: Mapping[str, frozenset[str]] = {
     "duplicates": frozenset({"model"}),
     "labels": frozenset({"model", "findings"}),
     "slices": frozenset({"model", "findings", "threshold", "query_set"}),
+    "drift": frozenset({"model", "between"}),
 }
 """The checks by name, and the options of each."""
 
 
-def checked_options(check: str, given: Mapping[str, Any]) -> Options:
+def checked_options(check: str, options: Mapping[str, Any]) -> Options:
     """Return the options of a check. Raises BadInput for a check or an option that is not there."""
     if check not in TAKES:
         raise BadInput("there is no check of this name", where=check[:80], fix=f"Checks: {', '.join(TAKES)}.")
-    given = {name: value for name, value in given.items() if value not in (None, [], ())}
-    wrong = sorted(given.keys() - TAKES[check])
+    options = {name: value for name, value in options.items() if value not in (None, [], ())}
+    wrong = sorted(options.keys() - TAKES[check])
     if wrong:
         takes = ", ".join(sorted(TAKES[check])) or "no options"
         raise BadInput("not an option of this check", where=", ".join(wrong), fix=f"{check} takes {takes}.")
-    if given.get("split_column") and given.get("collections"):
+    if options.get("split_column") and options.get("collections"):
         raise BadInput("say which sides: a column or two collections, not both", fix="Leave one of them out.")
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    if check == "drift" and len(options.get("between", ())) != 2:
+        raise BadInput("drift is between two sides", fix="Name both, as year:2019 and year:2020.")
+    plain: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
     return Options(**plain)
 
 
@@ -75,4 +82,6 @@ def run_check(archive: Archive, check: str, options: Options, on_step: OnStep) -
     if check == "slices":
         judged = judged_here(searcher, options.query_set)
         return check_slices(searcher, options.findings, threshold=options.threshold, judged=judged, on_finding=on_step)
+    if check == "drift":
+        return check_drift(searcher, *options.between, on_step=on_step)
     return check_labels(searcher, options.findings, on_finding=on_step)

@@ -36,11 +36,11 @@ def contradictions(
         for film, view, part in zip(columns["id"], columns["view"], columns["body_part"], strict=True)
         if part is None or "CHEST" in part
     }
-    found = measured(archive, list(facts), FILM_PROBE, on_films=on_films)
-    seen = looks(found)
+    scores = measured(archive, list(facts), FILM_PROBE, on_films=on_films)
+    seen = looks(scores)
     picks: list[tuple[float, Pick]] = []
     for film, turn, odds, frontal in zip(
-        found.ids.tolist(), seen.turn.tolist(), seen.odds.tolist(), seen.frontal.tolist(), strict=True
+        scores.ids.tolist(), seen.turn.tolist(), seen.odds.tolist(), seen.frontal.tolist(), strict=True
     ):
         view = facts[film]
         lateral = view in LATERALS["LATERAL"]
@@ -51,7 +51,7 @@ def contradictions(
         elif not lateral and turn and odds >= LEAST_ODDS:
             picks.append((odds, _pick(film, MIRRORED if LIES[turn] == "mirrored" else TURNED, view, LIES[turn], odds)))
     order = sorted(picks, key=lambda pick: (LINES.index(pick[1].why), -pick[0], pick[1].film))
-    return [pick for _, pick in order], len(found.ids)
+    return [pick for _, pick in order], len(scores.ids)
 
 
 def evidence(view: str | None, seems: str | None = None, score: float | None = None) -> dict[str, Value]:
@@ -59,5 +59,5 @@ def evidence(view: str | None, seems: str | None = None, score: float | None = N
     return {"view": view, "seems": seems, "score": score}
 
 
-def _pick(film: int, why: str, view: str | None, seems: str, score: float) -> Pick:
-    return Pick(film, why, evidence=evidence(view, seems, round(score, 2)))
+def _pick(film: int, reason: str, view: str | None, seems: str, score: float) -> Pick:
+    return Pick(film, reason, evidence=evidence(view, seems, round(score, 2)))

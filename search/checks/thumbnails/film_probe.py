@@ -51,21 +51,21 @@ def look(webp: bytes) -> NDArray[np.float16]:
     pixels = np.asarray(small, np.float32)
     pixels = np.clip((pixels - pixels.mean()) / (pixels.std() + 4), -3, 3)
     mirrored = pixels[:, ::-1]
-    turns = np.stack([np.rot90(one, quarters) for one in (pixels, mirrored) for quarters in range(4)])
+    turns = np.stack([np.rot90(view, quarters) for view in (pixels, mirrored) for quarters in range(4)])
     (scores,) = _session().run(None, {"pictures": turns[:, None]})
-    found: NDArray[np.float16] = np.asarray(scores, np.float32).T.ravel().astype(np.float16)
-    return found
+    by_turn: NDArray[np.float16] = np.asarray(scores, np.float32).T.ravel().astype(np.float16)
+    return by_turn
 
 
 FILM_PROBE = Measure("film-probe-1", "<f2", 2 * TURNS, look)
 
 
-def looks(found: Measured) -> Looks:
+def looks(scored: Measured) -> Looks:
     """Read the scores of films."""
-    scores = found.values().astype(np.float32).reshape(-1, 2, TURNS)
+    scores = scored.values().astype(np.float32).reshape(-1, 2, TURNS)
     turn = scores[:, 0].argmax(axis=1)
-    each = np.arange(len(turn))
-    return Looks(turn, scores[each, 0, turn] - scores[:, 0, 0], scores[each, 1, turn])
+    rows = np.arange(len(turn))
+    return Looks(turn, scores[rows, 0, turn] - scores[:, 0, 0], scores[rows, 1, turn])
 
 
 @cache

@@ -55,8 +55,8 @@ class Measured:
 
     def values(self, places: NDArray[np.int64] | slice = slice(None), *, part: slice = slice(None)) -> NDArray[Any]:
         """Give the numbers (M, count) of the films at these places, or part of them."""
-        found: NDArray[Any] = self._records["values"][self._at[places], part]
-        return found
+        numbers: NDArray[Any] = self._records["values"][self._at[places], part]
+        return numbers
 
 
 def measured(
@@ -64,17 +64,17 @@ def measured(
 ) -> Measured:
     """Measure the films that are not measured yet, and give the numbers of all that have a picture."""
     stamps = picture_stamps(archive.catalog)
-    wanted = [film for film in ids if film in stamps]
+    films_asked = [film for film in ids if film in stamps]
     with _file(archive, measure) as file:
         known = _tidied(file, measure, stamps)
-        left = [film for film in wanted if film not in known]
-        on_films(len(wanted) - len(left), len(wanted))
+        left = [film for film in films_asked if film not in known]
+        on_films(len(films_asked) - len(left), len(films_asked))
         for start in range(0, len(left), _AT_ONCE):
             _add(archive, file, measure, left[start : start + _AT_ONCE], stamps)
-            on_films(len(wanted) - len(left) + min(start + _AT_ONCE, len(left)), len(wanted))
+            on_films(len(films_asked) - len(left) + min(start + _AT_ONCE, len(left)), len(films_asked))
         records = _records(file, measure)
         known = _places(file, measure, stamps)
-    films = np.array(sorted(film for film in wanted if film in known), np.int64)
+    films = np.array(sorted(film for film in films_asked if film in known), np.int64)
     return Measured(films, records, np.array([known[film] for film in films.tolist()], np.int64))
 
 
@@ -92,11 +92,11 @@ def left_to_measure(archive: Archive, ids: Sequence[int], measure: Measure) -> i
 def _add(archive: Archive, file: IO[bytes], measure: Measure, films: Sequence[int], stamps: dict[int, int]) -> None:
     stored = {film: webp for film, webp in thumbnails(archive.catalog, films).items() if webp}
     with ThreadPoolExecutor(usable_cpus()) as pool:
-        taken = list(pool.map(measure.take, stored.values()))
-    there = thumbnails(archive.catalog, films).keys()  # a film that was forgotten meanwhile leaves nothing here
-    kept = [(film, values) for film, values in zip(stored, taken, strict=True) if film in there]
-    records = np.zeros(len(kept), measure.record)
-    for at, (film, values) in enumerate(kept):
+        results = list(pool.map(measure.take, stored.values()))
+    still = thumbnails(archive.catalog, films).keys()  # a film that was forgotten meanwhile leaves nothing here
+    present = [(film, values) for film, values in zip(stored, results, strict=True) if film in still]
+    records = np.zeros(len(present), measure.record)
+    for at, (film, values) in enumerate(present):
         records[at] = (film, stamps[film], values)
     file.write(records.tobytes())
     file.flush()
@@ -125,10 +125,10 @@ def _tidied(file: IO[bytes], measure: Measure, stamps: dict[int, int]) -> dict[i
 
 
 def _records(file: IO[bytes], measure: Measure) -> NDArray[Any]:
-    whole = os.fstat(file.fileno()).st_size // measure.record.itemsize
-    if not whole:
+    count = os.fstat(file.fileno()).st_size // measure.record.itemsize
+    if not count:
         return np.zeros(0, measure.record)
-    return np.memmap(file, measure.record, "r", shape=(whole,))
+    return np.memmap(file, measure.record, "r", shape=(count,))
 
 
 def _path(archive: Archive, measure: Measure) -> Path:

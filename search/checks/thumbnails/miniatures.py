@@ -34,30 +34,30 @@ def alike(
 ) -> NDArray[np.bool_]:
     """Say which pairs (place, place), ascending, are alike enough to be looked at more closely. `miniatures` gives
     those (N, SIDE, SIDE) of places."""
-    by_first = [(one, [other for _, other in some]) for one, some in groupby(pairs, key=lambda pair: pair[0])]
-    found: list[NDArray[np.bool_]] = []
+    by_first = [(first, [other for _, other in group]) for first, group in groupby(pairs, key=lambda pair: pair[0])]
+    verdicts: list[NDArray[np.bool_]] = []
     done = 0
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cpus()) as pool:
         for start in range(0, len(by_first), _FILMS_AT_ONCE):
-            some = by_first[start : start + _FILMS_AT_ONCE]
-            needed = np.unique([place for one, others in some for place in (one, *others)])
+            group = by_first[start : start + _FILMS_AT_ONCE]
+            needed = np.unique([place for first, partners in group for place in (first, *partners)])
             pictures = dict(zip(needed.tolist(), miniatures(needed), strict=True))
-            films = [(pictures[one], np.stack([pictures[other] for other in others])) for one, others in some]
-            found += [one >= LEAST for one in pool.map(lambda film: likenesses(*film), films)]
-            done += sum(len(others) for _, others in some)
+            films = [(pictures[first], np.stack([pictures[other] for other in partners])) for first, partners in group]
+            verdicts += [first >= LEAST for first in pool.map(lambda film: likenesses(*film), films)]
+            done += sum(len(partners) for _, partners in group)
             on_pairs(done, len(pairs))
-    return np.concatenate(found) if found else np.zeros(0, bool)
+    return np.concatenate(verdicts) if verdicts else np.zeros(0, bool)
 
 
-def likenesses(one: F32, others: F32) -> F32:
+def likenesses(film: F32, candidates: F32) -> F32:
     """Give the highest absolute correlations (N,) of the middle of each of the others (N, SIDE, SIDE) with `one`."""
-    best = np.zeros(len(others), np.float32)
+    best = np.zeros(len(candidates), np.float32)
     for size in _SIZES:  # always the larger of two pictures is made smaller: enlarged ones have less detail
-        picture = _resized(one, 1 / max(size, 1.0))
+        picture = _resized(film, 1 / max(size, 1.0))
         part, wide = round(_PART * min(size, 1.0)), round(_PART * min(size, 1.0)) + 2 * _SHIFT
         looked_in = _middle(picture, min(wide, len(picture)))
         windows = np.lib.stride_tricks.sliding_window_view(looked_in, (part, part)).reshape(-1, part * part)
-        parts = np.stack([_middle(_resized(other, min(size, 1.0)), part).ravel() for other in others])
+        parts = np.stack([_middle(_resized(other, min(size, 1.0)), part).ravel() for other in candidates])
         best = np.maximum(best, np.abs(_unit(windows) @ _unit(parts).T).max(axis=0))
     return best
 
@@ -76,5 +76,5 @@ def _middle(picture: F32, side: int) -> F32:
 
 def _unit(rows: F32) -> F32:
     rows = rows - rows.mean(axis=1, keepdims=True)
-    found: F32 = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
-    return found
+    unit: F32 = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
+    return unit

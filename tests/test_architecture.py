@@ -132,11 +132,11 @@ LONG_FUNCTIONS = {
 divides them."""
 
 TESTS_OF_SEVERAL_MODULES = {
-    "deploy/test_examples.py": "the files of deploy/, which is no room",
-    "deploy/test_nginx.py": "a file of deploy/ before a real server",
     "db/test_damage.py": "a damaged index or a held catalog",
     "db/test_migrations.py": "catalogs of every version",
     "db/test_vectors.py": "the vector index as a whole",
+    "deploy/test_examples.py": "the files of deploy/, which is no room",
+    "deploy/test_nginx.py": "deploy/nginx.conf before a server",
     "indexer/sources/test_odd_servers.py": "servers that answer otherwise",
     "indexer/test_bundled_model.py": "the model that ships",
     "indexer/test_changed_files.py": "a second run over changed files",

@@ -123,7 +123,7 @@ def models_quantise(
         print_json(done.to_json())
     else:
         output_models.print_quantised(done, out)
-    if done.kept is None:
+    if done.chosen is None:
         raise typer.Exit(1)
 
 

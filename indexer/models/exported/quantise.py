@@ -106,12 +106,12 @@ def _spared(graph: Path, recipe: Recipe) -> list[str]:
     import onnx
 
     nodes = list(onnx.load(graph, load_external_data=False).graph.node)
-    made = {name: node for node in nodes for name in node.output}
+    makers = {name: node for node in nodes for name in node.output}
     leading: set[str] = set()
     last: list[Any] = []
     waiting = ["embedding"]
     while waiting:
-        node = made.get(waiting.pop(0))
+        node = makers.get(waiting.pop(0))
         if node is None or node.name in leading:
             continue
         leading.add(node.name)
@@ -119,8 +119,11 @@ def _spared(graph: Path, recipe: Recipe) -> list[str]:
             last.append(node)
         waiting += node.input
     products = [node.name for node in nodes if node.op_type in _PRODUCTS]
-    own = [name for name in products if name in leading and name not in {node.name for node in last}]
-    return [*own[: round(recipe.spared * len(own))], *(name for name in products if name not in own)]
+    leading_products = [name for name in products if name in leading and name not in {node.name for node in last}]
+    return [
+        *leading_products[: round(recipe.spared * len(leading_products))],
+        *(name for name in products if name not in leading_products),
+    ]
 
 
 @contextlib.contextmanager

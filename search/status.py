@@ -203,10 +203,12 @@ def models(archive: Archive | None, *, finding: str | None = None) -> list[Model
 
 def _with_finding(statuses: list[ModelStatus], finding: str) -> list[ModelStatus]:
     from filmroom.indexer.models.measured import measured_here
+    from filmroom.indexer.radiology.abbreviations import spell_out
     from filmroom.search.query.model_limits import findings_in
 
+    words = spell_out(finding).text
     known = {model.name: figures for model in statuses if (figures := measured_here(model.name)) is not None}
-    of_finding = {name: matching for name, figures in known.items() if (matching := findings_in([finding], figures))}
+    of_finding = {name: matching for name, figures in known.items() if (matching := findings_in([words], figures))}
     if not of_finding:
         findings = ", ".join(sorted({entry.finding for figures in known.values() for entry in figures.findings}))
         fix = f"Measured: {findings or 'none'}."

@@ -343,6 +343,7 @@ def serve(
     The address that is printed holds a token, new each time, without which nobody is let in; the browser keeps it in a
     cookie. Where people sign in (OpenID Connect), there is none.
     """
+    from filmroom.db.archive import is_there
     from filmroom.search.ui.server.launch import check_free, command
     from filmroom.search.ui.server.loopback import is_loopback
 
@@ -353,7 +354,7 @@ def serve(
         say(f"Note: without a token. Whoever reaches the page {reached} sees every film.", err=True)
     elif not is_loopback(host):
         say(f"Note: {host} can be reached by other machines. Whoever has the address sees every film.", err=True)
-    if not (folder / "catalog.sqlite").is_file():
+    if not is_there(folder):
         say(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
     program = command(folder, host, port, token=not no_token, viewer=viewer)
     if os.name == "posix":

@@ -14,27 +14,35 @@ from typing import Any
 from filmroom.db import triggers
 from sqlalchemy import (
     DDL,
+    BigInteger,
     Boolean,
     Column,
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
     event,
     text,
+    types,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+# SQLite's integers have 64 bits and its texts are compared byte by byte: so it is on a server.
+_SERVER = "postgresql"
+Integer = types.Integer().with_variant(BigInteger(), _SERVER)
+String = types.String().with_variant(types.String(collation="C"), _SERVER)
+Text = types.Text().with_variant(types.Text(collation="C"), _SERVER)
 
 
-def stored_path(path: str) -> str | bytes:
-    """Return a file name as the database keeps it: bytes where it is not valid UTF-8."""
+def stored_path(path: str, dialect: Dialect) -> str | bytes:
+    """Return a file name as the database keeps it: in SQLite as bytes where it is not valid UTF-8. What a server keeps
+    of such names is the matter of its connections (`filmroom.db.postgresql.text`)."""
+    if dialect.name == _SERVER:
+        return path
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
@@ -45,14 +53,34 @@ def stored_path(path: str) -> str | bytes:
 class PathText(TypeDecorator[str]):
     """A file name. Names that are not valid UTF-8 are stored as the bytes they are and come back the same."""
 
-    impl = Text
+    impl = types.Text
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return Text
+
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else stored_path(value)
+        return None if value is None else stored_path(value, dialect)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+class PathBytes(TypeDecorator[bytes]):
+    """A file name to compare with those that SQLite keeps as bytes; a server keeps none so."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return Text if dialect.name == _SERVER else LargeBinary()
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
+        return os.fsdecode(value) if value is not None and dialect.name == _SERVER else value
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {f"{name}_where": text(condition) for name in ("sqlite", _SERVER)}
 
 
 metadata = MetaData()
@@ -121,7 +149,7 @@ film = Table(
     Column("added_at", Integer, nullable=False),
     # How the picture of the file was mirrored or turned, or that it is not certain.
     Column("orientation", String),
-    Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
+    Index("ix_film_burned_in", "burned_in", **_where("burned_in")),
     # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
     Index(
         "ix_film_facts",
@@ -157,7 +185,7 @@ embedding = Table(
     # `filmroom.db.reads.integrity.checksum` of the vectors; earlier versions kept none.
     Column("checksum", Integer),
     UniqueConstraint("space_id", "film_id"),
-    Index("ix_embedding_unchecked", "id", sqlite_where=text("checksum IS NULL")),
+    Index("ix_embedding_unchecked", "id", **_where("checksum IS NULL")),
     Index("ix_embedding_space_id_id", "space_id", "id"),
     # Ids are never used twice: the highest one an index has seen is its watermark.
     sqlite_autoincrement=True,
@@ -169,7 +197,7 @@ thumbnail = Table(
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
     Column("webp", LargeBinary, nullable=False),
     Column("checksum", Integer),
-    Index("ix_thumbnail_unchecked", "film_id", sqlite_where=text("checksum IS NULL")),
+    Index("ix_thumbnail_unchecked", "film_id", **_where("checksum IS NULL")),
 )
 
 label = Table(
@@ -356,4 +384,5 @@ token = Table(
 )
 
 for _statement in triggers.STATEMENTS:
-    event.listen(metadata, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
+    _ddl = DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]
+    event.listen(metadata, "after_create", _ddl)

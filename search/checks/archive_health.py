@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from filmroom.db.archive import Archive
+from filmroom.db.archive import Archive, glance
 from filmroom.db.reads.film_table import fact_values, film_columns
-from filmroom.db.reads.summary import glance
 from filmroom.db.records import UNCERTAIN_ORIENTATION, DuplicateReason
 from filmroom.db.writes.runs import duplicates
 from filmroom.search.checks.result import Pick, Result, Value
@@ -29,7 +28,7 @@ def check_archive(archive: Archive) -> Result:
     """
     columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *FACTS])
     films: list[int] = columns["id"]
-    counts = glance(archive.catalog.path).files
+    counts = glance(archive.folder).files
     picks: list[Pick] = []
     picks += _picked("burned-in words", films, (bool(one) for one in columns["burned_in"]))
     picks += _picked("odd size", films, map(_is_odd, columns["rows"], columns["columns"]))

@@ -13,6 +13,8 @@ from filmroom.db.reads import films, fulltext
 from filmroom.db.records import Filter, Range, ScoreFilter
 from sqlalchemy import insert, update
 
+pytestmark = pytest.mark.usefixtures("either")
+
 STRANGE = b"ward \xff.dcm".decode("utf-8", "surrogateescape")
 
 FILMS: dict[int, dict[str, Any]] = {

@@ -1,0 +1,126 @@
+"""Copy an archive to a server, back, or between two of a kind: all of it, compared row by row, or nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.files import private_files
+from filmroom.db.reads import films, spaces
+from filmroom.db.schema import file, judgement, metadata
+from filmroom.db.vector_index.index import VectorIndex
+from sqlalchemy import Connection, Table, cast, column, delete, func, insert, literal_column, select, table, update
+from sqlalchemy.dialects.postgresql import REGCLASS
+
+_BLOCK = 1000
+_SEQUENCES = table("sqlite_sequence", column("name"), column("seq"))
+_NUMBERED = tuple(one for one in metadata.sorted_tables if "id" in one.c)
+
+OnProgress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was copied and found equal."""
+
+    films: int
+    rows: int
+
+
+def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda table, rows: None) -> Copied:
+    """Copy an archive into a new one: every row, the key of its patients, and its saved probes. Indexes are made again.
+
+    Raises BadInput where there are films in the target; FilmroomError where a row is not the same there. Then, and
+    whatever else ends it, nothing is in the target.
+    """
+    if films.count(target.catalog) or (target.folder / "patient.key").exists():
+        raise BadInput("there is an archive already", where=target.catalog.place, fix="Name a new place.")
+    with (
+        target.writing("copying", alone=True),
+        source.catalog.read() as taken,
+        target.catalog.refill() as given,
+    ):
+        rows = _copy_rows(taken, given, on_progress)
+        _copy_numbers(taken, given)
+        _compare(taken, given)
+    target.catalog.close()
+    _copy_files(source, target)
+    opened = Archive.open(target.folder)
+    opened.patient_key()  # the target knows from now on which is its key
+    opened.catalog.learn_sizes()
+    for held in spaces.spaces(opened.catalog):
+        VectorIndex.open(opened.catalog, held, opened.vectors, gpu=False).save()
+    return Copied(films.count(opened.catalog), rows)
+
+
+def _copy_rows(taken: Connection, given: Connection, on_progress: OnProgress) -> int:
+    count = 0
+    for one in reversed(metadata.sorted_tables):
+        given.execute(delete(one))  # what a new archive begins with
+    for one in metadata.sorted_tables:
+        for some in _rows(taken, one).partitions():
+            values = [dict(row._mapping) for row in some]
+            for row in values if one is file else ():
+                row["duplicate_of"] = None  # of a film that is not there yet
+            given.execute(insert(one), values)
+            count += len(some)
+            on_progress(one.name, count)
+    copies = taken.execute(select(file.c.id, file.c.duplicate_of).where(file.c.duplicate_of.is_not(None)))
+    for copy_of in copies:
+        given.execute(update(file).where(file.c.id == copy_of.id).values(duplicate_of=copy_of.duplicate_of))
+    return count
+
+
+def _rows(connection: Connection, one: Table) -> Any:
+    """Return the rows of a table in an order that is the same in both."""
+    order: list[Any] = [literal_column("judgement.rowid")] if one is judgement else list(one.primary_key.columns)
+    return connection.execution_options(yield_per=_BLOCK).execute(select(one).order_by(*order))
+
+
+def _copy_numbers(taken: Connection, given: Connection) -> None:
+    """Let no id be given again that was ever given: an index relies on it."""
+    for one in _NUMBERED:
+        last = _last_number(taken, one)
+        if last and given.dialect.name == "postgresql":
+            given.execute(select(func.setval(func.pg_get_serial_sequence(one.name, "id"), last)))
+        elif last and one.dialect_options["sqlite"]["autoincrement"]:
+            given.execute(update(_SEQUENCES).where(_SEQUENCES.c.name == one.name).values(seq=last))
+            if not given.scalar(select(func.count()).select_from(_SEQUENCES).where(_SEQUENCES.c.name == one.name)):
+                given.execute(insert(_SEQUENCES).values(name=one.name, seq=last))
+
+
+def _last_number(connection: Connection, one: Table) -> int:
+    highest = connection.scalar(select(func.max(one.c.id))) or 0
+    given = 0
+    if connection.dialect.name == "postgresql":
+        sequence = cast(func.pg_get_serial_sequence(one.name, "id"), REGCLASS)
+        given = connection.scalar(select(func.pg_sequence_last_value(sequence))) or 0
+    elif one.dialect_options["sqlite"]["autoincrement"]:
+        given = connection.scalar(select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == one.name)) or 0
+    return max(int(highest), int(given or 0))
+
+
+def _compare(taken: Connection, given: Connection) -> None:
+    """Read both again, row by row. Raises FilmroomError."""
+    for one in metadata.sorted_tables:
+        pairs = zip_longest(_rows(taken, one), _rows(given, one))
+        different = sum(first is None or second is None or tuple(first) != tuple(second) for first, second in pairs)
+        if different:
+            raise FilmroomError(
+                f"{different} rows of the table {one.name} are not the same in the copy, which was given up",
+                fix="Please report it; the archive itself is as it was.",
+            )
+
+
+def _copy_files(source: Archive, target: Archive) -> None:
+    key = source.folder / "patient.key"
+    if key.exists():
+        private_files.write(target.folder / key.name, key.read_bytes())
+    for probe in (source.folder / "probes").glob("*.json"):
+        private_files.make_folder(target.folder / "probes")
+        shutil.copyfile(probe, target.folder / "probes" / probe.name)

@@ -19,7 +19,7 @@ from filmroom.db.reads.summary import is_alive
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0013"
+HEAD = "0016"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 

@@ -8,13 +8,13 @@ same film. Timestamps are whole seconds since 1970.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from filmroom.db import triggers
+from filmroom.db.path_names import tail_of
+from filmroom.db.postgresql.column_types import SERVER, Integer, PathText, String, Text
 from sqlalchemy import (
     DDL,
-    BigInteger,
     Boolean,
     Column,
     Float,
@@ -26,61 +26,15 @@ from sqlalchemy import (
     UniqueConstraint,
     event,
     text,
-    types,
 )
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator, TypeEngine
-
-# SQLite's integers have 64 bits and its texts are compared byte by byte: so it is on a server.
-_SERVER = "postgresql"
-Integer = types.Integer().with_variant(BigInteger(), _SERVER)
-String = types.String().with_variant(types.String(collation="C"), _SERVER)
-Text = types.Text().with_variant(types.Text(collation="C"), _SERVER)
-
-
-def stored_path(path: str, dialect: Dialect) -> str | bytes:
-    """Return a file name as the database keeps it: in SQLite as bytes where it is not valid UTF-8. What a server keeps
-    of such names is the matter of its connections (`filmroom.db.postgresql.text`)."""
-    if dialect.name == _SERVER:
-        return path
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
-
-
-class PathText(TypeDecorator[str]):
-    """A file name. Names that are not valid UTF-8 are stored as the bytes they are and come back the same."""
-
-    impl = types.Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return Text
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else stored_path(value, dialect)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return os.fsdecode(value) if isinstance(value, bytes) else value
-
-
-class PathBytes(TypeDecorator[bytes]):
-    """A file name to compare with those that SQLite keeps as bytes; a server keeps none so."""
-
-    impl = LargeBinary
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return Text if dialect.name == _SERVER else LargeBinary()
-
-    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
-        return os.fsdecode(value) if value is not None and dialect.name == _SERVER else value
 
 
 def _where(condition: str) -> dict[str, Any]:
-    return {f"{name}_where": text(condition) for name in ("sqlite", _SERVER)}
+    return {f"{name}_where": text(condition) for name in ("sqlite", SERVER)}
+
+
+def _tail(context: Any) -> bytes:
+    return tail_of(context.get_current_parameters()["path"])
 
 
 metadata = MetaData()
@@ -117,10 +71,13 @@ file = Table(
     Column("tried_at", Integer, nullable=False),
     # The version of decoding that its films are known to be as (`filmroom.db.records.DECODING`).
     Column("decoding", Integer, nullable=False, server_default="1"),
+    # The path from its end (`filmroom.db.path_names`), by which names of films are looked up.
+    Column("tail", LargeBinary, default=_tail),
     UniqueConstraint("root_id", "path"),
     Index("ix_file_sha256", "sha256"),
     Index("ix_file_outcome", "outcome"),
     Index("ix_file_duplicate_of", "duplicate_of"),
+    Index("ix_file_tail", "tail"),
 )
 
 film = Table(
@@ -149,7 +106,15 @@ film = Table(
     Column("added_at", Integer, nullable=False),
     # How the picture of the file was mirrored or turned, or that it is not certain.
     Column("orientation", String),
+    # The manufacturer of the machine, by a code.
+    Column("maker", String),
     Index("ix_film_burned_in", "burned_in", **_where("burned_in")),
+    # What is asked in any case of letters (`filmroom.db.reads.filters`) is found in any.
+    *(
+        Index(f"ix_film_{name}", text(f"{name} COLLATE NOCASE")).ddl_if(dialect="sqlite")
+        for name in ("modality", "body_part", "sex")
+    ),
+    Index("ix_film_age", "age"),
     # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
     Index(
         "ix_film_facts",

@@ -104,7 +104,7 @@ class OpenArchive:
         A file that cannot be indexed is counted in the summary and stops nothing. An interrupt commits what is done
         and is raised again.
         """
-        sources = read_sources([str(one) for one in ([paths] if isinstance(paths, str | Path) else paths)])
+        sources = read_sources([str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)])
         options = Options(
             limits or Limits(),
             workers,
@@ -255,11 +255,11 @@ class OpenArchive:
 
         Raises BadInput for words that are not known, ServerError where the server is away, MissingExtra.
         """
-        named = title_of(title, reason, description)
+        document_title = title_of(title, reason, description)
         chosen = collection_or_query(self._archive, what, best)
         ids = select(self._archive, chosen, lambda: self.searcher).ranking.ids.tolist()
         target = target_of(str(to), None if credentials is None else Path(credentials))
-        return run_send(self._archive, ids, target, named, with_findings=findings, dry_run=dry_run)
+        return run_send(self._archive, ids, target, document_title, with_findings=findings, dry_run=dry_run)
 
     def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Read the stored vectors (N, T, D) of films, in the order of `ids`; T is 1 for most models, 32 for ELIXR.
@@ -267,19 +267,19 @@ class OpenArchive:
         Raises NotFound where a film has no vector of the model.
         """
         try:
-            wanted = np.asarray(ids, np.int64)
+            film_ids = np.asarray(ids, np.int64)
         except OverflowError:
             raise NotFound("no film has such an id", fix="A search gives the ids of films.") from None
         index = self.searcher.index
         index.refresh()
-        lacking = wanted[~index.holds(wanted)] if wanted.size else wanted
+        lacking = film_ids[~index.holds(film_ids)] if film_ids.size else film_ids
         if lacking.size:
             raise NotFound(
                 f"this film has no vector of {self.searcher.model}",
                 where=int(lacking[0]),
                 fix="Index its folder with this model.",
             )
-        return index.vectors(wanted)
+        return index.vectors(film_ids)
 
     def film(self, film_id: int) -> IndexedFilm:
         """Look up one film by the id that a search gives. Raises NotFound."""
@@ -299,7 +299,7 @@ class OpenArchive:
 
         What a film's own header says stays, unless it is to be overwritten.
         """
-        return import_facts(self._archive, _paths(files), set_name=public_set, source=source, overwrite=overwrite)
+        return import_facts(self._archive, _paths(files), public_set=public_set, source=source, overwrite=overwrite)
 
     def evaluate(
         self,
@@ -344,9 +344,9 @@ class OpenArchive:
         `filmroom.search.classification.zero_shot.own_prompts` makes. `where` is a filter such as "view:PA age:60..".
         AUC is given where labels say what is there.
         """
-        named = [findings] if isinstance(findings, str) else list(findings)
-        own = read_prompts(Path(prompts)) if isinstance(prompts, str | Path) else prompts
-        return screen(self.searcher, named, prompts=own, where=where, threshold=threshold)
+        names = [findings] if isinstance(findings, str) else list(findings)
+        read = read_prompts(Path(prompts)) if isinstance(prompts, str | Path) else prompts
+        return screen(self.searcher, names, prompts=read, where=where, threshold=threshold)
 
     def zeroshot_among(self, candidates: Sequence[str], *, where: str = "") -> Choice:
         """Choose one candidate for each film by a softmax over them; accuracy where labels name exactly one."""
@@ -387,7 +387,7 @@ class OpenArchive:
 
 def _examples(like: int | PathLike | Sequence[int | PathLike]) -> list[int | Path]:
     several = [like] if isinstance(like, int | str | Path) else like
-    return [Path(one) if isinstance(one, str) else one for one in several]
+    return [Path(example) if isinstance(example, str) else example for example in several]
 
 
 def _paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:

@@ -29,6 +29,7 @@ CREATE FUNCTION filmroom_finding_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 END $$
 """,
     "CREATE TRIGGER finding_delete AFTER DELETE ON finding FOR EACH ROW EXECUTE FUNCTION filmroom_finding_delete()",
+    *(f"CREATE INDEX ix_film_{name} ON film (lower({name}))" for name in ("modality", "body_part", "sex")),
     "INSERT INTO meta(key, value) VALUES ('film_states', '0')",
     "INSERT INTO meta(key, value) VALUES ('archive_id', replace(CAST(gen_random_uuid() AS text), '-', ''))",
 )

@@ -11,7 +11,8 @@ from functools import lru_cache
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(known), written)
     for known, written in (
-        # A list of ids as one text (`filmroom.db.batching.ids_of`).
+        # A list of ids as one text (`filmroom.db.batching.ids_of`), each of as many digits as it has.
+        (r"SELECT max\(seq\) FROM sqlite_sequence", "SELECT CAST(99999999 AS bigint)"),
         (r"group_concat\(id\)", "string_agg(CAST(id AS text), ',')"),
         (
             r"SELECT value FROM json_each\(\?\)",
@@ -26,6 +27,8 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"SELECT 1 FROM (\w+)_fts WHERE \1_fts MATCH \?", r"SELECT 1 FROM \1 WHERE words @@ filmroom_query(?)"),
         (r"CAST\(([\w.]+) AS TEXT\) LIKE '%' \|\| \? \|\| '%'", r"\1 ILIKE '%' || CAST(? AS text) || '%'"),
         (r"\binstr\(", "strpos("),
+        (r"\bmin\((film\.\w+, film\.\w+)\)", r"least(\1)"),
+        (r"\bCROSS JOIN (\w+) ON\b", r"JOIN \1 ON"),
         (
             r"INSERT OR REPLACE INTO seen (.*)",
             r"INSERT INTO seen \1 ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns",

@@ -14,8 +14,10 @@ COLUMNS = {
         for name in (
             "id", "identity", "frame", "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows",
             "columns", "photometric", "study_uid", "instance_uid", "patient_key", "burned_in", "orientation",
+            "added_at", "maker",
         )
     },
+    "least_side": "min(film.rows, film.columns)",
     "path": "file.path",
     "size": "file.size",
     "sha256": "file.sha256",

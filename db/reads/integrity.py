@@ -18,7 +18,7 @@ _BLOCK = 5000
 @dataclass(frozen=True)
 class Blob:
     """A stored vector or thumbnail: `space_id` is None for a thumbnail, `checksum` None where an earlier version that
-    kept none has written it."""
+    kept none has written it. One fallen bit turns bytes into a text, a number or nothing: `data` is then empty."""
 
     film_id: int
     space_id: int | None
@@ -27,7 +27,7 @@ class Blob:
 
     @property
     def damaged(self) -> bool:
-        return self.checksum is not None and checksum(self.data) != self.checksum
+        return not self.data or (self.checksum is not None and checksum(self.data) != self.checksum)
 
 
 def checksum(data: bytes) -> int:
@@ -82,7 +82,8 @@ def blobs(catalog: Catalog) -> Iterator[Blob]:
                 rows = connection.execute(statement, (after,)).fetchall()
             if not rows:
                 break
-            yield from (Blob(*row[1:]) for row in rows)
+            for _, film_id, space_id, content, check in rows:
+                yield Blob(film_id, space_id, content if isinstance(content, bytes) else b"", check)
             after = rows[-1][0]
 
 

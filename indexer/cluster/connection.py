@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -77,7 +79,7 @@ def _connect(ray: Any, known: str | None, folder: str) -> None:
             socket.create_connection((named["host"].strip("[]"), int(named["port"])), _SECONDS).close()
         # Ray puts the current folder on the path of its workers, before everything else: a module that lies beside
         # the films would run on every machine.
-        with contextlib.chdir(os.path.abspath(os.sep)), _hushed():
+        with contextlib.chdir(os.path.abspath(os.sep)), _hushed(), _own_sigterm():
             ray.init(**settings, log_to_driver=False, logging_level="error")
     except (RuntimeError, ValueError, OSError, OverflowError, SystemExit) as error:
         raise FilmroomError(
@@ -119,6 +121,17 @@ def _hushed() -> Iterator[None]:
         os.dup2(before, 2)
         os.close(before)
         os.close(nowhere)
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what this program does when it is told to end; Ray has something else in mind."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -24,24 +24,17 @@ from filmroom.indexer.training.data.films import (
     Statement,
     TrainingFilm,
     balance,
-    sentences,
     split,
     statements_of,
     truths,
 )
 from filmroom.indexer.training.data.maps import Maps
+from filmroom.indexer.training.data.validation import StatementVectors, Tokenize, Validation
 from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
 from filmroom.indexer.training.probe import fit_head
-from filmroom.indexer.training.ranking import mean_ndcg
 from filmroom.indexer.training.split_tower import quiet_norms, running_average, split_tower
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
-
-F32 = NDArray[np.float32]
-Tokenize = Callable[[Sequence[str]], torch.Tensor]
-_ASKED_SENTENCES = 64
-"""Sentences of held-out reports that are asked, beside all claims."""
 
 
 class Loss(StrEnum):
@@ -102,6 +95,17 @@ class _State:
 
 
 @dataclass(frozen=True)
+class _Examples:
+    """The `rows` of films to learn from; `truth` (all films, statements) and `weights` (rows, statements). Where maps
+    are kept, a film has so many views; else each is another."""
+
+    rows: list[int]
+    truth: torch.Tensor
+    weights: torch.Tensor
+    kept_views: bool
+
+
+@dataclass(frozen=True)
 class Trained:
     """The trained model (open_clip's, in float32, with the best averaged weights), and how it went. `best_ndcg` is its
     nDCG@5 on the held-out films, `base_ndcg` that of the model it began as on the same films and questions."""
@@ -131,14 +135,8 @@ def train(
     tell = progress or (lambda _: None)
     torch.manual_seed(options.seed)
     model.to(options.device).eval()
-    learn, validation_rows = split(films, share=options.held, seed=options.seed)
-    statements = statements_of([films[n] for n in learn], ways=options.ways, seed=options.seed)
-    if len(learn) < 2 or len(statements) < 2:
-        raise BadInput(
-            f"{len(films)} films with {len(statements)} usable statements are too few to train on",
-            fix="Give more films a label or a report (filmroom label, filmroom report).",
-        )
-    texts = _Texts(model, tokenize, statements, options)
+    learn, validation_rows, statements = _learnable(films, options)
+    texts = StatementVectors(model, tokenize, statements, device=options.device, train_text=options.train_text)
     table = np.full((len(films), len(statements)), np.nan, np.float32)
     table[learn] = truths([films[n] for n in learn], statements, texts.likeness)
     weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], statements)).to(options.device)
@@ -149,38 +147,21 @@ def train(
         device=options.device, strength=options.strength,
     )  # fmt: skip
     maps.fill(lambda done, total: tell(Progress("maps", done, total)))
-    validation = _Validation(model, tokenize, films, validation_rows, statements, options) if validation_rows else None
+    validation = _validation(model, tokenize, films, validation_rows, statements, options)
     base = validation.ndcg(upper, maps) if validation else None
     if hasattr(getattr(model.visual, "head", None), "drop"):
         model.visual.head.drop.p = options.dropout
+    examples = _Examples(learn, truth, weights, kept_views=lower is not None)
     if options.probe and lower is not None and not (work / "checkpoint.pt").is_file():
-        plain = [n for n, s in enumerate(statements) if not (s.claim and s.claim.absent)]
-        fit_head(
-            model, upper, maps, learn, texts=texts.middles(plain), truth=truth[learn][:, plain].nan_to_num(0.0),
-            weights=weights[:, plain],
-        )  # fmt: skip
+        _begin_head(model, upper, maps, texts, examples)
     run = _Run(model, upper, options, steps=options.epochs * math.ceil(len(learn) / options.batch))
     state = run.resume(work / "checkpoint.pt")
     while state.epoch < options.epochs:
         if options.patience and state.epoch - state.best_epoch >= options.patience and validation_rows:
             break
-        rng = random.Random(options.seed * 1000 + state.epoch)
-        torch.manual_seed(options.seed * 1000 + state.epoch)
-        order = rng.sample(range(len(learn)), len(learn))
-        total = 0.0
-        quiet_norms(upper.train())
-        for start in range(0, len(order), options.batch):
-            picked = order[start : start + options.batch]
-            rows = [learn[n] for n in picked]
-            views = [rng.randrange(options.views) if lower else rng.randrange(1, 2**31) for _ in rows]
-            columns, vectors = texts.draw(rng, rows)
-            total += run.step(
-                maps.batch(rows, views), vectors, truth[rows][:, columns], weights[picked][:, columns]
-            ) * len(rows)
-        upper.eval()
+        loss = run.epoch(maps, texts, examples, seed=options.seed * 1000 + state.epoch)
         state.epoch += 1
         ndcg = run.measured(validation, maps) if validation else None
-        loss = total / len(order)
         state.history.append({"epoch": state.epoch, "loss": loss, "ndcg": ndcg})
         if ndcg is None or ndcg > state.best:
             state.best, state.best_epoch = ndcg if ndcg is not None else -1.0, state.epoch
@@ -188,14 +169,42 @@ def train(
         run.save(work / "checkpoint.pt", state)
         tell(Progress("epochs", state.epoch, options.epochs, loss, ndcg))
     run.finish()
-    return Trained(
-        model.float().eval(),
-        state.history,
-        state.best if validation_rows else None,
-        base,
-        len(learn),
-        len(validation_rows),
-    )
+    best = state.best if validation_rows else None
+    return Trained(model.float().eval(), state.history, best, base, len(learn), len(validation_rows))
+
+
+def _learnable(films: Sequence[TrainingFilm], options: Options) -> tuple[list[int], list[int], list[Statement]]:
+    """Return the rows to learn from, those to validate on, and the statements to learn. Raises BadInput where these are
+    too few."""
+    learn, validation_rows = split(films, share=options.held, seed=options.seed)
+    statements = statements_of([films[n] for n in learn], ways=options.ways, seed=options.seed)
+    if len(learn) < 2 or len(statements) < 2:
+        raise BadInput(
+            f"{len(films)} films with {len(statements)} usable statements are too few to train on",
+            fix="Give more films a label or a report (filmroom label, filmroom report).",
+        )
+    return learn, validation_rows, statements
+
+
+def _validation(
+    model: Any, tokenize: Tokenize, films: Sequence[TrainingFilm], rows: list[int], statements: Sequence[Statement],
+    options: Options,
+) -> Validation | None:  # fmt: skip
+    if not rows:
+        return None
+    return Validation(
+        model, tokenize, films, rows, statements, device=options.device, train_text=options.train_text,
+        seed=options.seed,
+    )  # fmt: skip
+
+
+def _begin_head(model: Any, upper: nn.Module, maps: Maps, texts: StatementVectors, examples: _Examples) -> None:
+    """Begin with a linear head found on the features as they are, for the statements that deny nothing."""
+    columns = [n for n, s in enumerate(texts.statements) if not (s.claim and s.claim.absent)]
+    fit_head(
+        model, upper, maps, examples.rows, texts=texts.middles(columns),
+        truth=examples.truth[examples.rows][:, columns].nan_to_num(0.0), weights=examples.weights[:, columns],
+    )  # fmt: skip
 
 
 def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
@@ -205,84 +214,6 @@ def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
         return None
     half: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
     return half.to(memory_format=torch.channels_last)
-
-
-class _Texts:
-    """The statements as vectors: embedded once where the text tower stays, anew each step where it is trained."""
-
-    def __init__(self, model: Any, tokenize: Tokenize, statements: Sequence[Statement], options: Options) -> None:
-        self.model, self.statements, self.options = model, statements, options
-        flat = [text for statement in statements for text in statement.texts]
-        self.tokens = tokenize(flat)
-        self.starts = np.cumsum([0, *(len(s.texts) for s in statements)])
-        self.claims = next((n for n, s in enumerate(statements) if s.claim is None), len(statements))
-        self.embed_again()
-        sentence_vectors = self.vectors[self.starts[self.claims] :]
-        self.likeness: F32 | None = None
-        if len(sentence_vectors):
-            self.likeness = (sentence_vectors @ sentence_vectors.T).cpu().numpy()
-
-    def embed_again(self) -> None:
-        """Embed all wordings with the text tower as it stands."""
-        with torch.inference_mode():
-            parts = [self._embed(self.tokens[n : n + 256]) for n in range(0, len(self.tokens), 256)]
-        self.vectors = torch.cat(parts).clone()
-
-    def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        vectors = self.model.encode_text(tokens.to(self.options.device))
-        return functional.normalize(vectors.float(), dim=-1)
-
-    def middles(self, columns: Sequence[int]) -> torch.Tensor:
-        """Return (len(columns), D) unit rows: each statement's wordings together."""
-        rows = [self.vectors[self.starts[c] : self.starts[c + 1]].mean(0) for c in columns]
-        return functional.normalize(torch.stack(rows), dim=-1)
-
-    def draw(self, rng: random.Random, rows: Sequence[int]) -> tuple[list[int], torch.Tensor]:
-        """Return statements and one wording of each as a vector: all claims (at most 192), up to 64 report
-        sentences."""
-        claims = list(range(self.claims))
-        if len(claims) > 192:
-            claims = sorted(rng.sample(claims, 192))
-        rest = range(self.claims, len(self.statements))
-        columns = claims + sorted(rng.sample(rest, min(64, len(rest))))
-        picked = [rng.randrange(self.starts[c], self.starts[c + 1]) for c in columns]
-        if self.options.train_text:
-            return columns, self._embed(self.tokens[picked])
-        return columns, self.vectors[picked]
-
-
-class _Validation:
-    """Questions to the held-out films: the claims that are trained on, and sentences of the films' own reports, which
-    need not occur in any other."""
-
-    def __init__(
-        self, model: Any, tokenize: Tokenize, films: Sequence[TrainingFilm], rows: Sequence[int],
-        statements: Sequence[Statement], options: Options,
-    ) -> None:  # fmt: skip
-        self.rows, self.options = rows, options
-        mine = [films[n] for n in rows]
-        validated = [*(statement for statement in statements if statement.claim), *sentences(mine)]
-        self.texts = _Texts(model, tokenize, validated, options) if validated else None
-        self.columns: list[int] = []
-        if self.texts is not None:
-            self.table = truths(mine, validated, self.texts.likeness)
-            rest = range(self.texts.claims, len(validated))
-            drawn = random.Random(options.seed).sample(rest, min(_ASKED_SENTENCES, len(rest)))
-            self.columns = [*range(self.texts.claims), *sorted(drawn)]
-
-    @torch.inference_mode()
-    def ndcg(self, upper: nn.Module, maps: Maps) -> float:
-        """Return nDCG@5, the mean over the questions, with the weights as they stand."""
-        if self.texts is None:
-            return 0.0
-        parts = [
-            functional.normalize(upper(maps.batch(part, [0] * len(part))).float(), dim=-1)
-            for part in (self.rows[n : n + 32] for n in range(0, len(self.rows), 32))
-        ]
-        if self.options.train_text:
-            self.texts.embed_again()
-        queries = self.texts.middles(self.columns).cpu().numpy()
-        return mean_ndcg(torch.cat(parts).cpu().numpy() @ queries.T, self.table[:, self.columns])
 
 
 class _Run:
@@ -316,6 +247,24 @@ class _Run:
         self.average = running_average(nn.ParameterList(self.trained), options.average)
         self.best = [p.detach().clone() for p in self.trained]
 
+    def epoch(self, maps: Maps, texts: StatementVectors, examples: _Examples, *, seed: int) -> float:
+        """Learn from every film once; returns the mean loss."""
+        rng = random.Random(seed)
+        torch.manual_seed(seed)
+        order = rng.sample(range(len(examples.rows)), len(examples.rows))
+        total = 0.0
+        quiet_norms(self.upper.train())
+        for start in range(0, len(order), self.options.batch):
+            picked = order[start : start + self.options.batch]
+            rows = [examples.rows[n] for n in picked]
+            most = self.options.views if examples.kept_views else 2**31
+            views = [rng.randrange(0 if examples.kept_views else 1, most) for _ in rows]
+            columns, vectors = texts.draw(rng, rows)
+            truth, weights = examples.truth[rows][:, columns], examples.weights[picked][:, columns]
+            total += self.step(maps.batch(rows, views), vectors, truth, weights) * len(rows)
+        self.upper.eval()
+        return total / len(order)
+
     def step(self, inputs: torch.Tensor, texts: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> float:
         """Take one step of the optimiser; returns the loss."""
         with torch.autocast(self.device, torch.bfloat16):
@@ -340,7 +289,7 @@ class _Run:
             p.add_(start - p, alpha=rate)
         self.average.update_parameters(nn.ParameterList(self.trained))
 
-    def measured(self, validation: _Validation, maps: Maps) -> float:
+    def measured(self, validation: Validation, maps: Maps) -> float:
         """Return nDCG@5 over the held-out films with the averaged weights."""
         now = [p.detach().clone() for p in self.trained]
         self._put(list(self.average.parameters()))

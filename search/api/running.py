@@ -20,6 +20,10 @@ router = APIRouter()
 
 _MOST_RUNS = 1_000
 
+Finding = Annotated[
+    str | None,
+    Query(max_length=200, description="How well each was measured to find this: effusion."),
+]
 RunId = Annotated[int, Field(ge=1, lt=2**63)]
 
 
@@ -38,9 +42,9 @@ def status(context: Here) -> dict[str, Any]:
 
 
 @router.get("/models")
-def models(context: Here) -> list[dict[str, Any]]:
-    """List the models that can be searched with."""
-    return [asdict(model) for model in overview.models(context.archive())]
+def models(context: Here, finding: Finding = None) -> list[dict[str, Any]]:
+    """List the models that can be searched with, and how well each was measured to find a finding."""
+    return [asdict(model) for model in overview.models(context.archive(), finding=finding)]
 
 
 @router.get("/runs")

@@ -119,25 +119,27 @@ class QueryCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         typed = list(args)  # the parser takes from the list
-        said = ""
-        if not any(one[:2] == "-k" and one[2:3].isalpha() for one in typed):  # the parser reads -kyphosis as -k
+        message = ""
+        # The parser reads -kyphosis as -k.
+        if not any(argument[:2] == "-k" and argument[2:3].isalpha() for argument in typed):
             try:
                 return super().parse_args(ctx, args)
             except Exception as error:
                 # The parser's errors are of another class in every version of typer; all have a message.
-                said = getattr(error, "message", None) or ""
-                if not said or not _minus_words(typed):
+                message = getattr(error, "message", None) or ""
+                if not message or not _minus_words(typed):
                     raise
         excluded = _minus_words(typed)
         if not excluded:
             return super().parse_args(ctx, args)
         valued = {name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts}
-        words = [one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued]
+        pairs = zip(["", *typed], typed, strict=False)
+        words = [argument for last, argument in pairs if argument[:1] != "-" and last not in valued]
         if words:
-            whole = shlex.quote(" ".join([*words, *excluded]))
-            fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {whole}"
-            ctx.fail(f"{said}\n{fix}".strip())
-        options = [one for one in typed if one not in excluded]
+            query = shlex.quote(" ".join([*words, *excluded]))
+            fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {query}"
+            ctx.fail(f"{message}\n{fix}".strip())
+        options = [argument for argument in typed if argument not in excluded]
         return super().parse_args(ctx, [*options, "--", " ".join(excluded)])
 
 
@@ -146,13 +148,13 @@ def _minus_words(args: Sequence[str]) -> list[str]:
     "--"."""
     if "--" in args:
         return []
-    marked = [one for one in args if one[:1] == "-" and (one[1:2].isalpha() or one[1:2] == '"')]
-    return [one for one in marked if len(one) > 2 or not one.isascii()]
+    minus_words = [word for word in args if word[:1] == "-" and (word[1:2].isalpha() or word[1:2] == '"')]
+    return [word for word in minus_words if len(word) > 2 or not word.isascii()]
 
 
 def examples(like: Sequence[str] | None) -> list[int | Path]:
     """Read --like: the id of a film, or the path of a file."""
-    return [int(one) if one.isdecimal() else Path(one) for one in like or []]
+    return [int(example) if example.isdecimal() else Path(example) for example in like or []]
 
 
 def archive_folder(archive: Path | None) -> Path:
@@ -188,5 +190,5 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -181,6 +181,29 @@ def test_slices_are_plotted_and_listed_the_worst_first(
     assert test.get("arrow_vega_lite_chart") or test.get("vega_lite_chart")
 
 
+def test_drift_shows_what_moved_and_films_of_either_side(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copytree(archive_folder, tmp_path / "own"))
+    catalog = Archive.open(own).catalog
+    ids = [film.id for film in db_films.everyone(catalog)]
+    said_of = {film: {"split": ("a", "b")[at % 2], "patient": f"{at:032x}"} for at, film in enumerate(ids)}
+    put_facts(catalog, said_of, source="test", overrides=True)
+    for name, value in (("LEAST_FILMS", 2), ("LEAST_PATIENTS", 2), ("ALPHA", 1.1)):
+        monkeypatch.setattr(f"filmroom.search.checks.subgroups.drift.{name}", value)
+    test = page(own, "check", monkeypatch, check="Drift")
+    assert test.button(key="run-check").disabled
+    test.text_input(key="check-a").set_value("split:a").run()
+    test.text_input(key="check-b").set_value("split:b").run()
+    test.button(key="run-check").click().run()
+    assert not test.exception
+    assert not test.error
+    assert {"A", "B", "Difference", "Low", "High", "p", "State"} <= set(test.dataframe[0].value.columns)
+    *sides, every = walls(test)
+    assert [{item["mark_says"] for item in one["items"]} for one in sides] == [{"split:a"}, {"split:b"}]
+    assert len(every["items"]) > 4
+
+
 def test_while_one_check_runs_another_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with check._running:
         test = run(leaky, "duplicates", monkeypatch)

@@ -13,10 +13,12 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.reads.film_table import film_columns
 from numpy.typing import NDArray
 
-FACTS = ("sex", "age", "view", "year", "modality", "source")
-AGE_BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, None))
-"""First and last year of each band."""
-_COLUMNS = {"source": "root"}
+FACTS = ("sex", "age", "view", "year", "modality", "source", "maker")
+MORE_FACTS = (*FACTS, "body_part", "photometric", "pixels")
+"""With those that a slice is not made of; `pixels` are those of the shorter side of the picture."""
+_BANDS = {"age": (0, 18, 40, 60, 80), "pixels": (0, 512, 1024, 2048)}
+"""Where each band of a number begins."""
+_COLUMNS = {"source": "root", "pixels": "least_side"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,11 @@ def known_films(catalog: Catalog, ids: NDArray[np.int64], facts: Sequence[str] =
     return KnownFilms(ids, patients, groups, sum(not key for key in keys))
 
 
-def age_band(age: int) -> str:
-    """Name the band of an age in years: "18 to 39"."""
-    first, last = next(band for band in reversed(AGE_BANDS) if age >= band[0])
-    return f"{first} and over" if last is None else f"{first} to {last}"
+def band_of(fact: str, value: int) -> str:
+    """Name the band of an age in years, or of a side in pixels: "18 to 39"."""
+    begins = _BANDS[fact]
+    at = max(place for place, first in enumerate(begins) if value >= first)
+    return f"{begins[at]} and over" if at + 1 == len(begins) else f"{begins[at]} to {begins[at + 1] - 1}"
 
 
 def short_names(roots: Sequence[str]) -> dict[str, str]:
@@ -67,9 +70,9 @@ def short_names(roots: Sequence[str]) -> dict[str, str]:
 def _groups(fact: str, columns: Mapping[str, Sequence[Any]], at: Sequence[int]) -> Groups:
     every = columns[_COLUMNS.get(fact, fact)]
     values = [every[row] for row in at]
-    if fact == "age":
-        said = [None if one is None else age_band(one) for one in values]
-        order = [age_band(first) for first, _ in AGE_BANDS]
+    if fact in _BANDS:
+        said = [None if one is None else band_of(fact, one) for one in values]
+        order = [band_of(fact, first) for first in _BANDS[fact]]
         names = tuple(name for name in order if name in set(said))
     else:
         named = short_names(sorted(set(every))) if fact == "source" else {}

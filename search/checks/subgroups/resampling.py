@@ -1,4 +1,4 @@
-"""Resample patients, not films: areas under the ROC curve and shares of many groups at once, with their spread.
+"""Compute areas under the ROC curve and shares of many groups at once, with their spread over resampled patients.
 
 A draw weighs every patient by a Poisson number of mean 1 (the Poisson bootstrap), so that a figure of a draw is a sum
 over weighted patients; the sums of all draws and groups are one product of a sparse and a dense matrix.
@@ -83,6 +83,20 @@ def shares(hits: NDArray[np.bool_], cases: Cases, weights: NDArray[np.uint8]) ->
             _share(exact.sum(axis=0, keepdims=True) - exact)[:, 0], _share(drawn.sum(axis=0, keepdims=True) - drawn)
         ),
     )
+
+
+def distributions(
+    cells: Ints, count: int, cases: Cases, weights: NDArray[np.uint8]
+) -> tuple[Floats, NDArray[np.float32]]:
+    """Return how the films of each group spread over the cells, in shares (G, count), and in each draw, (G, count,
+    B)."""
+    once = next(iter(_sums(cells, count, cases, np.ones((len(weights), 1), np.uint8))))
+    drawn = np.concatenate(list(_sums(cells, count, cases, weights)), axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (
+            np.asarray((once / once.sum(axis=1, keepdims=True))[:, :, 0], np.float64),
+            np.asarray(drawn / drawn.sum(axis=1, keepdims=True), np.float32),
+        )
 
 
 def p_of_difference(of: Spread, other: Spread, patients: Ints) -> Floats:

@@ -1,4 +1,4 @@
-"""Is the search worse for some films? Its figures by sex, age band, view, year, modality, source and maker."""
+"""Measure the search by sex, age band, view, year, modality, source and maker: for which films is it worse?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from filmroom.db.reads.films import everyone, select_ids
 from filmroom.db.records import Filter
 from filmroom.db.writes.annotations import judgements, label_values
 from filmroom.db.writes.query_sets import query_sets
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.checks.subgroups.facts import KnownFilms, known_films
 from filmroom.search.checks.subgroups.figures import (
@@ -167,7 +168,7 @@ def _ranked(searcher: Searcher, judged: JudgedQueries, films: KnownFilms) -> lis
     """Rank all films for each query that has a relevant one; films of which a filter in the query says no come last."""
     if not judged.topics:
         return []
-    placed = resolve(judged.qrels, everyone(searcher.catalog))
+    placed = resolve(judged.qrels, CatalogNames(searcher.catalog))
     found = []
     for topic in judged.topics:
         grades = np.zeros(len(films.ids))
@@ -186,7 +187,7 @@ def _ranked(searcher: Searcher, judged: JudgedQueries, films: KnownFilms) -> lis
 def _missed(
     figure: SliceFigure, number: int, scores: Floats, truth: Floats, films: KnownFilms, threshold: float
 ) -> list[Pick]:
-    """Pick the films of a worse slice that have the finding and score under the threshold, the lowest first."""
+    """Return the films of a worse slice that have the finding and score under the threshold, the lowest first."""
     groups = next(one for one in films.groups if one.fact == figure.fact)
     at = np.flatnonzero((groups.codes == groups.names.index(figure.name)) & (truth > 0.5) & (scores < threshold))
     at = at[np.argsort(scores[at], kind="stable")][:MOST_PICKS]

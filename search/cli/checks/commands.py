@@ -131,3 +131,23 @@ def slices(
     judged = read_judged(queries, qrels) if queries and qrels else judged_here(searcher, query_set)
     result = check_slices(searcher, findings or (), threshold=threshold, judged=judged)
     hand_on(searcher.archive, result, csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command()
+def drift(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="year:2019, split:test, collection:NAME, source:FOLDER, run:3 ...")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other side.")],
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Test whether two years, sites, splits, runs or collections differ: by their vectors and by their facts."""
+    from filmroom.search.checks.subgroups.drift import check_drift
+    from filmroom.search.searcher import Searcher
+
+    searcher = Searcher.open(archive_folder(archive), model)
+    hand_on(searcher.archive, check_drift(searcher, a, b), csv=csv, collect=collect, as_json=as_json)

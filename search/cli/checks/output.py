@@ -47,13 +47,14 @@ def _short(row: Mapping[str, Value]) -> dict[str, Value]:
     if "low" not in row:
         return dict(row)
     names = {"measure": ("measure", "of"), "slice": ("fact", "slice"), "95 %": ("low", "high")}
+    hidden = {"patients", "difference"} if "value" in row else {"films A", "films B"}
     short: dict[str, Value] = {}
     for name, value in row.items():
         joined = next((key for key, parts in names.items() if name in parts), name)
         if joined in names and joined not in short:
             parts = [_shown(row[part]) for part in names[joined] if part in row]
             short[joined] = " to ".join(filter(None, parts)) if joined == "95 %" else " ".join(parts)
-        elif joined not in names and name not in {"patients", "difference"}:
+        elif joined not in names and name not in hidden:
             short[name] = value
     return short
 

@@ -81,8 +81,8 @@ def _line(done: Summary) -> None:
         (counts.rejected, lambda count: f"{count:,} rejected"),
         (counts.gone, lambda count: f"{count:,} gone"),
     ]
-    said = ", ".join(words(count) for count, words in parts if count)
-    say(f"{time.strftime('%H:%M:%S')}  {said} ({done.seconds:.1f} s)")
+    summary = ", ".join(words(count) for count, words in parts if count)
+    say(f"{time.strftime('%H:%M:%S')}  {summary} ({done.seconds:.1f} s)")
 
 
 def _json(done: Summary) -> None:

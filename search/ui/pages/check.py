@@ -20,6 +20,7 @@ from filmroom.search.checks.labels import check_labels
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits
+from filmroom.search.checks.subgroups.drift import check_drift
 from filmroom.search.checks.subgroups.slices import check_slices, judged_here
 from filmroom.search.ui import layout, models
 from filmroom.search.ui.pages import check_results
@@ -33,6 +34,7 @@ QUESTIONS = {
     "Duplicates": "Which films show one picture, and which of them to keep?",
     "Labels": "Which labels do a probe and the nearest films contradict?",
     "Slices": "Is the search worse for some films, by sex, age, view, year, modality, source or maker?",
+    "Drift": "Do two years, sites, splits, runs or collections differ, and which films are typical of it?",
 }
 _RESULTS = "checked"
 _running = threading.Lock()  # of all sessions: a check takes a processor core for as long as it lasts
@@ -58,6 +60,7 @@ class _Asked:
     findings: tuple[str, ...] = ()
     threshold: float | None = None
     query_set: str | None = None
+    between: tuple[str, str] = ("", "")
     missing: str = ""
 
 
@@ -119,6 +122,8 @@ def _asked(archive: Archive, name: str) -> _Asked:
         return _Asked(_doubted_in(count, len(chosen or known)), findings=tuple(chosen))
     if name == "slices":
         return _slices(archive, count)
+    if name == "drift":
+        return _between(count)
     return _Asked(_compared_in(count) if name == "duplicates" else 1 + count / 50_000)
 
 
@@ -135,6 +140,14 @@ def _slices(archive: Archive, count: int) -> _Asked:
     )  # fmt: skip
     seconds = _measured_in(count, len(chosen or known), len(judged_queries(archive.catalog)))
     return _Asked(seconds, findings=tuple(chosen), threshold=threshold, query_set=query_set)
+
+
+def _between(count: int) -> _Asked:
+    left, right = st.columns(2)
+    a = left.text_input("A", key="check-a", placeholder="year:2019, split:train, collection:NAME", bind="query-params")
+    b = right.text_input("B", key="check-b", placeholder="year:2020, split:test, source:FOLDER", bind="query-params")
+    missing = "" if a.strip() and b.strip() else "Name both sides: by year, split, collection, source, run or others."
+    return _Asked(3 + count * 4e-4, between=(a, b), missing=missing)
 
 
 def _sides(archive: Archive, seconds: float) -> _Asked:
@@ -212,4 +225,6 @@ def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
     if name == "slices":
         judged = judged_here(searcher, asked.query_set)
         return check_slices(searcher, asked.findings, threshold=asked.threshold, judged=judged, on_finding=tell)
+    if name == "drift":
+        return check_drift(searcher, *asked.between, on_step=tell)
     return check_labels(searcher, asked.findings, on_finding=tell)

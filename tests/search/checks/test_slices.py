@@ -13,7 +13,7 @@ from filmroom.db.reads.films import everyone
 from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Judgement, judge, put_labels
 from filmroom.db.writes.query_sets import put_query_set
-from filmroom.search.checks.subgroups.facts import Groups, KnownFilms, age_band, short_names
+from filmroom.search.checks.subgroups.facts import Groups, KnownFilms, band_of, short_names
 from filmroom.search.checks.subgroups.figures import SliceFigure, State, finding_slices, worst_first
 from filmroom.search.checks.subgroups.ranking import RankedQuery, group_ndcg
 from filmroom.search.checks.subgroups.resampling import Cases, areas, patient_weights
@@ -103,7 +103,7 @@ def test_ndcg_of_a_slice_is_that_of_its_films_alone() -> None:
 
 
 def test_ages_and_sources_have_plain_names() -> None:
-    assert [age_band(age) for age in (0, 17, 18, 89)] == ["0 to 17", "0 to 17", "18 to 39", "80 and over"]
+    assert [band_of("age", age) for age in (0, 17, 18, 89)] == ["0 to 17", "0 to 17", "18 to 39", "80 and over"]
     assert short_names(["/a/one", "/b/two", "/c/two/", "s3://x/three"]) == {
         "/a/one": "one",
         "/b/two": "/b/two",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from filmroom.db.postgresql.connection import connect
 from filmroom.db.postgresql.text import carried, restored
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 STRANGE = ["", "plain", "ward \udcff\udcfe.dcm", "a\x00b", "\U0010ffff \U0010ff00"]
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text(st.characters(min_codepoint=0x10FF00)).map(str.encode))
 def test_a_text_is_carried_as_text_and_restored(name: bytes) -> None:
     text = name.decode("utf-8", "surrogateescape")  # as Python reads the names of files

@@ -13,12 +13,15 @@ from filmroom.db.catalog import Catalog
 _BLOBS = ("BLOB",)
 _FTS = ("report_fts", "sentence_fts")
 _BLOCK = 5000
+_NEVER = -1
+"""The checksum of nothing."""
 
 
 @dataclass(frozen=True)
 class Blob:
     """A stored vector or thumbnail: `space_id` is None for a thumbnail, `checksum` None where an earlier version that
-    kept none has written it. One fallen bit turns bytes into a text, a number or nothing: `data` is then empty."""
+    kept none has written it. One fallen bit turns bytes into a text, a number or nothing: `data` is then empty,
+    and `checksum` never None."""
 
     film_id: int
     space_id: int | None
@@ -27,7 +30,7 @@ class Blob:
 
     @property
     def damaged(self) -> bool:
-        return not self.data or (self.checksum is not None and checksum(self.data) != self.checksum)
+        return self.checksum is not None and checksum(self.data) != self.checksum
 
 
 def checksum(data: bytes) -> int:
@@ -83,7 +86,10 @@ def blobs(catalog: Catalog) -> Iterator[Blob]:
             if not rows:
                 break
             for _, film_id, space_id, content, check in rows:
-                yield Blob(film_id, space_id, content if isinstance(content, bytes) else b"", check)
+                if isinstance(content, bytes):
+                    yield Blob(film_id, space_id, content, check)
+                else:
+                    yield Blob(film_id, space_id, b"", _NEVER if check is None else check)
             after = rows[-1][0]
 
 

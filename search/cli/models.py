@@ -1,4 +1,4 @@
-"""Define the commands of models: adapt, list, add, use, remove; and vectors that were computed elsewhere."""
+"""Define the commands of models: adapt, list, quantise, add, use, remove; and vectors that were computed elsewhere."""
 
 from __future__ import annotations
 
@@ -105,6 +105,27 @@ def models_list(
         print_json([asdict(model) for model in statuses])
     else:
         output_models.print_models(statuses)
+
+
+@models_app.command("quantise")
+def models_quantise(
+    name: Annotated[str, typer.Argument(help="The model's name or folder: one of open_clip's kind.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write its 8-bit form.")],
+    archive: ArchiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model's 8-bit form on the archive's films; keep it only where it answers alike and is faster."""
+    from filmroom.search.cli import output_models
+    from filmroom.search.evaluation.quantised import quantise_model
+
+    with output_models.stages(quiet=as_json) as progress:
+        done = quantise_model(open_archive(archive), name, out, progress=progress)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_models.print_quantised(done, out)
+    if done.kept is None:
+        raise typer.Exit(1)
 
 
 @models_app.command("add")

@@ -107,9 +107,9 @@ class IndexCommand(TyperCommand):
     """--ray may stand alone: what comes after it is its address only where it looks like HOST:PORT."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own = args.index("--") if "--" in args else len(args)
-        for at in [at for at, one in enumerate(args[:own]) if one == "--ray"]:
-            if at + 1 >= own or not _CLUSTER.fullmatch(args[at + 1]):
+        options_end = args.index("--") if "--" in args else len(args)
+        for at in [at for at, argument in enumerate(args[:options_end]) if argument == "--ray"]:
+            if at + 1 >= options_end or not _CLUSTER.fullmatch(args[at + 1]):
                 args[at] = f"--ray={_AT_HAND}"
         return super().parse_args(ctx, args)
 

@@ -17,8 +17,8 @@ FILE = "server.url"
 _SCHEMES = ("postgresql:", "postgres:")
 
 
-def is_address(named: str) -> bool:
-    return named.lower().startswith(_SCHEMES)
+def is_address(text: str) -> bool:
+    return text.lower().startswith(_SCHEMES)
 
 
 def folder_of(address: str) -> Path:

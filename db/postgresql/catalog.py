@@ -18,7 +18,7 @@ from filmroom.db.errors import ArchiveBusy, ArchiveReplaced, BadInput
 from filmroom.db.postgresql import address, locks, tables
 from filmroom.db.postgresql import connection as connections
 from filmroom.db.postgresql.connection import Looking
-from filmroom.db.postgresql.faults import no_archive, speaking
+from filmroom.db.postgresql.error_messages import no_archive, speaking
 from filmroom.db.postgresql.locks import Holder
 from filmroom.db.reads.summary import Glance, glance_at
 from filmroom.db.schema import metadata
@@ -52,14 +52,14 @@ class ServerCatalog(Catalog):
         catalog = cls(path)
         with speaking(catalog.address):
             catalog._check_server()
-            found = catalog._revision()
-            if found is None and not create:
+            revision = catalog._revision()
+            if revision is None and not create:
                 raise no_archive(catalog.address)
-            if found is None:
+            if revision is None:
                 with catalog.engine.execution_options(filmroom_write=True).begin() as connection:
                     tables.make_tables(connection, HEAD)
-            elif found != HEAD:
-                migrate.check_known(Path(catalog.place), found)
+            elif revision != HEAD:
+                migrate.check_known(Path(catalog.place), revision)
                 catalog.check_writable()
                 migrate.upgrade(catalog.engine)
         _ = catalog._id
@@ -145,8 +145,8 @@ class ServerCatalog(Catalog):
                 with locks.working(self.address, doing.split(" ")[0], alone=alone):
                     yield
             except locks.Held as held:
-                one = held.holder
-                by = f"{one.doing}, process {one.pid} on {one.host}" if one else "unknown"
+                client = held.holder
+                by = f"{client.doing}, process {client.pid} on {client.host}" if client else "unknown"
                 raise ArchiveBusy(
                     f"another client works on this archive ({by})",
                     where=self.place,
@@ -230,14 +230,14 @@ def glance(path: Path) -> Glance:
 def holder(path: Path) -> Holder | None:
     """Return the client that works on the archive, one of this machine first; None where there is none."""
     with _looking(path) as connection:
-        return min(locks.holders(connection), key=lambda one: not one.is_here, default=None)
+        return min(locks.holders(connection), key=lambda client: not client.is_here, default=None)
 
 
 @contextmanager
 def _looking(path: Path) -> Iterator[psycopg.Connection[Any]]:
-    named = address.read(path)
-    with speaking(named), closing(connections.connect(named)) as connection:
+    place = address.read(path)
+    with speaking(place), closing(connections.connect(place)) as connection:
         connection.execute(_BEGIN)
         if not connection.execute(_REVISION).fetchone()[0]:  # type: ignore[index]
-            raise no_archive(named)
+            raise no_archive(place)
         yield connection

@@ -59,9 +59,9 @@ def client(doing: str = "") -> str:
 
 def connect(address: str) -> psycopg.Connection[Row]:
     """Open a connection that begins no transaction by itself. Raises psycopg.Error."""
-    given = parts(address)
-    missing = {name: value for name, value in _DEFAULTS.items() if name not in given}
-    if "application_name" not in given:
+    facts = parts(address)
+    missing = {name: value for name, value in _DEFAULTS.items() if name not in facts}
+    if "application_name" not in facts:
         missing["application_name"] = client()
     conninfo = make_conninfo(address, **missing)
     connection: psycopg.Connection[Row] = psycopg.connect(conninfo, autocommit=True, row_factory=_by_name)
@@ -80,21 +80,21 @@ def engine(address: str, lock: str) -> Engine:
         connection.row_factory = tuple_row
         return connection
 
-    made = create_engine("postgresql+psycopg://", creator=opened, pool_pre_ping=True)
+    sqlalchemy_engine = create_engine("postgresql+psycopg://", creator=opened, pool_pre_ping=True)
 
-    @event.listens_for(made, "begin")
+    @event.listens_for(sqlalchemy_engine, "begin")
     def _on_begin(connection: Connection) -> None:
         if connection.get_execution_options().get("filmroom_write", False):
             connection.exec_driver_sql(lock)
 
-    @event.listens_for(made, "before_cursor_execute", retval=True)
+    @event.listens_for(sqlalchemy_engine, "before_cursor_execute", retval=True)
     def _on_execute(
         _connection: Connection, _cursor: Any, statement: str, values: Any, context: Any, _many: bool
     ) -> tuple[str, Any]:
         # What SQLAlchemy has written is PostgreSQL's already.
         return (statement if context.compiled is not None else translated(statement)), values
 
-    return made
+    return sqlalchemy_engine
 
 
 @compiles(OnConflictDoNothing, "postgresql")

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import REGCLASS
 
 _BLOCK = 1000
 _SEQUENCES = table("sqlite_sequence", column("name"), column("seq"))
-_NUMBERED = tuple(one for one in metadata.sorted_tables if "id" in one.c)
+_NUMBERED = tuple(relation for relation in metadata.sorted_tables if "id" in relation.c)
 
 OnProgress = Callable[[str, int], None]
 
@@ -42,77 +42,81 @@ def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda t
         raise BadInput("there is an archive already", where=target.catalog.place, fix="Name a new place.")
     with (
         target.writing("copying", alone=True),
-        source.catalog.read() as taken,
-        target.catalog.refill() as given,
+        source.catalog.read() as reading,
+        target.catalog.refill() as writing,
     ):
-        rows = _copy_rows(taken, given, on_progress)
-        _copy_numbers(taken, given)
-        _compare(taken, given)
+        rows = _copy_rows(reading, writing, on_progress)
+        _copy_numbers(reading, writing)
+        _compare(reading, writing)
     target.catalog.close()
     _copy_files(source, target)
     opened = Archive.open(target.folder)
     opened.patient_key()  # the target knows from now on which is its key
     opened.catalog.learn_sizes()
-    for held in spaces.spaces(opened.catalog):
-        VectorIndex.open(opened.catalog, held, opened.vectors, gpu=False).save()
+    for space in spaces.spaces(opened.catalog):
+        VectorIndex.open(opened.catalog, space, opened.vectors, gpu=False).save()
     return Copied(films.count(opened.catalog), rows)
 
 
-def _copy_rows(taken: Connection, given: Connection, on_progress: OnProgress) -> int:
+def _copy_rows(reading: Connection, writing: Connection, on_progress: OnProgress) -> int:
     count = 0
-    for one in reversed(metadata.sorted_tables):
-        given.execute(delete(one))  # what a new archive begins with
-    for one in metadata.sorted_tables:
-        for some in _rows(taken, one).partitions():
-            values = [dict(row._mapping) for row in some]
-            for row in values if one is file else ():
+    for relation in reversed(metadata.sorted_tables):
+        writing.execute(delete(relation))  # what a new archive begins with
+    for relation in metadata.sorted_tables:
+        for block in _rows(reading, relation).partitions():
+            values = [dict(row._mapping) for row in block]
+            for row in values if relation is file else ():
                 row["duplicate_of"] = None  # of a film that is not there yet
-            given.execute(insert(one), values)
-            count += len(some)
-            on_progress(one.name, count)
-    copies = taken.execute(select(file.c.id, file.c.duplicate_of).where(file.c.duplicate_of.is_not(None)))
+            writing.execute(insert(relation), values)
+            count += len(block)
+            on_progress(relation.name, count)
+    copies = reading.execute(select(file.c.id, file.c.duplicate_of).where(file.c.duplicate_of.is_not(None)))
     for copy_of in copies:
-        given.execute(update(file).where(file.c.id == copy_of.id).values(duplicate_of=copy_of.duplicate_of))
+        writing.execute(update(file).where(file.c.id == copy_of.id).values(duplicate_of=copy_of.duplicate_of))
     return count
 
 
-def _rows(connection: Connection, one: Table) -> Any:
+def _rows(connection: Connection, relation: Table) -> Any:
     """Return the rows of a table in an order that is the same in both."""
-    order: list[Any] = [literal_column("judgement.rowid")] if one is judgement else list(one.primary_key.columns)
-    return connection.execution_options(yield_per=_BLOCK).execute(select(one).order_by(*order))
+    order: list[Any] = (
+        [literal_column("judgement.rowid")] if relation is judgement else list(relation.primary_key.columns)
+    )
+    return connection.execution_options(yield_per=_BLOCK).execute(select(relation).order_by(*order))
 
 
-def _copy_numbers(taken: Connection, given: Connection) -> None:
+def _copy_numbers(reading: Connection, writing: Connection) -> None:
     """Let no id be given again that was ever given: an index relies on it."""
-    for one in _NUMBERED:
-        last = _last_number(taken, one)
-        if last and given.dialect.name == "postgresql":
-            given.execute(select(func.setval(func.pg_get_serial_sequence(one.name, "id"), last)))
-        elif last and one.dialect_options["sqlite"]["autoincrement"]:
-            given.execute(update(_SEQUENCES).where(_SEQUENCES.c.name == one.name).values(seq=last))
-            if not given.scalar(select(func.count()).select_from(_SEQUENCES).where(_SEQUENCES.c.name == one.name)):
-                given.execute(insert(_SEQUENCES).values(name=one.name, seq=last))
+    for relation in _NUMBERED:
+        last = _last_number(reading, relation)
+        if last and writing.dialect.name == "postgresql":
+            writing.execute(select(func.setval(func.pg_get_serial_sequence(relation.name, "id"), last)))
+        elif last and relation.dialect_options["sqlite"]["autoincrement"]:
+            writing.execute(update(_SEQUENCES).where(_SEQUENCES.c.name == relation.name).values(seq=last))
+            if not writing.scalar(
+                select(func.count()).select_from(_SEQUENCES).where(_SEQUENCES.c.name == relation.name)
+            ):
+                writing.execute(insert(_SEQUENCES).values(name=relation.name, seq=last))
 
 
-def _last_number(connection: Connection, one: Table) -> int:
-    highest = connection.scalar(select(func.max(one.c.id))) or 0
-    given = 0
+def _last_number(connection: Connection, relation: Table) -> int:
+    highest = connection.scalar(select(func.max(relation.c.id))) or 0
+    highest_ever = 0
     if connection.dialect.name == "postgresql":
-        sequence = cast(func.pg_get_serial_sequence(one.name, "id"), REGCLASS)
-        given = connection.scalar(select(func.pg_sequence_last_value(sequence))) or 0
-    elif one.dialect_options["sqlite"]["autoincrement"]:
-        given = connection.scalar(select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == one.name)) or 0
-    return max(int(highest), int(given or 0))
+        sequence = cast(func.pg_get_serial_sequence(relation.name, "id"), REGCLASS)
+        highest_ever = connection.scalar(select(func.pg_sequence_last_value(sequence))) or 0
+    elif relation.dialect_options["sqlite"]["autoincrement"]:
+        highest_ever = connection.scalar(select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == relation.name)) or 0
+    return max(int(highest), int(highest_ever or 0))
 
 
-def _compare(taken: Connection, given: Connection) -> None:
+def _compare(reading: Connection, writing: Connection) -> None:
     """Read both again, row by row. Raises FilmroomError."""
-    for one in metadata.sorted_tables:
-        pairs = zip_longest(_rows(taken, one), _rows(given, one))
+    for relation in metadata.sorted_tables:
+        pairs = zip_longest(_rows(reading, relation), _rows(writing, relation))
         different = sum(first is None or second is None or tuple(first) != tuple(second) for first, second in pairs)
         if different:
             raise FilmroomError(
-                f"{different} rows of the table {one.name} are not the same in the copy, which was given up",
+                f"{different} rows of the table {relation.name} are not the same in the copy, which was given up",
                 fix="Please report it; the archive itself is as it was.",
             )
 

@@ -63,9 +63,9 @@ def working(address: str, doing: str, *, alone: bool) -> Iterator[None]:
     connection = connect(address)
     try:
         connection.execute("SELECT set_config('application_name', %s, false)", (client(doing),))
-        taken = f"SELECT {how}({_SPACE}, hashtext(current_schema() || '{_WORK}'))"
+        statement = f"SELECT {how}({_SPACE}, hashtext(current_schema() || '{_WORK}'))"
         for _ in range(5):  # another may be looking for the blink of an eye
-            if connection.execute(taken).fetchone()[0]:  # type: ignore[index]
+            if connection.execute(statement).fetchone()[0]:  # type: ignore[index]
                 break
             time.sleep(0.1)
         else:
@@ -77,17 +77,17 @@ def working(address: str, doing: str, *, alone: bool) -> Iterator[None]:
 
 def holders(connection: psycopg.Connection[Any]) -> list[Holder]:
     """Return the clients at work, the longest first."""
-    return [one for name, since in connection.execute(_HOLDERS) if (one := _read(name, int(since))) is not None]
+    return [holder for name, since in connection.execute(_HOLDERS) if (holder := _read(name, int(since))) is not None]
 
 
 def processes(connection: psycopg.Connection[Any]) -> set[int]:
     """Return the process ids, each of its machine, of all clients that are connected."""
-    found = (_read(name, 0) for (name,) in connection.execute(_PROCESSES))
-    return {one.pid for one in found if one is not None}
+    clients = (_read(name, 0) for (name,) in connection.execute(_PROCESSES))
+    return {holder.pid for holder in clients if holder is not None}
 
 
 def _read(name: str, since: int) -> Holder | None:
-    said = name.split(" ", 3)
-    if len(said) < 3 or said[0] != "filmroom" or not said[2].isdecimal():
+    words = name.split(" ", 3)
+    if len(words) < 3 or words[0] != "filmroom" or not words[2].isdecimal():
         return None
-    return Holder(said[1], int(said[2]), said[3] if len(said) > 3 else "", since)
+    return Holder(words[1], int(words[2]), words[3] if len(words) > 3 else "", since)

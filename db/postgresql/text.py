@@ -29,18 +29,18 @@ def carried(text: str) -> str:
 def restored(text: str) -> str:
     """Return the text of which `carried` made this one."""
     return _CARRIED.sub(
-        lambda found: bytes(ord(one) - _BASE for one in found[0]).decode("utf-8", "surrogateescape"), text
+        lambda content: bytes(ord(letter) - _BASE for letter in content[0]).decode("utf-8", "surrogateescape"), text
     )
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return "".join(chr(_BASE + byte) for byte in found[0].encode("utf-8", "surrogateescape"))
+def _escaped(content: re.Match[str]) -> str:
+    return "".join(chr(_BASE + byte) for byte in content[0].encode("utf-8", "surrogateescape"))
 
 
 class _Text(Loader):
     def load(self, data: Buffer) -> str:
-        found = bytes(data)
-        return restored(found.decode()) if _LEAD in found else found.decode()
+        content = bytes(data)
+        return restored(content.decode()) if _LEAD in content else content.decode()
 
 
 class _Number(Loader):

@@ -43,5 +43,5 @@ def translated(statement: str) -> str:
     """Return a statement as psycopg takes it: with `%s` for each question mark."""
     for known, written in _FORMS:
         statement = known.sub(written, statement)
-    statement = _FOLDED.sub(lambda one: f"lower({one[1]}) IN ({one[2].replace('?', 'lower(?)')})", statement)
+    statement = _FOLDED.sub(lambda match: f"lower({match[1]}) IN ({match[2].replace('?', 'lower(?)')})", statement)
     return statement.replace("%", "%%").replace("?", "%s")

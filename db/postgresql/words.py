@@ -49,9 +49,9 @@ CREATE FUNCTION filmroom_count(words tsvector) RETURNS bigint LANGUAGE sql IMMUT
 
 def columns() -> list[str]:
     """Return the statements that keep the words of each text beside it."""
-    found = []
+    statements = []
     for name in TEXTS:
-        found += [
+        statements += [
             f"ALTER TABLE {name} ADD COLUMN words tsvector GENERATED ALWAYS AS (filmroom_words(text)) STORED, "
             "ADD COLUMN word_count bigint GENERATED ALWAYS AS (filmroom_count(filmroom_words(text))) STORED",
             f"CREATE INDEX ix_{name}_words ON {name} USING gin (words)",
@@ -59,7 +59,7 @@ def columns() -> list[str]:
             f"CREATE INDEX ix_{name}_word_count ON {name} (word_count)",
             _bm25(name),
         ]
-    return found
+    return statements
 
 
 def _bm25(name: str) -> str:

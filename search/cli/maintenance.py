@@ -70,14 +70,14 @@ def copy(
     from filmroom.db.archive import Archive, folder_of, place_of
     from filmroom.db.postgresql.copying import copy as copied
 
-    found, new = folder_of(source), folder_of(target)
-    done = copied(Archive.open(found), Archive.create(new))
+    old, new = folder_of(source), folder_of(target)
+    done = copied(Archive.open(old), Archive.create(new))
     if as_json:
         print_json(asdict(done))
     else:
         say(f"{counted(done.films, 'film')} in {done.rows:,} rows copied and compared: all are the same.")
         say(f"Search them: {typed('search WORDS', new)}. The key of the patients is {new / 'patient.key'}")
-        say(f"What is indexed into {place_of(found)} from now on is not in the copy.")
+        say(f"What is indexed into {place_of(old)} from now on is not in the copy.")
 
 
 def forget(

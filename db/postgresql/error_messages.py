@@ -18,10 +18,10 @@ def speaking(address: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = _in_words(getattr(error, "orig", error), shown(parts(address)))
-        if said is None:
+        message = _in_words(getattr(error, "orig", error), shown(parts(address)))
+        if message is None:
             raise
-        raise said from error
+        raise message from error
 
 
 def no_archive(address: str) -> NotFound:

@@ -28,6 +28,12 @@ LOG = "index.log"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 """Of two letters at least: of one it is a drive."""
 
+CHECKS = "checks"
+"""The folder, in the archive's, of checks that run as processes of their own and of their results."""
+
+PICTURE_MEASURES = "picture-measures"
+"""The folder, in the archive's, of what checks measured on thumbnails: a cache that goes when films are forgotten."""
+
 
 @dataclass(frozen=True)
 class Writer:

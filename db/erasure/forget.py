@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db.archive import LOG, Archive
+from filmroom.db.archive import CHECKS, LOG, PICTURE_MEASURES, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
 from filmroom.db.reads import spaces
@@ -92,7 +92,12 @@ def forget(
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
         snapshot.remove_strays(archive.vectors, whole)
-        for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
+        for left in (
+            *archive.folder.glob("catalog.before-*"),
+            *archive.folder.glob(f"{PICTURE_MEASURES}/*.bin"),
+            *archive.folder.glob(f"{CHECKS}/*"),
+            archive.folder / LOG,
+        ):
             left.unlink(missing_ok=True)
         if why := archive.catalog.settle(everything=not film_ids):
             raise _blocked(archive.catalog.path, why)

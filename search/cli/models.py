@@ -115,8 +115,8 @@ def models_quantise(
     as_json: JsonOption = False,
 ) -> None:
     """Make a model's 8-bit form on the archive's films; keep it only where it answers alike and is faster."""
+    from filmroom.search.classification.quantised import quantise_model
     from filmroom.search.cli import output_models
-    from filmroom.search.evaluation.quantised import quantise_model
 
     with output_models.stages(quiet=as_json) as progress:
         done = quantise_model(open_archive(archive), name, out, progress=progress)

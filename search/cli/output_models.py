@@ -14,7 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from filmroom.indexer.models.measured import FindingMeasured
     from filmroom.indexer.training.run import Adapted
-    from filmroom.search.evaluation.quantised import Quantised
+    from filmroom.search.classification.quantised import Quantised
     from filmroom.search.exchange.import_vectors import ImportedVectors
     from filmroom.search.findings.search import FilmFinding
     from filmroom.search.status import ModelStatus

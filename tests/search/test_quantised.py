@@ -11,8 +11,8 @@ import pytest
 from filmroom.db.archive import Archive
 from filmroom.indexer.models.exported import quantise
 from filmroom.indexer.models.model_folder import IMAGE_GRAPH, faults, fingerprint_folder, read_facts, write_facts
-from filmroom.search.evaluation import quantised
-from filmroom.search.evaluation.quantised import Quantised, RankedAlike, Tried, quantise_model
+from filmroom.search.classification import quantised
+from filmroom.search.classification.quantised import Quantised, RankedAlike, Tried, quantise_model
 from filmroom.search.evaluation.statistics import Interval
 from onnx import TensorProto, helper, load, numpy_helper, save
 

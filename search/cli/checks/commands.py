@@ -70,11 +70,13 @@ def archive_health(
     collect: CollectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how healthy the archive is: counts, missing facts, odd films, patients on both sides."""
+    """Say how healthy the archive is: counts, missing facts, odd films, pictures that contradict their facts."""
     from filmroom.search.checks.archive_health import check_archive
 
     kept = open_archive(archive)
-    hand_on(kept, check_archive(kept), csv=csv, collect=collect, as_json=as_json)
+    with comparing(quiet=as_json, doing="Looking at pictures") as on_films:
+        result = check_archive(kept, on_films=on_films)
+    hand_on(kept, result, csv=csv, collect=collect, as_json=as_json)
 
 
 @check_app.command()

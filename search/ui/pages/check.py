@@ -124,7 +124,7 @@ def _asked(archive: Archive, name: str) -> _Asked:
         return _slices(archive, count)
     if name == "drift":
         return _between(count)
-    return _Asked(_compared_in(count) if name == "duplicates" else 1 + count / 50_000)
+    return _Asked(_compared_in(count) if name == "duplicates" else count * 0.004)
 
 
 def _slices(archive: Archive, count: int) -> _Asked:
@@ -171,7 +171,7 @@ def _sides(archive: Archive, seconds: float) -> _Asked:
 
 def _compared_in(count: int) -> float:
     """Estimate the seconds in which the pictures of so many films are sketched and compared; see docs/checks.md."""
-    return count * 0.024
+    return count * 0.008
 
 
 def _doubted_in(count: int, findings: int) -> float:
@@ -215,7 +215,7 @@ def _run(archive: Archive, name: str, asked: _Asked) -> Result | None:
 
 def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
     if name == "archive":
-        return check_archive(archive)
+        return check_archive(archive, on_films=tell)
     searcher = models.searcher(archive)
     searcher.index.refresh()
     if name == "splits":

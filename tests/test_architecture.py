@@ -94,7 +94,6 @@ VAGUE_AT_MOST = {
     "search": 10,
     "search/api": 48,
     "search/checks": 69,
-    "search/checks/subgroups": 91,
     "search/classification": 23,
     "search/cli": 13,
     "search/cli/checks": 24,
@@ -121,8 +120,6 @@ LONG_FUNCTIONS = {
     "filmroom.indexer.phantom.demo_archive.plan_demo": 41,
     "filmroom.indexer.phantom.dicom._header": "a list, a line an attribute",
     "filmroom.indexer.phantom.sampling._finding": "a table, two lines a finding",
-    "filmroom.search.checks.subgroups.drift.check_drift": 42,
-    "filmroom.search.checks.subgroups.slices.check_slices": 49,
     "filmroom.search.cli.exporting.export": "hands on what the options say",
     "filmroom.search.query.parser.parse": 41,
 }

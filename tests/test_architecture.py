@@ -96,7 +96,6 @@ VAGUE_AT_MOST = {
     "search": 10,
     "search/api": 50,
     "search/checks": 78,
-    "search/checks/subgroups": 95,
     "search/classification": 1,
     "search/cli": 3,
     "search/cli/checks": 23,
@@ -123,8 +122,6 @@ LONG_FUNCTIONS = {
     "filmroom.indexer.phantom.demo_archive.plan_demo": 41,
     "filmroom.indexer.phantom.dicom._header": "a list, a line an attribute",
     "filmroom.indexer.phantom.sampling._finding": "a table, two lines a finding",
-    "filmroom.search.checks.subgroups.drift.check_drift": 42,
-    "filmroom.search.checks.subgroups.slices.check_slices": 49,
     "filmroom.search.cli.exporting.export": "hands on what the options say",
     "filmroom.search.query.parser.parse": 41,
 }

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from filmroom.db.archive import Archive
+from filmroom.db.archive import Archive, glance
 from filmroom.db.reads.film_table import fact_values, film_columns
-from filmroom.db.reads.summary import glance
 from filmroom.db.records import UNCERTAIN_ORIENTATION, DuplicateReason
 from filmroom.db.writes.runs import duplicates
 from filmroom.search.checks.result import Pick, Result, Value
@@ -31,7 +30,7 @@ def check_archive(archive: Archive, *, on_films: Callable[[int, int], None] = la
     """
     columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *FACTS])
     films: list[int] = columns["id"]
-    counts = glance(archive.catalog.path).files
+    counts = glance(archive.folder).files
     sides = fact_values(archive.catalog, SPLIT)
     picks = _contradicting_facts(archive, columns, sides)
     doubts, seen = contradictions(archive, on_films=on_films)

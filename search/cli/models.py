@@ -97,11 +97,12 @@ def models_list(
     as_json: JsonOption = False,
 ) -> None:
     """State, films embedded, films a second and nDCG@5 as measured here, size, licence."""
+    from filmroom.db.archive import is_there
     from filmroom.search import status
     from filmroom.search.cli import output_models
 
     folder = archive_folder(archive)
-    statuses = status.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None, finding=finding)
+    statuses = status.models(open_archive(archive) if is_there(folder) else None, finding=finding)
     if as_json:
         print_json([asdict(model) for model in statuses])
     else:
@@ -125,7 +126,7 @@ def models_quantise(
         print_json(done.to_json())
     else:
         output_models.print_quantised(done, out)
-    if done.kept is None:
+    if done.chosen is None:
         raise typer.Exit(1)
 
 

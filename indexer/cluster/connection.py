@@ -62,7 +62,7 @@ def connected(address: str) -> Iterator[Any]:
         if ray.is_initialized():
             yield ray
             return
-        with tempfile.TemporaryDirectory(prefix="filmroom-ray-", ignore_cleanup_errors=True) as folder:
+        with contextlib.nullcontext("") if known else _private_folder() as folder:
             _connect(ray, known, folder)
             try:
                 yield ray
@@ -89,6 +89,10 @@ def _connect(ray: Any, known: str | None, folder: str) -> None:
             if known
             else "Is there memory, and room for temporary files?",
         ) from None
+
+
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="filmroom-ray-", ignore_cleanup_errors=True)
 
 
 def _of_this_machine(folder: str) -> dict[str, Any]:

@@ -46,13 +46,14 @@ class AskedCheck(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    check: Literal["archive", "splits", "duplicates", "labels", "slices", "drift"]
+    check: Literal["archive", "splits", "duplicates", "labels", "slices", "drift", "next"]
     split_column: Annotated[_Name | None, Field(description="splits: the fact that names each film's side.")] = None
     collections: Annotated[list[_Name], Field(max_length=2, description="splits: two, in place of a fact.")] = Field(
         default_factory=list
     )
     findings: Annotated[
-        list[_Name], Field(max_length=100, description="labels and slices; default: all that have enough films.")
+        list[_Name],
+        Field(max_length=100, description="labels, slices: default all that have enough films; next: one."),
     ] = Field(default_factory=list)
     threshold: Annotated[
         float | None, Field(ge=-2, le=2, allow_inf_nan=False, description="slices: a zero-shot score.")
@@ -61,6 +62,7 @@ class AskedCheck(BaseModel):
     between: Annotated[list[_Name], Field(max_length=2, description="drift: two sides, as year:2019.")] = Field(
         default_factory=list
     )
+    films: Annotated[int | None, Field(ge=1, le=1_000, description="next: how many.")] = None
     model: ModelName = None
 
 

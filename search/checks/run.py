@@ -11,6 +11,7 @@ from filmroom.db.errors import BadInput
 from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
 from filmroom.search.checks.labels import check_labels
+from filmroom.search.checks.next_films import FILMS, check_next
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits
@@ -33,6 +34,7 @@ class Options:
     threshold: float | None = None
     query_set: str | None = None
     between: tuple[str, ...] = ()
+    films: int | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as plain values."""
@@ -46,6 +48,7 @@ TAKES: Mapping[str, frozenset[str]] = {
     "labels": frozenset({"model", "findings"}),
     "slices": frozenset({"model", "findings", "threshold", "query_set"}),
     "drift": frozenset({"model", "between"}),
+    "next": frozenset({"model", "findings", "films"}),
 }
 """The checks by name, and the options of each."""
 
@@ -63,6 +66,8 @@ def checked_options(check: str, options: Mapping[str, Any]) -> Options:
         raise BadInput("say which sides: a column or two collections, not both", fix="Leave one of them out.")
     if check == "drift" and len(options.get("between", ())) != 2:
         raise BadInput("drift is between two sides", fix="Name both, as year:2019 and year:2020.")
+    if check == "next" and len(options.get("findings", ())) != 1:
+        raise BadInput("next is of one finding", fix="Name one label in findings.")
     plain: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
@@ -84,4 +89,6 @@ def run_check(archive: Archive, check: str, options: Options, on_step: OnStep) -
         return check_slices(searcher, options.findings, threshold=options.threshold, judged=judged, on_finding=on_step)
     if check == "drift":
         return check_drift(searcher, *options.between, on_step=on_step)
+    if check == "next":
+        return check_next(searcher, options.findings[0], count=options.films or FILMS)
     return check_labels(searcher, options.findings, on_finding=on_step)

@@ -77,7 +77,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Quantised:
-    """What was compared on `films`; the `kept` recipe is the first that passed, None where none did and nothing was
+    """What was compared on `films`; the `chosen` recipe is the first that passed, None where none did and nothing was
     written. `floats` are films a second by precision; `now` is that of a run of the float model."""
 
     model: str
@@ -85,19 +85,19 @@ class Quantised:
     now: float
     floats: dict[str, float]
     tried: tuple[Tried, ...]
-    kept: Tried | None
+    chosen: Tried | None
     name: str
 
-    def faults(self, one: Tried) -> list[str]:
+    def faults(self, form: Tried) -> list[str]:
         """Say why a recipe was not kept; empty where it passes."""
-        found = []
-        if one.cosine_least < ALIKE:
-            found.append(f"cosine below {ALIKE}")
-        if one.ranked and one.ranked.is_worse:
-            found.append("ranks worse")
-        if one.films_a_second < FASTER * self.now:
-            found.append(f"not {FASTER} times as fast")
-        return found
+        reasons = []
+        if form.cosine_least < ALIKE:
+            reasons.append(f"cosine below {ALIKE}")
+        if form.ranked and form.ranked.is_worse:
+            reasons.append("ranks worse")
+        if form.films_a_second < FASTER * self.now:
+            reasons.append(f"not {FASTER} times as fast")
+        return reasons
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -125,7 +125,7 @@ def quantise_model(
     batches = [floats.preprocess.normalise(squares[film.id][None]) for film in calibration]
     pixels = [squares[film.id] for film in compared]
     progress("Embedding in float32")
-    wanted = _embed(floats, pixels)
+    vectors = _embed(floats, pixels)
     truth = _Truth.of(archive, compared, floats)
     timed = floats.preprocess.batch((pixels * _TIMED)[:_TIMED])
     rates = _rates(floats, timed)
@@ -137,12 +137,12 @@ def quantise_model(
             progress(f"Trying {recipe.name}")
             folder = Path(work, "model")
             towers = _made(floats, flat, folder, batches, recipe, out.name)
-            one = _compared(recipe, towers, wanted, pixels, truth, timed)
-            done = replace(done, tried=(*done.tried, one))
-            if not done.faults(one):
+            form = _compared(recipe, towers, vectors, pixels, truth, timed)
+            done = replace(done, tried=(*done.tried, form))
+            if not done.faults(form):
                 shutil.copytree(folder, out, dirs_exist_ok=True)
-                return replace(done, kept=one)
-            if one.films_a_second < FASTER * done.now:
+                return replace(done, chosen=form)
+            if form.films_a_second < FASTER * done.now:
                 break  # the recipes that follow are no faster
     return done
 
@@ -204,28 +204,28 @@ def _made(
 
 
 def _compared(
-    recipe: quantise.Recipe, towers: OnnxTowers, wanted: F32, pixels: Sequence[NDArray[np.uint16]], truth: _Truth,
+    recipe: quantise.Recipe, towers: OnnxTowers, floats: F32, pixels: Sequence[NDArray[np.uint16]], truth: _Truth,
     timed: F32,
 ) -> Tried:  # fmt: skip
-    found = _embed(towers, pixels)
-    cosines = (wanted * found).sum(axis=-1).reshape(len(wanted), -1).min(axis=1)
+    vectors = _embed(towers, pixels)
+    cosines = (floats * vectors).sum(axis=-1).reshape(len(floats), -1).min(axis=1)
     rate = _rate(towers.embed_prepared, timed)
-    return Tried(recipe.name, float(cosines.min()), float(cosines.mean()), rate, truth.compare(wanted, found))
+    return Tried(recipe.name, float(cosines.min()), float(cosines.mean()), rate, truth.compare(floats, vectors))
 
 
 def _embed(towers: OnnxTowers, pixels: Sequence[NDArray[np.uint16]]) -> F32:
     """Return (N, T, D) as a run would."""
     parts = [pixels[at : at + 16] for at in range(0, len(pixels), 16)]
-    return np.concatenate([towers.embed_prepared(towers.preprocess.batch(some)) for some in parts])
+    return np.concatenate([towers.embed_prepared(towers.preprocess.batch(squares)) for squares in parts])
 
 
 def _rates(floats: OnnxTowers, timed: F32) -> dict[str, float]:
     """Measure films a second of OpenVINO by precision; none where it cannot run the graph."""
-    found = {}
+    rates = {}
     for name, precision in (("float32", "f32"), ("bfloat16", "bf16")):
         with contextlib.suppress(Exception):  # not installed, or a graph or a precision it cannot run
-            found[name] = _rate(partial(embedded, OpenVinoSession(floats.folder / IMAGE_GRAPH, precision)), timed)
-    return found
+            rates[name] = _rate(partial(embedded, OpenVinoSession(floats.folder / IMAGE_GRAPH, precision)), timed)
+    return rates
 
 
 def _rate(embed: Callable[[F32], Any], batch: F32) -> float:
@@ -257,18 +257,18 @@ class _Truth:
         texts = dict(zip(shows, towers.embed_texts(list(shows)), strict=True)) if shows else {}
         return _Truth(shows, texts, np.array([_patient(film) for film in compared]))
 
-    def compare(self, wanted: F32, found: F32) -> RankedAlike | None:
+    def compare(self, floats: F32, eights: F32) -> RankedAlike | None:
         """Compare the rankings by two sets of vectors (N, T, D); None where no finding has labels enough."""
         if not self.shows:
             return None
-        both = [{name: (rows @ text).max(axis=1) for name, text in self.texts.items()} for rows in (wanted, found)]
-        everyone = np.arange(len(wanted))
-        value = self._means(both, everyone)
+        rankings = [{name: (rows @ text).max(axis=1) for name, text in self.texts.items()} for rows in (floats, eights)]
+        everyone = np.arange(len(floats))
+        value = self._means(rankings, everyone)
         _, whose = np.unique(self.patients, return_inverse=True)
-        members = [np.flatnonzero(whose == one) for one in range(int(whose.max()) + 1)]
+        members = [np.flatnonzero(whose == patient) for patient in range(int(whose.max()) + 1)]
         rng = np.random.default_rng(0)
         drawn = [
-            self._means(both, np.concatenate([members[n] for n in rng.integers(0, len(members), len(members))]))
+            self._means(rankings, np.concatenate([members[n] for n in rng.integers(0, len(members), len(members))]))
             for _ in range(_SAMPLES)
         ]
         differences = np.array([[ndcgs[1] - ndcgs[0], aucs[1] - aucs[0]] for ndcgs, aucs in drawn])
@@ -281,7 +281,7 @@ class _Truth:
         )  # fmt: skip
 
     def _means(
-        self, both: Sequence[dict[str, F32]], rows: NDArray[np.int64]
+        self, rankings: Sequence[dict[str, F32]], rows: NDArray[np.int64]
     ) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return the mean nDCG@5 and the mean AUC of each ranking over some films."""
         ndcgs, aucs = [], []
@@ -289,7 +289,7 @@ class _Truth:
             known = rows[~np.isnan(shows[rows])]
             grades = shows[known].astype(np.float32)
             if grades.any() and not grades.all():
-                ndcgs.append([ndcg(scores[name][known], grades) for scores in both])
-                aucs.append([auc(scores[name][known], grades) for scores in both])
+                ndcgs.append([ndcg(scores[name][known], grades) for scores in rankings])
+                aucs.append([auc(scores[name][known], grades) for scores in rankings])
         first, second = np.nanmean(ndcgs, axis=0), np.nanmean(aucs, axis=0)
         return (float(first[0]), float(first[1])), (float(second[0]), float(second[1]))

@@ -133,21 +133,21 @@ def print_quantised(done: Quantised, out: Path) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("form", "least cosine", "mean cosine", "nDCG@5", "AUC", "films/s", ""):
         table.add_column(name, justify="left" if name in ("form", "") else "right", overflow="fold")
-    first = next((one.ranked for one in done.tried if one.ranked), None)
+    first = next((form.ranked for form in done.tried if form.ranked), None)
     ndcg, area = (f"{first.ndcg[0]:.3f}", f"{first.auc[0]:.3f}") if first else ("", "")
     table.add_row("as a run embeds now", "", "", ndcg, area, f"{done.now:.1f}", "")
     for precision, rate in done.floats.items():
         table.add_row(f"{precision}, OpenVINO", "", "", "", "", f"{rate:.1f}", "")
-    for one in done.tried:
-        ranked = one.ranked
+    for form in done.tried:
+        ranked = form.ranked
         ndcg, area = (f"{ranked.ndcg[1]:.3f}", f"{ranked.auc[1]:.3f}") if ranked else ("", "")
-        cosines = f"{one.cosine_least:.4f}", f"{one.cosine_mean:.4f}"
-        faults = "; ".join(done.faults(one)) or "kept"
-        table.add_row(f"8 bits, {one.recipe}", *cosines, ndcg, area, f"{one.films_a_second:.1f}", faults)
+        cosines = f"{form.cosine_least:.4f}", f"{form.cosine_mean:.4f}"
+        faults = "; ".join(done.faults(form)) or "kept"
+        table.add_row(f"8 bits, {form.recipe}", *cosines, ndcg, area, f"{form.films_a_second:.1f}", faults)
     console.print(table)
     labels = f"by the labels of {counted(len(first.findings), 'finding')}" if first else "no labels to rank by"
     console.print(Text(f"Compared on {counted(done.films, 'film')}, {labels}.", style="dim"))
-    if done.kept is None:
+    if done.chosen is None:
         console.print(Text(f"Nothing was written: embed with {done.model} as it is.", style="yellow"))
         return
     if first is None:

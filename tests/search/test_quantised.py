@@ -102,7 +102,7 @@ def test_what_is_not_alike_is_not_written(
     assert "Nothing was written: embed with layered as it is." in said
     assert not (tmp_path / "small").exists()
     found = terminal.json("models", "quantise", layered, "--out", tmp_path / "small")
-    assert found["kept"] is None  # type: ignore[index]
+    assert found["chosen"] is None  # type: ignore[index]
 
 
 def test_what_is_no_faster_is_not_written_and_slower_recipes_are_not_tried(
@@ -123,8 +123,8 @@ def test_labels_say_how_both_rank(
     (tmp_path / "labels.csv").write_text("film,label\n" + "".join(rows))
     terminal("label", tmp_path / "labels.csv")
     done = quantise_model(Archive.open(terminal.archive), str(layered), tmp_path / "small")
-    assert done.kept is not None
-    ranked = done.kept.ranked
+    assert done.chosen is not None
+    ranked = done.chosen.ranked
     assert ranked is not None
     assert "pleural effusion" in ranked.findings
     assert ranked.auc_difference.low <= 0 <= ranked.auc_difference.high

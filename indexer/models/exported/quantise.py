@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filmroom.indexer.models.model_folder import ModelFacts, write_facts
@@ -106,21 +105,22 @@ def _spared(graph: Path, recipe: Recipe) -> list[str]:
     import onnx
 
     nodes = list(onnx.load(graph, load_external_data=False).graph.node)
-    made = {name: node for node in nodes for name in node.output}
-    leading: set[str] = set()
-    last: list[Any] = []
+    makers = {name: node for node in nodes for name in node.output}
+    leading: set[str] = set()  # by first outputs: a node need not have a name
+    last = ""
     waiting = ["embedding"]
     while waiting:
-        node = made.get(waiting.pop(0))
-        if node is None or node.name in leading:
+        node = makers.get(waiting.pop(0))
+        if node is None or node.output[0] in leading:
             continue
-        leading.add(node.name)
+        leading.add(node.output[0])
         if node.op_type in _PRODUCTS and not last:
-            last.append(node)
+            last = node.output[0]
         waiting += node.input
-    products = [node.name for node in nodes if node.op_type in _PRODUCTS]
-    own = [name for name in products if name in leading and name not in {node.name for node in last}]
-    return [*own[: round(recipe.spared * len(own))], *(name for name in products if name not in own)]
+    products = [node for node in nodes if node.op_type in _PRODUCTS]
+    inner = [node for node in products if node.output[0] in leading and node.output[0] != last]
+    outer = [node for node in products if node not in inner]
+    return [node.name for node in (*inner[: round(recipe.spared * len(inner))], *outer)]
 
 
 @contextlib.contextmanager

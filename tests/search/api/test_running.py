@@ -85,6 +85,7 @@ def test_what_is_asked_wrongly_starts_nothing(api: Served) -> None:
         (400, {"check": "splits", "split_column": "fold", "collections": ["a", "b"]}),
         (404, {"check": "duplicates", "model": "nobody"}),
         (400, {"check": "drift", "between": ["year:2019"]}),
+        (400, {"check": "next"}),
     ):
         api.send("POST", "/checks", status, json=asked)
     assert api.get("/checks") == []

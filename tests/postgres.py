@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def running() -> Iterator[str]:
     # Not below a folder of pytest's, which are their owner's alone: a server never runs as root.
     with tempfile.TemporaryDirectory(prefix="filmroom-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        server = pgserver.get_server(Path(folder) / "server", cleanup_mode=None)
+        server = _patiently(lambda: pgserver.get_server(Path(folder) / "server", cleanup_mode=None))
         _servers[server.get_uri()] = server
         try:
             yield server.get_uri()
@@ -43,7 +44,17 @@ def kill(server: str) -> None:
 
 
 def start_again(server: str) -> None:
-    _servers[server].ensure_postgres_running()
+    _patiently(_servers[server].ensure_postgres_running)
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Start a server, which pgserver gives 10 s, on a machine that is busy."""
+    for _ in range(3):
+        try:
+            return start()
+        except subprocess.TimeoutExpired:
+            continue  # it goes on starting
+    return start()
 
 
 def new_archive(server: str) -> str:

@@ -347,6 +347,7 @@ def serve(
     The address that is printed holds a token, new each time, without which nobody is let in; the browser keeps it in a
     cookie. Where people sign in (OpenID Connect), there is none.
     """
+    from filmroom.db.archive import is_there
     from filmroom.search.ui.server.launch import check_free, command
     from filmroom.search.ui.server.loopback import is_loopback
 
@@ -362,7 +363,7 @@ def serve(
         note(f"without a token. Whoever reaches the page {reached} sees every film.")
     elif not is_loopback(host):
         note(f"{host} can be reached by other machines. Whoever has the address sees every film.")
-    if not (folder / "catalog.sqlite").is_file():
+    if not is_there(folder):
         note(f"there is no archive at {folder} yet; the page says how to make one.")
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filmroom.db.archive import Archive, catalog_file, writer
+from filmroom.db.archive import Archive, glance, place_of, writer
 from filmroom.db.errors import BadInput, NotFound
-from filmroom.db.reads.summary import IvfStats, glance
+from filmroom.db.reads.summary import IvfStats
 from filmroom.db.records import Facet, FileCounts, Run, Space, StoredSpace
 from filmroom.indexer.decoding.rejections import option_of, reason_of, remedy_of
 from filmroom.search.cli.counting import counted
@@ -115,16 +115,15 @@ def duplicate_files(catalog: Catalog) -> list[DuplicateFile]:
 def status(folder: Path) -> Status:
     """Count what is there, with no import that is not needed. Raises NotFound where there is no archive, and what
     opening its catalog raises where that cannot be read."""
-    catalog = catalog_file(folder)
     try:
-        summary = glance(catalog)
+        summary = glance(folder)
     except sqlite3.Error:
         # Who opens it says in words what is wrong, or brings an older catalog up to date.
         Archive.open(folder).catalog.close()
-        summary = glance(catalog)
-    size = sum(map(_size, folder.rglob("*")))
+        summary = glance(folder)
+    size = sum(map(_size, folder.rglob("*"))) + (summary.size or 0)
     return Status(
-        archive=str(folder),
+        archive=place_of(folder),
         megabytes=round(size / 2**20, 1),
         films=summary.films,
         files=summary.files,

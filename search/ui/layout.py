@@ -174,8 +174,9 @@ def may_name_folders() -> bool:
     An address of this machine alone says nothing of who asks: a proxy on it brings everybody, and every user of it is
     here, too.
     """
-    here = all(is_loopback(str(st.get_option(name) or "")) for name in ("server.address", "browser.serverAddress"))
-    return st.user.get("is_logged_in") is True or (here and required() is not None)
+    addresses = (st.get_option("server.address"), st.get_option("browser.serverAddress"))
+    on_loopback = all(is_loopback(str(address or "")) for address in addresses)
+    return st.user.get("is_logged_in") is True or (on_loopback and required() is not None)
 
 
 @functools.cache

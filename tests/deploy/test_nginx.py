@@ -24,7 +24,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import write_film
-from tests.deploy.test_files import DEPLOY, tool
+from tests.deploy.test_examples import DEPLOY, tool
 from tests.ui.room import free_port
 from tests.ui.visitors import faults, run_page
 

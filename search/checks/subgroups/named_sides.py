@@ -33,17 +33,17 @@ def side_of(archive: Archive, name: str) -> Side:
     """Return the present films of a side. Raises BadInput where the name cannot be read or no film is meant, NotFound
     for a source or a run that is not there."""
     name = name.strip()
-    own = _OWN.fullmatch(name)
-    if own:
-        ids = _OF[own[1].lower()](archive, own[2])
+    special = _OWN.fullmatch(name)
+    if special:
+        ids = _OF[special[1].lower()](archive, special[2])
     else:
-        asked = parse(name)
-        if asked.concepts or not asked.filter:
+        query = parse(name)
+        if query.concepts or not query.filter:
             raise BadInput("this does not name a side", where=name or None, fix=_HOW)
-        ids = select_ids(archive.catalog, asked.filter)
+        ids = select_ids(archive.catalog, query.filter)
     if not ids.size:
         raise BadInput("no film is on this side", where=name, fix=_HOW)
-    return Side(name, ids, frozenset(found.lower() for found in _NAMED.findall(name)))
+    return Side(name, ids, frozenset(fact.lower() for fact in _NAMED.findall(name)))
 
 
 def _of_source(archive: Archive, name: str) -> NDArray[np.int64]:

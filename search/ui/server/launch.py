@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from filmroom.assets import ASSETS
@@ -19,6 +19,9 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.search.ui.server.access_token import PARAMETER, AccessToken, require, required
 from filmroom.search.ui.server.dicom_viewer import SCHEMES, SETTING
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
 
 APP = Path(__file__).resolve().parents[3] / "app.py"
 
@@ -99,8 +102,8 @@ def _public_host(public: str) -> str | None:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    whole = parts.scheme in ("http", "https") and parts.path in ("", "/") and not (parts.query or parts.fragment)
-    return parts.hostname if whole and "@" not in parts.netloc else None
+    is_whole = parts.scheme in ("http", "https") and parts.path in ("", "/") and not (parts.query or parts.fragment)
+    return parts.hostname if is_whole and "@" not in parts.netloc else None
 
 
 def address(host: str, port: int, token: AccessToken | None = None, *, public: str = "") -> str:
@@ -172,31 +175,26 @@ def main() -> None:
     if options.viewer:
         os.environ[SETTING] = options.viewer
     import streamlit as st
-    from filmroom.search.ui import layout
-    from filmroom.search.ui.server import admission, api, log, middleware, streamlit_private
-    from starlette.middleware import Middleware
+    from filmroom.search.ui.server import log, streamlit_private
 
     # Streamlit takes the first word for the script that was started, and hands the pages the others.
     sys.argv = [str(APP), "--archive", str(options.archive)]
-    outside = Middleware(
-        middleware.Door,
-        pages=frozenset(layout.addresses()),
-        static=streamlit_private.static_folder(),
-        icon=layout.ICON,
-    )
-    reached = _public_host(options.public) or options.host  # whoever a proxy brings is not here
-    programs = Middleware(api.Programs, archive=options.archive, host=reached)
-    names = own_names(options.host, public=options.public)
-    secure = options.public.startswith("https://")
-    before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=names, secure=secure)
-    around = [Middleware(log.Requests, pages=frozenset(layout.addresses()))] if options.log else []
     if options.log:
         log.take_over()
         streamlit_private.leave_logging_alone()
+
+    def tell(event: str, text: str, **facts: str) -> None:
+        if options.log:
+            log.write(event, **facts)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    around = _around(options)
     streamlit_private.ask_no_address_service()
     streamlit_private.take_no_settings_of_this_folder()
     if Path(".streamlit").exists() and Path.cwd() not in (Path.home(), APP.parent):
-        print("Note: .streamlit of this folder is not read, that of your home is.", file=sys.stderr, flush=True)
+        note = ".streamlit of this folder is not read, that of your home is."
+        tell("note", f"Note: {note}", level="warning", message=note)
     require(None if options.no_token else AccessToken(options.port))
 
     @contextlib.asynccontextmanager
@@ -205,15 +203,29 @@ def main() -> None:
             require(None)  # a sign-in says more than a token does, who it is
         # Here the port is ours: an address that is printed can be opened.
         link = address(options.host, options.port, required(), public=options.public)
-        if options.log:
-            log.write("listening", address=link)
-        else:
-            print(f"Filmroom: {link}  (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        tell("listening", f"Filmroom: {link}  (Ctrl-C stops it)", address=link)
         threading.Thread(target=_warm, args=(options.archive,), daemon=True).start()
         yield
 
-    application = st.App(APP, middleware=[*around, programs, before, outside], lifespan=beside)
+    application = st.App(APP, middleware=around, lifespan=beside)
     application.run(config=settings(options.host, options.port, public=options.public))
+
+
+def _around(options: argparse.Namespace) -> list[Middleware]:
+    """Return what stands around the pages, the outermost first."""
+    from filmroom.search.ui import layout
+    from filmroom.search.ui.server import admission, api, log, middleware, streamlit_private
+    from starlette.middleware import Middleware
+
+    pages = frozenset(layout.addresses())
+    # Whoever a proxy brings is not at this machine.
+    programs = Middleware(api.Programs, archive=options.archive, host=_public_host(options.public) or options.host)
+    names = own_names(options.host, public=options.public)
+    secure = options.public.startswith("https://")
+    before = Middleware(admission.Admission, pages=pages, names=names, secure=secure)
+    static = streamlit_private.static_folder()
+    outside = Middleware(middleware.Door, pages=pages, static=static, icon=layout.ICON)
+    return [*([Middleware(log.Requests, pages=pages)] if options.log else []), programs, before, outside]
 
 
 def _warm(archive: Path) -> None:

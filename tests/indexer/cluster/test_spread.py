@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_is_resumed(cluster: Any, folder: Path, tiny: Path,
     first = subprocess.Popen([*asked, "--ray", cluster.address], cwd=beside, stderr=subprocess.DEVNULL)
     try:
         kept = 0
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while not kept and first.poll() is None and time.monotonic() < until:
             time.sleep(0.1)
             if (tmp_path / "archive" / "catalog.sqlite").is_file():

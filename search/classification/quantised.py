@@ -111,8 +111,12 @@ def quantise_model(
     Raises BadInput where `out` holds something or too few films can be decoded, ModelUnavailable where the model has no
     exported image tower, or one that cannot be quantised.
     """
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput("the folder holds something already", where=out, fix="Give another --out.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise BadInput(f"no folder can be made ({fault.strerror})", where=out, fix="Give another --out.") from None
     floats = graphs_of(load_towers(model, device="cpu"))
     if floats is None:
         raise ModelUnavailable(
@@ -130,7 +134,6 @@ def quantise_model(
     timed = floats.preprocess.batch((pixels * _TIMED)[:_TIMED])
     rates = _rates(floats, timed)
     done = Quantised(floats.space.model, len(compared), _rate(floats.embed_prepared, timed), rates, (), None, out.name)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".quantise-", dir=out.parent) as work:
         flat = Path(work, "float.onnx")
         for recipe in quantise.RECIPES:

@@ -139,6 +139,10 @@ def test_too_few_films_and_models_without_a_graph_are_refused(
     terminal("index", films(6), "--model", layered)
     terminal("models", "quantise", layered, "--out", tmp_path / "small")
     assert "6 films of the archive can be decoded, and 20 are needed" in terminal.err
+    file = layered / IMAGE_GRAPH
+    for out, reason in ((file, "holds something already"), (file / "deeper" / "small", "no folder can be made")):
+        terminal("models", "quantise", layered, "--out", out)
+        assert reason in terminal.err
     (layered / IMAGE_GRAPH).write_bytes(b"no graph")
     terminal("models", "quantise", layered, "--out", tmp_path / "small")
     assert "Traceback" not in terminal.err

@@ -209,7 +209,8 @@ def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
     if done.empty:
         console.print(f"{counted(done.empty, 'row')} without any {what}.")
     if done.contradicted:
-        console.print(f"{counted(done.contradicted, 'label')} both given and denied to a film, and left out.")
+        said = "both given and denied to a film, or given beside no finding, and left out."
+        console.print(f"{counted(done.contradicted, 'label')} {said}")
 
 
 def print_facts(done: ImportedFacts, *, as_json: bool) -> None:

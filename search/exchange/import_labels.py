@@ -11,6 +11,7 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
+from filmroom.indexer.radiology.vocabulary import NORMAL, denied_by_normal, finding_of
 from filmroom.search.exchange.fact_columns import NO_FINDINGS
 from filmroom.search.exchange.placing import NameColumns, Named, PlacedRows, Several, place_rows, reports_of_study
 from filmroom.search.exchange.tables import Row, plain, read_table, source_name
@@ -150,11 +151,19 @@ def _imported(
 
 
 def without_contradictions(found: Sequence[tuple[int, Label]]) -> tuple[list[tuple[int, Label]], int]:
-    """Leave out the labels that a film both has and has not, by one source; give the rest, and how many went."""
+    """Leave out the labels that a film both has and has not, by one source, and "no finding" with the findings that it
+    is given beside; return the rest, and how many went."""
     sides: dict[tuple[int, str], set[bool]] = {}
+    having: dict[int, set[str]] = {}
     for film_id, one in found:
         sides.setdefault((film_id, one.name.strip().lower()), set()).add(one.value >= 0.5)
+        if one.value == 1.0:
+            having.setdefault(film_id, set()).add(one.name.strip().lower())
     both = {key for key, said in sides.items() if len(said) > 1}
+    for film_id, names in having.items():
+        findings = {name for name in names if denied_by_normal(finding_of(name))}
+        normal = {name for name in names if finding_of(name) == NORMAL}
+        both |= {(film_id, name) for name in findings | normal if findings and normal}
     return [(film_id, one) for film_id, one in found if (film_id, one.name.strip().lower()) not in both], len(both)
 
 

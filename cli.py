@@ -29,6 +29,7 @@ from filmroom.search.cli.options import (
     BodyOption,
     CredentialsOption,
     HybridOption,
+    IndexCommand,
     JsonOption,
     JudgedOption,
     LeastOption,
@@ -39,6 +40,7 @@ from filmroom.search.cli.options import (
     OrderOption,
     QueryCommand,
     RateOption,
+    RayOption,
     SinceOption,
     StudiesOption,
     StudyOption,
@@ -49,7 +51,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
-from filmroom.search.cli.printing import discard_output, open_missing_streams, say
+from filmroom.search.cli.printing import discard_output, json_line, open_missing_streams, say
 
 app = typer.Typer(
     name="filmroom",
@@ -60,8 +62,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(version_asked_for: bool) -> None:
+    if version_asked_for:
         from importlib.metadata import version
 
         say(f"filmroom {version('filmroom')}")
@@ -114,20 +116,20 @@ def run() -> None:
         _fail(f"unexpected fault ({type(error).__name__}). Set FILMROOM_DEBUG=1 to see where, and please report it.")
 
 
-def _with(named: list[str]) -> typer.Typer:
+def _with(command_path: list[str]) -> typer.Typer:
     """Return the program with the one command that was named: typer reads the signature of every command it has before
     it runs one, which took longer than `status` itself."""
     only = copy(app)
     only.registered_commands = [
         command
         for command in app.registered_commands
-        if command.callback is not None and [command.name or command.callback.__name__] == named
+        if command.callback is not None and [command.name or command.callback.__name__] == command_path
     ]
-    only.registered_groups = [group for group in app.registered_groups if [group.name] == named]
+    only.registered_groups = [group for group in app.registered_groups if [group.name] == command_path]
     return only if only.registered_commands or only.registered_groups else app
 
 
-@app.command()
+@app.command(cls=IndexCommand)
 def index(
     sources: Annotated[
         list[str],
@@ -150,6 +152,7 @@ def index(
     max_megabytes: Annotated[float, typer.Option(min=0.01, max=1e6, help="Size of a file.")] = 512,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Time to decode a file.")] = 5,
     max_memory: Annotated[float, typer.Option(min=64, max=1e6, help="Memory of a decoder, in megabytes.")] = 2048,
+    ray: RayOption = None,
     modality: ModalityOption = None,
     body: BodyOption = None,
     since: SinceOption = None,
@@ -181,28 +184,29 @@ def index(
         hash_uids=hash_uids,
         bring_back=bring_back,
         keep_apart=keep_apart,
+        ray=ray,
     )
-    asked = read_sources(
+    films_to_index = read_sources(
         sources, modality, body, since, study, limit, requests_per_second=requests_per_second, credentials=credentials
     )
-    check(asked, options)  # before the archive is made, and before a model is loaded for nothing
+    check(films_to_index, options)  # before the archive is made, and before a model is loaded for nothing
     towers = load_towers(model or DEFAULT_MODEL, weights=weights)
     if model and Path(model).is_dir():
         # Later searches name no folder: the archive must find its model again.
         add_model(model)
-    kept = open_archive(archive, create=True)
+    opened = open_archive(archive, create=True)
     with output.index_progress(quiet=as_json) as on_progress:
-        done = run(kept, asked, towers, options=options, on_progress=on_progress)
+        done = run(opened, films_to_index, towers, options=options, on_progress=on_progress)
     del towers  # with its threads, which must be gone before the interpreter is
     if as_json:
         print_json(asdict(done.counts) | {"same_uid": len(done.same_uid), "seconds": round(done.seconds, 3)})
     else:
-        output.print_summary(done, kept.folder)
+        output.print_summary(done, opened.folder)
     if done.stopped:
-        kept.catalog.close()
+        opened.catalog.close()
         sys.exit(interrupts.STOPPED)
     if done.fruitless:
-        raise output.refusal(done, kept.folder)
+        raise output.refusal(done, opened.folder)
 
 
 @app.command(cls=QueryCommand)
@@ -257,11 +261,11 @@ def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     from filmroom.search import status as overview
     from filmroom.search.cli import output
 
-    found = overview.status(archive_folder(archive))
+    archive_status = overview.status(archive_folder(archive))
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(archive_status))
     else:
-        output.print_status(found)
+        output.print_status(archive_status)
 
 
 @app.command()
@@ -275,14 +279,14 @@ def rejected(
     from filmroom.search.cli import output
     from filmroom.search.exchange import tables
 
-    kept = open_archive(archive)
-    files = overview.rejected_files(kept.catalog)
+    opened = open_archive(archive)
+    files = overview.rejected_files(opened.catalog)
     if csv is not None:
         tables.write_aside(csv, tables.rejected_csv(files))
     elif as_json:
         print_json([asdict(file) for file in files])
     else:
-        output.print_rejected(files, kept.folder)
+        output.print_rejected(files, opened.folder)
 
 
 @app.command()
@@ -295,8 +299,8 @@ def doctor(
     from filmroom.db import doctor as examiner
     from filmroom.search.cli import output
 
-    kept = open_archive(archive)
-    examination = examiner.repair(kept) if repair else examiner.examine(kept)
+    opened = open_archive(archive)
+    examination = examiner.repair(opened) if repair else examiner.examine(opened)
     if as_json:
         print_json(asdict(examination) | {"healthy": examination.healthy})
     else:
@@ -333,6 +337,10 @@ def serve(
     viewer: Annotated[
         str, typer.Option(metavar="URL", help="Your DICOM viewer, with {study_uid} where the study's UID goes.")
     ] = "",
+    public: Annotated[
+        str, typer.Option(metavar="URL", help="Where browsers reach it, by a proxy on this machine: https://HOST")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Log requests and faults, as lines of JSON.")] = False,
 ) -> None:
     """Open the reading room: pages in the browser, on this machine unless told otherwise.
 
@@ -344,14 +352,18 @@ def serve(
 
     folder = archive_folder(archive)
     check_free(host, port)
+    program = command(folder, host, port, token=not no_token, viewer=viewer, public=public, log=as_json)
+
+    def note(text: str) -> None:
+        say(json_line({"level": "warning", "event": "note", "message": text}) if as_json else f"Note: {text}", err=True)
+
     if no_token:
-        reached = "from this machine" if is_loopback(host) else "from any machine"
-        say(f"Note: without a token. Whoever reaches the page {reached} sees every film.", err=True)
+        reached = "from this machine" if is_loopback(host) and not public else "from any machine"
+        note(f"without a token. Whoever reaches the page {reached} sees every film.")
     elif not is_loopback(host):
-        say(f"Note: {host} can be reached by other machines. Whoever has the address sees every film.", err=True)
+        note(f"{host} can be reached by other machines. Whoever has the address sees every film.")
     if not (folder / "catalog.sqlite").is_file():
-        say(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
-    program = command(folder, host, port, token=not no_token, viewer=viewer)
+        note(f"there is no archive at {folder} yet; the page says how to make one.")
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.
         os.execv(program[0], program)  # noqa: S606

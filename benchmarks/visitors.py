@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from websockets.exceptions import InvalidStatus
 
-from tests.ui import conftest, test_crowd, visitors
+from tests.ui import conftest, visitors
 from tests.ui.room import Room
 
 FOREIGN = {"Origin": "http://elsewhere.example"}
@@ -84,7 +84,7 @@ def visit(place: Path, *, users: int = 30, reruns: int = 20, sockets: int = 100)
         served = Room(conftest.make_archive(place), env=env)
         try:
             with visitors.health(served.url) as seconds:
-                answers = test_crowd.alone(served)
+                answers = visitors.answers_alone(served.url, served.headers)
                 crowd = visitors.crowd(served.url, served.headers, users=users, reruns=reruns, answers=answers)
                 done = Visits(crowd, health=seconds, called=called)
                 with contextlib.ExitStack() as open_pages:

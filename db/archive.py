@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 LOG = "index.log"
 """What a run that was started from a page printed, in the archive's folder; a fault names a path."""
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+"""Of two letters at least: of one it is a drive."""
+
+CHECKS = "checks"
+"""The folder, in the archive's, of checks that run as processes of their own and of their results."""
+
+PICTURE_MEASURES = "picture-measures"
+"""The folder, in the archive's, of what checks measured on thumbnails: a cache that goes when films are forgotten."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,8 @@ class Archive:
 
     @classmethod
     def create(cls, folder: Path) -> Archive:
-        """Return an archive, made if it is not there."""
+        """Return an archive, made if it is not there. Raises BadInput where it cannot be."""
+        folder = folder_of(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -121,9 +132,21 @@ class Archive:
         return writer(self.folder)
 
 
+def folder_of(named: str | Path) -> Path:
+    """Return the folder that the name of an archive means. Raises BadInput for an address, which would be made as a
+    folder; its scheme alone is shown, as the rest may hold a password."""
+    if scheme := _SCHEME.match(str(named)):
+        raise BadInput(
+            "an archive is a folder on this machine, and this is an address",
+            where=scheme[0],
+            fix="Name a folder with --archive; one with a colon in its name by its whole path.",
+        )
+    return Path(named)
+
+
 def catalog_file(folder: Path) -> Path:
-    """Say where the catalog of an archive is. Raises NotFound where there is none."""
-    path = folder / "catalog.sqlite"
+    """Say where the catalog of an archive is. Raises NotFound where there is none, BadInput for an address."""
+    path = folder_of(folder) / "catalog.sqlite"
     if not path.is_file():
         raise NotFound(
             "there is no archive here",
@@ -152,10 +175,10 @@ def writer(folder: Path) -> Writer | None:
 
 
 def default_folder() -> Path:
-    """Return `FILMROOM_ARCHIVE`, else the user's data folder."""
+    """Return `FILMROOM_ARCHIVE`, else the user's data folder. Raises BadInput where that is an address."""
     named = os.environ.get("FILMROOM_ARCHIVE")
     if named:
-        return Path(named)
+        return folder_of(named)
     from platformdirs import user_data_path
 
     return user_data_path("filmroom", appauthor=False) / "archive"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filmroom.db import doctor
-from filmroom.db.archive import Archive
+from filmroom.db.archive import Archive, folder_of
 from filmroom.db.errors import ArchiveDamaged, BadInput
 from filmroom.db.files import private_files, sqlite_file
 
@@ -80,6 +80,7 @@ def restore(source: Path, folder: Path) -> Copied:
     Raises BadInput where `source` is no backup, is damaged or of a newer version, or there is something in `folder`;
     nothing is left there then.
     """
+    folder = folder_of(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("there is something there already", where=folder, fix="Name a new folder.")
     try:

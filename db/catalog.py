@@ -18,7 +18,7 @@ from filmroom.db.files.sqlite_file import SETTINGS, revision_of
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0013"
+HEAD = "0016"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 

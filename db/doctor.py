@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import get_meta
+from filmroom.db.errors import ArchiveDamaged
 from filmroom.db.reads import films, integrity, spaces
 from filmroom.db.reads.integrity import Blob
 from filmroom.db.reads.spaces import StoredSpace
@@ -70,7 +71,10 @@ def examine(archive: Archive) -> Examination:
     faults += _faults_of(_damage(archive, held), held)
     notes = [*_older(archive), *_notes(archive)]
     for one in held:
-        wrong = _index_faults(archive, one)
+        try:
+            wrong = _index_faults(archive, one)
+        except ArchiveDamaged:  # a vector that is none: it is counted above
+            wrong = []
         if note := _index_note(archive, one):
             notes.append(note)
         else:
@@ -221,23 +225,21 @@ def _is_unit(data: bytes, one: StoredSpace) -> bool:
 def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
     models = {space.id: space.space.model for space in held}
 
-    def counted(blobs: Sequence[Blob]) -> list[tuple[int, str]]:
-        found = Counter(
-            "thumbnails" if blob.space_id is None else f"vectors of {models.get(blob.space_id, 'a removed model')}"
-            for blob in blobs
-        )
-        return [(count, what) for what, count in found.items()]
+    def counted(blobs: Sequence[Blob]) -> Iterator[str]:
+        for space_id, count in Counter(blob.space_id for blob in blobs).items():
+            noun = ("thumbnail" if space_id is None else "vector") + ("s" if count > 1 else "")
+            owner = "" if space_id is None else f" of {models.get(space_id, 'a removed model')}"
+            yield f"{count} {noun}{owner}"
 
-    faults = [
-        Fault(f"{count} {what} are damaged in the catalog and whole in the index", _MEND)
-        for count, what in counted(damage.mended)
+    again = f"{_MEND[:-1]}, together with `filmroom index` on the same folders."
+    return [
+        *(Fault(f"damaged in the catalog and whole in the index: {what}", _MEND) for what in counted(damage.mended)),
+        *(Fault(f"damaged: {what}", again) for what in counted(damage.lost)),
+        *(
+            Fault(f"index and catalog differ, and nothing tells which are right: {what}", _RESTORE, False)
+            for what in counted(damage.doubtful)
+        ),
     ]
-    faults += [
-        Fault(f"{count} {what} are damaged", f"{_MEND[:-1]}, together with `filmroom index` on the same folders.")
-        for count, what in counted(damage.lost)
-    ]
-    doubt = "differ between index and catalog, and nothing tells which are right"
-    return faults + [Fault(f"{count} {what} {doubt}", _RESTORE, False) for count, what in counted(damage.doubtful)]
 
 
 def _index_note(archive: Archive, one: StoredSpace) -> str | None:

@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from filmroom.db import triggers
+from filmroom.db.path_names import tail_of
 from sqlalchemy import (
     DDL,
     Boolean,
@@ -55,6 +56,10 @@ class PathText(TypeDecorator[str]):
         return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
+def _tail(context: Any) -> bytes:
+    return tail_of(context.get_current_parameters()["path"])
+
+
 metadata = MetaData()
 
 meta = Table(
@@ -89,10 +94,13 @@ file = Table(
     Column("tried_at", Integer, nullable=False),
     # The version of decoding that its films are known to be as (`filmroom.db.records.DECODING`).
     Column("decoding", Integer, nullable=False, server_default="1"),
+    # The path from its end (`filmroom.db.path_names`), by which names of films are looked up.
+    Column("tail", LargeBinary, default=_tail),
     UniqueConstraint("root_id", "path"),
     Index("ix_file_sha256", "sha256"),
     Index("ix_file_outcome", "outcome"),
     Index("ix_file_duplicate_of", "duplicate_of"),
+    Index("ix_file_tail", "tail"),
 )
 
 film = Table(
@@ -121,7 +129,12 @@ film = Table(
     Column("added_at", Integer, nullable=False),
     # How the picture of the file was mirrored or turned, or that it is not certain.
     Column("orientation", String),
+    # The manufacturer of the machine, by a code.
+    Column("maker", String),
     Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
+    # What is asked in any case of letters (`filmroom.db.reads.filters`) is found in any.
+    *(Index(f"ix_film_{name}", text(f"{name} COLLATE NOCASE")) for name in ("modality", "body_part", "sex")),
+    Index("ix_film_age", "age"),
     # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
     Index(
         "ix_film_facts",

@@ -1,4 +1,5 @@
 """Index films: list files, compare them with the catalog, decode in worker processes, embed here, commit a batch.
+Over a cluster others decode and embed; what is listed, compared and committed is so here.
 
 Every batch is one transaction, so a run can be killed at any instant and simply run again.
 """
@@ -10,12 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 from filmroom.db import doctor
 from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
@@ -27,10 +28,13 @@ from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import file_diff, ingest, runs
 from filmroom.db.writes.runs import DuplicateFile
+from filmroom.indexer.cluster.connection import check_address, connected
+from filmroom.indexer.cluster.spread import Spread
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.decoding.rejections import Failure, Refusal
 from filmroom.indexer.decoding.workers import Processed, process
-from filmroom.indexer.forgotten import FORGOTTEN, Forgetting
+from filmroom.indexer.embedding import embed, to_keep
+from filmroom.indexer.forgotten import FORGOTTEN, Decoded, Forgetting
 from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.preprocess import Preprocess
@@ -65,6 +69,7 @@ class Options:
     hash_uids: bool = False
     bring_back: bool = False
     keep_apart: bool = False
+    ray: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,10 +107,14 @@ def index(
     check(sources, options)
     _settle_uids(archive, hashed=options.hash_uids)
     started = time.monotonic()
-    with archive.writing(f"indexing {', '.join(map(str, sources))}"), between_steps():
+    with (
+        _cluster(options) as spread,
+        archive.writing(f"indexing {', '.join(map(str, sources))}"),
+        between_steps(),
+    ):
         with step():
             run_id = runs.start(archive.catalog, sources, towers.space.model)
-            run = _Run(archive, towers, options, on_progress, run_id)
+            run = _Run(archive, towers, options, on_progress, run_id, spread)
         try:
             for source in sources:
                 if isinstance(source, Remote):
@@ -128,12 +137,24 @@ def index(
 
 
 def check(sources: Sequence[Source], options: Options) -> None:
-    """Raise NotFound for a path that is not there, BadInput for a server where UIDs are not to be kept."""
+    """Raise NotFound for a path that is not there, BadInput for a server where UIDs are not to be kept, MissingExtra
+    for a cluster without Ray."""
+    if options.ray is not None:
+        check_address(options.ray)
     check_there([one.folder if isinstance(one, Changed) else one for one in sources if not isinstance(one, Remote)])
     if options.hash_uids and any(isinstance(one, Remote) and isinstance(one.server, Server) for one in sources):
         raise BadInput(
             "a server's films are known by their UIDs", where="--hash-uids", fix="Copy them to a folder first."
         )
+
+
+@contextmanager
+def _cluster(options: Options) -> Iterator[Spread | None]:
+    if options.ray is None:
+        yield None
+        return
+    with connected(options.ray) as ray:
+        yield Spread(ray, decoders=options.workers)
 
 
 def _settle_uids(archive: Archive, *, hashed: bool) -> None:
@@ -154,7 +175,13 @@ class _Run:
     """The state of one run: its counts so far, and what every step of it needs."""
 
     def __init__(
-        self, archive: Archive, towers: Towers, options: Options, on_progress: OnProgress, run_id: int
+        self,
+        archive: Archive,
+        towers: Towers,
+        options: Options,
+        on_progress: OnProgress,
+        run_id: int,
+        spread: Spread | None,
     ) -> None:
         self._archive = archive
         self._catalog = archive.catalog
@@ -162,6 +189,7 @@ class _Run:
         self._options = options
         self._on_progress = on_progress
         self._id = run_id
+        self._spread = spread
         self._counts = Counts()
         self._taken: list[tuple[Scope, Forgetting]] = []
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
@@ -194,6 +222,10 @@ class _Run:
         compared = self._compared(scope, forgetting, connection.listed(remote.selection), complete=complete)
         needed = [*forgetting.to_work_on(compared), *compared.older]
         most = self._options.limits.max_bytes
+        if self._spread is not None:
+            self._decode(scope, forgetting, needed, remote)
+            self._count(gone=file_diff.finish(self._catalog, scope))
+            return
         with fetched(connection, needed, self._archive.folder, max_bytes=most) as files:
             self._decode(scope, forgetting, files)
         self._count(gone=file_diff.finish(self._catalog, scope))
@@ -255,19 +287,36 @@ class _Run:
         same_uid = tuple(file for file in doubles if any(_is_within(scope, file) for scope, _ in self._taken))
         return Summary(self._counts, dict(reasons.most_common()), time.monotonic() - started, stopped, same_uid)
 
-    def _decode(self, scope: Scope, forgetting: Forgetting, files: Iterable[SourceFile]) -> None:
-        """Decode, embed and commit."""
-        decoded = process(
-            files,
-            prepare=self._towers.preprocess.shrink,
+    def _hashed(self, work: Sequence[SourceFile], pool: ThreadPoolExecutor) -> Iterator[tuple[SourceFile, str | None]]:
+        if self._spread is not None:
+            yield from self._spread.hashed(work)
+            return
+        for some in chunked(work, HASHED_TOGETHER):
+            yield from zip(some, pool.map(content_hash, some), strict=True)
+
+    def _decoded(self, files: Iterable[SourceFile], remote: Remote | None) -> Decoded:
+        """Decode files, and where others do it embed them too."""
+        shown = self._towers.preprocess
+        decode = partial(
+            process,
+            prepare=shown.shrink,
             limits=self._options.limits,
-            workers=self._options.workers,
             key=self._archive.patient_key(),
             any_modality=self._options.any_modality,
             hash_uids=self._options.hash_uids,
             # Twice the tower's input: what a JPEG decoder then leaves out, resampling would.
-            side=2 * self._towers.preprocess.size if isinstance(self._towers.preprocess, Preprocess) else None,
+            side=2 * shown.size if isinstance(shown, Preprocess) else None,
         )
+        if self._spread is None:
+            return decode(files, workers=self._options.workers)
+        server, most = remote.server if remote else None, self._options.limits.max_bytes
+        return self._spread.embedded(files, decode=decode, space=self._towers.space, server=server, max_bytes=most)
+
+    def _decode(
+        self, scope: Scope, forgetting: Forgetting, files: Iterable[SourceFile], remote: Remote | None = None
+    ) -> None:
+        """Decode, embed and commit. The films of `remote` are fetched by those who decode."""
+        decoded = self._decoded(files, remote)
         batch: list[Processed] = []
         refused: list[ingest.Result] = []
         alike: list[tuple[SourceFile, Sequence[Tags]]] = []
@@ -299,9 +348,8 @@ class _Run:
         """Give the files whose content is new, and settle without decoding those that only moved, or are copies, unless
         an earlier version of decoding, named in `decoding`, made their films."""
         with ThreadPoolExecutor(4) as pool:
-            for some in chunked(work, HASHED_TOGETHER):
-                hashes = pool.map(content_hash, some)
-                hashed = [(source, sha256) for source, sha256 in zip(some, hashes, strict=True) if sha256]
+            for some in chunked(self._hashed(work, pool), HASHED_TOGETHER):
+                hashed = [(source, sha256) for source, sha256 in some if sha256]
                 known = ingest.keep_known(self._catalog, scope, self._space_id, hashed)
                 settled = {source.path: one for (source, _), one in zip(hashed, known, strict=True) if one}
                 older = {
@@ -311,38 +359,17 @@ class _Run:
                 }
                 tally = Counter(one.outcome for path, one in settled.items() if path not in older)
                 self._count(unchanged=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE])
-                for source in some:
+                for source, _ in some:
                     if source.path in older:
                         yield replace(source, decoding=older[source.path])
                     elif source.path not in settled:
                         yield source
 
     def _embedded(self, batch: Sequence[Processed]) -> list[ingest.Result]:
-        films = [film for decoded_file in batch for film in decoded_file.films]
-        if not films:
-            return []
+        if self._spread is not None:
+            return to_keep(batch)
         with step():
-            ready = self._towers.preprocess.batch([film.prepared for film in films])
-            vectors = iter(self._towers.embed_prepared(ready))
-        results = []
-        for decoded_file in batch:
-            new = [
-                ingest.NewFilm(
-                    identity=ingest.identity(film.tags, decoded_file.sha256, film.frame),
-                    frame=film.frame,
-                    tags=film.tags,
-                    thumbnail=film.thumbnail,
-                    vectors=next(vectors),
-                    since=film.since,
-                )
-                for film in decoded_file.films
-            ]
-            if all(np.isfinite(film.vectors).all() for film in new):
-                results.append(ingest.Result(decoded_file.listed, decoded_file.sha256, films=new))
-            else:
-                unusable = replace(decoded_file.listed, rejected=Refusal.NOT_PREPARED.error())
-                results.append(ingest.Result(unusable, decoded_file.sha256))
-        return results
+            return to_keep(embed(self._towers, batch))
 
     def _commit(self, scope: Scope, forgetting: Forgetting, results: Sequence[ingest.Result]) -> None:
         if not results:

@@ -27,9 +27,9 @@ def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | No
     Text is the address of a server or bucket, whose credentials are those of this process's environment. What is
     printed goes to index.log in the archive. Raises NotFound for a path that is not there, BadInput for no address.
     """
-    check_there([one for one in sources if isinstance(one, Path)])
-    read_sources([one for one in sources if isinstance(one, str)])
-    named = [str(one.resolve()) if isinstance(one, Path) else one for one in sources]
+    check_there([source for source in sources if isinstance(source, Path)])
+    read_sources([source for source in sources if isinstance(source, str)])
+    paths = [str(source.resolve()) if isinstance(source, Path) else source for source in sources]
     try:
         archive.mkdir(parents=True, exist_ok=True, mode=0o700)
         private_files.write(archive / LOG, b"")
@@ -39,7 +39,7 @@ def start_index(archive: Path, sources: Sequence[Path | str], *, model: str | No
     options = ["--model", model] if model else []
     with log:
         process = subprocess.Popen(  # noqa: S603 (our own command; the paths are arguments, not a shell's line)
-            [sys.executable, "-P", "-c", _MAIN, "index", "--archive", str(archive), *options, "--json", "--", *named],
+            [sys.executable, "-P", "-c", _MAIN, "index", "--archive", str(archive), *options, "--json", "--", *paths],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from filmroom.db.path_names import parts_of, without_suffix
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.phi_filter import hashed_uid
 
-_PICTURES = re.compile(r"(?<=.)\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|webp)$", re.IGNORECASE)
 _DICOM_UID = re.compile(r"[0-9]+(?:\.[0-9]+){3,}")
 # The releases of CheXpert number the same patients, in folders that each release calls otherwise.
 _CHEXPERT = re.compile(r"(?:^|/)chexpert[^/]*/(?:train|valid?|test)/(patient\d+/study\d+/[^/]+)$", re.IGNORECASE)
-_UID, _WHOLE, _FILE, _STEM = range(4)  # how far a name is from the film's: what it named, most exact first
+EXACT, _WHOLE, _FILE, _STEM = range(4)  # how far a name is from the film's: what it named, most exact first
+
+Nearest = tuple[frozenset[int], int]
+"""The films that a name may mean, and how far it is from theirs."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,9 @@ class FilmNames:
             if film.tags.instance_uid:
                 for name in (film.tags.instance_uid, film.tags.instance_uid + frame):
                     self._uids.setdefault(name, set()).add(film.id)
-            *folders, file = _parts(film.path)
-            place = _Place(film.id, tuple(folders), tuple(_parts(film.root)))
-            if any(part.lower().startswith("chexpert") for part in (*place.root, *folders)):
+            *folders, file = parts_of(film.path)
+            place = _Place(film.id, tuple(folders), tuple(parts_of(film.root)))
+            if of_chexpert((*place.root, *folders)):
                 self._chexpert.add(film.id)
             for kind, name in ((self._files, file), (self._stems, without_suffix(file))):
                 kind.setdefault(name, _Places()).add(place)
@@ -97,7 +99,7 @@ class FilmNames:
 
     def find(self, called: str) -> frozenset[int]:
         """Return the ids of the films of this name: none, one, or several where it is ambiguous."""
-        return self._find(called)[0]
+        return self.nearest(called)[0]
 
     def place(self, names: Iterable[str], *, doubtful: Collection[str] = ()) -> Placed:
         """Give each name of one table its film, where that is certain on both sides.
@@ -105,51 +107,74 @@ class FilmNames:
         A film that names of several files claim goes to those that name it most exactly, and to none of them where
         they are equally exact. `doubtful` names mean several things in the table itself.
         """
-        found = {name: self._find(name) for name in dict.fromkeys(names)}
-        claims: dict[int, dict[str, int]] = {}
-        for name, (ids, distance) in found.items():
-            if len(ids) == 1 and distance > _UID and name not in doubtful:
-                claims.setdefault(next(iter(ids)), {})[name] = distance
-        films = {name: next(iter(ids)) for name, (ids, distance) in found.items() if len(ids) == 1 and distance == _UID}
-        missing = {name for name, (ids, _) in found.items() if not ids}
-        for film, rivals in claims.items():
-            nearest = min(rivals.values())
-            near = [name for name, distance in rivals.items() if distance == nearest]
-            if nearest == _WHOLE or _one_file(near):
-                films |= {name: film for name in rivals if name in near or _one_file([*near, name])}
-                missing |= {name for name in rivals if name not in films}
-        ambiguous = found.keys() - films.keys() - missing
-        return Placed(films, tuple(n for n in found if n in missing), tuple(n for n in found if n in ambiguous))
+        return settle({name: self.nearest(name) for name in dict.fromkeys(names)}, doubtful)
 
-    def is_bare(self, called: str) -> bool:
-        """Tell whether a name is a file's alone: neither a path nor an instance UID."""
-        return len(_parts(_decoded(called))) == 1 and called not in self._uids
+    def bare(self, names: Iterable[str]) -> set[str]:
+        """Return those of the names that are a file's alone: neither a path nor an instance UID."""
+        return {name for name in names if is_file_name(name) and name not in self._uids}
 
-    def _find(self, called: str) -> tuple[frozenset[int], int]:
-        """Return the films, and how far the name is from theirs."""
-        for name in dict.fromkeys((called, _decoded(called))):
-            parts = _parts(name)
+    def nearest(self, called: str) -> Nearest:
+        """Return the films of this name, and how far it is from theirs."""
+        for name in dict.fromkeys((called, decoded(called))):
+            parts = parts_of(name)
             if not parts:
                 continue
             *folders, file = parts
             for uid in (name, file, without_suffix(file)):
                 if uid in self._uids:
-                    return frozenset(self._uids[uid]), _UID
+                    return frozenset(self._uids[uid]), EXACT
             ways = (
                 (self._files.get(file), _FILE),
                 (self._stems.get(file), _FILE),
                 (self._stems.get(without_suffix(file)), _STEM),
             )
             for places, distance in ways:
-                if places and (whole := places.whole(tuple(folders))):
-                    return whole, _WHOLE if distance == _FILE else distance
+                if places and (all_of_place := places.whole(tuple(folders))):
+                    return all_of_place, _WHOLE if distance == _FILE else distance
             for places, distance in ways:
                 if places and (agreeing := places.agreeing(tuple(folders))):
                     return agreeing, distance
-        if match := _CHEXPERT.search(_decoded(called)):
-            films, distance = self._find(match[1])
+        if shared := chexpert_name(called):
+            films, distance = self.nearest(shared)
             return films & self._chexpert, distance
         return frozenset(), _STEM
+
+
+def settle(candidates: Mapping[str, Nearest], doubtful: Collection[str] = ()) -> Placed:
+    """Place the names of one table by what each may mean."""
+    claims: dict[int, dict[str, int]] = {}
+    for name, (ids, distance) in candidates.items():
+        if len(ids) == 1 and distance > EXACT and name not in doubtful:
+            claims.setdefault(next(iter(ids)), {})[name] = distance
+    films = {
+        name: next(iter(ids)) for name, (ids, distance) in candidates.items() if len(ids) == 1 and distance == EXACT
+    }
+    missing = {name for name, (ids, _) in candidates.items() if not ids}
+    for film, rivals in claims.items():
+        nearest = min(rivals.values())
+        near = [name for name, distance in rivals.items() if distance == nearest]
+        if nearest == _WHOLE or _one_file(near):
+            films |= {name: film for name in rivals if name in near or _one_file([*near, name])}
+            missing |= {name for name in rivals if name not in films}
+    ambiguous = candidates.keys() - films.keys() - missing
+    return Placed(films, tuple(n for n in candidates if n in missing), tuple(n for n in candidates if n in ambiguous))
+
+
+def is_file_name(called: str) -> bool:
+    """Tell whether a name has no folder."""
+    return len(parts_of(decoded(called))) == 1
+
+
+def chexpert_name(called: str) -> str | None:
+    """Return patient, study and file of a name in CheXpert's folders, which every release of it shares; None of
+    another."""
+    match = _CHEXPERT.search(decoded(called))
+    return match[1] if match else None
+
+
+def of_chexpert(folders: Iterable[str]) -> bool:
+    """Tell whether a film lies in a folder of CheXpert."""
+    return any(part.lower().startswith("chexpert") for part in folders)
 
 
 class StudyNames:
@@ -162,10 +187,10 @@ class StudyNames:
         self._folders: dict[str, dict[str, set[int]]] = {}
         self._places: dict[int, _Place] = {}
         for film in films:
-            self._places[film.id] = _Place(film.id, tuple(_parts(film.path)[:-1]), tuple(_parts(film.root)))
+            self._places[film.id] = _Place(film.id, tuple(parts_of(film.path)[:-1]), tuple(parts_of(film.root)))
             if film.tags.study_uid:
                 self._uids.setdefault(film.tags.study_uid, set()).add(film.id)
-            folders = [*_parts(film.root)[-2:], *_parts(film.path)[:-1]]
+            folders = [*parts_of(film.root)[-2:], *parts_of(film.path)[:-1]]
             for above, folder in zip(("", *folders), folders, strict=False):
                 self._folders.setdefault(folder, {}).setdefault(above, set()).add(film.id)
 
@@ -176,16 +201,22 @@ class StudyNames:
         known = {frozenset(self._uids[uid]) for uid in uids if uid in self._uids}
         if known or not study:
             return list(known)
-        if len(path := _parts(_decoded(study))) > 1:
+        if len(path := parts_of(decoded(study))) > 1:
             films = self._folders.get(path[-1], {}).get(path[-2], set())
             agreeing = frozenset(film for film in films if _agree(tuple(path), self._places[film]))
             return [agreeing] if agreeing else []
         whose = (patient, f"p{patient}", f"patient{patient}")
-        found = []
-        for name in (study, f"s{study}", f"study{study}"):
+        studies = []
+        for name in study_folders(study):
             patients = self._folders.get(name, {})
-            found += [patients[who] for who in (whose if patient else patients) if who in patients]
-        return list(map(frozenset, found))
+            studies += [patients[who] for who in (whose if patient else patients) if who in patients]
+        return list(map(frozenset, studies))
+
+
+def study_folders(study: str) -> tuple[str, ...]:
+    """Return what the folder of a study may be called."""
+    path = parts_of(decoded(study))
+    return (path[-1],) if len(path) > 1 else (study, f"s{study}", f"study{study}")
 
 
 def study_uid(study: str, *, patient: str, key: bytes) -> str:
@@ -194,11 +225,6 @@ def study_uid(study: str, *, patient: str, key: bytes) -> str:
     if _DICOM_UID.fullmatch(study):
         return study
     return hashed_uid(f"{patient}\x1f{study}" if patient else study, key=key)
-
-
-def without_suffix(name: str) -> str:
-    """Return a path or file name without a picture's suffix; the last part of a UID is none."""
-    return _PICTURES.sub("", name)
 
 
 def _agree(folders: tuple[str, ...], place: _Place) -> bool:
@@ -212,25 +238,22 @@ def _agree(folders: tuple[str, ...], place: _Place) -> bool:
         return False
     above = list(zip(reversed(folders[: len(folders) - below]), reversed(place.root), strict=False))
     if not below:
-        return all(said == there for said, there in above)
+        return all(part == part_of_film for part, part_of_film in above)
     # The set may lie in a folder of another name here; of a name that differs by its number it is another patient's.
-    return not any(said != there and _shape(said) == _shape(there) for said, there in above)
+    return not any(part != part_of_film and _shape(part) == _shape(part_of_film) for part, part_of_film in above)
 
 
 def _shape(part: str) -> str:
     return re.sub(r"\d+", "0", part)
 
 
-def _parts(path: str) -> list[str]:
-    return [part for part in unicodedata.normalize("NFC", path).split("/") if part not in {"", ".", ".."}]
-
-
-def _decoded(name: str) -> str:
+def decoded(name: str) -> str:
+    """Return a name as a path: of a URL or of Windows."""
     return unquote(name).replace("\\", "/")
 
 
 def _one_file(names: list[str]) -> bool:
     """Tell whether all names may be one file's: the parts of each are the end of the longest's."""
-    paths = [_parts(without_suffix(_decoded(name))) for name in names]
+    paths = [parts_of(without_suffix(decoded(name))) for name in names]
     longest = max(paths, key=len)
     return all(path == longest[len(longest) - len(path) :] for path in paths)

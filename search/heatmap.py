@@ -29,14 +29,14 @@ def over_film(similarity: NDArray[np.float32], height: int, width: int) -> NDArr
     """
     long = max(height, width)
     rows, columns = (_inside(count, side / long) for count, side in zip(similarity.shape, (height, width), strict=True))
-    own = similarity[rows, columns]
-    low, high = float(np.median(own)), float(own.max())
+    inside = similarity[rows, columns]
+    low, high = float(np.median(inside)), float(inside.max())
     scaled = np.clip((similarity - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
     square = Image.fromarray(scaled).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     tall, wide = (max(1, round(SIDE * side / long)) for side in (height, width))
     top, left = (SIDE - tall) // 2, (SIDE - wide) // 2
-    found = square.crop((left, top, left + wide, top + tall))
-    return np.clip(np.asarray(found, np.float32), 0, 1)
+    heat = square.crop((left, top, left + wide, top + tall))
+    return np.clip(np.asarray(heat, np.float32), 0, 1)
 
 
 def _inside(patches: int, share: float) -> slice:

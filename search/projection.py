@@ -101,14 +101,14 @@ def outlier_scores(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     nearest = min(NEIGHBOURS, len(reference) - 1)
     if nearest < 1:
         return np.zeros(len(pooled), np.float32)
-    found = np.empty(len(pooled), np.float32)
+    scores = np.empty(len(pooled), np.float32)
     for start in range(0, len(pooled), 4096):
         part = slice(start, start + 4096)
         cosines = pooled[part] @ pooled[reference].T
-        own = reference[None] == np.arange(len(pooled))[part, None]
-        cosines[own] = -np.inf  # a film is not its own neighbour
-        found[part] = 1 - np.partition(cosines, -nearest, axis=1)[:, -nearest:].mean(axis=1)
-    return found
+        itself = reference[None] == np.arange(len(pooled))[part, None]
+        cosines[itself] = -np.inf  # a film is not its own neighbour
+        scores[part] = 1 - np.partition(cosines, -nearest, axis=1)[:, -nearest:].mean(axis=1)
+    return scores
 
 
 def _pca(pooled: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from filmroom.db.archive import Archive, default_folder
+from filmroom.db.archive import Archive, default_folder, folder_of
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads import films
 from filmroom.db.records import Counts, Film
@@ -77,7 +77,7 @@ class OpenArchive:
     def __init__(
         self, folder: PathLike | None = None, *, model: str | None = None, weights: PathLike | None = None
     ) -> None:
-        self.folder = default_folder() if folder is None else Path(folder)
+        self.folder = default_folder() if folder is None else folder_of(folder)
         self.model = model
         self.weights = None if weights is None else Path(weights)
 
@@ -95,15 +95,16 @@ class OpenArchive:
         hash_uids: bool = False,
         bring_back: bool = False,
         keep_apart: bool = False,
+        ray: str | None = None,
         on_progress: Callable[[Counts], None] = lambda counts: None,
     ) -> Summary:
         """Index folders, files, or servers and buckets by address: new films are embedded, known ones left alone. Makes
-        the archive if need be.
+        the archive if need be. `ray`: HOST:PORT of a Ray cluster to decode and embed on, or "here" for the one at hand.
 
         A file that cannot be indexed is counted in the summary and stops nothing. An interrupt commits what is done
         and is raised again.
         """
-        sources = read_sources([str(one) for one in ([paths] if isinstance(paths, str | Path) else paths)])
+        sources = read_sources([str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)])
         options = Options(
             limits or Limits(),
             workers,
@@ -112,6 +113,7 @@ class OpenArchive:
             hash_uids=hash_uids,
             bring_back=bring_back,
             keep_apart=keep_apart,
+            ray=ray,
         )
         check(sources, options)  # before the archive is made
         towers = load_towers(self.model or DEFAULT_MODEL, weights=self.weights)
@@ -253,11 +255,11 @@ class OpenArchive:
 
         Raises BadInput for words that are not known, ServerError where the server is away, MissingExtra.
         """
-        named = title_of(title, reason, description)
+        document_title = title_of(title, reason, description)
         chosen = collection_or_query(self._archive, what, best)
         ids = select(self._archive, chosen, lambda: self.searcher).ranking.ids.tolist()
         target = target_of(str(to), None if credentials is None else Path(credentials))
-        return run_send(self._archive, ids, target, named, with_findings=findings, dry_run=dry_run)
+        return run_send(self._archive, ids, target, document_title, with_findings=findings, dry_run=dry_run)
 
     def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Read the stored vectors (N, T, D) of films, in the order of `ids`; T is 1 for most models, 32 for ELIXR.
@@ -265,19 +267,19 @@ class OpenArchive:
         Raises NotFound where a film has no vector of the model.
         """
         try:
-            wanted = np.asarray(ids, np.int64)
+            film_ids = np.asarray(ids, np.int64)
         except OverflowError:
             raise NotFound("no film has such an id", fix="A search gives the ids of films.") from None
         index = self.searcher.index
         index.refresh()
-        lacking = wanted[~index.holds(wanted)] if wanted.size else wanted
+        lacking = film_ids[~index.holds(film_ids)] if film_ids.size else film_ids
         if lacking.size:
             raise NotFound(
                 f"this film has no vector of {self.searcher.model}",
                 where=int(lacking[0]),
                 fix="Index its folder with this model.",
             )
-        return index.vectors(wanted)
+        return index.vectors(film_ids)
 
     def film(self, film_id: int) -> IndexedFilm:
         """Look up one film by the id that a search gives. Raises NotFound."""
@@ -297,7 +299,7 @@ class OpenArchive:
 
         What a film's own header says stays, unless it is to be overwritten.
         """
-        return import_facts(self._archive, _paths(files), set_name=public_set, source=source, overwrite=overwrite)
+        return import_facts(self._archive, _paths(files), public_set=public_set, source=source, overwrite=overwrite)
 
     def evaluate(
         self,
@@ -342,9 +344,9 @@ class OpenArchive:
         `filmroom.search.classification.zero_shot.own_prompts` makes. `where` is a filter such as "view:PA age:60..".
         AUC is given where labels say what is there.
         """
-        named = [findings] if isinstance(findings, str) else list(findings)
-        own = read_prompts(Path(prompts)) if isinstance(prompts, str | Path) else prompts
-        return screen(self.searcher, named, prompts=own, where=where, threshold=threshold)
+        names = [findings] if isinstance(findings, str) else list(findings)
+        read = read_prompts(Path(prompts)) if isinstance(prompts, str | Path) else prompts
+        return screen(self.searcher, names, prompts=read, where=where, threshold=threshold)
 
     def zeroshot_among(self, candidates: Sequence[str], *, where: str = "") -> Choice:
         """Choose one candidate for each film by a softmax over them; accuracy where labels name exactly one."""
@@ -385,7 +387,7 @@ class OpenArchive:
 
 def _examples(like: int | PathLike | Sequence[int | PathLike]) -> list[int | Path]:
     several = [like] if isinstance(like, int | str | Path) else like
-    return [Path(one) if isinstance(one, str) else one for one in several]
+    return [Path(example) if isinstance(example, str) else example for example in several]
 
 
 def _paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:

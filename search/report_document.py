@@ -29,8 +29,8 @@ def is_markdown(path: Path) -> bool:
 
 def html_page(template: str, *, title: str, facts: Sequence[str], warning: str = "", **content: object) -> str:
     """Return the whole file, from a template of `assets/reports`; all that is put into it is escaped."""
-    found = _environment().get_template(template)
-    return found.render(title=title, facts=facts, warning=warning, notice=NOTICE, **content)
+    page = _environment().get_template(template)
+    return page.render(title=title, facts=facts, warning=warning, notice=NOTICE, **content)
 
 
 @cache

@@ -165,14 +165,14 @@ def request_of(
     percentile, score = (None, None) if least is None else _read_least(str(least).strip())
     if least is not None and not (like or unlike or parse(query).concepts):
         raise BadInput("without words or examples there are no scores", where=f"least {least}", fix="Leave it out.")
-    if (files := [one for one in like if isinstance(one, Path)]) and upload is None:
+    if (files := [example for example in like if isinstance(example, Path)]) and upload is None:
         raise BadInput("films from outside are no examples here", where=files[0], fix="Index it, and name its id.")
-    examples = [upload(one) if isinstance(one, Path) and upload else one for one in like]
+    examples = [upload(example) if isinstance(example, Path) and upload else example for example in like]
     return SearchRequest(
         query.strip(),
-        like=tuple(dict.fromkeys(int(one) for one in examples if not isinstance(one, Path | UploadedFilm))),
+        like=tuple(dict.fromkeys(int(example) for example in examples if not isinstance(example, Path | UploadedFilm))),
         unlike=tuple(dict.fromkeys(unlike)),
-        uploads=tuple(one for one in examples if isinstance(one, UploadedFilm)),
+        uploads=tuple(example for example in examples if isinstance(example, UploadedFilm)),
         per_study=per_study,
         hybrid=hybrid,
         judged=judged,
@@ -204,7 +204,7 @@ def _read_least(text: str) -> tuple[float | None, float | None]:
 def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, UploadedFilm] | None = None) -> SearchRequest:
     """Read the request of an address. What cannot be understood in it is as usual; an uploaded film that `uploads`
     does not know by its id is left out (see `missing_uploads`)."""
-    shown = parameters.get("n", "")
+    count = parameters.get("n", "")
     sort = parameters.get("sort", "")
     percentile, score = _cut(parameters.get("least", ""))
     known = uploads or {}
@@ -217,7 +217,7 @@ def from_parameters(parameters: Mapping[str, str], uploads: Mapping[str, Uploade
         hybrid=parameters.get("hybrid") == "true",
         judged=parameters.get("judged") == "true",
         order=Order(sort) if sort in tuple(Order) else Order.MATCH,
-        k=min(MOST_SHOWN, max(PAGE, int(shown))) if shown.isdecimal() and len(shown) < 6 else PAGE,
+        k=min(MOST_SHOWN, max(PAGE, int(count))) if count.isdecimal() and len(count) < 6 else PAGE,
         least_percentile=percentile,
         least_score=score,
         liked_first=bool(_ids(parameters.get("like", ""))),  # a page: what a reader points at stays in sight

@@ -88,6 +88,11 @@ class Results:
     chance: float | None = None
 
     @property
+    def weakness(self) -> str:
+        """What is to be said of findings that the model was measured to find poorly; empty otherwise."""
+        return self.limits.sentence
+
+    @property
     def doubt(self) -> str:
         """What is to be said where nothing matches well; empty otherwise."""
         if not self.doubtful:
@@ -111,6 +116,7 @@ class Results:
             "total": self.total,
             "reading": asdict(self.reading),
             "measured": self.limits.to_json(),
+            "weakness": self.weakness,
             "learned": self.learned.to_json() if self.learned else None,
             "best": None if self.best is None else round(self.best, 6),
             "chance": None if self.chance is None else round(self.chance, 6),

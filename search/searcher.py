@@ -17,24 +17,20 @@ from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
-from filmroom.search.findings.read_reports import read_reports
-from filmroom.search.fusion import FUSED, first_of_each, reciprocal_rank_fusion
 from filmroom.search.query.chance import Chance, above
-from filmroom.search.query.embedder import Embedder, liked_first
+from filmroom.search.query.embedder import Embedder
 from filmroom.search.query.judged_films import learned_vector
 from filmroom.search.query.model_limits import limits_of
 from filmroom.search.query.parser import Query, parse
 from filmroom.search.query.reading import read
 from filmroom.search.query.relevance_feedback import Learned
-from filmroom.search.query.report_words import by_reports
 from filmroom.search.query.suggestions import advice
+from filmroom.search.ranking.passing import PassingFilms
+from filmroom.search.ranking.ranker import Ranker
 from filmroom.search.request import Order, SearchRequest, UploadedFilm, request_of
 from filmroom.search.results import Hit, Ranking, Results
 from filmroom.search.space_selection import choose
 from numpy.typing import NDArray
-
-KEPT_FILTERS = 8
-"""Filters whose films are kept at hand: of a million, 8 MB each."""
 
 _BLOCK = 20_000
 """Films whose percentiles are computed at a time."""
@@ -44,18 +40,19 @@ class Searcher:
     """One archive through one model. Towers and index load at the first need and are shared by all threads."""
 
     def __init__(
-        self, archive: Archive, held: StoredSpace, towers: Towers, index: VectorIndex, *, stays: bool = False
+        self, archive: Archive, stored: StoredSpace, towers: Towers, index: VectorIndex, *, stays: bool = False
     ) -> None:
         self.archive = archive
         self.catalog = archive.catalog
-        self.held = held
+        self.held = stored
         self.towers = towers
         self.index = index
         self._stays = stays
-        self._embedder = Embedder(archive, held, towers, index)
+        self._embedder = Embedder(archive, stored, towers, index)
         self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
-        self._chance = Chance(index, towers, archive.vectors, held.space.fingerprint)
-        self._passed: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
+        self._chance = Chance(index, towers, archive.vectors, stored.space.fingerprint)
+        self._passing = PassingFilms(self.catalog, index)
+        self._ranker = Ranker(self.catalog, index, self._passing)
 
     @classmethod
     def open(
@@ -68,8 +65,8 @@ class Searcher:
         cannot be loaded.
         """
         archive = Archive.open(folder)
-        held, towers = choose(archive, model, weights)
-        return cls(archive, held, towers, VectorIndex.open(archive.catalog, held, archive.vectors), stays=stays)
+        stored, towers = choose(archive, model, weights)
+        return cls(archive, stored, towers, VectorIndex.open(archive.catalog, stored, archive.vectors), stays=stays)
 
     @property
     def model(self) -> str:
@@ -120,27 +117,27 @@ class Searcher:
         and for an uploaded film of another model.
         """
         started = time.perf_counter()
-        asked = parse(request.query) if parsed is None else parsed
+        query = parse(request.query) if parsed is None else parsed
         self.index.refresh()
         if self._stays:
             self.index.keep_fast()
-        offset, wanted = request.offset, request.offset + request.k
-        vector, learned = self._asked_vector(request, asked)
-        ranked, total = self._ordered(request, asked, vector, wanted)
-        ranked = ranked[offset:wanted]
+        offset, end = request.offset, request.offset + request.k
+        vector, learned = self._asked_vector(request, query)
+        ranked, total = self._ranker.ordered(request, query, vector, end)
+        ranked = ranked[offset:end]
         hits = self._hits(ranked, vector, offset)
         if request.order is not Order.MATCH and vector is not None and hits:
             hits = self._with_scores(hits, vector)
-        best, chance = self._by_chance(request, asked, vector)
+        best, chance = self._by_chance(request, query, vector)
         return Results(
             request.query,
             self.model,
             1000 * (time.perf_counter() - started),
             hits,
             total,
-            reading=read(asked, self.towers, self.catalog),
-            advice=() if total else advice(self.catalog, asked.filter),
-            limits=limits_of(self.held.space, asked),
+            reading=read(query, self.towers, self.catalog),
+            advice=() if total else advice(self.catalog, query.filter),
+            limits=limits_of(self.held.space, query),
             learned=learned,
             best=best,
             chance=chance,
@@ -149,10 +146,10 @@ class Searcher:
     def ranking(self, request: SearchRequest, *, best: int | None = None) -> Ranking:
         """Rank the films of the answer to a request, all or the `best`, whatever its `k` and `offset`: what `answer`
         shows page by page, without the films' records. Raises as `answer`."""
-        asked = parse(request.query)
+        query = parse(request.query)
         self.index.refresh()
-        vector, _ = self._asked_vector(request, asked)
-        ranked, _ = self._ordered(request, asked, vector, best)
+        vector, _ = self._asked_vector(request, query)
+        ranked, _ = self._ranker.ordered(request, query, vector, best)
         ranked = ranked[:best]
         ids = np.array([film_id for film_id, _ in ranked], np.int64)
         scores = np.array([score for _, score in ranked], np.float64)
@@ -165,59 +162,25 @@ class Searcher:
                 scores[part] = cosines
         return Ranking(ids, scores, percentiles)
 
-    def _ordered(
-        self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None, wanted: int | None
-    ) -> tuple[list[tuple[int, float]], int]:
-        """Give (film id, score) of at least the first `wanted` films of the answer, or of all, and how many pass."""
-        per_study = request.per_study
-        hybrid = request.hybrid and bool(asked.concepts)
-        within = self._within(asked.filter, () if request.liked_first else request.like, request.unlike)
-        if vector is not None:
-            within = self._searchable(within)
-            if request.has_cut:
-                ids = self._searchable(self._passing(Filter())) if within is None else within
-                within = above(self.index, vector, request, ids)
-            total = len(self.index) if within is None else within.size
-        else:
-            total = films.count(self.catalog) if within is None else within.size
-        wanted = total if wanted is None else wanted
-        first: list[tuple[int, float]] = []
-        if request.liked_first and request.order is Order.MATCH and vector is not None:
-            passing = self._passing(Filter()) if within is None else within
-            first, within = liked_first(self.index, request.like, vector, passing, scored=not hybrid)
-        if request.order is not Order.MATCH:
-            ranked = self._by_fact(request.order, vector, within)
-        elif vector is None:
-            ranked = self._unranked(within, asked.filter)
-        elif hybrid:
-            ranked = self._fused(asked, vector, wanted if not per_study else total, within)
-        else:
-            ranked = self._ranked(vector, wanted if not per_study else min(total, 4 * wanted), within)
-        ranked = [*first, *ranked]
-        if per_study:
-            whole = hybrid or request.order is not Order.MATCH
-            ranked = self._one_per_study(ranked, vector, wanted, total, within, whole=whole, first=first)
-        return ranked, total
-
     def _by_chance(
-        self, request: SearchRequest, asked: Query, vector: NDArray[np.float32] | None
+        self, request: SearchRequest, query: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
         """Return the best score of the films that pass, and what random words reach over them. A process that answers
         once asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
         quick = self._stays or are_few(len(self.index) * self.held.space.vectors, self.held.space.dim)
-        if not quick or vector is None or not asked.positive or request.votes or request.uploads:
+        if not quick or vector is None or not query.positive or request.votes or request.uploads:
             return None, None
-        within = self._searchable(self._within(asked.filter, (), ()))
+        within = self._passing.searchable(self._passing.within(query.filter, (), ()))
         if (len(self.index) if within is None else within.size) == 0:
             return None, None
         best = float(self.index.search(vector[None], 1, within).scores[0, 0])
-        return best, self._chance.reached(within, (self.catalog.changes(), asked.filter))
+        return best, self._chance.reached(within, (self.catalog.changes(), query.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
         """Return the scores of all films that pass, cut off or not, best first; empty without words or examples."""
         self.index.refresh()
-        whole = replace(request, least_percentile=None, least_score=None)
-        ids = np.array(self.passing(whole, len(self.index)), np.int64)
+        uncut = replace(request, least_percentile=None, least_score=None)
+        ids = np.array(self.passing(uncut, len(self.index)), np.int64)
         vector, _ = self._asked_vector(request, parse(request.query))
         if vector is None or not ids.size:
             return np.zeros(0, np.float32)
@@ -226,35 +189,35 @@ class Searcher:
     def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
         """Return the ids, ascending, of the films that pass, in no order of rank; None where all films do."""
         self.index.refresh()
-        asked = parse(request.query)
-        within = self._within(asked.filter, () if request.liked_first else request.like, request.unlike)
-        vector = self._asked_vector(request, asked)[0] if request.has_cut else None
+        query = parse(request.query)
+        within = self._passing.within(query.filter, () if request.liked_first else request.like, request.unlike)
+        vector = self._asked_vector(request, query)[0] if request.has_cut else None
         if vector is None:
             return within
-        ids = self._searchable(self._passing(Filter()) if within is None else within)
+        ids = self._passing.searchable(self._passing.of_filter(Filter()) if within is None else within)
         return above(self.index, vector, request, ids)
 
     def passing(self, request: SearchRequest, most: int) -> list[int]:
         """Return the ids of the films that pass, in the order of the answer: all of them, or the first `most`."""
-        asked = parse(request.query)
+        query = parse(request.query)
         self.index.refresh()
-        ranked, _ = self._ordered(request, asked, self._asked_vector(request, asked)[0], most)
+        ranked, _ = self._ranker.ordered(request, query, self._asked_vector(request, query)[0], most)
         return [film_id for film_id, _ in ranked[:most]]
 
     def hits_of(self, request: SearchRequest, ids: Sequence[int]) -> list[Hit | Film]:
         """Give these films in the order of the answer, with their ranks and scores in it; those that are not in the
         answer stand behind, without."""
         self.index.refresh()
-        asked = parse(request.query)
-        vector, _ = self._asked_vector(request, asked)
-        ranking, _ = self._ordered(request, asked, vector, None)
-        wanted = set(ids)
-        ranks = {film_id: at + 1 for at, (film_id, _) in enumerate(ranking) if film_id in wanted}
-        hits = self._hits([pair for pair in ranking if pair[0] in wanted], vector, 0)
+        query = parse(request.query)
+        vector, _ = self._asked_vector(request, query)
+        ranking, _ = self._ranker.ordered(request, query, vector, None)
+        chosen = set(ids)
+        ranks = {film_id: at + 1 for at, (film_id, _) in enumerate(ranking) if film_id in chosen}
+        hits = self._hits([pair for pair in ranking if pair[0] in chosen], vector, 0)
         if request.order is not Order.MATCH and vector is not None and hits:
             hits = self._with_scores(hits, vector)
-        others = films.films(self.catalog, [film_id for film_id in ids if film_id not in ranks])
-        return [*(replace(hit, rank=ranks[hit.id]) for hit in hits), *others]
+        unranked = films.films(self.catalog, [film_id for film_id in ids if film_id not in ranks])
+        return [*(replace(hit, rank=ranks[hit.id]) for hit in hits), *unranked]
 
     def rank(
         self,
@@ -265,123 +228,37 @@ class Searcher:
         hybrid: bool = False,
     ) -> list[tuple[int, float]]:
         """Rank (film id, score), best first, for evaluation, within the films given and the filter."""
-        asked = parse(query) if isinstance(query, str) else query
+        parsed = parse(query) if isinstance(query, str) else query
         self.index.refresh()
-        vector = self._embedder.vector(asked, (), ())
+        vector = self._embedder.vector(parsed, (), ())
         if vector is None:
-            raise BadInput("a query to rank by needs words", where=asked.text, fix="Say what the films should show.")
-        allowed = self._within(asked.filter, (), ())
+            raise BadInput("a query to rank by needs words", where=parsed.text, fix="Say what the films should show.")
+        allowed = self._passing.within(parsed.filter, (), ())
         if within is not None:
             allowed = within if allowed is None else np.intersect1d(allowed, within)
         depth = k if k is not None else len(self.index)
         if hybrid:
-            return self._fused(asked, vector, depth if within is None else len(self.index), allowed)[:depth]
-        return self._ranked(vector, depth, allowed)
+            return self._ranker.fused(parsed, vector, depth if within is None else len(self.index), allowed)[:depth]
+        return self._ranker.nearest(vector, depth, allowed)
 
     def vector(self, query: str | Query) -> NDArray[np.float32] | None:
         """Return the query as one unit vector (D,), for scores and heat maps; None without words."""
         return self._embedder.vector(parse(query) if isinstance(query, str) else query, (), ())
 
-    def _asked_vector(self, request: SearchRequest, asked: Query) -> tuple[NDArray[np.float32] | None, Learned | None]:
+    def _asked_vector(self, request: SearchRequest, query: Query) -> tuple[NDArray[np.float32] | None, Learned | None]:
         """Return the vector of a request, and what judged films taught it where they may."""
-        vector = self._embedder.vector(asked, (*request.like, *request.uploads), request.unlike)
-        if vector is None or not request.judged or not asked.concepts:
+        vector = self._embedder.vector(query, (*request.like, *request.uploads), request.unlike)
+        if vector is None or not request.judged or not query.concepts:
             return vector, None
         key = (self.catalog.changes(), request.query, request.like, request.unlike, request.uploads)
         if self._learned is None or self._learned[0] != key:
-            bent = learned_vector(vector, asked, request.votes, self.catalog, self.index)
+            bent = learned_vector(vector, query, request.votes, self.catalog, self.index)
             self._learned = key, *bent
         return self._learned[1:]
-
-    def _within(self, where: Filter, like: Sequence[int], unlike: Sequence[int]) -> NDArray[np.int64] | None:
-        named = [*like, *unlike]
-        if not where and not named:
-            return None
-        if where.asks_reports:
-            read_reports(self.catalog)  # those of archives from before, and of a run that was killed
-        allowed = self._passing(where)
-        return np.setdiff1d(allowed, named) if named else allowed
-
-    def _passing(self, where: Filter) -> NDArray[np.int64]:
-        """Return the films that pass, kept until anything is written, so that paging and rephrasing reuse them."""
-        changes = self.catalog.changes()
-        known, kept = self._passed
-        if known != changes:
-            kept = {}
-        if where not in kept:
-            found = films.select_ids(self.catalog, where)
-            found.flags.writeable = False
-            kept = dict([*kept.items(), (where, found)][-KEPT_FILTERS:])
-            self._passed = changes, kept
-        return kept[where]
-
-    def _searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-        """Return those of the films that have a vector of this model: no others can be ranked."""
-        return within if within is None else within[self.index.holds(within)]
-
-    def _unranked(self, within: NDArray[np.int64] | None, where: Filter) -> list[tuple[int, float]]:
-        """List films without words: by id, or by the probability of the first probe that the filter names."""
-        ids = films.select_ids(self.catalog, Filter()) if within is None else within
-        if not where.scores:
-            return [(film_id, math.nan) for film_id in ids.tolist()]
-        from filmroom.db.writes.annotations import label_values  # brings SQLAlchemy with it
-
-        said = label_values(self.catalog, sources=["probe"]).get(where.scores[0].name.lower(), {})
-        return sorted(((film_id, said[film_id]) for film_id in ids.tolist()), key=lambda pair: (-pair[1], pair[0]))
-
-    def _by_fact(
-        self, order: Order, vector: NDArray[np.float32] | None, within: NDArray[np.int64] | None
-    ) -> list[tuple[int, float]]:
-        """Sort all that pass by year or age, not the part that is shown."""
-        descending = order is Order.NEWEST
-        ids = films.ids_by_fact(self.catalog, "age" if order is Order.AGE else "year", descending=descending)
-        if within is not None:
-            ids = ids[np.isin(ids, within)]
-        elif vector is not None:
-            ids = ids[self.index.holds(ids)]
-        return [(film_id, math.nan) for film_id in ids.tolist()]
 
     def _with_scores(self, hits: tuple[Hit, ...], vector: NDArray[np.float32]) -> tuple[Hit, ...]:
         scores = self.index.scores(vector[None], np.array([hit.id for hit in hits], np.int64))[0].tolist()
         return tuple(replace(hit, score=score) for hit, score in zip(hits, scores, strict=True))
-
-    def _ranked(self, vector: NDArray[np.float32], k: int, within: NDArray[np.int64] | None) -> list[tuple[int, float]]:
-        found = self.index.search(vector[None], k, within)
-        return list(zip(found.film_ids[0].tolist(), found.scores[0].tolist(), strict=True))
-
-    def _fused(
-        self, asked: Query, vector: NDArray[np.float32], k: int, within: NDArray[np.int64] | None
-    ) -> list[tuple[int, float]]:
-        depth = max(k, FUSED)
-        by_films = [film_id for film_id, _ in self._ranked(vector, depth, within)]
-        by_words = np.array(by_reports(self.catalog, asked, depth), np.int64)
-        by_words = by_words[self.index.holds(by_words)]
-        by_words = by_words if within is None else by_words[np.isin(by_words, within)]
-        return reciprocal_rank_fusion([by_films, by_words.tolist()])
-
-    def _one_per_study(
-        self,
-        ranked: list[tuple[int, float]],
-        vector: NDArray[np.float32] | None,
-        wanted: int,
-        total: int,
-        within: NDArray[np.int64] | None,
-        *,
-        whole: bool,
-        first: list[tuple[int, float]],
-    ) -> list[tuple[int, float]]:
-        """Keep the first film of each study. `whole`: `ranked` has every film that passes; `first`: its head, not in
-        `within`."""
-        while True:
-            studies = films.study_uids(self.catalog, [film_id for film_id, _ in ranked])
-            kept = first_of_each(ranked, studies)
-            if vector is None or whole or len(kept) >= wanted or len(ranked) >= total:
-                return kept
-            deeper = [*first, *self._ranked(vector, min(total, 4 * len(ranked)), within)]
-            # A film may have gone since they were counted.
-            if len(deeper) <= len(ranked):
-                return kept
-            ranked = deeper
 
     def _hits(
         self, ranked: Sequence[tuple[int, float]], vector: NDArray[np.float32] | None, offset: int

@@ -117,18 +117,18 @@ def status(folder: Path) -> Status:
     opening its catalog raises where that cannot be read."""
     catalog = catalog_file(folder)
     try:
-        found = glance(catalog)
+        summary = glance(catalog)
     except sqlite3.Error:
         # Who opens it says in words what is wrong, or brings an older catalog up to date.
         Archive.open(folder).catalog.close()
-        found = glance(catalog)
+        summary = glance(catalog)
     size = sum(map(_size, folder.rglob("*")))
     return Status(
         archive=str(folder),
         megabytes=round(size / 2**20, 1),
-        films=found.films,
-        files=found.files,
-        roots=found.roots,
+        films=summary.films,
+        files=summary.files,
+        roots=summary.roots,
         models=tuple(
             SpaceStatus(
                 space.space.model,
@@ -137,20 +137,20 @@ def status(folder: Path) -> Status:
                 space.space.vectors,
                 space.space.has_text,
                 space.films,
-                space.films == found.films,
-                found.ivf.get(space.id),
-                label(space.space, [other.space for other in found.spaces]),
+                space.films == summary.films,
+                summary.ivf.get(space.id),
+                label(space.space, [other.space for other in summary.spaces]),
             )
-            for space in found.spaces
+            for space in summary.spaces
         ),
-        views=found.views,
-        labels=found.labels,
-        labelled=found.labelled,
-        reports=found.reports,
-        burned_in=found.burned_in,
+        views=summary.views,
+        labels=summary.labels,
+        labelled=summary.labelled,
+        reports=summary.reports,
+        burned_in=summary.burned_in,
         writer=None if (holder := writer(folder)) is None else str(holder),
-        runs=found.runs,
-        same_uid=found.same_uid,
+        runs=summary.runs,
+        same_uid=summary.same_uid,
     )
 
 
@@ -187,33 +187,37 @@ def models(archive: Archive | None, *, finding: str | None = None) -> list[Model
     it with the weights on this disk. Raises BadInput where it was measured of none."""
     from filmroom.indexer.models.registry import list_models
 
-    held = _measured(archive) if archive else {}
-    found = []
+    measured = _measured(archive) if archive else {}
+    statuses = []
     for card in list_models():
-        here = held.pop(card.name, None)
-        said = ModelStatus(card.name, card.origin.value, card.ready, card.licence, card.size_mb, 0, card.notes)
-        found.append(replace(said, **here) if here else said)
+        figures = measured.pop(card.name, None)
+        status = ModelStatus(card.name, card.origin.value, card.ready, card.licence, card.size_mb, 0, card.notes)
+        statuses.append(replace(status, **figures) if figures else status)
     # Vectors without a model here: imported, or of a model that was forgotten.
-    found += [
-        replace(ModelStatus(name, "archive", False, "unknown", None, 0, ""), **here) for name, here in held.items()
+    statuses += [
+        replace(ModelStatus(name, "archive", False, "unknown", None, 0, ""), **figures)
+        for name, figures in measured.items()
     ]
-    return found if finding is None else _with_finding(found, finding)
+    return statuses if finding is None else _with_finding(statuses, finding)
 
 
-def _with_finding(found: list[ModelStatus], finding: str) -> list[ModelStatus]:
+def _with_finding(statuses: list[ModelStatus], finding: str) -> list[ModelStatus]:
     from filmroom.indexer.models.measured import measured_here
+    from filmroom.indexer.radiology.abbreviations import spell_out
     from filmroom.search.query.model_limits import findings_in
 
-    known = {model.name: figures for model in found if (figures := measured_here(model.name)) is not None}
-    named = {name: some for name, figures in known.items() if (some := findings_in([finding], figures))}
-    if not named:
-        have = ", ".join(sorted({one.finding for figures in known.values() for one in figures.findings}))
-        raise BadInput("this finding was measured of no model here", where=finding, fix=f"Measured: {have or 'none'}.")
+    words = spell_out(finding).text
+    known = {model.name: figures for model in statuses if (figures := measured_here(model.name)) is not None}
+    of_finding = {name: matching for name, figures in known.items() if (matching := findings_in([words], figures))}
+    if not of_finding:
+        findings = ", ".join(sorted({entry.finding for figures in known.values() for entry in figures.findings}))
+        fix = f"Measured: {findings or 'none'}."
+        raise BadInput("this finding was measured of no model here", where=finding, fix=fix)
     return [
-        replace(model, measured=named[model.name][0], measured_on=known[model.name].data)
-        if model.name in named
+        replace(model, measured=of_finding[model.name][0], measured_on=known[model.name].data)
+        if model.name in of_finding
         else model
-        for model in found
+        for model in statuses
     ]
 
 
@@ -226,16 +230,16 @@ def _measured(archive: Archive) -> dict[str, dict[str, Any]]:
     fast = model_scores.films_a_second(archive.catalog)
     good = model_scores.latest(archive.catalog, measure="nDCG@5")
     stored = spaces.spaces(archive.catalog)
-    used = in_use(archive).id if any(one.films for one in stored) else None
-    found: dict[str, dict[str, Any]] = {}
-    for one in stored:
-        said = found.setdefault(one.space.model, {"films": 0, "films_a_second": fast.get(one.space.model)})
+    used = in_use(archive).id if any(space.films for space in stored) else None
+    by_name: dict[str, dict[str, Any]] = {}
+    for space in stored:
+        figures = by_name.setdefault(space.space.model, {"films": 0, "films_a_second": fast.get(space.space.model)})
         # Of several weights of one model only one set answers.
-        said["films"] = max(said["films"], one.films)
-        said["in_use"] = said.get("in_use", False) or one.id == used
-        if one.id in good and "ndcg" not in said:
-            said |= {"ndcg": good[one.id].value, "ndcg_queries": good[one.id].queries}
-    return found
+        figures["films"] = max(figures["films"], space.films)
+        figures["in_use"] = figures.get("in_use", False) or space.id == used
+        if space.id in good and "ndcg" not in figures:
+            figures |= {"ndcg": good[space.id].value, "ndcg_queries": good[space.id].queries}
+    return by_name
 
 
 def use_model(archive: Archive, name: str) -> str:
@@ -243,10 +247,10 @@ def use_model(archive: Archive, name: str) -> str:
     from filmroom.db.reads import films
     from filmroom.search.space_selection import use
 
-    kept = use(archive, name)
+    used = use(archive, name)
     total = films.count(archive.catalog)
-    part = "" if kept.films == total else f" It holds {kept.films:,} of {counted(total, 'film')} so far."
-    words = "" if kept.space.has_text else " It has no text tower: it finds similar films only."
+    part = "" if used.films == total else f" It holds {used.films:,} of {counted(total, 'film')} so far."
+    words = "" if used.space.has_text else " It has no text tower: it finds similar films only."
     return f"{name} answers from now on.{part}{words}"
 
 
@@ -258,9 +262,10 @@ def remove_model(name: str, archive: Archive | None) -> str:
 
     if archive is None:
         return f"{registry.remove_model(name).name} is forgotten; its files stay."
-    held = spaces.spaces(archive.catalog)
-    model, _, weights = name.rpartition("@") if not any(one.space.model == name for one in held) else (name, "", "")
-    mine = [one for one in held if one.space.model == model and one.space.fingerprint.startswith(weights)]
+    stored = spaces.spaces(archive.catalog)
+    known = any(space.space.model == name for space in stored)
+    model, _, weights = (name, "", "") if known else name.rpartition("@")
+    mine = [space for space in stored if space.space.model == model and space.space.fingerprint.startswith(weights)]
     if not mine or (name != model and not weights):
         raise NotFound("the archive holds no vectors of this model", where=name, fix="`filmroom models` lists them.")
     if len(mine) > 1:
@@ -269,21 +274,21 @@ def remove_model(name: str, archive: Archive | None) -> str:
             where=name,
             fix=f"Name the ones to delete: {_versions(archive, mine)}.",
         )
-    (one,) = mine
+    (version,) = mine
     with archive.writing(f"removing the vectors of {name}"):
-        deleted = spaces.remove(archive.catalog, one.id)
-        snapshot.remove(archive.vectors, one.id)
+        deleted = spaces.remove(archive.catalog, version.id)
+        snapshot.remove(archive.vectors, version.id)
     return f"Deleted: {counted(deleted, 'vector')} of {name}."
 
 
-def _versions(archive: Archive, held: Sequence[StoredSpace]) -> str:
+def _versions(archive: Archive, stored: Sequence[StoredSpace]) -> str:
     from filmroom.search.space_selection import in_use
 
-    used = in_use(archive).id if any(space.films for space in held) else None
+    used = in_use(archive).id if any(space.films for space in stored) else None
     return ", ".join(
-        f"{label(space.space, [other.space for other in held])} "
+        f"{label(space.space, [other.space for other in stored])} "
         f"({counted(space.films, 'film')}{', in use' if space.id == used else ''})"
-        for space in held
+        for space in stored
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db.archive import LOG, Archive
+from filmroom.db.archive import CHECKS, LOG, PICTURE_MEASURES, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
 from filmroom.db.files import sqlite_file
@@ -93,7 +93,12 @@ def forget(
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
         snapshot.remove_strays(archive.vectors, whole)
-        for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
+        for left in (
+            *archive.folder.glob("catalog.before-*"),
+            *archive.folder.glob(f"{PICTURE_MEASURES}/*.bin"),
+            *archive.folder.glob(f"{CHECKS}/*"),
+            archive.folder / LOG,
+        ):
             left.unlink(missing_ok=True)
         if why := sqlite_file.settle(archive.catalog.path) if film_ids else sqlite_file.scrub(archive.catalog.path):
             raise _blocked(archive.catalog.path, why)

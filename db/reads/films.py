@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
@@ -12,13 +13,13 @@ import numpy as np
 from filmroom.db.batching import chunked, ids_of, marks
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import NotFound
-from filmroom.db.reads.filters import OF_FILM, film_ids, film_ids_of_any_state
+from filmroom.db.reads.filters import OF_FILM, by_field, film_ids, film_ids_of_any_state
 from filmroom.db.records import Facet, Film, Filter, Label, State, Tags
 from numpy.typing import NDArray
 
 _TAGS = (
     "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows", "columns", "photometric",
-    "study_uid", "series_uid", "instance_uid", "patient_key", "orientation",
+    "study_uid", "series_uid", "instance_uid", "patient_key", "orientation", "maker",
 )  # fmt: skip
 # Named, not "other than present": a condition that an index answers.
 _GONE = "SELECT id FROM film WHERE state IN ('gone', 'replaced')"
@@ -34,10 +35,19 @@ _NAMED = {
 
 def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
     """Return the ids, ascending, of the films that are present and pass the filter."""
-    wanted = film_ids_of_any_state(where)
     with catalog.look() as connection:
-        passing, gone = ids_of(connection, wanted.sql, wanted.values), ids_of(connection, _GONE)
-    return np.setdiff1d(passing, gone, assume_unique=True)
+        gone = ids_of(connection, _GONE)
+        parts = [ids_of(connection, one.sql, one.values) for one in map(film_ids_of_any_state, by_field(where))]
+    passing = reduce(_in_both, sorted(parts, key=len))
+    return np.setdiff1d(passing, gone, assume_unique=True) if gone.size else passing
+
+
+def _in_both(fewer: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the ids that are in both, ascending."""
+    named = np.zeros(int(max(fewer.max(initial=-1), more.max(initial=-1))) + 1, np.bool_)
+    named[more] = True
+    found: NDArray[np.int64] = fewer[named[fewer]]
+    return found
 
 
 def gone_ids(catalog: Catalog) -> NDArray[np.int64]:

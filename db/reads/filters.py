@@ -16,6 +16,8 @@ LATERALS = {"LATERAL": ("LATERAL", "LL", "RL")}
 OF_FILM = "(report.film_id = film.id OR report.film_id IS NULL AND report.study_uid = film.study_uid)"
 """The reports of a film: its own, and those of its study."""
 
+_INDEXED = ("views", "modalities", "body_parts", "sexes", "age", "year")
+
 # NULL IN (...) is NULL, and so is its negation: a film without a study would answer neither question.
 _STUDY = "coalesce(film.study_uid, '')"
 
@@ -39,6 +41,13 @@ def film_ids_of_any_state(where: Filter) -> Clause:
     no film's row is read."""
     here = _joined(" AND ", _conditions(where) or [Clause("true")])
     return Clause(f"SELECT film.id AS id FROM film WHERE {here.sql}", here.values)
+
+
+def by_field(where: Filter) -> list[Filter]:
+    """Return filters that a film passes all of where it passes this one. Where nothing is asked but fields that have
+    an index each, they are one a field: then no film's row is read, and no index's films are looked for in another."""
+    asked = {name: value for name in _INDEXED if (value := getattr(where, name)) != getattr(Filter(), name)}
+    return [Filter(**{name: value}) for name, value in asked.items()] if asked and Filter(**asked) == where else [where]
 
 
 def present(where: Filter) -> Clause:

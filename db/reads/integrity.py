@@ -13,12 +13,15 @@ from filmroom.db.catalog import Catalog
 _BLOBS = ("BLOB",)
 _FTS = ("report_fts", "sentence_fts")
 _BLOCK = 5000
+_NEVER = -1
+"""The checksum of nothing."""
 
 
 @dataclass(frozen=True)
 class Blob:
     """A stored vector or thumbnail: `space_id` is None for a thumbnail, `checksum` None where an earlier version that
-    kept none has written it."""
+    kept none has written it. One fallen bit turns bytes into a text, a number or nothing: `data` is then empty,
+    and `checksum` never None."""
 
     film_id: int
     space_id: int | None
@@ -76,7 +79,11 @@ def blobs(catalog: Catalog) -> Iterator[Blob]:
                 rows = connection.execute(statement, (after,)).fetchall()
             if not rows:
                 break
-            yield from (Blob(*row[1:]) for row in rows)
+            for _, film_id, space_id, content, check in rows:
+                if isinstance(content, bytes):
+                    yield Blob(film_id, space_id, content, check)
+                else:
+                    yield Blob(film_id, space_id, b"", _NEVER if check is None else check)
             after = rows[-1][0]
 
 

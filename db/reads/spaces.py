@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,12 +72,7 @@ def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Bl
         if not rows:
             return
         shape = (len(rows), held.space.vectors, held.space.dim)
-        if any(len(row[2]) != 2 * shape[1] * shape[2] for row in rows):
-            raise ArchiveDamaged(
-                "stored vectors have the wrong length",
-                where=held.space.model,
-                fix="`filmroom doctor` counts them; index again with this model.",
-            )
+        _check_sizes((row[2] for row in rows), held)
         yield Block(
             np.fromiter((row[0] for row in rows), np.int64, len(rows)),
             np.fromiter((row[1] for row in rows), np.int64, len(rows)),
@@ -99,6 +94,19 @@ def vectors_of(catalog: Catalog, held: StoredSpace, film_ids: Sequence[int]) -> 
     with catalog.look() as connection:
         for some in chunked(int(i) for i in film_ids):
             statement = f"SELECT film_id, vectors FROM embedding WHERE space_id = ? AND film_id IN ({marks(some)})"
-            for film_id, stored in connection.execute(statement, (held.id, *some)):
+            rows = connection.execute(statement, (held.id, *some)).fetchall()
+            _check_sizes((row[1] for row in rows), held)
+            for film_id, stored in rows:
                 found[film_id] = np.frombuffer(stored, np.float16).reshape(shape).astype(np.float32)
     return found
+
+
+def _check_sizes(stored: Iterable[object], held: StoredSpace) -> None:
+    """Raise ArchiveDamaged where a stored vector is not the bytes of one of this space."""
+    size = 2 * held.space.vectors * held.space.dim
+    if any(not isinstance(vector, bytes) or len(vector) != size for vector in stored):
+        raise ArchiveDamaged(
+            "stored vectors have the wrong length",
+            where=held.space.model,
+            fix="`filmroom doctor` counts them; index again with this model.",
+        )

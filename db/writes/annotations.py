@@ -18,10 +18,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
     """Add labels to films (film id, label); the same name from the same source is replaced. Returns how many."""
-    rows = [
+    rows = (
         {"film_id": film_id, "name": one.name.strip().lower(), "source": one.source, "value": one.value}
         for film_id, one in labels
-    ]
+    )
+    count = 0
     with catalog.write() as connection:
         for some in chunked(rows):
             statement = upsert(label)
@@ -31,7 +32,8 @@ def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
                 ),
                 some,
             )
-    return len(rows)
+            count += len(some)
+    return count
 
 
 def remove_labels(catalog: Catalog, *, source: str, name: str | None = None) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
+from filmroom.db.path_names import tail_of
 from filmroom.db.records import DECODING, Outcome, Scope, SourceFile, State, is_remote
 from filmroom.db.schema import PathText, embedding, file, film, root, stored_path, thumbnail
 from sqlalchemy import (
@@ -102,7 +103,8 @@ def open_scope(catalog: Catalog, folder: Path) -> Scope:
                 inside = select(file.c.id, file.c.path).where(file.c.root_id == below_id)
                 for row in connection.execute(inside).all():
                     # A digest is of the whole path: in any root it is the same, and the prefix can hold a name.
-                    moved = {"root_id": root_id, "path": row.path if is_nameless(row.path) else prefix + row.path}
+                    path = row.path if is_nameless(row.path) else prefix + row.path
+                    moved = {"root_id": root_id, "path": path, "tail": tail_of(path)}
                     connection.execute(update(file).where(file.c.id == row.id).values(**moved))
                 connection.execute(delete(root).where(root.c.id == below_id))
     return Scope(root_id, str(top), "" if folder == top else folder.name)

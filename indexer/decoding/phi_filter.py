@@ -23,7 +23,7 @@ READ_FOR_TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ViewPosition",
     "ViewCodeSequence", "BodyPartExamined", "AnatomicRegionSequence", "Laterality", "ImageLaterality",
     "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "AcquisitionDate", "PatientID", "IssuerOfPatientID",
-    "PhotometricInterpretation", "BurnedInAnnotation", "ConversionType",
+    "PhotometricInterpretation", "BurnedInAnnotation", "ConversionType", "Manufacturer",
 )  # fmt: skip
 
 _MODALITIES = frozenset({
@@ -34,6 +34,31 @@ _PHOTOMETRICS = frozenset({
     "MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422",
     "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "PALETTE COLOR",
 })  # fmt: skip
+_MAKERS = {
+    "AGFA": ("AGFA",),
+    "CANON": ("CANON",),
+    "CARESTREAM": ("CARESTREAM", "KODAK"),
+    "DRGEM": ("DRGEM",),
+    "FUJIFILM": ("FUJIFILM", "FUJI"),
+    "GE": ("GE", "GEMS", "GENERAL ELECTRIC"),
+    "HITACHI": ("HITACHI",),
+    "HOLOGIC": ("HOLOGIC", "LORAD"),
+    "KONICA MINOLTA": ("KONICA", "MINOLTA", "KONICAMINOLTA"),
+    "MINDRAY": ("MINDRAY",),
+    "PHILIPS": ("PHILIPS",),
+    "PLANMECA": ("PLANMECA",),
+    "SAMSUNG": ("SAMSUNG",),
+    "SHIMADZU": ("SHIMADZU",),
+    "SIEMENS": ("SIEMENS",),
+    "SIRONA": ("SIRONA",),
+    "SWISSRAY": ("SWISSRAY",),
+    "TOSHIBA": ("TOSHIBA",),
+    "UNITED IMAGING": ("UIH", "UNITED IMAGING"),
+    "VATECH": ("VATECH",),
+    "VIEWORKS": ("VIEWORKS",),
+}
+"""The code of a manufacturer, and the words by which it is known at the head of Manufacturer or within it."""
+OTHER_MAKER = "OTHER"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _OLDEST_EVER = 125
@@ -79,15 +104,24 @@ def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = N
             str(_plain(header, "PatientID")), issuer=str(_plain(header, "IssuerOfPatientID")), key=key
         ),
         burned_in=_burned_in(header),
+        maker=maker_of(str(_plain(header, "Manufacturer"))),
     )
+
+
+def maker_of(text: str) -> str | None:
+    """Return the code of a manufacturer; OTHER for one that is not listed, since people write anything there. None for
+    no words."""
+    words = " ".join(re.findall(r"[A-Z0-9]+", text.upper()))
+    known = (code for code, names in _MAKERS.items() if any(f" {name} " in f" {words} " for name in names))
+    return next(known, OTHER_MAKER) if re.search(r"\w", text) else None
 
 
 def patient_key(patient_id: str, *, issuer: str = "", key: bytes | None) -> str | None:
     """Return a patient's key: 32 hex digits of HMAC-SHA256 under the archive's key. None without a key or an ID."""
     if not key or not patient_id.strip():
         return None
-    said = f"{patient_id.strip()}\x1f{issuer.strip()}".encode("utf-8", "surrogateescape")
-    return hmac.new(key, said, hashlib.sha256).hexdigest()[:32]
+    identity = f"{patient_id.strip()}\x1f{issuer.strip()}".encode("utf-8", "surrogateescape")
+    return hmac.new(key, identity, hashlib.sha256).hexdigest()[:32]
 
 
 def hashed_uid(uid: str, *, key: bytes) -> str:
@@ -110,10 +144,10 @@ def _date(header: Dataset, keyword: str) -> date | None:
     """Return a date as DICOM writes it, YYYYMMDD (or with dots, as before 1993)."""
     digits = str(_plain(header, keyword)).strip().replace(".", "")
     try:
-        found = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
+        parsed = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
     except ValueError:
         return None
-    return found if found and 1895 <= found.year <= 2200 else None
+    return parsed if parsed and 1895 <= parsed.year <= 2200 else None
 
 
 def _age(header: Dataset, study_date: date | None) -> int | None:
@@ -142,8 +176,8 @@ def _code(header: Dataset, keyword: str) -> str:
 
 
 def _burned_in(header: Dataset) -> bool | None:
-    said = str(_plain(header, "BurnedInAnnotation")).strip().upper()
-    if said in {"YES", "NO"}:
-        return said == "YES"
+    answer = str(_plain(header, "BurnedInAnnotation")).strip().upper()
+    if answer in {"YES", "NO"}:
+        return answer == "YES"
     captured = str(_plain(header, "SOPClassUID")).startswith(_SECONDARY_CAPTURE)
     return True if captured or _plain(header, "ConversionType") else None

@@ -39,7 +39,7 @@ _STILLBORN = 3
 _KEPT_SHARE = 0.25  # of the memory limit: a worker that comes to hold more between two files is replaced
 # What a sound film, too, may meet in a worker in which another has left memory or a broken decoder behind.
 _DOUBTFUL = frozenset(
-    one.code for one in (Refusal.TOO_MUCH_MEMORY, Refusal.CRASHED, Refusal.TRUNCATED, Refusal.NOT_PREPARED)
+    refusal.code for refusal in (Refusal.TOO_MUCH_MEMORY, Refusal.CRASHED, Refusal.TRUNCATED, Refusal.NOT_PREPARED)
 )
 
 
@@ -102,16 +102,16 @@ def run(
         target=_tend, args=(inbox, outbox, work, limits, workers), name="filmroom-pool", daemon=True
     )
     tender.start()
-    under_way, more = 1, True
+    under_way, items_left = 1, True
     try:
         _offer(feed, first)
-        while under_way or more:
-            while more and under_way < ahead:
+        while under_way or items_left:
+            while items_left and under_way < ahead:
                 try:
                     _offer(feed, next(source))
                     under_way += 1
                 except StopIteration:
-                    more = False
+                    items_left = False
             if not under_way:
                 return
             answer = outbox.get()
@@ -144,9 +144,9 @@ def _tend(
     except FilmroomError as error:
         outbox.put(error)
     except Exception as error:
-        told = _cannot_start()
-        told.__cause__ = error
-        outbox.put(told)
+        not_started = _cannot_start()
+        not_started.__cause__ = error
+        outbox.put(not_started)
     finally:
         inbox.close()
         crew.dismiss()

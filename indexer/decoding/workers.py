@@ -33,7 +33,8 @@ Prepare = Callable[[NDArray[np.float32]], NDArray[np.generic]]
 class PreparedFilm:
     """One film on its way to the image tower; `prepared` is what `prepare` made of its pixels.
 
-    `thumbnail` is WebP, its longest side at most 256; `since` is as a Radiograph's.
+    `thumbnail` is WebP, its longest side at most 256; `since` is as a Radiograph's; `vectors` (T, D) is what the tower
+    made of it, once it has.
     """
 
     frame: int
@@ -41,6 +42,7 @@ class PreparedFilm:
     prepared: NDArray[np.generic]
     thumbnail: bytes
     since: int = 1
+    vectors: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

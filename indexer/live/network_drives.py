@@ -18,7 +18,7 @@ def is_network_drive(folder: Path) -> bool:
         return False
     kinds = {_unescaped(fields[1]): fields[2] for line in lines if len(fields := line.split()) > 2}
     place = os.path.realpath(folder)
-    mount = max((one for one in kinds if _is_below(place, one)), key=len, default="")
+    mount = max((mount_point for mount_point in kinds if _is_below(place, mount_point)), key=len, default="")
     kind = kinds.get(mount, "")
     return kind.startswith(_KINDS) and kind not in _LOCAL
 

@@ -9,7 +9,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.catalog import get_meta
 from filmroom.db.errors import BadInput
 from filmroom.indexer.live.receiver import Receiver, Service
-from filmroom.indexer.live.rounds import WHOLE_EVERY, Rounds, Told
+from filmroom.indexer.live.rounds import WHOLE_EVERY, Listener, Rounds
 from filmroom.indexer.live.spool import Spool
 from filmroom.indexer.sources.changed import Changed
 
@@ -26,7 +26,7 @@ def check(archive: Archive) -> None:
         )
 
 
-def receive(rounds: Rounds, service: Service, folder: Path, told: Told) -> None:
+def receive(rounds: Rounds, service: Service, folder: Path, listener: Listener) -> None:
     """Answer senders and index what they send, until an interrupt (KeyboardInterrupt). Raises BadInput where the port
     or the folder cannot be had.
 
@@ -38,21 +38,21 @@ def receive(rounds: Rounds, service: Service, folder: Path, told: Told) -> None:
         raise BadInput(f"received films cannot be kept here ({fault.strerror})", where=folder) from None
     receiver = Receiver(service, spool)
     with receiver.listening():
-        told.note(f"Receiving as {service}. Stop with Ctrl-C.")
+        listener.note(f"Receiving as {service}. Stop with Ctrl-C.")
         waiting: dict[Path, None] = {}
         due = 0.0
         while True:
             waiting |= dict.fromkeys(receiver.films())
             for line in receiver.refused():
-                told.note(line)
+                listener.note(line)
             if not rounds.may_try:
                 time.sleep(_LOOK_EVERY)
             elif time.monotonic() >= due:
                 if rounds.take([spool.folder]):
                     # A killed process may have kept what was sent again. What came during the run, the next one sees.
-                    kept = spool.kept()
+                    files = spool.kept()
                     waiting |= dict.fromkeys(receiver.films())
-                    spool.drop_forgotten(rounds.archive, [path for path in kept if path not in waiting])
+                    spool.drop_forgotten(rounds.archive, [path for path in files if path not in waiting])
                     due = time.monotonic() + WHOLE_EVERY
             elif waiting and rounds.take([Changed(spool.folder, tuple(waiting))]):
                 spool.drop_forgotten(rounds.archive, list(waiting))

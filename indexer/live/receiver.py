@@ -136,16 +136,18 @@ class Receiver:
 
     def films(self) -> list[Path]:
         """Take what was written, each file once."""
-        taken: dict[Path, None] = {}
+        films: dict[Path, None] = {}
         while self._films:
-            taken[self._films.popleft()] = None
-        return list(taken)
+            films[self._films.popleft()] = None
+        return list(films)
 
     def refused(self) -> list[str]:
         """Take in words what was not."""
         with self._lock:
-            taken, self._refused = self._refused, Counter()
-        return [f"Refused from {title}, {count} times: {_REFUSED[why]}." for (title, why), count in taken.items()]
+            refused, self._refused = self._refused, Counter()
+        return [
+            f"Refused from {title}, {count} times: {_REFUSED[reason]}." for (title, reason), count in refused.items()
+        ]
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -235,7 +237,7 @@ class Receiver:
             self._refuse(str(event.assoc.requestor.ae_title).strip(), "size")
             threading.Thread(target=event.assoc.abort, daemon=True).start()
 
-    def _refuse(self, sender: str, why: str, status: int = OUT_OF_RESOURCES) -> int:
+    def _refuse(self, sender: str, reason: str, status: int = OUT_OF_RESOURCES) -> int:
         with self._lock:
-            self._refused[sender, why] += 1
+            self._refused[sender, reason] += 1
         return status

@@ -19,7 +19,7 @@ WHOLE_EVERY = 3600.0
 
 
 @dataclass(frozen=True)
-class Told:
+class Listener:
     """What a loop hands out: a run that changed something, and lines for a person."""
 
     run: Callable[[Summary], None]
@@ -29,11 +29,11 @@ class Told:
 class Rounds:
     """Runs over what came. While another process writes to the archive, or the run fails, it is tried again later."""
 
-    def __init__(self, archive: Archive, towers: Towers, options: Options, told: Told) -> None:
+    def __init__(self, archive: Archive, towers: Towers, options: Options, listener: Listener) -> None:
         self.archive = archive
         self._towers = towers
         self._options = options
-        self._told = told
+        self._listener = listener
         self._not_before = 0.0
         self._complaint = ""
 
@@ -49,14 +49,14 @@ class Rounds:
         except (FilmroomError, OSError) as error:
             words = _in_words(error)
             if words != self._complaint:
-                self._told.note(words)
+                self._listener.note(words)
             self._complaint = words
             self._not_before = time.monotonic() + RETRY
             return False
         self._complaint = ""
         counts = done.counts
         if counts.indexed or counts.rejected or counts.duplicate or counts.gone:
-            self._told.run(done)
+            self._listener.run(done)
         if done.stopped:
             raise KeyboardInterrupt
         return True

@@ -62,7 +62,7 @@ class Settling:
     def ready(self) -> tuple[list[Path], list[Path]]:
         """Take out the files that have come to rest, and the paths where nothing has been for as long."""
         now = self._clock()
-        for folder in [one for one, since in self._new_folders.items() if now - since >= QUIET]:
+        for folder in [path for path, since in self._new_folders.items() if now - since >= QUIET]:
             # A folder that was moved here tells nothing of its files, nor one of what came before it was watched.
             del self._new_folders[folder]
             for top, inside, names in os.walk(folder):
@@ -98,8 +98,8 @@ class Settling:
         return len(self._files) + len(self._new_folders) + len(self._lost)
 
     def _forget(self, above: Path) -> None:
-        self._files = {path: one for path, one in self._files.items() if not path.is_relative_to(above)}
-        self._new_folders = {path: one for path, one in self._new_folders.items() if not path.is_relative_to(above)}
+        self._files = {path: state for path, state in self._files.items() if not path.is_relative_to(above)}
+        self._new_folders = {path: since for path, since in self._new_folders.items() if not path.is_relative_to(above)}
 
     def _look(self, path: Path, now: float) -> None:
         try:
@@ -121,7 +121,7 @@ class Settling:
         return state.complete or quiet >= PATIENCE
 
     def _is_passed_over(self, path: Path) -> bool:
-        if any(path.is_relative_to(one) for one in self._skip):
+        if any(path.is_relative_to(skipped) for skipped in self._skip):
             return True
         return any(
             any(is_clutter(part) for part in path.relative_to(folder).parts)
@@ -133,7 +133,7 @@ class Settling:
 def _may_be_out_of_reach(path: Path) -> bool:
     """Tell whether what was at `path` may only be out of reach: the folder above has nothing in it at all, as the place
     of a disk that is no longer mounted has."""
-    above = next(one for one in path.parents if one.exists())
+    above = next(folder for folder in path.parents if folder.exists())
     try:
         with os.scandir(above) as entries:
             return next(entries, None) is None

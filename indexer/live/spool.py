@@ -45,7 +45,7 @@ def holding(archive: Archive, film_ids: Sequence[int]) -> list[Held]:
     """Return the received files that hold these films, as the films' own or as copies of them."""
     received = folders(archive)
     held = left_files.holding(archive.catalog, film_ids)
-    return [one for one in held if any(Path(one.root, one.path).is_relative_to(folder) for folder in received)]
+    return [copy for copy in held if any(Path(copy.root, copy.path).is_relative_to(folder) for folder in received)]
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ class Dropped:
     films: tuple[int, ...]
 
 
-def drop(archive: Archive, held: Sequence[Held]) -> Dropped:
+def drop(archive: Archive, copies: Sequence[Held]) -> Dropped:
     """Delete received files, which nobody else has put there, but for those that hold films of the catalog still: the
     bytes of these are nowhere else."""
-    deleted, stay, others = 0, 0, set()
-    for one in held:
-        file = Path(one.root, one.path)
+    deleted, stay, films_left = 0, 0, set()
+    for copy in copies:
+        file = Path(copy.root, copy.path)
         if not file.is_file():
             continue
-        if films := left_files.films_in(archive.catalog, one):
+        if films := left_files.films_in(archive.catalog, copy):
             stay += 1
-            others.update(films)
+            films_left.update(films)
         else:
             file.unlink(missing_ok=True)
             deleted += 1
-    return Dropped(deleted, stay, tuple(sorted(others)))
+    return Dropped(deleted, stay, tuple(sorted(films_left)))
 
 
 def drop_left(archive: Archive) -> None:
@@ -110,18 +110,18 @@ class Spool:
     def keep(self, meta: FileMetaDataset, dataset: bytes | memoryview) -> Path:
         """Write a film. When this returns it is on the disk, whatever happens then. Raises OSError, NotUnderstood,
         Mismatch."""
-        aside = self.folder / _INCOMING / uuid.uuid4().hex
+        part = self.folder / _INCOMING / uuid.uuid4().hex
         try:
-            with private_files.create(aside) as out:
+            with private_files.create(part) as out:
                 _write(out, meta, dataset)
                 out.flush()
                 os.fsync(out.fileno())
-            place = self._place(aside, str(meta.MediaStorageSOPInstanceUID))
+            place = self._place(part, str(meta.MediaStorageSOPInstanceUID))
             self._make_folders(place.parent)
-            os.replace(aside, place)
+            os.replace(part, place)
             _sync(place.parent)
         finally:
-            aside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         return place
 
     def kept(self) -> list[Path]:
@@ -154,12 +154,12 @@ class Spool:
         return self.folder / uids[0] / uids[1] / f"{uids[2]}.dcm"
 
     def _make_folders(self, folder: Path) -> None:
-        for one in (folder.parent, folder):
+        for level in (folder.parent, folder):
             try:
-                one.mkdir(mode=0o700)
+                level.mkdir(mode=0o700)
             except FileExistsError:
                 continue
-            _sync(one.parent)
+            _sync(level.parent)
 
 
 def _files(folder: Path) -> list[Path]:

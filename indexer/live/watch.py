@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filmroom.db.errors import BadInput
 from filmroom.indexer.live.network_drives import is_network_drive
-from filmroom.indexer.live.rounds import WHOLE_EVERY, Rounds, Told
+from filmroom.indexer.live.rounds import WHOLE_EVERY, Listener, Rounds
 from filmroom.indexer.live.settling import Settling
 from filmroom.indexer.sources.changed import Changed
 from filmroom.indexer.sources.folder import check_there
@@ -29,50 +29,50 @@ def check_folders(folders: Sequence[Path]) -> list[Path]:
     """Return the folders by their whole paths, without those that lie in others. Raises NotFound, or BadInput for a
     file."""
     check_there(folders)
-    if files := [one for one in folders if not one.is_dir()]:
+    if files := [path for path in folders if not path.is_dir()]:
         raise BadInput("only folders are watched", where=files[0], fix="Name the folder that it is in.")
-    whole = sorted({Path(os.path.abspath(one)) for one in folders})
-    return [one for one in whole if not any(other in one.parents for other in whole)]
+    absolute = sorted({Path(os.path.abspath(path)) for path in folders})
+    return [folder for folder in absolute if not any(other in folder.parents for other in absolute)]
 
 
-def watch(rounds: Rounds, folders: Sequence[Path], told: Told, *, poll: bool = False) -> None:
+def watch(rounds: Rounds, folders: Sequence[Path], listener: Listener, *, poll: bool = False) -> None:
     """Index folders, then what changes in them, until an interrupt (KeyboardInterrupt).
 
     A folder that goes away, or is another one all at once (a disk that was unmounted), takes nothing out of the
     archive; when it is back it is compared as a whole.
     """
-    polled = poll or any(is_network_drive(one) for one in folders)
+    polled = poll or any(is_network_drive(folder) for folder in folders)
     if polled and not poll:
-        told.note("A network drive does not tell of changes: it is looked through again and again.")
+        listener.note("A network drive does not tell of changes: it is looked through again and again.")
     settling = Settling(folders, [Path(os.path.abspath(rounds.archive.folder))])
-    here: dict[Path, Identity] = {}
+    identities: dict[Path, Identity] = {}
     while True:
-        before, here = here, {one: _identity(one) for one in folders}
+        before, identities = identities, {folder: _identity(folder) for folder in folders}
         for folder in folders:
-            if here[folder] is None and before.get(folder):
-                told.note(f"{folder} is away; its films stay, and it is watched again when it is back.")
-            elif here[folder] and before and not before[folder]:
-                told.note(f"{folder} is back.")
-        present = [one for one in folders if here[one] is not None]
+            if identities[folder] is None and before.get(folder):
+                listener.note(f"{folder} is away; its films stay, and it is watched again when it is back.")
+            elif identities[folder] and before and not before[folder]:
+                listener.note(f"{folder} is back.")
+        present = [folder for folder in folders if identities[folder] is not None]
         try:
-            _watch_while_as_they_are(rounds, present, here, settling, polled=polled)
+            _watch_while_as_they_are(rounds, present, identities, settling, polled=polled)
         except _NotWatched as fault:
             if polled:
                 raise BadInput(f"the folder cannot be watched ({fault})", where=present[0]) from None
             polled = True
-            told.note("The system watches no more folders (fs.inotify.max_user_watches): they are looked through.")
+            listener.note("The system watches no more folders (fs.inotify.max_user_watches): they are looked through.")
 
 
 def _watch_while_as_they_are(
-    rounds: Rounds, present: Sequence[Path], here: dict[Path, Identity], settling: Settling, *, polled: bool
+    rounds: Rounds, present: Sequence[Path], identities: dict[Path, Identity], settling: Settling, *, polled: bool
 ) -> None:
     """Return as soon as a folder goes, comes, or is another one."""
     due = 0.0
     with closing(_changes(present, polled=polled)) as changes:
         for changed in changes:
-            if any(_identity(folder) != identity for folder, identity in here.items()):
-                for folder in here:
-                    if _identity(folder) != here[folder]:
+            if any(_identity(folder) != identity for folder, identity in identities.items()):
+                for folder in identities:
+                    if _identity(folder) != identities[folder]:
                         settling.drop(folder)
                 return
             settling.note(changed)
@@ -85,7 +85,7 @@ def _watch_while_as_they_are(
                 continue
             files, lost = settling.ready()
             sources = [Changed(folder, _below(folder, files), _below(folder, lost)) for folder in present]
-            sources = [one for one in sources if one.paths or one.lost]
+            sources = [source for source in sources if source.paths or source.lost]
             if sources and not rounds.take(sources):
                 settling.back(files, lost)
 
@@ -99,7 +99,7 @@ def _changes(folders: Sequence[Path], *, polled: bool) -> Generator[list[Path], 
             yield []
             time.sleep(STEP_MS / 1000)
     try:
-        for some in events(
+        for changes in events(
             *folders,
             watch_filter=None,
             rust_timeout=STEP_MS,
@@ -108,7 +108,7 @@ def _changes(folders: Sequence[Path], *, polled: bool) -> Generator[list[Path], 
             poll_delay_ms=POLL_MS,
             ignore_permission_denied=True,
         ):
-            yield [Path(path) for _, path in some]
+            yield [Path(path) for _, path in changes]
     except OSError as fault:
         raise _NotWatched(fault.strerror) from fault
 

@@ -208,8 +208,8 @@ def _pictures(last: DemoFilm, cases: list[tuple[Finding, ...]], rng: np.random.G
 def _cases(films: int, rng: np.random.Generator) -> list[tuple[Finding, ...]]:
     """Return what the studies show: all that the queries ask for, again and again, some with something else beside
     it."""
-    both = (Side.LEFT, Side.RIGHT)
-    wanted: list[Finding] = []
+    either_side = (Side.LEFT, Side.RIGHT)
+    findings: list[Finding] = []
 
     def add(
         kind: Kind,
@@ -218,7 +218,7 @@ def _cases(films: int, rng: np.random.Generator) -> list[tuple[Finding, ...]]:
         severities: tuple[Severity | None, ...] = (None,),
         places: tuple[Place | None, ...] = (None,),
     ) -> None:
-        wanted.extend(
+        findings.extend(
             sample_finding(kind, rng, side=side, severity=severity, place=place)
             for side, severity, place in product(sides, severities, places)
         )
@@ -226,30 +226,30 @@ def _cases(films: int, rng: np.random.Generator) -> list[tuple[Finding, ...]]:
     every = tuple(Severity)
     ends = (Severity.SMALL, Severity.LARGE)
     lobes = (Place.UPPER, Place.LOWER)
-    add(Kind.EFFUSION, sides=(*both, Side.BILATERAL), severities=every)
-    add(Kind.EFFUSION, sides=both, severities=ends)
-    add(Kind.PNEUMOTHORAX, sides=both, severities=every)
-    add(Kind.PNEUMOTHORAX, sides=both, severities=ends)
+    add(Kind.EFFUSION, sides=(*either_side, Side.BILATERAL), severities=every)
+    add(Kind.EFFUSION, sides=either_side, severities=ends)
+    add(Kind.PNEUMOTHORAX, sides=either_side, severities=every)
+    add(Kind.PNEUMOTHORAX, sides=either_side, severities=ends)
     add(Kind.CARDIOMEGALY, severities=(*ends, *ends, *every))
     add(Kind.CONSOLIDATION, sides=(Side.RIGHT,), places=(*lobes, Place.MIDDLE), severities=every)
     add(Kind.CONSOLIDATION, sides=(Side.LEFT,), places=lobes, severities=ends)
     add(Kind.EDEMA, severities=(*ends, *ends, *every))
-    add(Kind.ATELECTASIS, sides=both, severities=(Severity.SMALL, Severity.MODERATE))
-    add(Kind.ATELECTASIS, sides=both, severities=(Severity.LARGE,), places=lobes[1:])
-    add(Kind.NODULE, sides=both, places=(Place.UPPER, Place.UPPER, Place.LOWER))
-    add(Kind.MASS, sides=both, places=(Place.UPPER, Place.LOWER, Place.LOWER))
-    add(Kind.RIB_FRACTURE, sides=both, severities=(Severity.MODERATE, Severity.LARGE))
+    add(Kind.ATELECTASIS, sides=either_side, severities=(Severity.SMALL, Severity.MODERATE))
+    add(Kind.ATELECTASIS, sides=either_side, severities=(Severity.LARGE,), places=lobes[1:])
+    add(Kind.NODULE, sides=either_side, places=(Place.UPPER, Place.UPPER, Place.LOWER))
+    add(Kind.MASS, sides=either_side, places=(Place.UPPER, Place.LOWER, Place.LOWER))
+    add(Kind.RIB_FRACTURE, sides=either_side, severities=(Severity.MODERATE, Severity.LARGE))
     add(Kind.HERNIA, severities=every)
     add(Kind.EMPHYSEMA, severities=every)
     add(Kind.VIRAL, severities=every)
-    add(Kind.PLEURAL_THICKENING, sides=both, places=(Place.APICAL, Place.APICAL, Place.PERIPHERAL))
+    add(Kind.PLEURAL_THICKENING, sides=either_side, places=(Place.APICAL, Place.APICAL, Place.PERIPHERAL))
     add(Kind.ENDOTRACHEAL_TUBE, places=(Place.TRACHEA,) * 2 + (Place.RIGHT_MAIN_BRONCHUS,) * 4)
     add(Kind.NASOGASTRIC_TUBE, places=(Place.STOMACH,) * 4 + (Place.OESOPHAGUS,))
-    add(Kind.CENTRAL_LINE, sides=both, places=(Place.SVC, Place.RIGHT_ATRIUM))
-    add(Kind.CHEST_TUBE, sides=both, places=(Place.APICAL, Place.BASAL))
+    add(Kind.CENTRAL_LINE, sides=either_side, places=(Place.SVC, Place.RIGHT_ATRIUM))
+    add(Kind.CHEST_TUBE, sides=either_side, places=(Place.APICAL, Place.BASAL))
     add(Kind.PACEMAKER, sides=(Side.LEFT,) * 4 + (Side.RIGHT,))
     add(Kind.STERNOTOMY, sides=(None,) * 3)
-    cases: list[tuple[Finding, ...]] = [(finding,) for finding in wanted] + [()] * (len(wanted) // 8)
+    cases: list[tuple[Finding, ...]] = [(finding,) for finding in findings] + [()] * (len(findings) // 8)
     # About one study in seven has a second film, so this many studies there will be.
     order = _by_need(cases, round(films * 0.84), rng)
     return [_joined(cases[i], rng) if cases[i] and rng.random() < 0.4 else cases[i] for i in order]
@@ -259,12 +259,12 @@ def _by_need(cases: list[tuple[Finding, ...]], count: int, rng: np.random.Genera
     """Say which case comes when: next is always what helps the queries with the fewest good answers."""
     alone = [Phantom(0, Body(0), findings=case) for case in cases]
     answers = np.array([[grade(phantom, query.want) == 2 for query in read_queries()] for phantom in alone])
-    have, used = np.zeros(answers.shape[1]), np.zeros(len(cases))
+    good_answers, used = np.zeros(answers.shape[1]), np.zeros(len(cases))
     order = []
     for _ in range(count):
-        gain = answers @ np.maximum(_GOOD_ANSWERS - have, 0.05) + rng.uniform(0, 0.5, len(cases))
+        gain = answers @ np.maximum(_GOOD_ANSWERS - good_answers, 0.05) + rng.uniform(0, 0.5, len(cases))
         best = int(np.argmax(gain / (1 + used) ** 2))
-        have += answers[best]
+        good_answers += answers[best]
         used[best] += 1
         order.append(best)
     return [order[i] for i in rng.permutation(count)]
@@ -307,9 +307,9 @@ def _write_tables(folder: Path, plan: tuple[DemoFilm, ...]) -> None:
         table = csv.writer(file)
         table.writerow(("film", "label", "value"))
         for film in plan:
-            there = {finding.kind for finding in film.phantom.findings}
-            table.writerows((film.stem, kind.value, int(kind in there)) for kind in Kind)
-            table.writerow((film.stem, "no finding", int(not there)))
+            present = {finding.kind for finding in film.phantom.findings}
+            table.writerows((film.stem, kind.value, int(kind in present)) for kind in Kind)
+            table.writerow((film.stem, "no finding", int(not present)))
     with (folder / "reports.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(("film", "report"))

@@ -98,8 +98,8 @@ def _stored(pixels: F32, bits: int, voi: Voi) -> tuple[NDArray[np.uint16], int, 
     """Return stored values and the lowest and highest of them that are to be shown (black, white)."""
     top = (1 << bits) - 1
     low, high = (0, top) if voi is Voi.NONE else (round(0.06 * top), round(0.81 * top))
-    shown = pixels if voi is not Voi.LUT else pixels**2
-    return (low + np.rint(shown * (high - low))).astype(np.uint16), low, high
+    values = pixels if voi is not Voi.LUT else pixels**2
+    return (low + np.rint(values * (high - low))).astype(np.uint16), low, high
 
 
 def _say_voi(data: Dataset, voi: Voi, low: int, high: int, bits: int) -> None:

@@ -30,10 +30,10 @@ def expose(water: F32, phantom: Phantom, pixel: float, rng: np.random.Generator)
     grain *= np.sqrt(arrived / np.float32(quanta))
     arrived += grain
     seen = _process(-np.log(np.maximum(arrived, 3e-4, out=arrived)), technique.sharpness, pixel)
-    shown = _tone(seen, phantom)
+    grey = _tone(seen, phantom)
     shutter = _shutter(phantom, shape)
-    shown = shown * shutter
-    return f32(np.clip(np.maximum(shown, lead * 0.97), 0, 1))
+    grey = grey * shutter
+    return f32(np.clip(np.maximum(grey, lead * 0.97), 0, 1))
 
 
 def lowpass(image: F32, sigma: float) -> F32:
@@ -96,9 +96,9 @@ def _tone(seen: F32, phantom: Phantom) -> F32:
     t = (t - np.float32(0.5)) * np.float32(technique.contrast) + np.float32(0.5 - 0.15 * technique.exposure)
     # The straight part runs from the lungs to the abdomen; what the lungs' level leaves below it is the toe, which ends
     # in black where nothing but air was in the beam.
-    shown = 0.03 + 0.94 / (1 + np.exp(-3.2 * (t - 0.40)))
+    curve = 0.03 + 0.94 / (1 + np.exp(-3.2 * (t - 0.40)))
     toe = np.clip((seen - 0.25) / np.float32(max(0.75 * low - 0.25, 0.2)), 0, 1)
-    return np.asarray(shown * toe * (2 - toe), np.float32)
+    return np.asarray(curve * toe * (2 - toe), np.float32)
 
 
 def _shutter(phantom: Phantom, shape: tuple[int, int]) -> F32:
@@ -113,8 +113,8 @@ def _shutter(phantom: Phantom, shape: tuple[int, int]) -> F32:
     return 0.015 + 0.985 * down[:, None] * over[None, :]
 
 
-def _edge(distance: F32, at: float, soft: float, there: bool) -> F32:
-    return np.clip((distance - at) / soft + 0.5, 0, 1) if there else np.ones_like(distance)
+def _edge(distance: F32, at: float, soft: float, present: bool) -> F32:
+    return np.clip((distance - at) / soft + 0.5, 0, 1) if present else np.ones_like(distance)
 
 
 def _marker(phantom: Phantom, shape: tuple[int, int]) -> F32:

@@ -101,11 +101,11 @@ def grade(phantom: Phantom, want: Want) -> int:
         return min(best, _view_grade(phantom, want))
     if not want.kinds:
         return _view_grade(phantom, want) if without else 0
-    found = [f for f in phantom.findings if f.kind in want.kinds]
-    if not found:
+    matching = [f for f in phantom.findings if f.kind in want.kinds]
+    if not matching:
         return 0
-    whole = without and _view_grade(phantom, want) == 2 and any(_fits(f, want) for f in found)
-    return 2 if whole else 1
+    meets_all = without and _view_grade(phantom, want) == 2 and any(_fits(f, want) for f in matching)
+    return 2 if meets_all else 1
 
 
 def qrels(phantoms: Mapping[str, Phantom], queries: Sequence[PhantomQuery]) -> list[tuple[str, str, int]]:

@@ -27,8 +27,8 @@ def sample(
     rng = np.random.default_rng([seed, 1])
     person = body or sample_body(int(rng.integers(0, 1 << 20)))
     position = view or _VIEWS[_draw(rng, [w for _, w in _VIEWS])][0]
-    found = sample_findings(seed, view=position) if findings is None else findings
-    return Phantom(seed, person, position, sample_technique(seed, person, position), found)
+    drawn = sample_findings(seed, view=position) if findings is None else findings
+    return Phantom(seed, person, position, sample_technique(seed, person, position), drawn)
 
 
 def sample_body(seed: int, *, sex: Sex | None = None, age: int | None = None) -> Body:
@@ -112,27 +112,27 @@ def sample_findings(seed: int, *, view: View) -> tuple[Finding, ...]:
     return tuple(out)
 
 
-def compatible(kind: Kind, others: list[Finding]) -> bool:
+def compatible(kind: Kind, present: list[Finding]) -> bool:
     """Refuse findings that would hide or contradict each other in one film."""
-    there = {f.kind for f in others}
-    if kind in there:
+    kinds = {f.kind for f in present}
+    if kind in kinds:
         return False
     lung_wide = {Kind.EDEMA, Kind.VIRAL, Kind.EMPHYSEMA}
-    if kind in lung_wide and there & (lung_wide | {Kind.PNEUMOTHORAX}):
+    if kind in lung_wide and kinds & (lung_wide | {Kind.PNEUMOTHORAX}):
         return False
-    if kind is Kind.PNEUMOTHORAX and there & (lung_wide | {Kind.EFFUSION, Kind.PLEURAL_THICKENING}):
+    if kind is Kind.PNEUMOTHORAX and kinds & (lung_wide | {Kind.EFFUSION, Kind.PLEURAL_THICKENING}):
         return False
-    if kind in (Kind.EFFUSION, Kind.PLEURAL_THICKENING) and there & {
+    if kind in (Kind.EFFUSION, Kind.PLEURAL_THICKENING) and kinds & {
         Kind.PNEUMOTHORAX,
         Kind.EFFUSION,
         Kind.PLEURAL_THICKENING,
     }:
         return False
-    if (kind is Kind.EMPHYSEMA and Kind.CARDIOMEGALY in there) or (
-        kind is Kind.CARDIOMEGALY and Kind.EMPHYSEMA in there
+    if (kind is Kind.EMPHYSEMA and Kind.CARDIOMEGALY in kinds) or (
+        kind is Kind.CARDIOMEGALY and Kind.EMPHYSEMA in kinds
     ):
         return False
-    return not (kind in (Kind.NODULE, Kind.MASS) and there & {Kind.NODULE, Kind.MASS})
+    return not (kind in (Kind.NODULE, Kind.MASS) and kinds & {Kind.NODULE, Kind.MASS})
 
 
 def sample_finding(
@@ -151,10 +151,10 @@ def sample_finding(
 def _finding(kind: Kind, rng: np.random.Generator) -> Finding:
     side = _ONE_SIDE[int(rng.integers(2))]
     severity = _SEVERITIES[int(rng.integers(3))]
-    both = Side.BILATERAL
+    bilateral = Side.BILATERAL
     match kind:
         case Kind.EFFUSION:
-            return Finding(kind, both if rng.random() < 0.2 else side, severity, Place.BASAL)
+            return Finding(kind, bilateral if rng.random() < 0.2 else side, severity, Place.BASAL)
         case Kind.PNEUMOTHORAX:
             return Finding(kind, side, severity, Place.APICAL)
         case Kind.CARDIOMEGALY:
@@ -163,11 +163,11 @@ def _finding(kind: Kind, rng: np.random.Generator) -> Finding:
             lobes = (*_LOBES, Place.MIDDLE) if side is Side.RIGHT else _LOBES
             return Finding(kind, side, severity, lobes[int(rng.integers(len(lobes)))])
         case Kind.EDEMA:
-            return Finding(kind, both, severity, Place.PERIHILAR)
+            return Finding(kind, bilateral, severity, Place.PERIHILAR)
         case Kind.VIRAL:
-            return Finding(kind, both, severity, Place.PERIPHERAL)
+            return Finding(kind, bilateral, severity, Place.PERIPHERAL)
         case Kind.EMPHYSEMA:
-            return Finding(kind, both, severity, Place.UPPER)
+            return Finding(kind, bilateral, severity, Place.UPPER)
         case Kind.ATELECTASIS:
             place = Place.BASAL if severity is not Severity.LARGE else _LOBES[int(rng.integers(2))]
             return Finding(kind, side, severity, place)

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,17 @@ from typing import Any
 import numpy as np
 import torch
 from filmroom.indexer.models.preprocess import Preprocess, Resize
+from filmroom.indexer.radiology.captions import Claim
+from filmroom.indexer.training.data.films import TrainingFilm
 from filmroom.indexer.training.data.open_collections import NIH, Boxes, collection
 from filmroom.indexer.training.data.phantoms import phantom_film
 from filmroom.indexer.training.film_batches import keep_squares
-from filmroom.indexer.training.label_training import LabelOptions, pooled, train_on_labels
+from filmroom.indexer.training.label_training import LabelledTower, LabelOptions, pooled, train_on_labels
 from filmroom.indexer.training.labels import label_table
 from filmroom.indexer.training.language import Teacher, build_tokenizer, corpus, encode, start_embeddings, teach, tokens
 from filmroom.indexer.training.word_alignment import Answers, align
 from filmroom.indexer.training.write import write_model
+from numpy.typing import NDArray
 
 NAME, SIZE, DIM, CONTEXT = "filmroom-mini", 320, 256, 40
 PREPROCESS = Preprocess(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), Resize.BICUBIC, (2.0, 98.0))
@@ -76,10 +80,10 @@ def make_language(work: Path, *, known: int, general: int, steps: int, device: s
     tokenizer.no_truncation()
     tokenizer.save(str(work / "tokenizer.json"))
     marks = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    said = {"tokenizer_class": "PreTrainedTokenizerFast", **marks, "model_max_length": CONTEXT}
-    (work / "tokenizer_config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    kept = {k: v.cpu() for k, v in model.state_dict().items() if not k.startswith(("visual.", "logit_"))}
-    torch.save(kept, work / "text.pt")
+    tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", **marks, "model_max_length": CONTEXT}
+    (work / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n", encoding="utf-8")
+    text_weights = {k: v.cpu() for k, v in model.state_dict().items() if not k.startswith(("visual.", "logit_"))}
+    torch.save(text_weights, work / "text.pt")
 
 
 def start_image_tower(visual: Any) -> None:
@@ -102,7 +106,7 @@ def start_from(folder: Path, model: Any, work: Path) -> None:
         (work / name).write_bytes((folder / name).read_bytes())
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -113,61 +117,83 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--words", type=int, default=14000)
     parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--epochs", type=int, default=OPTIONS.epochs)
-    given = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def _start_model(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """Return an open_clip model that knows words and ImageNet, or goes on from a folder, and its configuration."""
     import open_clip
     from tokenizers import Tokenizer
 
-    given.work.mkdir(parents=True, exist_ok=True)
-    if given.start:
-        size = Tokenizer.from_file(str(given.start / "tokenizer.json")).get_vocab_size()
+    if options.start:
+        size = Tokenizer.from_file(str(options.start / "tokenizer.json")).get_vocab_size()
         model_cfg = config(size)
         model = open_clip.CLIP(**model_cfg)
-        start_from(given.start, model, given.work)
+        start_from(options.start, model, options.work)
     else:
-        make_language(given.work, known=given.phrases, general=given.words, steps=given.text_steps, device="cpu")
-        model_cfg = config(Tokenizer.from_file(str(given.work / "tokenizer.json")).get_vocab_size())
+        make_language(
+            options.work, known=options.phrases, general=options.words, steps=options.text_steps, device="cpu"
+        )
+        model_cfg = config(Tokenizer.from_file(str(options.work / "tokenizer.json")).get_vocab_size())
         model = open_clip.CLIP(**model_cfg)
-        model.load_state_dict(torch.load(given.work / "text.pt", weights_only=True), strict=False)
+        model.load_state_dict(torch.load(options.work / "text.pt", weights_only=True), strict=False)
         start_image_tower(model.visual)
-    tokenizer = Tokenizer.from_file(str(given.work / "tokenizer.json"))
+    return model, model_cfg
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _read_options(arguments)
+    options.work.mkdir(parents=True, exist_ok=True)
+    model, model_cfg = _start_model(options)
     real, boxes = [], list[Boxes]()
-    for data in given.data:
-        films, own = collection(data)
+    for data in options.data:
+        films, film_boxes = collection(data)
         real += films
-        boxes += own
-    films = real + [phantom_film(FIRST_PHANTOM + seed, size=SIZE) for seed in range(given.phantoms)]
-    boxes += [()] * given.phantoms
-    squares = keep_squares(films, PREPROCESS, given.work / "films.npy", _tell)
+        boxes += film_boxes
+    films = real + [phantom_film(FIRST_PHANTOM + seed, size=SIZE) for seed in range(options.phantoms)]
+    boxes += [()] * options.phantoms
+    squares = keep_squares(films, PREPROCESS, options.work / "films.npy", _tell)
     table = label_table(films)
     net = train_on_labels(
-        model.visual.trunk, squares, boxes, table, work=given.work, options=replace(OPTIONS, epochs=given.epochs),
+        model.visual.trunk, squares, boxes, table, work=options.work, options=replace(OPTIONS, epochs=options.epochs),
         progress=lambda done, total, loss: print(f"epoch {done}/{total} loss {loss:.3f}", flush=True),
     )  # fmt: skip
     features = pooled(net, squares, SIZE)
+    weight, bias = _into_words(model, net, films, features, table.claims, work=options.work)
+    model.visual.trunk.load_state_dict(net.trunk.state_dict())
+    with torch.no_grad():
+        model.visual.head.proj.weight.copy_(torch.from_numpy(weight))
+        model.visual.head.proj.bias.copy_(torch.from_numpy(bias))
+    write_model(
+        model.eval(), options.out, base=options.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
+        context_length=CONTEXT, licence="Apache-2.0",
+        notes=f"Trained on {len(real):,} real films (NIH Clinical Center; Kermany et al.; Dong et al.; Hannover "
+        f"Medical School) and {options.phantoms:,} synthetic phantoms. Research use only, not for diagnosis.",
+    )  # fmt: skip
+    return 0
+
+
+def _into_words(
+    model: Any, net: LabelledTower, films: Sequence[TrainingFilm], features: NDArray[np.float32],
+    claims: tuple[Claim, ...], *, work: Path,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    """Return the projection, weight and bias, that takes the image tower's features into the space of the words."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
     synthetic = np.array([film.group == "phantom" for film in films])
     reference = np.array([film.group.endswith(_REFERENCE) for film in films])
-    answers = Answers(table.claims, net.answers.weight.detach().numpy(), net.answers.bias.detach().numpy())
+    answers = Answers(claims, net.answers.weight.detach().numpy(), net.answers.bias.detach().numpy())
 
     @torch.inference_mode()
     def embed(texts: Any) -> Any:
         rows = encode(model.eval(), tokens(tokenizer, texts, CONTEXT)).float()
         return torch.nn.functional.normalize(rows, dim=-1).numpy()
 
-    asked = frozenset(
+    asked_of_real = frozenset(
         {*NIH, "bacterial pneumonia", "viral pneumonia", "view PA", "view AP", "male", "elderly", "child"}
     )
-    weight, bias = align(answers, embed, features[~synthetic], features[reference], features[synthetic], asked)
-    model.visual.trunk.load_state_dict(net.trunk.state_dict())
-    with torch.no_grad():
-        model.visual.head.proj.weight.copy_(torch.from_numpy(weight))
-        model.visual.head.proj.bias.copy_(torch.from_numpy(bias))
-    write_model(
-        model.eval(), given.out, base=given.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
-        context_length=CONTEXT, licence="Apache-2.0",
-        notes=f"Trained on {len(real):,} real films (NIH Clinical Center; Kermany et al.; Dong et al.; Hannover "
-        f"Medical School) and {given.phantoms:,} synthetic phantoms. Research use only, not for diagnosis.",
-    )  # fmt: skip
-    return 0
+    return align(answers, embed, features[~synthetic], features[reference], features[synthetic], asked_of_real)
 
 
 def _tell(done: int, total: int) -> None:

@@ -23,8 +23,8 @@ def keep_squares(
 ) -> NDArray[np.uint8]:
     """Return (N, S, S) uint8, decoded, standardised and padded once and kept at `path`."""
     side = round(preprocess.size * ROOM)
-    if path.is_file() and (kept := np.load(path)).shape == (len(films), side, side):
-        squares: NDArray[np.uint8] = kept
+    if path.is_file() and (earlier := np.load(path)).shape == (len(films), side, side):
+        squares: NDArray[np.uint8] = earlier
         return squares
     larger = Preprocess(side, (0.5,), (0.5,), preprocess.resize, preprocess.percentiles)
     squares = np.empty((len(films), side, side), np.uint8)
@@ -34,9 +34,9 @@ def keep_squares(
         if n % 50 == 49:
             progress(n + 1, len(films))
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part.npy")
-    np.save(aside, squares)
-    aside.replace(path)
+    part = path.with_suffix(".part.npy")
+    np.save(part, squares)
+    part.replace(path)
     return squares
 
 
@@ -71,9 +71,9 @@ def changed_batch(
     pixels = ((pixels**gamma - 0.5) * gain + offset).clamp(0, 1)
     looked = (functional.affine_grid(place, [count, 1, cells, cells], align_corners=False) + 1) / 2
     places = []
-    for n, own in enumerate(boxes):
+    for n, film_boxes in enumerate(boxes):
         x, y = looked[n, :, :, 0], looked[n, :, :, 1]
-        for finding, left, top, right, bottom in own:
+        for finding, left, top, right, bottom in film_boxes:
             margin = 0.03  # a nodule is smaller than a place of the map
             inside = (x > left - margin) & (x < right + margin) & (y > top - margin) & (y < bottom + margin)
             if inside.any():

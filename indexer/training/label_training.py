@@ -77,6 +77,40 @@ class LabelledTower(nn.Module):
             return torch.as_tensor(self.trunk.bn2(self.trunk.conv_head(x))).float()
 
 
+class _Lesson:
+    """The films with their answers and boxes, and the loss over some of them."""
+
+    def __init__(
+        self, squares: NDArray[np.uint8], boxes: Sequence[Boxes], table: LabelTable, options: LabelOptions
+    ) -> None:
+        self.squares, self.boxes, self.options = squares, boxes, options
+        self.columns = {claim.idea: n for n, claim in enumerate(table.claims) if claim == Claim(claim.idea)}
+        self.group = torch.from_numpy(table.group)
+        self.truth, self.weights = torch.from_numpy(table.truth), torch.from_numpy(table.weights)
+        self.share = torch.tensor(
+            [0.6 * len(table.claims) if name == "phantom" else _REAL_COLUMNS for name in table.groups]
+        )
+
+    def loss(self, net: LabelledTower, picked: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+        """Return the loss over the films `picked`: of their answers, and of maps that lie outside their boxes."""
+        options = self.options
+        pixels, places = changed_batch(
+            self.squares[picked], [self.boxes[n] for n in picked], options.size, -(-options.size // 32), rng
+        )
+        maps = net.maps(pixels)
+        group = self.group[picked]
+        logits = net.answers(functional.dropout(maps.mean((2, 3)), options.dropout)) + net.offsets[group]
+        known = self.truth[picked]
+        film_losses = functional.binary_cross_entropy_with_logits(
+            logits, known.nan_to_num(0.0), self.weights[picked] * ~known.isnan(), reduction="none"
+        )
+        loss = (film_losses.sum(1) / self.share[group]).mean()
+        pairs = [(n, self.columns[name], inside) for n, name, inside in places if name in self.columns]
+        if pairs and options.boxes:
+            loss = loss + options.boxes * _outside(maps, net.answers.weight, pairs)
+        return loss
+
+
 def train_on_labels(
     trunk: Any, squares: NDArray[np.uint8], boxes: Sequence[Boxes], table: LabelTable, *, work: Path,
     options: LabelOptions, progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
@@ -92,9 +126,7 @@ def train_on_labels(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rise_and_fall(step / max(1, steps)))
     mean = running_average(net, options.average, buffers=True).eval()
     done = _resume(work / "labels.pt", net, mean, optimiser, schedule)
-    columns = {claim.idea: n for n, claim in enumerate(table.claims) if claim == Claim(claim.idea)}
-    truth, weights = torch.from_numpy(table.truth), torch.from_numpy(table.weights)
-    share = torch.tensor([0.6 * len(table.claims) if name == "phantom" else _REAL_COLUMNS for name in table.groups])
+    lesson = _Lesson(squares, boxes, table, options)
     for epoch in range(done, options.epochs):
         rng = np.random.default_rng((options.seed, epoch))
         rows = _epoch(table, options, rng)
@@ -103,21 +135,7 @@ def train_on_labels(
             part.eval()
         losses = []
         for start in range(0, len(rows) - options.batch + 1, options.batch):
-            picked = rows[start : start + options.batch]
-            pixels, places = changed_batch(
-                squares[picked], [boxes[n] for n in picked], options.size, -(-options.size // 32), rng
-            )
-            found = net.maps(pixels)
-            group = torch.from_numpy(table.group[picked])
-            logits = net.answers(functional.dropout(found.mean((2, 3)), options.dropout)) + net.offsets[group]
-            known = truth[picked]
-            each = functional.binary_cross_entropy_with_logits(
-                logits, known.nan_to_num(0.0), weights[picked] * ~known.isnan(), reduction="none"
-            )
-            loss = (each.sum(1) / share[group]).mean()
-            pairs = [(n, columns[name], inside) for n, name, inside in places if name in columns]
-            if pairs and options.boxes:
-                loss = loss + options.boxes * _outside(found, net.answers.weight, pairs)
+            loss = lesson.loss(net, rows[start : start + options.batch], rng)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], 5.0)
@@ -139,13 +157,13 @@ def pooled(net: LabelledTower, squares: NDArray[np.uint8], size: int) -> F32:
     return features
 
 
-def _outside(found: torch.Tensor, answers: torch.Tensor, pairs: list[tuple[int, int, torch.Tensor]]) -> torch.Tensor:
+def _outside(maps: torch.Tensor, answers: torch.Tensor, pairs: list[tuple[int, int, torch.Tensor]]) -> torch.Tensor:
     """Say how little of a finding's map lies in its boxes: -log of its share, the map made a distribution over
     places."""
-    each = [
-        -((found[n].flatten(1).T @ answers[column]).log_softmax(0)[inside].logsumexp(0)) for n, column, inside in pairs
+    losses = [
+        -((maps[n].flatten(1).T @ answers[column]).log_softmax(0)[inside].logsumexp(0)) for n, column, inside in pairs
     ]
-    return torch.stack(each).sum() / max(6, len(each))
+    return torch.stack(losses).sum() / max(6, len(losses))
 
 
 def _odds(table: LabelTable) -> F32:
@@ -161,9 +179,9 @@ def _odds(table: LabelTable) -> F32:
 def _epoch(table: LabelTable, options: LabelOptions, rng: np.random.Generator) -> NDArray[np.int64]:
     parts = []
     for number, name in enumerate(table.groups):
-        own = np.flatnonzero(table.group == number)
-        most = options.at_most.get(name, len(own))
-        parts.append(rng.choice(own, most, replace=False) if most < len(own) else own)
+        members = np.flatnonzero(table.group == number)
+        most = options.at_most.get(name, len(members))
+        parts.append(rng.choice(members, most, replace=False) if most < len(members) else members)
     return rng.permutation(np.concatenate(parts))
 
 
@@ -184,23 +202,23 @@ def _optimiser(net: LabelledTower, options: LabelOptions) -> torch.optim.Optimiz
 
 def _save(path: Path, net: nn.Module, mean: AveragedModel, optimiser: Any, schedule: Any, epoch: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
+    part = path.with_suffix(".tmp")
     torch.save(
         {
             "net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(),
             "schedule": schedule.state_dict(), "epoch": epoch,
         },
-        aside,
+        part,
     )  # fmt: skip
-    os.replace(aside, path)
+    os.replace(part, path)
 
 
 def _resume(path: Path, net: nn.Module, mean: AveragedModel, optimiser: Any, schedule: Any) -> int:
     if not path.is_file():
         return 0
-    kept = torch.load(path, weights_only=True)
-    net.load_state_dict(kept["net"])
-    mean.load_state_dict(kept["mean"])
-    optimiser.load_state_dict(kept["optimiser"])
-    schedule.load_state_dict(kept["schedule"])
-    return int(kept["epoch"])
+    checkpoint = torch.load(path, weights_only=True)
+    net.load_state_dict(checkpoint["net"])
+    mean.load_state_dict(checkpoint["mean"])
+    optimiser.load_state_dict(checkpoint["optimiser"])
+    schedule.load_state_dict(checkpoint["schedule"])
+    return int(checkpoint["epoch"])

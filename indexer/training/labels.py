@@ -31,21 +31,21 @@ class LabelTable:
 def label_table(films: Sequence[TrainingFilm]) -> LabelTable:
     """Make the columns of everything that some films support and some deny, sides, sizes and places included."""
     known = {claim for film in films for claim in film.facts.present}
-    wanted = {Claim(c.idea) for c in known}
-    wanted |= {Claim(c.idea, side=c.side) for c in known if c.side}
-    wanted |= {Claim(c.idea, severity=c.severity) for c in known if c.severity}
-    wanted |= {Claim(c.idea, place=c.place) for c in known if c.place}
-    wanted |= {Claim(c.idea, side=c.side, severity=c.severity) for c in known if c.side and c.severity}
-    columns, kept = [], []
-    for claim in sorted((c for c in wanted if c.idea not in _SKIPPED), key=repr):
+    claims = {Claim(c.idea) for c in known}
+    claims |= {Claim(c.idea, side=c.side) for c in known if c.side}
+    claims |= {Claim(c.idea, severity=c.severity) for c in known if c.severity}
+    claims |= {Claim(c.idea, place=c.place) for c in known if c.place}
+    claims |= {Claim(c.idea, side=c.side, severity=c.severity) for c in known if c.side and c.severity}
+    columns, learnable = [], []
+    for claim in sorted((c for c in claims if c.idea not in _SKIPPED), key=repr):
         answers = [truth(claim, film.facts) for film in films]
         if min(answers.count(True), answers.count(False)) >= FEWEST:
-            kept.append(claim)
+            learnable.append(claim)
             columns.append([np.nan if answer is None else float(answer) for answer in answers])
-    table = np.array(columns, np.float32).T if kept else np.empty((len(films), 0), np.float32)
+    table = np.array(columns, np.float32).T if learnable else np.empty((len(films), 0), np.float32)
     groups = tuple(sorted({film.group for film in films}))
     group = np.array([groups.index(film.group) for film in films], np.int64)
-    return LabelTable(tuple(kept), table, answer_weights(tuple(kept), table, group), groups, group)
+    return LabelTable(tuple(learnable), table, answer_weights(tuple(learnable), table, group), groups, group)
 
 
 def answer_weights(claims: tuple[Claim, ...], table: F32, group: NDArray[np.int64]) -> F32:
@@ -54,8 +54,8 @@ def answer_weights(claims: tuple[Claim, ...], table: F32, group: NDArray[np.int6
     would teach where a film comes from."""
     weights = np.zeros_like(table)
     column = {claim: n for n, claim in enumerate(claims)}
-    for one in np.unique(group):
-        of = group == one
+    for number in np.unique(group):
+        of = group == number
         for n, claim in enumerate(claims):
             yes, no = of & (table[:, n] == 1), of & (table[:, n] == 0)
             if not yes.any() or not no.any():

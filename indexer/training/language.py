@@ -45,17 +45,17 @@ def codes(meanings: Sequence[Meaning]) -> F32:
 
     Left and right, small and large point in opposite directions: what names neither lies between.
     """
-    made: dict[str, F32] = {}
+    directions: dict[str, F32] = {}
     rows = np.zeros((len(meanings), CODE), np.float32)
     for row, weights in zip(rows, meanings, strict=True):
-        for name, given in weights.items():
+        for name, amount in weights.items():
             of, at, quality = name.rpartition("@")
-            idea, weight = (of + at + _OPPOSITES[quality], -given) if quality in _OPPOSITES else (name, given)
-            if idea not in made:
+            idea, weight = (of + at + _OPPOSITES[quality], -amount) if quality in _OPPOSITES else (name, amount)
+            if idea not in directions:
                 seed = np.frombuffer(idea.encode(), np.uint8).astype(np.uint32)
                 direction = np.random.default_rng(seed).standard_normal(CODE).astype(np.float32)
-                made[idea] = direction / np.linalg.norm(direction)
-            row += np.float32(weight) * made[idea]
+                directions[idea] = direction / np.linalg.norm(direction)
+            row += np.float32(weight) * directions[idea]
     return _unit(rows)
 
 
@@ -102,8 +102,8 @@ class Teacher:
 def corpus(teacher: Teacher, *, known: int, general: int, dim: int, seed: int) -> tuple[list[str], F32]:
     """Return texts and their targets (N, dim): `known` phrases from the lexicon, `general` made of usual words."""
     rng = random.Random(seed)
-    said = {p.text: p for p in phrases(known, rng)}
-    texts, meanings = list(said), [p.meaning for p in said.values()]
+    by_text = {p.text: p for p in phrases(known, rng)}
+    texts, meanings = list(by_text), [p.meaning for p in by_text.values()]
     words = teacher.words(9000)
     terms = [p.text for p in phrases(2000, rng)]
     free: list[str] = list(words)
@@ -122,8 +122,8 @@ def corpus(teacher: Teacher, *, known: int, general: int, dim: int, seed: int) -
     code = codes(meanings)
     ridge = np.linalg.solve(inside.T @ inside + 3.0 * np.eye(384, dtype=np.float32), inside.T @ code)
     read = outside @ ridge
-    both = np.concatenate([inside, outside[:: max(1, len(outside) // max(1, len(inside)))]])
-    _, _, axes = np.linalg.svd(both[:: max(1, len(both) // 8000)], full_matrices=False)
+    sampled = np.concatenate([inside, outside[:: max(1, len(outside) // max(1, len(inside)))]])
+    _, _, axes = np.linalg.svd(sampled[:: max(1, len(sampled) // 8000)], full_matrices=False)
     semantic = vectors @ axes[: dim - CODE].T
     semantic /= np.linalg.norm(semantic[: len(texts)], axis=1).mean()
     target = np.concatenate([np.concatenate([code, read]), np.float32(_SEMANTIC) * semantic], axis=1)
@@ -214,10 +214,10 @@ def teach(
         rows = texts[picked]
         rows = rows[:, : int(lengths[picked].max())]
         with torch.autocast(device, torch.bfloat16):
-            said = encode(model, rows)
-        said = torch.nn.functional.normalize(said.float(), dim=-1)
-        wanted = goal[picked]
-        loss = (1 - (said * wanted).sum(-1)).mean() + 4 * ((said @ said.T) - (wanted @ wanted.T)).square().mean()
+            encoded = encode(model, rows)
+        encoded = torch.nn.functional.normalize(encoded.float(), dim=-1)
+        goals = goal[picked]
+        loss = (1 - (encoded * goals).sum(-1)).mean() + 4 * ((encoded @ encoded.T) - (goals @ goals.T)).square().mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(side, 1.0)
@@ -245,5 +245,5 @@ def encode(model: Any, rows: torch.Tensor) -> torch.Tensor:
     x = model.token_embedding(rows) + model.positional_embedding[:length]
     mask = model.attn_mask[:length, :length]
     x = model.ln_final(model.transformer(x, attn_mask=mask))
-    found: torch.Tensor = x[torch.arange(len(rows)), rows.argmax(dim=-1)] @ model.text_projection
-    return found
+    encoded: torch.Tensor = x[torch.arange(len(rows)), rows.argmax(dim=-1)] @ model.text_projection
+    return encoded

@@ -13,8 +13,8 @@ def sigmoid_loss(logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tenso
     """Return SigLIP (Zhai et al. 2023): every pair by itself. `logits`, `truth`, `weights` (films, texts); NaN truth
     counts nothing. The sum over texts, the mean over films."""
     known = ~truth.isnan()
-    each = functional.binary_cross_entropy_with_logits(logits, truth.nan_to_num(0.0), reduction="none")
-    return (each * weights * known).sum() / len(logits)
+    losses = functional.binary_cross_entropy_with_logits(logits, truth.nan_to_num(0.0), reduction="none")
+    return (losses * weights * known).sum() / len(logits)
 
 
 def softmax_loss(logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

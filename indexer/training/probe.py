@@ -31,13 +31,13 @@ def fit_head(
     and cosines rank as the classifiers do.
     """
     views = range(min(4, maps.views))
-    found = torch.stack(
+    pooled = torch.stack(
         [torch.cat([_pooled(upper, maps, rows[n : n + 64], v) for n in range(0, len(rows), 64)]) for v in views]
     )
-    middle, spread = found.mean((0, 1)), found.std((0, 1)) + 0.05
-    found = (found - middle) / spread
-    axes = torch.linalg.svd(found[0], full_matrices=False)[2][:_AXES].T
-    inputs = (found @ axes).mean(0) if len(rows) > 20_000 else (found @ axes).flatten(0, 1)
+    middle, spread = pooled.mean((0, 1)), pooled.std((0, 1)) + 0.05
+    pooled = (pooled - middle) / spread
+    axes = torch.linalg.svd(pooled[0], full_matrices=False)[2][:_AXES].T
+    inputs = (pooled @ axes).mean(0) if len(rows) > 20_000 else (pooled @ axes).flatten(0, 1)
     many = 1 if len(rows) > 20_000 else len(views)
     maps_to = torch.stack(
         [_classifier(inputs, truth[:, s].repeat(many), weights[:, s].repeat(many)) for s in range(texts.shape[0])]
@@ -67,12 +67,12 @@ def _classifier(inputs: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor
     centre = w @ x
     x, y = x - centre, y - w @ y
     gram = (x * w[:, None]).T @ x + _RIDGE * torch.eye(x.shape[1], device=x.device)
-    found: torch.Tensor = torch.linalg.solve(gram, (w * y) @ x)
-    return found
+    coefficients: torch.Tensor = torch.linalg.solve(gram, (w * y) @ x)
+    return coefficients
 
 
 def _pooled(upper: Any, maps: Maps, rows: Sequence[int], view: int) -> torch.Tensor:
     with torch.autocast(maps.device, torch.bfloat16):
         x = maps.batch(rows, [view] * len(rows)).contiguous(memory_format=torch.channels_last)
-        found: torch.Tensor = upper.pool(upper.stages(x)).float()
-    return found
+        pooled: torch.Tensor = upper.pool(upper.stages(x)).float()
+    return pooled

@@ -20,10 +20,10 @@ def ndcg(scores: F32, grades: F32, *, k: int = 5) -> float:
 def mean_ndcg(scores: F32, truth: F32, *, k: int = 5) -> float:
     """Return the mean over the columns with something true and something false; `truth` holds NaN where nothing is
     known."""
-    found = []
+    values = []
     for column in range(scores.shape[1]):
         known = ~np.isnan(truth[:, column])
         grades = truth[known, column]
         if grades.any() and not grades.all():
-            found.append(ndcg(scores[known, column], grades, k=k))
-    return float(np.mean(found)) if found else 0.0
+            values.append(ndcg(scores[known, column], grades, k=k))
+    return float(np.mean(values)) if values else 0.0

@@ -17,8 +17,8 @@ class Upper(nn.Module):
         self.stages, self.pool, self.head = stages, pool, head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.head(self.pool(self.stages(x)))
-        return found
+        output: torch.Tensor = self.head(self.pool(self.stages(x)))
+        return output
 
 
 def split_tower(visual: Any, frozen: int) -> tuple[nn.Module | None, nn.Module]:

@@ -20,20 +20,21 @@ import numpy as np
 import torch
 from filmroom.db.errors import BadInput
 from filmroom.indexer.models.preprocess import Preprocess
-from filmroom.indexer.training.data.films import Statement, TrainingFilm, balance, sentences, split, statements, truths
+from filmroom.indexer.training.data.films import (
+    Statement,
+    TrainingFilm,
+    balance,
+    split,
+    statements_of,
+    truths,
+)
 from filmroom.indexer.training.data.maps import Maps
+from filmroom.indexer.training.data.validation import StatementVectors, Tokenize, Validation
 from filmroom.indexer.training.losses import sigmoid_loss, softmax_loss
 from filmroom.indexer.training.probe import fit_head
-from filmroom.indexer.training.ranking import mean_ndcg
 from filmroom.indexer.training.split_tower import quiet_norms, running_average, split_tower
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
-
-F32 = NDArray[np.float32]
-Tokenize = Callable[[Sequence[str]], torch.Tensor]
-_ASKED_SENTENCES = 64
-"""Sentences of held-out reports that are asked, beside all claims."""
 
 
 class Loss(StrEnum):
@@ -94,6 +95,17 @@ class _State:
 
 
 @dataclass(frozen=True)
+class _Examples:
+    """The `rows` of films to learn from; `truth` (all films, statements) and `weights` (rows, statements). Where maps
+    are kept, a film has so many views; else each is another."""
+
+    rows: list[int]
+    truth: torch.Tensor
+    weights: torch.Tensor
+    kept_views: bool
+
+
+@dataclass(frozen=True)
 class Trained:
     """The trained model (open_clip's, in float32, with the best averaged weights), and how it went. `best_ndcg` is its
     nDCG@5 on the held-out films, `base_ndcg` that of the model it began as on the same films and questions."""
@@ -123,17 +135,11 @@ def train(
     tell = progress or (lambda _: None)
     torch.manual_seed(options.seed)
     model.to(options.device).eval()
-    learn, held = split(films, share=options.held, seed=options.seed)
-    said = statements([films[n] for n in learn], ways=options.ways, seed=options.seed)
-    if len(learn) < 2 or len(said) < 2:
-        raise BadInput(
-            f"{len(films)} films with {len(said)} usable statements are too few to train on",
-            fix="Give more films a label or a report (filmroom label, filmroom report).",
-        )
-    texts = _Texts(model, tokenize, said, options)
-    table = np.full((len(films), len(said)), np.nan, np.float32)
-    table[learn] = truths([films[n] for n in learn], said, texts.likeness)
-    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], said)).to(options.device)
+    learn, validation_rows, statements = _learnable(films, options)
+    texts = StatementVectors(model, tokenize, statements, device=options.device, train_text=options.train_text)
+    table = np.full((len(films), len(statements)), np.nan, np.float32)
+    table[learn] = truths([films[n] for n in learn], statements, texts.likeness)
+    weights = torch.from_numpy(balance(table[learn], [films[n] for n in learn], statements)).to(options.device)
     truth = torch.from_numpy(table).to(options.device)
     lower, upper = split_tower(model.visual, options.frozen)
     maps = Maps(
@@ -141,38 +147,21 @@ def train(
         device=options.device, strength=options.strength,
     )  # fmt: skip
     maps.fill(lambda done, total: tell(Progress("maps", done, total)))
-    validation = _Validation(model, tokenize, films, held, said, options) if held else None
+    validation = _validation(model, tokenize, films, validation_rows, statements, options)
     base = validation.ndcg(upper, maps) if validation else None
     if hasattr(getattr(model.visual, "head", None), "drop"):
         model.visual.head.drop.p = options.dropout
+    examples = _Examples(learn, truth, weights, kept_views=lower is not None)
     if options.probe and lower is not None and not (work / "checkpoint.pt").is_file():
-        plain = [n for n, s in enumerate(said) if not (s.claim and s.claim.absent)]
-        fit_head(
-            model, upper, maps, learn, texts=texts.middles(plain), truth=truth[learn][:, plain].nan_to_num(0.0),
-            weights=weights[:, plain],
-        )  # fmt: skip
+        _begin_head(model, upper, maps, texts, examples)
     run = _Run(model, upper, options, steps=options.epochs * math.ceil(len(learn) / options.batch))
     state = run.resume(work / "checkpoint.pt")
     while state.epoch < options.epochs:
-        if options.patience and state.epoch - state.best_epoch >= options.patience and held:
+        if options.patience and state.epoch - state.best_epoch >= options.patience and validation_rows:
             break
-        rng = random.Random(options.seed * 1000 + state.epoch)
-        torch.manual_seed(options.seed * 1000 + state.epoch)
-        order = rng.sample(range(len(learn)), len(learn))
-        total = 0.0
-        quiet_norms(upper.train())
-        for start in range(0, len(order), options.batch):
-            picked = order[start : start + options.batch]
-            rows = [learn[n] for n in picked]
-            views = [rng.randrange(options.views) if lower else rng.randrange(1, 2**31) for _ in rows]
-            columns, vectors = texts.draw(rng, rows)
-            total += run.step(
-                maps.batch(rows, views), vectors, truth[rows][:, columns], weights[picked][:, columns]
-            ) * len(rows)
-        upper.eval()
+        loss = run.epoch(maps, texts, examples, seed=options.seed * 1000 + state.epoch)
         state.epoch += 1
         ndcg = run.measured(validation, maps) if validation else None
-        loss = total / len(order)
         state.history.append({"epoch": state.epoch, "loss": loss, "ndcg": ndcg})
         if ndcg is None or ndcg > state.best:
             state.best, state.best_epoch = ndcg if ndcg is not None else -1.0, state.epoch
@@ -180,7 +169,42 @@ def train(
         run.save(work / "checkpoint.pt", state)
         tell(Progress("epochs", state.epoch, options.epochs, loss, ndcg))
     run.finish()
-    return Trained(model.float().eval(), state.history, state.best if held else None, base, len(learn), len(held))
+    best = state.best if validation_rows else None
+    return Trained(model.float().eval(), state.history, best, base, len(learn), len(validation_rows))
+
+
+def _learnable(films: Sequence[TrainingFilm], options: Options) -> tuple[list[int], list[int], list[Statement]]:
+    """Return the rows to learn from, those to validate on, and the statements to learn. Raises BadInput where these are
+    too few."""
+    learn, validation_rows = split(films, share=options.held, seed=options.seed)
+    statements = statements_of([films[n] for n in learn], ways=options.ways, seed=options.seed)
+    if len(learn) < 2 or len(statements) < 2:
+        raise BadInput(
+            f"{len(films)} films with {len(statements)} usable statements are too few to train on",
+            fix="Give more films a label or a report (filmroom label, filmroom report).",
+        )
+    return learn, validation_rows, statements
+
+
+def _validation(
+    model: Any, tokenize: Tokenize, films: Sequence[TrainingFilm], rows: list[int], statements: Sequence[Statement],
+    options: Options,
+) -> Validation | None:  # fmt: skip
+    if not rows:
+        return None
+    return Validation(
+        model, tokenize, films, rows, statements, device=options.device, train_text=options.train_text,
+        seed=options.seed,
+    )  # fmt: skip
+
+
+def _begin_head(model: Any, upper: nn.Module, maps: Maps, texts: StatementVectors, examples: _Examples) -> None:
+    """Begin with a linear head found on the features as they are, for the statements that deny nothing."""
+    columns = [n for n, s in enumerate(texts.statements) if not (s.claim and s.claim.absent)]
+    fit_head(
+        model, upper, maps, examples.rows, texts=texts.middles(columns),
+        truth=examples.truth[examples.rows][:, columns].nan_to_num(0.0), weights=examples.weights[:, columns],
+    )  # fmt: skip
 
 
 def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
@@ -188,84 +212,8 @@ def _quick(lower: nn.Module | None, device: str) -> nn.Module | None:
     anyway."""
     if lower is None:
         return None
-    made: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
-    return made.to(memory_format=torch.channels_last)
-
-
-class _Texts:
-    """The statements as vectors: embedded once where the text tower stays, anew each step where it is trained."""
-
-    def __init__(self, model: Any, tokenize: Tokenize, said: Sequence[Statement], options: Options) -> None:
-        self.model, self.said, self.options = model, said, options
-        flat = [text for statement in said for text in statement.texts]
-        self.tokens = tokenize(flat)
-        self.starts = np.cumsum([0, *(len(s.texts) for s in said)])
-        self.claims = next((n for n, s in enumerate(said) if s.claim is None), len(said))
-        self.embed_again()
-        own = self.vectors[self.starts[self.claims] :]
-        self.likeness: F32 | None = (own @ own.T).cpu().numpy() if len(own) else None
-
-    def embed_again(self) -> None:
-        """Embed all wordings with the text tower as it stands."""
-        with torch.inference_mode():
-            parts = [self._embed(self.tokens[n : n + 256]) for n in range(0, len(self.tokens), 256)]
-        self.vectors = torch.cat(parts).clone()
-
-    def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        found = self.model.encode_text(tokens.to(self.options.device))
-        return functional.normalize(found.float(), dim=-1)
-
-    def middles(self, columns: Sequence[int]) -> torch.Tensor:
-        """Return (len(columns), D) unit rows: each statement's wordings together."""
-        rows = [self.vectors[self.starts[c] : self.starts[c + 1]].mean(0) for c in columns]
-        return functional.normalize(torch.stack(rows), dim=-1)
-
-    def draw(self, rng: random.Random, rows: Sequence[int]) -> tuple[list[int], torch.Tensor]:
-        """Return statements and one wording of each as a vector: all claims (at most 192), up to 64 report
-        sentences."""
-        claims = list(range(self.claims))
-        if len(claims) > 192:
-            claims = sorted(rng.sample(claims, 192))
-        rest = range(self.claims, len(self.said))
-        columns = claims + sorted(rng.sample(rest, min(64, len(rest))))
-        picked = [rng.randrange(self.starts[c], self.starts[c + 1]) for c in columns]
-        if self.options.train_text:
-            return columns, self._embed(self.tokens[picked])
-        return columns, self.vectors[picked]
-
-
-class _Validation:
-    """Questions to the held-out films: the claims that are trained on, and sentences of the films' own reports, which
-    need not occur in any other."""
-
-    def __init__(
-        self, model: Any, tokenize: Tokenize, films: Sequence[TrainingFilm], rows: Sequence[int],
-        said: Sequence[Statement], options: Options,
-    ) -> None:  # fmt: skip
-        self.rows, self.options = rows, options
-        mine = [films[n] for n in rows]
-        asked = [*(statement for statement in said if statement.claim), *sentences(mine)]
-        self.texts = _Texts(model, tokenize, asked, options) if asked else None
-        self.columns: list[int] = []
-        if self.texts is not None:
-            self.table = truths(mine, asked, self.texts.likeness)
-            rest = range(self.texts.claims, len(asked))
-            some = random.Random(options.seed).sample(rest, min(_ASKED_SENTENCES, len(rest)))
-            self.columns = [*range(self.texts.claims), *sorted(some)]
-
-    @torch.inference_mode()
-    def ndcg(self, upper: nn.Module, maps: Maps) -> float:
-        """Return nDCG@5, the mean over the questions, with the weights as they stand."""
-        if self.texts is None:
-            return 0.0
-        parts = [
-            functional.normalize(upper(maps.batch(part, [0] * len(part))).float(), dim=-1)
-            for part in (self.rows[n : n + 32] for n in range(0, len(self.rows), 32))
-        ]
-        if self.options.train_text:
-            self.texts.embed_again()
-        queries = self.texts.middles(self.columns).cpu().numpy()
-        return mean_ndcg(torch.cat(parts).cpu().numpy() @ queries.T, self.table[:, self.columns])
+    half: nn.Module = deepcopy(lower).eval().to(device, torch.bfloat16)
+    return half.to(memory_format=torch.channels_last)
 
 
 class _Run:
@@ -299,11 +247,29 @@ class _Run:
         self.average = running_average(nn.ParameterList(self.trained), options.average)
         self.best = [p.detach().clone() for p in self.trained]
 
+    def epoch(self, maps: Maps, texts: StatementVectors, examples: _Examples, *, seed: int) -> float:
+        """Learn from every film once; returns the mean loss."""
+        rng = random.Random(seed)
+        torch.manual_seed(seed)
+        order = rng.sample(range(len(examples.rows)), len(examples.rows))
+        total = 0.0
+        quiet_norms(self.upper.train())
+        for start in range(0, len(order), self.options.batch):
+            picked = order[start : start + self.options.batch]
+            rows = [examples.rows[n] for n in picked]
+            most = self.options.views if examples.kept_views else 2**31
+            views = [rng.randrange(0 if examples.kept_views else 1, most) for _ in rows]
+            columns, vectors = texts.draw(rng, rows)
+            truth, weights = examples.truth[rows][:, columns], examples.weights[picked][:, columns]
+            total += self.step(maps.batch(rows, views), vectors, truth, weights) * len(rows)
+        self.upper.eval()
+        return total / len(order)
+
     def step(self, inputs: torch.Tensor, texts: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> float:
         """Take one step of the optimiser; returns the loss."""
         with torch.autocast(self.device, torch.bfloat16):
-            found = self.upper(inputs.contiguous(memory_format=torch.channels_last))
-        vectors = functional.normalize(found.float(), dim=-1)
+            features = self.upper(inputs.contiguous(memory_format=torch.channels_last))
+        vectors = functional.normalize(features.float(), dim=-1)
         bias = self.model.logit_bias if getattr(self.model, "logit_bias", None) is not None else 0.0
         logits = self.model.logit_scale.exp() * vectors @ texts.T + bias
         loss = (sigmoid_loss if self.options.loss is Loss.SIGLIP else softmax_loss)(logits, truth, weights)
@@ -323,7 +289,7 @@ class _Run:
             p.add_(start - p, alpha=rate)
         self.average.update_parameters(nn.ParameterList(self.trained))
 
-    def measured(self, validation: _Validation, maps: Maps) -> float:
+    def measured(self, validation: Validation, maps: Maps) -> float:
         """Return nDCG@5 over the held-out films with the averaged weights."""
         now = [p.detach().clone() for p in self.trained]
         self._put(list(self.average.parameters()))
@@ -345,35 +311,35 @@ class _Run:
     def save(self, path: Path, state: _State) -> None:
         """Write the checkpoint aside and rename it: a kill leaves the last whole one."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".tmp")
+        part = path.with_suffix(".tmp")
         torch.save(
             {
                 "options": _plain(self.options), "state": asdict(state), "optimiser": self.optimiser.state_dict(),
                 "schedule": self.schedule.state_dict(), "now": [p.detach() for p in self.trained],
                 "average": self.average.state_dict(), "best": self.best, "start": self.start,
             },
-            aside,
+            part,
         )  # fmt: skip
-        os.replace(aside, path)
+        os.replace(part, path)
 
     def resume(self, path: Path) -> _State:
         """Say where an earlier run stood, or the beginning. Raises BadInput when it had other options."""
         if not path.is_file():
             return _State()
-        kept = torch.load(path, map_location=self.device, weights_only=True)
-        if kept["options"] != _plain(self.options):
+        checkpoint = torch.load(path, map_location=self.device, weights_only=True)
+        if checkpoint["options"] != _plain(self.options):
             raise BadInput(
                 "a run with other options was begun here", where=path.parent, fix="Use another --out, or remove it."
             )
-        self.optimiser.load_state_dict(kept["optimiser"])
-        self.schedule.load_state_dict(kept["schedule"])
-        self._put(kept["now"])
-        self.average.load_state_dict(kept["average"])
-        self.best, self.start = kept["best"], kept["start"]
-        return _State(**kept["state"])
+        self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.schedule.load_state_dict(checkpoint["schedule"])
+        self._put(checkpoint["now"])
+        self.average.load_state_dict(checkpoint["average"])
+        self.best, self.start = checkpoint["best"], checkpoint["start"]
+        return _State(**checkpoint["state"])
 
 
 def _plain(options: Options) -> dict[str, Any]:
     """Write options as JSON values; where it runs does not matter to what is learnt."""
-    said: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
-    return said
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
+    return settings

@@ -60,8 +60,8 @@ def text_directions(claims: Sequence[Claim], embed_texts: EmbedTexts, options: A
     rng = random.Random(options.seed)
     rows = []
     for claim in claims:
-        said = sorted({phrase(claim, rng, carrier=0.1) for _ in range(options.ways)})
-        middle = np.asarray(embed_texts(said), np.float64).mean(0)
+        phrasings = sorted({phrase(claim, rng, carrier=0.1) for _ in range(options.ways)})
+        middle = np.asarray(embed_texts(phrasings), np.float64).mean(0)
         rows.append(middle / np.linalg.norm(middle))
     return np.stack(rows)
 
@@ -78,19 +78,19 @@ def align(
     options = options or AlignOptions()
     texts = text_directions(answers.claims, embed_texts, options)
     bare = np.array([claim == Claim(claim.idea) for claim in answers.claims])
-    own = np.array([claim.idea in asked_of_real for claim in answers.claims]) & bare
+    asked_real = np.array([claim.idea in asked_of_real for claim in answers.claims]) & bare
     drawn = np.array([claim.idea not in _REAL_ONLY for claim in answers.claims])
     spread, middle = answers.of(reference).std(0), answers.of(reference).mean(0)
-    to_words = _into_words(texts[own], np.ones(int(own.sum())), options.ridge)
-    weight = to_words @ (answers.weight[own] / spread[own, None])
-    constant = to_words @ ((answers.bias[own] - middle[own]) / spread[own])
+    to_words = _into_words(texts[asked_real], np.ones(int(asked_real.sum())), options.ridge)
+    weight = to_words @ (answers.weight[asked_real] / spread[asked_real, None])
+    constant = to_words @ ((answers.bias[asked_real] - middle[asked_real]) / spread[asked_real])
     if len(synthetic):
         widths = answers.of(synthetic).std(0)
         say = np.where(bare[drawn], options.plain, options.finer)
         other = _into_words(texts[drawn], say, options.ridge) @ (answers.weight[drawn] / widths[drawn, None])
-        seen, shown = (films - films.mean(0) for films in (real.astype(np.float64), synthetic.astype(np.float64)))
-        moved = options.synthetic * shown.T @ (shown @ (other - weight).T) / len(shown)
-        stiff = seen.T @ seen / len(seen) + options.synthetic * shown.T @ shown / len(shown)
+        films, phantoms = (part - part.mean(0) for part in (real.astype(np.float64), synthetic.astype(np.float64)))
+        moved = options.synthetic * phantoms.T @ (phantoms @ (other - weight).T) / len(phantoms)
+        stiff = films.T @ films / len(films) + options.synthetic * phantoms.T @ phantoms / len(phantoms)
         bend = np.linalg.solve(stiff + options.held * np.eye(len(stiff)), moved).T
         weight, constant = weight + bend, constant - bend @ reference.mean(0)
     unused = np.linalg.svd(texts, full_matrices=True)[2][-1]

@@ -74,8 +74,8 @@ def save_config(folder: Path, *, model_cfg: Mapping[str, Any], preprocess: Prepr
         "resize_mode": "longest", "fill_color": 0,
         **({"percentiles": list(preprocess.percentiles)} if preprocess.percentiles else {}),
     }  # fmt: skip
-    said = {"model_cfg": dict(model_cfg), "preprocess_cfg": picture}
-    (folder / CONFIG).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    config = {"model_cfg": dict(model_cfg), "preprocess_cfg": picture}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def save_graphs(folder: Path, loaded: ClipTowers) -> None:
@@ -117,17 +117,17 @@ def halve(path: Path) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     graph = onnx.load(path)
-    kept, casts = [], []
+    initializers, casts = [], []
     for tensor in graph.graph.initializer:
         value = numpy_helper.to_array(tensor)
         if value.dtype == np.float32 and value.size > 256:
-            kept.append(numpy_helper.from_array(value.astype(np.float16), f"{tensor.name}_half"))
+            initializers.append(numpy_helper.from_array(value.astype(np.float16), f"{tensor.name}_half"))
             casts.append(helper.make_node("Cast", [f"{tensor.name}_half"], [tensor.name], to=TensorProto.FLOAT))
         else:
-            kept.append(tensor)
+            initializers.append(tensor)
     nodes = list(graph.graph.node)
     del graph.graph.initializer[:], graph.graph.node[:]
-    graph.graph.initializer.extend(kept)
+    graph.graph.initializer.extend(initializers)
     graph.graph.node.extend(casts + nodes)
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
@@ -146,13 +146,13 @@ def write_model(
             shutil.copyfile(base / file, folder / file)
     save_config(folder, model_cfg=model_cfg, preprocess=preprocess)
     save_weights(model, folder / WEIGHTS)
-    said: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": name, "preprocess": preprocess, "dim": int(model_cfg["embed_dim"]), "licence": licence,
         "prompt": prompt, "context_length": context_length, "pad_id": pad_id, "lower": False, "notes": notes,
     }  # fmt: skip
     (folder / "filmroom.json").unlink(missing_ok=True)
     save_graphs(folder, ClipTowers(from_folder(folder, name=name, prompt=prompt, licence=licence), device="cpu"))
-    return write_facts(folder, **said)
+    return write_facts(folder, **facts)
 
 
 def draw_history(history: Sequence[Mapping[str, float | None]], path: Path) -> None:

@@ -105,6 +105,47 @@ def probe(
         )
 
 
+@dataclass(frozen=True)
+class _Task:
+    """The films whose truth is known, and which of them a probe learns from, tunes on and is tested on."""
+
+    data: Floats
+    target: NDArray[Any]
+    keys: NDArray[Any]
+    train: Ints
+    tune: Ints
+    test: Ints
+    name: str
+    space: Space
+    seed: int
+
+    def penalty(self, rows: Ints, kind: Kind) -> float:
+        """Find the penalty for films to learn from: on those to tune on where they have both classes."""
+        if len(np.unique(self.target[self.tune])) == 2:
+            return _tuned(self.data, self.target, rows, self.tune, name=self.name, space=self.space, kind=kind)
+        return _penalty(
+            self.data[rows], self.target[rows], self.keys[rows], name=self.name, space=self.space, kind=kind
+        )
+
+    def scores(self, kind: Kind, size: int, on_fit: Callable[[], None]) -> list[Floats]:
+        """Return the test films' probabilities by each of several heads fitted on `size` films."""
+        scores = []
+        strength = 0.0
+        for draw in range(_DRAWS if size < len(self.train) else 1):
+            chosen = _draw(self.train, self.target, size=size, seed=self.seed + 1000 * draw)
+            if draw == 0:  # one search a size: it costs twelve fits
+                strength = self.penalty(chosen, kind)
+            head = self.fit(chosen, kind, strength, seed=draw)
+            scores.append(head.probabilities(self.data[self.test]).astype(np.float64))
+            on_fit()
+        return scores
+
+    def fit(self, rows: Ints, kind: Kind, strength: float, *, seed: int = 0) -> Head:
+        return fit_head(
+            self.data[rows], self.target[rows], name=self.name, space=self.space, kind=kind, penalty=strength, seed=seed
+        )
+
+
 def _probe(
     vectors: NDArray[np.floating],
     truth: NDArray[np.floating],
@@ -131,33 +172,10 @@ def _probe(
             where=name,
             fix="Label films of at least four patients with and four without it",
         )
-
-    def penalty(rows: Ints, kind: Kind) -> float:
-        if len(np.unique(target[tune])) == 2:
-            return _tuned(data, target, rows, tune, name=name, space=space, kind=kind)
-        return _penalty(data[rows], target[rows], keys[rows], name=name, space=space, kind=kind)
-
-    points: list[CurvePoint] = []
-    final = np.zeros(len(test))
-    for kind in kinds:
-        for size in [size for size in SIZES if size < len(train)] + [len(train)]:
-            scores = []
-            strength = 0.0
-            for draw in range(_DRAWS if size < len(train) else 1):
-                chosen = _draw(train, target, size=size, seed=seed + 1000 * draw)
-                if draw == 0:  # one search a size: it costs twelve fits
-                    strength = penalty(chosen, kind)
-                head = fit_head(
-                    data[chosen], target[chosen], name=name, space=space, kind=kind, penalty=strength, seed=draw
-                )
-                scores.append(head.probabilities(data[test]).astype(np.float64))
-                on_fit()
-            points.append(CurvePoint(kind, size, len(scores), _curve_auc(scores, target[test], keys[test])))
-            if size == len(train) and kind is kinds[0]:
-                final = scores[0]
+    task = _Task(data, target, keys, train, tune, test, name, space, seed)
+    points, final = _curve(task, kinds, on_fit)
     learned = np.arange(len(data)) if parts is None else np.concatenate([train, tune])
-    strength = penalty(learned if parts is None else train, Kind.LINEAR)
-    kept = fit_head(data[learned], target[learned], name=name, space=space, penalty=strength)
+    strength = task.penalty(learned if parts is None else train, Kind.LINEAR)
     report = ProbeReport(
         name=name,
         train_films=len(train),
@@ -170,7 +188,21 @@ def _probe(
         calibration=calibration(final, target[test]),
         tune_films=len(tune),
     )
-    return report, kept
+    return report, task.fit(learned, Kind.LINEAR, strength)
+
+
+def _curve(task: _Task, kinds: Sequence[Kind], on_fit: Callable[[], None]) -> tuple[list[CurvePoint], Floats]:
+    """Return the points of the learning curve, and the probabilities by the first kind of head fitted on all films."""
+    points: list[CurvePoint] = []
+    final = np.zeros(len(task.test))
+    target, keys = task.target[task.test], task.keys[task.test]
+    for kind in kinds:
+        for size in [size for size in SIZES if size < len(task.train)] + [len(task.train)]:
+            scores = task.scores(kind, size, on_fit)
+            points.append(CurvePoint(kind, size, len(scores), _curve_auc(scores, target, keys)))
+            if size == len(task.train) and kind is kinds[0]:
+                final = scores[0]
+    return points, final
 
 
 def split_patients(patients: NDArray[Any], truth: NDArray[Any], *, seed: int = 0) -> tuple[Ints, Ints]:
@@ -178,11 +210,11 @@ def split_patients(patients: NDArray[Any], truth: NDArray[Any], *, seed: int = 0
     rng = np.random.default_rng(seed)
     unique, inverse = np.unique(patients, return_inverse=True)
     positive = np.bincount(inverse, weights=np.asarray(truth, dtype=float)) > 0
-    held = np.zeros(len(unique), dtype=bool)
+    held_out = np.zeros(len(unique), dtype=bool)
     for group in (np.flatnonzero(positive), np.flatnonzero(~positive)):
         if len(group) > 1:
-            held[rng.permutation(group)[: max(1, round(len(group) * _TEST))]] = True
-    return np.flatnonzero(~held[inverse]), np.flatnonzero(held[inverse])
+            held_out[rng.permutation(group)[: max(1, round(len(group) * _TEST))]] = True
+    return np.flatnonzero(~held_out[inverse]), np.flatnonzero(held_out[inverse])
 
 
 def calibration(probabilities: Floats, truth: NDArray[Any], *, bins: int = _BINS) -> tuple[CalibrationBin, ...]:
@@ -193,14 +225,14 @@ def calibration(probabilities: Floats, truth: NDArray[Any], *, bins: int = _BINS
     means, edges, index = binned_statistic(values[0], values, "mean", bins=bins, range=(0, 1))
     return tuple(
         CalibrationBin(
-            low=float(edges[one]),
-            high=float(edges[one + 1]),
-            films=int((index == one + 1).sum()),
-            said=float(means[0, one]),
-            observed=float(means[1, one]),
+            low=float(edges[place]),
+            high=float(edges[place + 1]),
+            films=int((index == place + 1).sum()),
+            said=float(means[0, place]),
+            observed=float(means[1, place]),
         )
-        for one in range(bins)
-        if (index == one + 1).any()
+        for place in range(bins)
+        if (index == place + 1).any()
     )
 
 
@@ -208,9 +240,9 @@ def _draw(train: Ints, truth: NDArray[np.bool_], *, size: int, seed: int) -> Int
     """Return `size` random training films, with one of each class at least."""
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(train)[:size]
-    for wanted in (True, False):
-        if not (truth[chosen] == wanted).any():
-            chosen[-1] = rng.choice(train[truth[train] == wanted])
+    for value in (True, False):
+        if not (truth[chosen] == value).any():
+            chosen[-1] = rng.choice(train[truth[train] == value])
     return chosen
 
 
@@ -227,8 +259,8 @@ def _penalty(
     from sklearn.metrics import log_loss  # type: ignore[import-untyped]
     from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]
 
-    some = np.random.default_rng(0).permutation(len(data))[:_CROSS_VALIDATED]
-    data, truth, patients = data[some], truth[some], patients[some]
+    sample = np.random.default_rng(0).permutation(len(data))[:_CROSS_VALIDATED]
+    data, truth, patients = data[sample], truth[sample], patients[sample]
     if len(data) < 40 or len(np.unique(patients)) < _FOLDS:
         return _FEW_FILMS
     folds = list(GroupKFold(_FOLDS, shuffle=True, random_state=0).split(data, truth, patients))
@@ -236,11 +268,11 @@ def _penalty(
         return _FEW_FILMS
     losses = []
     for strength in _PENALTIES[kind]:
-        said = np.empty(len(data))
+        probabilities = np.empty(len(data))
         for inside, outside in folds:
             head = fit_head(data[inside], truth[inside], name=name, space=space, kind=kind, penalty=strength)
-            said[outside] = head.probabilities(data[outside])
-        losses.append(log_loss(truth, np.clip(said, 1e-6, 1 - 1e-6), labels=[False, True]))
+            probabilities[outside] = head.probabilities(data[outside])
+        losses.append(log_loss(truth, np.clip(probabilities, 1e-6, 1 - 1e-6), labels=[False, True]))
     return _PENALTIES[kind][int(np.argmin(losses))]
 
 
@@ -251,18 +283,18 @@ def _tuned(data: Floats, truth: NDArray[Any], rows: Ints, tune: Ints, *, name: s
     losses = []
     for strength in _PENALTIES[kind]:
         head = fit_head(data[rows], truth[rows], name=name, space=space, kind=kind, penalty=strength)
-        said = np.clip(head.probabilities(data[tune]), 1e-6, 1 - 1e-6)
-        losses.append(log_loss(truth[tune], said, labels=[False, True]))
+        probabilities = np.clip(head.probabilities(data[tune]), 1e-6, 1 - 1e-6)
+        losses.append(log_loss(truth[tune], probabilities, labels=[False, True]))
     return _PENALTIES[kind][int(np.argmin(losses))]
 
 
 def _curve_auc(scores: Sequence[Floats], truth: NDArray[np.bool_], patients: NDArray[Any]) -> Interval:
     rng = np.random.default_rng(20240229)
     unique, inverse = np.unique(patients, return_inverse=True)
-    members = [np.flatnonzero(inverse == one) for one in range(len(unique))]
+    members = [np.flatnonzero(inverse == patient) for patient in range(len(unique))]
     drawn = []
     for _ in range(500):
-        films = np.concatenate([members[one] for one in rng.integers(0, len(members), len(members))])
+        films = np.concatenate([members[patient] for patient in rng.integers(0, len(members), len(members))])
         drawn.append(auc(scores[int(rng.integers(len(scores)))][films], truth[films]))
     low, high = np.nanquantile(drawn, (0.025, 0.975))
     mean = float(np.mean([auc(score, truth) for score in scores]))

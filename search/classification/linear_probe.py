@@ -124,8 +124,8 @@ def load_head(path: Path, *, space: Space | None = None) -> Head:
         content = json.loads(read_text(path))
         if content["format"] != _FORMAT:
             raise ValueError("format")
-        own = content["space"]
-        belongs = Space(str(own["model"]), str(own["fingerprint"]), int(own["dim"]), int(own["vectors"]))
+        stored = content["space"]
+        belongs = Space(str(stored["model"]), str(stored["fingerprint"]), int(stored["dim"]), int(stored["vectors"]))
         layers = tuple(
             (np.array(layer["weights"], dtype=np.float64), np.array(layer["bias"], dtype=np.float64))
             for layer in content["layers"]
@@ -149,10 +149,10 @@ def load_head(path: Path, *, space: Space | None = None) -> Head:
 def _check(head: Head) -> None:
     widths = [head.space.dim, *([_HIDDEN] if head.kind is Kind.MLP else []), 1]
     shapes = [(weights.shape, bias.shape) for weights, bias in head.layers]
-    wanted = [((a, b), (b,)) for a, b in pairwise(widths)]
+    expected = [((a, b), (b,)) for a, b in pairwise(widths)]
     numbers = [head.mean, np.array([head.scale]), *(part for layer in head.layers for part in layer)]
     finite = all(np.isfinite(part).all() for part in numbers)
-    if shapes != wanted or head.mean.shape != (head.space.dim,) or not finite or head.scale <= 0:
+    if shapes != expected or head.mean.shape != (head.space.dim,) or not finite or head.scale <= 0:
         raise ValueError("shape")
 
 

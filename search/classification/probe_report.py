@@ -24,25 +24,25 @@ _WIDE, _HIGH, _LEFT = 420, 240, 44
 _COLOURS = {Kind.LINEAR: "#2f7dc1", Kind.MLP: "#b46900"}
 
 
-def write_page(path: Path, found: Probed) -> None:
+def write_page(path: Path, probed: Probed) -> None:
     """Write HTML with plots, or Markdown where `path` ends with .md. Raises BadInput where it cannot be written."""
     facts = [
-        f"Model: {found.model}",
+        f"Model: {probed.model}",
         "Heads are fitted on stored vectors; "
         + (
-            f"the split is the table's own, and {counted(found.straddling, 'patient')} in several of its parts"
-            if found.straddling
+            f"the split is the table's own, and {counted(probed.straddling, 'patient')} in several of its parts"
+            if probed.straddling
             else "training and held-out films share no patient"
-            + (", as far as patients are known" if found.alone else "")
+            + (", as far as patients are known" if probed.alone else "")
         ),
         "AUC: mean of the draws, 95 % interval by bootstrap over held-out patients and draws",
-        *([f"Patients unknown: {counted(found.alone, 'film')}, each counted as a patient"] if found.alone else []),
-        *(f"{name}: left out. {why}" for name, why in found.left_out.items()),
+        *([f"Patients unknown: {counted(probed.alone, 'film')}, each counted as a patient"] if probed.alone else []),
+        *(f"{name}: left out. {reason}" for name, reason in probed.left_out.items()),
     ]
     if is_markdown(path):
         lines = ["# Probes", "", NOTICE, "", *(f"- {markdown_text(fact)}" for fact in facts), ""]
-        for report in found.reports:
-            lines += [f"## {markdown_text(report.name)}", "", markdown_text(_said(report)), ""]
+        for report in probed.reports:
+            lines += [f"## {markdown_text(report.name)}", "", markdown_text(_summary(report)), ""]
             for table in _tables(report):
                 lines += markdown_table(table, level=3)
         write_aside(path, "\n".join(lines).rstrip() + "\n")
@@ -50,17 +50,17 @@ def write_page(path: Path, found: Probed) -> None:
     probes = [
         {
             "name": report.name,
-            "said": _said(report),
+            "said": _summary(report),
             "curve": _curve(report),
             "calibration": _calibration(report),
             "tables": _tables(report),
         }
-        for report in found.reports
+        for report in probed.reports
     ]
     write_aside(path, html_page("probes.html", title="Probes", facts=facts, probes=probes))
 
 
-def _said(report: ProbeReport) -> str:
+def _summary(report: ProbeReport) -> str:
     return (
         f"{report.train_films:,} films to learn from ({report.train_positives:,} with it), {report.test_films:,} held "
         f"out ({report.test_positives:,} with it, {report.test_patients:,} patients). Brier score {report.brier:.3f}."
@@ -69,8 +69,8 @@ def _said(report: ProbeReport) -> str:
 
 def _tables(report: ProbeReport) -> list[Table]:
     curve = [(point.kind.value, f"{point.films:,}", str(point.auc)) for point in report.curve]
-    bins = [(f"{one.low:.1f} to {one.high:.1f}", f"{one.films:,}", f"{one.said:.3f}", f"{one.observed:.3f}")
-            for one in report.calibration]  # fmt: skip
+    bins = [(f"{group.low:.1f} to {group.high:.1f}", f"{group.films:,}", f"{group.said:.3f}", f"{group.observed:.3f}")
+            for group in report.calibration]  # fmt: skip
     return [
         Table("Learning curve", ("head", "films", "AUC"), tuple(curve)),
         Table("Calibration", ("probability", "films", "mean probability", "share with the finding"), tuple(bins)),
@@ -112,16 +112,16 @@ def _curve(report: ProbeReport) -> dict[str, object]:
 
 
 def _calibration(report: ProbeReport) -> dict[str, object]:
-    """Return the calibration as places in an SVG: a dot a bin, the larger the more films it holds."""
-    most = max(one.films for one in report.calibration)
+    """Return the calibration as places in an SVG: a dot a group, the larger the more films it holds."""
+    most = max(group.films for group in report.calibration)
     dots = [
         {
-            "x": f"{_LEFT + _WIDE * one.said:.1f}",
-            "y": f"{_y(one.observed):.1f}",
-            "r": f"{3 + 7 * math.sqrt(one.films / most):.1f}",
-            "said": f"{counted(one.films, 'film')}: said {one.said:.2f}, observed {one.observed:.2f}",
+            "x": f"{_LEFT + _WIDE * group.said:.1f}",
+            "y": f"{_y(group.observed):.1f}",
+            "r": f"{3 + 7 * math.sqrt(group.films / most):.1f}",
+            "said": f"{counted(group.films, 'film')}: said {group.said:.2f}, observed {group.observed:.2f}",
         }
-        for one in report.calibration
+        for group in report.calibration
     ]
     columns = [{"x": str(_LEFT + _WIDE * tick / 4), "label": f"{tick / 4:g}"} for tick in range(5)]
     plot = _plot(f"Calibration of {report.name}: share with the finding by probability", columns)

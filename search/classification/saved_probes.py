@@ -98,15 +98,15 @@ def labels_of_table(archive: Archive, path: Path, *, split: str | None = None) -
 
     Raises BadInput where no row matches a film.
     """
-    found, patients, imported = read_labels(archive.catalog, path, split=split, key=archive.patient_key())
-    if not found:
+    labels, patients, imported = read_labels(archive.catalog, path, split=split, key=archive.patient_key())
+    if not labels:
         raise BadInput(
             f"none of the {imported.rows:,} rows labels a film of this archive",
             where=path,
             fix="Films are matched by instance UID, path or file name.",
         )
     values: dict[str, dict[int, float]] = {}
-    for film, label in found:
+    for film, label in labels:
         column = values.setdefault(label.name.strip().lower(), {})
         column[film] = max(label.value, column.get(film, 0.0))
     parts = read_split(archive.catalog, path, split) if split else {}
@@ -124,24 +124,13 @@ def learn(
 
     Raises BadInput where a named finding is not labelled, or where none has enough patients with and without it.
     """
-    wanted = [name.strip().lower() for name in names] or sorted(labelled.values)
-    unknown = [name for name in wanted if name not in labelled.values]
-    if unknown or not wanted:
-        have = ", ".join(sorted(labelled.values)[:12]) or "none"
-        raise BadInput("there is no label of this name", where=", ".join(unknown) or None, fix=f"Labels: {have}")
-    everyone = np.array(sorted({film for column in labelled.values.values() for film in column}), np.int64)
-    if labelled.parts:
-        everyone = everyone[np.isin(everyone, list(labelled.parts))]
-    blocks = list(stored_vectors(searcher, everyone))
-    if not blocks:
-        raise BadInput("no labelled film has a vector of this model", fix="Run `filmroom index` with it first.")
-    film_ids = np.concatenate([ids for ids, _ in blocks])
-    vectors = np.concatenate([some for _, some in blocks])
-    own = patients_of(searcher.catalog, film_ids.tolist())
-    keys = [labelled.patients.get(int(film)) or key for film, key in zip(film_ids, own, strict=True)]
+    findings = _findings_to_learn(names, labelled)
+    film_ids, vectors = _labelled_vectors(searcher, labelled)
+    keys_in_archive = patients_of(searcher.catalog, film_ids.tolist())
+    keys = [labelled.patients.get(int(film)) or key for film, key in zip(film_ids, keys_in_archive, strict=True)]
     parts = np.array([labelled.parts[int(film)] for film in film_ids]) if labelled.parts else None
     reports, heads, left_out = [], [], {}
-    for name in wanted:
+    for name in findings:
         truth = known_truth((name,), labelled.values, film_ids.tolist())
         try:
             report, head = probe(
@@ -154,7 +143,7 @@ def learn(
                 on_fit=partial(on_fit, name),
             )
         except BadInput as fault:
-            if len(wanted) == 1:
+            if len(findings) == 1:
                 raise
             left_out[name] = fault.what
         else:
@@ -174,27 +163,47 @@ def learn(
     )
 
 
+def _findings_to_learn(names: Sequence[str], labelled: Labelled) -> list[str]:
+    findings = [name.strip().lower() for name in names] or sorted(labelled.values)
+    unknown = [name for name in findings if name not in labelled.values]
+    if unknown or not findings:
+        labels = ", ".join(sorted(labelled.values)[:12]) or "none"
+        raise BadInput("there is no label of this name", where=", ".join(unknown) or None, fix=f"Labels: {labels}")
+    return findings
+
+
+def _labelled_vectors(searcher: Searcher, labelled: Labelled) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the ids of the labelled films that have vectors of this model, and the vectors."""
+    everyone = np.array(sorted({film for column in labelled.values.values() for film in column}), np.int64)
+    if labelled.parts:
+        everyone = everyone[np.isin(everyone, list(labelled.parts))]
+    blocks = list(stored_vectors(searcher, everyone))
+    if not blocks:
+        raise BadInput("no labelled film has a vector of this model", fix="Run `filmroom index` with it first.")
+    return np.concatenate([ids for ids, _ in blocks]), np.concatenate([vectors for _, vectors in blocks])
+
+
 def _straddling(keys: Sequence[str], parts: Sequence[str]) -> int:
     """Count the patients with films in more than one part."""
-    found: dict[str, set[str]] = {}
+    parts_of: dict[str, set[str]] = {}
     for key, part in zip(keys, parts, strict=True):
-        found.setdefault(key, set()).add(part)
-    return sum(len(some) > 1 for some in found.values())
+        parts_of.setdefault(key, set()).add(part)
+    return sum(len(patient_parts) > 1 for patient_parts in parts_of.values())
 
 
-def keep(searcher: Searcher, name: str, found: Probed) -> int:
+def keep(searcher: Searcher, name: str, probed: Probed) -> int:
     """Keep the one probe of `found` as `name` and apply it to the archive; returns the films it was applied to.
 
     Raises BadInput for a name that cannot be typed in a query, and for several probes.
     """
     path = _path(searcher.archive, check_name(name))
-    if len(found.heads) != 1:
+    if len(probed.heads) != 1:
         raise BadInput(
-            f"{len(found.heads)} findings were learned", where=name, fix="Name the one to keep with --label."
+            f"{len(probed.heads)} findings were learned", where=name, fix="Name the one to keep with --label."
         )
-    auc = found.reports[0].auc()
+    auc = probed.reports[0].auc()
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    save_head(found.heads[0], path, about={"auc": auc.value, "auc_interval": [auc.low, auc.high]})
+    save_head(probed.heads[0], path, about={"auc": auc.value, "auc_interval": [auc.low, auc.high]})
     return apply(searcher, name)
 
 
@@ -203,33 +212,36 @@ def apply(searcher: Searcher, name: str) -> int:
 
     Raises NotFound where there is none, ModelUnavailable where it belongs to another model.
     """
-    head = load_head(_kept(searcher.archive, name), space=searcher.held.space)
-    found: list[tuple[int, Label]] = []
+    head = load_head(_probe_file(searcher.archive, name), space=searcher.held.space)
+    labels: list[tuple[int, Label]] = []
     for ids, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, Filter())):
-        said: NDArray[np.float32] = head.probabilities(vectors)
-        found += [(int(film), Label(name, round(float(p), 6), SOURCE)) for film, p in zip(ids, said, strict=True)]
-    return put_labels(searcher.catalog, found)
+        probabilities: NDArray[np.float32] = head.probabilities(vectors)
+        labels += [
+            (int(film), Label(name, round(float(probability), 6), SOURCE))
+            for film, probability in zip(ids, probabilities, strict=True)
+        ]
+    return put_labels(searcher.catalog, labels)
 
 
 def saved(archive: Archive) -> list[SavedProbe]:
     """Return the kept probes by name. Raises BadInput for a file there that is none."""
     values = label_values(archive.catalog, sources=[SOURCE])
-    found = []
+    probes = []
     for path in sorted((archive.folder / "probes").glob("*.json")):
         head, about = load_head(path), json.loads(read_text(path)).get("about") or {}
-        found.append(
+        probes.append(
             SavedProbe(path.stem, head.name, head.space.model, len(values.get(path.stem, ())), about.get("auc"))
         )
-    return found
+    return probes
 
 
 def saved_json(archive: Archive) -> list[dict[str, Any]]:
-    return [asdict(one) for one in saved(archive)]
+    return [asdict(probe) for probe in saved(archive)]
 
 
 def remove(archive: Archive, name: str) -> int:
     """Delete a kept probe and its probabilities; returns the films that had one. Raises NotFound."""
-    path = _kept(archive, name)
+    path = _probe_file(archive, name)
     deleted = remove_labels(archive.catalog, source=SOURCE, name=name)
     path.unlink(missing_ok=True)
     return deleted
@@ -248,9 +260,9 @@ def _path(archive: Archive, name: str) -> Path:
     return archive.folder / "probes" / f"{name}.json"
 
 
-def _kept(archive: Archive, name: str) -> Path:
+def _probe_file(archive: Archive, name: str) -> Path:
     path = _path(archive, name)
     if not _NAME.fullmatch(name) or not path.is_file():
-        have = ", ".join(sorted(one.stem for one in path.parent.glob("*.json"))) or "none"
-        raise NotFound("there is no probe of this name", where=name, fix=f"Kept here: {have}")
+        names = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none"
+        raise NotFound("there is no probe of this name", where=name, fix=f"Kept here: {names}")
     return path

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import films
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.exchange.fact_columns import FILM
 from filmroom.search.exchange.tables import read_table
-from filmroom.search.film_names import FilmNames
 
 
 class Part(StrEnum):
@@ -35,19 +34,19 @@ def read_split(catalog: Catalog, path: Path, column: str) -> dict[int, Part]:
     Raises BadInput for another word, with its line, for a film in two parts, and without films to train and to test.
     """
     table = read_table(path)
-    named, column = table.need(*FILM), table.need(column)
-    rows = [(row.where, row.get(named), row.get(column)) for row in table]
-    placed = FilmNames(films.everyone(catalog)).place(name for _, name, _ in rows).films
-    found: dict[int, Part] = {}
+    name_column, column = table.need(*FILM), table.need(column)
+    rows = [(row.where, row.get(name_column), row.get(column)) for row in table]
+    placed = CatalogNames(catalog).place(name for _, name, _ in rows).films
+    parts: dict[int, Part] = {}
     for where, name, word in rows:
         if not word or name not in placed:
             continue
         part = _PARTS.get(word.lower())
         if part is None:
             raise BadInput(f"{word[:40]!r} is no part of a split", where=where, fix="Write train, tune or test.")
-        if found.setdefault(placed[name], part) is not part:
-            raise BadInput(f"a film is both in {found[placed[name]]} and in {part}", where=where)
-    lacking = [part for part in (Part.TRAIN, Part.TEST) if part not in found.values()]
+        if parts.setdefault(placed[name], part) is not part:
+            raise BadInput(f"a film is both in {parts[placed[name]]} and in {part}", where=where)
+    lacking = [part for part in (Part.TRAIN, Part.TEST) if part not in parts.values()]
     if lacking:
         raise BadInput(f"no film of the archive is in {lacking[0]}", where=path, fix=f"Look at the column {column}.")
-    return found
+    return parts

@@ -78,23 +78,23 @@ def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
     names = {part.lower(): part for part in parts if part}
     if not names:
         raise BadInput("No finding is named", fix=f"Name findings or a set: {', '.join(content['sets'])}")
-    own = content.get("models", {}).get(model, {})
-    found = []
+    of_model = content.get("models", {}).get(model, {})
+    prompts = []
     for name, written in names.items():
         check_no_denial(written)
         words = spell_out(written).text.lower()
         plain = {"positive": [words], "negative": [f"no {words}", "normal chest x-ray"], "labels": [name, words]}
         if says_normal(words):
-            plain["negative"] = (own.get(NORMAL) or content["findings"][NORMAL])["negative"]
+            plain["negative"] = (of_model.get(NORMAL) or content["findings"][NORMAL])["negative"]
             plain["labels"].append(NORMAL)
-        entry = plain | content["findings"].get(words, {}) | own.get(words, {})
+        entry = plain | content["findings"].get(words, {}) | of_model.get(words, {})
         positive, negative, labels = (tuple(dict.fromkeys(entry[key])) for key in ("positive", "negative", "labels"))
-        found.append(Prompts(name, positive, negative, labels))
-    return found
+        prompts.append(Prompts(name, positive, negative, labels))
+    return prompts
 
 
 def check_no_denial(name: str) -> None:
-    """Raises BadInput for words that deny a finding ("no effusion", "effusion: none"): taken for a finding they would
+    """Raise BadInput for words that deny a finding ("no effusion", "effusion: none"): taken for a finding they would
     rank the wrong way round. Words for a normal film are a finding."""
     words = spell_out(" ".join(name.split()).replace("_", " ")).text
     if says_normal(words):
@@ -143,9 +143,10 @@ def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedT
     `films` (N, T, D) or (N, D), rows of unit length; of T vectors the nearest to each prompt counts.
     """
     texts = [prompted(words, prompt) for words in (*prompts.positive, *prompts.negative)]
-    asked = np.asarray(embed_texts(texts), dtype=np.float32)
+    text_vectors = np.asarray(embed_texts(texts), dtype=np.float32)
     stacked = films if films.ndim == 3 else films[:, None, :]
-    similar = np.stack([(stacked[:, t].astype(np.float32) @ asked.T) for t in range(stacked.shape[1])]).max(axis=0)
+    by_vector = [stacked[:, t].astype(np.float32) @ text_vectors.T for t in range(stacked.shape[1])]
+    similar = np.stack(by_vector).max(axis=0)
     split = len(prompts.positive)
     scores: Scores = similar[:, :split].mean(axis=1) - similar[:, split:].mean(axis=1)
     return scores
@@ -166,9 +167,9 @@ def known_truth(
     absences of this finding (value 0), as CheXpert does: then only what is stated counts.
     """
     stated: dict[int, float] = {}
-    wanted = {finding_of(name) for name in names}
+    ideas = {finding_of(name) for name in names}
     for name, values in labels.items():
-        if finding_of(name) in wanted:
+        if finding_of(name) in ideas:
             for film, value in values.items():
                 stated[film] = max(value, stated.get(film, 0.0))
     if not stated:
@@ -193,8 +194,8 @@ def zero_shot_table(
         known = ~np.isnan(truth[finding])
         present = truth[finding][known] > 0.5
         patients = None if groups is None else np.asarray(groups)[known]
-        both = present.any() and not present.all()
-        interval = auc_interval(values[known], present, groups=patients) if both else None
+        measurable = present.any() and not present.all()
+        interval = auc_interval(values[known], present, groups=patients) if measurable else None
         rows.append(ZeroShotRow(finding, int(present.sum()), int((~present).sum()), interval))
     measured = [row.auc.value for row in rows if row.auc and not np.isnan(row.auc.low)]
     return ZeroShotTable(tuple(rows), float(np.mean(measured)) if measured else None)

@@ -24,6 +24,7 @@ from filmroom.search.classification.zero_shot import (
 )
 from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.tables import read_table, write_aside
+from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
@@ -49,7 +50,8 @@ class ScreenedFinding:
 @dataclass(frozen=True)
 class Screening:
     """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is that of a ZeroShotTable.
-    `unknown_patients` counts the labelled films without a patient key, each of which counts as a patient."""
+    `unknown_patients` counts the labelled films without a patient key, each of which counts as a patient. `weakness`
+    is what `ModelLimits` says of the findings."""
 
     model: str
     where: str
@@ -60,6 +62,7 @@ class Screening:
     findings: tuple[ScreenedFinding, ...]
     mean: float | None
     unknown_patients: int = 0
+    weakness: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -68,16 +71,17 @@ class Screening:
             "threshold": self.threshold,
             "films": len(self.film_ids),
             "mean_auc": self.mean,
+            "weakness": self.weakness,
             "films_without_patient": self.unknown_patients,
             "findings": [
                 {
-                    **asdict(one.measured),
-                    "selected": one.selected,
-                    "sensitivity": one.sensitivity,
-                    "specificity": one.specificity,
-                    "prompts": {"positive": list(asked.positive), "negative": list(asked.negative)},
+                    **asdict(finding.measured),
+                    "selected": finding.selected,
+                    "sensitivity": finding.sensitivity,
+                    "specificity": finding.specificity,
+                    "prompts": {"positive": list(prompts.positive), "negative": list(prompts.negative)},
                 }
-                for one, asked in zip(self.findings, self.prompts, strict=True)
+                for finding, prompts in zip(self.findings, self.prompts, strict=True)
             ],
         }
 
@@ -96,29 +100,34 @@ def screen(
     At the threshold 0 a film is nearer to the prompts that say the finding. Raises BadInput where no film passes,
     and where `where` has words to rank by.
     """
-    asked = [*(prompts_for(findings, model=searcher.model) if findings or not prompts else ()), *prompts]
+    all_prompts = [*(prompts_for(findings, model=searcher.model) if findings or not prompts else ()), *prompts]
     within = filter_of(where)
-    texts = list(dict.fromkeys(text for one in asked for text in (*one.positive, *one.negative)))
+    texts = list(dict.fromkeys(text for entry in all_prompts for text in (*entry.positive, *entry.negative)))
     known = dict(zip(texts, searcher.towers.embed_texts(texts), strict=True))
     ids: list[NDArray[np.int64]] = []
-    scores: dict[str, list[NDArray[np.float32]]] = {one.finding: [] for one in asked}
-    for some, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, within)):
-        ids.append(some)
-        for one in asked:
-            scores[one.finding].append(zero_shot(vectors, one, lambda names: np.stack([known[name] for name in names])))
+    scores: dict[str, list[NDArray[np.float32]]] = {entry.finding: [] for entry in all_prompts}
+    for block, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, within)):
+        ids.append(block)
+        for entry in all_prompts:
+            scores[entry.finding].append(
+                zero_shot(vectors, entry, lambda names: np.stack([known[name] for name in names]))
+            )
     if not ids:
         raise BadInput("no film passes", where=where or None, fix="Loosen the filter, or index films with this model.")
     film_ids = np.concatenate(ids)
     joined = {finding: np.concatenate(parts) for finding, parts in scores.items()}
     labels = label_values(searcher.catalog)
-    truth = {one.finding: truth_of(one, labels, film_ids.tolist()) for one in asked}
-    labelled = ~np.all([np.isnan(one) for one in truth.values()], axis=0)
+    truth = {entry.finding: truth_of(entry, labels, film_ids.tolist()) for entry in all_prompts}
+    labelled = ~np.all([np.isnan(values) for values in truth.values()], axis=0)
     patients = np.full(len(film_ids), "", object)
     patients[labelled] = patients_of(searcher.catalog, film_ids[labelled].tolist())
     table = zero_shot_table(joined, truth, groups=patients.tolist())
     rows = tuple(_at(row, joined[row.finding], truth[row.finding], threshold) for row in table.rows)
     unknown = sum(key.startswith(_ALONE) for key in patients)
-    return Screening(searcher.model, where, threshold, film_ids, joined, tuple(asked), rows, table.mean, unknown)
+    weakness = limits_of_texts(searcher.held.space, [entry.finding for entry in all_prompts]).sentence
+    return Screening(
+        searcher.model, where, threshold, film_ids, joined, tuple(all_prompts), rows, table.mean, unknown, weakness
+    )
 
 
 def read_prompts(path: Path) -> list[Prompts]:
@@ -129,31 +138,31 @@ def read_prompts(path: Path) -> list[Prompts]:
     sides: dict[str, tuple[list[str], list[str]]] = {}
     for row in table:
         finding, positive, negative = (row.get(column) for column in columns)
-        both = sides.setdefault(finding.lower(), ([], []))
-        both[0].extend(positive.split("|"))
-        both[1].extend(negative.split("|"))
+        prompt_sides = sides.setdefault(finding.lower(), ([], []))
+        prompt_sides[0].extend(positive.split("|"))
+        prompt_sides[1].extend(negative.split("|"))
     if not sides:
         raise BadInput("there are no rows", where=path, fix="Write: finding,positive,negative.")
-    return [own_prompts(finding, *both) for finding, both in sides.items()]
+    return [own_prompts(finding, *prompt_sides) for finding, prompt_sides in sides.items()]
 
 
 def filter_of(where: str) -> Filter:
     """Read a filter in the query language. Raises BadInput where it has words to rank by."""
-    wanted = parse(where)
-    if wanted.concepts:
+    query = parse(where)
+    if query.concepts:
         raise BadInput("a filter has fields only", where=where, fix='For example: "view:PA age:60.."')
-    return wanted.filter
+    return query.filter
 
 
-def write_scores(path: Path, searcher: Searcher, found: Screening) -> None:
+def write_scores(path: Path, searcher: Searcher, screening: Screening) -> None:
     """Write CSV with a film a row: its id, its path and a column a finding. Raises BadInput where it cannot be
     written."""
-    table = [csv_row(["id", "film", *found.scores])]
-    for start in range(0, len(found.film_ids), BLOCK):
-        some = found.film_ids[start : start + BLOCK].tolist()
-        for at, film in enumerate(films.films(searcher.catalog, some), start):
+    table = [csv_row(["id", "film", *screening.scores])]
+    for start in range(0, len(screening.film_ids), BLOCK):
+        block = screening.film_ids[start : start + BLOCK].tolist()
+        for at, film in enumerate(films.films(searcher.catalog, block), start):
             table.append(
-                csv_row([film.id, film.path, *(round(float(score[at]), 6) for score in found.scores.values())])
+                csv_row([film.id, film.path, *(round(float(score[at]), 6) for score in screening.scores.values())])
             )
     write_aside(path, "".join(table))
 
@@ -163,11 +172,11 @@ def stored_vectors(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Yield (ids (n,), vectors (n, T, D)) in blocks, of those of the films that the space holds, in their order."""
     for start in range(0, len(film_ids), BLOCK):
-        some = film_ids[start : start + BLOCK].tolist()
-        held = spaces.vectors_of(searcher.catalog, searcher.held, some)
-        kept = [film for film in some if film in held]
-        if kept:
-            yield np.array(kept, np.int64), np.stack([held[film] for film in kept])
+        block = film_ids[start : start + BLOCK].tolist()
+        vectors = spaces.vectors_of(searcher.catalog, searcher.held, block)
+        present = [film for film in block if film in vectors]
+        if present:
+            yield np.array(present, np.int64), np.stack([vectors[film] for film in present])
 
 
 def patients_of(catalog: Catalog, film_ids: Sequence[int]) -> list[str]:

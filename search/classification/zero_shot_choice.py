@@ -22,6 +22,7 @@ from filmroom.search.classification.zero_shot_archive import BLOCK, filter_of, p
 from filmroom.search.evaluation.statistics import FEWEST, Interval
 from filmroom.search.exchange.delimited import cell
 from filmroom.search.exchange.tables import write_aside
+from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -34,7 +35,7 @@ class Choice:
     """`probabilities` (N, C) of the films `film_ids` (N,). The rest is over the films whose labels name exactly one
     candidate: `confusion` counts them, a row each true candidate and a column each chosen one; `several` films are
     labelled with more than one and left out. `accuracy` is None without any, `largest` the share of the most frequent
-    candidate: what choosing it always would score."""
+    candidate: what choosing it always would score. `weakness` is what `ModelLimits` says of the candidates."""
 
     model: str
     where: str
@@ -45,6 +46,7 @@ class Choice:
     several: int
     accuracy: Interval | None
     largest: float | None
+    weakness: str = ""
 
     @property
     def chosen(self) -> tuple[int, ...]:
@@ -63,6 +65,7 @@ class Choice:
             "labelled_with_several": self.several,
             "accuracy": asdict(self.accuracy) if self.accuracy else None,
             "largest_class": self.largest,
+            "weakness": self.weakness,
             "confusion": [list(row) for row in self.confusion],
         }
 
@@ -80,18 +83,18 @@ def choose_among(searcher: Searcher, candidates: Sequence[str], *, where: str = 
         check_no_denial(name)
     texts = searcher.towers.embed_texts(names)
     ids, parts = [], []
-    for some, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, filter_of(where))):
-        ids.append(some)
+    for block, vectors in stored_vectors(searcher, films.select_ids(searcher.catalog, filter_of(where))):
+        ids.append(block)
         parts.append(softmax(TEMPERATURE * (vectors @ texts.T).max(axis=1)))
     if not ids:
         raise BadInput("no film passes", where=where or None, fix="Loosen the filter, or index films with this model.")
     film_ids, probabilities = np.concatenate(ids), np.concatenate(parts)
     labels = label_values(searcher.catalog)
-    shown = np.stack([known_truth(labels_of(name), labels, film_ids.tolist()) for name in names], axis=1) > 0.5
-    single = shown.sum(axis=1) == 1
-    true, said = shown[single].argmax(axis=1), probabilities[single].argmax(axis=1)
+    present = np.stack([known_truth(labels_of(name), labels, film_ids.tolist()) for name in names], axis=1) > 0.5
+    single = present.sum(axis=1) == 1
+    true, predicted = present[single].argmax(axis=1), probabilities[single].argmax(axis=1)
     confusion = np.zeros((len(names), len(names)), int)
-    np.add.at(confusion, (true, said), 1)
+    np.add.at(confusion, (true, predicted), 1)
     patients = patients_of(searcher.catalog, film_ids[single].tolist())
     return Choice(
         searcher.model,
@@ -100,9 +103,10 @@ def choose_among(searcher: Searcher, candidates: Sequence[str], *, where: str = 
         film_ids,
         probabilities,
         tuple(tuple(int(count) for count in row) for row in confusion),
-        int((shown.sum(axis=1) > 1).sum()),
-        _accuracy(true == said, patients) if single.any() else None,
+        int((present.sum(axis=1) > 1).sum()),
+        _accuracy(true == predicted, patients) if single.any() else None,
         float(np.bincount(true).max() / len(true)) if single.any() else None,
+        limits_of_texts(searcher.held.space, names).sentence,
     )
 
 
@@ -113,17 +117,17 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return shares
 
 
-def write_choice(path: Path, searcher: Searcher, found: Choice) -> None:
+def write_choice(path: Path, searcher: Searcher, choice: Choice) -> None:
     """Write CSV with a film a row: its id, its path, the candidate chosen, and a column of probabilities a
     candidate."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["id", "film", "chosen", *map(cell, found.candidates)])
-    for start in range(0, len(found.film_ids), BLOCK):
-        some = found.film_ids[start : start + BLOCK].tolist()
-        for at, film in enumerate(films.films(searcher.catalog, some), start):
-            row = found.probabilities[at]
-            chosen = found.candidates[int(row.argmax())]
+    writer.writerow(["id", "film", "chosen", *map(cell, choice.candidates)])
+    for start in range(0, len(choice.film_ids), BLOCK):
+        block = choice.film_ids[start : start + BLOCK].tolist()
+        for at, film in enumerate(films.films(searcher.catalog, block), start):
+            row = choice.probabilities[at]
+            chosen = choice.candidates[int(row.argmax())]
             writer.writerow([film.id, cell(film.path), cell(chosen), *(f"{value:.6f}" for value in row)])
     write_aside(path, out.getvalue())
 

@@ -8,6 +8,6 @@ def number(count: int, *, thousands: str = ",") -> str:
     return f"{count:,}".replace(",", thousands)
 
 
-def counted(count: int, one: str, many: str | None = None, *, thousands: str = ",") -> str:
+def counted(count: int, singular: str, many: str | None = None, *, thousands: str = ",") -> str:
     """Return `1 film`, `2,000 films`; `many` where it is not `one` with an s."""
-    return f"1 {one}" if count == 1 else f"{number(count, thousands=thousands)} {many or one + 's'}"
+    return f"1 {singular}" if count == 1 else f"{number(count, thousands=thousands)} {many or singular + 's'}"

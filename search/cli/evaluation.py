@@ -45,7 +45,7 @@ def evaluate(
     archive: ArchiveOption = None,
     model: ModelOption = None,
     weights: WeightsOption = None,
-    measure: MeasureOption = None,
+    measures: MeasureOption = None,
     gain: GainOption = "linear",
     judged_only: JudgedOnlyOption = False,
     per_study: Annotated[bool, typer.Option("--per-study", help="A study is one hit: its best film.")] = False,
@@ -63,13 +63,13 @@ def evaluate(
     from filmroom.search.evaluation.metrics import MEASURES, read_gain
     from filmroom.search.searcher import Searcher
 
-    asked = read_gain(gain)
+    graded_gain = read_gain(gain)
     done = evaluate_files(
         Searcher.open(archive_folder(archive), model, weights=weights),
         queries,
         qrels,
-        measures=measure or MEASURES,
-        gain=asked,
+        measures=measures or MEASURES,
+        gain=graded_gain,
         judged_only=judged_only,
         per_study=per_study,
         hybrid=hybrid,
@@ -93,7 +93,7 @@ def compare(
     ] = None,
     queries: Annotated[Path | None, typer.Option(metavar="FILE", help=QUERIES)] = None,
     archive: ArchiveOption = None,
-    measure: MeasureOption = None,
+    measures: MeasureOption = None,
     gain: GainOption = "linear",
     judged_only: JudgedOnlyOption = False,
     hybrid: HybridOption = False,
@@ -104,14 +104,14 @@ def compare(
     from filmroom.search.evaluation.comparison import compare_models, compare_runs
     from filmroom.search.evaluation.metrics import MEASURES, read_gain
 
-    asked, measures = read_gain(gain), measure or MEASURES
+    graded_gain, all_measures = read_gain(gain), measures or MEASURES
     if bool(runs) == bool(models) or (runs and len(runs) != 2):
         raise BadInput("two rankings can be compared", fix="Name two runs, or two models with --models A B.")
     if runs:
-        for given, name in ((judged_only, "--judged-only"), (hybrid, "--hybrid")):
-            if given:
+        for chosen, name in ((judged_only, "--judged-only"), (hybrid, "--hybrid")):
+            if chosen:
                 raise BadInput("a run is ranked already", where=name, fix="Use it with --models.")
-        done = compare_runs(runs[0], runs[1], qrels, queries=queries, measures=measures, gain=asked)
+        done = compare_runs(runs[0], runs[1], qrels, queries=queries, measures=all_measures, gain=graded_gain)
     elif models:
         if queries is None:
             raise BadInput("two models need queries", fix="Add --queries FILE.")
@@ -120,8 +120,8 @@ def compare(
             *models,
             queries=queries,
             qrels=qrels,
-            measures=measures,
-            gain=asked,
+            measures=all_measures,
+            gain=graded_gain,
             judged_only=judged_only,
             hybrid=hybrid,
         )
@@ -196,20 +196,20 @@ def zeroshot(
     from filmroom.search.cli import output_evaluation
     from filmroom.search.searcher import Searcher
 
-    named = [*(findings or []), *([check_set(finding_set)] if finding_set else [])]
+    names = [*(findings or []), *([check_set(finding_set)] if finding_set else [])]
     if among is not None:
-        if named or prompts or positive or negative:
+        if names or prompts or positive or negative:
             raise BadInput("candidates are chosen among, findings are scored", where="--among", fix="Give it alone.")
         _choose(Searcher.open(archive_folder(archive), model, weights=weights), among, where, scores, as_json=as_json)
         return
-    own = read_prompts(prompts) if prompts else []
+    own_findings = read_prompts(prompts) if prompts else []
     if positive or negative:
-        if len(named) > 1 or finding_set:
-            raise BadInput("prompts are of one finding", where=", ".join(named), fix="Name it, or use --prompts FILE.")
-        own.append(own_prompts(named[0] if named else (positive or [""])[0], positive or (), negative or ()))
-        named = []
+        if len(names) > 1 or finding_set:
+            raise BadInput("prompts are of one finding", where=", ".join(names), fix="Name it, or use --prompts FILE.")
+        own_findings.append(own_prompts(names[0] if names else (positive or [""])[0], positive or (), negative or ()))
+        names = []
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
-    done = screen(searcher, named, prompts=own, where=where, threshold=threshold)
+    done = screen(searcher, names, prompts=own_findings, where=where, threshold=threshold)
     if scores is not None:
         write_scores(scores, searcher, done)
     if as_json:

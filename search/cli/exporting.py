@@ -114,10 +114,10 @@ def export(
         licence=licence,
         model=model,
     )
-    kept = open_archive(archive)
+    opened = open_archive(archive)
     with _progress("Exporting", quiet=as_json) as on_progress:
         done = run(
-            kept,
+            opened,
             what,
             chosen,
             to,
@@ -162,7 +162,7 @@ def send(
         str | None, typer.Option(help=f"Of {' or '.join(WITH_REASON)}: {', '.join(REASONS)}.", show_default=False)
     ] = None,
     description: Annotated[str, typer.Option(metavar="TEXT", help="In words; it stands in the document.")] = "",
-    with_findings: Annotated[
+    findings: Annotated[
         bool, typer.Option("--findings", help="Also what report models found, with boxes, as SR.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be sent, and send nothing.")] = False,
@@ -182,21 +182,22 @@ def send(
 
     if not to:
         raise BadInput("say where to send them", where="--to", fix="Name a DICOMweb server or a folder.")
-    named = title_of(title, reason, description)
-    kept = open_archive(archive)
-    chosen = collection_or_query(kept, what, best)
-    selection = select(kept, chosen, lambda: Searcher.open(archive_folder(archive), model, weights=weights))
+    document_title = title_of(title, reason, description)
+    opened = open_archive(archive)
+    chosen = collection_or_query(opened, what, best)
+    selection = select(opened, chosen, lambda: Searcher.open(archive_folder(archive), model, weights=weights))
     target = target_of(to, credentials)
     source = f"the collection {chosen.collection}" if chosen.collection else "the query"
     if target.server and not (yes or dry_run):
-        _ask(f"{counted(len(selection), 'film')} of {source}, {named.title.meaning}, to {target.server.url}.", to)
+        films = f"{counted(len(selection), 'film')} of {source}"
+        _ask(f"{films}, {document_title.title.meaning}, to {target.server.url}.", to)
     with _progress("Sending", quiet=as_json) as on_progress:
         done = run(
-            kept,
+            opened,
             selection.ranking.ids.tolist(),
             target,
-            named,
-            with_findings=with_findings,
+            document_title,
+            with_findings=findings,
             dry_run=dry_run,
             progress=on_progress,
         )
@@ -208,13 +209,13 @@ def send(
         sys.exit(1)
 
 
-def _ask(what: str, to: str) -> None:
+def _ask(question: str, to: str) -> None:
     """Ask before a server is sent anything. Raises BadInput where nobody can answer."""
     if not sys.stdin.isatty():
         raise BadInput(
             "a server is sent documents only when told to", where=to, fix="Look with --dry-run, then add --yes."
         )
-    say(what, err=True)
+    say(question, err=True)
     typer.confirm("Send key objects of them?", abort=True, err=True)
 
 
@@ -231,12 +232,12 @@ def _print_sent(done: Sent, films: int, source: str, *, dry_run: bool, written: 
     if written and count and not dry_run:
         say("They name the patient as the films do.")
     if done.refusals:
-        said = "; ".join(f"{count:,}, as {reason}" for reason, count in done.refusals.items())
+        reasons = "; ".join(f"{count:,}, as {reason}" for reason, count in done.refusals.items())
         where = "folder" if written else "server"
-        say(f"The {where} refused {counted(done.count(State.REFUSED), 'document')}: {said}.", err=True)
+        say(f"The {where} refused {counted(done.count(State.REFUSED), 'document')}: {reasons}.", err=True)
     if done.left_out:
-        said = "; ".join(f"{count:,}, as {reason}" for reason, count in done.reasons.items())
-        say(f"Left out {counted(len(done.left_out), 'film')}: {said}.", err=True)
+        reasons = "; ".join(f"{count:,}, as {reason}" for reason, count in done.reasons.items())
+        say(f"Left out {counted(len(done.left_out), 'film')}: {reasons}.", err=True)
 
 
 def _print_done(done: Done) -> None:

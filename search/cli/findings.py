@@ -22,7 +22,7 @@ from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
     from filmroom.search.findings.generate import Plan
-    from filmroom.search.findings.search import Said
+    from filmroom.search.findings.search import FilmFinding
 
 
 def register(app: typer.Typer) -> None:
@@ -38,22 +38,22 @@ def describe_films(
     from filmroom.search.findings.generate import describe, plan
 
     to = cxrreportgen.endpoint(url, key_file)
-    kept = open_archive(archive)
-    planned = plan(kept, limit=limit)
+    opened = open_archive(archive)
+    planned = plan(opened, limit=limit)
     say(_cost(planned, url), err=True)
     if planned.calls and not yes:
         if not sys.stdin.isatty():
             raise BadInput("films are sent to another machine only when told to", where=url, fix="Add --yes.")
         typer.confirm("Send them?", abort=True, err=True)
     with output_models.calls_progress(len(planned.calls), quiet=as_json or not planned.calls) as on_call:
-        done = describe(kept, planned.calls, to, on_call=on_call)
+        done = describe(opened, planned.calls, to, on_call=on_call)
     if as_json:
         print_json(asdict(done) | {"left_out": planned.left_out, "done_before": planned.done})
     elif planned.calls:
         wrote = f"{counted(done.sentences, 'sentence')}, {counted(done.boxes, 'box', 'boxes')}"
         say(f"{counted(done.calls, 'call')}: {wrote}.")
-        for film_id, why in done.failed[:10]:
-            say(f"film {film_id}: {why}", err=True)
+        for film_id, reason in done.failed[:10]:
+            say(f"film {film_id}: {reason}", err=True)
     if done.failed:
         if not as_json:
             say(f"Without findings: {counted(len(done.failed), 'film')}. Run it again to try again.", err=True)
@@ -61,12 +61,12 @@ def describe_films(
 
 
 def _cost(planned: Plan, url: str) -> str:
-    said = f"{counted(len(planned.calls), 'call')} to {url}"
+    words = f"{counted(len(planned.calls), 'call')} to {url}"
     if planned.laterals:
-        said += f", {planned.laterals:,} of them with the lateral of the study"
-    said += f". Described before: {counted(planned.done, 'film')}."
-    out = ", ".join(f"{count:,} {why}" for why, count in planned.left_out.items())
-    return f"{said} Left out: {out}." if out else said
+        words += f", {planned.laterals:,} of them with the lateral of the study"
+    words += f". Described before: {counted(planned.done, 'film')}."
+    out = ", ".join(f"{count:,} {reason}" for reason, count in planned.left_out.items())
+    return f"{words} Left out: {out}." if out else words
 
 
 def findings(
@@ -81,33 +81,35 @@ def findings(
     as_json: JsonOption = False,
 ) -> None:
     """Find what report models wrote about films: sentences by meaning or words, with boxes; as JSON or DICOM SR."""
-    found = _found(query, archive, model, words=words, k=k, every=as_json or sr is not None)
+    matches = _findings(query, archive, model, words=words, k=k, every=as_json or sr is not None)
     if sr is not None:
         from filmroom.search.findings.dicom_sr import write_reports
 
-        done = write_reports(found, sr)
+        done = write_reports(matches, sr)
         if as_json:
             print_json(asdict(done))
         else:
             say(f"{counted(done.files, 'document')} in {sr}. They name the patient as the films do.")
-            for film_id, why in done.failed[:10]:
-                say(f"film {film_id}: {why}", err=True)
+            for film_id, reason in done.failed[:10]:
+                say(f"film {film_id}: {reason}", err=True)
         if done.failed and not done.files:
             sys.exit(1)
     elif as_json:
-        print_json(_as_json(found))
+        print_json(_as_json(matches))
     else:
         from filmroom.search.cli import output_models
 
-        output_models.print_findings(found, archive_folder(archive), any_written=bool(found) or _any(archive))
+        output_models.print_findings(matches, archive_folder(archive), any_written=bool(matches) or _any(archive))
 
 
-def _found(query: str, archive: Path | None, model: str | None, *, words: bool, k: int, every: bool) -> list[Said]:
+def _findings(
+    query: str, archive: Path | None, model: str | None, *, words: bool, k: int, every: bool
+) -> list[FilmFinding]:
     from filmroom.search.findings import search
 
     if not query.strip():
-        found = search.everything(open_archive(archive).catalog)
-        return found if every else found[:k]
+        matches = search.everything(open_archive(archive).catalog)
+        return matches if every else matches[:k]
     if words:
         return search.by_words(open_archive(archive), query, k)
     from filmroom.search.searcher import Searcher
@@ -121,5 +123,5 @@ def _any(archive: Path | None) -> bool:
     return any_written(open_archive(archive).catalog)
 
 
-def _as_json(found: list[Said]) -> list[dict[str, Any]]:
-    return [one.to_json() for one in found]
+def _as_json(matches: list[FilmFinding]) -> list[dict[str, Any]]:
+    return [match.to_json() for match in matches]

@@ -42,12 +42,12 @@ def label(
     from filmroom.search.exchange.import_labels import import_labels, merged
     from filmroom.search.public_sets.import_sets import import_set_labels
 
-    kept = open_archive(archive)
+    opened = open_archive(archive)
     if reader is None:
-        key = kept.patient_key()
-        done = merged([import_labels(kept.catalog, file, source=source, key=key) for file in files])
+        key = opened.patient_key()
+        done = merged([import_labels(opened.catalog, file, source=source, key=key) for file in files])
     else:
-        done = import_set_labels(kept, reader, files, source=source)
+        done = import_set_labels(opened, reader, files, source=source)
     output.print_imported(done, "label", as_json=as_json)
 
 
@@ -61,7 +61,7 @@ def facts(
         ),
     ],
     archive: ArchiveOption = None,
-    reader: _SetOption = None,
+    public_set: _SetOption = None,
     source: SourceOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Also what a film's own header says.")] = False,
     as_json: JsonOption = False,
@@ -70,7 +70,7 @@ def facts(
     from filmroom.search.cli import output
     from filmroom.search.exchange.import_facts import import_facts
 
-    done = import_facts(open_archive(archive), files, set_name=reader, source=source, overwrite=overwrite)
+    done = import_facts(open_archive(archive), files, public_set=public_set, source=source, overwrite=overwrite)
     output.print_facts(done, as_json=as_json)
 
 
@@ -105,8 +105,8 @@ def report(
     """Give films or studies their reports from tables or text files, or have a model write findings with boxes."""
     if writer == CXRREPORTGEN:
         if files or source is not None:
-            what = files[0] if files else source
-            raise BadInput("it writes findings about the archive's films, and reads no table", where=what)
+            table = files[0] if files else source
+            raise BadInput("it writes findings about the archive's films, and reads no table", where=table)
         if endpoint is None:
             raise BadInput("its endpoint is not named", where=writer, fix="Add --endpoint URL.")
         describe_films(archive, endpoint, key_file, limit=limit, yes=yes, as_json=as_json)
@@ -125,15 +125,15 @@ def _read_reports(
     from filmroom.search.exchange.import_labels import import_reports, merged
     from filmroom.search.public_sets.import_sets import import_set_reports
 
-    kept = open_archive(archive)
+    opened = open_archive(archive)
     if reader is not None:
-        done = import_set_reports(kept, reader, files, source=source)
+        done = import_set_reports(opened, reader, files, source=source)
     else:
         done = merged(
             [
-                import_set_reports(kept, None, [file], source=source)
+                import_set_reports(opened, None, [file], source=source)
                 if file.is_dir()
-                else import_reports(kept.catalog, file, source=source, key=kept.patient_key())
+                else import_reports(opened.catalog, file, source=source, key=opened.patient_key())
                 for file in files
             ]
         )

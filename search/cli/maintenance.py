@@ -6,13 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from filmroom.db.errors import BadInput
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.options import ArchiveOption, JsonOption, open_archive, print_json, typed
 from filmroom.search.cli.printing import say
+
+if TYPE_CHECKING:
+    from filmroom.db.erasure.forget import Forgotten
+    from filmroom.indexer.live.spool import Dropped
 
 token_app = typer.Typer(help="Tokens for the REST interface: one for each person or program.", no_args_is_help=True)
 
@@ -76,43 +80,42 @@ def forget(
     from filmroom.indexer.live import spool
     from filmroom.indexer.sources import film_cache
 
-    kept = open_archive(archive)
-    ids = list(dict.fromkeys([*(films or []), *(forgetting.of_patient(kept, patient) if patient else [])]))
+    opened = open_archive(archive)
+    ids = list(dict.fromkeys([*(films or []), *(forgetting.of_patient(opened, patient) if patient else [])]))
     if ids and not yes:
         if as_json:
             raise BadInput("nobody can be asked", where="--json", fix="Add --yes.")
-        typer.confirm(f"Delete {counted(len(ids), 'film')} from {kept.folder} for good?", abort=True)
-    known, held = films_of(kept.catalog, ids), spool.holding(kept, ids)
+        typer.confirm(f"Delete {counted(len(ids), 'film')} from {opened.folder} for good?", abort=True)
+    known, copies = films_of(opened.catalog, ids), spool.holding(opened, ids)
     film_cache.drop(known)  # whatever ends this process, and once more below: they may be looked at until then
     try:
-        done = forgetting.forget(kept, ids, patients=[patient] if patient else [], remember=not not_remembered)
+        done = forgetting.forget(opened, ids, patients=[patient] if patient else [], remember=not not_remembered)
     finally:
         # The rows may be gone though their place could not be overwritten.
         film_cache.drop(known)
-        received = spool.drop(kept, held)
+        received = spool.drop(opened, copies)
         if not ids:
-            spool.drop_left(kept)
+            spool.drop_left(opened)
     if received.stay:
         say(_what_stays(received.stay, received.films), err=True)
     if as_json:
         print_json(asdict(done))
-        return
+    else:
+        _print_forgotten(done, received)
+
+
+def _print_forgotten(done: Forgotten, received: Dropped) -> None:
     if not done.films:
         say("No film was named. What earlier deletions left is overwritten.")
         return
     say(f"{counted(done.films, 'film')} and {counted(done.reports, 'report')} are forgotten.")
-    say(
-        (
-            "The files that were received are deleted, others are where they were. "
-            if received.files
-            else "Their own files are where they were. "
-        )
-        + (
-            "An index run turns them away, unless it is given --bring-back."
-            if done.remembered
-            else "The next index run takes them again."
-        )
-    )
+    files = "Their own files are where they were."
+    if received.files:
+        files = "The files that were received are deleted, others are where they were."
+    next_run = "The next index run takes them again."
+    if done.remembered:
+        next_run = "An index run turns them away, unless it is given --bring-back."
+    say(f"{files} {next_run}")
     say("Backups, exports and models trained before still hold what they held.")
 
 
@@ -130,11 +133,11 @@ def duplicates(archive: ArchiveOption = None, as_json: JsonOption = False) -> No
     from filmroom.search.cli import output
     from filmroom.search.status import duplicate_files
 
-    found = duplicate_files(open_archive(archive).catalog)
+    duplicates = duplicate_files(open_archive(archive).catalog)
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(duplicate) for duplicate in duplicates])
     else:
-        output.print_duplicates(found)
+        output.print_duplicates(duplicates)
 
 
 @token_app.command("add")
@@ -149,12 +152,12 @@ def token_add(
 
     if scope not in tuple(tokens.Scope):
         raise BadInput("not a scope", where=scope, fix="Use read or write.")
-    made = tokens.add(open_archive(archive).catalog, name, tokens.Scope(scope))
+    token = tokens.add(open_archive(archive).catalog, name, tokens.Scope(scope))
     if as_json:
-        print_json({"name": name, "scope": scope, "token": made})
+        print_json({"name": name, "scope": scope, "token": token})
     else:
-        say(made)
-        say(f"Keep it now: it is shown once. Send it as: Authorization: Bearer {made[:12]}...", err=True)
+        say(token)
+        say(f"Keep it now: it is shown once. Send it as: Authorization: Bearer {token[:12]}...", err=True)
 
 
 @token_app.command("list")
@@ -162,14 +165,14 @@ def token_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> No
     """List who has a token, and what it allows."""
     from filmroom.db.writes import tokens
 
-    found = tokens.listed(open_archive(archive).catalog)
+    holders = tokens.listed(open_archive(archive).catalog)
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(holder) for holder in holders])
         return
-    for one in found:
-        made = time.strftime("%Y-%m-%d", time.localtime(one.created_at))
-        say(f"{one.name}: {one.scope}, made {made}{', revoked' if one.revoked_at else ''}")
-    if not found:
+    for holder in holders:
+        day = time.strftime("%Y-%m-%d", time.localtime(holder.created_at))
+        say(f"{holder.name}: {holder.scope}, made {day}{', revoked' if holder.revoked_at else ''}")
+    if not holders:
         say("There is no token.")
 
 

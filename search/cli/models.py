@@ -1,4 +1,4 @@
-"""Define the commands of models: adapt, list, add, use, remove; and vectors that were computed elsewhere."""
+"""Define the commands of models: adapt, list, quantise, add, use, remove; and vectors that were computed elsewhere."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def adapt(
     if loss not in tuple(Loss):
         raise BadInput("not a loss", where=loss, fix="Use siglip or clip.")
     source = checkpoint(base, weights=weights)
-    kept = open_archive(archive)
+    opened = open_archive(archive)
     options = Options(
         epochs=epochs,
         loss=Loss(loss),
@@ -76,14 +76,14 @@ def adapt(
         device=usable_device(device),
     )
     with output_models.adapt_progress(quiet=as_json) as (on_films, on_progress):
-        films = training_films(kept, out / "work", where=parse(only).filter, progress=on_films)
+        films = training_films(opened, out / "work", where=parse(only).filter, progress=on_films)
         done = run(films, source, out, options=options, progress=on_progress)
     if as_json:
         print_json(output_models.adapted_json(done, out, len(films)))
     else:
         output_models.print_adapted(done, out, len(films))
         if any(not film.patient_known for film in films):
-            output.print_command(f"Held out: {patients_apart(films)}. Say whose they are:", "facts FILE", kept.folder)
+            output.print_command(f"Held out: {patients_apart(films)}. Say whose they are:", "facts FILE", opened.folder)
 
 
 @models_app.command("list")
@@ -99,11 +99,32 @@ def models_list(
     from filmroom.search.cli import output_models
 
     folder = archive_folder(archive)
-    found = status.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None, finding=finding)
+    statuses = status.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None, finding=finding)
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(model) for model in statuses])
     else:
-        output_models.print_models(found)
+        output_models.print_models(statuses)
+
+
+@models_app.command("quantise")
+def models_quantise(
+    name: Annotated[str, typer.Argument(help="The model's name or folder: one of open_clip's kind.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write its 8-bit form.")],
+    archive: ArchiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model's 8-bit form on the archive's films; keep it only where it answers alike and is faster."""
+    from filmroom.search.classification.quantised import quantise_model
+    from filmroom.search.cli import output_models
+
+    with output_models.stages(quiet=as_json) as progress:
+        done = quantise_model(open_archive(archive), name, out, progress=progress)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_models.print_quantised(done, out)
+    if done.kept is None:
+        raise typer.Exit(1)
 
 
 @models_app.command("add")
@@ -136,8 +157,8 @@ def models_use(
     """Let this model answer from now on where none is named, in the terminal and in the reading room."""
     from filmroom.search import status
 
-    said = status.use_model(open_archive(archive), name)
-    print_json({"model": name, "used": said}) if as_json else say(said)
+    message = status.use_model(open_archive(archive), name)
+    print_json({"model": name, "used": message}) if as_json else say(message)
 
 
 @models_app.command("remove")
@@ -150,8 +171,8 @@ def models_remove(
     """Forget an added model, or delete a model's vectors from the archive."""
     from filmroom.search import status
 
-    said = status.remove_model(name, open_archive(archive) if vectors else None)
-    print_json({"model": name, "removed": said}) if as_json else say(said)
+    message = status.remove_model(name, open_archive(archive) if vectors else None)
+    print_json({"model": name, "removed": message}) if as_json else say(message)
 
 
 def import_vectors(

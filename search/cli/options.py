@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from filmroom.db.errors import BadInput
 from filmroom.search.cli.printing import json_line, say
 from typer.core import TyperCommand
 
@@ -78,8 +77,27 @@ CredentialsOption = Annotated[
         rich_help_panel=_OF_A_SERVER,
     ),
 ]
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.I)
-"""A scheme of two letters at least: of one it is a drive. Of the slashes a path keeps one."""
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Decode and embed on a Ray cluster: HOST:PORT of its head, or the one at hand.",
+    ),
+]
+_CLUSTER = re.compile(r"ray://.+|[^/\s]+:\d+", re.I)
+_AT_HAND = "here"
+
+
+class IndexCommand(TyperCommand):
+    """--ray may stand alone: what comes after it is its address only where it looks like HOST:PORT."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options_end = args.index("--") if "--" in args else len(args)
+        for at in [at for at, argument in enumerate(args[:options_end]) if argument == "--ray"]:
+            if at + 1 >= options_end or not _CLUSTER.fullmatch(args[at + 1]):
+                args[at] = f"--ray={_AT_HAND}"
+        return super().parse_args(ctx, args)
 
 
 class QueryCommand(TyperCommand):
@@ -87,25 +105,27 @@ class QueryCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         typed = list(args)  # the parser takes from the list
-        said = ""
-        if not any(one[:2] == "-k" and one[2:3].isalpha() for one in typed):  # the parser reads -kyphosis as -k
+        message = ""
+        # The parser reads -kyphosis as -k.
+        if not any(argument[:2] == "-k" and argument[2:3].isalpha() for argument in typed):
             try:
                 return super().parse_args(ctx, args)
             except Exception as error:
                 # The parser's errors are of another class in every version of typer; all have a message.
-                said = getattr(error, "message", None) or ""
-                if not said or not _minus_words(typed):
+                message = getattr(error, "message", None) or ""
+                if not message or not _minus_words(typed):
                     raise
         excluded = _minus_words(typed)
         if not excluded:
             return super().parse_args(ctx, args)
         valued = {name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts}
-        words = [one for last, one in zip(["", *typed], typed, strict=False) if one[:1] != "-" and last not in valued]
+        pairs = zip(["", *typed], typed, strict=False)
+        words = [argument for last, argument in pairs if argument[:1] != "-" and last not in valued]
         if words:
-            whole = shlex.quote(" ".join([*words, *excluded]))
-            fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {whole}"
-            ctx.fail(f"{said}\n{fix}".strip())
-        options = [one for one in typed if one not in excluded]
+            query = shlex.quote(" ".join([*words, *excluded]))
+            fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {query}"
+            ctx.fail(f"{message}\n{fix}".strip())
+        options = [argument for argument in typed if argument not in excluded]
         return super().parse_args(ctx, [*options, "--", " ".join(excluded)])
 
 
@@ -114,23 +134,20 @@ def _minus_words(args: Sequence[str]) -> list[str]:
     "--"."""
     if "--" in args:
         return []
-    marked = [one for one in args if one[:1] == "-" and (one[1:2].isalpha() or one[1:2] == '"')]
-    return [one for one in marked if len(one) > 2 or not one.isascii()]
+    minus_words = [word for word in args if word[:1] == "-" and (word[1:2].isalpha() or word[1:2] == '"')]
+    return [word for word in minus_words if len(word) > 2 or not word.isascii()]
 
 
 def examples(like: Sequence[str] | None) -> list[int | Path]:
     """Read --like: the id of a film, or the path of a file."""
-    return [int(one) if one.isdecimal() else Path(one) for one in like or []]
+    return [int(example) if example.isdecimal() else Path(example) for example in like or []]
 
 
 def archive_folder(archive: Path | None) -> Path:
-    """Return the folder named, else the default one. Raises BadInput for an address, which would be made as a
-    folder."""
-    from filmroom.db.archive import default_folder
+    """Return the folder named, else the default one. Raises BadInput for an address."""
+    from filmroom.db.archive import default_folder, folder_of
 
-    if archive is not None and _ADDRESS.match(str(archive)):
-        raise BadInput("an archive is a folder on this machine", where=archive, fix="Name a folder with --archive.")
-    return archive or default_folder()
+    return folder_of(archive) if archive is not None else default_folder()
 
 
 def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
@@ -157,5 +174,5 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -73,23 +73,23 @@ _FEW = 20
 NOTICE = "Research use only, not for diagnosis."
 
 
-def print_results(found: Results, archive: Path) -> None:
-    if not found.hits:
-        for said in found.advice:
-            console.print(Text(said))
+def print_results(results: Results, archive: Path) -> None:
+    if not results.hits:
+        for advice in results.advice:
+            console.print(Text(advice))
         print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
         return
-    for sentence in found.reading.sentences:
+    for sentence in results.reading.sentences:
         console.print(Text(sentence))
-    if found.learned:
-        console.print(Text(found.learned.sentence))
-    if found.limits.sentence:
-        card = f" Its card: {found.limits.card}" if found.limits.card else ""
-        console.print(Text(f"{found.limits.sentence}{card}", style="yellow"), soft_wrap=True)
-    if found.doubt:
-        console.print(Text(found.doubt, style="yellow"))
+    if results.learned:
+        console.print(Text(results.learned.sentence))
+    if results.weakness:
+        card = f" Its card: {results.limits.card}" if results.limits.card else ""
+        console.print(Text(f"{results.weakness}{card}", style="yellow"), soft_wrap=True)
+    if results.doubt:
+        console.print(Text(results.doubt, style="yellow"))
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))
-    for hit in found.hits:
+    for hit in results.hits:
         table.add_row(
             str(hit.rank),
             str(hit.id),
@@ -101,7 +101,7 @@ def print_results(found: Results, archive: Path) -> None:
         )
     console.print(table)
     console.print(
-        f"{len(found.hits)} of {counted(found.total, 'film')}, {found.model}, {found.took_ms:.0f} ms. {NOTICE}",
+        f"{len(results.hits)} of {counted(results.total, 'film')}, {results.model}, {results.took_ms:.0f} ms. {NOTICE}",
         style="dim",
     )
 
@@ -139,8 +139,8 @@ def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
             began, start = time.monotonic(), counts.done
         rate = (counts.done - start) / max(1e-3, time.monotonic() - began)
         # A few files say more of how long it took to begin than of how fast it goes.
-        said = f"{rate:.1f} files/s" if counts.done >= start + _FEW else ""
-        bar.update(task, total=counts.listed, completed=counts.done, rate=said)
+        speed = f"{rate:.1f} files/s" if counts.done >= start + _FEW else ""
+        bar.update(task, total=counts.listed, completed=counts.done, rate=speed)
 
     try:
         yield show
@@ -164,7 +164,7 @@ def print_summary(done: Summary, archive: Path) -> None:
     rate = f", {counts.indexed / done.seconds:.1f} films a second" if counts.indexed else ""
     console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(str(archive)), sep="")
     if done.same_uid:
-        _print_same_uid([one.path for one in done.same_uid], archive)
+        _print_same_uid([duplicate.path for duplicate in done.same_uid], archive)
     if not counts.listed:
         console.print("Nothing was found there: no film is added, and none is taken away.")
     if done.stopped:
@@ -191,26 +191,28 @@ def refusal(done: Summary, archive: Path) -> BadInput:
     )
 
 
-def print_command(said: str, command: str, archive: Path) -> None:
+def print_command(sentence: str, command: str, archive: Path) -> None:
     """Print what to type next, on a line that is never broken: it can be copied."""
-    console.print(Text(f"{said} {typed(command, archive)}"), soft_wrap=True)
+    console.print(Text(f"{sentence} {typed(command, archive)}"), soft_wrap=True)
 
 
-def print_imported(done: Imported, what: str, *, as_json: bool) -> None:
+def print_imported(done: Imported, noun: str, *, as_json: bool) -> None:
     if as_json:
         console.print(Text(json_line(asdict(done))), soft_wrap=True)
         return
     console.print(
-        f"{counted(done.rows, 'row')}: {counted(done.added, what)} for {counted(done.films, 'film')}.",
+        f"{counted(done.rows, 'row')}: {counted(done.added, noun)} for {counted(done.films, 'film')}.",
     )
     if done.labels:
         _print_facets("Labels", [Facet(name, count) for name, count in done.labels.items()])
     print_unplaced(done.missing, done.ambiguous, "name")
     if done.empty:
-        console.print(f"{counted(done.empty, 'row')} without any {what}.")
+        console.print(f"{counted(done.empty, 'row')} without any {noun}.")
     if done.contradicted:
-        said = "both given and denied to a film, or given beside no finding, and left out."
-        console.print(f"{counted(done.contradicted, 'label')} {said}")
+        console.print(
+            f"{counted(done.contradicted, 'label')} both given and denied to a film, or given beside no finding, "
+            "and left out."
+        )
 
 
 def print_facts(done: ImportedFacts, *, as_json: bool) -> None:
@@ -218,66 +220,66 @@ def print_facts(done: ImportedFacts, *, as_json: bool) -> None:
         console.print(Text(json_line(asdict(done))), soft_wrap=True)
         return
     console.print(f"{counted(done.rows, 'row')}: facts of {counted(done.films, 'film')}.")
-    for counts, said in (
+    for counts, heading in (
         (done.given, "Given"),
         (done.own, "Kept as the films' own headers say otherwise (--overwrite takes the table's)"),
         (done.unread, "Not certain, and left out"),
     ):
         if counts:
-            console.print(f"{said}: {', '.join(f'{name} {count:,}' for name, count in sorted(counts.items()))}")
+            console.print(f"{heading}: {', '.join(f'{name} {count:,}' for name, count in sorted(counts.items()))}")
     print_unplaced(done.missing, done.ambiguous, "name")
 
 
-def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], what: str, many: str | None = None) -> None:
+def print_unplaced(missing: Sequence[str], ambiguous: Sequence[str], noun: str, many: str | None = None) -> None:
     """Print the first of the names that could not be given to one film."""
-    for names, said in ((missing, "matched no film"), (ambiguous, "matched several films")):
+    for names, problem in ((missing, "matched no film"), (ambiguous, "matched several films")):
         if names:
-            console.print(Text(f"{counted(len(names), what, many)} {said}: {some(names)}"))
+            console.print(Text(f"{counted(len(names), noun, many)} {problem}: {some(names)}"))
 
 
 def some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def print_status(found: Status) -> None:
-    console.print(Text(found.archive, style="bold"))
-    files = found.files
+def print_status(status: Status) -> None:
+    console.print(Text(status.archive, style="bold"))
+    files = status.files
     console.print(
-        f"{counted(found.films, 'film')}, {found.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
+        f"{counted(status.films, 'film')}, {status.megabytes:,.1f} MB. Files: {files.indexed:,} indexed, "
         f"{files.duplicate:,} duplicate, {files.rejected:,} rejected, {files.gone:,} gone."
     )
-    for model in found.models:
-        held = counted(model.films, "film")
+    for model in status.models:
+        extent = counted(model.films, "film")
         if not model.complete:
-            held = f"{model.films:,} of {counted(found.films, 'film')}; index again to complete it"
-        console.print(Text(f"Model {model.label}: {held} ({model.vectors} x {model.dim})"))
+            extent = f"{model.films:,} of {counted(status.films, 'film')}; index again to complete it"
+        console.print(Text(f"Model {model.label}: {extent} ({model.vectors} x {model.dim})"))
         if (ivf := model.ivf) is not None:
             console.print(
                 f"  IVF index, {ivf.probes} of {ivf.lists} lists probed: recall@10 {ivf.recall:.3f} of the exact "
                 f"ranking, {ivf.approximate_ms:.1f} ms instead of {ivf.exact_ms:.0f} ms."
             )
-    for root in found.roots:
+    for root in status.roots:
         console.print(Text("Folder "), path_text(root), sep="")
-    _print_facets("Views", found.views)
-    _print_facets("Labels", found.labels)
-    console.print(f"Labels on {counted(found.labelled, 'film')}, {counted(found.reports, 'report')}.")
-    if found.burned_in:
-        said = f"Perhaps with words burned into their pixels: {counted(found.burned_in, 'film')}. See them:"
-        print_command(said, "search has:burned-in", Path(found.archive))
-    if found.same_uid:
-        _print_same_uid(found.same_uid, Path(found.archive))
-    if found.writer:
-        console.print(Text("Writing now: "), path_text(found.writer), sep="")
-    for run in found.runs:
+    _print_facets("Views", status.views)
+    _print_facets("Labels", status.labels)
+    console.print(f"Labels on {counted(status.labelled, 'film')}, {counted(status.reports, 'report')}.")
+    if status.burned_in:
+        line = f"Perhaps with words burned into their pixels: {counted(status.burned_in, 'film')}. See them:"
+        print_command(line, "search has:burned-in", Path(status.archive))
+    if status.same_uid:
+        _print_same_uid(status.same_uid, Path(status.archive))
+    if status.writer:
+        console.print(Text("Writing now: "), path_text(status.writer), sep="")
+    for run in status.runs:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started_at))
-        said = f"Run {run.id}, {when}: {run.state}, {run.counts.indexed:,} indexed of {run.counts.listed:,}"
-        console.print(Text(said + (f" ({run.message})" if run.message else ""), style="dim"))
+        line = f"Run {run.id}, {when}: {run.state}, {run.counts.indexed:,} indexed of {run.counts.listed:,}"
+        console.print(Text(line + (f" ({run.message})" if run.message else ""), style="dim"))
 
 
-def _print_facets(name: str, found: Sequence[Any]) -> None:
-    if found:
-        shown = ", ".join(f"{one.value} {one.count:,}" for one in found[:12]) + (", ..." if len(found) > 12 else "")
-        console.print(Text(f"{name}: {shown}"))
+def _print_facets(name: str, facets: Sequence[Any]) -> None:
+    if facets:
+        counts = ", ".join(f"{facet.value} {facet.count:,}" for facet in facets[:12])
+        console.print(Text(f"{name}: {counts}{', ...' if len(facets) > 12 else ''}"))
 
 
 def print_rejected(files: Sequence[RejectedFile], archive: Path) -> None:
@@ -304,22 +306,22 @@ def print_duplicates(files: Sequence[DuplicateFile]) -> None:
         table.add_row(path_text(file.path), file.why, str(file.film), path_text(file.of_path))
     console.print(table)
     tally = Counter(file.why for file in files)
-    console.print(", ".join(f"{count:,} {why}" for why, count in tally.most_common()) + ".")
+    console.print(", ".join(f"{count:,} {reason}" for reason, count in tally.most_common()) + ".")
     if any(file.code == SAME_UID for file in files):
         console.print(
             "Pictures that bear the UID of another are indexed as films of their own with index --keep-apart."
         )
 
 
-def print_examination(found: Examination) -> None:
-    for space in found.spaces:
-        console.print(Text(f"{space.space.model}: {space.films:,} of {counted(found.films, 'film')}"))
-    for note in found.notes:
+def print_examination(examination: Examination) -> None:
+    for space in examination.spaces:
+        console.print(Text(f"{space.space.model}: {space.films:,} of {counted(examination.films, 'film')}"))
+    for note in examination.notes:
         console.print(Text(f"{note}."))
-    for fault in found.faults:
+    for fault in examination.faults:
         console.print(Text(f"Fault: {fault.what}. {fault.remedy}", style="red"))
-    if found.healthy:
-        console.print(f"{counted(found.films, 'film')}: catalog, vectors and index agree.")
+    if examination.healthy:
+        console.print(f"{counted(examination.films, 'film')}: catalog, vectors and index agree.")
 
 
 @contextmanager

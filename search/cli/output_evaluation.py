@@ -25,48 +25,50 @@ if TYPE_CHECKING:
 
 
 def print_evaluation(done: Measured) -> None:
-    found = done.evaluation
+    evaluation = done.evaluation
     if done.seen:
         console.print(Text(str(done.seen), style="bold"))
-    table = _table("query", "", *found.measures)
+    table = _table("query", "", *evaluation.measures)
     table.columns[1].no_wrap, table.columns[1].overflow, table.columns[1].ratio = True, "ellipsis", 1
-    for qid, values in found.queries.items():
-        row = [f"{values[name]:.3f}" for name in found.measures]
-        table.add_row(Text(qid), Text(found.texts[qid], style="dim"), *row)
+    for qid, values in evaluation.queries.items():
+        row = [f"{values[name]:.3f}" for name in evaluation.measures]
+        table.add_row(Text(qid), Text(evaluation.texts[qid], style="dim"), *row)
     table.add_section()
-    for group, intervals in found.groups.items():
-        row = [f"{intervals[name].value:.3f}" for name in found.measures]
-        table.add_row(Text(group), Text(f"mean of {_queries(intervals[found.measures[0]].n)}", style="dim"), *row)
-    means = [f"{found.mean[name].value:.3f}" for name in found.measures]
-    table.add_row("mean", _queries(len(found.queries)), *means, style="bold")
-    bounded = found.mean[found.measures[0]].bounded
-    for bound, said in (("low", "95 % interval from"), ("high", "to")) if bounded else ():
-        table.add_row("", said, *[f"{getattr(found.mean[name], bound):.3f}" for name in found.measures], style="dim")
-    for baseline, values in found.baselines.items():
-        table.add_row(baseline, "baseline", *[f"{values[name]:.3f}" for name in found.measures], style="dim")
+    for group, intervals in evaluation.groups.items():
+        row = [f"{intervals[name].value:.3f}" for name in evaluation.measures]
+        table.add_row(Text(group), Text(f"mean of {_queries(intervals[evaluation.measures[0]].n)}", style="dim"), *row)
+    means = [f"{evaluation.mean[name].value:.3f}" for name in evaluation.measures]
+    table.add_row("mean", _queries(len(evaluation.queries)), *means, style="bold")
+    bounded = evaluation.mean[evaluation.measures[0]].bounded
+    for bound, label in (("low", "95 % interval from"), ("high", "to")) if bounded else ():
+        bounds = [f"{getattr(evaluation.mean[name], bound):.3f}" for name in evaluation.measures]
+        table.add_row("", label, *bounds, style="dim")
+    for baseline, values in evaluation.baselines.items():
+        table.add_row(baseline, "baseline", *[f"{values[name]:.3f}" for name in evaluation.measures], style="dim")
     console.print(table)
-    first, count = found.measures[0], len(found.queries)
-    console.print(f"Answered perfectly ({first} of 1): {found.perfect[first]:,} of {_queries(count)}.", markup=False)
+    first, count = evaluation.measures[0], len(evaluation.queries)
+    perfect = f"Answered perfectly ({first} of 1): {evaluation.perfect[first]:,} of {_queries(count)}."
+    console.print(perfect, markup=False)
     if not bounded:
         console.print(f"No interval: {_queries(count)} would say nothing of others.")
-    settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.settings().items())
+    settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in evaluation.settings().items())
     console.print(Text(f"{done.model}. {settings}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "judged name")
-    if found.unjudged:
-        console.print(Text(f"Left out, as no film here is relevant to it: {_queries(len(found.unjudged))}."))
+    if evaluation.unjudged:
+        console.print(Text(f"Left out, as no film here is relevant to it: {_queries(len(evaluation.unjudged))}."))
 
 
 def print_comparison(done: Compared) -> None:
-    found = done.comparison
+    comparison = done.comparison
     console.print(Text(f"A: {done.a}\nB: {done.b}"))
-    first = found.measures[0].measure
+    first = comparison.measures[0].measure
     table = _table("query", "", f"{first}, B - A")
-    for qid, changes in found.queries.items():
+    for qid, changes in comparison.queries.items():
         table.add_row(Text(qid), Text(done.texts.get(qid, ""), style="dim"), f"{changes[first]:+.3f}")
     console.print(table)
     console.print()
     table = _table("measure", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "better", "worse", words=(0,))
-    for measure in found.measures:
+    for measure in comparison.measures:
         difference = measure.difference
         interval = f"{difference.low:+.3f} to {difference.high:+.3f}" if difference.bounded else "too few queries"
         change = f"{measure.difference.value:+.3f}"
@@ -83,15 +85,14 @@ def print_comparison(done: Compared) -> None:
         )
     console.print(table)
     a, b = done.perfect
-    said = f"Answered perfectly ({first} of 1): A {a:,}, B {b:,} of {_queries(found.n)}."
-    console.print(said, markup=False)
+    perfect = f"Answered perfectly ({first} of 1): A {a:,}, B {b:,} of {_queries(comparison.n)}."
+    console.print(perfect, markup=False)
     for warning in done.warnings:
         console.print(Text(f"Warning: {warning}.", style="yellow"))
-    left = len(found.only_a) + len(found.only_b)
-    said = f", {left} that only one of them has left out" if left else ""
-    console.print(
-        Text(f"{_queries(found.n)} of both{said}. Gain {done.gain.value}. {found.test}. {NOTICE}", style="dim")
-    )
+    left = len(comparison.only_a) + len(comparison.only_b)
+    ending = f", {left} that only one of them has left out" if left else ""
+    about = f"{_queries(comparison.n)} of both{ending}. Gain {done.gain.value}. {comparison.test}. {NOTICE}"
+    console.print(Text(about, style="dim"))
 
 
 def print_made(done: MadeQrels, out: Path) -> None:
@@ -100,12 +101,12 @@ def print_made(done: MadeQrels, out: Path) -> None:
     judged = counted(done.judgements, "judgement")
     console.print(Text(f"{out}: {judged} of {counted(done.documents, 'film')} ({grades})."))
     console.print(Text(f"{_queries(done.queries)} ({groups})."))
-    for names, said in (
+    for names, problem in (
         (done.unread, "without a finding that the films are judged by"),
         (done.unjudged, "without a film that shows what is asked"),
     ):
         if names:
-            console.print(Text(f"{_queries(len(names))} {said}: {some(names)}"))
+            console.print(Text(f"{_queries(len(names))} {problem}: {some(names)}"))
 
 
 def print_screening(done: Screening) -> None:
@@ -130,10 +131,16 @@ def print_screening(done: Screening) -> None:
             style="dim",
         )
     )
+    _weakness(done.weakness)
     if done.unknown_patients:
         print_unknown_patients(done.unknown_patients)
     if done.mean is None:
         console.print("No mean AUC: too few films are labelled with and without a finding (filmroom label).")
+
+
+def _weakness(sentence: str) -> None:
+    if sentence:
+        console.print(Text(sentence, style="yellow"), soft_wrap=True)
 
 
 def print_choice(done: Choice) -> None:
@@ -150,12 +157,13 @@ def print_choice(done: Choice) -> None:
         for name, row in zip(done.candidates, done.confusion, strict=True):
             matrix.add_row(Text(name), *(f"{count:,}" for count in row))
         console.print(matrix)
-        said = f"Accuracy {done.accuracy} over {counted(labelled, 'film')} labelled with exactly one"
-        more = f", {done.several:,} with several left out" if done.several else ""
-        console.print(Text(f"{said}{more}; always choosing the most frequent: {done.largest:.3f}."))
+        accuracy = f"Accuracy {done.accuracy} over {counted(labelled, 'film')} labelled with exactly one"
+        ending = f", {done.several:,} with several left out" if done.several else ""
+        console.print(Text(f"{accuracy}{ending}; always choosing the most frequent: {done.largest:.3f}."))
     among = f" that pass {done.where}" if done.where else ""
     how = "softmax of 100 x cosine; every film gets one of them, whether it shows any or not"
     console.print(Text(f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; {how}. {NOTICE}", style="dim"))
+    _weakness(done.weakness)
 
 
 @contextmanager
@@ -178,7 +186,7 @@ def print_probed(done: Probed) -> None:
         for point in report.curve:
             table.add_row(f"{point.films:,}", point.kind.value, *_interval(point.auc))
         console.print(table)
-        bins = ", ".join(f"{one.said:.2f}: {one.observed:.2f} ({one.films:,})" for one in report.calibration)
+        bins = ", ".join(f"{group.said:.2f}: {group.observed:.2f} ({group.films:,})" for group in report.calibration)
         console.print(Text(f"Calibration, said: observed (films): {bins}. Brier {report.brier:.3f}.", style="dim"))
         console.print(
             Text(
@@ -189,31 +197,31 @@ def print_probed(done: Probed) -> None:
                 style="dim",
             )
         )
-    for name, why in done.left_out.items():
-        console.print(Text(f"{name}: left out. {why}"))
+    for name, reason in done.left_out.items():
+        console.print(Text(f"{name}: left out. {reason}"))
     if done.alone:
         print_unknown_patients(done.alone)
     if done.straddling:
-        said = (
+        warning = (
             f"Warning: {counted(done.straddling, 'patient')} in more than one part of the split; the figures flatter."
         )
-        console.print(Text(said, style="yellow"))
+        console.print(Text(warning, style="yellow"))
     console.print(Text(f"{done.model}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "labelled name")
 
 
 def print_unknown_patients(films: int) -> None:
     """Say that films of one patient may be on both sides of a split, and narrow an interval."""
-    said = f"Patients unknown: {counted(films, 'film')}, each counted as a patient of its own; figures may flatter. "
-    console.print(Text(f"{said}Say whose they are with filmroom facts."))
+    unknown = f"Patients unknown: {counted(films, 'film')}, each counted as a patient of its own"
+    console.print(Text(f"{unknown}; figures may flatter. Say whose they are with filmroom facts."))
 
 
-def print_saved(found: Sequence[SavedProbe], archive: Path) -> None:
-    if not found:
+def print_saved(probes: Sequence[SavedProbe], archive: Path) -> None:
+    if not probes:
         print_command("No probe is kept. Learn one:", "probe --label NAME --save NAME", archive)
         return
     table = _table("probe", "finding", "model", "films", "AUC", words=(0, 1, 2))
-    for probe in found:
+    for probe in probes:
         auc = "" if probe.auc is None else f"{probe.auc:.3f}"
         table.add_row(probe.name, Text(probe.finding), Text(probe.model), f"{probe.films:,}", auc)
     console.print(table)
@@ -250,10 +258,11 @@ def print_grounding(done: Grounding) -> None:
         console.print(Text(f"{counted(len(done.unread), 'film')} could not be read: {some(done.unread)}"))
 
 
-def _interval(found: Interval | None) -> tuple[str, str]:
-    if found is None:
+def _interval(interval: Interval | None) -> tuple[str, str]:
+    if interval is None:
         return "", ""
-    return f"{found.value:.3f}", "too few films" if math.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
+    bounds = "too few films" if math.isnan(interval.low) else f"{interval.low:.3f} to {interval.high:.3f}"
+    return f"{interval.value:.3f}", bounds
 
 
 def _queries(count: int) -> str:

@@ -14,27 +14,28 @@ from rich.table import Table
 if TYPE_CHECKING:
     from filmroom.indexer.models.measured import FindingMeasured
     from filmroom.indexer.training.run import Adapted
+    from filmroom.search.classification.quantised import Quantised
     from filmroom.search.exchange.import_vectors import ImportedVectors
-    from filmroom.search.findings.search import Said
+    from filmroom.search.findings.search import FilmFinding
     from filmroom.search.status import ModelStatus
 
 
-def print_models(found: Sequence[ModelStatus]) -> None:
+def print_models(models: Sequence[ModelStatus]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    asked = next((model.measured.finding for model in found if model.measured), None)
+    finding = next((model.measured.finding for model in models if model.measured), None)
     for name, right in (
         ("model", False),
         ("state", False),
         ("films here", True),
         ("films/s", True),
         ("nDCG@5", True),
-        *([(f"AUC of {asked}", True)] if asked else []),
+        *([(f"AUC of {finding}", True)] if finding else []),
         ("MB", True),
         ("licence", False),
         ("", False),
     ):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for model in found:
+    for model in models:
         state = ("in use" if model.in_use else model.origin) if model.ready else "not on this disk"
         table.add_row(
             Text(model.name),
@@ -42,38 +43,40 @@ def print_models(found: Sequence[ModelStatus]) -> None:
             f"{model.films:,}",
             "" if model.films_a_second is None else f"{model.films_a_second:.1f}",
             "" if model.ndcg is None else f"{model.ndcg:.3f}",
-            *([_area(model.measured)] if asked else []),
+            *([_area(model.measured)] if finding else []),
             "" if model.size_mb is None else f"{model.size_mb:,}",
             Text(model.licence),
             Text(model.notes, style="dim"),
         )
     console.print(table)
-    if any(model.ndcg is not None for model in found):
-        sets = ", ".join(sorted({f"{model.ndcg_queries}" for model in found if model.ndcg_queries}))
+    if any(model.ndcg is not None for model in models):
+        sets = ", ".join(sorted({f"{model.ndcg_queries}" for model in models if model.ndcg_queries}))
         console.print(Text(f"nDCG@5 as last measured on this archive, with {sets}.", style="dim"))
-    for data in dict.fromkeys(model.measured_on for model in found if model.measured_on):
+    for data in dict.fromkeys(model.measured_on for model in models if model.measured_on):
         console.print(Text(f"AUC with its 95 % interval, measured by the makers on {data}.", style="dim"))
 
 
-def _area(one: FindingMeasured | None) -> str:
-    return "not measured" if one is None else f"{one.auc:.2f} [{one.auc_low:.2f}, {one.auc_high:.2f}]"
+def _area(measured: FindingMeasured | None) -> str:
+    if measured is None:
+        return "not measured"
+    return f"{measured.auc:.2f} [{measured.auc_low:.2f}, {measured.auc_high:.2f}]"
 
 
-def print_findings(found: Sequence[Said], archive: Path, *, any_written: bool) -> None:
-    if not found:
+def print_findings(findings: Sequence[FilmFinding], archive: Path, *, any_written: bool) -> None:
+    if not findings:
         if any_written:
             print_command("No sentence says so. All of them:", "findings", archive)
         else:
-            said = "No model has described these films. One may:"
-            print_command(said, "report --from cxrreportgen --endpoint URL", archive)
+            sentence = "No model has described these films. One may:"
+            print_command(sentence, "report --from cxrreportgen --endpoint URL", archive)
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, right in (("film", True), ("score", True), ("boxes", True), ("sentence", False), ("file", False)):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for one in found:
-        score = "" if one.score is None else f"{one.score:.3f}"
-        boxes = f"{len(one.finding.boxes)}" if one.finding.boxes else ""
-        table.add_row(str(one.film.id), score, boxes, Text(one.finding.text), path_text(one.film.path))
+    for finding in findings:
+        score = "" if finding.score is None else f"{finding.score:.3f}"
+        boxes = f"{len(finding.finding.boxes)}" if finding.finding.boxes else ""
+        table.add_row(str(finding.film.id), score, boxes, Text(finding.finding.text), path_text(finding.film.path))
     console.print(table)
     console.print("Written by a model. Research use only, not for diagnosis.", style="dim")
 
@@ -81,8 +84,8 @@ def print_findings(found: Sequence[Said], archive: Path, *, any_written: bool) -
 def print_imported_vectors(done: ImportedVectors, archive: Path) -> None:
     console.print(Text(f"{counted(done.films, 'film')} with {done.vectors} x {done.dim} vectors of {done.model} now."))
     if done.answers != done.model:
-        said = f"{done.answers} goes on answering where no model is named. To let {done.model} answer:"
-        print_command(said, f"models use {done.model}", archive)
+        sentence = f"{done.answers} goes on answering where no model is named. To let {done.model} answer:"
+        print_command(sentence, f"models use {done.model}", archive)
     print_unplaced(done.missing, done.ambiguous, "name")
 
 
@@ -106,17 +109,50 @@ def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None],
     with Progress(console=Console(stderr=True), disable=quiet) as bar:
         tasks: dict[str, Any] = {}
 
-        def show(stage: str, done: int, total: int, said: str = "") -> None:
+        def show(stage: str, done: int, total: int, details: str = "") -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(names[stage], total=total)
-            bar.update(tasks[stage], completed=done, total=total, description=names[stage] + said)
+            bar.update(tasks[stage], completed=done, total=total, description=names[stage] + details)
 
-        def on_progress(told: Any) -> None:
-            loss = "" if told.loss is None else f", loss {told.loss:.3f}"
-            ndcg = "" if told.ndcg is None else f", nDCG@5 {told.ndcg:.3f}"
-            show(told.stage, told.done, told.total, loss + ndcg)
+        def on_progress(progress: Any) -> None:
+            loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
+            ndcg = "" if progress.ndcg is None else f", nDCG@5 {progress.ndcg:.3f}"
+            show(progress.stage, progress.done, progress.total, loss + ndcg)
 
         yield lambda done, total: show("films", done, total), on_progress
+
+
+@contextmanager
+def stages(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is being done."""
+    with Console(stderr=True, quiet=quiet).status("") as status:
+        yield lambda stage: status.update(Text(stage))
+
+
+def print_quantised(done: Quantised, out: Path) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("form", "least cosine", "mean cosine", "nDCG@5", "AUC", "films/s", ""):
+        table.add_column(name, justify="left" if name in ("form", "") else "right", overflow="fold")
+    first = next((one.ranked for one in done.tried if one.ranked), None)
+    ndcg, area = (f"{first.ndcg[0]:.3f}", f"{first.auc[0]:.3f}") if first else ("", "")
+    table.add_row("as a run embeds now", "", "", ndcg, area, f"{done.now:.1f}", "")
+    for precision, rate in done.floats.items():
+        table.add_row(f"{precision}, OpenVINO", "", "", "", "", f"{rate:.1f}", "")
+    for one in done.tried:
+        ranked = one.ranked
+        ndcg, area = (f"{ranked.ndcg[1]:.3f}", f"{ranked.auc[1]:.3f}") if ranked else ("", "")
+        cosines = f"{one.cosine_least:.4f}", f"{one.cosine_mean:.4f}"
+        faults = "; ".join(done.faults(one)) or "kept"
+        table.add_row(f"8 bits, {one.recipe}", *cosines, ndcg, area, f"{one.films_a_second:.1f}", faults)
+    console.print(table)
+    labels = f"by the labels of {counted(len(first.findings), 'finding')}" if first else "no labels to rank by"
+    console.print(Text(f"Compared on {counted(done.films, 'film')}, {labels}.", style="dim"))
+    if done.kept is None:
+        console.print(Text(f"Nothing was written: embed with {done.model} as it is.", style="yellow"))
+        return
+    if first is None:
+        console.print(Text("How it ranks findings was not compared: the films have too few labels.", style="yellow"))
+    console.print(Text(f"{done.name} is in {out}. Next: filmroom index FOLDER --model {out}"), soft_wrap=True)
 
 
 def print_adapted(done: Adapted, out: Path, count: int) -> None:
@@ -125,8 +161,8 @@ def print_adapted(done: Adapted, out: Path, count: int) -> None:
     if done.ndcg is None or done.base_ndcg is None:
         console.print("Not measured: no patient was held out.")
     else:
-        both = f"{done.base} {done.base_ndcg:.3f}, {name} {done.ndcg:.3f}"
-        console.print(Text(f"nDCG@5 on {counted(done.held, 'held-out film')}: {both}."))
+        values = f"{done.base} {done.base_ndcg:.3f}, {name} {done.ndcg:.3f}"
+        console.print(Text(f"nDCG@5 on {counted(done.held, 'held-out film')}: {values}."))
     if done.worse:
         worse = f"Warning: {name} ranks these films worse than {done.base}, which is the better choice."
         console.print(Text(worse, style="yellow"))

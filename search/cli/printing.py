@@ -16,10 +16,10 @@ def printable(text: str) -> str:
     with suppress(UnicodeEncodeError):  # half a surrogate pair, out of a table
         # A name whose bytes are UTF-8 is text, whatever the locale took it for.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-    return text if text.isprintable() else "".join(map(_shown, text))
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
-def _shown(char: str) -> str:
+def _visible(char: str) -> str:
     if char.isprintable() or unicodedata.category(char) == "Zs":
         return char
     if "\udc80" <= char <= "\udcff":
@@ -39,7 +39,9 @@ def say(text: str, *, err: bool = False) -> None:
 def json_line(value: object) -> str:
     """Return `value` as one line of JSON in which every character is visible; what JSON does not know is text."""
     line = json.dumps(value, ensure_ascii=False, default=str)
-    return line if line.isprintable() else "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line)
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def open_missing_streams() -> None:

@@ -31,12 +31,13 @@ def register(app: typer.Typer) -> None:
 @probe_app.callback()
 def probe(
     context: typer.Context,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV: film,label[,value], or film and a column a finding.")
+    table: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="FILE", help="CSV: film,label[,value], or film and a column a finding."),
     ] = None,
-    label: Annotated[
+    labels: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="The finding, of the table or the archive; may be repeated."),
+        typer.Option("--label", metavar="NAME", help="The finding, of the table or the archive; may be repeated."),
     ] = None,
     split_column: Annotated[
         str | None,
@@ -56,20 +57,20 @@ def probe(
     from filmroom.search.cli import output, output_evaluation
     from filmroom.search.searcher import Searcher
 
-    if labels is None and not label:
+    if table is None and not labels:
         raise BadInput("there is nothing to learn", fix="Give --labels FILE, or --label NAME of the archive's labels.")
-    if split_column is not None and labels is None:
+    if split_column is not None and table is None:
         raise BadInput("a split is read from a table", where="--split-column", fix="Add --labels FILE.")
     if save is not None:
         saved_probes.check_name(save)
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     known = (
-        saved_probes.labels_of_table(searcher.archive, labels, split=split_column)
-        if labels
+        saved_probes.labels_of_table(searcher.archive, table, split=split_column)
+        if table
         else saved_probes.labels_of_archive(searcher.archive)
     )
     with output_evaluation.learning(quiet=as_json) as on_fit:
-        done = saved_probes.learn(searcher, known, label or (), on_fit=on_fit)
+        done = saved_probes.learn(searcher, known, labels or (), on_fit=on_fit)
     applied = saved_probes.keep(searcher, save, done) if save is not None else None
     if report is not None:
         probe_report.write_page(report, done)
@@ -78,8 +79,8 @@ def probe(
     else:
         output_evaluation.print_probed(done)
         if save is not None:
-            said = f"Kept as {save}, applied to {counted(applied or 0, 'film')}. Try:"
-            output.print_command(said, f'search "probe:{save}>0.8"', searcher.archive.folder)
+            sentence = f"Kept as {save}, applied to {counted(applied or 0, 'film')}. Try:"
+            output.print_command(sentence, f'search "probe:{save}>0.8"', searcher.archive.folder)
 
 
 @probe_app.command("list")
@@ -88,11 +89,11 @@ def probe_list(archive: ArchiveOption = None, as_json: JsonOption = False) -> No
     from filmroom.search.classification import saved_probes
     from filmroom.search.cli import output_evaluation
 
-    kept = open_archive(archive)
+    opened = open_archive(archive)
     if as_json:
-        print_json(saved_probes.saved_json(kept))
+        print_json(saved_probes.saved_json(opened))
     else:
-        output_evaluation.print_saved(saved_probes.saved(kept), kept.folder)
+        output_evaluation.print_saved(saved_probes.saved(opened), opened.folder)
 
 
 @probe_app.command("apply")
@@ -113,5 +114,5 @@ def probe_remove(name: NameArgument, archive: ArchiveOption = None, as_json: Jso
     from filmroom.search.classification import saved_probes
 
     count = saved_probes.remove(open_archive(archive), name)
-    said = f"{name} is deleted, with its probabilities of {counted(count, 'film')}."
-    print_json({"probe": name, "films": count}) if as_json else say(said)
+    sentence = f"{name} is deleted, with its probabilities of {counted(count, 'film')}."
+    print_json({"probe": name, "films": count}) if as_json else say(sentence)

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.db.archive import Archive
+from filmroom.db.batching import chunked
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes.annotations import label_values
 from filmroom.indexer.radiology.report_labeler import Statement, read_report
 from filmroom.indexer.radiology.vocabulary import finding_of
+from filmroom.search.evaluation.document_names import DocumentNames
 from filmroom.search.evaluation.grading import Document, build_qrels, make_questions
-from filmroom.search.evaluation.trec import Topic, document_names, read_queries, write_qrels, write_queries
+from filmroom.search.evaluation.trec import Topic, read_queries, write_qrels, write_queries
 from filmroom.search.public_sets.readers import documents_of
 from filmroom.search.public_sets.views import view_statements
 
@@ -53,8 +55,8 @@ def documents_of_table(
     if reader == "mimic":
         fix = "Give the archive its labels (filmroom label --from mimic FILE), and name no table here."
         raise BadInput("its rows are of studies, not of films", where=table, fix=fix)
-    given = {"boxes": boxes, "adjudicated": adjudicated, "projections": projections}
-    return documents_of(reader, table, {name: path for name, path in given.items() if path is not None})
+    files = {"boxes": boxes, "adjudicated": adjudicated, "projections": projections}
+    return documents_of(reader, table, {name: path for name, path in files.items() if path is not None})
 
 
 def documents_of_archive(archive: Archive) -> list[Document]:
@@ -66,23 +68,27 @@ def documents_of_archive(archive: Archive) -> list[Document]:
         for film_id, value in column.items():
             stated.setdefault(film_id, []).append(Statement(finding_of(name), present=value >= 0.5))
     closed = not any(value < 0.5 for column in values.values() for value in column.values())
-    everyone = list(films.everyone(archive.catalog))
-    names = document_names(everyone)
-    found = [
-        Document(names[film.id], (*stated.get(film.id, ()), *_told(archive, film)), closed and film.id in stated)
-        for film in everyone
-        if film.id in stated or film.has_report
-    ]
-    if not found:
+    names, documents = DocumentNames(archive.catalog), list[Document]()
+    for block in chunked(film for film in films.everyone(archive.catalog) if film.id in stated or film.has_report):
+        called = names.of(block)
+        documents += [
+            Document(
+                called[film.id],
+                (*stated.get(film.id, ()), *_report_statements(archive, film)),
+                closed and film.id in stated,
+            )
+            for film in block
+        ]
+    if not documents:
         raise BadInput(
             "no film of the archive has labels or a report",
             where=archive.folder,
             fix="Add them with filmroom label or filmroom report, or name a table.",
         )
-    return found
+    return documents
 
 
-def _told(archive: Archive, film: Film) -> Iterable[Statement]:
+def _report_statements(archive: Archive, film: Film) -> Iterable[Statement]:
     yield from view_statements(film.tags.view or "")
     if film.has_report:
         for text in films.reports(archive.catalog, film):
@@ -110,19 +116,19 @@ def write_made(
             where=queries,
             fix="Ask for findings that the labels or reports name, or lower --at-least.",
         )
-    kept = [question for question in questions if question.qid in qrels]
+    judged_questions = [question for question in questions if question.qid in qrels]
     if new_queries is not None:
-        write_queries(new_queries, kept)
+        write_queries(new_queries, judged_questions)
     write_qrels(out, qrels)
     counts = Counter(grade for grades in qrels.values() for grade in grades.values())
     return MadeQrels(
         documents=len(documents),
-        queries=len(kept),
-        groups=dict(Counter(one.group or "all" for one in kept)),
+        queries=len(judged_questions),
+        groups=dict(Counter(question.group or "all" for question in judged_questions)),
         judgements=counts.total(),
         grades=dict(sorted(counts.items())),
         unread=judged.unread,
-        unjudged=tuple(one.qid for one in _left(questions, qrels, judged.unread)),
+        unjudged=tuple(question.qid for question in _left(questions, qrels, judged.unread)),
     )
 
 

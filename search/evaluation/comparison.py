@@ -36,20 +36,20 @@ class Compared:
     @property
     def warnings(self) -> list[str]:
         """Say what makes the comparison unfair or incomplete."""
-        found = []
+        warnings = []
         for name, qids in zip("AB", self.lacking, strict=True):
             if qids:
-                some = ", ".join(qids[:5]) + (", ..." if len(qids) > 5 else "")
+                listed = ", ".join(qids[:5]) + (", ..." if len(qids) > 5 else "")
                 count = counted(len(qids), "judged query", "judged queries")
-                found.append(f"{name} lacks {count} of the qrels, counted as 0: {some}")
+                warnings.append(f"{name} lacks {count} of the qrels, counted as 0: {listed}")
         a, b = self.judged
         if abs(a - b) > 1e-9:
             fewer = "A" if a < b else "B"
-            found.append(
+            warnings.append(
                 f"Judged@5 differs (A {a:.3f}, B {b:.3f}): films that nobody judged count as misses, so that {fewer} "
                 "may be better than it looks. Judge its films, or compare judged films only"
             )
-        return found
+        return warnings
 
     def to_json(self) -> dict[str, Any]:
         return {"a": self.a, "b": self.b, "gain": self.gain.value, **self.comparison.to_json()} | {
@@ -77,8 +77,8 @@ def compare_runs(
             raise BadInput(
                 "no query of the run is judged", where=path, fix="Check that the query ids of both files agree."
             )
-    wanted = (*measures, *(() if _JUDGED in measures else (_JUDGED,)))
-    scores = [measure_run(run, judged, measures=wanted, gain=gain) for run in runs]
+    computed = (*measures, *(() if _JUDGED in measures else (_JUDGED,)))
+    scores = [measure_run(run, judged, measures=computed, gain=gain) for run in runs]
     texts = {query.qid: query.text for query in read_queries(queries)} if queries else {}
     lacking = (missing_queries(runs[0], judged), missing_queries(runs[1], judged))
     return side_by_side((str(a), str(b)), scores, measures, gain=gain, texts=texts, lacking=lacking)
@@ -100,20 +100,20 @@ def compare_models(
 
     Raises BadInput, NotFound where one has embedded no film."""
     questions, judged = read_queries(queries), read_qrels(qrels)
-    wanted = (*measures, *(() if _JUDGED in measures else (_JUDGED,)))
+    computed = (*measures, *(() if _JUDGED in measures else (_JUDGED,)))
     done = [
         evaluate_questions(
             Searcher.open(archive, model),
             questions,
             judged,
-            measures=wanted,
+            measures=computed,
             gain=gain,
             judged_only=judged_only,
             hybrid=hybrid,
         )
         for model in (a, b)
     ]
-    scores = [one.evaluation.queries for one in done]
+    scores = [measured.evaluation.queries for measured in done]
     return side_by_side((done[0].model, done[1].model), scores, measures, gain=gain, texts=done[0].evaluation.texts)
 
 
@@ -132,8 +132,8 @@ def side_by_side(
     lacking: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> Compared:
     """Compare two evaluations that have Judged@5 beside the measures. Raises BadInput where they share no query."""
-    found = compare(*scores, measures=measures)
-    answered = [qid for qid in found.queries if not any(qid in some for some in lacking)]
+    comparison = compare(*scores, measures=measures)
+    answered = [qid for qid in comparison.queries if not any(qid in qids for qids in lacking)]
     judged = [sum(score[qid][_JUDGED] for qid in answered) / max(1, len(answered)) for score in scores]
-    best = [perfect({qid: score[qid] for qid in found.queries}, measures[:1])[measures[0]] for score in scores]
-    return Compared(*names, gain, found, texts or {}, (judged[0], judged[1]), (best[0], best[1]), lacking)
+    best = [perfect({qid: score[qid] for qid in comparison.queries}, measures[:1])[measures[0]] for score in scores]
+    return Compared(*names, gain, comparison, texts or {}, (judged[0], judged[1]), (best[0], best[1]), lacking)

@@ -32,15 +32,15 @@ class Contamination:
 
     def __str__(self) -> str:
         """Return the first line of a report."""
-        told = f" ({self.source})" if self.source else ""
+        source = f" ({self.source})" if self.source else ""
         return {
-            Trained.YES: f"Contaminated: {self.model} was trained on {self.public_set}{told}. "
+            Trained.YES: f"Contaminated: {self.model} was trained on {self.public_set}{source}. "
             "These films are not new to it.",
-            Trained.PART: f"Contaminated in part: {self.model} was trained on a part of {self.public_set}{told}. "
+            Trained.PART: f"Contaminated in part: {self.model} was trained on a part of {self.public_set}{source}. "
             "The figures hold only for films outside that part.",
-            Trained.NO: f"{self.model} was not trained on {self.public_set}{told}.",
+            Trained.NO: f"{self.model} was not trained on {self.public_set}{source}.",
             Trained.UNKNOWN: f"Perhaps contaminated: it is not known whether {self.model} was trained on "
-            f"{self.public_set}{told}.",
+            f"{self.public_set}{source}.",
         }[self.trained]
 
     def to_json(self) -> dict[str, str]:
@@ -55,8 +55,8 @@ def contamination(model: str, public_set: str) -> Contamination:
         raise BadInput(
             "There is no public set of this name", where=public_set, fix=f"Known: {', '.join(public_sets())}"
         )
-    found = table["models"].get(model, {}).get(key, {})
-    return Contamination(model, table["sets"][key], Trained(found.get("trained", "unknown")), found.get("source", ""))
+    entry = table["models"].get(model, {}).get(key, {})
+    return Contamination(model, table["sets"][key], Trained(entry.get("trained", "unknown")), entry.get("source", ""))
 
 
 def public_sets() -> tuple[str, ...]:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filmroom.db.batching import chunked
+from filmroom.db.catalog import Catalog
 from filmroom.db.errors import FilmroomError
-from filmroom.db.reads import films
-from filmroom.db.records import Film
+from filmroom.db.reads import films, named_films
 from filmroom.db.writes import model_scores
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.cli.counting import counted
 from filmroom.search.evaluation.contamination import Contamination, contamination
+from filmroom.search.evaluation.document_names import DocumentNames
 from filmroom.search.evaluation.metrics import DEPTH, MEASURES, Evaluation, Gain, evaluate
 from filmroom.search.evaluation.report import Page, write_report
-from filmroom.search.evaluation.trec import Qrels, Topic, document_name, read_qrels, read_queries, resolve, write_run
+from filmroom.search.evaluation.trec import Qrels, Topic, read_qrels, read_queries, resolve, write_run
 from filmroom.search.searcher import Searcher
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def evaluate_files(
                 searcher.catalog,
                 searcher.held.id,
                 queries=queries.name,
-                means={name: one.value for name, one in means.items()},
+                means={name: interval.value for name, interval in means.items()},
                 count=len(done.evaluation.queries),
             )
     if run is not None:
@@ -107,52 +110,82 @@ def evaluate_questions(
     With `per_study` the films of a study are one document, which has the rank of its best film and the highest grade
     of its films; its first film names it. `hybrid` fuses each ranking with that of the report words.
     """
-    everyone = list(films.everyone(searcher.catalog))
-    placed = resolve(qrels, everyone)
-    stands_for = _firsts(everyone) if per_study else {film.id: film.id for film in everyone}
-    grades = {qid: _collapsed(part, stands_for) for qid, part in placed.grades.items()}
-    names = _document_names(everyone, placed.names)
+    placed = resolve(qrels, CatalogNames(searcher.catalog))
+    documents = _Documents(searcher.catalog, placed.names, per_study=per_study)
+    grades = {qid: _collapsed(part, documents) for qid, part in placed.grades.items()}
+    documents.call(dict.fromkeys(document for part in grades.values() for document in part))
 
     def rank(text: str, k: int | None, within: set[int] | None) -> list[tuple[int, float]]:
-        wanted = None if within is None else [film for film, first in stands_for.items() if first in within]
-        allowed = None if wanted is None else np.array(sorted(wanted), np.int64)
+        allowed = None if within is None else documents.films_of(within)
         ranked = searcher.rank(text, k=None if per_study else k, within=allowed, hybrid=hybrid)
         best: dict[int, float] = {}
         for film, score in ranked:
-            best.setdefault(stands_for[film], score)
-        return list(best.items())[:k]
+            best.setdefault(documents.first(film), score)
+        answer = list(best.items())[:k]
+        documents.call([document for document, _ in answer])
+        return answer
 
     evaluation = evaluate(
         rank,
         questions,
         grades,
-        films=sorted(set(stands_for.values())),
+        films=documents.ids(),
         measures=measures,
         gain=gain,
         judged_only=judged_only,
         depth=DEPTH,
-        name=names.__getitem__,
+        name=documents.name,
     )
     evaluation = replace(evaluation, per_study=per_study, hybrid=hybrid)
-    return Measured(evaluation, searcher.model, placed.missing, placed.ambiguous, len(everyone))
+    return Measured(evaluation, searcher.model, placed.missing, placed.ambiguous, documents.films)
 
 
-def _firsts(everyone: Sequence[Film]) -> dict[int, int]:
-    """Turn film id into the first film of its study by path (ids depend on which file was decoded first); films without
-    a study stand for themselves."""
-    first: dict[str, int] = {}
-    for film in sorted(everyone, key=lambda film: (film.path, film.frame)):
-        if film.tags.study_uid:
-            first.setdefault(film.tags.study_uid, film.id)
-    return {film.id: first.get(film.tags.study_uid or "", film.id) for film in everyone}
+class _Documents:
+    """The documents of an evaluation: films, or studies by their first film."""
+
+    def __init__(self, catalog: Catalog, judged: Mapping[int, str], *, per_study: bool) -> None:
+        self._catalog = catalog
+        self._names = DocumentNames(catalog, judged)
+        self._known: dict[int, str] = {}
+        self._films, self._firsts = named_films.firsts_of_studies(catalog)
+        if not per_study:
+            self._firsts = self._films
+
+    @property
+    def films(self) -> int:
+        """All films of the archive."""
+        return self._films.size
+
+    def ids(self) -> list[int]:
+        """Return every document."""
+        documents: list[int] = np.unique(self._firsts).tolist()
+        return documents
+
+    def first(self, film_id: int) -> int:
+        """Return the document that a film belongs to."""
+        return int(self._firsts[np.searchsorted(self._films, film_id)])
+
+    def films_of(self, documents: set[int]) -> NDArray[np.int64]:
+        """Return the films of these documents."""
+        film_ids: NDArray[np.int64] = self._films[np.isin(self._firsts, list(documents))]
+        return film_ids
+
+    def call(self, documents: Iterable[int]) -> None:
+        """Learn the names of documents, all at once."""
+        for block in chunked(document for document in documents if document not in self._known):
+            self._known |= self._names.in_run(films.films(self._catalog, block))
+
+    def name(self, document: int) -> str:
+        """Return what a run calls a document that `call` was told of."""
+        return self._known[document]
 
 
-def _collapsed(grades: Mapping[int, int], stands_for: Mapping[int, int]) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _collapsed(grades: Mapping[int, int], documents: _Documents) -> dict[int, int]:
+    collapsed: dict[int, int] = {}
     for film, grade in grades.items():
-        first = stands_for[film]
-        found[first] = max(grade, found.get(first, 0))
-    return found
+        first = documents.first(film)
+        collapsed[first] = max(grade, collapsed.get(first, 0))
+    return collapsed
 
 
 def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> Page:
@@ -163,8 +196,8 @@ def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> 
         f"Space: {space.fingerprint[:12]}, {space.vectors} x {space.dim}",
     ]
     notes += [
-        f"{counted(len(names), 'judged name')} {said}"
-        for names, said in ((done.missing, "matched no film"), (done.ambiguous, "matched several films"))
+        f"{counted(len(names), 'judged name')} {problem}"
+        for names, problem in ((done.missing, "matched no film"), (done.ambiguous, "matched several films"))
         if names
     ]
     return Page(
@@ -174,10 +207,3 @@ def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> 
         notes=notes,
         thumbnail=lambda film: films.thumbnails(searcher.catalog, [film]).get(film),
     )
-
-
-def _document_names(everyone: Sequence[Film], judged: Mapping[int, str]) -> dict[int, str]:
-    """Return what a run calls each film; films that would share a name carry their id as well."""
-    names = {film.id: judged.get(film.id) or document_name(film) for film in everyone}
-    shared = {name for name, count in Counter(names.values()).items() if count > 1}
-    return {film_id: f"{name}~{film_id}" if name in shared else name for film_id, name in names.items()}

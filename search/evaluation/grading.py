@@ -55,16 +55,16 @@ class Document:
     _by_idea: dict[str, list[Statement]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        found: dict[str, list[Statement]] = {}
+        by_idea: dict[str, list[Statement]] = {}
         for statement in self.statements:
-            for one in with_parents(statement):
-                found.setdefault(one.idea, []).append(one)
-        object.__setattr__(self, "_by_idea", found)
+            for implied in with_parents(statement):
+                by_idea.setdefault(implied.idea, []).append(implied)
+        object.__setattr__(self, "_by_idea", by_idea)
 
     def of(self, idea: str) -> list[Statement]:
         """Return statements of an idea; those that say present count where both are there."""
         stated = self._by_idea.get(idea, [])
-        return [one for one in stated if one.present] or stated
+        return [statement for statement in stated if statement.present] or stated
 
 
 @dataclass(frozen=True)
@@ -82,47 +82,47 @@ def build_qrels(questions: Sequence[Topic], documents: Iterable[Document]) -> Ju
     qrels: Qrels = {}
     unread = []
     for question in questions:
-        wanted = read_wanted(question.text, known=known)
-        if wanted.main is None and not wanted.denied:
+        query = read_wanted(question.text, known=known)
+        if query.main is None and not query.denied:
             unread.append(question.qid)
             continue
-        grades = {film.id: grade(wanted, film) for film in films}
+        grades = {film.id: grade(query, film) for film in films}
         qrels[question.qid] = {document: value for document, value in grades.items() if value is not None}
     return Judged(qrels, tuple(unread))
 
 
-def grade(wanted: Wanted, film: Document) -> int | None:
+def grade(query: Wanted, film: Document) -> int | None:
     """Return 2, 1, 0, or None where nobody knows; the number of readers where they were counted and nothing
     qualifies."""
     sure = True
-    for idea in wanted.denied:
+    for idea in query.denied:
         stated = film.of(idea)
-        if any(one.present for one in stated):
+        if any(statement.present for statement in stated):
             return 0
         if not stated and not film.closed:
             return None
         sure = sure and bool(stated)
-    if wanted.main is None:
+    if query.main is None:
         return 2 if sure else 1
-    stated = film.of(wanted.main.idea)
-    present = [one for one in stated if one.present]
+    stated = film.of(query.main.idea)
+    present = [statement for statement in stated if statement.present]
     if not present:
         return 0 if stated or film.closed else None
-    votes = max(one.votes for one in present)
-    if votes and not wanted.qualified:
+    votes = max(statement.votes for statement in present)
+    if votes and not query.qualified:
         return votes
-    if {"left", "right"} <= {one.side for one in present}:
-        present += [replace(one, side="bilateral") for one in present]
-    fits = any(one.certain and _fits(wanted.main, one) for one in present)
-    beside = all(any(one.present for one in film.of(other.idea)) for other in wanted.others)
-    absent = all(film.of(idea) or film.closed for idea in wanted.denied)
+    if {"left", "right"} <= {statement.side for statement in present}:
+        present += [replace(statement, side="bilateral") for statement in present]
+    fits = any(statement.certain and _fits(query.main, statement) for statement in present)
+    beside = all(any(statement.present for statement in film.of(other.idea)) for other in query.others)
+    absent = all(film.of(idea) or film.closed for idea in query.denied)
     return 2 if fits and beside and absent else 1
 
 
-def _fits(wanted: Statement, stated: Statement) -> bool:
+def _fits(asked_for: Statement, stated: Statement) -> bool:
     """Tell whether every qualifier asked for is stated; what is on both sides is on each."""
-    side = wanted.side in {"", stated.side} or (stated.side == "bilateral" and wanted.side in {"left", "right"})
-    return side and wanted.severity in {"", stated.severity} and wanted.places <= stated.places
+    side = asked_for.side in {"", stated.side} or (stated.side == "bilateral" and asked_for.side in {"left", "right"})
+    return side and asked_for.severity in {"", stated.severity} and asked_for.places <= stated.places
 
 
 def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITIVE) -> list[Topic]:
@@ -131,30 +131,32 @@ def make_questions(documents: Iterable[Document], *, at_least: int = _MIN_POSITI
     counts: dict[tuple[str, str, str], set[str]] = {}
     for film in documents:
         for statement in film.statements:
-            for group, word in _asked(statement):
+            for group, word in _answered_by(statement):
                 counts.setdefault((group, word, statement.idea), set()).add(film.id)
     enough = {key for key, films in counts.items() if len(films) >= at_least}
-    found = {idea for group, _, idea in enough if group == "finding"}
+    findings = {idea for group, _, idea in enough if group == "finding"}
     questions = []
     for group, word, idea in sorted(enough):
-        if group != "negation" or idea in found:
+        if group != "negation" or idea in findings:
             text = f"{word} {spoken(idea)}".strip()
             questions.append(Topic("-".join(text.split()), text, group))
     return questions
 
 
-def _asked(one: Statement) -> list[tuple[str, str]]:
+def _answered_by(statement: Statement) -> list[tuple[str, str]]:
     """Return (group, word before the finding) of every query that the statement is an answer to."""
-    if not one.present:
+    if not statement.present:
         return [("negation", "no")]
-    if not one.certain:
+    if not statement.certain:
         return []
-    if is_view(one.idea):
+    if is_view(statement.idea):
         return [("view", "")]
-    if one.idea == NORMAL:
+    if statement.idea == NORMAL:
         return [("finding", "")]
-    words = [("side", one.side), ("severity", one.severity), *(("place", place) for place in one.places)]
-    return [("device" if one.idea in _DEVICES else "finding", ""), *((group, word) for group, word in words if word)]
+    plain = ("device" if statement.idea in _DEVICES else "finding", "")
+    qualifiers = [("side", statement.side), ("severity", statement.severity)]
+    qualifiers += [("place", place) for place in statement.places]
+    return [plain, *((group, word) for group, word in qualifiers if word)]
 
 
 def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
@@ -162,9 +164,9 @@ def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
     ideas = frozenset(known)
     query = parse(text)
     positive = spell_out(", ".join(query.positive)).text
-    found = mentions(positive, ideas) or ([NORMAL] if finding_of(positive) == NORMAL else [])
+    findings = mentions(positive, ideas) or ([NORMAL] if finding_of(positive) == NORMAL else [])
     denied = [idea for clause in query.negated for idea in mentions(spell_out(clause).text, ideas)]
-    if not found:
+    if not findings:
         return Wanted(None, (), tuple(denied))
-    main = replace(qualified(found[0], positive), certain=True)
-    return Wanted(main, tuple(Statement(idea) for idea in found[1:]), tuple(denied))
+    main = replace(qualified(findings[0], positive), certain=True)
+    return Wanted(main, tuple(Statement(idea) for idea in findings[1:]), tuple(denied))

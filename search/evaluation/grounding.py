@@ -21,10 +21,10 @@ from filmroom.indexer.decoding.orientation import box_on_film, size_in_file
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.radiology.report_labeler import spoken
 from filmroom.indexer.radiology.vocabulary import finding_of
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.evaluation.statistics import Interval, bootstrap_mean
 from filmroom.search.exchange.original_pixels import decoded
 from filmroom.search.exchange.tables import Row, read_table
-from filmroom.search.film_names import FilmNames
 from filmroom.search.heatmap import over_film
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
@@ -107,16 +107,16 @@ def read_boxes(path: Path) -> dict[tuple[str, str], list[Box]]:
     name, label = table.need("Image Index", "film", "image_id"), table.need("Finding Label", "label")
     listed = table.column("Bbox [x", "Bbox [x,y,w,h]")
     columns = [listed or table.need("x"), table.column("y"), table.column("w", "width"), table.column("h]", "h")]
-    found: dict[tuple[str, str], list[Box]] = {}
+    boxes: dict[tuple[str, str], list[Box]] = {}
     for row in table:
         sides = _numbers(row, columns)
         if sides[2] <= 0 or sides[3] <= 0 or sides[0] < 0 or sides[1] < 0:
             raise BadInput("The box has no area on the film", where=row.where, fix="Write: x, y, width, height")
         finding = finding_of(row.get(label))
-        found.setdefault((row.get(name), finding), []).append(Box(*sides, side=_NIH_SIDE if listed else None))
-    if not found:
+        boxes.setdefault((row.get(name), finding), []).append(Box(*sides, side=_NIH_SIDE if listed else None))
+    if not boxes:
         raise BadInput("There are no boxes", where=path)
-    return found
+    return boxes
 
 
 def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = lambda: None) -> Grounding:
@@ -124,51 +124,51 @@ def ground(searcher: Searcher, boxes: Boxes, *, on_film: Callable[[], None] = la
 
     Raises BadInput where no box belongs to a film of the archive, ModelUnavailable where the model has no patches.
     """
-    named = FilmNames(films.everyone(searcher.catalog)).place(name for name, _ in boxes)
+    names = CatalogNames(searcher.catalog).place(name for name, _ in boxes)
     placed: dict[int, dict[str, list[Box]]] = {}
-    for (name, finding), own in boxes.items():
-        if name in named.films:
-            placed.setdefault(named.films[name], {}).setdefault(finding, []).extend(own)
+    for (name, finding), film_boxes in boxes.items():
+        if name in names.films:
+            placed.setdefault(names.films[name], {}).setdefault(finding, []).extend(film_boxes)
     if not placed:
         raise BadInput("no box belongs to a film of this archive", fix="Films are matched by UID, path or file name.")
-    asked = {finding for own in placed.values() for finding in own}
-    vectors = {finding: searcher.vector(spoken(finding)) for finding in sorted(asked)}
-    here = films.films(searcher.catalog, sorted(placed))
-    best = {finding: _best_point(here, placed, finding) for finding in vectors}
+    findings = {finding for by_finding in placed.values() for finding in by_finding}
+    vectors = {finding: searcher.vector(spoken(finding)) for finding in sorted(findings)}
+    located = films.films(searcher.catalog, sorted(placed))
+    best = {finding: _best_point(located, placed, finding) for finding in vectors}
     pairs: list[Pointed] = []
     unread: list[str] = []
-    for film, patches in _patches(searcher, here):
+    for film, patches in _patches(searcher, located):
         on_film()
         if patches is None:
             unread.append(film.path)
             continue
-        for finding, own in sorted(placed[film.id].items()):
+        for finding, film_boxes in sorted(placed[film.id].items()):
             vector = vectors[finding]
             if vector is None:
                 continue
             heat = over_film(patches @ vector, film.tags.rows, film.tags.columns)
-            pairs.append(_pointed(film, finding, heat, [box.share(film) for box in own], best[finding]))
+            pairs.append(_pointed(film, finding, heat, [box.share(film) for box in film_boxes], best[finding]))
     if not pairs:
         raise BadInput("none of the films with boxes could be read", fix="Mount their disk, or index them again.")
     pairs.sort(key=lambda pair: (pair.finding, pair.film))
     rows = [_mean("all", pairs)]
-    others = [pair for pair in pairs if pair.finding != HEART]
-    if others and len(others) < len(pairs):
-        rows.append(_mean(f"without {HEART}", others))
+    without_heart = [pair for pair in pairs if pair.finding != HEART]
+    if without_heart and len(without_heart) < len(pairs):
+        rows.append(_mean(f"without {HEART}", without_heart))
     rows += [
         _mean(name, [pair for pair in pairs if pair.finding == name])
         for name in dict.fromkeys(p.finding for p in pairs)
     ]
-    return Grounding(searcher.model, tuple(rows), tuple(pairs), named.missing, named.ambiguous, tuple(unread))
+    return Grounding(searcher.model, tuple(rows), tuple(pairs), names.missing, names.ambiguous, tuple(unread))
 
 
-def _patches(searcher: Searcher, here: Sequence[Film]) -> Any:
+def _patches(searcher: Searcher, located: Sequence[Film]) -> Any:
     """Return (film, its patch vectors (h, w, D)), None where the file cannot be read, in any order.
 
     Workers hand back the square that the tower takes: resizing it again changes nothing.
     """
     towers = searcher.towers
-    for film, done in decoded(here, prepare=towers.preprocess.shrink):
+    for film, done in decoded(located, prepare=towers.preprocess.shrink):
         if isinstance(done, str):
             yield film, None
         else:
@@ -210,12 +210,12 @@ def _within(point: tuple[float, float], boxes: Sequence[tuple[float, float, floa
 
 
 def _best_point(
-    here: Sequence[Film], placed: Mapping[int, Mapping[str, Sequence[Box]]], finding: str
+    located: Sequence[Film], placed: Mapping[int, Mapping[str, Sequence[Box]]], finding: str
 ) -> tuple[float, float]:
     """Return the point of a 64 x 64 grid that lies in the boxes of the most films."""
     at = (np.arange(_GRID) + 0.5) / _GRID
     votes = np.zeros((_GRID, _GRID), int)
-    for film in here:
+    for film in located:
         covered = np.zeros((_GRID, _GRID), bool)
         for box in placed[film.id].get(finding, ()):
             left, top, right, bottom = box.share(film)

@@ -137,35 +137,35 @@ def evaluate(
     that is not known, or when no question has a relevant film.
     """
     parsed = [_parse(measure, gain=gain) for measure in measures]
-    asked = [item for item in questions if any(grades.get(item.qid, {}).values())]
-    if not asked:
+    judged_questions = [item for item in questions if any(grades.get(item.qid, {}).values())]
+    if not judged_questions:
         raise BadInput(
             "No query has a relevant film",
             fix="Check that the query ids of both files agree and that the judged films are in the archive",
         )
     run: dict[str, list[tuple[int, float]]] = {}
-    for item in asked:
+    for item in judged_questions:
         on_query(item.qid)
         within = set(grades[item.qid]) if judged_only else None
         run[item.qid] = in_order(rank(item.text, None if judged_only else depth, within), name=name)
-    wanted = {item.qid: grades[item.qid] for item in asked}
-    queries = measure(parsed, run, wanted)
+    relevant = {item.qid: grades[item.qid] for item in judged_questions}
+    queries = measure(parsed, run, relevant)
     qids = {item.qid for item in questions}
     return Evaluation(
         measures=tuple(measures),
         queries=queries,
         mean=_means(queries, measures),
         groups={
-            group: _means({item.qid: queries[item.qid] for item in asked if item.group == group}, measures)
-            for group in dict.fromkeys(item.group for item in asked)
+            group: _means({item.qid: queries[item.qid] for item in judged_questions if item.group == group}, measures)
+            for group in dict.fromkeys(item.group for item in judged_questions)
             if group
         },
-        baselines=_baselines(parsed, wanted, films=films, depth=depth, judged_only=judged_only),
+        baselines=_baselines(parsed, relevant, films=films, depth=depth, judged_only=judged_only),
         run={qid: [(name(film), score) for film, score in ranked] for qid, ranked in run.items()},
-        texts={item.qid: item.text for item in asked},
-        grades={qid: {name(film): grade for film, grade in part.items()} for qid, part in wanted.items()},
+        texts={item.qid: item.text for item in judged_questions},
+        grades={qid: {name(film): grade for film, grade in part.items()} for qid, part in relevant.items()},
         film_ids={name(film): film for ranked in run.values() for film, _ in ranked},
-        unjudged=tuple(item.qid for item in questions if item not in asked),
+        unjudged=tuple(item.qid for item in questions if item not in judged_questions),
         unasked=tuple(qid for qid in grades if qid not in qids),
         gain=gain,
         judged_only=judged_only,
@@ -192,7 +192,7 @@ def measure_run(
     parsed = [_parse(measure, gain=gain) for measure in measures]
     documents = sorted({document for part in (*run.values(), *qrels.values()) for document in part})
     number = {document: index for index, document in enumerate(documents)}
-    wanted = {
+    relevant = {
         qid: {number[document]: grade for document, grade in grades.items()}
         for qid, grades in qrels.items()
         if any(grades.values())
@@ -202,9 +202,9 @@ def measure_run(
             [(number[document], score) for document, score in run.get(qid, {}).items()],
             name=lambda index: documents[index],
         )
-        for qid in wanted
+        for qid in relevant
     }
-    return measure(parsed, ranked, wanted)
+    return measure(parsed, ranked, relevant)
 
 
 def measure(measures: Sequence[_Measure], run: Mapping[str, Sequence[tuple[int, float]]], grades: Grades) -> Scores:
@@ -219,15 +219,16 @@ def measure(measures: Sequence[_Measure], run: Mapping[str, Sequence[tuple[int, 
     judged = [ir_measures.Qrel(qid, str(film), grade) for qid, part in grades.items() for film, grade in part.items()]
     values: Scores = {qid: {} for qid in grades}
     names: dict[Any, list[str]] = {}
-    for one in measures:
-        names.setdefault(one.parsed, []).append(one.name)
+    for measure in measures:
+        names.setdefault(measure.parsed, []).append(measure.name)
     with_gains = {parsed for parsed in names if "gains" in parsed.params}
     for together in (set(names) - with_gains, *({parsed} for parsed in with_gains)):
         # apart, since together ir_measures lets the gains of one nDCG leak into another
-        for found in ir_measures.iter_calc(together, judged, documents) if together else ():
-            for name in names[found.measure]:
-                values[found.query_id][name] = float(found.value)
-    return {qid: {one.name: found.get(one.name, 0.0) for one in measures} for qid, found in values.items()}
+        for metric in ir_measures.iter_calc(together, judged, documents) if together else ():
+            for name in names[metric.measure]:
+                values[metric.query_id][name] = float(metric.value)
+    plain = [measure.name for measure in measures]
+    return {qid: {name: by_name.get(name, 0.0) for name in plain} for qid, by_name in values.items()}
 
 
 def _parse(name: str, *, gain: Gain) -> _Measure:
@@ -262,7 +263,12 @@ def _baselines(
     measures: Sequence[_Measure], grades: Grades, *, films: Sequence[int], depth: int, judged_only: bool
 ) -> dict[str, dict[str, float]]:
     rng = random.Random(20240229)
-    pool = {qid: sorted(part) if judged_only else sorted({*films, *part}) for qid, part in grades.items()}
+    everyone = set(films)
+    every_id = sorted(everyone)  # one list for all queries: an archive may have millions
+    pool = {
+        qid: sorted(part) if judged_only else every_id if everyone.issuperset(part) else sorted({*films, *part})
+        for qid, part in grades.items()
+    }
     chance = []
     for _ in range(_DRAWS):
         drawn = {qid: [(film, 0.0) for film in rng.sample(ids, min(depth, len(ids)))] for qid, ids in pool.items()}
@@ -273,17 +279,17 @@ def _baselines(
         order = sorted(rng.sample(ids, len(ids)), key=lambda film: -prior.get(film, 0.0))
         blind[qid] = [(film, 0.0) for film in order[:depth]]
     return {
-        "random": {one.name: float(np.mean([draw[one.name] for draw in chance])) for one in measures},
+        "random": {measure.name: float(np.mean([draw[measure.name] for draw in chance])) for measure in measures},
         "prior": _plain_means(measure(measures, blind, grades)),
     }
 
 
 def _prior(qid: str, grades: Grades) -> dict[int, float]:
     """Return the mean grade of each film over the queries whose relevant films differ from this one's."""
-    own = {film for film, grade in grades[qid].items() if grade}
+    relevant = {film for film, grade in grades[qid].items() if grade}
     total: dict[int, float] = {}
     for part in grades.values():
-        if {film for film, grade in part.items() if grade} != own:
+        if {film for film, grade in part.items() if grade} != relevant:
             for film, grade in part.items():
                 total[film] = total.get(film, 0.0) + grade
     return total

@@ -29,17 +29,17 @@ def is_adjudication(judge: str) -> bool:
 def disagreements(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
     """List (query, film id) that readers graded differently and nobody has adjudicated, in order of their first
     grade."""
-    given: dict[tuple[str, int], dict[str, int]] = {}
-    for one in judgements:
-        given.setdefault((one.query, one.film_id), {})[one.judge] = one.grade
-    return [key for key, by in given.items() if len(set(by.values())) > 1 and not any(map(is_adjudication, by))]
+    grades: dict[tuple[str, int], dict[str, int]] = {}
+    for judgement in judgements:
+        grades.setdefault((judgement.query, judgement.film_id), {})[judgement.judge] = judgement.grade
+    return [key for key, by in grades.items() if len(set(by.values())) > 1 and not any(map(is_adjudication, by))]
 
 
 def pool(searchers: Sequence[Searcher], query: str, *, depth: int = DEPTH) -> list[int]:
     """Return the ids of the `depth` best films of each model, in an order that is always the same and says nothing of
     rank (a judge who knows a film's rank judges the rank)."""
-    found = {film_id for one in searchers for film_id, _ in one.rank(query, k=depth)}
-    return sorted(found, key=lambda film_id: hashlib.sha256(f"{query}\0{film_id}".encode()).digest())
+    pooled = {film_id for searcher in searchers for film_id, _ in searcher.rank(query, k=depth)}
+    return sorted(pooled, key=lambda film_id: hashlib.sha256(f"{query}\0{film_id}".encode()).digest())
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ class Agreement:
 
 def agreements(judgements: Iterable[Judgement]) -> list[Agreement]:
     """Return every pair of judges with films in common."""
-    given: dict[str, dict[tuple[str, int], int]] = {}
-    for one in judgements:
-        if is_adjudication(one.judge):
+    grades: dict[str, dict[tuple[str, int], int]] = {}
+    for judgement in judgements:
+        if is_adjudication(judgement.judge):
             continue
-        given.setdefault(one.judge, {})[one.query, one.film_id] = one.grade
-    found = []
-    for a, b in combinations(sorted(given), 2):
-        pairs = [(given[a][key], given[b][key]) for key in given[a] if key in given[b]]
+        grades.setdefault(judgement.judge, {})[judgement.query, judgement.film_id] = judgement.grade
+    pairs_of_judges = []
+    for a, b in combinations(sorted(grades), 2):
+        pairs = [(grades[a][key], grades[b][key]) for key in grades[a] if key in grades[b]]
         if pairs:
             equal = sum(x == y for x, y in pairs) / len(pairs)
-            found.append(Agreement(a, b, len(pairs), equal, weighted_kappa(pairs)))
-    return found
+            pairs_of_judges.append(Agreement(a, b, len(pairs), equal, weighted_kappa(pairs)))
+    return pairs_of_judges
 
 
 def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
@@ -85,15 +85,19 @@ def to_qrels(judgements: Iterable[Judgement], films: Iterable[Film]) -> tuple[li
     """
     names = document_names(films)
     judgements = list(judgements)
-    settled = {(one.query, one.film_id): one.grade for one in judgements if is_adjudication(one.judge)}
+    settled = {
+        (judgement.query, judgement.film_id): judgement.grade
+        for judgement in judgements
+        if is_adjudication(judgement.judge)
+    }
     grades: dict[str, dict[int, list[int]]] = {}
-    for one in judgements:
-        grades.setdefault(one.query, {}).setdefault(one.film_id, []).append(one.grade)
+    for judgement in judgements:
+        grades.setdefault(judgement.query, {}).setdefault(judgement.film_id, []).append(judgement.grade)
     questions = [Topic(f"q{at}", query) for at, query in enumerate(grades, start=1)]
     qrels = {
         question.qid: {
-            names[film_id]: settled.get((question.text, film_id), statistics.median_low(given))
-            for film_id, given in grades[question.text].items()
+            names[film_id]: settled.get((question.text, film_id), statistics.median_low(film_grades))
+            for film_id, film_grades in grades[question.text].items()
             if film_id in names
         }
         for question in questions

@@ -55,7 +55,8 @@ def to_markdown(evaluation: Evaluation, page: Page) -> str:
                 f"- {markdown_text(evaluation.texts[qid])} ({evaluation.measures[0]} {_first(evaluation, qid):.3f}):"
             ]
             lines += [
-                f"  {rank}. {markdown_text(_said(evaluation, qid, name))}" for rank, name in _top(evaluation, qid)
+                f"  {rank}. {markdown_text(_film_caption(evaluation, qid, name))}"
+                for rank, name in _top(evaluation, qid)
             ]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
@@ -104,8 +105,8 @@ def _facts(evaluation: Evaluation, page: Page) -> list[str]:
 def _tables(evaluation: Evaluation) -> list[Table]:
     names = evaluation.measures
     rows = [("this ranking", *(str(evaluation.mean[name]) for name in names))]
-    told = {"random": "random order", "prior": "prior (ignores the query)"}
-    rows += [(told[key], *(f"{values[name]:.3f}" for name in names)) for key, values in evaluation.baselines.items()]
+    titles = {"random": "random order", "prior": "prior (ignores the query)"}
+    rows += [(titles[key], *(f"{values[name]:.3f}" for name in names)) for key, values in evaluation.baselines.items()]
     tables = [Table("Means", ("", *names), tuple(rows))]
     if evaluation.groups:
         grouped = [
@@ -113,19 +114,19 @@ def _tables(evaluation: Evaluation) -> list[Table]:
             for group, values in evaluation.groups.items()
         ]
         tables.append(Table("Groups", ("group", "queries", *names), tuple(grouped)))
-    each = [
+    rows_by_query = [
         (evaluation.texts[qid], *(f"{values[name]:.3f}" for name in names))
         for qid, values in sorted(evaluation.queries.items(), key=lambda item: -item[1][names[0]])
     ]
-    tables.append(Table("Queries", ("query", *names), tuple(each)))
+    tables.append(Table("Queries", ("query", *names), tuple(rows_by_query)))
     return tables
 
 
 def _extremes(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
     ordered = sorted(evaluation.queries, key=lambda qid: -_first(evaluation, qid))
     worst = list(reversed(ordered[_SHOWN:]))[:_SHOWN]
-    shown = [("Best queries", ordered[:_SHOWN]), ("Worst queries", worst)]
-    return [(title, qids) for title, qids in shown if qids]
+    lists = [("Best queries", ordered[:_SHOWN]), ("Worst queries", worst)]
+    return [(title, qids) for title, qids in lists if qids]
 
 
 def _first(evaluation: Evaluation, qid: str) -> float:
@@ -136,7 +137,7 @@ def _top(evaluation: Evaluation, qid: str) -> list[tuple[int, str]]:
     return [(rank, name) for rank, (name, _) in enumerate(evaluation.run[qid][:_SHOWN], start=1)]
 
 
-def _said(evaluation: Evaluation, qid: str, name: str) -> str:
+def _film_caption(evaluation: Evaluation, qid: str, name: str) -> str:
     grade = evaluation.grades[qid].get(name)
     return f"{name}, " + ("not judged" if grade is None else f"grade {grade}")
 
@@ -147,9 +148,9 @@ def _query(evaluation: Evaluation, page: Page, qid: str) -> dict[str, object]:
     for rank, name in _top(evaluation, qid):
         picture = page.thumbnail(evaluation.film_ids[name])
         webp = base64.b64encode(picture).decode("ascii") if picture else ""
-        films.append({"said": f"{rank}. {_said(evaluation, qid, name)}", "webp": webp})
-    said = f"{evaluation.texts[qid]} ({evaluation.measures[0]} {_first(evaluation, qid):.3f})"
-    return {"said": said, "films": films}
+        films.append({"said": f"{rank}. {_film_caption(evaluation, qid, name)}", "webp": webp})
+    title = f"{evaluation.texts[qid]} ({evaluation.measures[0]} {_first(evaluation, qid):.3f})"
+    return {"said": title, "films": films}
 
 
 def _plot(title: str, values: Sequence[tuple[str, Interval]]) -> dict[str, object]:
@@ -158,7 +159,7 @@ def _plot(title: str, values: Sequence[tuple[str, Interval]]) -> dict[str, objec
     dots = []
     for row, (label, value) in enumerate(values):
         bounds = (value.low, value.value, value.high) if value.bounded else (value.value,) * 3
-        low, middle, high = (left + width * min(1.0, max(0.0, one)) for one in bounds)
+        low, middle, high = (left + width * min(1.0, max(0.0, bound)) for bound in bounds)
         dots.append({
             "y": step * row + 10,
             "short": label if len(label) <= 42 else f"{label[:41]}…",

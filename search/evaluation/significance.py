@@ -51,9 +51,9 @@ def compare(a: Scores, b: Scores, *, measures: Sequence[str] | None = None) -> C
     shared = [qid for qid in a if qid in b]
     if not shared:
         raise BadInput("The two evaluations share no query", fix="Evaluate both with the same queries and qrels")
-    have = [name for name in a[shared[0]] if name in b[shared[0]]]
-    names = list(measures) if measures else have
-    missing = [name for name in names if name not in have]
+    common = [name for name in a[shared[0]] if name in b[shared[0]]]
+    names = list(measures) if measures else common
+    missing = [name for name in names if name not in common]
     if missing or not names:
         raise BadInput("A measure is not in both evaluations", where=", ".join(missing) or None)
     columns = {name: ([a[qid][name] for qid in shared], [b[qid][name] for qid in shared]) for name in names}

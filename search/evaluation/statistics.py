@@ -141,7 +141,7 @@ def _resampled(
 
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of NaN among them, and of an interval that we do not use
-        found = bootstrap(
+        result = bootstrap(
             (data,),
             statistic,
             n_resamples=samples,
@@ -149,7 +149,7 @@ def _resampled(
             method="percentile",
             rng=np.random.default_rng(seed),
         )
-    return np.asarray(found.bootstrap_distribution, np.float64)
+    return np.asarray(result.bootstrap_distribution, np.float64)
 
 
 def _ranks(values: Floats) -> Floats:

@@ -11,9 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from filmroom.db.errors import BadInput
+from filmroom.db.path_names import without_suffix
 from filmroom.db.records import Film
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.exchange.tables import plain, read_lines, read_table, write_aside
-from filmroom.search.film_names import FilmNames, without_suffix
+from filmroom.search.film_names import FilmNames
 
 MAX_GRADE = 10
 _QID, _TEXT = ("qid", "query-id", "id"), ("query", "text")
@@ -93,13 +95,13 @@ def read_run(path: Path) -> Run:
         rest = cells[2].rsplit(None, 3) if len(cells) == 3 else []
         if len(rest) != 4:
             raise BadInput("Not a line of a run", where=where, fix="Write: qid Q0 document rank score tag")
-        document, _, said, _ = rest
+        document, _, number, _ = rest
         try:
-            score = float(said)
+            score = float(number)
         except ValueError:
             score = math.nan
         if not math.isfinite(score):
-            raise BadInput(f"The score {said} is not a finite number", where=where)
+            raise BadInput(f"The score {number} is not a finite number", where=where)
         documents = run.setdefault(cells[0], {})
         if document in documents:
             raise BadInput(f"{document} is there twice for query {cells[0]}", where=where)
@@ -135,10 +137,11 @@ def write_queries(path: Path, questions: Iterable[Topic]) -> None:
     write_aside(path, "".join(line.rstrip("\t") + "\n" for line in lines))
 
 
-def resolve(qrels: Qrels, films: Iterable[Film]) -> Resolution:
-    """Place judgements on films by the names of `filmroom.search.film_names`. Where one film is judged under two names
-    the higher grade counts."""
-    placed = FilmNames(films).place(document for documents in qrels.values() for document in documents)
+def resolve(qrels: Qrels, films: Iterable[Film] | CatalogNames) -> Resolution:
+    """Place judgements on films, or on those of a catalog, by the names of `filmroom.search.film_names`. Where one film
+    is judged under two names the higher grade counts."""
+    known = films if isinstance(films, CatalogNames) else FilmNames(films)
+    placed = known.place(document for documents in qrels.values() for document in documents)
     grades: dict[str, dict[int, int]] = {qid: {} for qid in qrels}
     names: dict[int, str] = {}
     for qid, documents in qrels.items():
@@ -158,13 +161,18 @@ def document_name(film: Film) -> str:
 def document_names(films: Iterable[Film]) -> dict[int, str]:
     """Return what judgements call each film. Those that would share a name bear their UID and frame, or the whole
     path."""
-    found = list(films)
-    names = {film.id: document_name(film) for film in found}
+    listed = list(films)
+    names = {film.id: document_name(film) for film in listed}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
-    for film in found:
+    for film in listed:
         if names[film.id] in shared:
-            names[film.id] = f"{film.tags.instance_uid or film.path}#{film.frame}"
+            names[film.id] = apart(film)
     return names
+
+
+def apart(film: Film) -> str:
+    """Return what tells a film from others of its name."""
+    return f"{film.tags.instance_uid or film.path}#{film.frame}"
 
 
 def _query_rows(path: Path) -> Iterable[tuple[str, str, str, str]]:
@@ -205,8 +213,8 @@ def _has_header(lines: Sequence[tuple[str, str]], *needed: Sequence[str]) -> boo
     for _, line in lines[:2]:
         if line.lstrip().startswith("{"):
             return True
-        named = {plain(cell) for cell in re.split(r"[\t;,|]", line)}
-        if all(named & {plain(name) for name in names} for names in needed):
+        columns = {plain(cell) for cell in re.split(r"[\t;,|]", line)}
+        if all(columns & {plain(name) for name in names} for names in needed):
             return True
         if not line.strip(' "').lower().startswith("sep="):
             return False

@@ -104,7 +104,7 @@ def _put_facts(copy: Dataset, header: Dataset, film: Film) -> None:
             setattr(copy, name, value)
     if tags.burned_in is not None:
         copy.BurnedInAnnotation = "YES" if tags.burned_in else "NO"
-    sides = [one for one in _values(header, "PatientOrientation") if isinstance(one, str) and _SIDES.fullmatch(one)]
+    sides = [side for side in _values(header, "PatientOrientation") if isinstance(side, str) and _SIDES.fullmatch(side)]
     copy.PatientOrientation = sides if len(sides) == 2 else ""
     first, *rest = [*_values(header, "ImageType"), "", ""][:2]
     copy.ImageType = [
@@ -118,7 +118,7 @@ def _put_image(copy: Dataset, header: Dataset, *, signed: bool) -> None:
         if (word := str(_get(header, name)).strip().upper()) in allowed:
             setattr(copy, name, word)
     for name, kind in _NUMBERS.items():
-        if values := _numbers(header, name, whole=kind != "DS"):
+        if values := _numbers(header, name, as_integers=kind != "DS"):
             vr = "SS" if kind == "US" and signed else kind
             _put(copy, name, vr, values)
     for name, types in _TABLES.items():
@@ -138,7 +138,7 @@ def _put(copy: Dataset, name: str, vr: str, values: list[Any]) -> None:
 
 def _put_pixels(copy: Dataset, header: Dataset, frames: Frames) -> None:
     """Write the stored values, native; grey as they were, colour in RGB."""
-    stored = np.stack([one for one, _ in frames])
+    stored = np.stack([pixels for pixels, _ in frames])
     grey = stored.ndim == 3
     copy.SamplesPerPixel = 1 if grey else 3
     inverted = frames[0][1] == "MONOCHROME1"
@@ -157,15 +157,15 @@ def _put_pixels(copy: Dataset, header: Dataset, frames: Frames) -> None:
         return
     low, high = int(stored.min()), int(stored.max())
     signed = stored.dtype.kind == "i"
-    needed = max((~one if one < 0 else one).bit_length() for one in (low, high)) + signed
-    said = _numbers(header, "BitsStored", whole=True)
-    bits = min(size, max(1, needed, int(said[0]) if said else size))
+    needed = max((~bound if bound < 0 else bound).bit_length() for bound in (low, high)) + signed
+    declared = _numbers(header, "BitsStored", as_integers=True)
+    bits = min(size, max(1, needed, int(declared[0]) if declared else size))
     copy.BitsStored, copy.HighBit, copy.PixelRepresentation = bits, bits - 1, int(signed)
     copy.add_new("PixelData", "OW" if size > 8 else "OB", data)
 
 
 def _macros(item: Dataset) -> Dataset:
-    kept = Dataset()
+    allowed = Dataset()
     for name, attributes in _MACROS.items():
         for macro in _items(item, name)[:1]:
             inner = Dataset()
@@ -173,32 +173,32 @@ def _macros(item: Dataset) -> Dataset:
                 if attribute in _WORDS:
                     if (word := str(_get(macro, attribute)).strip().upper()) in _WORDS[attribute]:
                         setattr(inner, attribute, word)
-                elif values := _numbers(macro, attribute, whole=False):
+                elif values := _numbers(macro, attribute, as_integers=False):
                     _put(inner, attribute, "DS", values)
-            setattr(kept, name, [inner])
-    return kept
+            setattr(allowed, name, [inner])
+    return allowed
 
 
 def _table(item: Dataset, types: set[str] | None, *, little: bool) -> Dataset | None:
     """Return a lookup table of exactly as many entries as it promises; None where it holds fewer."""
     try:
-        count, first, bits = (int(one) for one in item.LUTDescriptor)
+        count, first, bits = (int(number) for number in item.LUTDescriptor)
         entries = _entries(item.LUTData, count % (1 << 16) or 1 << 16, little=little)
     except Exception:  # a damaged value can raise anything; the film is shown without it, as by any viewer
         return None
     if entries is None:
         return None
-    kept = Dataset()
+    table = Dataset()
     count = count % (1 << 16)
     if first < 0:
-        kept.add_new("LUTDescriptor", "SS", [count if count < 1 << 15 else count - (1 << 16), first, bits])
+        table.add_new("LUTDescriptor", "SS", [count if count < 1 << 15 else count - (1 << 16), first, bits])
     else:
-        kept.add_new("LUTDescriptor", "US", [count, first, bits])
-    kept.add_new("LUTData", "OW", entries)
+        table.add_new("LUTDescriptor", "US", [count, first, bits])
+    table.add_new("LUTData", "OW", entries)
     if types is not None:
-        said = str(_get(item, "ModalityLUTType")).strip().upper()
-        kept.ModalityLUTType = said if said in types else "US"
-    return kept
+        unit = str(_get(item, "ModalityLUTType")).strip().upper()
+        table.ModalityLUTType = unit if unit in types else "US"
+    return table
 
 
 def _entries(data: Any, count: int, *, little: bool) -> bytes | None:
@@ -208,8 +208,8 @@ def _entries(data: Any, count: int, *, little: bool) -> bytes | None:
     length = 2 * count if len(data) >= 2 * count else count + count % 2
     if len(data) < length:
         return None
-    kept = data[:length]
-    return kept if little else np.frombuffer(kept, ">u2").astype("<u2").tobytes()
+    words = data[:length]
+    return words if little else np.frombuffer(words, ">u2").astype("<u2").tobytes()
 
 
 def written(copy: Dataset, *, own_uids: bool) -> bytes:
@@ -242,16 +242,16 @@ def _get(header: Dataset, name: str) -> Any:
 def _values(header: Dataset, name: str) -> list[Any]:
     value = _get(header, name)
     several = not isinstance(value, str | bytes) and isinstance(value, Iterable)
-    return [one for one in (value if several else [value]) if one != ""]
+    return [entry for entry in (value if several else [value]) if entry != ""]
 
 
 def _items(header: Dataset, name: str) -> list[Any]:
     return [value for value in _values(header, name) if hasattr(value, "get")]
 
 
-def _numbers(header: Dataset, name: str, *, whole: bool) -> list[Any]:
+def _numbers(header: Dataset, name: str, *, as_integers: bool) -> list[Any]:
     """Return finite numbers, also with a comma for a point; none at all where one of them is no number."""
     read = [number(value) for value in _values(header, name)[:_MOST_NUMBERS]]
-    if any(one is None or (whole and one != int(one)) for one in read):
+    if any(number is None or (as_integers and number != int(number)) for number in read):
         return []
-    return [int(one) if whole else one for one in read if one is not None]
+    return [int(number) if as_integers else number for number in read if number is not None]

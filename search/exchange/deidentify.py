@@ -55,8 +55,8 @@ def copies(
     work = partial(_copy, replacements=replacements, limits=limits)
     workers = usable_cpus()
     refused: list[tuple[Film, str]] = []
-    there = _fetched(films, refused)
-    for (film, _), answer in run(there, work, limits=limits, workers=workers, ahead=2 * workers):
+    readable = _fetched(films, refused)
+    for (film, _), answer in run(readable, work, limits=limits, workers=workers, ahead=2 * workers):
         yield film, answer.reason if isinstance(answer, Rejected) else answer
     yield from refused
 

@@ -58,7 +58,7 @@ def lines_of(text: str) -> list[str]:
 def layout(path: Path, text: str) -> Layout:
     """Find header and separator. Raises BadInput where there is no header."""
     lines = iter(_LINE_END.finditer(text))
-    at, first, said = 0, 1, None
+    at, first, declared = 0, 1, None
     while True:
         end = next(lines, None)
         head = text[at : end.start() if end else len(text)]
@@ -67,17 +67,17 @@ def layout(path: Path, text: str) -> Layout:
             break
         if end is None:
             raise BadInput("The file is empty", where=path)
-        said = hint[1] if hint else said
+        declared = hint[1] if hint else declared
         at, first = end.end(), first + 1
     bare = re.sub(r'"[^"]*"', "", head)
-    some = any(one in bare for one in _SEPARATORS)
-    likely = max(_SEPARATORS, key=bare.count) if some else "|" if "|" in bare else ","
-    found = Layout(text[at:], said or likely, first)
+    separated = any(separator in bare for separator in _SEPARATORS)
+    likely = max(_SEPARATORS, key=bare.count) if separated else "|" if "|" in bare else ","
+    likeliest = Layout(text[at:], declared or likely, first)
     # Some programs write a quote within quotes as \", which is told by the rows that cannot be read otherwise.
-    if '\\"' in text and not _sound(found):
-        other = Layout(_ESCAPED_QUOTE.sub(r'\1""', found.text), found.delimiter, first)
-        return other if _sound(other) else found
-    return found
+    if '\\"' in text and not _sound(likeliest):
+        other = Layout(_ESCAPED_QUOTE.sub(r'\1""', likeliest.text), likeliest.delimiter, first)
+        return other if _sound(other) else likeliest
+    return likeliest
 
 
 def rows(path: Path, table: Layout) -> Iterator[tuple[int, list[str]]]:
@@ -100,10 +100,10 @@ def cell(text: str) -> str:
     """Write text as it may stand in a table that is opened as a spreadsheet: bytes of a name that are no UTF-8 and
     control characters are spelled out, and nothing is taken for a formula, whatever the spreadsheet takes for a
     separator."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
-    shown = _FORMULA_WITHIN.sub(r"\1'", shown)
-    return f"'{shown}" if shown.startswith(_UNSAFE) else shown
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    safe = "".join(char if char.isprintable() else repr(char)[1:-1] for char in safe)
+    safe = _FORMULA_WITHIN.sub(r"\1'", safe)
+    return f"'{safe}" if safe.startswith(_UNSAFE) else safe
 
 
 def csv_row(values: Iterable[object]) -> str:
@@ -115,8 +115,8 @@ def csv_row(values: Iterable[object]) -> str:
 def _written(value: object) -> str:
     if not isinstance(value, str):
         return "" if value is None else str(value)
-    shown = cell(value)
-    return '"' + shown.replace('"', '""') + '"' if _QUOTED.search(shown) else shown
+    safe = cell(value)
+    return '"' + safe.replace('"', '""') + '"' if _QUOTED.search(safe) else safe
 
 
 def _sound(table: Layout) -> bool:

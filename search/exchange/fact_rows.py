@@ -35,17 +35,17 @@ def rows_of_table(path: Path) -> list[FactRow]:
 
 def _fact_columns(table: Table) -> dict[str, tuple[str, ...]]:
     """Return the table's columns by fact."""
-    found = {}
+    columns_of = {}
     for fact, names in {**FACTS, BORN: BIRTH}.items():
         columns = tuple(column for name in names if (column := table.column(name)))
         if columns:
-            found[fact] = columns
-    return found
+            columns_of[fact] = columns
+    return columns_of
 
 
 def _values(row: Row, columns: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     ids = ("patient", "study")
-    said = {
+    words_of = {
         fact: tuple(filter(None, map(row.id if fact in ids else row.get, names))) for fact, names in columns.items()
     }
-    return {fact: words for fact, words in said.items() if words}
+    return {fact: words for fact, words in words_of.items() if words}

@@ -54,7 +54,7 @@ class ImportedFacts:
 
 
 def import_facts(
-    archive: Archive, files: Sequence[Path], *, set_name: str | None = None, source: str | None = None,
+    archive: Archive, files: Sequence[Path], *, public_set: str | None = None, source: str | None = None,
     overwrite: bool = False,
 ) -> ImportedFacts:  # fmt: skip
     """Give films view, sex, age, year, patient, study and split from tables, or from the files of a public set.
@@ -64,22 +64,24 @@ def import_facts(
     and counted. Raises BadInput with file and line, keeping nothing.
     """
     reader = _Reader(archive.patient_key(), hash_uids=get_meta(archive.catalog, "hash_uids") == "yes")
-    told = _Told()
-    if set_name == FOLDERS:
+    statements = _Statements()
+    if public_set == FOLDERS:
         for folder in read_folders(files, films.everyone(archive.catalog)):
-            told.add(folder.film.id, {SPLIT: folder.split} if folder.split else {})
+            statements.add(folder.film.id, {SPLIT: folder.split} if folder.split else {})
     else:
         for path in files:
-            _read(archive, path, rows_of_set(set_name, path) if set_name else rows_of_table(path), reader, told)
-    facts = told.clear(reader.unread)
-    named = source or set_name or ", ".join(source_name(None, path) for path in files)
-    kept = put_facts(archive.catalog, facts, source=named, overrides=overwrite)
+            _read(
+                archive, path, rows_of_set(public_set, path) if public_set else rows_of_table(path), reader, statements
+            )
+    facts = statements.clear(reader.unread)
+    source_label = source or public_set or ", ".join(source_name(None, path) for path in files)
+    stored = put_facts(archive.catalog, facts, source=source_label, overrides=overwrite)
     touched = sum(map(bool, facts.values()))
-    missing, ambiguous = tuple(name or "(empty)" for name in told.missing), tuple(told.ambiguous)
-    return ImportedFacts(told.rows, touched, kept.given, kept.own, dict(reader.unread), missing, ambiguous)
+    missing, ambiguous = tuple(name or "(empty)" for name in statements.missing), tuple(statements.ambiguous)
+    return ImportedFacts(statements.rows, touched, stored.given, stored.own, dict(reader.unread), missing, ambiguous)
 
 
-class _Told:
+class _Statements:
     """What tables say of each film, and what became of their rows."""
 
     def __init__(self) -> None:
@@ -107,18 +109,18 @@ class _Told:
         }
 
 
-def _read(archive: Archive, path: Path, rows: Sequence[FactRow], reader: _Reader, told: _Told) -> None:
+def _read(archive: Archive, path: Path, rows: Sequence[FactRow], reader: _Reader, statements: _Statements) -> None:
     several = Several()
     for row in rows:
         several.add(row.name.film, (row.name.patient, row.name.study))
     placed = place_rows(archive.catalog, path, [row.name for row in rows], several, reader.key)
-    for row in rows:
+    for row, film_ids in zip(rows, placed, strict=True):
         facts = reader.facts(row)
-        for film_id in placed.films[row.name]:
-            told.say(film_id, facts)
-    told.rows += len(rows)
-    told.missing |= dict.fromkeys(placed.missing)
-    told.ambiguous |= dict.fromkeys(placed.ambiguous)
+        for film_id in film_ids:
+            statements.say(film_id, facts)
+    statements.rows += len(rows)
+    statements.missing |= dict.fromkeys(placed.missing)
+    statements.ambiguous |= dict.fromkeys(placed.ambiguous)
 
 
 class _Reader:
@@ -131,48 +133,48 @@ class _Reader:
 
     def facts(self, row: FactRow) -> Facts:
         """Return the facts of a row that can be read for certain."""
-        found: Facts = {}
-        for name, said in row.values.items():
-            values = [value for word in said if (value := self._read(name, word, row)) is not None]
+        facts: Facts = {}
+        for name, words in row.values.items():
+            values = [value for word in words if (value := self._read(name, word, row)) is not None]
             if values:
-                found[name] = values[0]
+                facts[name] = values[0]
             else:
                 self.unread[name] += 1
-        born = found.pop(BORN, None)
-        taken = found.get("year")
-        if "age" not in found and isinstance(born, int) and isinstance(taken, int):
-            age = kept_age(taken - born)
-            found |= {} if age is None else {"age": age}
-        return found
+        born = facts.pop(BORN, None)
+        year = facts.get("year")
+        if "age" not in facts and isinstance(born, int) and isinstance(year, int):
+            age = kept_age(year - born)
+            facts |= {} if age is None else {"age": age}
+        return facts
 
-    def _read(self, name: str, said: str, row: FactRow) -> str | int | None:
+    def _read(self, name: str, word: str, row: FactRow) -> str | int | None:
         if name == "patient":
-            return patient_key(said, key=self.key)
+            return patient_key(word, key=self.key)
         if name == "study":
-            uid = study_uid(said, patient=row.name.patient, key=self.key)
-            return hashed_uid(uid, key=self.key) if self._hash_uids and uid == said else uid
-        return _READ[name](said)
+            uid = study_uid(word, patient=row.name.patient, key=self.key)
+            return hashed_uid(uid, key=self.key) if self._hash_uids and uid == word else uid
+        return _READ[name](word)
 
 
-def _year(said: str) -> int | None:
-    read = _YEAR.fullmatch(said.removesuffix(".0"))
+def _year(word: str) -> int | None:
+    read = _YEAR.fullmatch(word.removesuffix(".0"))
     year = int(read[1] or read[2]) if read else 0
     return year if _FIRST_YEAR <= year <= _LAST_YEAR else None
 
 
-def _age(said: str) -> int | None:
-    plain = _AGE.fullmatch(said)
+def _age(word: str) -> int | None:
+    plain = _AGE.fullmatch(word)
     if plain and plain[2]:
         return age_of(f"{int(plain[1]):03d}{plain[2][0].upper()}")
-    return kept_age(int(plain[1])) if plain else age_of(said)
+    return kept_age(int(plain[1])) if plain else age_of(word)
 
 
-def _sex(said: str) -> str | None:
-    return _SEXES.get(said.lower())
+def _sex(word: str) -> str | None:
+    return _SEXES.get(word.lower())
 
 
-def _split(said: str) -> str | None:
-    return said.lower() if _WORD.fullmatch(said) else None
+def _split(word: str) -> str | None:
+    return word.lower() if _WORD.fullmatch(word) else None
 
 
 _READ: Mapping[str, Callable[[str], str | int | None]] = {

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
-from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
-from filmroom.indexer.radiology.vocabulary import NORMAL, denied_by_normal, finding_of
 from filmroom.search.exchange.fact_columns import NO_FINDINGS
+from filmroom.search.exchange.label_rows import FilmLabels, LabelRows
 from filmroom.search.exchange.placing import NameColumns, Named, PlacedRows, Several, place_rows, reports_of_study
-from filmroom.search.exchange.tables import Row, plain, read_table, source_name
+from filmroom.search.exchange.tables import Row, Table, plain, read_table, source_name
 from filmroom.search.findings.read_reports import read_reports
 
 _LABEL = ("label", "labels", "finding", "findings", "finding labels")
@@ -54,7 +53,7 @@ def merged(parts: Sequence[Imported]) -> Imported:
         ambiguous=tuple(dict.fromkeys(name for part in parts for name in part.ambiguous)),
         empty=sum(part.empty for part in parts),
         labels=dict(counts),
-        contradicted=sum(one.contradicted for one in parts),
+        contradicted=sum(part.contradicted for part in parts),
     )
 
 
@@ -66,48 +65,74 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, ke
     films of the study; `key` is the archive's, by which studies that have no UID are known. `source` names where the
     labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
-    found, _, imported = read_labels(catalog, path, source=source, key=key)
-    put_labels(catalog, found)
+    labels, imported = _read(catalog, path, source=source, key=key)
+    put_labels(catalog, labels)
     return imported
 
 
 def read_labels(
     catalog: Catalog, path: Path, *, source: str | None = None, split: str | None = None, key: bytes = b""
-) -> tuple[list[tuple[int, Label]], dict[int, str], Imported]:
+) -> tuple[FilmLabels, dict[int, str], Imported]:
     """Return the labels of a table by film, and the patients where a column names them, without keeping anything.
     `split` is a column that is no finding."""
+    patients: dict[int, str] = {}
+    labels, imported = _read(catalog, path, source=source, split=split, key=key, patients=patients)
+    return labels, patients, imported
+
+
+def _read(
+    catalog: Catalog,
+    path: Path,
+    *,
+    source: str | None,
+    key: bytes,
+    split: str | None = None,
+    patients: dict[int, str] | None = None,
+) -> tuple[FilmLabels, Imported]:
+    """Go through the table once for what its rows say, and again for the films that they mean: a large one is not held
+    in words. `patients` gets the patient of each film where it is given."""
     table = read_table(path)
     columns = NameColumns.of(table)
+    labels, several = LabelRows(), Several()
+    of_row, long = _label_reader(table, path, split), table.column(*_LABEL) is not None
+    for row in table:
+        row_labels, meant = of_row(row), columns.read(row)
+        labels.add(row_labels)
+        of_whom = (meant.patient, meant.study)
+        several.add(meant.film, of_whom if long else (of_whom, tuple(row_labels)))
+    placed = place_rows(catalog, path, _NamedRows(table, columns), several, key)
+    if patients is not None and columns.patient:
+        for row, films in zip(table, placed, strict=True):
+            if patient := columns.read(row).patient:
+                patients |= dict.fromkeys(films, patient)
+    film_labels, contradicted = labels.by_film(placed, source_name(source, path)).without_contradictions()
+    touched, empty = film_labels.film_count, labels.empty
+    done = _imported(len(labels), touched, len(film_labels), placed, empty, film_labels.counts())
+    return film_labels, replace(done, contradicted=contradicted)
+
+
+def _label_reader(table: Table, path: Path, split: str | None) -> Callable[[Row], list[tuple[str, float]]]:
+    """Return what reads the labels of a row. Raises BadInput where no column holds any."""
     divided = table.need(split) if split else None
     column = table.column(*_LABEL)
-    value = table.column("value", "score", "probability")
-    others = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
-    findings = others if column is None else []
-    if column is None and not findings:
+    if column is not None:
+        value = table.column("value", "score", "probability")
+        return lambda row: _long(row, column, value)
+    finding_columns = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
+    if not finding_columns:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
-    rows: list[tuple[Named, list[tuple[str, float]]]] = []
-    several = Several()
-    for row in table:
-        labels = _wide(row, findings) if column is None else _long(row, column, value)
-        meant = columns.read(row)
-        of_whom = (meant.patient, meant.study)
-        several.add(meant.film, (of_whom, tuple(labels)) if column is None else of_whom)
-        rows.append((meant, labels))
-    placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
-    named = source_name(source, path)
-    found: list[tuple[int, Label]] = []
-    patients: dict[int, str] = {}
-    for meant, labels in rows:
-        for film_id in sorted(placed.films[meant]):
-            # A header's cell may be broken into lines, as spreadsheets do to narrow a column.
-            found += [(film_id, Label(" ".join(finding.split()), score, named)) for finding, score in labels]
-            if meant.patient:
-                patients[film_id] = meant.patient
-    empty = sum(not labels for _, labels in rows)
-    found, contradicted = without_contradictions(found)
-    touched = {film_id for film_id, _ in found}
-    done = _imported(len(rows), touched, len(found), placed, empty, count_labels(found))
-    return found, patients, replace(done, contradicted=contradicted)
+    return lambda row: _wide(row, finding_columns)
+
+
+@dataclass(frozen=True)
+class _NamedRows:
+    """What the rows of a table name, read anew each time."""
+
+    table: Table
+    columns: NameColumns
+
+    def __iter__(self) -> Iterator[Named]:
+        return map(self.columns.read, self.table)
 
 
 def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, key: bytes = b"") -> Imported:
@@ -118,60 +143,37 @@ def import_reports(catalog: Catalog, path: Path, *, source: str | None = None, k
     """
     table = read_table(path)
     columns = NameColumns.of(table)
-    whole = table.column(*_REPORT)
+    report_column = table.column(*_REPORT)
     parts = [column for name in _PARTS if (column := table.column(name))]
-    if whole is None and not parts:
+    if report_column is None and not parts:
         table.need(*_REPORT)
     rows: list[tuple[Named, str]] = []
     several = Several()
     for row in table:
-        text = _broken(row.get(whole) or _joined(row, parts))
+        text = _broken(row.get(report_column) or _joined(row, parts))
         meant = columns.read(row)
         several.add(meant.film, (meant.study, text))
         rows.append((meant, text))
     placed = place_rows(catalog, path, [meant for meant, _ in rows], several, key)
-    found: list[Report] = []
-    for meant, text in rows:
+    reports: list[Report] = []
+    touched: set[int] = set()
+    for (meant, text), films in zip(rows, placed, strict=True):
         if text and meant.film:
-            found += [Report(text, film_id=film_id) for film_id in placed.films[meant]]
+            reports += [Report(text, film_id=film_id) for film_id in films]
         elif text:
-            found += reports_of_study(text, placed.films[meant], placed.studies)
-    touched = {film_id for meant, text in rows if text for film_id in placed.films[meant]}
+            reports += reports_of_study(text, films, placed.studies)
+        touched |= films if text else frozenset()
     empty = sum(not text for _, text in rows)
-    added = put_reports(catalog, found, source=source_name(source, path))
+    added = put_reports(catalog, reports, source=source_name(source, path))
     read_reports(catalog)
-    return _imported(len(rows), touched, added, placed, empty)
+    return _imported(len(rows), len(touched), added, placed, empty)
 
 
 def _imported(
-    rows: int, touched: set[int], added: int, placed: PlacedRows, empty: int, labels: dict[str, int] | None = None
+    rows: int, touched: int, added: int, placed: PlacedRows, empty: int, labels: dict[str, int] | None = None
 ) -> Imported:
     missing = tuple(name or "(empty)" for name in placed.missing)
-    return Imported(rows, len(touched), added, missing, placed.ambiguous, empty, labels or {})
-
-
-def without_contradictions(found: Sequence[tuple[int, Label]]) -> tuple[list[tuple[int, Label]], int]:
-    """Leave out the labels that a film both has and has not, by one source, and "no finding" with the findings that it
-    is given beside; return the rest, and how many went."""
-    sides: dict[tuple[int, str], set[bool]] = {}
-    having: dict[int, set[str]] = {}
-    for film_id, one in found:
-        sides.setdefault((film_id, one.name.strip().lower()), set()).add(one.value >= 0.5)
-        if one.value == 1.0:
-            having.setdefault(film_id, set()).add(one.name.strip().lower())
-    both = {key for key, said in sides.items() if len(said) > 1}
-    for film_id, names in having.items():
-        findings = {name for name in names if denied_by_normal(finding_of(name))}
-        normal = {name for name in names if finding_of(name) == NORMAL}
-        both |= {(film_id, name) for name in findings | normal if findings and normal}
-    return [(film_id, one) for film_id, one in found if (film_id, one.name.strip().lower()) not in both], len(both)
-
-
-def count_labels(found: Iterable[tuple[int, Label]]) -> dict[str, int]:
-    """Say how many films have each label, the most frequent first."""
-    having = {(film_id, one.name.lower()) for film_id, one in found if one.value >= 0.5}
-    counts = Counter(name for _, name in having)
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    return Imported(rows, touched, added, missing, placed.ambiguous, empty, labels or {})
 
 
 def _long(row: Row, column: str, value: str | None) -> list[tuple[str, float]]:
@@ -188,15 +190,15 @@ def _wide(row: Row, findings: list[str]) -> list[tuple[str, float]]:
 
 def _says_nothing(row: Row, column: str) -> bool:
     """Tell an empty cell, or one that is uncertain: U, ?, -1 in any spelling of the number."""
-    said = row.get(column).lower()
-    return not said or said in _UNCERTAIN or row.number(column) == -1.0
+    cell = row.get(column).lower()
+    return not cell or cell in _UNCERTAIN or row.number(column) == -1.0
 
 
 def _score(row: Row, column: str) -> float:
-    said = row.get(column).lower()
-    if said in _YES:
+    cell = row.get(column).lower()
+    if cell in _YES:
         return 1.0
-    if said in _NO:
+    if cell in _NO:
         return 0.0
     score = row.number(column)
     if not 0.0 <= score <= 1.0:

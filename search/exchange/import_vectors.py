@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import film_facts, films, spaces
+from filmroom.db.reads import film_facts, spaces
 from filmroom.db.records import IMPORTED, Space
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import ingest
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.models.base import unit_rows
 from filmroom.indexer.models.registry import list_models
+from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.exchange.vector_files import VectorFile, open_vectors
-from filmroom.search.film_names import FilmNames, Placed
+from filmroom.search.film_names import Placed
 from filmroom.search.space_selection import in_use
 from numpy.typing import NDArray
 
@@ -58,47 +59,48 @@ def import_vectors(
     """
     file = open_vectors(path, table)
     space = _space(archive, path, file, model)
-    given: list[str] = []
-    for name, one in file.rows():
-        if one.shape != (space.vectors, space.dim) or not np.isfinite(one).all() or not one.any(axis=1).all():
+    names: list[str] = []
+    for name, vectors in file.rows():
+        usable = np.isfinite(vectors).all() and vectors.any(axis=1).all()
+        if vectors.shape != (space.vectors, space.dim) or not usable:
             raise BadInput(
                 f"the vectors of {name[:80]} are not {space.vectors} x {space.dim} finite numbers", where=path
             )
-        given.append(name)
-    named = _placed(archive, given)
-    placed = named.films
+        names.append(name)
+    placing = _placed(archive, names)
+    placed = placing.films
     if not placed:
         raise BadInput(
-            f"none of its {len(named.missing) + len(named.ambiguous):,} names is one film of this archive",
+            f"none of its {len(placing.missing) + len(placing.ambiguous):,} names is one film of this archive",
             where=path,
             fix="Films are matched by instance UID, path or file name; index them first with any model.",
         )
     with archive.writing(f"importing vectors of {space.model}"):
         space_id = ingest.ensure_space(archive.catalog, space)
         batch: dict[int, NDArray[np.float32]] = {}
-        for name, one in file.rows():
+        for name, vectors in file.rows():
             if name in placed:
-                batch[placed[name]] = unit_rows(one)
+                batch[placed[name]] = unit_rows(vectors)
             if len(batch) == _BATCH:
                 put_vectors(archive.catalog, space_id, batch)
                 batch = {}
         if batch:
             put_vectors(archive.catalog, space_id, batch)
-        kept = next(one for one in spaces.spaces(archive.catalog) if one.id == space_id)
-        VectorIndex.open(archive.catalog, kept, archive.vectors, gpu=False).save()
+        space_row = next(stored for stored in spaces.spaces(archive.catalog) if stored.id == space_id)
+        VectorIndex.open(archive.catalog, space_row, archive.vectors, gpu=False).save()
     count = len(set(placed.values()))
     answers = in_use(archive).space.model
-    return ImportedVectors(space.model, space.vectors, space.dim, count, named.missing, named.ambiguous, answers)
+    return ImportedVectors(space.model, space.vectors, space.dim, count, placing.missing, placing.ambiguous, answers)
 
 
-def _placed(archive: Archive, given: list[str]) -> Placed:
+def _placed(archive: Archive, names: list[str]) -> Placed:
     """Find the films: by identity, as an export names them, else as judgements and labels do."""
-    exact = film_facts.ids_of_identities(archive.catalog, [name for name in given if name[:4] in ("uid:", "sha2")])
-    others = [name for name in given if name not in exact]
-    if not others:
+    exact = film_facts.ids_of_identities(archive.catalog, [name for name in names if name[:4] in ("uid:", "sha2")])
+    not_identities = [name for name in names if name not in exact]
+    if not not_identities:
         return Placed(exact, (), ())
-    named = FilmNames(films.everyone(archive.catalog)).place(others)
-    return Placed(exact | named.films, named.missing, named.ambiguous)
+    by_name = CatalogNames(archive.catalog).place(not_identities)
+    return Placed(exact | by_name.films, by_name.missing, by_name.ambiguous)
 
 
 def _space(archive: Archive, path: Path, file: VectorFile, model: str | None) -> Space:
@@ -108,15 +110,15 @@ def _space(archive: Archive, path: Path, file: VectorFile, model: str | None) ->
         raise BadInput("it does not say which model made the vectors", where=path, fix="Say it with --model NAME.")
     count, dim = file.shape
     if any(name == known for known, *_ in LAYOUTS):
-        found = LAYOUTS.get((name, count, dim))
-        if found is None:
+        layout = LAYOUTS.get((name, count, dim))
+        if layout is None:
             known = " or ".join(f"{count} x {dim}" for model, count, dim in LAYOUTS if model == name)
             raise BadInput(
                 f"its arrays have the shape {count} x {dim} a film, and vectors of {name} are {known} a film",
                 where=path,
                 fix="Give vectors of another layer another name with --model.",
             )
-        return found
+        return layout
     if count * dim > _MOST:
         raise BadInput(f"{count} x {dim} numbers a film are more than an archive takes", where=path)
     earlier = next(

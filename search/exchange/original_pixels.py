@@ -32,16 +32,16 @@ def original(film: Film, *, limits: Limits = Limits()) -> NDArray[np.uint16]:  #
 
     Raises NotFound where the file is gone or is another one by now, Rejected where it can no longer be decoded.
     """
-    found = _one(film, limits)
-    if found is None and is_bucket(film.root):  # the copy that was kept may be older than the index
+    prepared = _prepared(film, limits)
+    if prepared is None and is_bucket(film.root):  # the copy that was kept may be older than the index
         drop([film])
-        found = _one(film, limits)
-    if found is None:
+        prepared = _prepared(film, limits)
+    if prepared is None:
         raise NotFound("the file has changed since it was indexed", fix="Index the folder again.")
-    return np.asarray(found.prepared, np.uint16)
+    return np.asarray(prepared.prepared, np.uint16)
 
 
-def _one(film: Film, limits: Limits) -> PreparedFilm | None:
+def _prepared(film: Film, limits: Limits) -> PreparedFilm | None:
     path = source_path(film)
     if not path.is_file():
         raise NotFound("the file is not where it was indexed", fix="Mount its disk, or index the folder again.")
@@ -85,13 +85,13 @@ def _as_indexed(done: Processed, film: Film) -> PreparedFilm | None:
     decoded; a DICOMweb server may write a film's file anew for each answer, and is asked for it by its UID."""
     if film.sha256 and film.sha256 != done.sha256 and (not is_remote(film.root) or is_bucket(film.root)):
         return None
-    found = next((one for one in done.films if one.frame == film.frame), None)
-    return found if found is not None and shown_alike(found.tags, film.tags) else None
+    match = next((prepared for prepared in done.films if prepared.frame == film.frame), None)
+    return match if match is not None and shown_alike(match.tags, film.tags) else None
 
 
 def shown_alike(now: Tags, indexed: Tags) -> bool:
     """Tell whether places on a film are the same places as when it was indexed."""
-    turned = [one.orientation if is_set_right(one.orientation) else None for one in (now, indexed)]
+    turned = [tags.orientation if is_set_right(tags.orientation) else None for tags in (now, indexed)]
     return (now.rows, now.columns, turned[0]) == (indexed.rows, indexed.columns, turned[1])
 
 

@@ -47,7 +47,9 @@ class Row:
     def get(self, column: str | None) -> str:
         """Return the stripped value in composed Unicode; "" where the column or the value is missing, or says that it
         is (NaN, None, NA ...). Raises BadInput for what is no text: half a character, or a null."""
-        value = "" if column is None else self.values.get(column, "").strip().strip(_UNSEEN).strip()
+        if column is None:
+            return ""
+        value = self.values.get(column, "").strip().strip(_UNSEEN).strip()
         value = _as_typed(value) if value[:1] in {"=", "'"} else value
         if value.isascii() and "\0" not in value:
             return "" if value.lower() in _MISSING else value
@@ -55,7 +57,8 @@ class Row:
 
     def id(self, column: str | None) -> str:
         """Read as `get` does what names a patient or study: pandas writes 50414267 as 50414267.0."""
-        return re.sub(r"^(\d+)\.0$", r"\1", self.get(column))
+        value = self.get(column)
+        return re.sub(r"^(\d+)\.0$", r"\1", value) if value.endswith(".0") else value
 
     def number(self, column: str | None) -> float:
         """Return the value as a number, with a decimal point or comma; NaN where it is none."""
@@ -80,13 +83,13 @@ class Table:
 
     def need(self, *names: str) -> str:
         """Find a column as `column` does; raises BadInput that says what there is when none is there."""
-        found = self.column(*names)
-        if found is None:
-            shown = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
-            fix = self._title(names) or f"The columns are: {shown}"
+        column = self.column(*names)
+        if column is None:
+            names_there = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
+            fix = self._title(names) or f"The columns are: {names_there}"
             where = self.path if self.layout.delimiter == _JSON else f"{self.path}:{self.layout.first}"
             raise BadInput(f"There is no column {' or '.join(names)}", where=where, fix=fix)
-        return found
+        return column
 
     def _title(self, names: tuple[str, ...]) -> str:
         """Say so where one of the next lines has the column, and a title stands above it."""
@@ -188,17 +191,28 @@ def write_aside(path: Path, data: str | bytes) -> None:
     """Write `path` whole or not at all: a neighbour, synced, renamed. Others may read it where the umask lets them.
     Raises BadInput where that fails. Bytes of file names that are no UTF-8 are spelled out."""
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
-    aside = path.with_name(f".filmroom-{secrets.token_hex(8)}")
+    part = path.with_name(f".filmroom-{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("xb") as file:
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        part.replace(path)
     except OSError as fault:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise BadInput(f"The file cannot be written ({fault.strerror})", where=path) from None
+
+
+def empty_folder(folder: Path) -> None:
+    """Make `folder`, or take it as it is where it is empty. Raises BadInput where it holds something or cannot be
+    made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInput("the folder is not empty", where=folder, fix="Name a new one.")
+    except OSError as fault:
+        raise BadInput(f"the folder cannot be made ({fault.strerror})", where=folder) from None
 
 
 def _json_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
@@ -226,23 +240,23 @@ def _scalar(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
-def _sound(text: str, what: str, where: str) -> str:
+def _sound(text: str, subject: str, where: str) -> str:
     """Return the text itself. Raises BadInput where it is none: half a character, or a null."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        fault = f"{what} holds half a character (a lone surrogate)"
+        fault = f"{subject} holds half a character (a lone surrogate)"
         raise BadInput(fault, where=where, fix="Write the file anew as UTF-8") from None
     if "\0" in text:
-        raise BadInput(f"{what} holds a null character", where=where, fix="Take it out")
+        raise BadInput(f"{subject} holds a null character", where=where, fix="Take it out")
     return text
 
 
 def _as_typed(value: str) -> str:
     """Return what a spreadsheet shows: ="00012" keeps its zeros as text, and so does an apostrophe before a sign (which
     is how `cell` writes one)."""
-    if found := _FORMULA_TEXT.fullmatch(value):
-        return found[1].replace('""', '"').strip()
+    if formula := _FORMULA_TEXT.fullmatch(value):
+        return formula[1].replace('""', '"').strip()
     return value[1:] if value[:1] == "'" and value[1:2] in {"=", "+", "-", "@"} else value
 
 

@@ -71,15 +71,15 @@ class NpzVectors:
         self._path = path
         self._table = table
         try:
-            self._held: Any = np.load(path, allow_pickle=False)
+            self._npz: Any = np.load(path, allow_pickle=False)
         except _DAMAGE:
             raise _unreadable(path) from None
-        if not isinstance(self._held, np.lib.npyio.NpzFile) or not self._held.files:
+        if not isinstance(self._npz, np.lib.npyio.NpzFile) or not self._npz.files:
             raise _unreadable(path)
-        files: list[str] = self._held.files
-        said = {name: str(self._array(name)) for name in _FACTS if name in files and not self._shape(name)}
-        self.facts = Facts(said.get("model", ""), said["has_text"] == "true" if "has_text" in said else None)
-        self._arrays = [name for name in files if name not in said]
+        files: list[str] = self._npz.files
+        facts = {name: str(self._array(name)) for name in _FACTS if name in files and not self._shape(name)}
+        self.facts = Facts(facts.get("model", ""), facts["has_text"] == "true" if "has_text" in facts else None)
+        self._arrays = [name for name in files if name not in facts]
         if not self._arrays:
             raise _unreadable(path)
         self._stacked = self._of_all()
@@ -92,15 +92,15 @@ class NpzVectors:
                 yield name, _rows(self._array(name))
             return
         names = self._names()
-        with self._held.zip.open(f"{self._stacked}.npy") as file:
+        with self._npz.zip.open(f"{self._stacked}.npy") as file:
             shape, fortran, kind = _header(file)
             if len(names) != shape[0]:
                 raise BadInput(
                     f"there are {shape[0]:,} rows of vectors and {len(names):,} names", where=self._table or self._path
                 )
             if fortran or kind.hasobject:
-                for name, one in zip(names, self._array(self._stacked), strict=True):
-                    yield name, _rows(one)
+                for name, vectors in zip(names, self._array(self._stacked), strict=True):
+                    yield name, _rows(vectors)
                 return
             size = math.prod(shape[1:]) * kind.itemsize
             for name in names:
@@ -117,13 +117,13 @@ class NpzVectors:
         if len(self._arrays) > 2:
             return None
         shapes = {name: self._shape(name) for name in self._arrays}
-        others = [name for name in self._arrays if name in _NAMES and len(shapes[name]) <= 2]
-        big = [name for name in self._arrays if name not in others]
+        labels = [name for name in self._arrays if name in _NAMES and len(shapes[name]) <= 2]
+        big = [name for name in self._arrays if name not in labels]
         if len(big) != 1:
             return None
         shape = shapes[big[0]]
-        if others:
-            return big[0] if len(shape) >= 2 and shape[0] == math.prod(shapes[others[0]]) else None
+        if labels:
+            return big[0] if len(shape) >= 2 and shape[0] == math.prod(shapes[labels[0]]) else None
         # A single film may come as (1, 32, D) under its own name.
         return big[0] if (len(shape) >= 3 and shape[0] > 1) or self._table else None
 
@@ -138,14 +138,14 @@ class NpzVectors:
 
     def _shape(self, name: str) -> tuple[int, ...]:
         try:
-            with self._held.zip.open(f"{name}.npy") as file:
+            with self._npz.zip.open(f"{name}.npy") as file:
                 return _header(file)[0]
         except (KeyError, *_DAMAGE):
             raise _unreadable(self._path) from None
 
     def _array(self, name: str) -> NDArray[Any]:
         try:
-            found: NDArray[Any] = self._held[name]
+            array: NDArray[Any] = self._npz[name]
         except ValueError as fault:
             if "pickle" in str(fault).lower():
                 raise BadInput(
@@ -156,7 +156,7 @@ class NpzVectors:
             raise _unreadable(self._path) from None
         except _DAMAGE:
             raise _unreadable(self._path) from None
-        return found
+        return array
 
 
 class ParquetVectors:
@@ -173,8 +173,8 @@ class ParquetVectors:
             schema = self._file.schema_arrow
         except (ArrowException, OSError):
             raise _unreadable(path) from None
-        said = {key.decode("utf-8", "replace"): value.decode() for key, value in (schema.metadata or {}).items()}
-        self.facts = Facts(said.get("model", ""), said["has_text"] == "true" if "has_text" in said else None)
+        facts = {key.decode("utf-8", "replace"): value.decode() for key, value in (schema.metadata or {}).items()}
+        self.facts = Facts(facts.get("model", ""), facts["has_text"] == "true" if "has_text" in facts else None)
         self._name = next((name for name in ("name", "film", *_NAMES, "path", "file") if name in schema.names), None)
         self._vector = next((name for name in _VECTORS if name in schema.names), None)
         if self._name is None or self._vector is None:
@@ -213,17 +213,17 @@ class TensorVectors:
             with path.open("rb") as file:
                 size = int.from_bytes(file.read(8), "little")
                 header: dict[str, Any] = json.loads(file.read(size))
-            said = header.pop("__metadata__", {})
+            facts = header.pop("__metadata__", {})
             tensors = {
-                name: _Tensor(one["dtype"], tuple(one["shape"]), 8 + size + int(one["data_offsets"][0]))
-                for name, one in header.items()
+                name: _Tensor(entry["dtype"], tuple(entry["shape"]), 8 + size + int(entry["data_offsets"][0]))
+                for name, entry in header.items()
             }
-            if 8 + size + max(int(one["data_offsets"][1]) for one in header.values()) > path.stat().st_size:
+            if 8 + size + max(int(entry["data_offsets"][1]) for entry in header.values()) > path.stat().st_size:
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise _unreadable(path) from None
-        self.facts = Facts(str(said.get("model", "")), said["has_text"] == "true" if "has_text" in said else None)
-        big = [name for name, one in tensors.items() if one.kind in kinds and len(one.shape) >= 2]
+        self.facts = Facts(str(facts.get("model", "")), facts["has_text"] == "true" if "has_text" in facts else None)
+        big = [name for name, tensor in tensors.items() if tensor.kind in kinds and len(tensor.shape) >= 2]
         if len(big) != 1:
             raise BadInput("it does not hold one tensor of vectors", where=path, fix="Call it `vectors`.")
         self._vectors = tensors[big[0]]
@@ -245,10 +245,10 @@ class TensorVectors:
             file.seek(self._vectors.start)
             size = math.prod(self._vectors.shape[1:])
             for name in names:
-                one = np.fromfile(file, self._dtype, size)
-                if one.size < size:
+                numbers = np.fromfile(file, self._dtype, size)
+                if numbers.size < size:
                     raise _unreadable(self._path)
-                yield name, _rows(one.reshape(self._vectors.shape[1:]))
+                yield name, _rows(numbers.reshape(self._vectors.shape[1:]))
 
     def _read_names(self) -> list[str]:
         if self._table is not None or self._names is None:
@@ -269,9 +269,9 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, kind
 
 
-def _rows(one: NDArray[Any]) -> NDArray[np.float32]:
+def _rows(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """Shape any array of one film as (T, D)."""
-    return np.asarray(one, np.float32).reshape(-1, one.shape[-1] if one.ndim else 1)
+    return np.asarray(vectors, np.float32).reshape(-1, vectors.shape[-1] if vectors.ndim else 1)
 
 
 def _vectors_and_dim(shape: tuple[int, ...], path: Path) -> tuple[int, int]:

@@ -52,14 +52,14 @@ def write(job: Job, path: Path) -> dict[str, Any]:
 
     The films are written first, beside it: their counts and hash stand before them, and a million are not held.
     """
-    aside = job.folder / "cohort.films"
-    with aside.open("w", encoding="utf-8") as lines:
+    part = job.folder / "cohort.films"
+    with part.open("w", encoding="utf-8") as lines:
         about = _count(job, lines)
-    with path.open("w", encoding="utf-8") as out, aside.open(encoding="utf-8") as lines:
+    with path.open("w", encoding="utf-8") as out, part.open(encoding="utf-8") as lines:
         out.write(json.dumps(about, ensure_ascii=False).removesuffix("}") + ', "films": [\n')
         shutil.copyfileobj(lines, out)
         out.write("]}\n")
-    aside.unlink()
+    part.unlink()
     return about
 
 
@@ -67,9 +67,9 @@ def _count(job: Job, lines: IO[str]) -> dict[str, Any]:
     """Write the films as rows of JSON with commas between, and count them."""
     left_out = {film_id for film_id, _ in job.failures()}
     facts = job.facts
-    asked = {name: facts[name] for name in ("chosen", "model", "fingerprint", "split")}
+    choice = {name: facts[name] for name in ("chosen", "model", "fingerprint", "split")}
     # As of the JSON of [asked, keys].
-    digest = hashlib.sha256(f"[{json.dumps(asked, sort_keys=True)}, [".encode())
+    digest = hashlib.sha256(f"[{json.dumps(choice, sort_keys=True)}, [".encode())
     counts = _Counts()
     for hit, key in _keyed(job):
         if hit.id in left_out:
@@ -84,7 +84,7 @@ def _count(job: Job, lines: IO[str]) -> dict[str, Any]:
         "kind": KIND,
         "version": _VERSION,
         "created_at": int(time.time()),
-        **asked,
+        **choice,
         "licence": facts["licence"],
         "counts": counts.to_json(),
         "hash": digest.hexdigest(),
@@ -123,9 +123,9 @@ class _Counts:
 
 def _keyed(job: Job) -> Iterator[tuple[Hit, str]]:
     for start in range(0, int(job.ranking.ids.size), _BLOCK):
-        some = [hit for hit in hits(job.archive, job.ranking, start, start + _BLOCK) if hit is not None]
-        names = film_facts.identities(job.archive.catalog, [hit.id for hit in some])
-        for hit in some:
+        block = [hit for hit in hits(job.archive, job.ranking, start, start + _BLOCK) if hit is not None]
+        names = film_facts.identities(job.archive.catalog, [hit.id for hit in block])
+        for hit in block:
             yield hit, hashlib.sha256(names[hit.id].encode()).hexdigest()[:_KEY]
 
 
@@ -170,8 +170,8 @@ def read_cohort(path: Path) -> dict[str, Any]:
     """Read a manifest, or that of a data set's folder. Raises NotFound, BadInput."""
     file = path / "cohort.json" if path.is_dir() else path
     try:
-        held: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        if held["kind"] != KIND or not all(len(film) == len(held["columns"]) for film in held["films"]):
+        cohort: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        if cohort["kind"] != KIND or not all(len(film) == len(cohort["columns"]) for film in cohort["films"]):
             raise ValueError
     except FileNotFoundError:
         raise NotFound("there is no such file", where=path) from None
@@ -179,7 +179,7 @@ def read_cohort(path: Path) -> dict[str, Any]:
         raise BadInput(
             "is no cohort manifest, or is damaged", where=path, fix="`filmroom export cohort` writes one."
         ) from None
-    return held
+    return cohort
 
 
 def diff(before: dict[str, Any], after: dict[str, Any]) -> Difference:

@@ -16,8 +16,8 @@ from filmroom.indexer.sources.fetching import Patience
 from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.deidentify import Replacements, copies
 from filmroom.search.exchange.delimited import csv_row
-from filmroom.search.exchange.new_folder import empty_folder
 from filmroom.search.exchange.original_pixels import CHANGED, original
+from filmroom.search.exchange.tables import empty_folder
 from filmroom.search.export.job import Failures, Job, sha256_of
 from filmroom.search.export.page_tables import Exported, row_of
 from filmroom.search.results import Hit
@@ -67,9 +67,9 @@ def copy_films(
         else:
             failed.append((film.id, missing))
     place = {film.id: at for at, film in enumerate(films)}
-    written.sort(key=lambda one: place[one[1].id])
+    written.sort(key=lambda entry: place[entry[1].id])
     _write_table(folder / "films.csv", written, deidentified=deidentify, uids=uids)
-    return Copied(folder, len(written), tuple(sorted(failed, key=lambda one: place[one[0]])))
+    return Copied(folder, len(written), tuple(sorted(failed, key=lambda entry: place[entry[0]])))
 
 
 class Copies:
@@ -83,27 +83,27 @@ class Copies:
         (job.folder / "out").mkdir(exist_ok=True)
 
     def write(self, films: Sequence[Hit]) -> Failures:
-        aside = self._job.folder / "batch"
-        shutil.rmtree(aside, ignore_errors=True)
+        batch = self._job.folder / "batch"
+        shutil.rmtree(batch, ignore_errors=True)
         # One key for all batches: a study whose films come in several keeps one UID that stands in for its own.
         key = bytes.fromhex(self._job.facts["copies_key"])
         done = copy_films(
             [hit.film for hit in films],
-            aside,
+            batch,
             deidentify=self._deidentify,
             key=key,
             hashes=file_hashes(self._job.archive.catalog, [hit.id for hit in films]),
         )
-        with (aside / "films.csv").open("rb") as rows:
+        with (batch / "films.csv").open("rb") as rows:
             header = rows.readline()
             table = self._job.growing("out/films.csv")
             if not table.tell():
                 table.write(header)
             shutil.copyfileobj(rows, table)
-        (aside / "films.csv").unlink()
-        for path in aside.iterdir():
+        (batch / "films.csv").unlink()
+        for path in batch.iterdir():
             os.replace(path, self._job.folder / "out" / path.name)
-        aside.rmdir()
+        batch.rmdir()
         return done.failed
 
     def finish(self) -> Path:

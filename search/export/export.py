@@ -105,7 +105,7 @@ def export(
     """
     kind, suffix = _kind_of(what, target, options)
     look = Look(options.bits or (16 if kind is What.PNG else 8), read_window(options.window), options.size)
-    held = _held(archive, options.model) if kind is What.VECTORS else None
+    stored = _stored_space(archive, options.model) if kind is What.VECTORS else None
 
     def begin() -> Start:
         selection = select(archive, chosen, searcher)
@@ -116,8 +116,8 @@ def export(
         return Start(selection, places, split.names if split else (), facts)
 
     def writer(job: Job) -> Writer:
-        if held is not None:
-            return VectorsFile(job, held, suffix)
+        if stored is not None:
+            return VectorsFile(job, stored, suffix)
         if kind is What.TABLE:
             return (CsvTable if suffix == ".csv" else ParquetTable)(job, paths=options.paths)
         if kind is What.PNG:
@@ -126,17 +126,17 @@ def export(
             return Copies(job, deidentify=options.deidentify)
         return Cohort(job) if kind is What.COHORT else Dataset(job, options.layout, look=look)
 
-    space = None if held is None else held.space.fingerprint
-    asked = {"chosen": chosen.to_json(), "options": options, "suffix": suffix, "space": space}
-    return run(archive, Plan(kind, asked), target, begin=begin, writer=writer, progress=progress)
+    space = None if stored is None else stored.space.fingerprint
+    settings = {"chosen": chosen.to_json(), "options": options, "suffix": suffix, "space": space}
+    return run(archive, Plan(kind, settings), target, begin=begin, writer=writer, progress=progress)
 
 
-def _kind_of(what: str, target: Path, options: Options) -> tuple[What, str]:
+def _kind_of(name: str, target: Path, options: Options) -> tuple[What, str]:
     """Read the kind of export, and the ending of its file. Raises BadInput where they or the options do not go
     together."""
-    if what not in tuple(What):
-        raise BadInput("not a kind of export", where=what, fix=f"Choose of: {', '.join(What)}.")
-    kind, suffix = What(what), target.suffix.lower()
+    if name not in tuple(What):
+        raise BadInput("not a kind of export", where=name, fix=f"Choose of: {', '.join(What)}.")
+    kind, suffix = What(name), target.suffix.lower()
     if kind in _SUFFIXES and suffix not in _SUFFIXES[kind]:
         known = " or ".join(_SUFFIXES[kind])
         raise BadInput(f"a {kind} export ends in {known}", where=target, fix="Name the file of --to so.")
@@ -145,17 +145,17 @@ def _kind_of(what: str, target: Path, options: Options) -> tuple[What, str]:
     return kind, suffix
 
 
-def _held(archive: Archive, model: str | None) -> StoredSpace:
+def _stored_space(archive: Archive, model: str | None) -> StoredSpace:
     """Return the space whose vectors are exported. Raises NotFound."""
     if model is None:
         return space_selection.in_use(archive)
     stored = spaces.spaces(archive.catalog)
     name = Path(model).name if Path(model).is_dir() else model
-    found = next((one for one in stored if one.space.model == name and one.films), None)
-    if found is None:
-        have = ", ".join(dict.fromkeys(one.space.model for one in stored)) or "none"
-        raise NotFound("the archive holds no vectors of this model", where=model, fix=f"It has: {have}.")
-    return found
+    match = next((space for space in stored if space.space.model == name and space.films), None)
+    if match is None:
+        models = ", ".join(dict.fromkeys(space.space.model for space in stored)) or "none"
+        raise NotFound("the archive holds no vectors of this model", where=model, fix=f"It has: {models}.")
+    return match
 
 
 def _facts(selection: Selection, options: Options) -> dict[str, Any]:

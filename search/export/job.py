@@ -101,9 +101,9 @@ class Job:
         self.archive = archive
         self.folder = folder
         self.state = state
-        with np.load(folder / "films.npz", allow_pickle=False) as kept:
-            self.ranking = Ranking(kept["ids"], kept["scores"], kept["percentiles"])
-            self._splits = dict(zip(self.ranking.ids.tolist(), kept["splits"].tolist(), strict=True))
+        with np.load(folder / "films.npz", allow_pickle=False) as arrays:
+            self.ranking = Ranking(arrays["ids"], arrays["scores"], arrays["percentiles"])
+            self._splits = dict(zip(self.ranking.ids.tolist(), arrays["splits"].tolist(), strict=True))
         self._open: dict[str, IO[bytes]] = {}
 
     @classmethod
@@ -187,7 +187,7 @@ class Job:
         """List the films that could not be written."""
         self.growing(_FAILURES).flush()
         with (self.folder / _FAILURES).open(encoding="utf-8") as lines:
-            return [(int(one[0]), str(one[1])) for one in map(json.loads, lines)]
+            return [(int(failure[0]), str(failure[1])) for failure in map(json.loads, lines)]
 
 
 def run(
@@ -247,9 +247,9 @@ def _written(job: Job, plan: Plan, target: Path, writer: Writer, progress: Progr
         target.rmdir()
     os.replace(finished, target)
     shutil.rmtree(job.folder, ignore_errors=True)
-    shown = tuple(failures[:_SHOWN])
+    listed = tuple(failures[:_SHOWN])
     seconds = round(time.monotonic() - started, 2)
-    return Done(plan.what, str(target), films, len(failures), shown, megabytes, seconds, resumed, sha256)
+    return Done(plan.what, str(target), films, len(failures), listed, megabytes, seconds, resumed, sha256)
 
 
 @contextmanager
@@ -285,7 +285,7 @@ def _leave_nothing_empty(job: Job) -> None:
 def _weight(path: Path) -> tuple[float, str | None]:
     """Measure megabytes, and the SHA-256 of a file."""
     if path.is_dir():
-        return round(sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) / 2**20, 1), None
+        return round(sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 2**20, 1), None
     return round(path.stat().st_size / 2**20, 1), sha256_of(path)
 
 

@@ -57,7 +57,7 @@ def read_window(text: str) -> Window | None:
 def pngs(films: Sequence[Film], look: Look) -> tuple[dict[int, bytes], Failures]:
     """Decode films and compress them as PNG, by film id; and why others cannot be had. Files are read under the usual
     limits, with more time."""
-    found: dict[int, bytes] = {}
+    pictures: dict[int, bytes] = {}
     failed: list[tuple[int, str]] = []
     limits = replace(Limits(), seconds=_SECONDS)
     encode = partial(encoded, look=look)
@@ -65,16 +65,16 @@ def pngs(films: Sequence[Film], look: Look) -> tuple[dict[int, bytes], Failures]
         if isinstance(done, str):
             failed.append((film.id, done))
         else:
-            found[film.id] = np.asarray(done.prepared, np.uint8).tobytes()
-    return found, failed
+            pictures[film.id] = np.asarray(done.prepared, np.uint8).tobytes()
+    return pictures, failed
 
 
 def encoded(pixels: NDArray[np.float32], *, look: Look) -> NDArray[np.uint8]:
     """Compress (H, W) in [0, 1] as a grey PNG; its bytes as an array."""
-    wanted = look.shape(pixels.shape[1], pixels.shape[0])
-    if wanted != (pixels.shape[1], pixels.shape[0]):
+    shape = look.shape(pixels.shape[1], pixels.shape[0])
+    if shape != (pixels.shape[1], pixels.shape[0]):
         # Each pixel is the mean of those that it stands for (area), so that fine lines do not turn into steps.
-        small = Image.fromarray(np.ascontiguousarray(pixels, np.float32)).resize(wanted, Image.Resampling.BOX)
+        small = Image.fromarray(np.ascontiguousarray(pixels, np.float32)).resize(shape, Image.Resampling.BOX)
         pixels = np.asarray(small, np.float32)
     white = np.float32(65535 if look.bits == 16 else 255)
     grey = np.rint(np.clip(pixels, 0, 1) * white).astype(np.uint16 if look.bits == 16 else np.uint8)

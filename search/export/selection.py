@@ -31,10 +31,10 @@ class Chosen:
 
     def to_json(self) -> dict[str, Any]:
         """Say it in plain values; `k` and `offset` of the request play no part in an export."""
-        asked = None if self.request is None else json.loads(self.request.to_json())
-        if asked is not None:
-            asked = {name: value for name, value in asked.items() if name not in ("k", "offset")}
-        return {"request": asked, "collection": self.collection, "best": self.best}
+        request = None if self.request is None else json.loads(self.request.to_json())
+        if request is not None:
+            request = {name: value for name, value in request.items() if name not in ("k", "offset")}
+        return {"request": request, "collection": self.collection, "best": self.best}
 
 
 def chosen_by(
@@ -78,8 +78,9 @@ def select(archive: Archive, chosen: Chosen, searcher: Callable[[], Searcher]) -
         if chosen.collection is None:
             ids = films.select_ids(archive.catalog, Filter())
         else:
-            here = set(films.select_ids(archive.catalog, Filter()).tolist())
-            ids = np.array([one for one in collected(archive.catalog, chosen.collection) if one in here], np.int64)
+            present = set(films.select_ids(archive.catalog, Filter()).tolist())
+            members = collected(archive.catalog, chosen.collection)
+            ids = np.array([film_id for film_id in members if film_id in present], np.int64)
         ids = ids[: chosen.best]
         empty = np.full(ids.size, np.nan)
         selection = Selection(chosen, Ranking(ids, empty, empty))

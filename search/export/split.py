@@ -42,7 +42,7 @@ def read_shares(text: str, *, seed: int = 0) -> Split:
         parts = []
     if len(parts) not in (2, 3) or not all(math.isfinite(part) and part > 0 for part in parts):
         raise BadInput("not a split", where=text, fix="Give shares of train/validation/test or train/test: 80/10/10.")
-    if not any(math.isclose(sum(parts), whole, rel_tol=0.001) for whole in (100, 10, 1)):
+    if not any(math.isclose(sum(parts), total, rel_tol=0.001) for total in (100, 10, 1)):
         raise BadInput(f"the shares add up to {sum(parts):g}", where=text, fix="Let them add up to 100, 10 or 1.")
     return Split(tuple(part / sum(parts) for part in parts), seed)
 
@@ -72,16 +72,16 @@ def assign(archive: Archive, ids: NDArray[np.int64], split: Split) -> NDArray[np
 
     # What is rare is given out first, while every part still has room for it; large groups before small ones.
     order.sort(key=lambda key: (totals[rare] if (rare := rarest(key)) else math.inf, -len(groups[key].places)))
-    found = np.zeros(len(ids), np.int8)
+    parts = np.zeros(len(ids), np.int8)
     for key in order:
         group, rare = groups[key], rarest(key)
         need = lacking[rare] if rare else room
         part = _neediest(need, room)
-        found[group.places] = part
+        parts[group.places] = part
         room[part] -= len(group.places)
         for label, count in group.labels.items():
             lacking[label][part] -= count
-    return found
+    return parts
 
 
 def _neediest(need: list[float], room: list[float]) -> int:
@@ -92,9 +92,9 @@ def _neediest(need: list[float], room: list[float]) -> int:
 def _groups(archive: Archive, ids: NDArray[np.int64]) -> dict[str, _Group]:
     groups: dict[str, _Group] = defaultdict(lambda: _Group([], Counter()))
     at = 0
-    for some in chunked(ids.tolist(), _BLOCK):
-        known = {film.id: film for film in films.films(archive.catalog, some)}
-        for place, film_id in enumerate(some, at):
+    for block in chunked(ids.tolist(), _BLOCK):
+        known = {film.id: film for film in films.films(archive.catalog, block)}
+        for place, film_id in enumerate(block, at):
             film = known.get(film_id)
             if film is None:
                 continue
@@ -102,7 +102,7 @@ def _groups(archive: Archive, ids: NDArray[np.int64]) -> dict[str, _Group]:
             key = tags.patient_key or tags.study_uid or f"{film.root}/{film.path}"
             groups[key].places.append(place)
             groups[key].labels.update(film.label_names)
-        at += len(some)
+        at += len(block)
     return dict(sorted(groups.items()))
 
 

@@ -40,9 +40,9 @@ class VectorsFile:
 
     batch = _BLOCK
 
-    def __init__(self, job: Job, held: StoredSpace, suffix: str) -> None:
+    def __init__(self, job: Job, stored: StoredSpace, suffix: str) -> None:
         self._job = job
-        self._held = held
+        self._stored = stored
         self._suffix = suffix
         if suffix == ".parquet":
             need_pyarrow()
@@ -51,14 +51,14 @@ class VectorsFile:
 
     def write(self, films: Sequence[Hit]) -> Failures:
         ids = [hit.id for hit in films]
-        vectors = spaces.vectors_of(self._job.archive.catalog, self._held, ids)
+        vectors = spaces.vectors_of(self._job.archive.catalog, self._stored, ids)
         names = film_facts.identities(self._job.archive.catalog, ids)
-        there = [film_id for film_id in ids if film_id in vectors]
-        if there:
-            self._job.growing(_ROWS).write(np.stack([vectors[one] for one in there]).astype("<f2").tobytes())
-            self._job.growing(_IDS).write(np.array(there, "<i8").tobytes())
-            self._job.growing(_NAMES).write("".join(f"{names[one]}\n" for one in there).encode())
-        lacking = f"it has no vector of {self._held.space.model}"
+        embedded = [film_id for film_id in ids if film_id in vectors]
+        if embedded:
+            self._job.growing(_ROWS).write(np.stack([vectors[film_id] for film_id in embedded]).astype("<f2").tobytes())
+            self._job.growing(_IDS).write(np.array(embedded, "<i8").tobytes())
+            self._job.growing(_NAMES).write("".join(f"{names[film_id]}\n" for film_id in embedded).encode())
+        lacking = f"it has no vector of {self._stored.space.model}"
         return [(film_id, lacking) for film_id in ids if film_id not in vectors]
 
     def finish(self) -> Path:
@@ -72,16 +72,16 @@ class VectorsFile:
 
     @property
     def _facts(self) -> dict[str, str]:
-        space = self._held.space
+        space = self._stored.space
         return {"model": space.model, "fingerprint": space.fingerprint, "has_text": str(space.has_text).lower()}
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        space = self._held.space
+        space = self._stored.space
         return (space.dim,) if space.vectors == 1 else (space.vectors, space.dim)
 
     def _blocks(self) -> Iterator[_Block]:
-        space, folder = self._held.space, self._job.folder
+        space, folder = self._stored.space, self._job.folder
         size = space.vectors * space.dim
         with (folder / _ROWS).open("rb") as rows, (folder / _IDS).open("rb") as ids, (folder / _NAMES).open() as names:
             while chunk := np.fromfile(ids, "<i8", _BLOCK).tolist():
@@ -114,7 +114,7 @@ class VectorsFile:
         import pyarrow
         from pyarrow import parquet
 
-        space = self._held.space
+        space = self._stored.space
         kind = pyarrow.list_(pyarrow.float32(), space.dim)
         kind = kind if space.vectors == 1 else pyarrow.list_(kind, space.vectors)
         schema = pyarrow.schema(
@@ -138,14 +138,14 @@ class VectorsFile:
         }
         header: dict[str, Any] = {"__metadata__": self._facts}
         start = 0
-        for name, (kind, shape, each) in sizes.items():
-            stop = start + each * int(np.prod(shape))
+        for name, (kind, shape, item_bytes) in sizes.items():
+            stop = start + item_bytes * int(np.prod(shape))
             header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, stop]}
             start = stop
-        said = json.dumps(header).encode()
-        said += b" " * (-len(said) % 8)
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
         with path.open("wb") as out:
-            out.write(len(said).to_bytes(8, "little") + said)
+            out.write(len(text).to_bytes(8, "little") + text)
             for block in self._blocks():
                 out.write(block.ids.astype("<i8").tobytes())
             for block in self._blocks():

@@ -13,8 +13,8 @@ from filmroom.db.records import Film
 from filmroom.db.writes.findings import Box
 from filmroom.indexer.decoding.orientation import box_in_file, size_in_file
 from filmroom.indexer.sources.film_cache import source_path
-from filmroom.search.exchange.new_folder import empty_folder
-from filmroom.search.findings.search import Said
+from filmroom.search.exchange.tables import empty_folder
+from filmroom.search.findings.search import FilmFinding
 from numpy.typing import NDArray
 
 MODEL = {"cxrreportgen": ("Microsoft", "CXRReportGen")}
@@ -37,7 +37,7 @@ class Written:
     failed: tuple[tuple[int, str], ...]
 
 
-def write_reports(said: Sequence[Said], folder: Path) -> Written:
+def write_reports(sentences: Sequence[FilmFinding], folder: Path) -> Written:
     """Write one Comprehensive SR (PS3.3 A.35.3) for each film and source, into a new or empty folder.
 
     Under the root: each sentence a TEXT item "Finding", with its boxes as closed polylines (SCOORD) selected from the
@@ -49,17 +49,17 @@ def write_reports(said: Sequence[Said], folder: Path) -> Written:
     except ImportError:
         raise MissingExtra("writing DICOM Structured Reports", extra="sr") from None
     empty_folder(folder)
-    films: dict[tuple[int, str], list[Said]] = {}
-    for one in said:
-        films.setdefault((one.film.id, one.finding.source), []).append(one)
+    films: dict[tuple[int, str], list[FilmFinding]] = {}
+    for sentence in sentences:
+        films.setdefault((sentence.film.id, sentence.finding.source), []).append(sentence)
     count, failed = 0, []
-    for (film_id, source), own in films.items():
-        film = own[0].film
+    for (film_id, source), film_sentences in films.items():
+        film = film_sentences[0].film
         if film.tags.instance_uid is None:
             failed.append((film_id, "it is not from a DICOM file"))
             continue
         try:
-            document = _document(film, own, source)
+            document = _document(film, film_sentences, source)
             document.save_as(folder / f"{film_id:07d}-{source}.dcm", enforce_file_format=True)
         except FileNotFoundError:
             failed.append((film_id, "the file is not where it was indexed"))
@@ -80,14 +80,8 @@ def outline(film: Film, box: Box) -> NDArray[np.float32]:
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]], np.float32)
 
 
-def _document(film: Film, said: Sequence[Said], source: str) -> Any:
+def _document(film: Film, sentences: Sequence[FilmFinding], source: str) -> Any:
     import pydicom
-    from highdicom.sr import (
-        CodedConcept,
-        ContainerContentItem,
-        RelationshipTypeValues,
-        TextContentItem,
-    )
     from highdicom.uid import UID
 
     image = pydicom.dcmread(source_path(film), stop_before_pixels=True)
@@ -96,20 +90,8 @@ def _document(film: Film, said: Sequence[Said], source: str) -> Any:
     for name in _MAY_BE_EMPTY:
         if name not in image:
             setattr(image, name, "")
-    root = ContainerContentItem(
-        name=CodedConcept("18748-4", "LN", "Diagnostic imaging report"), is_content_continuous=False
-    )
-    root.ContentSequence = pydicom.Sequence()
-    for one in said:
-        item = TextContentItem(
-            name=CodedConcept("121071", "DCM", "Finding"),
-            value=one.finding.text,
-            relationship_type=RelationshipTypeValues.CONTAINS,
-        )
-        if one.finding.boxes:
-            item.ContentSequence = pydicom.Sequence([_region(film, image, box) for box in one.finding.boxes])
-        root.ContentSequence.append(item)
-    return comprehensive([image], root, source, series=UID(), instance=UID())
+    content = _content(film, image, sentences)
+    return comprehensive([image], content, source, series=UID(), instance=UID())
 
 
 def comprehensive(evidence: Sequence[Any], content: Any, source: str, *, series: str, instance: str) -> Any:
@@ -131,6 +113,27 @@ def comprehensive(evidence: Sequence[Any], content: Any, source: str, *, series:
         is_final=False,
         is_verified=False,
     )
+
+
+def _content(film: Film, image: Any, sentences: Sequence[FilmFinding]) -> Any:
+    """Return the report's tree: an item a sentence, with the regions of its boxes."""
+    import pydicom
+    from highdicom.sr import CodedConcept, ContainerContentItem, RelationshipTypeValues, TextContentItem
+
+    root = ContainerContentItem(
+        name=CodedConcept("18748-4", "LN", "Diagnostic imaging report"), is_content_continuous=False
+    )
+    root.ContentSequence = pydicom.Sequence()
+    for sentence in sentences:
+        item = TextContentItem(
+            name=CodedConcept("121071", "DCM", "Finding"),
+            value=sentence.finding.text,
+            relationship_type=RelationshipTypeValues.CONTAINS,
+        )
+        if sentence.finding.boxes:
+            item.ContentSequence = pydicom.Sequence([_region(film, image, box) for box in sentence.finding.boxes])
+        root.ContentSequence.append(item)
+    return root
 
 
 def _region(film: Film, image: Any, box: Box) -> Any:

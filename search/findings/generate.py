@@ -63,14 +63,14 @@ def plan(archive: Archive, *, limit: int | None = None) -> Plan:
     before = 0
     everyone = list(films.everyone(archive.catalog))
     for film in everyone:
-        why = _why_not(film)
+        reason = _why_not(film)
         if film.id in done:
             before += 1
-        elif why:
-            left_out[why] = left_out.get(why, 0) + 1
+        elif reason:
+            left_out[reason] = left_out.get(reason, 0) + 1
         elif not _is_lateral(film):
             frontal.append(film)
-        if why is None and _is_lateral(film) and film.tags.study_uid:
+        if reason is None and _is_lateral(film) and film.tags.study_uid:
             lateral.setdefault(film.tags.study_uid, film)
     studies = {film.tags.study_uid for film in frontal}
     alone = sum(
@@ -91,12 +91,12 @@ def describe(
     A film that cannot be read, and an answer that makes no sense, cost that film alone. Raises EndpointFault where
     the endpoint itself fails, and ArchiveBusy where another process is at it.
     """
-    made = sentences = boxes = 0
+    described = sentences = boxes = 0
     failed: list[tuple[int, str]] = []
     with _alone(archive):
-        for some in chunked(calls, _DECODED_TOGETHER):
-            pixels = originals([film for call in some for film in (call.frontal, call.lateral) if film])
-            for call in some:
+        for batch in chunked(calls, _DECODED_TOGETHER):
+            pixels = originals([film for call in batch for film in (call.frontal, call.lateral) if film])
+            for call in batch:
                 frontal = pixels[call.frontal.id]
                 # The lateral helps where it can be read; without it the frontal is described alone.
                 side = pixels[call.lateral.id] if call.lateral else "there is none"
@@ -105,17 +105,17 @@ def describe(
                     on_call()
                     continue
                 try:
-                    found = ask(to, as_sent(frontal), None if isinstance(side, str) else as_sent(side))
+                    answer = ask(to, as_sent(frontal), None if isinstance(side, str) else as_sent(side))
                 except BadAnswer as fault:
                     failed.append((call.frontal.id, fault.what))
                 else:
                     seen = [call.frontal.id, *([call.lateral.id] if call.lateral and not isinstance(side, str) else [])]
-                    findings.put(archive.catalog, seen, found, source=SOURCE)
-                    sentences += len(found)
-                    boxes += sum(len(one.boxes) for one in found)
-                made += 1
+                    findings.put(archive.catalog, seen, answer, source=SOURCE)
+                    sentences += len(answer)
+                    boxes += sum(len(finding.boxes) for finding in answer)
+                described += 1
                 on_call()
-    return Described(made, sentences, boxes, tuple(failed))
+    return Described(described, sentences, boxes, tuple(failed))
 
 
 @contextmanager

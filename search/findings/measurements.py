@@ -66,17 +66,17 @@ def measure(kind: Kind, points: tuple[Point, ...], spacing: Spacing | None, grey
 
 def measurements_of(note: str) -> list[Measurement]:
     """Return the measurements that stand in a note, each on a line of its own."""
-    found = []
+    measurements = []
     for kind, value, unit, places in _LINE.findall(note):
         points = tuple((float(x), float(y)) for x, y in (part.split(",") for part in places.split()))
         if len(points) == _POINTS[Kind(kind)]:
-            found.append(Measurement(Kind(kind), points, float(value), unit))
-    return found
+            measurements.append(Measurement(Kind(kind), points, float(value), unit))
+    return measurements
 
 
-def with_measurements(note: str, more: Iterable[Measurement]) -> str:
+def with_measurements(note: str, measurements: Iterable[Measurement]) -> str:
     """Return the note with these measurements below it."""
-    return "\n".join([*([note.rstrip()] if note.strip() else []), *map(str, more)])
+    return "\n".join([*([note.rstrip()] if note.strip() else []), *map(str, measurements)])
 
 
 def as_csv(notes: Mapping[int, str]) -> bytes:
@@ -85,7 +85,7 @@ def as_csv(notes: Mapping[int, str]) -> bytes:
     writer = csv.writer(out)
     writer.writerow(["film", "measurement", "value", "unit", "points"])
     for film_id, note in notes.items():
-        for one in measurements_of(note):
-            places = " ".join(f"{x:.0f},{y:.0f}" for x, y in one.points)
-            writer.writerow([film_id, one.kind.value, f"{one.value:.1f}", one.unit, places])
+        for measurement in measurements_of(note):
+            places = " ".join(f"{x:.0f},{y:.0f}" for x, y in measurement.points)
+            writer.writerow([film_id, measurement.kind.value, f"{measurement.value:.1f}", measurement.unit, places])
     return out.getvalue().encode()

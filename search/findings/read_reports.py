@@ -23,13 +23,13 @@ def assertions(text: str) -> tuple[Assertion, ...]:
     return tuple(
         dict.fromkeys(
             Assertion(
-                each.idea,
-                "absent" if not each.present else "present" if each.certain else "uncertain",
-                each.side,
-                each.severity,
-                tuple(sorted(each.places)),
+                implied.idea,
+                "absent" if not implied.present else "present" if implied.certain else "uncertain",
+                implied.side,
+                implied.severity,
+                tuple(sorted(implied.places)),
             )
             for statement in read_report(text)
-            for each in with_parents(statement)
+            for implied in with_parents(statement)
         )
     )

@@ -20,7 +20,7 @@ _AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Said:
+class FilmFinding:
     """A finding, the film it is about, and how well it matches (None where nothing was asked)."""
 
     film: Film
@@ -50,17 +50,17 @@ class Said:
         return tuple(box_in_file(box, self.film.tags.orientation) for box in self.finding.boxes)
 
 
-def everything(catalog: Catalog, *, most: int | None = None) -> list[Said]:
+def everything(catalog: Catalog, *, most: int | None = None) -> list[FilmFinding]:
     """Return all findings, by film, or the first `most` of them."""
-    return _with_films(catalog, [(one, None) for one in findings.everything(catalog, most=most)])
+    return _with_films(catalog, [(finding, None) for finding in findings.everything(catalog, most=most)])
 
 
-def by_words(archive: Archive, words: str, k: int) -> list[Said]:
+def by_words(archive: Archive, words: str, k: int) -> list[FilmFinding]:
     """Return the k findings whose sentences hold all the words, the best first. Needs no model."""
     return _of_sentences(archive.catalog, findings.matching(archive.catalog, words), k)
 
 
-def by_meaning(searcher: Searcher, text: str, k: int) -> list[Said]:
+def by_meaning(searcher: Searcher, text: str, k: int) -> list[FilmFinding]:
     """Return the k findings whose sentences lie nearest to the text in the model's space, the nearest first.
 
     A sentence is embedded once for each model and kept. Raises ModelUnavailable without a text tower.
@@ -69,9 +69,9 @@ def by_meaning(searcher: Searcher, text: str, k: int) -> list[Said]:
     query = searcher.towers.embed_texts([text])[0]
     new = findings.without_vector(searcher.catalog, space_id)
     for at in range(0, len(new), _AT_ONCE):
-        some = new[at : at + _AT_ONCE]
-        vectors = searcher.towers.embed_texts([said for _, said in some])
-        findings.put_vectors(searcher.catalog, space_id, [one for one, _ in some], vectors)
+        batch = new[at : at + _AT_ONCE]
+        vectors = searcher.towers.embed_texts([sentence for _, sentence in batch])
+        findings.put_vectors(searcher.catalog, space_id, [sentence_id for sentence_id, _ in batch], vectors)
     ids, known = findings.vectors(searcher.catalog, space_id)
     if not ids.size:
         return []
@@ -80,12 +80,15 @@ def by_meaning(searcher: Searcher, text: str, k: int) -> list[Said]:
     return _of_sentences(searcher.catalog, [(int(ids[at]), float(scores[at])) for at in best], k)
 
 
-def _of_sentences(catalog: Catalog, ranked: list[tuple[int, float]], k: int) -> list[Said]:
+def _of_sentences(catalog: Catalog, ranked: list[tuple[int, float]], k: int) -> list[FilmFinding]:
     scores = dict(ranked)
-    said = findings.of_sentences(catalog, list(scores), most=k)
-    return _with_films(catalog, [(kept, scores[sentence]) for sentence, kept in said])
+    kept_findings = findings.of_sentences(catalog, list(scores), most=k)
+    return _with_films(catalog, [(finding, scores[sentence]) for sentence, finding in kept_findings])
 
 
-def _with_films(catalog: Catalog, found: list[tuple[Kept, float | None]]) -> list[Said]:
-    there = {film.id: film for film in films.films(catalog, list(dict.fromkeys(kept.film_id for kept, _ in found)))}
-    return [Said(there[kept.film_id], kept, score) for kept, score in found if kept.film_id in there]
+def _with_films(catalog: Catalog, scored: list[tuple[Kept, float | None]]) -> list[FilmFinding]:
+    film_ids = list(dict.fromkeys(finding.film_id for finding, _ in scored))
+    by_id = {film.id: film for film in films.films(catalog, film_ids)}
+    return [
+        FilmFinding(by_id[finding.film_id], finding, score) for finding, score in scored if finding.film_id in by_id
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,12 +37,15 @@ class ModelLimits:
 
 def limits_of(space: Space, query: Query) -> ModelLimits:
     """Look up the findings that a query ranks by or against."""
-    if not query.concepts or (known := measured_of(space)) is None:
+    return limits_of_texts(space, [concept.text for concept in query.concepts])
+
+
+def limits_of_texts(space: Space, texts: Sequence[str]) -> ModelLimits:
+    """Look up the findings that texts name."""
+    if not texts or (known := measured_of(space)) is None:
         return ModelLimits()
     card = None if known.card is None else str(known.card)
-    return ModelLimits(
-        space.model, known.data, findings_in((spell_out(concept.text).text for concept in query.concepts), known), card
-    )
+    return ModelLimits(space.model, known.data, findings_in((spell_out(text).text for text in texts), known), card)
 
 
 def findings_in(texts: Iterable[str], known: ModelMeasured) -> tuple[FindingMeasured, ...]:

@@ -82,9 +82,7 @@ def parse(text: str) -> Query:
     before = None
     while rest != before:  # what remains when something is taken out may itself read as an operator
         before, rest = rest, settled(rest)
-        rest = _PART.sub(
-            lambda found: found[0] if found[0].endswith('"') else signs_as_words(found[0]), _LONE_DASH.sub("", rest)
-        )
+        rest = _with_signs_read(rest)
         rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
         wanted = replace(wanted, any_of=tuple(dict.fromkeys((*wanted.any_of, *groups))))
         words: list[str] = []
@@ -97,11 +95,7 @@ def parse(text: str) -> Query:
                 negated.append(token["word"].rstrip(",.;:") or token["word"])
             elif not token["bracket"]:  # one that is never closed is dropped, as a quote is
                 words.append(token["word"])
-        while words and words[0] in _JOINS:  # it joins nothing there
-            del words[0]
-        while words and words[-1] in _JOINS:
-            del words[-1]
-        asserted = plain_assertions(" ".join(words))
+        asserted = plain_assertions(_without_joins(words))
         doubted += asserted.doubted
         rest, said = split_negations(asserted.text)
         negated += said
@@ -116,6 +110,22 @@ def parse(text: str) -> Query:
         text.strip(),
         tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
     )
+
+
+def _with_signs_read(text: str) -> str:
+    """Write "effusion -" and the like in words, outside of what is quoted."""
+    return _PART.sub(
+        lambda part: part[0] if part[0].endswith('"') else signs_as_words(part[0]), _LONE_DASH.sub("", text)
+    )
+
+
+def _without_joins(words: list[str]) -> str:
+    """Join the words without those at either end that would join them to something."""
+    while words and words[0] in _JOINS:
+        del words[0]
+    while words and words[-1] in _JOINS:
+        del words[-1]
+    return " ".join(words)
 
 
 def to_text(query: Query) -> str:

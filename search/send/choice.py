@@ -34,11 +34,11 @@ class Study:
     films: tuple[Film, ...]
 
 
-def collection_or_query(archive: Archive, what: str, best: int) -> Chosen:
+def collection_or_query(archive: Archive, name: str, best: int) -> Chosen:
     """Read `what` as the name of a collection where there is one, else as a query, of which the `best` count."""
-    if any(one.name == what.strip() for one in collections(archive.catalog)):
-        return Chosen(collection=what.strip())
-    return chosen_by(request_of(what), best=best)
+    if any(collection.name == name.strip() for collection in collections(archive.catalog)):
+        return Chosen(collection=name.strip())
+    return chosen_by(request_of(name), best=best)
 
 
 def studies_of(archive: Archive, ids: Sequence[int], *, server: str | None) -> tuple[list[Study], list[LeftOut]]:
@@ -63,4 +63,4 @@ def studies_of(archive: Archive, ids: Sequence[int], *, server: str | None) -> t
             left_out.append(LeftOut(film.id, SHARED_UID))
         else:
             by_study.setdefault(tags.study_uid, []).append(film)
-    return [Study(uid, tuple(own)) for uid, own in by_study.items()], left_out
+    return [Study(uid, tuple(films)) for uid, films in by_study.items()], left_out

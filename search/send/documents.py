@@ -51,40 +51,40 @@ class Draft:
             reason = self.title.reason.code if self.title.reason else ""
             return uid_of("KO", self.study, self.title.title.code, reason, self.title.description, pointed)
         place = {film.id: (film.tags.instance_uid, film.frame) for film in self.films}
-        said = [(*place[finding.film_id], finding.text, finding.boxes) for finding in self.findings]
-        return uid_of("SR", self.study, self.source, said)
+        content = [(*place[finding.film_id], finding.text, finding.boxes) for finding in self.findings]
+        return uid_of("SR", self.study, self.source, content)
 
 
 def drafts(study: str, films: Sequence[Film], title: Title, findings: Sequence[Kept]) -> list[Draft]:
     """Return the documents of a study: one of key objects, and one for each source of findings about them."""
-    made = [Draft(study, tuple(films), title)]
+    documents = [Draft(study, tuple(films), title)]
     by_source: dict[str, list[Kept]] = {}
     known = {film.id for film in films}
     for finding in findings:
         if finding.film_id in known:
             by_source.setdefault(finding.source, []).append(finding)
-    for source, said in sorted(by_source.items()):
-        about = {one.film_id for one in said}
-        made.append(
-            Draft(study, tuple(film for film in films if film.id in about), source=source, findings=tuple(said))
+    for source, of_source in sorted(by_source.items()):
+        about = {finding.film_id for finding in of_source}
+        documents.append(
+            Draft(study, tuple(film for film in films if film.id in about), source=source, findings=tuple(of_source))
         )
-    return made
+    return documents
 
 
 def evidence(study: str, headers: Sequence[Header]) -> list[Any]:
     """Return the films as highdicom is shown them: nothing of the patient."""
     from pydicom.dataset import Dataset
 
-    shown = {}
+    by_instance = {}
     for header in headers:
-        one = Dataset()
+        image = Dataset()
         for keyword in OF_PATIENT_AND_STUDY:
-            setattr(one, keyword, "")
-        one.StudyInstanceUID, one.SeriesInstanceUID = study, header.series
-        one.SOPClassUID, one.SOPInstanceUID = header.sop_class, header.instance
-        one.Rows, one.Columns = 1, 1
-        shown[one.SOPInstanceUID] = one
-    return list(shown.values())
+            setattr(image, keyword, "")
+        image.StudyInstanceUID, image.SeriesInstanceUID = study, header.series
+        image.SOPClassUID, image.SOPInstanceUID = header.sop_class, header.instance
+        image.Rows, image.Columns = 1, 1
+        by_instance[image.SOPInstanceUID] = image
+    return list(by_instance.values())
 
 
 def joined(document: Any, shared: Mapping[str, str]) -> Any:
@@ -104,8 +104,8 @@ def joined(document: Any, shared: Mapping[str, str]) -> Any:
 
 def frames_of(header: Header, films: Sequence[Film]) -> list[int] | None:
     """Return the frames, from 1, that films are of a file; None for a file that is one picture."""
-    own = [film.frame + 1 for film in films if film.tags.instance_uid == header.instance]
-    return sorted(own) if header.frames > 1 else None
+    frames = [film.frame + 1 for film in films if film.tags.instance_uid == header.instance]
+    return sorted(frames) if header.frames > 1 else None
 
 
 def device_context() -> Any:

@@ -48,8 +48,8 @@ class NoHeader(Exception):
     """Why a film cannot be pointed at, in fixed words. `failed` where a server did not do its part, `away` where it
     does not answer at all."""
 
-    def __init__(self, why: str, *, failed: bool = False, away: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, *, failed: bool = False, away: bool = False) -> None:
+        super().__init__(reason)
         self.failed = failed
         self.away = away
 
@@ -90,8 +90,8 @@ def read_header(film: Film, target: Connection | None) -> Header:
 def _of_file(film: Film) -> dict[str, str]:
     import pydicom
 
-    wanted = (*_OF_FILM, *OF_PATIENT_AND_STUDY, "SpecificCharacterSet")
-    header = pydicom.dcmread(source_path(film), stop_before_pixels=True, specific_tags=list(wanted))
+    tags = (*_OF_FILM, *OF_PATIENT_AND_STUDY, "SpecificCharacterSet")
+    header = pydicom.dcmread(source_path(film), stop_before_pixels=True, specific_tags=list(tags))
     return {keyword: _text(header, keyword) for keyword in (*_OF_FILM, *OF_PATIENT_AND_STUDY)}
 
 

@@ -33,10 +33,10 @@ def key_objects(draft: Draft, headers: Sequence[Header]) -> Any:
     title = draft.title
     if title is None:
         raise ValueError("a draft of findings is no key object selection")
-    shown = evidence(draft.study, headers)
+    references = evidence(draft.study, headers)
     content = KeyObjectSelection(
         coded(title.title),
-        shown,
+        references,
         observer_device_context=device_context(),
         description=title.description or None,
     )
@@ -50,7 +50,7 @@ def key_objects(draft: Draft, headers: Sequence[Header]) -> Any:
         modifier = CodeContentItem(coded(_MODIFIER), coded(title.reason), RelationshipTypeValues.HAS_CONCEPT_MOD)
         items.insert(0, modifier)
     document = KeyObjectSelectionDocument(
-        shown,
+        references,
         content,
         series_instance_uid=uid_of("series", draft.uid),
         series_number=1,

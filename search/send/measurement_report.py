@@ -32,20 +32,10 @@ def measurement_report(draft: Draft, headers: Sequence[Header]) -> Any:
     about = DeviceObserverIdentifyingAttributes(
         uid_of("device", draft.source), name=model, manufacturer_name=maker, model_name=model
     )
-    by_film = {one.id: one for one in draft.films}
-    by_id = {header.film.id: header for header in headers}
-    groups: list[Any] = []
-    for number, one in enumerate(draft.findings, 1):
-        film = by_film[one.film_id]
-        header = by_id[film.id]
-        if one.boxes:
-            groups += [_of_box(draft, film, header, one, number, box) for box in enumerate(one.boxes, 1)]
-        else:
-            groups.append(_of_film(draft, film, header, one, number))
     report = MeasurementReport(
         ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, about)),
         codes.cid100.XRUnspecifiedBodyRegion,
-        imaging_measurements=groups,
+        imaging_measurements=_groups(draft, headers),
     )
     document = comprehensive(
         evidence(draft.study, headers),
@@ -57,7 +47,21 @@ def measurement_report(draft: Draft, headers: Sequence[Header]) -> Any:
     return joined(document, headers[0].shared)
 
 
-def _of_box(draft: Draft, film: Film, header: Header, said: Kept, number: int, box: tuple[int, Box]) -> Any:
+def _groups(draft: Draft, headers: Sequence[Header]) -> list[Any]:
+    films = {film.id: film for film in draft.films}
+    header_of = {header.film.id: header for header in headers}
+    groups: list[Any] = []
+    for number, finding in enumerate(draft.findings, 1):
+        film = films[finding.film_id]
+        header = header_of[film.id]
+        if finding.boxes:
+            groups += [_of_box(draft, film, header, finding, number, box) for box in enumerate(finding.boxes, 1)]
+        else:
+            groups.append(_of_film(draft, film, header, finding, number))
+    return groups
+
+
+def _of_box(draft: Draft, film: Film, header: Header, finding: Kept, number: int, box: tuple[int, Box]) -> Any:
     from highdicom.sr import (
         GraphicTypeValues,
         ImageRegion,
@@ -74,10 +78,10 @@ def _of_box(draft: Draft, film: Film, header: Header, said: Kept, number: int, b
         referenced_region=ImageRegion(GraphicTypeValues.POLYLINE, corners, source),
         measurements=_measured(corners, header.spacing),
     )
-    return _with_words(group, said.text)
+    return _with_words(group, finding.text)
 
 
-def _of_film(draft: Draft, film: Film, header: Header, said: Kept, number: int) -> Any:
+def _of_film(draft: Draft, film: Film, header: Header, finding: Kept, number: int) -> Any:
     from highdicom.sr import (
         MeasurementsAndQualitativeEvaluations,
         SourceImageForMeasurementGroup,
@@ -88,7 +92,7 @@ def _of_film(draft: Draft, film: Film, header: Header, said: Kept, number: int) 
         TrackingIdentifier(uid_of("tracking", draft.uid, number), f"Finding {number}"),
         source_images=[SourceImageForMeasurementGroup(header.sop_class, header.instance, _frame(film, header))],
     )
-    return _with_words(group, said.text)
+    return _with_words(group, finding.text)
 
 
 def _with_words(group: Any, text: str) -> Any:

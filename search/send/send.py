@@ -68,12 +68,12 @@ class Sent:
     @property
     def failed(self) -> bool:
         """Whether something was not sent that may be the next time, or a server refused it."""
-        return any(one.failed for one in self.left_out) or self.count(State.REFUSED) > 0
+        return any(film.failed for film in self.left_out) or self.count(State.REFUSED) > 0
 
     @property
     def reasons(self) -> Counter[str]:
         """How many films were left out, by reason."""
-        return Counter(one.reason for one in self.left_out)
+        return Counter(film.reason for film in self.left_out)
 
     @property
     def refusals(self) -> Counter[str]:
@@ -103,7 +103,7 @@ def send(
     except ImportError:
         raise MissingExtra("writing DICOM documents", extra="sr") from None
     studies, left_out = studies_of(archive, ids, server=to.server.url if to.server else None)
-    said = _findings(archive, studies) if with_findings else {}
+    findings = _findings(archive, studies) if with_findings else {}
     to.check()
     documents: list[Document] = []
     failures = _Failures()
@@ -111,8 +111,8 @@ def send(
     def work(study: Study) -> tuple[list[Document], list[LeftOut]]:
         if failures.too_many:
             return [], [LeftOut(film.id, GIVEN_UP, failed=True) for film in study.films]
-        own = [one for film in study.films for one in said.get(film.id, ())]
-        return _Study(study, title, own, failures, dry_run=dry_run).sent_to(to)
+        study_findings = [finding for film in study.films for finding in findings.get(film.id, ())]
+        return _Study(study, title, study_findings, failures, dry_run=dry_run).sent_to(to)
 
     with _quiet(), ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         try:
@@ -142,55 +142,57 @@ class _Failures:
 class _Study:
     """The work on one study."""
 
-    def __init__(self, study: Study, title: Title, said: Sequence[Kept], failures: _Failures, *, dry_run: bool) -> None:
+    def __init__(
+        self, study: Study, title: Title, findings: Sequence[Kept], failures: _Failures, *, dry_run: bool
+    ) -> None:
         self._failures = failures
         self._study = study
         self._title = title
-        self._said = said
+        self._findings = findings
         self._dry_run = dry_run
         self._left_out: list[LeftOut] = []
 
     def sent_to(self, to: Target) -> tuple[list[Document], list[LeftOut]]:
         try:
-            there = to.there(self._study.uid)
+            on_server = to.documents_there(self._study.uid)
         except ServerError as fault:
             self._failures.note(failed=isinstance(fault, ServerAway))
             return [], [LeftOut(film.id, fault.what, failed=True) for film in self._study.films]
-        films = self._of_server(there) if to.server else list(self._study.films)
+        films = self._of_server(on_server) if to.server else list(self._study.films)
         headers = {} if self._dry_run else self._headers(films, to.server)
         if not self._dry_run:
-            films = [one for one in films if one.id in headers]
+            films = [film for film in films if film.id in headers]
         if not films:
             return [], self._left_out
-        planned = drafts(self._study.uid, films, self._title, self._said)
-        new = [one for one in planned if one.uid not in there]
-        done = [_document(one, State.THERE) for one in planned if one.uid in there]
+        planned = drafts(self._study.uid, films, self._title, self._findings)
+        new = [draft for draft in planned if draft.uid not in on_server]
+        done = [_document(draft, State.THERE) for draft in planned if draft.uid in on_server]
         if self._dry_run:
-            return [*(_document(one, State.PLANNED) for one in new), *done], self._left_out
+            return [*(_document(draft, State.PLANNED) for draft in new), *done], self._left_out
         try:
-            made = [_made(one, [headers[film.id] for film in one.films]) for one in new]
+            documents = [_document_of(draft, [headers[film.id] for film in draft.films]) for draft in new]
         except Exception:  # a header can be wrong in many ways, and a message may quote it
-            return done, [*self._left_out, *(LeftOut(one.id, NO_DOCUMENT) for one in films)]
+            return done, [*self._left_out, *(LeftOut(film.id, NO_DOCUMENT) for film in films)]
         try:
-            refused = to.deliver(made) if made else {}
+            refused = to.deliver(documents) if documents else {}
         except FilmroomError as fault:
             self._failures.note(failed=isinstance(fault, ServerAway))
-            return [*done, *(_document(one, State.REFUSED, fault.what) for one in new)], self._left_out
+            return [*done, *(_document(draft, State.REFUSED, fault.what) for draft in new)], self._left_out
         self._failures.note(failed=False)
-        for one in new:
-            code = refused.get(one.uid)
+        for draft in new:
+            code = refused.get(draft.uid)
             state = State.SENT if code is None else State.REFUSED
-            done.append(_document(one, state, "" if code is None else refusal_words(code)))
+            done.append(_document(draft, state, "" if code is None else refusal_words(code)))
         return done, self._left_out
 
-    def _of_server(self, there: set[str]) -> list[Film]:
-        found = []
+    def _of_server(self, on_server: set[str]) -> list[Film]:
+        films = []
         for film in self._study.films:
-            if film.tags.instance_uid in there:
-                found.append(film)
+            if film.tags.instance_uid in on_server:
+                films.append(film)
             else:
-                self._left_out.append(LeftOut(film.id, NO_SUCH_FILM if there else NO_SUCH_STUDY))
-        return found
+                self._left_out.append(LeftOut(film.id, NO_SUCH_FILM if on_server else NO_SUCH_STUDY))
+        return films
 
     def _headers(self, films: Sequence[Film], server: Connection | None) -> dict[int, Header]:
         headers: dict[int, Header] = {}
@@ -200,9 +202,9 @@ class _Study:
                 continue
             try:
                 headers[film.id] = read_header(film, server)
-            except NoHeader as why:
-                self._left_out.append(LeftOut(film.id, str(why), failed=why.failed))
-                self._failures.note(failed=why.away)
+            except NoHeader as fault:
+                self._left_out.append(LeftOut(film.id, str(fault), failed=fault.failed))
+                self._failures.note(failed=fault.away)
             else:
                 self._failures.note(failed=False)
         return headers
@@ -216,7 +218,7 @@ def _document(draft: Draft, state: State, reason: str = "") -> Document:
     return Document(draft.kind, draft.study, draft.uid, tuple(film.id for film in draft.films), state, reason)
 
 
-def _made(draft: Draft, headers: Sequence[Header]) -> Any:
+def _document_of(draft: Draft, headers: Sequence[Header]) -> Any:
     return key_objects(draft, headers) if draft.title else measurement_report(draft, headers)
 
 
@@ -226,11 +228,11 @@ def _quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom", "dicomweb_client")]
     before = [logger.level for logger in loggers]
     try:
-        for one in loggers:
-            one.setLevel(logging.CRITICAL + 1)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for one, level in zip(loggers, before, strict=True):
-            one.setLevel(level)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

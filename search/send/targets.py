@@ -22,7 +22,7 @@ class Target(Protocol):
     def check(self) -> None:
         """Raise FilmroomError where nothing can be sent there."""
 
-    def there(self, study: str) -> set[str]:
+    def documents_there(self, study: str) -> set[str]:
         """Return the SOP Instance UIDs of a study that are there."""
 
     def deliver(self, documents: Sequence[Any]) -> dict[str, int]:
@@ -49,7 +49,7 @@ class ToServer:
     def check(self) -> None:
         self.server.check()
 
-    def there(self, study: str) -> set[str]:
+    def documents_there(self, study: str) -> set[str]:
         return self.server.instances(study)
 
     def deliver(self, documents: Sequence[Any]) -> dict[str, int]:
@@ -65,7 +65,7 @@ class ToFolder:
         if self.folder.exists() and not self.folder.is_dir():
             raise BadInput("this is not a folder", where=self.folder, fix="Name a folder, new or old.")
 
-    def there(self, study: str) -> set[str]:
+    def documents_there(self, study: str) -> set[str]:
         return {path.stem for path in self.folder.glob("*.dcm")} if self.folder.is_dir() else set()
 
     def deliver(self, documents: Sequence[Any]) -> dict[str, int]:

@@ -49,11 +49,11 @@ def known_sources(archive: Archive) -> list[KnownSource]:
     receiver = underway(archive.folder, RECEIVING)
     latest = runs(archive.catalog, _RUNS_LOOKED_AT)
     known = []
-    for one in db_sources.roots(archive.catalog):
-        kind = _kind(one.root, received)
-        state = _state(one.root, kind, watched, receiver)
-        last = next((run for run in latest if _is_over(run.paths, one.root)), None)
-        known.append(KnownSource(one.root, kind, one.films, one.rejected, state, last))
+    for root in db_sources.roots(archive.catalog):
+        kind = _kind(root.root, received)
+        state = _state(root.root, kind, watched, receiver)
+        last = next((run for run in latest if _is_over(run.paths, root.root)), None)
+        known.append(KnownSource(root.root, kind, root.films, root.rejected, state, last))
     return known
 
 

@@ -28,15 +28,15 @@ def read_sources(
 ) -> list[Source]:
     """Tell paths from addresses. Raises BadInput for an option of servers without a server, and for what is no date."""
     selection = Selection(
-        tuple(one.strip().upper() for one in (modality or "").split(",") if one.strip()),
+        tuple(modality.strip().upper() for modality in (modality or "").split(",") if modality.strip()),
         body,
         _day(since),
         study,
         limit,
     )
-    buckets = {one for one in sources if one.startswith(CLOUDS) or is_listing(one)}
-    servers = [one for one in sources if is_address(one) and one not in buckets]
-    if strange := next((one for one in sources if "://" in one and one not in (*servers, *buckets)), None):
+    buckets = {source for source in sources if source.startswith(CLOUDS) or is_listing(source)}
+    servers = [source for source in sources if is_address(source) and source not in buckets]
+    if strange := next((source for source in sources if "://" in source and source not in (*servers, *buckets)), None):
         raise BadInput(
             "addresses of this kind are not read",
             where=strange,
@@ -45,14 +45,14 @@ def read_sources(
     _check_options(selection, servers, buckets, credentials=credentials, per_second=requests_per_second)
     known = read_credentials(credentials) if servers else Credentials()
 
-    def read(one: str) -> Source:
-        if one in buckets:
-            return Remote(Bucket(bucket_address(one)), selection)
-        if is_address(one):
-            return Remote(Server(server_address(one), known, requests_per_second), selection)
-        return Path(one)
+    def read(source: str) -> Source:
+        if source in buckets:
+            return Remote(Bucket(bucket_address(source)), selection)
+        if is_address(source):
+            return Remote(Server(server_address(source), known, requests_per_second), selection)
+        return Path(source)
 
-    return [read(one) for one in sources]
+    return [read(source) for source in sources]
 
 
 def _check_options(

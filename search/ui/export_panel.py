@@ -11,7 +11,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import FilmroomError, MissingExtra
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.evaluation.trec import document_name, write_run
 from filmroom.search.export import page_tables
 from filmroom.search.export.copies import copy_films
@@ -27,7 +27,7 @@ NEW = -1
 
 def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     """Put these films into a collection."""
-    names = [collection.name for collection in kept.collections(archive.catalog)]
+    names = [collection.name for collection in db_annotations.collections(archive.catalog)]
     another = "A new collection"
     while another in names:  # Streamlit tells choices by their words
         another += "…"
@@ -46,13 +46,13 @@ def collect(archive: Archive, ids: Sequence[int], *, key: str) -> None:
 
 
 def _put(archive: Archive, name: str, ids: Sequence[int], *, new: bool) -> None:
-    before = set() if new else set(kept.collected(archive.catalog, name))
-    added = kept.collect(archive.catalog, name, ids)
+    before = set() if new else set(db_annotations.collected(archive.catalog, name))
+    added = db_annotations.collect(archive.catalog, name, ids)
     fresh = [film_id for film_id in ids if film_id not in before]
-    there = f"; {films(len(ids) - added)} were in it" if added < len(ids) else ""
+    already = f"; {films(len(ids) - added)} were in it" if added < len(ids) else ""
     undo.offer(
-        f"{films(added)} put into {name}{there}.",
-        lambda: kept.uncollect(archive.catalog, name, None if new else fresh),
+        f"{films(added)} put into {name}{already}.",
+        lambda: db_annotations.uncollect(archive.catalog, name, None if new else fresh),
     )
 
 
@@ -71,7 +71,7 @@ def downloads(
         kind = "application/vnd.apache.parquet"
         files.append(File("Parquet", f"{name}.parquet", kind, lambda: page_tables.as_parquet(hits(), paths=paths)))
     files.append(File("TREC run", f"{name}.run", "text/plain", lambda: _run(hits(), tag, paths=paths)))
-    notes = kept.notes_of(archive.catalog, ids)
+    notes = db_annotations.notes_of(archive.catalog, ids)
     if any(measurements_of(note) for note in notes.values()):
         files.append(File("Measurements", "measurements.csv", "text/csv", lambda: as_csv(notes)))
     download(files, key=f"files-{key}")
@@ -113,19 +113,19 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
     uids = deidentify and st.checkbox(
         "Keep UIDs", key=f"copy-uids-{key}", help="So that films can be found again in the PACS that they came from."
     )
-    found = db_films.films(archive.catalog, ids)
-    burned = sum(one.tags.burned_in is True for one in found)
+    chosen = db_films.films(archive.catalog, ids)
+    burned = sum(film.tags.burned_in is True for film in chosen)
     if deidentify and burned:
         st.warning(f"{films(burned)} of these may have words burned into their pixels.")
-    if st.button(f"Copy {films(len(found))}", key=f"copy-do-{key}", disabled=not (folder and found)):
+    if st.button(f"Copy {films(len(chosen))}", key=f"copy-do-{key}", disabled=not (folder and chosen)):
         try:
             with st.spinner("Copying"):
                 done = copy_films(
-                    found,
+                    chosen,
                     Path(folder).expanduser(),
                     deidentify=deidentify,
                     uids=uids,
-                    hashes=db_films.file_hashes(archive.catalog, [one.id for one in found]),
+                    hashes=db_films.file_hashes(archive.catalog, [film.id for film in chosen]),
                 )
         except FilmroomError as fault:
             st.error(plain(str(fault)))

@@ -8,7 +8,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable
 from filmroom.db.reads import films
 from filmroom.db.records import Film
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes import findings
 from filmroom.indexer.decoding.dicom.spacing import Spacing, spacing_of
 from filmroom.indexer.sources.film_cache import source_path
@@ -45,16 +45,16 @@ def plain_viewer(
 ) -> None:
     """Show the film large; its thumbnail, and the reason, where the original cannot be shown."""
     preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
-    found = pixels(film)
-    missing = isinstance(found, str)
-    if isinstance(found, str):
-        st.warning(f"Only the thumbnail can be shown: {plain(found)}")
+    original = pixels(film)
+    missing = isinstance(original, str)
+    if isinstance(original, str):
+        st.warning(f"Only the thumbnail can be shown: {plain(original)}")
     known = None if missing else spacing(film)
     measured = viewer(
         key=key,
         film=str(film.id),
         alt=spoken(film),
-        pixels=None if isinstance(found, str) else found,
+        pixels=None if isinstance(original, str) else original,
         preview=preview,
         note="The original cannot be shown" if missing else "",
         attention=attention,
@@ -62,38 +62,39 @@ def plain_viewer(
         focus=focus,
         linked=linked,
         spacing=known,
-        measured=measurements_of(kept.note_of(archive.catalog, film.id)),
+        measured=measurements_of(db_annotations.note_of(archive.catalog, film.id)),
     )
-    if measured and not isinstance(found, str):
-        _keep(archive, film, [measure(kind, points, known, _grey(found, points)) for kind, points in measured])
+    if measured and not isinstance(original, str):
+        _keep(archive, film, [measure(kind, points, known, _grey(original, points)) for kind, points in measured])
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _heat(_searcher: Searcher, fingerprint: str, film: Film, query: str) -> NDArray[np.float32]:
-    found = pixels(film)
+    original = pixels(film)
     vector = _searcher.vector(query)
-    if isinstance(found, str) or vector is None:
+    if isinstance(original, str) or vector is None:
         raise ModelUnavailable("the map needs the original film and words to look for")
-    return heat_map(_searcher.towers, radiograph(film, found), vector)
+    return heat_map(_searcher.towers, radiograph(film, original), vector)
 
 
 @st.fragment
 def film_pane(
     archive: Archive, searcher: Searcher, film: Film, request: SearchRequest, *, key: str, linked: bool = False
 ) -> None:
-    """The film in the viewer, with the boxes of what a model wrote and the attention map of the search's words."""
-    regions = tuple(Region(one.text, one.boxes) for one in findings.of_film(archive.catalog, film.id) if one.boxes)
-    wanted = bool(st.session_state.get(key, {}).get("attention", False))
-    attention = _attention(searcher, film, request, wanted=wanted)
+    """Show the film in the viewer, with the boxes of what a model wrote and the attention map of the search's words."""
+    boxed = [finding for finding in findings.of_film(archive.catalog, film.id) if finding.boxes]
+    regions = tuple(Region(finding.text, finding.boxes) for finding in boxed)
+    attention_on = bool(st.session_state.get(key, {}).get("attention", False))
+    attention = _attention(searcher, film, request, on=attention_on)
     plain_viewer(archive, film, key=key, attention=attention, regions=regions, linked=linked)
 
 
-def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted: bool) -> Attention:
+def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, on: bool) -> Attention:
     if isinstance(pixels(film), str):
         return Attention(why_not="The attention map needs the original film.")
     if not concepts(request.query):
         return Attention(why_not="The attention map needs a query in words.")
-    if not wanted:
+    if not on:
         return Attention()
     try:
         heat = _heat(searcher, searcher.held.space.fingerprint, film, request.query)
@@ -103,7 +104,7 @@ def _attention(searcher: Searcher, film: Film, request: SearchRequest, *, wanted
 
 
 def concepts(query: str) -> Query | None:
-    """The query, where it has words to look for."""
+    """Return the query where it has words to look for."""
     try:
         parsed = parse(query)
     except BadInput:
@@ -127,11 +128,11 @@ def _grey(pixels: NDArray[np.uint16], points: tuple[Point, ...]) -> float:
     return float(pixels[min(row, high - 1), min(column, wide - 1)]) / 65535
 
 
-def _keep(archive: Archive, film: Film, more: list[Measurement]) -> None:
-    before = kept.note_of(archive.catalog, film.id)
-    kept.set_note(archive.catalog, film.id, with_measurements(before, more))
+def _keep(archive: Archive, film: Film, measurements: list[Measurement]) -> None:
+    before = db_annotations.note_of(archive.catalog, film.id)
+    db_annotations.set_note(archive.catalog, film.id, with_measurements(before, measurements))
     undo.offer(
-        f"{counted(len(more), 'measurement')} kept in the note of film {film.id}.",
-        lambda: kept.set_note(archive.catalog, film.id, before),
+        f"{counted(len(measurements), 'measurement')} kept in the note of film {film.id}.",
+        lambda: db_annotations.set_note(archive.catalog, film.id, before),
     )
     st.rerun()

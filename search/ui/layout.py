@@ -174,8 +174,9 @@ def may_name_folders() -> bool:
     An address of this machine alone says nothing of who asks: a proxy on it brings everybody, and every user of it is
     here, too.
     """
-    here = is_loopback(str(st.get_option("server.address") or ""))
-    return st.user.get("is_logged_in") is True or (here and required() is not None)
+    addresses = (st.get_option("server.address"), st.get_option("browser.serverAddress"))
+    on_loopback = all(is_loopback(str(address or "")) for address in addresses)
+    return st.user.get("is_logged_in") is True or (on_loopback and required() is not None)
 
 
 @functools.cache
@@ -184,8 +185,8 @@ def archive_folder() -> Path:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--archive", type=Path, default=None)
     known, _ = parser.parse_known_args(sys.argv[1:])
-    named: Path | None = known.archive
-    return named or default_folder()
+    folder: Path | None = known.archive
+    return folder or default_folder()
 
 
 def archive() -> Archive:

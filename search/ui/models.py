@@ -22,15 +22,15 @@ _MODEL, _BESIDE = "session-model", "beside-model"
 def searcher(archive: Archive) -> Searcher:
     """Return the searcher of the model that this session has chosen, of the archive's own where it has chosen none."""
     usual = layout.searcher(layout.archive_folder())
-    wanted = st.session_state.get(_MODEL)
-    if wanted is None or wanted == usual.model or wanted not in names(archive):
+    model = st.session_state.get(_MODEL)
+    if model is None or model == usual.model or model not in names(archive):
         return usual
-    return layout.searcher(layout.archive_folder(), wanted)
+    return layout.searcher(layout.archive_folder(), model)
 
 
 def names(archive: Archive) -> list[str]:
     """Return the models that can answer: films are embedded with them, and they are on this machine."""
-    return list(dict.fromkeys(one.space.model for one in layout.spaces(archive)))
+    return list(dict.fromkeys(space.space.model for space in layout.spaces(archive)))
 
 
 def choose(archive: Archive, *, beside: bool = False) -> None:
@@ -46,7 +46,7 @@ def choose(archive: Archive, *, beside: bool = False) -> None:
         if beside:
             st.selectbox(
                 "Side by side with",
-                [one for one in known if one != current],
+                [name for name in known if name != current],
                 index=None,
                 key=_BESIDE,
                 placeholder="No other model",
@@ -60,10 +60,10 @@ def _take() -> None:
 
 def beside(archive: Archive, current: Searcher) -> Searcher | None:
     """Return the searcher of the model to compare with, where one was chosen."""
-    wanted = st.session_state.get(_BESIDE)
-    if wanted is None or wanted == current.model or wanted not in names(archive):
+    model = st.session_state.get(_BESIDE)
+    if model is None or model == current.model or model not in names(archive):
         return None
-    return layout.searcher(layout.archive_folder(), wanted)
+    return layout.searcher(layout.archive_folder(), model)
 
 
 def side_by_side(
@@ -74,7 +74,7 @@ def side_by_side(
     request = dataclasses.replace(answer.request, k=len(mine))
     try:
         theirs = right.answer(request).hits
-        there, here = _ranks(right, request, mine), _ranks(left, request, theirs)
+        ranks_right, ranks_left = _ranks(right, request, mine), _ranks(left, request, theirs)
     except FilmroomError as fault:
         st.warning(plain(str(fault)))
         return None, answer
@@ -83,31 +83,31 @@ def side_by_side(
         f"{number(shared)} of the best {number(len(mine))} films are the same. "
         "Below a film stands its rank in the other answer."
     )
-    shown = tuple(dict.fromkeys(hit.id for hit in (*mine, *theirs)))
-    both = dataclasses.replace(answer, shown=shown)
-    done = [bar_of_walls(left.catalog, dataclasses.replace(both.bar(), shown=shown), picks.change(), key="wall-bar")]
-    for column, one, hits, ranks, key in zip(
-        st.columns(2, gap="medium"), (left, right), (mine, theirs), (there, here), ("wall", "wall-beside"), strict=True
-    ):
+    film_ids = tuple(dict.fromkeys(hit.id for hit in (*mine, *theirs)))
+    both_walls = dataclasses.replace(answer, shown=film_ids)
+    bar = dataclasses.replace(both_walls.bar(), shown=film_ids)
+    done = [bar_of_walls(left.catalog, bar, picks.change(), key="wall-bar")]
+    walls = ((left, mine, ranks_right, "wall"), (right, theirs, ranks_left, "wall-beside"))
+    for column, (searcher, hits, ranks, key) in zip(st.columns(2, gap="medium"), walls, strict=True):
         with column:
-            st.markdown(f"##### {plain(one.model)}")
+            st.markdown(f"##### {plain(searcher.model)}")
             done.append(
                 wall_of_hits(
-                    one.catalog,
+                    searcher.catalog,
                     hits,
                     key=key,
-                    title=f"Films that match, {one.model}",
+                    title=f"Films that match, {searcher.model}",
                     request=request,
                     tools=tools,
                     marks={hit.id: (Mark.NOTED, moved(hit.rank, ranks.get(hit.id))) for hit in hits},
                 )
             )
-    return next((one for one in done if one), None), both
+    return next((act for act in done if act), None), both_walls
 
 
 def _ranks(searcher: Searcher, request: SearchRequest, hits: Sequence[Hit]) -> dict[int, int]:
-    found = searcher.hits_of(request, [hit.id for hit in hits])
-    return {hit.id: hit.rank for hit in found if isinstance(hit, Hit)}
+    hits_there = searcher.hits_of(request, [hit.id for hit in hits])
+    return {hit.id: hit.rank for hit in hits_there if isinstance(hit, Hit)}
 
 
 def moved(rank: int, other: int | None) -> str:

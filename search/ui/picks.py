@@ -11,7 +11,7 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.query.parser import parse, to_text
 from filmroom.search.request import MOST_EXAMPLES, Order, SearchRequest
 from filmroom.search.results import Hit
@@ -62,8 +62,8 @@ class Answer:
 
 def change() -> PickChange | None:
     """Return what the server has last changed of this session's picks."""
-    found: PickChange | None = st.session_state.get(_CHANGE)
-    return found
+    changed: PickChange | None = st.session_state.get(_CHANGE)
+    return changed
 
 
 def order_change(*, add: Sequence[int] = (), drop: Sequence[int] = ()) -> None:
@@ -100,12 +100,12 @@ def _meant(picked: Sequence[int], answer: Answer) -> list[int]:
     if picked:
         st.markdown(f"For the **{films(len(picked))} picked**, and no others.")
         return list(picked)
-    shown = f"The {films(len(answer.shown))} shown"
+    all_shown = f"The {films(len(answer.shown))} shown"
     if answer.total <= len(answer.shown):
-        st.markdown(f"{shown}: none is picked.")
+        st.markdown(f"{all_shown}: none is picked.")
         return list(answer.shown)
-    which = st.radio("None is picked. Which films?", (shown, answer.passing_words()), key=_key("which"))
-    return list(answer.shown) if which == shown else answer.passing()
+    which = st.radio("None is picked. Which films?", (all_shown, answer.passing_words()), key=_key("which"))
+    return list(answer.shown) if which == all_shown else answer.passing()
 
 
 def _key(name: str) -> str:
@@ -121,25 +121,29 @@ def _collect(picked: Sequence[int], answer: Answer) -> None:
 def _tag(picked: Sequence[int], answer: Answer) -> None:
     ids = _meant(picked, answer)
     catalog = answer.archive.catalog
-    counts = kept.tag_counts(catalog, ids)
+    counts = db_annotations.tag_counts(catalog, ids)
     # Beside the box, not below it: its menu lies over what is below.
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     add = left.multiselect(
-        "Put on", kept.all_tags(catalog), key=_key("tag-add"), accept_new_options=True, placeholder="A tag, old or new"
+        "Put on",
+        db_annotations.all_tags(catalog),
+        key=_key("tag-add"),
+        accept_new_options=True,
+        placeholder="A tag, old or new",
     )
     off = st.multiselect(
         "Take off", list(counts), key=_key("tag-off"), format_func=lambda name: f"{name} ({counts.get(name, 0)})"
     )
     if right.button("Tag", key=_key("tag-do"), type="primary", width="stretch", disabled=not (ids and (add or off))):
-        put = kept.add_tags(catalog, ids, add)
-        taken = kept.remove_tags(catalog, [(film_id, name) for film_id in ids for name in off])
+        put = db_annotations.add_tags(catalog, ids, add)
+        removed = db_annotations.remove_tags(catalog, [(film_id, name) for film_id in ids for name in off])
 
         def back() -> None:
-            kept.remove_tags(catalog, put)
-            kept.put_tags(catalog, taken)
+            db_annotations.remove_tags(catalog, put)
+            db_annotations.put_tags(catalog, removed)
 
-        said = [f"{number(len(put))} tags put on"] * bool(add) + [f"{number(len(taken))} taken off"] * bool(off)
-        undo.offer(f"{films(len(ids))}: {', '.join(said)}.", back)
+        changes = [f"{number(len(put))} tags put on"] * bool(add) + [f"{number(len(removed))} taken off"] * bool(off)
+        undo.offer(f"{films(len(ids))}: {', '.join(changes)}.", back)
         st.rerun()
 
 

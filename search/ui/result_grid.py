@@ -13,7 +13,7 @@ from filmroom.search.query.parser import term
 from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
 from filmroom.search.ui.components.grid.grid import Act, Cell, Done, Mark, PickBar, PickChange, grid
-from filmroom.search.ui.search_state import film_address
+from filmroom.search.ui.query.search_state import film_address
 from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import facts, spoken
 

@@ -51,9 +51,9 @@ def number(count: int) -> str:
     return counting.number(count, thousands=_THIN)
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
+def counted(count: int, singular: str, many: str | None = None) -> str:
     """Return `1 film`, `2 000 films`; `many` where it is not `one` with an s."""
-    return counting.counted(count, one, many, thousands=_THIN)
+    return counting.counted(count, singular, many, thousands=_THIN)
 
 
 def films(count: int) -> str:

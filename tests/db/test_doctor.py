@@ -140,6 +140,32 @@ def test_a_run_that_was_stopped_leaves_a_sound_archive(kept: Archive, terminal: 
     assert terminal.json("doctor")["healthy"] is True  # type: ignore[index]
 
 
+@pytest.mark.parametrize("value", [None, 7, 0.5, "words"])
+@pytest.mark.parametrize(("table", "column"), [("embedding", "vectors"), ("thumbnail", "webp")])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_vector_or_picture_that_is_no_longer_bytes_is_damage(
+    value: object, table: str, column: str, known: bool, kept: Archive, tmp_path: Path, tiny: Path, terminal: Terminal
+) -> None:
+    """As one bit of its row's header makes it."""
+    with closing(sqlite3.connect(kept.catalog.path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(f"UPDATE sqlite_master SET sql = replace(sql, '{column} BLOB NOT NULL', '{column} BLOB')")
+        connection.commit()
+    write(kept, f"UPDATE {table} SET {column} = ? WHERE film_id = 3", value)
+    if not known:
+        write(kept, f"UPDATE {table} SET checksum = NULL")
+    kept.catalog.close()
+    assert f": 1 {'vector of tiny' if table == 'embedding' else 'thumbnail'}" in terminal("doctor")
+    assert terminal.code == 1
+    terminal("search", "effusion")
+    assert "Traceback" not in terminal.err
+    terminal("doctor", "--repair")
+    assert "damaged" not in terminal("doctor")
+    run(Archive.open(kept.folder), tmp_path / "films", tiny)
+    terminal("doctor")
+    assert terminal.code == 0
+
+
 def test_random_bit_flips_are_found_or_harmless(kept: Archive) -> None:
     kept.catalog.close()
     tally = flipped(kept.folder, 20, seed=15)

@@ -9,7 +9,7 @@ from unicodedata import normalize
 import pytest
 from filmroom.db import schema
 from filmroom.db.catalog import Catalog
-from filmroom.db.reads import films, fulltext
+from filmroom.db.reads import films, filters, fulltext
 from filmroom.db.records import Filter, Range, ScoreFilter
 from sqlalchemy import insert, update
 
@@ -55,6 +55,8 @@ CASES: dict[str, tuple[Filter, set[int]]] = {
     "burned in": (Filter(burned_in=True), {3}),
     "not burned in": (Filter(burned_in=False), {1, 2, 4}),
     "scores": (Filter(scores=(ScoreFilter("Odd", 0.5, 0.8),)), {1}),
+    "indexed fields alone": (Filter(views=("PA", "LATERAL"), sexes=("f",), age=Range(40, None)), {1, 3}),
+    "indexed fields without a film": (Filter(views=("PA",), sexes=("m",)), set()),
     "two fields": (Filter(views=("PA", "AP"), sexes=("m",), not_labels=("edema",)), {2}),
 }
 
@@ -96,6 +98,35 @@ def test_a_filter_keeps_the_films_it_names(catalog: Catalog, name: str) -> None:
     assert [one.id for one in films.everyone(catalog, where)] == sorted(kept)
     views = films.facets(catalog, "view", where)
     assert sum(one.count for one in views) == sum(FILMS[film_id]["view"] is not None for film_id in kept)
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (Filter(views=("PA",)), "ix_film_view"),
+        (Filter(modalities=("dx", "CR")), "ix_film_modality"),
+        (Filter(body_parts=("chest",)), "ix_film_body_part"),
+        (Filter(sexes=("f",)), "ix_film_sex"),
+        (Filter(age=Range(50, 50)), "ix_film_age"),
+        (Filter(age=Range(40, 60)), "ix_film_age"),
+        (Filter(year=Range(2003, None)), "ix_film_year"),
+    ],
+)
+def test_an_index_answers_each_field_alone(catalog: Catalog, where: Filter, index: str) -> None:
+    (asked,) = filters.by_field(where)
+    clause = filters.film_ids_of_any_state(asked)
+    with catalog.look() as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {clause.sql}", clause.values).fetchall()
+    assert [f"COVERING INDEX {index} " in row["detail"] for row in plan] == [True]
+
+
+def test_several_fields_are_asked_one_by_one_and_others_at_once() -> None:
+    several = Filter(views=("PA",), sexes=("F",), year=Range(2003, 2003))
+    assert filters.by_field(several) == [
+        Filter(views=("PA",)), Filter(sexes=("F",)), Filter(year=Range(2003, 2003))
+    ]  # fmt: skip
+    for whole in (Filter(), Filter(views=("PA",), labels=("edema",)), Filter(not_views=("PA",), sexes=("F",))):
+        assert filters.by_field(whole) == [whole]
 
 
 @pytest.mark.parametrize("kept", ["NFC", "NFD"])

@@ -16,6 +16,7 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.engine import connect
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
 from filmroom.db.files import sqlite_file
+from filmroom.db.path_names import tail_of
 from filmroom.db.writes import annotations
 from filmroom.indexer.decoding.rejections import Refusal, reason_of
 from filmroom.search.status import rejected_files
@@ -119,6 +120,23 @@ def test_films_of_a_collection_keep_the_order_in_which_they_were_put_there(tmp_p
         connection.executemany("INSERT INTO collection_film VALUES (?, ?, ?)", put)
     catalog = Catalog.open(path)
     assert [annotations.collected(catalog, name) for name in ("c1", "c2")] == [[2, 3, 1], [3, 2]]
+
+
+def test_paths_of_every_kind_get_their_tails(tmp_path: Path) -> None:
+    path = of_revision(tmp_path / "catalog.sqlite", "0013")
+    stored = {
+        "a/b/one.PNG": b"one/b/a/",
+        b"a/\xff.dcm": "\udcff/a/".encode("utf-8", "surrogatepass"),
+        "A\u030a/x": "x/Å/".encode(),
+    }
+    known = "size, mtime_ns, outcome, listed, tried_at) VALUES (1, ?, 1, 1, 'indexed', 1, 1)"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO root (id, path) VALUES (1, '/films')")
+        connection.executemany(f"INSERT INTO file (root_id, path, {known}", [(one,) for one in stored])
+    with Catalog.open(path).read() as connection:
+        rows = connection.execute(select(schema.file.c.path, schema.file.c.tail)).all()
+    assert [row.tail for row in rows] == list(stored.values())
+    assert [row.tail for row in rows] == [tail_of(row.path) for row in rows]
 
 
 def test_a_reader_in_the_way_is_told_of_and_nothing_is_half_done(

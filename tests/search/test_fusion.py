@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from filmroom.search.fusion import reciprocal_rank_fusion
+from filmroom.search.ranking.fusion import reciprocal_rank_fusion
 
 
 def test_what_both_lists_like_comes_first() -> None:

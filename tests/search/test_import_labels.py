@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.db.catalog import Catalog
 from filmroom.db.records import Film, State, Tags
-from filmroom.search.exchange import import_labels, placing
+from filmroom.search.exchange import import_labels
 from filmroom.search.exchange.import_labels import import_reports, read_labels
+
+from tests.named_catalog import catalog_of
 
 FILMS = [
     Film(1, "/films", "p1/chest.jpg", 0, State.PRESENT, 1, Tags(study_uid="1.5")),
@@ -24,10 +27,14 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         reports.extend(found)
         return len(found)
 
-    monkeypatch.setattr(placing.films, "everyone", lambda _: FILMS)
     monkeypatch.setattr(import_labels, "put_reports", put)
     monkeypatch.setattr(import_labels, "read_reports", lambda _: 0)
     return reports
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return catalog_of(tmp_path / "catalog.sqlite", FILMS)
 
 
 def table(folder: Path, text: str) -> Path:
@@ -36,7 +43,6 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("text", "given", "missing", "ambiguous"),
     [
@@ -60,27 +66,32 @@ def table(folder: Path, text: str) -> Path:
     ],
 )
 def test_labels(
-    tmp_path: Path, text: str, given: set[tuple[int, str]], missing: tuple[str, ...], ambiguous: tuple[str, ...]
+    tmp_path: Path,
+    catalog: Catalog,
+    text: str,
+    given: set[tuple[int, str]],
+    missing: tuple[str, ...],
+    ambiguous: tuple[str, ...],
 ) -> None:
-    found, _, done = read_labels(None, table(tmp_path, text))  # type: ignore[arg-type]
+    found, _, done = read_labels(catalog, table(tmp_path, text))
     assert {(number, label.name) for number, label in found} == given
     assert (done.missing, done.ambiguous) == (missing, ambiguous)
 
 
-def test_reports(tmp_path: Path, kept: list[Any]) -> None:
+def test_reports(tmp_path: Path, catalog: Catalog, kept: list[Any]) -> None:
     text = "film,study,report\np2/chest.jpg,,wrong\nside.jpg,,one\nside.jpg,,two\n,1.5,of the study\n,1.6,none\n"
-    done = import_reports(None, table(tmp_path, text))  # type: ignore[arg-type]
+    done = import_reports(catalog, table(tmp_path, text))
     assert [(report.text, report.study_uid) for report in kept] == [("of the study", "1.5")]
     assert (done.rows, done.films, done.missing, done.ambiguous) == (5, 1, ("p2/chest.jpg", "1.6"), ("side.jpg",))
 
 
-def test_rows_that_say_nothing_are_counted(tmp_path: Path, kept: list[Any]) -> None:
-    _, _, labels = read_labels(None, table(tmp_path, "film,label\nside.jpg,NA\nside.jpg,mass\n"))  # type: ignore[arg-type]
+def test_rows_that_say_nothing_are_counted(tmp_path: Path, catalog: Catalog, kept: list[Any]) -> None:
+    _, _, labels = read_labels(catalog, table(tmp_path, "film,label\nside.jpg,NA\nside.jpg,mass\n"))
     assert (labels.rows, labels.added, labels.empty) == (2, 1, 1)
-    done = import_reports(None, table(tmp_path, "film,report\nside.jpg,nan\np1/chest.jpg,clear\n"))  # type: ignore[arg-type]
+    done = import_reports(catalog, table(tmp_path, "film,report\nside.jpg,nan\np1/chest.jpg,clear\n"))
     assert (done.rows, done.added, done.empty) == (2, 1, 1)
 
 
-def test_written_line_breaks_part_the_words_of_a_report(tmp_path: Path, kept: list[Any]) -> None:
-    import_reports(None, table(tmp_path, "film,report\nside.jpg,Clear.\\nNo effusion.\n"))  # type: ignore[arg-type]
+def test_written_line_breaks_part_the_words_of_a_report(tmp_path: Path, catalog: Catalog, kept: list[Any]) -> None:
+    import_reports(catalog, table(tmp_path, "film,report\nside.jpg,Clear.\\nNo effusion.\n"))
     assert kept[0].text == "Clear.\nNo effusion."

@@ -1,4 +1,4 @@
-"""What the model was measured to find poorly is said where it is asked: terminal, JSON and page."""
+"""What the model was measured to find poorly is said where it is asked: terminal, JSON, Python, REST and page."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import filmroom
 import pytest
+from filmroom.db.archive import Archive
 from filmroom.indexer.models.measured import CARD, FILE, FindingMeasured, ModelMeasured
 from filmroom.indexer.models.model_folder import read_facts
+from filmroom.search.api.app import build
+from filmroom.search.api.context import Context, Limits
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui.text import plain
+from starlette.testclient import TestClient
 
 from tests.pages import page, said
 from tests.terminal import Terminal
@@ -92,6 +98,35 @@ def test_the_page_says_it_with_the_card(terminal: Terminal, asked: Path, monkeyp
     assert "Known failures: most." in said(test)
     assert "x.png" not in said(test)
     assert "finds this poorly" not in said(page(terminal.archive, monkeypatch=monkeypatch, q="effusion"))
+
+
+def test_every_door_says_it(terminal: Terminal, asked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = filmroom.open(terminal.archive)
+    held = Archive.open(terminal.archive)
+    context = Context(
+        terminal.archive,
+        archive=lambda: held,
+        searcher=lambda model: Searcher.open(terminal.archive),
+        admits=lambda scope: True,
+        names_folders=lambda: False,
+        limits=Limits(),
+    )
+    api = TestClient(build(context))
+    for listed in (terminal.json("models", "list", "--finding", "PNA"), api.get("/api/v1/models?finding=PNA").json()):
+        (measured,) = [one["measured"] for one in listed if one["name"] == "tiny"]  # type: ignore[attr-defined]
+        assert measured["auc"] == WEAK.auc
+    assert api.get("/api/v1/models?finding=scoliosis").status_code == 400
+    for finding, line in (("pneumonia", LINE), ("effusion", "")):
+        assert archive.search(finding).weakness == line
+        assert terminal.json("search", finding)["weakness"] == line  # type: ignore[index]
+        assert api.get("/api/v1/search", params={"q": finding}).json()["weakness"] == line
+        assert archive.zeroshot([finding]).weakness == line
+        assert archive.zeroshot_among([finding, "scoliosis"]).weakness == line
+        assert api.post("/api/v1/zeroshot", json={"findings": [finding]}).json()["weakness"] == line
+        assert (LINE in terminal("zeroshot", finding)) == bool(line)
+        assert (LINE in terminal("zeroshot", "--among", f"{finding}, scoliosis")) == bool(line)
+        test = page(terminal.archive, "zeroshot", monkeypatch=monkeypatch, finding=finding)
+        assert (plain(LINE) in said(test)) == bool(line)
 
 
 def test_weak_is_a_matter_of_both_figures() -> None:

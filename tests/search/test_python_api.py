@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -11,13 +12,27 @@ from pathlib import Path
 import filmroom
 import numpy as np
 import pytest
+from filmroom import cli
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.indexer.phantom.demo_archive import write_demo
+from filmroom.search.cli import evaluation, exporting, importing, probes
 from filmroom.search.python_api import OpenArchive
 
 from tests.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
+
+ONLY_IN_THE_TERMINAL = {
+    # Python takes limits as one object, and sources of films that `read_sources` made.
+    "index": {
+        "body", "credentials", "limit", "max_megabytes", "max_megapixels", "max_memory", "max_seconds", "modality",
+        "requests_per_second", "since", "sources", "study",
+    },
+    "probe": {"report"},
+    "send": {"yes"},
+    "zeroshot": {"among", "finding_set", "negative", "positive", "scores"},  # Python has zeroshot_among and objects
+}  # fmt: skip
+"""Arguments of commands that the methods of the same name do not take. None is to be added without need."""
 
 
 @pytest.fixture
@@ -34,6 +49,21 @@ def test_the_package_is_light_to_import() -> None:
     ours = {name for name in out if name.split(".")[0] == "filmroom"}
     assert ours == {"filmroom", "filmroom.db", "filmroom.db.errors"}
     assert {"numpy", "sqlalchemy", "typer", "pathlib"} & set(out) <= {"pathlib"}
+
+
+@pytest.mark.parametrize("name", ["index", "search", "export", "send", "evaluate", "zeroshot", "probe", "facts"])
+def test_a_method_takes_what_its_command_takes_by_the_same_names(name: str) -> None:
+    commands = {
+        "index": cli.index, "search": cli.search, "export": exporting.export, "send": exporting.send,
+        "evaluate": evaluation.evaluate, "zeroshot": evaluation.zeroshot, "probe": probes.probe,
+        "facts": importing.facts,
+    }  # fmt: skip
+    by_the_archive = {"archive", "model", "weights", "as_json", "context"}
+    in_the_terminal = set(inspect.signature(commands[name]).parameters) - by_the_archive
+    in_python = set(inspect.signature(getattr(OpenArchive, name)).parameters) - {"self", "on_progress"}
+    only = ONLY_IN_THE_TERMINAL.get(name, set())
+    assert in_python - in_the_terminal == ({"limits", "paths"} if name == "index" else set())
+    assert in_the_terminal - in_python == only
 
 
 def test_search_is_that_of_the_terminal(archive: OpenArchive, terminal: Terminal, tiny: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
-from filmroom.db.writes.annotations import collect
+from filmroom.db.records import Label
+from filmroom.db.writes.annotations import collect, put_labels
 from filmroom.db.writes.facts import put_facts
 from filmroom.search.ui.pages import check, check_results
 from streamlit.testing.v1 import AppTest
@@ -158,6 +159,49 @@ def test_doubtful_labels_are_ranked_with_their_evidence(
     assert [int(item["id"]) for item in wall["items"]] == list(table.Film[: len(wall["items"])])
     assert "doubt" in wall["items"][0]["mark_says"]
     assert finding in {"effusion", "no finding"}
+
+
+def test_slices_are_plotted_and_listed_the_worst_first(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copytree(archive_folder, tmp_path / "own"))
+    catalog = Archive.open(own).catalog
+    ids = [film.id for film in db_films.everyone(catalog)]
+    put_labels(catalog, [(film, Label("edema", float(at % 4 < 2))) for at, film in enumerate(ids)])
+    put_facts(catalog, {film: {"sex": "FM"[at % 2]} for at, film in enumerate(ids)}, source="test", overrides=True)
+    monkeypatch.setattr("filmroom.search.checks.subgroups.figures.LEAST", 2)
+    test = page(own, "check", monkeypatch, check="Slices")
+    test.multiselect(key="check-slices-of").set_value(["edema"]).run()
+    test.button(key="run-check").click().run()
+    assert not test.exception
+    assert not test.error
+    table = test.dataframe[0].value
+    assert set(table.Slice[table.Fact == "sex"]) == {"F", "M"}
+    assert {"Value", "Low", "High", "Others", "p", "State", "Patients"} <= set(table.columns)
+    assert test.get("arrow_vega_lite_chart") or test.get("vega_lite_chart")
+
+
+def test_drift_shows_what_moved_and_films_of_either_side(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copytree(archive_folder, tmp_path / "own"))
+    catalog = Archive.open(own).catalog
+    ids = [film.id for film in db_films.everyone(catalog)]
+    said_of = {film: {"split": ("a", "b")[at % 2], "patient": f"{at:032x}"} for at, film in enumerate(ids)}
+    put_facts(catalog, said_of, source="test", overrides=True)
+    for name, value in (("LEAST_FILMS", 2), ("LEAST_PATIENTS", 2), ("ALPHA", 1.1)):
+        monkeypatch.setattr(f"filmroom.search.checks.subgroups.drift.{name}", value)
+    test = page(own, "check", monkeypatch, check="Drift")
+    assert test.button(key="run-check").disabled
+    test.text_input(key="check-a").set_value("split:a").run()
+    test.text_input(key="check-b").set_value("split:b").run()
+    test.button(key="run-check").click().run()
+    assert not test.exception
+    assert not test.error
+    assert {"A", "B", "Difference", "Low", "High", "p", "State"} <= set(test.dataframe[0].value.columns)
+    *sides, every = walls(test)
+    assert [{item["mark_says"] for item in one["items"]} for one in sides] == [{"split:a"}, {"split:b"}]
+    assert len(every["items"]) > 4
 
 
 def test_while_one_check_runs_another_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.room import Room
-from tests.ui.visitors import crowd, film_ids, health, join, run_page
-
-QUERIES = ("effusion", "mass", "cardiomegaly", "edema", "small+left+effusion")
+from tests.ui.visitors import answers_alone, crowd, health
 
 
 @pytest.fixture(scope="module")
 def alone(room: Room) -> dict[str, list[int]]:
     """What a visitor who is alone is answered."""
-    with join(room.url, room.headers) as socket:
-        found = {query: film_ids(run_page(socket, "", f"q={query}")) for query in QUERIES}
-    assert all(found.values())
-    return found
+    return answers_alone(room.url, room.headers)
 
 
 def test_ten_visitors_at_once_get_their_own_answers(room: Room, alone: dict[str, list[int]]) -> None:

@@ -19,7 +19,7 @@ from filmroom.search.query.parser import parse, with_filter
 from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.components.facets.facets import Chosen
-from filmroom.search.ui.filter_panel import counts, sections_of, toggled
+from filmroom.search.ui.query.filter_panel import counts, sections_of, toggled
 
 from tests.ui.room import Room, expect, film_ids, needs_chromium, settle, until
 

@@ -16,8 +16,8 @@ from filmroom.search.request import Order, SearchRequest, UploadedFilm, from_par
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
-from filmroom.search.ui.query_chips import without
-from filmroom.search.ui.search_state import remember_upload
+from filmroom.search.ui.query.query_chips import without
+from filmroom.search.ui.query.search_state import remember_upload
 
 from tests.pages import components, page, said, shown
 

@@ -90,7 +90,7 @@ def close(page: Any) -> None:
     ],
 )
 def test_what_a_browser_sends_is_read_with_care(said: object, read: Done | None) -> None:
-    assert _done(said, shown={7: [("mass", "label:mass")]}) == read
+    assert _done(said, menus={7: [("mass", "label:mass")]}) == read
 
 
 def test_films_keep_their_ranks_in_an_export_and_others_stand_behind(archive_folder: Path) -> None:

@@ -14,7 +14,7 @@ from filmroom.search.query.reading import read
 from filmroom.search.request import Order, SearchRequest, UploadedFilm, from_parameters
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.components.chips.chips import Kind
-from filmroom.search.ui.query_chips import MOST_CHIPS, chips_of, offers, without
+from filmroom.search.ui.query.query_chips import MOST_CHIPS, chips_of, offers, without
 
 from tests.pages import components, page, said, shown
 

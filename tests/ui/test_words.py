@@ -8,7 +8,7 @@ import pytest
 from filmroom.db.errors import BadInput
 from filmroom.search.request import PAGE, Order, SearchRequest, UploadedFilm, from_parameters, missing_uploads
 from filmroom.search.ui.components.report_text.report_text import asserted, marked
-from filmroom.search.ui.search_state import film_address, voted
+from filmroom.search.ui.query.search_state import film_address, voted
 from filmroom.search.ui.text import plain
 from hypothesis import given
 from hypothesis import strategies as some

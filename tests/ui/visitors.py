@@ -17,6 +17,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
 PAGES = ("", "collections", "zeroshot", "evaluate", "judge", "map", "check")
+QUERIES = ("effusion", "mass", "cardiomegaly", "edema", "small+left+effusion")
 
 
 def join(url: str, headers: Mapping[str, str] | None = None, *, patience: float = 120) -> ClientConnection:
@@ -51,6 +52,14 @@ def run_page(socket: ClientConnection, page: str, query: str = "", *, patience: 
         elif kind == "script_finished" and began:
             assert message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY, message.script_finished
             return shown
+
+
+def answers_alone(url: str, headers: Mapping[str, str] | None = None) -> dict[str, list[int]]:
+    """What a visitor who is alone is answered: the films of each query."""
+    with join(url, headers) as socket:
+        answers = {query: film_ids(run_page(socket, "", f"q={query}")) for query in QUERIES}
+    assert all(answers.values())
+    return answers
 
 
 def faults(shown: Sequence[Any]) -> list[str]:

@@ -39,7 +39,7 @@ def _has_shallow_table(header: Dataset) -> bool:
 def _has_unknown_function(header: Dataset) -> bool:
     groups = [*(header.get("SharedFunctionalGroupsSequence") or []), *(header.get(_PER_FRAME) or [])]
     items = [item for group in groups for item in group.get("FrameVOILUTSequence") or []]
-    return any(window_function(said) not in WINDOW_FUNCTIONS for said in (header, *items))
+    return any(window_function(level) not in WINDOW_FUNCTIONS for level in (header, *items))
 
 
 def _frames_differ(header: Dataset) -> bool:

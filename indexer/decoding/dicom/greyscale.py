@@ -116,7 +116,7 @@ def _padding(values: NDArray[Any], facts: Dataset) -> NDArray[np.bool_]:
 def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64]]:
     """Yield what the header offers in order: its VOI LUT, then its windows. Unusable ones are passed over."""
     if facts.get("VOILUTSequence"):
-        whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
+        stored = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
         try:
             offered = facts.VOILUTSequence[0]
             table = Dataset()
@@ -125,14 +125,14 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
             entries = apply_voi(np.arange(first, first + (count or 1 << 16)), table)
             # By what the table reaches, as many claim 16 bits for entries of 12.
             low, high = float(entries.min()), float(entries.max())
-            yield (apply_voi(whole, table).astype(np.float64) - low) / (high - low)
+            yield (apply_voi(stored, table).astype(np.float64) - low) / (high - low)
         except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
             pass
     for center, width in zip(numbers(facts, "WindowCenter"), numbers(facts, "WindowWidth"), strict=False):
         if center is None or width is None:
             continue
-        said = window_function(facts)
-        function = said if said in WINDOW_FUNCTIONS else "LINEAR"  # as dcmtk takes LOG and the like
+        declared = window_function(facts)
+        function = declared if declared in WINDOW_FUNCTIONS else "LINEAR"  # as dcmtk takes LOG and the like
         if function == "LINEAR" and 0 < width < 1:
             function = "LINEAR_EXACT"  # what LINEAR cannot say of float values
         window = Dataset()
@@ -170,8 +170,8 @@ def _by_spread(values: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[np.flo
     low, high = (float(value) for value in spread_of_counts(values, counts))
     if high <= low:
         return np.zeros(len(values))
-    found: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
-    return found
+    scaled: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
+    return scaled
 
 
 def _facts(header: Dataset, frame: int) -> Dataset:

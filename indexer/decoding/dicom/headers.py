@@ -30,8 +30,8 @@ def mend(header: Dataset) -> Dataset:
     """Set what can be read in one way only as it should have been written, and give the header: a photometric
     interpretation in small letters or with blanks, a number of frames that is empty or none, samples of a grey film
     that are not counted."""
-    said = " ".join(str(_value(header, "PhotometricInterpretation") or "").replace("\0", "").upper().split())
-    photometric = said.replace("MONOCHROME ", "MONOCHROME")
+    declared = " ".join(str(_value(header, "PhotometricInterpretation") or "").replace("\0", "").upper().split())
+    photometric = declared.replace("MONOCHROME ", "MONOCHROME")
     if photometric and photometric != header.get("PhotometricInterpretation"):
         header.PhotometricInterpretation = photometric
     if photometric.startswith("MONOCHROME") and _value(header, "SamplesPerPixel") in (None, ""):
@@ -53,9 +53,9 @@ def check_pixel_module(header: Dataset) -> None:
         raise Refusal.DAMAGED.error()
 
 
-def _frames(said: object) -> int:
+def _frames(value: object) -> int:
     """Return the first number of what stands for the frames; what is none is one frame."""
-    first = said[0] if isinstance(said, MultiValue) and said else said
+    first = value[0] if isinstance(value, MultiValue) and value else value
     try:
         return max(1, int(str(first)))
     except ValueError:

@@ -20,8 +20,9 @@ def shift(header: Dataset, stream: Stream | None) -> int:
         grey = int(header.get("SamplesPerPixel") or 1) == 1
     except (TypeError, ValueError):
         return 0
-    held = allocated if stream is None else stream.precision
-    return high + 1 - stored if grey and 0 < stored <= high < min(allocated, held) and allocated in (8, 16, 32) else 0
+    precision = allocated if stream is None else stream.precision
+    higher = grey and 0 < stored <= high < min(allocated, precision) and allocated in (8, 16, 32)
+    return high + 1 - stored if higher else 0
 
 
 def as_words(header: Dataset) -> Dataset:
@@ -36,5 +37,5 @@ def values(words: NDArray[Any], header: Dataset) -> NDArray[Any]:
     bits = 8 * words.itemsize
     signed = "i" if header.get("PixelRepresentation") == 1 else "u"
     top = words << (bits - 1 - int(header.HighBit))  # in the byte order of the machine, whatever the file's was
-    found: NDArray[Any] = top.view(f"{signed}{words.itemsize}") >> (bits - int(header.BitsStored))
-    return found
+    stored: NDArray[Any] = top.view(f"{signed}{words.itemsize}") >> (bits - int(header.BitsStored))
+    return stored

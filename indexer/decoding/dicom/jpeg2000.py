@@ -33,8 +33,10 @@ def smaller(header: Dataset, *, side: int) -> NDArray[Any] | None:
     if halvings < 1 or not simple:
         return None
     stream = get_frame(header.PixelData, 0, number_of_frames=1)
-    whole = stream.startswith(_START) and stream[-16:].rstrip(b"\0").endswith(b"\xff\xd9")
-    if not whole or stream[_COMPONENTS] != b"\0\1" or stream[_DEPTH] + 1 != header.BitsStored:  # with a sign: 128 more
+    complete = stream.startswith(_START) and stream[-16:].rstrip(b"\0").endswith(b"\xff\xd9")
+    if (
+        not complete or stream[_COMPONENTS] != b"\0\1" or stream[_DEPTH] + 1 != header.BitsStored
+    ):  # with a sign: 128 more
         return None
     try:
         with Image.open(io.BytesIO(stream), formats=("JPEG2000",)) as picture:

@@ -41,14 +41,14 @@ def plain_table(item: Dataset, header: Dataset) -> Dataset:
 def number(value: object) -> float | None:
     """Read a decimal string, also with a comma for its point. None where it is empty or no finite number."""
     try:
-        said = float(str(value).strip().replace(",", "."))
+        parsed = float(str(value).strip().replace(",", "."))
     except ValueError:
         return None
-    return said if math.isfinite(said) else None
+    return parsed if math.isfinite(parsed) else None
 
 
 def numbers(header: Dataset, keyword: str) -> list[float | None]:
     """Read what an element holds besides empty values, each as `number` does."""
     value = header.get(keyword)
     several = value if isinstance(value, MultiValue | list | tuple) else [value]
-    return [number(one) for one in several if one not in (None, "")]
+    return [number(value) for value in several if value not in (None, "")]

@@ -43,10 +43,10 @@ def orientation_of(header: Dataset, tags: Tags) -> str | None:
     it."""
     if tags.modality in _OWN_RULES or (tags.body_part and tags.body_part not in _TRUNK):
         return None
-    said = _said(header)
-    if not said:
+    letters = _letters(header)
+    if not letters:
         return UNCERTAIN_ORIENTATION if _detector_was_turned(header) else None
-    directions = _directions(header, said)
+    directions = _directions(header, letters)
     if directions is None:
         return UNCERTAIN_ORIENTATION
     axes = {_AXES[direction] for direction in directions}
@@ -57,23 +57,23 @@ def orientation_of(header: Dataset, tags: Tags) -> str | None:
     mirrored, turns = _way(directions, frontal=axes == _FRONTAL)
     if tags.view in _DECUBITUS:
         return UNCERTAIN_ORIENTATION if mirrored else None  # who lies on a side is shown lying
-    found = words_for(mirrored=mirrored, turns=turns)
-    return found if found is None or _is_certain(header, tags, directions) else UNCERTAIN_ORIENTATION
+    orientation = words_for(mirrored=mirrored, turns=turns)
+    return orientation if orientation is None or _is_certain(header, tags, directions) else UNCERTAIN_ORIENTATION
 
 
-def _said(header: Dataset) -> list[str]:
+def _letters(header: Dataset) -> list[str]:
     value = header.get("PatientOrientation")
     several = value if isinstance(value, MultiValue | list | tuple) else [value]
-    return [str(one).strip().upper() for one in several if one not in (None, "")]
+    return [str(value).strip().upper() for value in several if value not in (None, "")]
 
 
-def _directions(header: Dataset, said: list[str]) -> tuple[str, str] | None:
+def _directions(header: Dataset, letters: list[str]) -> tuple[str, str] | None:
     """Say where rows and columns run to, each by the first letter, which weighs most. None where it is not
     understood."""
     four_legged = str(header.get("AnatomicalOrientationType") or "BIPED").strip().upper() != "BIPED"
-    if four_legged or len(said) != 2 or not all(_DIRECTION.fullmatch(one) for one in said):
+    if four_legged or len(letters) != 2 or not all(_DIRECTION.fullmatch(direction) for direction in letters):
         return None
-    across, down = said[0][0], said[1][0]
+    across, down = letters[0][0], letters[1][0]
     return (across, down) if _AXES[across] != _AXES[down] else None
 
 

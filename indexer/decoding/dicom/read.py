@@ -178,8 +178,8 @@ def _say_syntax(header: Dataset) -> None:
 
 
 def _parse(file: BinaryIO, *, until_pixels: bool = False, besides: Sequence[str] = ()) -> Dataset:
-    wanted: list[Any] = [*_READ, *besides]
-    return mend(pydicom.dcmread(file, force=True, specific_tags=wanted, stop_before_pixels=until_pixels))
+    tags: list[Any] = [*_READ, *besides]
+    return mend(pydicom.dcmread(file, force=True, specific_tags=tags, stop_before_pixels=until_pixels))
 
 
 def _is_deflated(data: bytes) -> bool:
@@ -209,8 +209,8 @@ def _check_kind(header: Dataset) -> None:
     if _DICOMDIR in classes:
         raise Refusal.DICOMDIR.error()
     if not any(keyword in header for keyword in _PIXELS):
-        known = [UID(one) for one in classes if UID(one).is_valid and one]
-        without_an_image = any("Image Storage" not in one.name for one in known)
+        known = [UID(uid) for uid in classes if UID(uid).is_valid and uid]
+        without_an_image = any("Image Storage" not in uid.name for uid in known)
         # What says that it is an image, or nothing of itself, has lost its pixels and is no report.
         raise (Refusal.NO_PIXELS if without_an_image else Refusal.DAMAGED).error()
 

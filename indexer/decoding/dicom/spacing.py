@@ -36,7 +36,7 @@ def spacing_of(path: Path, *, turned: bool = False) -> Spacing | None:
             if values is None or len(values) != 2:
                 continue
             row, column = float(values[0]), float(values[1])
-            if all(_LEAST <= one <= _MOST for one in (row, column)) and not (turned and row != column):
+            if all(_LEAST <= distance <= _MOST for distance in (row, column)) and not (turned and row != column):
                 return Spacing(row, column, where)
     except Exception:
         return None

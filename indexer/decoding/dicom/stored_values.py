@@ -43,15 +43,15 @@ def stored_values(header: Dataset, frame: int) -> tuple[NDArray[Any], str]:
     if syntax in _END_MARKED and bytes(header.PixelData[-16:]).rstrip(b"\0")[-2:] != b"\xff\xd9":
         raise Refusal.TRUNCATED.error()
     stream = frame_stream(header, frame)
-    said = as_streamed(header, stream)
+    readable = as_streamed(header, stream)
     shifted = high_bit.shift(header, stream) > 0
     if shifted:
-        said = high_bit.as_words(header)
-    stored, photometric = _decoded(decoder, said, frame, plug_in=_PLUG_INS.get(syntax, ""))
+        readable = high_bit.as_words(header)
+    stored, photometric = _decoded(decoder, readable, frame, plug_in=_PLUG_INS.get(syntax, ""))
     if shifted:
         stored = high_bit.values(stored, header)
     declared = str(header.get("PhotometricInterpretation", ""))
-    if said is not header and stored.ndim == 3 and declared.startswith("MONOCHROME"):
+    if readable is not header and stored.ndim == 3 and declared.startswith("MONOCHROME"):
         # What the header says of greys (window, inversion) then holds of the luminance.
         return luminance(stored).round().astype(stored.dtype), declared
     return stored, photometric

@@ -90,8 +90,8 @@ def as_streamed(header: Dataset, stream: Stream | None) -> Dataset:
 
 def has_other_components(header: Dataset, stream: Stream | None) -> bool:
     """Tell whether a stream of one or three components lies under a header that says the other."""
-    said = header.get("SamplesPerPixel")
+    declared = header.get("SamplesPerPixel")
     grey = str(header.get("PhotometricInterpretation", "")).startswith(("MONOCHROME", "PALETTE"))
-    return stream is not None and stream.components in (1, 3) and (said, grey) != (
+    return stream is not None and stream.components in (1, 3) and (declared, grey) != (
         stream.components, stream.components == 1,
     )  # fmt: skip

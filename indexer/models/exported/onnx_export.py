@@ -162,6 +162,12 @@ def towers(source: ClipSource, *, device: str | None = None) -> Towers:
     return ClipModelTowers(source, folder, facts=facts, device=device)
 
 
+def graphs_of(towers: Towers) -> OnnxTowers | None:
+    """Return the exported form of towers that embeds films; None where there is none."""
+    graphs = towers._graphs if isinstance(towers, ClipModelTowers) else towers
+    return graphs if isinstance(graphs, OnnxTowers) and IMAGE_GRAPH in graphs.facts.files else None
+
+
 def find(fingerprint: str, *, device: str | None = None) -> Towers | None:
     """Return the towers of a space that were exported earlier, whatever the model was called; None where there are
     none."""

@@ -6,6 +6,7 @@ embedded for as long, and judged on the films at hand.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -34,11 +35,7 @@ class OpenVinoSession:
     """As much of an ONNX Runtime session as a tower calls."""
 
     def __init__(self, graph: Path, precision: str) -> None:
-        # Its model converter, which nobody needs here, brings along what can report to its maker.
-        sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
         settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": _HALVES}
         model = core.compile_model(core.read_model(str(graph)), "CPU", settings)
         self._requests = [model.create_infer_request() for _ in range(_HALVES)]
@@ -54,6 +51,20 @@ class OpenVinoSession:
         for request in busy:
             request.wait()
         return [np.concatenate([request.get_tensor(name).data for request in busy], dtype=np.float32) for name in names]
+
+
+@functools.cache
+def _core() -> Any:
+    """Return OpenVINO's one core of this process, which is never freed.
+
+    Each gives its thread a stack for signals and takes it away at its end. Of two, one put back the stack of the other
+    that was gone already: the next Ctrl-C found none, and the kernel ended the process by SIGSEGV.
+    """
+    # Its model converter, which nobody needs here, brings along what can report to its maker.
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino.Core()
 
 
 @dataclass(frozen=True)

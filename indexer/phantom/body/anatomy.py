@@ -214,10 +214,10 @@ def _breasts(phantom: Phantom, rng: np.random.Generator) -> tuple[Ellipsoid, ...
         )
     big = 0.75 + 0.5 * body.fat + rng.uniform(-0.1, 0.25)
     droop = 0 if supine else 12 * big
-    aside = 16 if supine else 0
+    sideways = 16 if supine else 0
     return tuple(
         ellipsoid(
-            (s * (80.0 + 8 * body.fat + aside), 158 + 26 * body.fat + droop + rng.uniform(-3, 3), 84.0),
+            (s * (80.0 + 8 * body.fat + sideways), 158 + 26 * body.fat + droop + rng.uniform(-3, 3), 84.0),
             (58 * big, 52 * big, 42 * big * (0.7 if supine else 1)),
         )
         for s in (-1, 1)
@@ -257,9 +257,9 @@ def _heart(
     def part(
         x: float, y: float, z: float, a: float, b: float, c: float, along: tuple[float, float, float] | None = None
     ) -> Ellipsoid:
-        made = ellipsoid((0, 0, 0), (a, b, c), along=along)
+        part_at_origin = ellipsoid((0, 0, 0), (a, b, c), along=along)
         at = (centre[0] + (x - 10) * wide, centre[1] + (y - 156) * tall, centre[2] + (z - 22) * deep)
-        return Ellipsoid(at, made.axes * f32([wide, tall, deep]))
+        return Ellipsoid(at, part_at_origin.axes * f32([wide, tall, deep]))
 
     old = body.aorta
     axis = (0.70, 0.58 - 0.25 * flat, 0.38)

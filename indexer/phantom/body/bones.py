@@ -104,13 +104,13 @@ def _cartilages(paths: F32, normals: F32, rng: np.random.Generator, step: float)
     s = np.linspace(0, 34, 12, dtype=np.float32)[:, None]
     lines = f32(ends + s * way * np.exp(-s / 30) + s * inward * (1 - np.exp(-s / 30)))
     radius = np.full(lines.shape[:2], 3.4, np.float32)
-    whole = tubes(
+    cartilage = tubes(
         lines, radius=radius, flat=radius * np.float32(5.4 / 3.4), across=np.repeat(normals, 12, axis=1), step=step,
         core=0.05, wall=0.5, wall_from=0.8,
     )  # fmt: skip
-    kept = rng.random(whole.mass.shape, dtype=np.float32) < 0.55
-    dense = np.repeat(rng.uniform(0.3, 1, (len(paths), 1)), len(kept) // len(paths), axis=0)
-    return replace(whole, mass=f32(whole.mass * kept * dense))
+    calcified = rng.random(cartilage.mass.shape, dtype=np.float32) < 0.55
+    dense = np.repeat(rng.uniform(0.3, 1, (len(paths), 1)), len(calcified) // len(paths), axis=0)
+    return replace(cartilage, mass=f32(cartilage.mass * calcified * dense))
 
 
 def spine_axis(y: F32) -> F32:

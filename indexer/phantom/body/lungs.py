@@ -75,21 +75,21 @@ def lungs(anatomy: Anatomy, camera: Camera, *, density: float) -> dict[Side, Lun
     """Return both healthy lungs on the film's grid; `density` is about 0.25 in deep inspiration."""
     chest = anatomy.chest.span(camera)
     round_ones = [solid for solid in anatomy.inner if isinstance(solid, Ellipsoid)]
-    columns = [solid.span(camera, whole=False) for solid in anatomy.inner if isinstance(solid, Column)]
+    columns = [solid.span(camera, whole_film=False) for solid in anatomy.inner if isinstance(solid, Column)]
     inner = spans(round_ones, camera) + columns
     return {side: _lung(anatomy, side, chest, inner, camera, density) for side in LUNGS}
 
 
 def _lung(anatomy: Anatomy, side: Side, chest: Span, inner: list[Span], camera: Camera, density: float) -> Lung:
-    half = anatomy.half[side].span(camera, whole=False)
+    half = anatomy.half[side].span(camera, whole_film=False)
     over = half.columns
     enter, leave = np.maximum(chest.enter[:, over], half.enter), np.minimum(chest.leave[:, over], half.leave)
     # The chest and the lung's half are magnified by their own depths: where one is missing there is no lung.
-    there = (leave > enter) & (chest.length[:, over] > 0) & (half.length > 0)
-    rows, columns = _box(there)
-    enter, leave, there = enter[rows, columns], leave[rows, columns], there[rows, columns]
+    inside = (leave > enter) & (chest.length[:, over] > 0) & (half.length > 0)
+    rows, columns = _box(inside)
+    enter, leave, inside = enter[rows, columns], leave[rows, columns], inside[rows, columns]
     columns = slice(over.start + columns.start, over.start + columns.stop)
-    enter, leave = np.where(there, enter, 0), np.where(there, leave, 0)
+    enter, leave = np.where(inside, enter, 0), np.where(inside, leave, 0)
     near, far = float(enter.min()), float(leave.max())
     slabs = max(4, int(np.ceil((far - near) / SLAB_MM)))
     edges = np.linspace(near, far, slabs + 1, dtype=np.float32)
@@ -118,8 +118,8 @@ def _merged(solids: Iterable[Span], rows: slice, columns: slice) -> tuple[F32, F
         met = end > begin
         missed = np.multiply(~met, 2 * _NOWHERE)
         begin, end = begin + missed, end - missed
-        there = (slice(r0 - rows.start, r1 - rows.start), slice(c0 - columns.start, c1 - columns.start))
-        for first, last in ((enter[number][there], leave[number][there]) for number in range(_STRETCHES)):
+        overlap = (slice(r0 - rows.start, r1 - rows.start), slice(c0 - columns.start, c1 - columns.start))
+        for first, last in ((enter[number][overlap], leave[number][overlap]) for number in range(_STRETCHES)):
             apart = ((begin > last) | (end < first)) & (first <= last) & met
             if not apart.any():
                 np.minimum(first, begin, out=first)
@@ -129,17 +129,17 @@ def _merged(solids: Iterable[Span], rows: slice, columns: slice) -> tuple[F32, F
             np.maximum(last, np.where(apart, -_NOWHERE, end), out=last)
             begin, end, met = np.where(apart, begin, _NOWHERE), np.where(apart, end, -_NOWHERE), apart
     # What grew towards each other is one at last.
-    for one, other in combinations(range(_STRETCHES), 2):
-        touch = (enter[one] <= leave[other]) & (enter[other] <= leave[one])
-        np.minimum(enter[one], enter[other], out=enter[one], where=touch)
-        np.maximum(leave[one], leave[other], out=leave[one], where=touch)
-        enter[other][touch], leave[other][touch] = _NOWHERE, -_NOWHERE
+    for first_stretch, second_stretch in combinations(range(_STRETCHES), 2):
+        touch = (enter[first_stretch] <= leave[second_stretch]) & (enter[second_stretch] <= leave[first_stretch])
+        np.minimum(enter[first_stretch], enter[second_stretch], out=enter[first_stretch], where=touch)
+        np.maximum(leave[first_stretch], leave[second_stretch], out=leave[first_stretch], where=touch)
+        enter[second_stretch][touch], leave[second_stretch][touch] = _NOWHERE, -_NOWHERE
     used = (enter <= leave).any(axis=(1, 2))
     return enter[used], leave[used]
 
 
-def _box(there: np.ndarray) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+def _box(inside: np.ndarray) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if not len(rows):
         return slice(0, 1), slice(0, 1)
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

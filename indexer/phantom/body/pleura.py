@@ -105,10 +105,10 @@ def pleural_lines(phantom: Phantom, anatomy: Anatomy, step: float) -> list[Copie
         for side in finding.side.lungs:
             y = np.arange(8, anatomy.dome_top[side] - 6, 1.0, dtype=np.float32)
             edge = lung_edge(finding, anatomy, y)
-            there = edge.outer - edge.inner > 3
+            detached = edge.outer - edge.inner > 3
             z = anatomy.chest.at(y)[3]
-            outer = np.stack([side.sign * edge.outer, y, z], axis=1)[there]
-            inner = np.stack([side.sign * edge.inner, y, z], axis=1)[there & (edge.inner > 14)][::-1]
+            outer = np.stack([side.sign * edge.outer, y, z], axis=1)[detached]
+            inner = np.stack([side.sign * edge.inner, y, z], axis=1)[detached & (edge.inner > 14)][::-1]
             line = np.concatenate([inner, outer]).astype(np.float32)
             across = np.zeros_like(line) + np.asarray([0, 0, 1], np.float32)
             out.append(tube(line, radius=7.0, flat=0.55, across=across, step=min(step, 0.7), core=0.42, wall=0.42))

@@ -22,7 +22,7 @@ def shoulders(phantom: Phantom, *, step: float) -> list[Matter]:
     return [_clavicles(lift, rng, step), *_blades(phantom, 0.7 * lift, rng, step), _arms(phantom, step)]
 
 
-def _both(path: F32) -> F32:
+def _left_and_right(path: F32) -> F32:
     return np.stack([path * flip for flip in _FLIPS])
 
 
@@ -44,10 +44,10 @@ def _clavicles(lift: float, rng: np.random.Generator, step: float) -> Copies:
         np.interp(t, [0, 0.12, 0.45, 0.8, 1], [9.5, 7.0, 5.6, 6.0, 6.6]),
         np.interp(t, [0, 0.15, 0.6, 1], [9.5, 7.0, 6.2, 8.5]),
     )
-    both = np.stack(paths)
-    across = np.zeros_like(both) + f32([0.2, 0.1, 1])
+    clavicles = np.stack(paths)
+    across = np.zeros_like(clavicles) + f32([0.2, 0.1, 1])
     return tubes(
-        both, radius=radius, flat=flat, across=across, step=step, core=MARROW, wall=0.78 * CORTEX, wall_from=0.8
+        clavicles, radius=radius, flat=flat, across=across, step=step, core=MARROW, wall=0.78 * CORTEX, wall_from=0.8
     )
 
 
@@ -112,7 +112,7 @@ def _arms(phantom: Phantom, step: float) -> Copies:
     shaft = start + t * (end - start)
     shaft[:, 0] -= 5 * np.exp(-((t[:, 0] / 0.12) ** 2))
     (radius,) = _twice(np.interp(t[:, 0], [0, 0.04, 0.10, 0.2, 1], [16, 21, 19, 12.5, 11.5]))
-    paths = _both(shaft)
+    paths = _left_and_right(shaft)
     across = np.zeros_like(paths) + f32([0, 0.1, 1])
     return tubes(
         paths, radius=radius, flat=radius, across=across, step=1.25 * step, core=0.22, wall=0.75, wall_from=0.78

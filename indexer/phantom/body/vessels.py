@@ -23,15 +23,15 @@ HILUM = {Side.RIGHT: (-38.0, 104.0, -22.0), Side.LEFT: (37.0, 96.0, -24.0)}
 
 def in_lung(points: F32, anatomy: Anatomy, side: Side, *, margin: float = 0.97) -> NDArray[np.bool_]:
     """Return (N,) which body points lie in the air of a lung."""
-    kept, places = np.arange(len(points)), np.ascontiguousarray(points.T)
+    inside, places = np.arange(len(points)), np.ascontiguousarray(points.T)
     for outer in (anatomy.half[side], anatomy.chest):
-        kept = kept[outer.radius(places.take(kept, axis=1)) < margin]
+        inside = inside[outer.radius(places.take(inside, axis=1)) < margin]
     for solid in anatomy.inner:
         if isinstance(solid, Column):
-            kept = kept[solid.radius(places.take(kept, axis=1)) > 1.04]
+            inside = inside[solid.radius(places.take(inside, axis=1)) > 1.04]
     solids = [anatomy.dome[side], *(solid for solid in anatomy.inner if isinstance(solid, Ellipsoid))]
     out = np.zeros(len(points), bool)
-    out[kept] = squared_radii(solids, places.take(kept, axis=1)).min(axis=0) > 1.04
+    out[inside] = squared_radii(solids, places.take(inside, axis=1)).min(axis=0) > 1.04
     return out
 
 
@@ -42,11 +42,11 @@ def lung_points(anatomy: Anatomy, side: Side, rng: np.random.Generator, count: i
         points[:, axis] *= high - low
         points[:, axis] += low
     points[:, 0] *= side.sign
-    kept = points[in_lung(points, anatomy, side)]
+    in_air = points[in_lung(points, anatomy, side)]
     # Blood falls: more and wider vessels below.
-    kept = kept[rng.random(len(kept)) < np.clip(0.45 + kept[:, 1] / 260, 0, 1)]
+    in_air = in_air[rng.random(len(in_air)) < np.clip(0.45 + in_air[:, 1] / 260, 0, 1)]
     # A lung that disease has made very small is filled by using its points again.
-    return np.resize(kept if len(kept) else points[:1], (count, 3))
+    return np.resize(in_air if len(in_air) else points[:1], (count, 3))
 
 
 def trees(anatomy: Anatomy, rng: np.random.Generator, *, wide: float, step: float) -> dict[Side, Cloud]:
@@ -75,8 +75,8 @@ def trees(anatomy: Anatomy, rng: np.random.Generator, *, wide: float, step: floa
         branches, tips = _divide(tips, chances, reach)
         parts += [part.reshape(11, 2, -1) for part in np.split(branches, [arteries], axis=1)]
     # Branches of one lung stay together: halving keeps the order of the groups.
-    both = np.concatenate(parts, axis=2)
-    return {side: _curves(both[:, number], step) for number, side in enumerate(LUNGS)}
+    curves = np.concatenate(parts, axis=2)
+    return {side: _curves(curves[:, number], step) for number, side in enumerate(LUNGS)}
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,9 @@ def render(phantom: Phantom, size: int = 384) -> F32:
     anatomy = build(phantom)
     coarse = view.coarser(_SOLID_MM)
     shape = (view.rows, view.columns)
-    both = _diseased(phantom, anatomy, coarse)
-    water = enlarge(_solid_water(phantom, anatomy, coarse, both), shape)
-    water = water + enlarge(_cloud_water(phantom, anatomy, view.coarser(_CLOUD_MM), coarse, both), shape)
+    lungs = _diseased(phantom, anatomy, coarse)
+    water = enlarge(_solid_water(phantom, anatomy, coarse, lungs), shape)
+    water = water + enlarge(_cloud_water(phantom, anatomy, view.coarser(_CLOUD_MM), coarse, lungs), shape)
     rng = np.random.default_rng([phantom.seed, 97])
     return expose(np.maximum(water, 0), phantom, view.pixel, rng)
 
@@ -47,10 +47,10 @@ def render(phantom: Phantom, size: int = 384) -> F32:
 def _diseased(phantom: Phantom, anatomy: Anatomy, view: Camera) -> dict[Side, Lung]:
     breath = _HEALTHY + 0.07 * (0.7 - phantom.technique.inspiration)
     healthy = lungs(anatomy, view, density=breath)
-    return {side: fill(paint(one, phantom, anatomy), phantom, anatomy) for side, one in healthy.items()}
+    return {side: fill(paint(lung, phantom, anatomy), phantom, anatomy) for side, lung in healthy.items()}
 
 
-def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, both: dict[Side, Lung]) -> F32:
+def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, lungs: dict[Side, Lung]) -> F32:
     shape = (view.rows, view.columns)
     skin, muscle = anatomy.skin.span(view), anatomy.muscle.span(view)
     water = 0.90 * skin.length + 0.12 * muscle.length
@@ -64,9 +64,9 @@ def _solid_water(phantom: Phantom, anatomy: Anatomy, view: Camera, both: dict[Si
         water[bubble.rows, bubble.columns] -= 0.9 * bubble.length
     water *= 1 + 0.02 * _mottle(phantom, shape)
     grain = _parenchyma(phantom, view)
-    for one in both.values():
-        here = (one.rows, one.columns)
-        water[here] -= one.removed() * (1 + grain[here])
+    for lung in lungs.values():
+        window = (lung.rows, lung.columns)
+        water[window] -= lung.removed() * (1 + grain[window])
     for group in round_lesions(phantom, anatomy):
         water += _union(group, view)
     for pouch in spans(hernia(phantom, anatomy), view):
@@ -100,8 +100,8 @@ def _union(group: tuple[Ellipsoid, ...], view: Camera) -> F32:
 def _arms(anatomy: Anatomy, skin: Span, view: Camera) -> F32:
     total = np.zeros((view.rows, view.columns), np.float32)
     for arm in spans(anatomy.arms, view):
-        here = total[arm.rows, arm.columns]
-        np.maximum(here, 0.95 * (arm.length - overlap(skin, arm)), out=here)
+        window = total[arm.rows, arm.columns]
+        np.maximum(window, 0.95 * (arm.length - overlap(skin, arm)), out=window)
     return total
 
 
@@ -113,7 +113,7 @@ def _mottle(phantom: Phantom, shape: tuple[int, int]) -> F32:
     return 0.6 * coarse + 0.35 * fine
 
 
-def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camera, both: dict[Side, Lung]) -> F32:
+def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camera, lungs: dict[Side, Lung]) -> F32:
     step = 0.8 * view.pixel
     parts: list[Matter] = [
         *skeleton(phantom, anatomy, step=1.3 * step),
@@ -130,7 +130,7 @@ def _cloud_water(phantom: Phantom, anatomy: Anatomy, view: Camera, coarse: Camer
     branches = trees(anatomy, rng, wide=wide, step=1.3 * step)
     for side in LUNGS:
         vessels: list[Matter] = [*central(anatomy, side, 1.4 * step, wide=wide), branches[side]]
-        shadows += [_seen(part.cast(view), both[side], view.pixel / coarse.pixel) for part in vessels]
+        shadows += [_seen(part.cast(view), lungs[side], view.pixel / coarse.pixel) for part in vessels]
     return splat(shadows, view)
 
 

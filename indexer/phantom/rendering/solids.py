@@ -61,8 +61,8 @@ class Column:
         rest = np.minimum(np.maximum(place - low.astype(np.float32), 0), 1)
         below = table.take(low, axis=1)
         a, b, cx, cz = below + rest * (table.take(low + 1, axis=1) - below)
-        there = (place >= 0) & (place <= len(self.y) - 1)
-        return a * there, b * there, cx, cz
+        within_ends = (place >= 0) & (place <= len(self.y) - 1)
+        return a * within_ends, b * within_ends, cx, cz
 
     def radius(self, points: F32) -> F32:
         """Return (N,) 0 on the axis, 1 on the surface, from (3, N) body points."""
@@ -72,14 +72,14 @@ class Column:
         along = (z - cz) / np.maximum(b, 1e-3)
         return f32(np.sqrt(across * across + along * along))
 
-    def span(self, camera: Camera, *, whole: bool = True) -> Span:
+    def span(self, camera: Camera, *, whole_film: bool = True) -> Span:
         """Cover the whole film, or else those of its columns that the solid reaches."""
         wide, tall, deep_by = camera.scale
         depth = float(np.mean(self.cz) * deep_by * np.cos(camera.yaw) + np.mean(self.cx) * wide * np.sin(camera.yaw))
         scale = np.float32(camera.magnification(depth))
         a, b, cx, cz = self.at(camera.y + camera.v / tall * (1 / scale - 1))
         a, b, cx, cz = a * wide, b * deep_by, cx * wide, cz * deep_by
-        there = a > 0.5
+        present = a > 0.5
         a, b = np.maximum(a, 0.5), np.maximum(b, 0.5)
         cos, sin = np.float32(np.cos(camera.yaw)), np.float32(np.sin(camera.yaw))
         uc, wc = cx * cos - cz * sin, cx * sin + cz * cos
@@ -87,8 +87,8 @@ class Column:
         uw = sin * cos * (1 / a**2 - 1 / b**2)
         uu = (cos / a) ** 2 + (sin / b) ** 2 - uw**2 / ww
         columns = slice(0, camera.columns)
-        if not whole:
-            reach = there / np.sqrt(uu)
+        if not whole_film:
+            reach = present / np.sqrt(uu)
             left, right = float((uc - reach).min() * scale), float((uc + reach).max() * scale)
             columns = slice(*(int(end) for end in np.searchsorted(camera.u, (left, right))))
         du = camera.u[columns] / scale - uc[:, None]
@@ -97,7 +97,7 @@ class Column:
         np.subtract(1, deep, out=deep)
         np.maximum(deep, 0, out=deep)
         np.power(deep, np.float32(self.power), out=deep)
-        deep *= np.sqrt(there / ww)[:, None]
+        deep *= np.sqrt(present / ww)[:, None]
         du *= (uw / ww)[:, None]
         middle = np.subtract(wc[:, None], du, out=du)
         return Span(slice(0, camera.rows), columns, middle - deep, middle + deep)
@@ -123,10 +123,12 @@ def cross(a: F32, b: F32) -> F32:
     return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
-def overlap(one: Span, other: Span) -> F32:
-    """Return mm of each ray of `other` that lies in both. `one` must cover the film."""
-    here = (other.rows, other.columns)
-    return f32(np.maximum(np.minimum(one.leave[here], other.leave) - np.maximum(one.enter[here], other.enter), 0))
+def overlap(solid: Span, other: Span) -> F32:
+    """Return mm of each ray of `other` that lies in both. `solid` must cover the film."""
+    window = (other.rows, other.columns)
+    return f32(
+        np.maximum(np.minimum(solid.leave[window], other.leave) - np.maximum(solid.enter[window], other.enter), 0)
+    )
 
 
 def spans(solids: Sequence[Ellipsoid], camera: Camera) -> list[Span]:

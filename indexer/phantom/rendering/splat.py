@@ -111,9 +111,16 @@ def tube(path: F32, *, radius: F32 | float, step: float, flat: F32 | float | Non
     if across is None:
         across = cross(_slopes(path.T), f32([[0.21], [0.35], [0.91]])).T
     flat = radius if flat is None else flat
-    one, two = (np.broadcast_to(f32(r), path.shape[:1])[None] for r in (radius, flat))
+    radii, flat_radii = (np.broadcast_to(f32(r), path.shape[:1])[None] for r in (radius, flat))
     return tubes(
-        path[None], radius=one, flat=two, across=across[None], step=step, core=core, wall=wall, wall_from=wall_from
+        path[None],
+        radius=radii,
+        flat=flat_radii,
+        across=across[None],
+        step=step,
+        core=core,
+        wall=wall,
+        wall_from=wall_from,
     )
 
 
@@ -144,17 +151,17 @@ def tubes(
     table = np.concatenate([paths, across, radius[..., None], flat[..., None]], axis=2, dtype=np.float32)
     table = table.reshape(number * knots, 8)
     below = table.take(low, axis=0)
-    here = np.ascontiguousarray((below + rest * (table.take(low + 1, axis=0) - below)).transpose(2, 0, 1))
-    middle, first, ra, rb = here[:3], here[3:6], here[6], here[7]
+    samples = np.ascontiguousarray((below + rest * (table.take(low + 1, axis=0) - below)).transpose(2, 0, 1))
+    middle, first, ra, rb = samples[:3], samples[3:6], samples[6], samples[7]
     tangent = _unit(_slopes(middle))
     first = _unit(first - (first * tangent).sum(axis=0) * tangent)
     second = cross(tangent, first)
     # Every section is a sunflower, turned against its neighbours so that no pattern shows.
     cos, sin = _turns(number * count).reshape(2, number, count)
-    one, two = ra * first, rb * second
+    first_axis, second_axis = ra * first, rb * second
     frames = np.empty((3, 4, number, count), np.float32)
-    frames[:, 0] = cos * one + sin * two
-    frames[:, 1] = cos * two - sin * one
+    frames[:, 0] = cos * first_axis + sin * second_axis
+    frames[:, 1] = cos * second_axis - sin * first_axis
     frames[:, 2] = tangent * (long / count)[:, None]
     frames[:, 3] = middle
     sunflower, rho = _sunflower(dots)

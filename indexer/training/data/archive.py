@@ -44,41 +44,41 @@ def training_films(
     """
     chosen = list(films.everyone(archive.catalog, where))
     vocabulary = _vocabulary(archive)
-    told = [(film, _facts(film, vocabulary), _sentences(archive, film)) for film in chosen]
-    usable = [one for one in told if one[0].labels or one[2]]
+    described = [(film, _facts(film, vocabulary), _sentences(archive, film)) for film in chosen]
+    usable = [(film, facts, sentences) for film, facts, sentences in described if film.labels or sentences]
     if not usable:
         raise BadInput(
             "no film of the archive has a label or a report to learn from",
             where=archive.folder,
             fix="Give them some: filmroom label FILE.csv, or filmroom report FILE.csv",
         )
-    kept = _keep_pixels(archive, [film for film, _, _ in usable], work / "pixels", progress)
+    pixel_files = _keep_pixels(archive, [film for film, _, _ in usable], work / "pixels", progress)
     return [
         TrainingFilm(
             key=f"film-{film.id}",
             patient=film.tags.patient_key or film.tags.study_uid or f"film-{film.id}",
-            read=partial(_read, kept[film.id]),
-            facts=known,
+            read=partial(_read, pixel_files[film.id]),
+            facts=facts,
             sentences=sentences,
             patient_known=film.tags.patient_key is not None,
         )
-        for film, known, sentences in usable
-        if film.id in kept
+        for film, facts, sentences in usable
+        if film.id in pixel_files
     ]
 
 
 def _vocabulary(archive: Archive) -> dict[str, frozenset[str]]:
     """Return the names that each source of labels uses."""
-    found: dict[str, set[str]] = {}
+    names_by_source: dict[str, set[str]] = {}
     with archive.catalog.read() as connection:
         for row in connection.execute(select(label.c.source, label.c.name).where(label.c.source != "probe").distinct()):
-            found.setdefault(row.source, set()).add(row.name)
-    return {source: frozenset(names) for source, names in found.items()}
+            names_by_source.setdefault(row.source, set()).add(row.name)
+    return {source: frozenset(names) for source, names in names_by_source.items()}
 
 
 def _facts(film: Film, vocabulary: dict[str, frozenset[str]]) -> Facts:
-    present = [one.name for one in film.labels if one.value >= 0.5 and one.source != "probe"]
-    looked: set[str] = set().union(*(vocabulary.get(one.source, frozenset()) for one in film.labels))
+    present = [label.name for label in film.labels if label.value >= 0.5 and label.source != "probe"]
+    looked: set[str] = set().union(*(vocabulary.get(label.source, frozenset()) for label in film.labels))
     return facts(present, view=film.tags.view, vocabulary=looked)
 
 
@@ -96,20 +96,20 @@ def _keep_pixels(
     """Decode what is not kept from an earlier call; films that cannot be decoded are left out."""
     folder.mkdir(parents=True, exist_ok=True)
     places = {film.id: folder / f"{film.id}.png" for film in chosen}
-    wanted = {(film.root, film.path, film.frame): film.id for film in chosen if not places[film.id].is_file()}
-    files = dict.fromkeys((root, path) for root, path, _ in wanted)
-    total, done = len(places), len(places) - len(wanted)
+    missing = {(film.root, film.path, film.frame): film.id for film in chosen if not places[film.id].is_file()}
+    files = dict.fromkeys((root, path) for root, path, _ in missing)
+    total, done = len(places), len(places) - len(missing)
     progress(done, total)
     for result in process(source_files(files), prepare=small, key=archive.patient_key(), any_modality=True):
         if isinstance(result, Failure):
             continue
         for film in result.films:
-            film_id = wanted.get((result.listed.root, result.listed.path, film.frame))
+            film_id = missing.get((result.listed.root, result.listed.path, film.frame))
             if film_id is not None:
                 # Written aside: a file that is there is whole, whenever the run was killed.
-                aside = places[film_id].with_suffix(".part")
-                Image.fromarray(film.prepared.astype(np.uint8)).save(aside, "PNG")
-                aside.replace(places[film_id])
+                part = places[film_id].with_suffix(".part")
+                Image.fromarray(film.prepared.astype(np.uint8)).save(part, "PNG")
+                part.replace(places[film_id])
                 done += 1
                 progress(done, total)
     return {film_id: path for film_id, path in places.items() if path.is_file()}

@@ -63,8 +63,8 @@ def phrases(count: int, rng: random.Random) -> Iterator[Phrase]:
         yield Phrase(mistyped(text, rng) if rng.random() < 0.05 else text, weights)
 
 
-def add(one: Meaning, other: Meaning) -> Meaning:
-    return {key: one.get(key, 0.0) + other.get(key, 0.0) for key in {**one, **other}}
+def add(meaning: Meaning, other: Meaning) -> Meaning:
+    return {key: meaning.get(key, 0.0) + other.get(key, 0.0) for key in {**meaning, **other}}
 
 
 def mistyped(text: str, rng: random.Random) -> str:

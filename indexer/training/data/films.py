@@ -43,7 +43,7 @@ class Statement:
     claim: Claim | None = None
 
 
-def statements(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[Statement]:
+def statements_of(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[Statement]:
     """Return every claim that some film supports and some film denies, each said in `ways` ways, then the report
     sentences.
 
@@ -58,13 +58,13 @@ def statements(films: Sequence[TrainingFilm], *, ways: int, seed: int) -> list[S
     finer |= {Claim(c.idea, side=c.side, severity=c.severity) for c in known if c.side and c.severity}
     denied = {Claim(c.idea, absent=True) for c in plain if c.idea not in _NEVER_DENIED}
     order = sorted(plain | finer | denied, key=repr)
-    made = []
+    drawn = []
     for claim in order:
         answers = [truth(claim, film.facts) for film in films]
         yes, no = answers.count(True), answers.count(False)
         if (yes >= 2 and no >= 2) or (not claim.absent and claim in plain and no >= 20):
-            made.append(Statement(tuple({phrase(claim, rng): None for _ in range(ways)}), claim))
-    return made + sentences(films)
+            drawn.append(Statement(tuple({phrase(claim, rng): None for _ in range(ways)}), claim))
+    return drawn + sentences(films)
 
 
 def sentences(films: Sequence[TrainingFilm]) -> list[Statement]:
@@ -76,30 +76,32 @@ def _plain(sentence: str) -> str:
     return " ".join(sentence.lower().split())
 
 
-def truths(films: Sequence[TrainingFilm], said: Sequence[Statement], likeness: NDArray[np.float32] | None) -> Truth:
+def truths(
+    films: Sequence[TrainingFilm], statements: Sequence[Statement], likeness: NDArray[np.float32] | None
+) -> Truth:
     """Return (films, statements): 1 true, 0 false, NaN unknown - neither a positive nor a negative.
 
     `likeness` (M, M) are cosines between the report sentences, in their order among `said`: a sentence that means about
     what one of the film's own says is not held against it. Of a film whose own sentences are not among them nothing is
     known.
     """
-    table = np.full((len(films), len(said)), np.nan, np.float32)
-    first = next((n for n, s in enumerate(said) if s.claim is None), len(said))
-    places = {_plain(s.texts[0]): n for n, s in enumerate(said[first:])}
+    table = np.full((len(films), len(statements)), np.nan, np.float32)
+    first = next((n for n, s in enumerate(statements) if s.claim is None), len(statements))
+    places = {_plain(s.texts[0]): n for n, s in enumerate(statements[first:])}
     for row, film in zip(table, films, strict=True):
-        for column, statement in enumerate(said[:first]):
+        for column, statement in enumerate(statements[:first]):
             answer = truth(statement.claim, film.facts) if statement.claim else None
             if answer is not None:
                 row[column] = float(answer)
-        own = [places[plain] for plain in map(_plain, film.sentences) if plain in places]
-        if own and likeness is not None:
-            alike = likeness[own].max(axis=0)
+        sentence_rows = [places[plain] for plain in map(_plain, film.sentences) if plain in places]
+        if sentence_rows and likeness is not None:
+            alike = likeness[sentence_rows].max(axis=0)
             row[first:] = np.where(alike > 0.7, np.nan, 0.0)
-            row[np.array(own) + first] = 1.0
+            row[np.array(sentence_rows) + first] = 1.0
     return table
 
 
-def balance(table: Truth, films: Sequence[TrainingFilm], said: Sequence[Statement]) -> NDArray[np.float32]:
+def balance(table: Truth, films: Sequence[TrainingFilm], statements: Sequence[Statement]) -> NDArray[np.float32]:
     """Return (films, statements) weights: within a group, yes and no of a statement weigh the same in all, rare
     statements less, unknown 0. So that where a film comes from never tells what it shows.
 
@@ -108,8 +110,8 @@ def balance(table: Truth, films: Sequence[TrainingFilm], said: Sequence[Statemen
     """
     weights = np.zeros_like(table)
     groups = [film.group for film in films]
-    columns = {statement.claim: n for n, statement in enumerate(said) if statement.claim}
-    bare = [columns.get(Claim(s.claim.idea)) if s.claim and not s.claim.absent else None for s in said]
+    columns = {statement.claim: n for n, statement in enumerate(statements) if statement.claim}
+    bare = [columns.get(Claim(s.claim.idea)) if s.claim and not s.claim.absent else None for s in statements]
     for group in sorted(set(groups)):
         rows = np.array([g == group for g in groups])
         for column, finding in enumerate(bare):
@@ -130,9 +132,9 @@ def split(films: Sequence[TrainingFilm], *, share: float, seed: int) -> tuple[li
     """Return row numbers for training and for validation, no patient in both."""
     patients = sorted({film.patient for film in films})
     random.Random(seed).shuffle(patients)
-    held = set(patients[: max(1, round(share * len(patients)))]) if share > 0 else set()
-    training = [n for n, film in enumerate(films) if film.patient not in held]
-    return training, [n for n, film in enumerate(films) if film.patient in held]
+    validation = set(patients[: max(1, round(share * len(patients)))]) if share > 0 else set()
+    training = [n for n, film in enumerate(films) if film.patient not in validation]
+    return training, [n for n, film in enumerate(films) if film.patient in validation]
 
 
 def patients_apart(films: Sequence[TrainingFilm]) -> str:

@@ -40,7 +40,7 @@ class Maps:
         self.films, self.lower, self.preprocess = films, lower, preprocess
         self.views, self.seed, self.device, self.strength = views, seed, device, strength
         self._folder = folder
-        self._kept: np.memmap[Any, np.dtype[np.float16]] | None = None
+        self._maps: np.memmap[Any, np.dtype[np.float16]] | None = None
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Compute what is not kept yet."""
@@ -49,20 +49,20 @@ class Maps:
         self._folder.mkdir(parents=True, exist_ok=True)
         shape = tuple(self._lower([0], 0).shape[1:])
         path, marks = self._folder / "maps.npy", self._folder / "maps.done"
-        wanted = (self.views, len(self.films), *shape)
-        if path.is_file() and np.load(path, mmap_mode="r").shape == wanted:
-            self._kept = np.lib.format.open_memmap(path, "r+")
+        full_shape = (self.views, len(self.films), *shape)
+        if path.is_file() and np.load(path, mmap_mode="r").shape == full_shape:
+            self._maps = np.lib.format.open_memmap(path, "r+")
         else:
             marks.unlink(missing_ok=True)
-            self._kept = np.lib.format.open_memmap(path, "w+", np.float16, wanted)
+            self._maps = np.lib.format.open_memmap(path, "w+", np.float16, full_shape)
         done = set(marks.read_text().split()) if marks.is_file() else set()
         blocks = [(v, s) for v in range(self.views) for s in range(0, len(self.films), _BLOCK)]
         with marks.open("a") as log:
             for number, (view, start) in enumerate(blocks):
                 if f"{view}:{start}" not in done:
                     rows = list(range(start, min(start + _BLOCK, len(self.films))))
-                    self._kept[view, rows] = self._lower(rows, view).float().cpu().numpy().astype(np.float16)
-                    self._kept.flush()
+                    self._maps[view, rows] = self._lower(rows, view).float().cpu().numpy().astype(np.float16)
+                    self._maps.flush()
                     log.write(f"{view}:{start}\n")
                     log.flush()
                 if progress:
@@ -70,8 +70,8 @@ class Maps:
 
     def batch(self, rows: Sequence[int], views: Sequence[int]) -> torch.Tensor:
         """Return inputs of the trained part for these films, each in the view named beside it."""
-        if self._kept is not None:
-            picked = np.stack([self._kept[v % self.views, r] for r, v in zip(rows, views, strict=True)])
+        if self._maps is not None:
+            picked = np.stack([self._maps[v % self.views, r] for r, v in zip(rows, views, strict=True)])
             return torch.from_numpy(picked.astype(np.float32)).to(self.device)
         return self._pixels(rows, views)
 
@@ -92,5 +92,5 @@ class Maps:
         assert self.lower is not None  # noqa: S101 - only called with a frozen part
         kind = next(self.lower.parameters()).dtype
         x = self._pixels(rows, [view] * len(rows)).to(kind)
-        found: torch.Tensor = self.lower(x.contiguous(memory_format=torch.channels_last))
-        return found
+        features: torch.Tensor = self.lower(x.contiguous(memory_format=torch.channels_last))
+        return features

@@ -29,11 +29,11 @@ def phantom_film(seed: int, *, size: int = 320) -> TrainingFilm:
     """Return the film of one seed."""
     phantom = sample(seed)
     claims: list[Claim] = []
-    for found in describe(phantom):
-        idea = finding_of(found.label)
+    for finding in describe(phantom):
+        idea = finding_of(finding.label)
         idea = _PATTERNS.get(idea, idea)
-        side = found.side if found.side in ("left", "right", "bilateral") else None
-        claims.append(Claim(idea, side, found.severity or None, _PLACES.get(found.place)))
+        side = finding.side if finding.side in ("left", "right", "bilateral") else None
+        claims.append(Claim(idea, side, finding.severity or None, _PLACES.get(finding.place)))
         claims += [Claim(hint, side) for hint in _HINTS.get(idea, ())]
     seen = {claim.idea for claim in claims}
     looked = {_PATTERNS.get(idea, idea) for idea in (finding_of(kind.value) for kind in Kind)} | {

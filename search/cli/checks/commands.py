@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,11 +70,13 @@ def archive_health(
     collect: CollectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how healthy the archive is: counts, missing facts, odd films, patients on both sides."""
+    """Say how healthy the archive is: counts, missing facts, odd films, pictures that contradict their facts."""
     from filmroom.search.checks.archive_health import check_archive
 
     kept = open_archive(archive)
-    hand_on(kept, check_archive(kept), csv=csv, collect=collect, as_json=as_json)
+    with comparing(quiet=as_json, doing="Looking at pictures") as on_films:
+        result = check_archive(kept, on_films=on_films)
+    hand_on(kept, result, csv=csv, collect=collect, as_json=as_json)
 
 
 @check_app.command()
@@ -95,3 +98,58 @@ def labels(
     searcher = Searcher.open(archive_folder(archive), model)
     result = check_labels(searcher, findings or ())
     hand_on(searcher.archive, result, csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command()
+def slices(
+    findings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FINDING...", help="Findings; default: all that are labelled.", show_default=False),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="SCORE", help="Sensitivity at this zero-shot score; default: at a specificity of 90 %."),
+    ] = None,
+    query_set: Annotated[
+        str | None, typer.Option(metavar="NAME", help="nDCG of this query set; default: of all judged queries.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Or of these: qid TAB query [TAB group], or JSON lines.")
+    ] = None,
+    qrels: Annotated[Path | None, typer.Option(metavar="FILE", help="Their TREC judgements: qid 0 film grade.")] = None,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the search by sex, age, view, year, modality, source and maker: which films is it worse for?"""
+    from filmroom.search.checks.subgroups.slices import check_slices, judged_here, read_judged
+    from filmroom.search.searcher import Searcher
+
+    if (queries is None) != (qrels is None) or (queries is not None and query_set is not None):
+        raise BadInput("queries and judgements go together", fix="Name --queries and --qrels, or --query-set.")
+    searcher = Searcher.open(archive_folder(archive), model)
+    judged = read_judged(queries, qrels) if queries and qrels else judged_here(searcher, query_set)
+    result = check_slices(searcher, findings or (), threshold=threshold, judged=judged)
+    hand_on(searcher.archive, result, csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command()
+def drift(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="year:2019, split:test, collection:NAME, source:FOLDER, run:3 ...")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other side.")],
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Test whether two years, sites, splits, runs or collections differ: by their vectors and by their facts."""
+    from filmroom.search.checks.subgroups.drift import check_drift
+    from filmroom.search.searcher import Searcher
+
+    searcher = Searcher.open(archive_folder(archive), model)
+    hand_on(searcher.archive, check_drift(searcher, a, b), csv=csv, collect=collect, as_json=as_json)

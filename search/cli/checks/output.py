@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from filmroom.db.reads.films import films as films_of
@@ -11,9 +12,10 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from filmroom.db.archive import Archive
-    from filmroom.search.checks.result import Result, Value
+    from filmroom.search.checks.result import Pick, Result, Value
 
 _FEW = 20
+_ROWS = 40
 
 
 def print_result(archive: Archive, found: Result) -> None:
@@ -21,11 +23,7 @@ def print_result(archive: Archive, found: Result) -> None:
     for name, value in found.figures.items():
         console.print(Text(f"{name[:1].upper()}{name[1:]}: {_shown(value)}"))
     if found.rows:
-        columns = list(dict.fromkeys(name for row in found.rows for name in row))
-        table = Table(*columns, box=None, pad_edge=False)
-        for row in found.rows:
-            table.add_row(*(Text(_shown(row.get(name))) for name in columns))
-        console.print(table)
+        _print_rows([_short(row) for row in found.rows])
     if found.picks:
         _print_picks(archive, found)
     for note in found.notes:
@@ -34,8 +32,35 @@ def print_result(archive: Archive, found: Result) -> None:
         console.print(Text(f"Nothing to look at among {counted(found.films, 'film')}."))
 
 
+def _print_rows(rows: Sequence[Mapping[str, Value]]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows[:_ROWS]:
+        table.add_row(*(Text(_shown(row.get(name))) for name in columns))
+    console.print(table)
+    if len(rows) > _ROWS:
+        console.print(Text(f"And {counted(len(rows) - _ROWS, 'more line')}: --csv FILE writes all."))
+
+
+def _short(row: Mapping[str, Value]) -> dict[str, Value]:
+    """Fit a row with an interval into a terminal: what is measured of whom in two cells, the interval in one."""
+    if "low" not in row:
+        return dict(row)
+    names = {"measure": ("measure", "of"), "slice": ("fact", "slice"), "95 %": ("low", "high")}
+    hidden = {"patients", "difference"} if "value" in row else {"films A", "films B"}
+    short: dict[str, Value] = {}
+    for name, value in row.items():
+        joined = next((key for key, parts in names.items() if name in parts), name)
+        if joined in names and joined not in short:
+            parts = [_shown(row[part]) for part in names[joined] if part in row]
+            short[joined] = " to ".join(filter(None, parts)) if joined == "95 %" else " ".join(parts)
+        elif joined not in names and name not in hidden:
+            short[name] = value
+    return short
+
+
 def _print_picks(archive: Archive, found: Result) -> None:
-    some = found.picks[:_FEW]
+    some = _some_of_each(found)
     known = {film.id: film for film in films_of(archive.catalog, [one.film for one in some])}
     grouped = any(one.group for one in some)
     names = [name for name in some[0].evidence if any(one.evidence.get(name) is not None for one in some)]
@@ -45,9 +70,21 @@ def _print_picks(archive: Archive, found: Result) -> None:
         shown = [Text(_shown(one.evidence.get(name))) for name in names]
         table.add_row(*[Text(str(one.group or ""))] * grouped, Text(str(one.film)), path, Text(one.why), *shown)
     console.print(table)
-    if len(found.picks) > _FEW:
-        more = counted(len(found.picks) - _FEW, "more line")
-        console.print(Text(f"And {more}: --csv FILE writes all, --collect NAME keeps the films."))
+    if len(found.picks) > len(some):
+        more = counted(len(found.picks) - len(some), "more line")
+        written = "" if found.rows else "--csv FILE writes all, "
+        console.print(Text(f"And {more}: {written}--collect NAME keeps the films."))
+
+
+def _some_of_each(found: Result) -> Sequence[Pick]:
+    """Choose the picks to print: the first ones, or of several reasons the first ones of each."""
+    if any(one.group for one in found.picks):
+        return found.picks[:_FEW]
+    by_reason: dict[str, list[Pick]] = {}
+    for one in found.picks:
+        by_reason.setdefault(one.why, []).append(one)
+    most = max(3, _FEW // len(by_reason))
+    return [one for some in by_reason.values() for one in some[:most]]
 
 
 def _shown(value: Value) -> str:

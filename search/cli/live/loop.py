@@ -17,19 +17,25 @@ from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
     from filmroom.db.archive import Archive
-    from filmroom.indexer.live.rounds import Rounds, Told
+    from filmroom.indexer.live.rounds import Listener, Rounds
     from filmroom.indexer.pipeline import Summary
 
 
-def lines(*, as_json: bool) -> Told:
+def lines(*, as_json: bool) -> Listener:
     """Print a line for each run that changed something, as JSON where it is asked for; notes go to stderr then."""
-    from filmroom.indexer.live.rounds import Told
+    from filmroom.indexer.live.rounds import Listener
 
-    return Told(run=_json if as_json else _line, note=lambda text: say(text, err=as_json))
+    return Listener(run=_json if as_json else _line, note=lambda text: say(text, err=as_json))
 
 
 def rounds_of(
-    archive: Archive, told: Told, *, model: str | None, weights: Path | None, workers: int | None, any_modality: bool
+    archive: Archive,
+    listener: Listener,
+    *,
+    model: str | None,
+    weights: Path | None,
+    workers: int | None,
+    any_modality: bool,
 ) -> Rounds:
     """Load the model, and treat UIDs as the archive does."""
     from filmroom.db.catalog import get_meta
@@ -41,7 +47,7 @@ def rounds_of(
     if model and Path(model).is_dir():
         add_model(model)  # later searches name no folder: the archive must find its model again
     hashed = get_meta(archive.catalog, "hash_uids") == "yes"
-    return Rounds(archive, towers, Options(workers=workers, any_modality=any_modality, hash_uids=hashed), told)
+    return Rounds(archive, towers, Options(workers=workers, any_modality=any_modality, hash_uids=hashed), listener)
 
 
 @contextmanager
@@ -75,8 +81,8 @@ def _line(done: Summary) -> None:
         (counts.rejected, lambda count: f"{count:,} rejected"),
         (counts.gone, lambda count: f"{count:,} gone"),
     ]
-    said = ", ".join(words(count) for count, words in parts if count)
-    say(f"{time.strftime('%H:%M:%S')}  {said} ({done.seconds:.1f} s)")
+    summary = ", ".join(words(count) for count, words in parts if count)
+    say(f"{time.strftime('%H:%M:%S')}  {summary} ({done.seconds:.1f} s)")
 
 
 def _json(done: Summary) -> None:

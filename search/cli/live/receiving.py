@@ -58,16 +58,16 @@ def receive(
         aet,
         port,
         host,
-        tuple(one.strip() for one in (peers or "").split(",") if one.strip()),
+        tuple(peer.strip() for peer in (peers or "").split(",") if peer.strip()),
         int(max_megabytes * 2**20),
         max_associations,
         int(min_free_gb * 2**30),
         Tls(tls_cert, tls_key, tls_ca) if tls_cert and tls_key else None,
     )
     service.check()
-    kept = open_archive(archive, create=True)
-    check(kept)
-    told = loop.lines(as_json=as_json)
-    rounds = loop.rounds_of(kept, told, model=model, weights=weights, workers=workers, any_modality=False)
-    with loop.until_stopped(kept, RECEIVING, str(service)):
-        run(rounds, service, folder or kept.folder / "received", told)
+    opened = open_archive(archive, create=True)
+    check(opened)
+    listener = loop.lines(as_json=as_json)
+    rounds = loop.rounds_of(opened, listener, model=model, weights=weights, workers=workers, any_modality=False)
+    with loop.until_stopped(opened, RECEIVING, str(service)):
+        run(rounds, service, folder or opened.folder / "received", listener)

@@ -31,11 +31,11 @@ def watch(
     from filmroom.indexer.live.watch import check_folders
     from filmroom.indexer.live.watch import watch as run
 
-    named = check_folders(folders)
-    kept = open_archive(archive, create=True)
-    told = loop.lines(as_json=as_json)
-    rounds = loop.rounds_of(kept, told, model=model, weights=weights, workers=workers, any_modality=any_modality)
-    places = ", ".join(map(str, named))
-    with loop.until_stopped(kept, WATCHING, places):
-        told.note(f"Watching {places}. Stop with Ctrl-C.")
-        run(rounds, named, told, poll=poll)
+    checked = check_folders(folders)
+    opened = open_archive(archive, create=True)
+    listener = loop.lines(as_json=as_json)
+    rounds = loop.rounds_of(opened, listener, model=model, weights=weights, workers=workers, any_modality=any_modality)
+    places = ", ".join(map(str, checked))
+    with loop.until_stopped(opened, WATCHING, places):
+        listener.note(f"Watching {places}. Stop with Ctrl-C.")
+        run(rounds, checked, listener, poll=poll)

@@ -17,7 +17,7 @@ def write(folder: Path, records: Records, info: dict[str, Any]) -> None:
     place.mkdir(exist_ok=True)
     for split in records.splits or (None,):
 
-        def some(split: str | None = split) -> Iterator[Record]:
+        def records_of_split(split: str | None = split) -> Iterator[Record]:
             return (record for record in records if split is None or record.split == split)
 
         write_json_list(
@@ -25,8 +25,8 @@ def write(folder: Path, records: Records, info: dict[str, Any]) -> None:
             {"info": info, "licenses": [{"id": 1, "name": info["licence"] or "not stated", "url": ""}]},
             {
                 "categories": iter([{"id": at, "name": name} for name, at in categories.items()]),
-                "images": _images(some()),
-                "annotations": _annotations(some, categories),
+                "images": _images(records_of_split()),
+                "annotations": _annotations(records_of_split, categories),
             },
         )
 

@@ -89,14 +89,14 @@ def write(folder: Path, *, name: str, columns: list[str], cohort: dict[str, Any]
 
 def _described(folder: Path) -> list[Path]:
     """Return the files beside the pictures that tell of them."""
-    found = [path for kind in ("*.json", "*.jsonl", "*.tfrecord", "*_nih.csv") for path in folder.rglob(kind)]
-    return sorted(path for path in found if path.name != FILE)
+    paths = [path for kind in ("*.json", "*.jsonl", "*.tfrecord", "*_nih.csv") for path in folder.rglob(kind)]
+    return sorted(path for path in paths if path.name != FILE)
 
 
 def _description(cohort: dict[str, Any], layout: str) -> str:
-    asked = (cohort["chosen"]["request"] or {}).get("query")
+    query = (cohort["chosen"]["request"] or {}).get("query")
     source = f"collection {cohort['chosen']['collection']}" if cohort["chosen"]["collection"] else "the whole archive"
-    chosen = f"the query {asked!r} with the model {cohort['model']}" if asked is not None else source
+    chosen = f"the query {query!r} with the model {cohort['model']}" if query is not None else source
     counts = cohort["counts"]
     return (
         f"{counts['films']} X-ray films of {counts['patients']} patients, chosen by {chosen}, as {layout}. "
@@ -132,11 +132,11 @@ def _pictures(layout: str) -> dict[str, Any]:
 
 def _ids(columns: list[str]) -> list[str]:
     """Name the columns without blanks and marks, which an @id may not have; each another."""
-    found: list[str] = []
+    ids: list[str] = []
     for column in columns:
         plain = re.sub(r"[^\w.-]+", "_", column, flags=re.ASCII)
-        found.append(plain if plain not in found else f"{plain}.{len(found)}")
-    return found
+        ids.append(plain if plain not in ids else f"{plain}.{len(ids)}")
+    return ids
 
 
 def _column(column: str, name: str) -> dict[str, Any]:

@@ -20,13 +20,13 @@ def write(folder: Path, records: Records) -> None:
     boxed = sorted({box.category for record in records for box in record.boxes})
     for split in records.splits or (None,):
 
-        def some(split: str | None = split) -> Iterator[Record]:
+        def records_of_split(split: str | None = split) -> Iterator[Record]:
             return (record for record in records if split is None or record.split == split)
 
         end = f"_{split}.json" if split else ".json"
-        _write(folder / f"labels{end}", classes, some, _labels)
+        _write(folder / f"labels{end}", classes, records_of_split, _labels)
         if boxed:
-            _write(folder / f"detections{end}", boxed, some, _detections)
+            _write(folder / f"detections{end}", boxed, records_of_split, _detections)
 
 
 def _labels(record: Record) -> list[dict[str, Any]]:
@@ -45,11 +45,11 @@ def _detections(record: Record) -> list[dict[str, Any]]:
 
 
 def _write(
-    path: Path, classes: list[str], records: Callable[[], Iterator[Record]], said: Callable[[Record], Any]
+    path: Path, classes: list[str], records: Callable[[], Iterator[Record]], to_json: Callable[[Record], Any]
 ) -> None:
     with path.open("w", encoding="utf-8") as out:
         out.write(f'{{"classes": {json.dumps(classes)},\n"labels": {{')
         for at, record in enumerate(records()):
             key = json.dumps(Path(record.file).stem)
-            out.write((",\n" if at else "\n") + f"{key}: {json.dumps(said(record), ensure_ascii=False)}")
+            out.write((",\n" if at else "\n") + f"{key}: {json.dumps(to_json(record), ensure_ascii=False)}")
         out.write("}}\n")

@@ -19,22 +19,23 @@ def folder_of(split: str | None) -> str:
 
 def write(folder: Path, records: Records) -> None:
     """Write metadata.jsonl beside the pictures of each split."""
-    kept: set[str] | None = None
-    for _, some in records.by_split():
+    columns: set[str] | None = None
+    for _, split_records in records.by_split():
         known: set[str] = set()
         empty = True
-        for record in some:
+        for record in split_records:
             empty = False
             known |= {name for name, value in _row(record).items() if value is not None}
         if not empty:
-            kept = known if kept is None else kept & known
-    for split, some in records.by_split():
+            columns = known if columns is None else columns & known
+    for split, split_records in records.by_split():
         place = folder / folder_of(split)
         place.mkdir(exist_ok=True)
         with (place / "metadata.jsonl").open("w", encoding="utf-8") as out:
-            for record in some:
+            for record in split_records:
                 row = _row(record)
-                out.write(json.dumps({name: row.get(name) for name in sorted(kept or ())}, ensure_ascii=False) + "\n")
+                line = {name: row.get(name) for name in sorted(columns or ())}
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class Records:
     def __iter__(self) -> Iterator[Record]:
         with self._path.open(encoding="utf-8") as lines:
             for line in lines:
-                held = json.loads(line)
-                yield Record(**{**held, "boxes": tuple(Box(**box) for box in held["boxes"])})
+                fields = json.loads(line)
+                yield Record(**{**fields, "boxes": tuple(Box(**box) for box in fields["boxes"])})
 
     def labels(self) -> list[str]:
         """Return every label that some film is known to have or not to have."""

@@ -27,16 +27,16 @@ def checksum() -> Callable[[bytes], int]:
         from google_crc32c import value
     except ImportError:
         raise MissingExtra("TFRecord export", extra="tfrecord") from None
-    found: Callable[[bytes], int] = value
-    return found
+    crc32c: Callable[[bytes], int] = value
+    return crc32c
 
 
 def write(folder: Path, records: Records, pictures: Path) -> None:
     """Write SPLIT-00000.tfrecord, ... (films-00000.tfrecord without a split), each of at most SHARD films, whose PNG
     files lie in `pictures`."""
     crc = checksum()
-    for split, some in records.by_split():
-        for number, shard in enumerate(_shards(some)):
+    for split, split_records in records.by_split():
+        for number, shard in enumerate(_shards(split_records)):
             with (folder / f"{split or 'films'}-{number:05}.tfrecord").open("wb") as out:
                 for record in shard:
                     out.write(framed(example(_features(record, pictures)), crc))
@@ -61,15 +61,15 @@ def _features(record: Record, pictures: Path) -> dict[str, Value]:
 
 def example(features: Mapping[str, Value]) -> bytes:
     """Write a tf.train.Example with bytes, whole numbers and floats."""
-    entries = b"".join(_field(1, _field(1, name.encode()) + _field(2, _feature(one))) for name, one in features.items())
-    return _field(1, entries)
+    entries = [_field(1, name.encode()) + _field(2, _feature(value)) for name, value in features.items()]
+    return _field(1, b"".join(_field(1, entry) for entry in entries))
 
 
 def framed(data: bytes, crc: Callable[[bytes], int]) -> bytes:
     """Write a record of a TFRecord file."""
 
-    def masked(some: bytes) -> bytes:
-        value = crc(some)
+    def masked(data: bytes) -> bytes:
+        value = crc(data)
         return struct.pack("<I", (((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
 
     length = struct.pack("<Q", len(data))
@@ -81,7 +81,7 @@ def _feature(value: Value) -> bytes:
         return _field(_INT64, _field(1, _varint(value)))
     if isinstance(value, float):
         return _field(_FLOAT, _field(1, struct.pack("<f", value)))
-    return _field(_BYTES, b"".join(_field(1, one) for one in ([value] if isinstance(value, bytes) else value)))
+    return _field(_BYTES, b"".join(_field(1, entry) for entry in ([value] if isinstance(value, bytes) else value)))
 
 
 def _field(number: int, data: bytes) -> bytes:

@@ -74,7 +74,7 @@ class Dataset:
         if self._layout is Layout.IMAGEFOLDER:
             imagefolder.write(self._folder, records)
         elif self._layout is Layout.COCO:
-            coco.write(self._folder, records, {"description": f"Filmroom, cohort {about['hash']}", **_said(about)})
+            coco.write(self._folder, records, {"description": f"Filmroom, cohort {about['hash']}", **_described(about)})
         elif self._layout is Layout.FIFTYONE:
             fiftyone.write(self._folder, records)
         elif self._layout is Layout.XRAYVISION:
@@ -112,16 +112,16 @@ class Dataset:
 
     def _boxes(self, film_id: int) -> tuple[Box, ...]:
         return tuple(
-            Box(category_of(said.text), said.text, *box)
-            for said in findings.of_film(self._job.archive.catalog, film_id)
-            for box in said.boxes
+            Box(category_of(finding.text), finding.text, *box)
+            for finding in findings.of_film(self._job.archive.catalog, film_id)
+            for box in finding.boxes
         )
 
 
 def category_of(sentence: str) -> str:
     """Name the first finding that a sentence says is there, `finding` where none is known."""
-    return next((one.idea for one in read_report(sentence) if one.present), "finding")
+    return next((statement.idea for statement in read_report(sentence) if statement.present), "finding")
 
 
-def _said(about: dict[str, object]) -> dict[str, object]:
+def _described(about: dict[str, object]) -> dict[str, object]:
     return {"licence": about["licence"], "cohort": about["hash"], "model": about["model"]}

@@ -64,7 +64,7 @@ def _index(archive: Archive | None, folder: Path) -> None:
         st.caption("On the serving machine: filmroom index FOLDER|URL. From here only after a sign-in.")
         _progress(folder, seen=archive is not None)
         return
-    ready = [one.name for one in models(archive) if one.ready]
+    ready = [model.name for model in models(archive) if model.ready]
     with st.form("index", border=False):
         place, model, go, ask = st.columns([5, 2, 1, 2], vertical_alignment="bottom")
         path = place.text_input(
@@ -116,26 +116,26 @@ def _sources(archive: Archive, folder: Path) -> None:
     table = pd.DataFrame(
         [
             {
-                "Source": cell(one.place),
-                "Kind": one.kind.value,
-                "Films": one.films,
-                "Rejected": one.rejected,
-                "State": one.state,
-                "Last run": _when(one.last_run),
+                "Source": cell(source.place),
+                "Kind": source.kind.value,
+                "Films": source.films,
+                "Rejected": source.rejected,
+                "State": source.state,
+                "Last run": _when(source.last_run),
             }
-            for one in known
+            for source in known
         ]
     )
     st.dataframe(table, hide_index=True, alt="The sources of the archive, their state and last run")
     if not layout.may_name_folders():
         return
     choice, again, ask = st.columns([6, 1, 2], vertical_alignment="bottom")
-    one = known[choice.selectbox("Source", range(len(known)), format_func=lambda at: known[at].place, key="source")]
-    if again.button("Index again", width="stretch", disabled=one.last_run is None):
-        _start(archive, folder, one.place, one.last_run.model if one.last_run else "")
+    source = known[choice.selectbox("Source", range(len(known)), format_func=lambda at: known[at].place, key="source")]
+    if again.button("Index again", width="stretch", disabled=source.last_run is None):
+        _start(archive, folder, source.place, source.last_run.model if source.last_run else "")
         st.rerun()
-    if one.kind is Kind.PACS and ask.button("Test connection", key="test-source", width="stretch"):
-        _test(one.place)
+    if source.kind is Kind.PACS and ask.button("Test connection", key="test-source", width="stretch"):
+        _test(source.place)
 
 
 def _when(run: Run | None) -> str:
@@ -145,8 +145,8 @@ def _when(run: Run | None) -> str:
 
 
 def _newest(archive: Archive | None) -> int:
-    found = runs(archive.catalog, 1) if archive else []
-    return found[0].id if found else 0
+    latest = runs(archive.catalog, 1) if archive else []
+    return latest[0].id if latest else 0
 
 
 @st.fragment(run_every=POLL)
@@ -163,8 +163,8 @@ def _progress(folder: Path, *, seen: bool) -> None:
         del st.session_state["started"]
         waiting = False
     if waiting:
-        if time.time() - st.session_state["started"] > 3 and (said := last_words(folder)):
-            st.error(plain(said))
+        if time.time() - st.session_state["started"] > 3 and (words := last_words(folder)):
+            st.error(plain(words))
         else:
             st.info("Starting")
         return
@@ -195,37 +195,38 @@ def _run_line(archive: Archive, run: Run) -> None:
             except NotFound:
                 st.rerun()
         return
-    said = [
+    counted = [
         f"{number(getattr(counts, name))} {name}"
         for name in ("indexed", "unchanged", "duplicate", "rejected", "gone")
         if getattr(counts, name)
     ]
     when = time.strftime("%d %B, %H:%M", time.localtime(run.ended_at or run.started_at))
-    st.caption(f"Last run, {when}, {plain(run.model)}, {_STATES[run.state]}: {where}. {', '.join(said) or 'No files'}.")
+    files = ", ".join(counted) or "No files"
+    st.caption(f"Last run, {when}, {plain(run.model)}, {_STATES[run.state]}: {where}. {files}.")
     if run.message:
         st.error(plain(run.message))
 
 
 def _contents(archive: Archive) -> None:
-    found = status(archive.folder)
+    contents = status(archive.folder)
     st.subheader("What is in it")
     facts = [
-        ("Films", number(found.films)),
-        ("Duplicates", number(found.files.duplicate)),
-        ("Rejected", number(found.files.rejected)),
-        ("Gone", number(found.files.gone)),
-        ("With labels", number(found.labelled)),
-        ("Reports", number(found.reports)),
-        ("Size", f"{found.megabytes:.0f} MB"),
+        ("Films", number(contents.films)),
+        ("Duplicates", number(contents.files.duplicate)),
+        ("Rejected", number(contents.files.rejected)),
+        ("Gone", number(contents.files.gone)),
+        ("With labels", number(contents.labelled)),
+        ("Reports", number(contents.reports)),
+        ("Size", f"{contents.megabytes:.0f} MB"),
     ]
     with st.container(horizontal=True, gap="large"):
         for name, value in facts:
             st.metric(name, value, width="content")
-    if found.same_uid:
-        st.info(plain(f"{same_uid_note(found.same_uid)}."), icon=":material/difference:")
+    if contents.same_uid:
+        st.info(plain(f"{same_uid_note(contents.same_uid)}."), icon=":material/difference:")
     every: list[tuple[str, Sequence[Facet], bool]] = [
-        ("Labels", found.labels[:20], False),
-        ("Views", found.views[:12], False),
+        ("Labels", contents.labels[:20], False),
+        ("Views", contents.views[:12], False),
         ("Years", db_films.facets(archive.catalog, "year"), True),
         ("Modality", db_films.facets(archive.catalog, "modality"), False),
     ]
@@ -278,15 +279,18 @@ def _models(archive: Archive) -> None:
 
 def _rejected(archive: Archive) -> None:
     st.subheader("Rejected files")
-    found = rejected_files(archive.catalog)
-    if not found:
+    files = rejected_files(archive.catalog)
+    if not files:
         st.write("None.")
         return
-    shown = [{"File": cell(one.path), "Stage": one.stage, "Reason": one.reason, "Remedy": one.remedy} for one in found]
-    st.dataframe(pd.DataFrame(shown[:_REJECTED_SHOWN]), hide_index=True, alt="Rejected files with reason and remedy")
-    if any(one.option for one in found):
+    table = [
+        {"File": cell(file.path), "Stage": file.stage, "Reason": file.reason, "Remedy": file.remedy}
+        for file in files[:_REJECTED_SHOWN]
+    ]
+    st.dataframe(pd.DataFrame(table), hide_index=True, alt="Rejected files with reason and remedy")
+    if any(file.option for file in files):
         st.caption("Words with two dashes are options of `filmroom index`, on the machine that serves this page.")
-    download([File("All as CSV", "rejected.csv", "text/csv", lambda: rejected_csv(found))], key="rejected-csv")
+    download([File("All as CSV", "rejected.csv", "text/csv", lambda: rejected_csv(files))], key="rejected-csv")
 
 
 def _doctor(archive: Archive) -> None:

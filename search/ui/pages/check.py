@@ -10,14 +10,18 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films as db_films
+from filmroom.db.reads.judged import judged_queries
 from filmroom.db.records import Filter
 from filmroom.db.writes import annotations as kept
+from filmroom.db.writes.query_sets import query_sets
 from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
 from filmroom.search.checks.labels import check_labels
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits
+from filmroom.search.checks.subgroups.drift import check_drift
+from filmroom.search.checks.subgroups.slices import check_slices, judged_here
 from filmroom.search.ui import layout, models
 from filmroom.search.ui.pages import check_results
 from filmroom.search.ui.result_grid import picks_place
@@ -29,6 +33,8 @@ QUESTIONS = {
     "Splits": "Is a patient, a file or a picture on both sides of a split?",
     "Duplicates": "Which films show one picture, and which of them to keep?",
     "Labels": "Which labels do a probe and the nearest films contradict?",
+    "Slices": "Is the search worse for some films, by sex, age, view, year, modality, source or maker?",
+    "Drift": "Do two years, sites, splits, runs or collections differ, and which films are typical of it?",
 }
 _RESULTS = "checked"
 _running = threading.Lock()  # of all sessions: a check takes a processor core for as long as it lasts
@@ -52,6 +58,9 @@ class _Asked:
     column: str = SPLIT
     collections: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    threshold: float | None = None
+    query_set: str | None = None
+    between: tuple[str, str] = ("", "")
     missing: str = ""
 
 
@@ -111,7 +120,34 @@ def _asked(archive: Archive, name: str) -> _Asked:
         known = [facet.value for facet in db_films.facets(archive.catalog, "label")]
         chosen = st.multiselect("Findings", known, key="check-findings", placeholder="All that have enough films")
         return _Asked(_doubted_in(count, len(chosen or known)), findings=tuple(chosen))
-    return _Asked(_compared_in(count) if name == "duplicates" else 1 + count / 50_000)
+    if name == "slices":
+        return _slices(archive, count)
+    if name == "drift":
+        return _between(count)
+    return _Asked(_compared_in(count) if name == "duplicates" else count * 0.004)
+
+
+def _slices(archive: Archive, count: int) -> _Asked:
+    left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
+    known = [facet.value for facet in db_films.facets(archive.catalog, "label")]
+    chosen = left.multiselect("Findings", known, key="check-slices-of", placeholder="All that enough films have")
+    sets = list(query_sets(archive.catalog))
+    query_set = middle.selectbox("Query set", sets, index=None, key="check-query-set", placeholder="All judged queries")
+    threshold = right.number_input(
+        "Threshold", value=None, key="check-threshold", format="%.3f", placeholder="Specificity 90 %",
+        help="The zero-shot score from which a film counts as found; without one, that of each finding which 90 % of "
+        "the films without it stay under.",
+    )  # fmt: skip
+    seconds = _measured_in(count, len(chosen or known), len(judged_queries(archive.catalog)))
+    return _Asked(seconds, findings=tuple(chosen), threshold=threshold, query_set=query_set)
+
+
+def _between(count: int) -> _Asked:
+    left, right = st.columns(2)
+    a = left.text_input("A", key="check-a", placeholder="year:2019, split:train, collection:NAME", bind="query-params")
+    b = right.text_input("B", key="check-b", placeholder="year:2020, split:test, source:FOLDER", bind="query-params")
+    missing = "" if a.strip() and b.strip() else "Name both sides: by year, split, collection, source, run or others."
+    return _Asked(3 + count * 4e-4, between=(a, b), missing=missing)
 
 
 def _sides(archive: Archive, seconds: float) -> _Asked:
@@ -135,12 +171,17 @@ def _sides(archive: Archive, seconds: float) -> _Asked:
 
 def _compared_in(count: int) -> float:
     """Estimate the seconds in which the pictures of so many films are sketched and compared; see docs/checks.md."""
-    return count * 0.024
+    return count * 0.008
 
 
 def _doubted_in(count: int, findings: int) -> float:
     """Estimate the seconds in which the labels of so many films are checked: a probe, and a comparison of all pairs."""
     return findings * (count * 3e-4 + count * count * 4e-8)
+
+
+def _measured_in(count: int, findings: int, queries: int) -> float:
+    """Estimate the seconds in which the slices of so many films are measured."""
+    return 3 + count * (2e-5 + findings * 3e-5 + queries * 1e-5)
 
 
 def roughly(seconds: float) -> str:
@@ -174,11 +215,16 @@ def _run(archive: Archive, name: str, asked: _Asked) -> Result | None:
 
 def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
     if name == "archive":
-        return check_archive(archive)
+        return check_archive(archive, on_films=tell)
     searcher = models.searcher(archive)
     searcher.index.refresh()
     if name == "splits":
         return check_splits(searcher, column=asked.column, collections=asked.collections, on_pairs=tell)
     if name == "duplicates":
         return check_duplicates(searcher, on_pairs=tell)
+    if name == "slices":
+        judged = judged_here(searcher, asked.query_set)
+        return check_slices(searcher, asked.findings, threshold=asked.threshold, judged=judged, on_finding=tell)
+    if name == "drift":
+        return check_drift(searcher, *asked.between, on_step=tell)
     return check_labels(searcher, asked.findings, on_finding=tell)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 from filmroom.db.archive import Archive
@@ -26,6 +28,9 @@ FEW_NOTES = 3
 _ROWS_SHOWN = 500
 _TO_DO = {"drop": "to drop", "look": "to look at"}
 _SHOWN = "check-groups"
+_DRAWN = 40
+"""Figures that are plotted, the first ones."""
+_COLOURS = {"worse": "#e0566b", "moved": "#e0566b", "no difference shown": "#8a929a", "better": "#4fb3a5"}
 
 
 def begin() -> None:
@@ -41,8 +46,10 @@ def show(archive: Archive, found: Result) -> None:
     with st.expander(counted(len(found.notes), "note")) if len(found.notes) > FEW_NOTES else st.container():
         for note in found.notes:
             st.caption(plain(note))
-    if found.rows:
+    if found.check == "archive":
         _lines(found)
+    elif found.rows:
+        _figures_with_intervals(found)
     _files(archive, found)
     if found.check == "labels":
         _labels(archive, found)
@@ -56,7 +63,7 @@ def show(archive: Archive, found: Result) -> None:
 def _figures(found: Result) -> None:
     with st.container(horizontal=True, gap="large"):
         for name, value in found.figures.items():
-            said = number(value) if isinstance(value, int) else str(value)
+            said = number(value) if isinstance(value, int) else _short(value)
             st.metric(plain(name[:1].upper() + name[1:]), said, width="content")
 
 
@@ -65,6 +72,52 @@ def _lines(found: Result) -> None:
     ordered = sorted(found.rows, key=lambda row: row["state"] != "look")
     table = pd.DataFrame([{"Line": str(row["line"]), "Count": row["count"], "State": row["state"]} for row in ordered])
     st.dataframe(table, hide_index=True, height="content", alt="What was counted, and which lines need a look")
+
+
+def _figures_with_intervals(found: Result) -> None:
+    """Plot the rows of figures with their intervals, the first at the top, and show all of them as a table."""
+    table = pd.DataFrame(
+        [{name: cell(v) if isinstance(v, str) else v for name, v in row.items()} for row in found.rows]
+    )
+    drawn = table[table.p.notna()].head(_DRAWN)
+    if len(drawn):
+        _plot(drawn.assign(Row=[_row_name(row) for row in drawn.to_dict("records")]))
+    columns = {name: name.capitalize() if name != "p" else name for name in table.columns}
+    st.dataframe(
+        table.round(3).rename(columns=columns),
+        hide_index=True,
+        alt="Every figure with its interval, p and what it says",
+    )
+
+
+def _row_name(row: Mapping[Any, Any]) -> str:
+    return " ".join(str(row[name]) for name in ("measure", "of", "fact", "slice") if name in row)
+
+
+def _plot(table: pd.DataFrame) -> None:
+    """Plot each row's value, or difference, with its interval; a tick for the films that it is compared with."""
+    of, beside = ("value", "others") if "value" in table else ("difference", None)
+    tick = "; the tick is that of the other films" if beside else " between B and A"
+    shown = [name for name in ("Row", "films", of, "low", "high", "others", "p", "state") if name in table]
+    base = alt.Chart(table[shown]).encode(
+        y=alt.Y("Row:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, labelFlush=False)),
+        tooltip=[name if table[name].dtype == object else alt.Tooltip(name, format=".3~f") for name in shown],
+    )
+    across = alt.X(f"{of}:Q", title=f"{of.capitalize()} with its 95 % interval{tick}", scale=alt.Scale(zero=not beside),
+                   axis=alt.Axis(tickCount=6, labelBound=False))  # fmt: skip
+    held = {state: colour for state, colour in _COLOURS.items() if state in set(table.state)}
+    states = alt.Color("state:N", legend=alt.Legend(orient="top", title=None),
+                       scale=alt.Scale(domain=list(held), range=list(held.values())))  # fmt: skip
+    layers = [
+        base.mark_rule(strokeWidth=2, color="#8a929a").encode(x="low:Q", x2="high:Q"),
+        *([base.mark_tick(thickness=2, color="#e5a561").encode(x=f"{beside}:Q")] if beside else []),
+        base.mark_point(filled=True, size=70, opacity=1).encode(x=across, color=states),
+    ]
+    st.altair_chart(
+        layout.readable(alt.layer(*layers, height=alt.Step(20))),
+        width="stretch",
+        alt="Figures with their intervals, the worst first; the table below holds them all",
+    )
 
 
 def _files(archive: Archive, found: Result) -> None:

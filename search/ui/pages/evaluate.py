@@ -12,13 +12,14 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import films as db_films
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes import runs
-from filmroom.search.evaluation.comparison import missing_queries, side_by_side
+from filmroom.search.evaluation.comparison import Compared, missing_queries, side_by_side
 from filmroom.search.evaluation.evaluator import Measured, evaluate_questions
 from filmroom.search.evaluation.metrics import Evaluation, measure_run
 from filmroom.search.evaluation.pooling import to_qrels
-from filmroom.search.evaluation.trec import Qrels, Topic, read_qrels, read_queries, read_run, resolve
+from filmroom.search.evaluation.statistics import Interval
+from filmroom.search.evaluation.trec import Qrels, Run, Topic, read_qrels, read_queries, read_run, resolve
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
@@ -46,7 +47,7 @@ def show() -> None:
     models = [space.space.model for space in layout.spaces(archive)]
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
     files = _sets(archive)
-    offered = [*files, *([MINE] if kept.judgements(archive.catalog) else []), UPLOADED]
+    offered = [*files, *([MINE] if db_annotations.judgements(archive.catalog) else []), UPLOADED]
     chosen = left.selectbox("Queries and judgements", offered, key="set", bind="query-params")
     model = middle.selectbox("Model", models, key="model", bind="query-params")
     judged_only = right.toggle(
@@ -80,13 +81,13 @@ def show() -> None:
 
 def _sets(archive: Archive) -> dict[str, tuple[Path, Path]]:
     """Return queries.tsv and qrels.txt that lie in or beside an indexed folder."""
-    found = {}
+    sets = {}
     for root in runs.roots(archive.catalog):
         for folder in (Path(root), Path(root).parent):
             pair = (folder / "queries.tsv", folder / "qrels.txt")
-            if all(one.is_file() for one in pair):
-                found[str(folder)] = pair
-    return found
+            if all(file.is_file() for file in pair):
+                sets[str(folder)] = pair
+    return sets
 
 
 def _uploaded() -> Task | None:
@@ -98,8 +99,8 @@ def _uploaded() -> Task | None:
         return None
     with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
         paths = Path(folder) / "queries.tsv", Path(folder) / "qrels.txt"
-        for path, given in zip(paths, (queries, qrels), strict=True):
-            path.write_bytes(given.getbuffer())
+        for path, upload in zip(paths, (queries, qrels), strict=True):
+            path.write_bytes(upload.getbuffer())
         return _read(*paths)
 
 
@@ -108,7 +109,7 @@ def _read(queries: Path, qrels: Path) -> Task:
 
 
 def _mine(archive: Archive) -> Task:
-    questions, qrels = to_qrels(kept.judgements(archive.catalog), db_films.everyone(archive.catalog))
+    questions, qrels = to_qrels(db_annotations.judgements(archive.catalog), db_films.everyone(archive.catalog))
     return Task(tuple(questions), qrels)
 
 
@@ -122,18 +123,19 @@ def _measure(_searcher: Searcher, state: tuple[str, int], task: Task, judged_onl
 
 
 def _mean(measured: Measured) -> None:
-    found = measured.evaluation
+    evaluation = measured.evaluation
     with st.container(horizontal=True, gap="large"):
-        for name, mean in found.mean.items():
+        for name, mean in evaluation.mean.items():
             span = f"{mean.low:.3f} to {mean.high:.3f}" if mean.bounded else "too few queries"
             st.metric(name, f"{mean.value:.3f}", span, delta_color="off",
                       delta_arrow="off", width="content")  # fmt: skip
-    base = ", ".join(f"{plain(name)} {values[found.measures[0]]:.3f}" for name, values in found.baselines.items())
-    queries = counted(len(found.queries), "query", "queries")
+    first = evaluation.measures[0]
+    base = ", ".join(f"{plain(name)} {values[first]:.3f}" for name, values in evaluation.baselines.items())
+    queries = counted(len(evaluation.queries), "query", "queries")
     st.caption(
         f"{queries}, {plain(measured.model)}; means with their 95 % intervals, bootstrapped over the queries. "
-        f"Answered perfectly: {found.perfect[found.measures[0]]}. "
-        f"{found.measures[0]} of rankings that ignore the films: {base}."
+        f"Answered perfectly: {evaluation.perfect[first]}. "
+        f"{first} of rankings that ignore the films: {base}."
     )
     if measured.missing:
         names = ", ".join(measured.missing[:5]) + (" ..." if len(measured.missing) > 5 else "")
@@ -143,37 +145,24 @@ def _mean(measured: Measured) -> None:
 
 @st.fragment
 def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) -> None:
-    found = measured.evaluation
-    measure = st.segmented_control("Measure", found.measures, default=found.measures[0], required=True, key="measure")
+    evaluation = measured.evaluation
+    measures = evaluation.measures
+    measure = st.segmented_control("Measure", measures, default=measures[0], required=True, key="measure")
     groups = {question.qid: question.group for question in task.questions}
     table = pd.DataFrame(
         [
-            {"qid": qid, "Query": found.texts[qid], "Group": groups.get(qid) or "all", "value": values[str(measure)]}
-            for qid, values in found.queries.items()
+            {
+                "qid": qid,
+                "Query": evaluation.texts[qid],
+                "Group": groups.get(qid) or "all",
+                "value": values[str(measure)],
+            }
+            for qid, values in evaluation.queries.items()
         ]
     ).sort_values("value", ascending=False)
-    picked = alt.selection_point(name="bar", fields=["qid"], on="click")
-    chart = (
-        alt.Chart(table)
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "Query:N", sort=None, axis=alt.Axis(labels=len(table) <= 40, labelAngle=-50, labelLimit=150, title=None)
-            ),
-            y=alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), title=str(measure), axis=alt.Axis(labelFlush=False)),
-            color=alt.Color("Group:N", legend=alt.Legend(orient="top", title=None, columns=3, labelLimit=90)),
-            opacity=alt.condition(picked, alt.value(1.0), alt.value(0.55)),
-            tooltip=["Query", "Group", alt.Tooltip("value:Q", format=".3f", title=str(measure))],
-        )
-        .add_params(picked)
-    )
-    mean = found.mean[str(measure)]
-    low, high = (mean.low, mean.high) if mean.bounded else (mean.value, mean.value)
-    over_all = alt.Chart(pd.DataFrame([{"mean": mean.value, "low": low, "high": high}]))
-    band = over_all.mark_rect(opacity=0.22, color="#9aa2ab").encode(y="low:Q", y2="high:Q")
-    line = over_all.mark_rule(strokeDash=[5, 4], strokeWidth=2, color="#8a929a").encode(y="mean:Q")
+    mean = evaluation.mean[str(measure)]
     chosen = st.altair_chart(
-        layout.readable(alt.layer(band, chart, line, height=300)),
+        layout.readable(_chart(table, mean, str(measure))),
         width="stretch",
         on_select="rerun",
         key="bars",
@@ -192,10 +181,34 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
         "The films behind a query",
         ordered,
         key="behind",
-        format_func=lambda one: f"{found.texts[one]} ({found.queries[one][str(measure)]:.3f})",
+        format_func=lambda option: f"{evaluation.texts[option]} ({evaluation.queries[option][str(measure)]:.3f})",
     )
     if qid:
-        _behind(archive, searcher, task, str(qid), found)
+        _behind(archive, searcher, task, str(qid), evaluation)
+
+
+def _chart(table: pd.DataFrame, mean: Interval, measure: str) -> alt.LayerChart | alt.FacetChart:
+    """Return a bar a query, before the mean over all and its interval."""
+    picked = alt.selection_point(name="bar", fields=["qid"], on="click")
+    chart = (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "Query:N", sort=None, axis=alt.Axis(labels=len(table) <= 40, labelAngle=-50, labelLimit=150, title=None)
+            ),
+            y=alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), title=measure, axis=alt.Axis(labelFlush=False)),
+            color=alt.Color("Group:N", legend=alt.Legend(orient="top", title=None, columns=3, labelLimit=90)),
+            opacity=alt.condition(picked, alt.value(1.0), alt.value(0.55)),
+            tooltip=["Query", "Group", alt.Tooltip("value:Q", format=".3f", title=measure)],
+        )
+        .add_params(picked)
+    )
+    low, high = (mean.low, mean.high) if mean.bounded else (mean.value, mean.value)
+    over_all = alt.Chart(pd.DataFrame([{"mean": mean.value, "low": low, "high": high}]))
+    band = over_all.mark_rect(opacity=0.22, color="#9aa2ab").encode(y="low:Q", y2="high:Q")
+    line = over_all.mark_rule(strokeDash=[5, 4], strokeWidth=2, color="#8a929a").encode(y="mean:Q")
+    return alt.layer(band, chart, line, height=300)
 
 
 def _groups(measured: Measured, measure: str) -> None:
@@ -205,12 +218,12 @@ def _groups(measured: Measured, measure: str) -> None:
     table = pd.DataFrame(
         [
             {
-                "Group": f"{group} ({one.n})",
-                "mean": one.value,
-                "low": one.low if one.bounded else one.value,
-                "high": one.high if one.bounded else one.value,
+                "Group": f"{group} ({interval.n})",
+                "mean": interval.value,
+                "low": interval.low if interval.bounded else interval.value,
+                "high": interval.high if interval.bounded else interval.value,
             }
-            for group, one in means.items()
+            for group, interval in means.items()
         ]
     ).sort_values("mean", ascending=False)
     base = alt.Chart(table).encode(y=alt.Y("Group:N", sort=None, title=None, axis=alt.Axis(labelFlush=False)))
@@ -230,10 +243,10 @@ def _groups(measured: Measured, measure: str) -> None:
     )
 
 
-def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, found: Evaluation) -> None:
-    text, judged_only = found.texts[qid], found.judged_only
+def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, evaluation: Evaluation) -> None:
+    text, judged_only = evaluation.texts[qid], evaluation.judged_only
     grades = resolve(task.qrels, db_films.everyone(archive.catalog)).grades.get(qid, {})
-    ranked = searcher.rank(text, k=len(searcher.index) if judged_only else SHOWN, hybrid=found.hybrid)
+    ranked = searcher.rank(text, k=len(searcher.index) if judged_only else SHOWN, hybrid=evaluation.hybrid)
     if judged_only:
         ranked = [(film_id, score) for film_id, score in ranked if film_id in grades]
     ranked = ranked[:SHOWN]
@@ -257,20 +270,17 @@ def _behind(archive: Archive, searcher: Searcher, task: Task, qid: str, found: E
 def _other(archive: Archive, measured: Measured, task: Task, models: list[str], *, judged_only: bool) -> None:
     """Compare in pairs with another model of the archive, or with a run file."""
     st.subheader("Compare")
-    others = [name for name in models if name != measured.model]
+    other_models = [name for name in models if name != measured.model]
     left, right = st.columns(2)
-    other = left.selectbox("With another model", others, index=None, key="other") if others else None
-    run = (right if others else left).file_uploader(
-        "Or with a TREC run" if others else "With a TREC run", key="run-file"
+    other = left.selectbox("With another model", other_models, index=None, key="other") if other_models else None
+    run = (right if other_models else left).file_uploader(
+        "Or with a TREC run" if other_models else "With a TREC run", key="run-file"
     )
     lacking: tuple[str, ...] = ()
     try:
         if run is not None:
-            with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
-                path = Path(folder) / "run"
-                path.write_bytes(run.getbuffer())
-                ranked = read_run(path)
-                scores, lacking = measure_run(ranked, task.qrels), missing_queries(ranked, task.qrels)
+            ranked = _read_run(run.getvalue())
+            scores, lacking = measure_run(ranked, task.qrels), missing_queries(ranked, task.qrels)
         elif other:
             searcher = layout.searcher(layout.archive_folder(), other)
             scores = _measure(
@@ -282,12 +292,24 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
     except BadInput as fault:
         st.warning(plain(str(fault)))
         return
-    found = done.comparison
+    _differences(measured.model, done)
+
+
+def _read_run(content: bytes) -> Run:
+    with tempfile.TemporaryDirectory(prefix="filmroom-") as folder:
+        path = Path(folder) / "run"
+        path.write_bytes(content)
+        return read_run(path)
+
+
+def _differences(model: str, done: Compared) -> None:
+    """Show the differences of a comparison, measure by measure, with what makes it unfair."""
+    comparison = done.comparison
     table = pd.DataFrame(
         [
             {
                 "Measure": measure.measure,
-                measured.model: measure.a,
+                model: measure.a,
                 "Other": measure.b,
                 "Difference": f"{measure.difference.value:+.3f}"
                 + (
@@ -299,11 +321,11 @@ def _other(archive: Archive, measured: Measured, task: Task, models: list[str], 
                 "p (Holm)": measure.p_holm,
                 "Better, worse": f"{measure.better}, {measure.worse}",
             }
-            for measure in found.measures
+            for measure in comparison.measures
         ]
     )
     st.dataframe(table, hide_index=True, alt="Differences by measure with a paired test")
     for warning in done.warnings:
-        st.warning(plain(f"{warning}. A is {measured.model}, B the other."))
-    queries = counted(found.n, "query", "queries")
-    st.caption(plain(f"{queries} of both; {found.test}. A positive difference says that the other is better."))
+        st.warning(plain(f"{warning}. A is {model}, B the other."))
+    queries = counted(comparison.n, "query", "queries")
+    st.caption(plain(f"{queries} of both; {comparison.test}. A positive difference says that the other is better."))

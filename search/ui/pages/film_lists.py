@@ -54,12 +54,12 @@ def show(archive: Archive) -> None:
     if chosen is None:
         st.caption("Each list opens as films that can be picked, tagged, collected and exported.")
         return
-    one = lists[chosen]
-    st.caption(one.about if one.ids else f"None. {one.about}")
-    if one.ids:
-        wall(archive, chosen, one)
-    if one.files:
-        _files(one.files)
+    film_list = lists[chosen]
+    st.caption(film_list.about if film_list.ids else f"None. {film_list.about}")
+    if film_list.ids:
+        wall(archive, chosen, film_list)
+    if film_list.files:
+        _files(film_list.files)
 
 
 def film_lists(archive: Archive) -> dict[str, FilmList]:
@@ -86,29 +86,29 @@ def film_lists(archive: Archive) -> dict[str, FilmList]:
     }
 
 
-def _of_files(files: tuple[DuplicateFile, ...], one: str, many: str, about: str) -> FilmList:
+def _of_files(files: tuple[DuplicateFile, ...], singular: str, many: str, about: str) -> FilmList:
     count = Counter(file.film for file in files)
-    return FilmList(tuple(count), {film: counted(n, one, many) for film, n in count.items()}, about, files)
+    return FilmList(tuple(count), {film: counted(n, singular, many) for film, n in count.items()}, about, files)
 
 
-def wall(archive: Archive, name: str, one: FilmList, *, request: SearchRequest | None = None) -> None:
+def wall(archive: Archive, name: str, film_list: FilmList, *, request: SearchRequest | None = None) -> None:
     """Show the films of a list as a grid with picks; `request` is what they are judged for."""
-    shown = db_films.films(archive.catalog, one.ids[:SHOWN])
-    if len(one.ids) > SHOWN:
-        st.caption(f"The first {SHOWN} of {films(len(one.ids))}; picks can be of all.")
+    listed = db_films.films(archive.catalog, film_list.ids[:SHOWN])
+    if len(film_list.ids) > SHOWN:
+        st.caption(f"The first {SHOWN} of {films(len(film_list.ids))}; picks can be of all.")
     answer = picks.Answer(
-        archive, tuple(film.id for film in shown), len(one.ids), request or SearchRequest(), listed=one.ids
+        archive, tuple(film.id for film in listed), len(film_list.ids), request or SearchRequest(), listed=film_list.ids
     )
     done = wall_of_films(
         archive.catalog,
-        shown,
+        listed,
         key=f"wall-{name}",
         title=name,
         tools=(Act.PICK,),
         small=True,
         bar=answer.bar(),
         change=picks.change(),
-        marks={film: (Mark.NOTED, said) for film, said in one.says.items()},
+        marks={film: (Mark.NOTED, mark) for film, mark in film_list.says.items()},
     )
     if done and done.act is Act.OPEN:
         st.switch_page(layout.pages()["film"], query_params={"film": str(done.film)})

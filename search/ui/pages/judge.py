@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes.annotations import Judgement
 from filmroom.search.evaluation import trec
 from filmroom.search.evaluation.pooling import (
@@ -24,16 +24,15 @@ from filmroom.search.evaluation.pooling import (
 )
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import film_view, layout
+from filmroom.search.ui import film_view, judge_sets, layout
 from filmroom.search.ui.components.download.download import File, download
-from filmroom.search.ui.pages import judge_sets
 from filmroom.search.ui.text import counted, facts, films, findings, plain
 
 
 def show() -> None:
     archive = layout.archive()
     st.title("Judge")
-    query, judge, depth, names = _asked(archive)
+    query, judge, depth, names = _question(archive)
     judge_sets.choose_query(archive, judge, depth)
     if _adjudicates(archive):
         _adjudicating(archive, judge)
@@ -51,7 +50,7 @@ def show() -> None:
 def _adjudicates(archive: Archive) -> bool:
     """Tell whether the reader wants to settle what others graded differently; offered where there is something to
     settle."""
-    count = len(disagreements(kept.judgements(archive.catalog)))
+    count = len(disagreements(db_annotations.judgements(archive.catalog)))
     if not count and not st.session_state.get("adjudicate"):
         return False
     label = f"Adjudicate {counted(count, 'film')} on which readers differ"
@@ -59,8 +58,10 @@ def _adjudicates(archive: Archive) -> bool:
 
 
 def _adjudicating(archive: Archive, judge: str) -> None:
-    left = disagreements(kept.judgements(archive.catalog))
-    mine = [one for one in kept.judgements(archive.catalog) if one.judge == ADJUDICATED + judge]
+    left = disagreements(db_annotations.judgements(archive.catalog))
+    mine = [
+        judgement for judgement in db_annotations.judgements(archive.catalog) if judgement.judge == ADJUDICATED + judge
+    ]
     if not judge:
         st.write("Name yourself above to adjudicate.")
         return
@@ -118,7 +119,7 @@ def _pooled(query: str, depth: int, names: list[str]) -> list[int]:
     return _pool(searchers, fingerprints, query, depth, len(searchers[0].index))
 
 
-def _asked(archive: Archive) -> tuple[str, str, int, list[str]]:
+def _question(archive: Archive) -> tuple[str, str, int, list[str]]:
     models = [space.space.model for space in layout.spaces(archive)]
     person = str(st.user.get("email", "") or "") if st.user.get("is_logged_in") else ""
     left, middle, right = st.columns([5, 2, 1], vertical_alignment="bottom")
@@ -139,13 +140,13 @@ def _pool(_searchers: list[Searcher], fingerprints: tuple[str, ...], query: str,
 
 
 def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
-    given = {
+    graded = {
         judgement.film_id: judgement
-        for judgement in kept.judgements(archive.catalog, query)
+        for judgement in db_annotations.judgements(archive.catalog, query)
         if judgement.judge == judge
     }
-    done = [film_id for film_id in ids if film_id in given]
-    left = [film_id for film_id in ids if film_id not in given]
+    done = [film_id for film_id in ids if film_id in graded]
+    left = [film_id for film_id in ids if film_id not in graded]
     st.progress(len(done) / max(1, len(ids)), text=f"{len(done)} of {len(ids)} judged")
     film = next(iter(db_films.films(archive.catalog, left[:1])), None)
     with st.container(key="judging"):
@@ -158,7 +159,7 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
             st.caption(plain(f"Film {film.id}: {facts(film.tags)}"))
             _grades(archive, query, film.id, judge)
         st.button(
-            "Undo", key="undo-grade", shortcut="Backspace", disabled=not given, on_click=_undo,
+            "Undo", key="undo-grade", shortcut="Backspace", disabled=not graded, on_click=_undo,
             args=(archive, query, judge), type="tertiary",
         )  # fmt: skip
         if film and findings(film):
@@ -170,33 +171,34 @@ def _judging(archive: Archive, query: str, judge: str, ids: list[int]) -> None:
     _overview(archive)
 
 
-def _grade(archive: Archive, given: Judgement) -> None:
+def _grade(archive: Archive, judgement: Judgement) -> None:
     with layout.faults_as_toasts():
-        kept.judge(archive.catalog, given)
+        db_annotations.judge(archive.catalog, judgement)
 
 
 def _undo(archive: Archive, query: str | None, judge: str) -> None:
     """Take back the last grade of a judge, for a query or for any."""
-    mine = [judgement for judgement in kept.judgements(archive.catalog, query) if judgement.judge == judge]
+    mine = [judgement for judgement in db_annotations.judgements(archive.catalog, query) if judgement.judge == judge]
     if mine:
-        kept.unjudge(archive.catalog, mine[-1])
+        db_annotations.unjudge(archive.catalog, mine[-1])
 
 
 def _overview(archive: Archive) -> None:
-    given = kept.judgements(archive.catalog)
-    if not given:
+    judgements = db_annotations.judgements(archive.catalog)
+    if not judgements:
         return
     st.subheader("Judgements")
-    grades = counted(len(given), "grade")
-    queries = counted(len({one.query for one in given}), "query", "queries")
-    judges = counted(len({one.judge for one in given if not is_adjudication(one.judge)}), "judge")
-    settled = sum(is_adjudication(one.judge) for one in given)
+    grades = counted(len(judgements), "grade")
+    queries = counted(len({judgement.query for judgement in judgements}), "query", "queries")
+    names = [judgement.judge for judgement in judgements]
+    judges = counted(len({name for name in names if not is_adjudication(name)}), "judge")
+    settled = sum(map(is_adjudication, names))
     st.write(f"{grades}, {queries}, {judges}{f', {settled} adjudicated' if settled else ''}.")
-    for one in agreements(given):
-        kappa = "undefined" if one.kappa is None else f"{one.kappa:.2f}"
+    for pair in agreements(judgements):
+        kappa = "undefined" if pair.kappa is None else f"{pair.kappa:.2f}"
         st.caption(
             plain(
-                f"{one.a} and {one.b}: {films(one.films)} in common, {100 * one.equal:.0f} % equal, "
+                f"{pair.a} and {pair.b}: {films(pair.films)} in common, {100 * pair.equal:.0f} % equal, "
                 f"weighted kappa {kappa}"
             )
         )
@@ -208,12 +210,12 @@ def _overview(archive: Archive) -> None:
 
 
 def _queries(archive: Archive) -> bytes:
-    questions, _ = to_qrels(kept.judgements(archive.catalog), db_films.everyone(archive.catalog))
+    questions, _ = to_qrels(db_annotations.judgements(archive.catalog), db_films.everyone(archive.catalog))
     return _written(lambda path: trec.write_queries(path, questions))
 
 
 def _qrels(archive: Archive) -> bytes:
-    _, qrels = to_qrels(kept.judgements(archive.catalog), db_films.everyone(archive.catalog))
+    _, qrels = to_qrels(db_annotations.judgements(archive.catalog), db_films.everyone(archive.catalog))
     return _written(lambda path: trec.write_qrels(path, qrels))
 
 

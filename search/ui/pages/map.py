@@ -13,9 +13,10 @@ from filmroom.db.records import Filter
 from filmroom.search.projection import MOST, Method, Projection, outlier_scores, sample
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import filter_panel, layout, models, picks
+from filmroom.search.ui import layout, models, picks
 from filmroom.search.ui.components.grid.grid import Act
 from filmroom.search.ui.components.scatter.scatter import Colours, scatter
+from filmroom.search.ui.query import filter_panel
 from filmroom.search.ui.result_grid import picks_place, wall_of_films
 from filmroom.search.ui.text import films, number, plain
 from numpy.typing import NDArray
@@ -113,9 +114,9 @@ def _progress(projection: Projection, count: int) -> None:
     if projection.done:
         st.rerun()
     left = projection.seconds_left()
-    said = f"UMAP of {films(count)}, {projection.seconds:.0f} s"
-    said += f", about {left:.0f} s left" if left is not None else ": looking for neighbours"
-    st.progress(min(1.0, projection.share), text=said)
+    state = f"UMAP of {films(count)}, {projection.seconds:.0f} s"
+    state += f", about {left:.0f} s left" if left is not None else ": looking for neighbours"
+    st.progress(min(1.0, projection.share), text=state)
     st.caption("It goes on when you leave the page. PCA is there at once.")
 
 
@@ -182,11 +183,11 @@ def _region(archive: Archive, ids: NDArray[np.int64], colours: Colours, region: 
     st.subheader(f"{films(len(inside))} in the region{order}")
     if len(inside) > SHOWN:
         st.caption(f"The first {SHOWN}; the bar picks all {number(len(inside))}.")
-    shown = db_films.films(archive.catalog, inside[:SHOWN])
-    answer = picks.Answer(archive, tuple(film.id for film in shown), len(inside), listed=tuple(inside))
+    members = db_films.films(archive.catalog, inside[:SHOWN])
+    answer = picks.Answer(archive, tuple(film.id for film in members), len(inside), listed=tuple(inside))
     done = wall_of_films(
         archive.catalog,
-        shown,
+        members,
         key="wall-map",
         title="Films of the region",
         tools=(Act.PICK,),

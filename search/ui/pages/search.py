@@ -13,7 +13,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.names import check_name
 from filmroom.db.reads import films as db_films
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.query.fields import FIELDS
 from filmroom.search.query.model_limits import ModelLimits
 from filmroom.search.query.parser import MAX_CHARACTERS, Query, parse, to_text, without_filter
@@ -21,11 +21,11 @@ from filmroom.search.query.reading import Reading
 from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
-from filmroom.search.ui import cutoff, filter_panel, layout, models, picks, query_chips, undo
-from filmroom.search.ui import search_state as asking
+from filmroom.search.ui import layout, models, picks, undo
 from filmroom.search.ui.components.chips.chips import Offer, chips
 from filmroom.search.ui.components.grid.grid import OF_PICKS, Act, Done, Mark
 from filmroom.search.ui.components.recent_searches.recent_searches import memory
+from filmroom.search.ui.query import cutoff, filter_panel, query_chips, search_state
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
 from filmroom.search.ui.text import counted, films, is_normal, number, plain
 
@@ -86,7 +86,7 @@ def _restore() -> None:
     address = st.query_params.to_dict()
     if address == st.session_state.get("address") and "q" in st.session_state:
         return
-    request = asking.request_of_address()
+    request = search_state.request_of_address()
     st.session_state.q = request.query
     st.session_state.study = request.per_study
     st.session_state.hybrid = request.hybrid
@@ -97,7 +97,7 @@ def _restore() -> None:
 
 def _order(request: SearchRequest) -> None:
     for upload in request.uploads:  # of a saved search, perhaps of before the server was started
-        asking.remember_upload(upload)
+        search_state.remember_upload(upload)
     st.session_state["order"] = request
     st.rerun()
 
@@ -106,9 +106,9 @@ def _request(searcher: Searcher) -> SearchRequest:
     """Join what the widgets say with the votes, uploaded films and length of the address, as long as these belong to
     the same question."""
     _take_upload(searcher)
-    if lost := asking.lost_uploads():
+    if lost := search_state.lost_uploads():
         st.warning(f"{films(len(lost))} uploaded before the server was started is not here any more: upload it again.")
-    before = asking.request_of_address()
+    before = search_state.request_of_address()
     now = dataclasses.replace(
         before,
         query=st.session_state.q or "",
@@ -173,7 +173,7 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
 
     def fill() -> None:
         with filters:
-            filter_panel.narrow(searcher, asking.request_of_address())
+            filter_panel.narrow(searcher, search_state.request_of_address())
         with saved:
             _saved(archive)
 
@@ -181,7 +181,7 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
 
 
 def _saved(archive: Archive) -> None:
-    for search in kept.saved_searches(archive.catalog):
+    for search in db_annotations.saved_searches(archive.catalog):
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(plain(search.name), key=f"saved-{search.name}", type="tertiary", help=plain(search.query)):
                 _order(SearchRequest.from_json(search.request) if search.request else SearchRequest(search.query))
@@ -189,17 +189,17 @@ def _saved(archive: Archive) -> None:
                 _forget(archive, search)
                 st.rerun()
     name = st.text_input("Save this search as", key="save-as", max_chars=80)
-    request = dataclasses.replace(asking.request_of_address(), k=PAGE)
+    request = dataclasses.replace(search_state.request_of_address(), k=PAGE)
     if st.button("Save", disabled=not name.strip() or request.empty):
-        kept.save_search(archive.catalog, check_name(name, "a search"), request.query, request.to_json())
+        db_annotations.save_search(archive.catalog, check_name(name, "a search"), request.query, request.to_json())
         st.rerun()
 
 
-def _forget(archive: Archive, saved: kept.SavedSearch) -> None:
-    kept.remove_search(archive.catalog, saved.name)
+def _forget(archive: Archive, saved: db_annotations.SavedSearch) -> None:
+    db_annotations.remove_search(archive.catalog, saved.name)
     undo.offer(
         f"The search {saved.name} is removed.",
-        lambda: kept.save_search(archive.catalog, saved.name, saved.query, saved.request),
+        lambda: db_annotations.save_search(archive.catalog, saved.name, saved.query, saved.request),
     )
 
 
@@ -216,10 +216,10 @@ def _help() -> None:
 
 
 def _examples(archive: Archive) -> None:
-    found = [name for name, _ in filter_panel.labels(archive.catalog) if not is_normal(name)][:5]
-    examples = found or list(GENERAL_EXAMPLES)
-    if found:
-        examples.append(f"{found[0]} -{found[1]}" if len(found) > 1 and found[1].isalpha() else f"no {found[0]}")
+    labels = [name for name, _ in filter_panel.labels(archive.catalog) if not is_normal(name)][:5]
+    examples = labels or list(GENERAL_EXAMPLES)
+    if labels:
+        examples.append(f"{labels[0]} -{labels[1]}" if len(labels) > 1 and labels[1].isalpha() else f"no {labels[0]}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="examples"):
         st.caption("Try", width="content")
         for at, example in enumerate(examples):
@@ -296,7 +296,7 @@ def _take_upload(searcher: Searcher) -> None:
         except BadInput as fault:
             st.warning(plain(f"{upload.name}: {fault.what}. {fault.fix or ''}"))
             return
-    asking.remember_upload(film)
+    search_state.remember_upload(film)
     st.query_params["upload"] = film.id
 
 
@@ -324,9 +324,9 @@ def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Rea
     """Show what the answer is made of, each part with the way to take it away, and filters that words could be."""
     labels = [name for name, _ in filter_panel.labels(archive.catalog)] if parsed.negated else []
     thumbnails = db_films.thumbnails(archive.catalog, [*request.like, *request.unlike])
-    shown = query_chips.chips_of(request, parsed, reading, thumbnails)
+    parts = query_chips.chips_of(request, parsed, reading, thumbnails)
     offered = query_chips.offers(parsed, reading, labels)
-    done = chips(shown, offered, key="chips") if shown or offered else None
+    done = chips(parts, offered, key="chips") if parts or offered else None
     if isinstance(done, Offer):
         _order(dataclasses.replace(request, query=done.query, k=PAGE))
     elif done:
@@ -341,20 +341,20 @@ def _doubt(results: Results) -> None:
 
 
 def _summary(results: Results, request: SearchRequest) -> str:
-    shown = f"the best {number(len(results.hits))} of {films(results.total)}"
+    extent = f"the best {number(len(results.hits))} of {films(results.total)}"
     if request.per_study:
-        shown = f"the best film of each of {counted(len(results.hits), 'study', 'studies')}"
+        extent = f"the best film of each of {counted(len(results.hits), 'study', 'studies')}"
     if results.hits[0].score is None or request.order is not Order.MATCH:
-        shown = f"{number(len(results.hits))} of {films(results.total)}"
+        extent = f"{number(len(results.hits))} of {films(results.total)}"
     if request.order is not Order.MATCH:
-        shown += f", {SORTS[request.order].lower()}"
-    return f"{shown[0].upper()}{shown[1:]} · {plain(results.model)} · {results.took_ms:.0f} ms"
+        extent += f", {SORTS[request.order].lower()}"
+    return f"{extent[0].upper()}{extent[1:]} · {plain(results.model)} · {results.took_ms:.0f} ms"
 
 
 def _nothing(parsed: Query, advice: Sequence[str]) -> None:
     st.subheader("No film passes")
-    for said in advice:
-        st.write(plain(said))
+    for sentence in advice:
+        st.write(plain(sentence))
     if st.query_params.get("least"):
         st.write("The cut-off leaves nothing: take it away above.")
     elif parsed.filter:
@@ -374,5 +374,5 @@ def _do(done: Done, *, request: SearchRequest) -> None:
         _order(dataclasses.replace(request, query=to_text(parse(f"{request.query} {done.term}")), k=PAGE))
     if done.act is Act.LIKE:
         _order(SearchRequest(like=(done.film,), per_study=request.per_study))
-    like, unlike = asking.voted(request, done.film, 1 if done.act is Act.UP else -1)
+    like, unlike = search_state.voted(request, done.film, 1 if done.act is Act.UP else -1)
     _order(dataclasses.replace(request, like=like, unlike=unlike))

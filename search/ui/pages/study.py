@@ -11,8 +11,8 @@ from filmroom.db.writes import findings
 from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import film_view, layout, models
-from filmroom.search.ui import search_state as asking
 from filmroom.search.ui.components.grid.pick_button import pick_button
+from filmroom.search.ui.query import search_state
 from filmroom.search.ui.result_grid import picks_place
 from filmroom.search.ui.server import dicom_viewer
 from filmroom.search.ui.text import facts, films, plain
@@ -22,11 +22,10 @@ MOST, USUAL = 4, 3
 
 def show() -> None:
     archive = layout.archive()
-    request = asking.request_of_address()
-    said = st.query_params.get("film", "")
-    film = (
-        next(iter(db_films.films(archive.catalog, [int(said)])), None) if said.isdecimal() and len(said) < 18 else None
-    )
+    request = search_state.request_of_address()
+    number = st.query_params.get("film", "")
+    ids = [int(number)] if number.isdecimal() and len(number) < 18 else []
+    film = next(iter(db_films.films(archive.catalog, ids)), None)
     if film is None:
         st.subheader("There is no such film")
         st.write("The address of this page names one film of the study.")
@@ -40,36 +39,37 @@ def show() -> None:
             icon=":material/arrow_back:",
             query_params={"film": str(film.id), **request.parameters()},
         )
-        st.subheader(f"Study of {films(sum(same_study(film, one) for one in every))}", width="stretch")
+        st.subheader(f"Study of {films(sum(same_study(film, relative) for relative in every))}", width="stretch")
         linked = st.toggle("Linked", True, key="linked", help="Window, zoom and place of one film are those of all.")
-    shown = _chosen(film, every)
+    side_by_side = _chosen(film, every)
     searcher = models.searcher(archive)
-    for column, one in zip(st.columns(max(1, len(shown)), gap="small"), shown, strict=False):
+    for column, other in zip(st.columns(max(1, len(side_by_side)), gap="small"), side_by_side, strict=False):
         with column:
-            _pane(archive, searcher, film, one, request, linked=linked)
+            _pane(archive, searcher, film, other, request, linked=linked)
 
 
-def same_study(film: Film, one: Film) -> bool:
-    return one.id == film.id or (one.tags.study_uid is not None and one.tags.study_uid == film.tags.study_uid)
+def same_study(film: Film, other: Film) -> bool:
+    return other.id == film.id or (other.tags.study_uid is not None and other.tags.study_uid == film.tags.study_uid)
 
 
 def in_order(film: Film, study: list[Film], patient: list[Film]) -> list[Film]:
     """Return the study's frontal films, its laterals, then the patient's other films, the newest first; each once."""
 
-    def lateral(one: Film) -> bool:
-        return one.tags.view in LATERALS["LATERAL"]
+    def lateral(image: Film) -> bool:
+        return image.tags.view in LATERALS["LATERAL"]
 
-    own = sorted([film, *study], key=lambda one: (lateral(one), one.id != film.id, one.id))
-    known = {one.id for one in own}
-    others = [one for one in patient if one.id not in known]
-    return [*own, *sorted(others, key=lambda one: (-(one.tags.year or 0), lateral(one), one.id))]
+    of_study = sorted([film, *study], key=lambda image: (lateral(image), image.id != film.id, image.id))
+    known = {image.id for image in of_study}
+    of_patient = [image for image in patient if image.id not in known]
+    return [*of_study, *sorted(of_patient, key=lambda image: (-(image.tags.year or 0), lateral(image), image.id))]
 
 
 def _chosen(film: Film, every: list[Film]) -> list[Film]:
     """Return the films side by side: those of the address, else the first of each kind."""
-    by_id = {one.id: one for one in every}
-    named = [int(part) for part in st.query_params.get("side", "").split(",") if part.isdecimal() and len(part) < 18]
-    usual = [film_id for film_id in named if film_id in by_id][:MOST] or [one.id for one in every[:USUAL]]
+    by_id = {image.id: image for image in every}
+    parts = st.query_params.get("side", "").split(",")
+    in_address = [int(part) for part in parts if part.isdecimal() and len(part) < 18]
+    usual = [film_id for film_id in in_address if film_id in by_id][:MOST] or [image.id for image in every[:USUAL]]
     if len(every) == 1:
         return every
     chosen = st.multiselect(
@@ -86,18 +86,20 @@ def _chosen(film: Film, every: list[Film]) -> list[Film]:
     return [by_id[film_id] for film_id in chosen]
 
 
-def _name(film: Film, one: Film) -> str:
-    return f"Film {one.id}: {facts(one.tags)}{'' if same_study(film, one) else ', another study'}"
+def _name(film: Film, other: Film) -> str:
+    return f"Film {other.id}: {facts(other.tags)}{'' if same_study(film, other) else ', another study'}"
 
 
-def _pane(archive: Archive, searcher: Searcher, film: Film, one: Film, request: SearchRequest, *, linked: bool) -> None:
+def _pane(
+    archive: Archive, searcher: Searcher, film: Film, other: Film, request: SearchRequest, *, linked: bool
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.page_link(layout.pages()["film"], label=plain(_name(film, one)), query_params={"film": str(one.id)})
-        pick_button(one.id, picks=picks_place(archive.catalog), key=f"pick-{one.id}", keyed=False)
-        if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), one):
+        st.page_link(layout.pages()["film"], label=plain(_name(film, other)), query_params={"film": str(other.id)})
+        pick_button(other.id, picks=picks_place(archive.catalog), key=f"pick-{other.id}", keyed=False)
+        if address := dicom_viewer.link(dicom_viewer.template(archive.catalog), other):
             st.link_button("Viewer", address, icon=":material/open_in_new:", help=dicom_viewer.LABEL, type="tertiary")
-    film_view.film_pane(archive, searcher, one, request, key=f"study-{one.id}", linked=linked)
-    boxed = [finding for finding in findings.of_film(archive.catalog, one.id) if finding.boxes]
+    film_view.film_pane(archive, searcher, other, request, key=f"study-{other.id}", linked=linked)
+    boxed = [finding for finding in findings.of_film(archive.catalog, other.id) if finding.boxes]
     if boxed:
         sources = dict.fromkeys(finding.source for finding in boxed)
         st.caption(plain(f"Boxes and sentences were written by {', '.join(sources)}, a model."))

@@ -10,14 +10,15 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, ModelUnavailable
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Filter
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
 from filmroom.search.evaluation.statistics import auc_interval
+from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, layout, models, picks
-from filmroom.search.ui.components.grid.grid import Act, PickBar
+from filmroom.search.ui.components.grid.grid import Act, Done, PickBar
 from filmroom.search.ui.result_grid import wall_of_hits
 from filmroom.search.ui.text import films, is_normal, number, plain
 from numpy.typing import NDArray
@@ -47,13 +48,13 @@ def show() -> None:
     left, middle, right = st.columns([2, 2, 1.4], vertical_alignment="top")
     positive = left.text_area("Prompts that say it, one a line", "\n".join(usual.positive), key=f"say-{finding}")
     negative = middle.text_area("Prompts that deny it, one a line", "\n".join(usual.negative), key=f"deny-{finding}")
-    wanted = right.text_input("Only films that pass", placeholder="view:PA age:60..", key="among", bind="query-params")
+    among = right.text_input("Only films that pass", placeholder="view:PA age:60..", key="among", bind="query-params")
     prompts = Prompts(finding, _lines(positive), _lines(negative), usual.labels)
     if not prompts.positive or not prompts.negative:
         st.warning("Both sides need a prompt.")
         return
     try:
-        where = parse(wanted or "").filter
+        where = parse(among or "").filter
         ids, scores = _scores(searcher, searcher.held.space.fingerprint, archive.catalog.changes(), prompts, where)
     except (BadInput, ModelUnavailable) as fault:
         st.warning(plain(str(fault)))
@@ -61,6 +62,8 @@ def show() -> None:
     if not len(ids):
         st.write("No film passes.")
         return
+    if said := limits_of_texts(searcher.held.space, [finding]).sentence:
+        st.caption(plain(said))
     _threshold(archive, prompts, ids, scores)
 
 
@@ -75,16 +78,16 @@ def _scores(
     """Return (film ids, scores), best first, of the films that pass."""
     _searcher.index.refresh()
     ids = db_films.select_ids(_searcher.catalog, where)
-    found = np.full(len(ids), np.nan, np.float32)
+    scores = np.full(len(ids), np.nan, np.float32)
     for start in range(0, len(ids), 20_000):
-        some = ids[start : start + 20_000]
-        here = ~np.isnan(_searcher.index.scores(np.zeros((1, _searcher.held.space.dim), np.float32), some)[0])
-        vectors = _searcher.index.vectors(some[here])
-        found[start : start + len(some)][here] = zero_shot(vectors, prompts, _searcher.towers.embed_texts)
-    held = ~np.isnan(found)
-    ids, found = ids[held], found[held]
-    order = np.lexsort((ids, -found))
-    return ids[order], found[order]
+        block = ids[start : start + 20_000]
+        embedded = ~np.isnan(_searcher.index.scores(np.zeros((1, _searcher.held.space.dim), np.float32), block)[0])
+        vectors = _searcher.index.vectors(block[embedded])
+        scores[start : start + len(block)][embedded] = zero_shot(vectors, prompts, _searcher.towers.embed_texts)
+    scored = ~np.isnan(scores)
+    ids, scores = ids[scored], scores[scored]
+    order = np.lexsort((ids, -scores))
+    return ids[order], scores[order]
 
 
 @st.fragment
@@ -97,10 +100,10 @@ def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], score
     usual = float(np.clip(0.0, low, high))
     cut = st.slider("Threshold", low, high, usual, step=step, format="%.3f", key=f"cut-{prompts.finding}")
     selected = int(np.searchsorted(-scores, -cut, side="right"))
-    truth = truth_of(prompts, kept.label_values(archive.catalog), ids.tolist())
+    truth = truth_of(prompts, db_annotations.label_values(archive.catalog), ids.tolist())
     share = selected / len(ids)
-    said = f"**{number(selected)}** of {films(len(ids))} ({100 * share:.1f} %) score at least {cut:.3f}"
-    st.markdown(said + _measured(scores, truth, selected))
+    summary = f"**{number(selected)}** of {films(len(ids))} ({100 * share:.1f} %) score at least {cut:.3f}"
+    st.markdown(summary + _measured(scores, truth, selected))
     st.altair_chart(
         layout.readable(_histogram(scores, truth, cut)),
         width="stretch",
@@ -108,46 +111,52 @@ def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], score
     )
     with st.container(horizontal=True), st.popover("Collect", icon=":material/library_add:"):
         export_panel.collect(archive, ids[:selected].tolist(), key="zeroshot")
-    first = max(0, selected - AROUND)
-    shown = ids[first : selected + AROUND].tolist()
-    records = {film.id: film for film in db_films.films(archive.catalog, shown)}
-    hits = [
-        Hit(
-            first + at + 1,
-            records[film_id],
-            float(scores[first + at]),
-            100.0 * (1 - (first + at) / max(1, len(ids) - 1)),
-        )
-        for at, film_id in enumerate(shown)
-        if film_id in records
-    ]
-    above = tuple(hit.id for hit in hits[: selected - first])
-    answer = picks.Answer(archive, above, selected, listed=tuple(ids[:selected].tolist()))
-    bar: PickBar | None = answer.bar()
-    acts = []
-    for title, some in (
-        ("Last above the threshold", hits[: selected - first]),
-        ("First below", hits[selected - first :]),
-    ):
-        if some:
-            st.markdown(f"##### {title}")
-            wall = wall_of_hits(
-                archive.catalog,
-                some,
-                key=f"wall-{title}",
-                title=title,
-                small=True,
-                tools=(Act.PICK,),
-                bar=bar,
-                change=picks.change(),
-            )
-            acts.append(wall)
-            bar = None  # the first wall has it, for both
-    done = next((one for one in acts if one), None)
+    above, below = _around(archive, ids, scores, selected)
+    answer = picks.Answer(archive, tuple(hit.id for hit in above), selected, listed=tuple(ids[:selected].tolist()))
+    done = _walls(archive, above, below, answer.bar())
     if done and done.act is Act.OPEN:
         st.switch_page(layout.pages()["film"], query_params={"film": str(done.film), "q": prompts.positive[0]})
     elif done:
         picks.carry_out(done, answer)
+
+
+def _around(
+    archive: Archive, ids: NDArray[np.int64], scores: NDArray[np.float32], selected: int
+) -> tuple[list[Hit], list[Hit]]:
+    """Return the last films above the threshold and the first below it."""
+    first = max(0, selected - AROUND)
+    near = ids[first : selected + AROUND].tolist()
+    records = {film.id: film for film in db_films.films(archive.catalog, near)}
+    last = max(1, len(ids) - 1)
+    hits = [
+        Hit(place + 1, records[film_id], float(scores[place]), 100.0 * (1 - place / last))
+        for place, film_id in enumerate(near, first)
+        if film_id in records
+    ]
+    return hits[: selected - first], hits[selected - first :]
+
+
+def _walls(archive: Archive, above: list[Hit], below: list[Hit], bar: PickBar) -> Done | None:
+    """Show both groups under one bar, which the first of them has; returns what was done on either."""
+    bar_to_show: PickBar | None = bar
+    acts = []
+    for title, hits in (("Last above the threshold", above), ("First below", below)):
+        if hits:
+            st.markdown(f"##### {title}")
+            acts.append(
+                wall_of_hits(
+                    archive.catalog,
+                    hits,
+                    key=f"wall-{title}",
+                    title=title,
+                    small=True,
+                    tools=(Act.PICK,),
+                    bar=bar_to_show,
+                    change=picks.change(),
+                )
+            )
+            bar_to_show = None
+    return next((act for act in acts if act), None)
 
 
 def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected: int) -> str:
@@ -174,10 +183,10 @@ def _histogram(scores: NDArray[np.float32], truth: NDArray[np.float64], cut: flo
     table = pd.concat(
         [
             pd.DataFrame(
-                {"from": edges[:-1], "to": edges[1:], "Films": np.histogram(scores[held], edges)[0], "Label": kind}
+                {"from": edges[:-1], "to": edges[1:], "Films": np.histogram(scores[members], edges)[0], "Label": kind}
             )
-            for kind, held in kinds.items()
-            if held.any()
+            for kind, members in kinds.items()
+            if members.any()
         ]
     )
     bars = (

@@ -40,8 +40,8 @@ class AccessToken:
     def set_cookie(self, path: str, *, secure: bool) -> bytes:
         """Return the Set-Cookie header. Lax: whoever follows a link to the page is still let in; scripts do not see
         it."""
-        kept = f"{self.cookie}={self.value}; Path={path}; HttpOnly; SameSite=Lax"
-        return (f"{kept}; Secure" if secure else kept).encode()
+        cookie = f"{self.cookie}={self.value}; Path={path}; HttpOnly; SameSite=Lax"
+        return (f"{cookie}; Secure" if secure else cookie).encode()
 
     def _is(self, value: str) -> bool:
         return hmac.compare_digest(value.encode(), self.value.encode())

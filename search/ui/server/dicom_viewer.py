@@ -24,8 +24,8 @@ def template(catalog: Catalog) -> str:
     hashes of the UIDs, which no viewer knows."""
     from filmroom.db.catalog import get_meta
 
-    found = os.environ.get(SETTING, "")
-    return found if found.startswith(SCHEMES) and get_meta(catalog, "hash_uids") != "yes" else ""
+    address = os.environ.get(SETTING, "")
+    return address if address.startswith(SCHEMES) and get_meta(catalog, "hash_uids") != "yes" else ""
 
 
 def link(template: str, film: Film) -> str:

@@ -42,9 +42,9 @@ def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
         r"<(?:script type=\"module\"|link rel=\"(?:modulepreload|stylesheet)\")[^>]*>(?:</script>)?", head
     )
     font = next((path.name for path in (scripts.parent / "media").glob("MaterialSymbols-Rounded.*")), "")
-    named = [re.sub(r'"\./', f'"{base}/', link).replace(" crossorigin", "") for link in links]
-    known = set(re.findall(r"/static/js/([\w.$-]+\.js)", "".join(named)))
-    more = [
+    tags = [re.sub(r'"\./', f'"{base}/', link).replace(" crossorigin", "") for link in links]
+    known = set(re.findall(r"/static/js/([\w.$-]+\.js)", "".join(tags)))
+    preloads = [
         f'<link rel="modulepreload" href="{base}/static/js/{name}">' for name in parts(scripts) if name not in known
     ]
     script = _SCRIPT % json.dumps(base or "/")
@@ -55,12 +55,12 @@ def page(streamlits: str, base: str, scripts: Path) -> tuple[str, str]:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Filmroom</title>',
         f'<link rel="icon" href="{base}/favicon.png"><style>{_STYLE.read_text("utf-8")}</style>',
         f"<script>{script}</script>",
-        *(one for one in named if "stylesheet" not in one),
-        *more,
+        *(tag for tag in tags if "stylesheet" not in tag),
+        *preloads,
         f'<link rel="preload" href="{base}/static/media/{font}" as="font" crossorigin>' if font else "",
         '</head><body><noscript><p>Filmroom needs JavaScript.</p></noscript><div id="root"></div>',
         f'<div class="shell" aria-hidden="true"><strong>Filmroom</strong><i></i><small>{notice}</small></div>',
-        *(one for one in named if "stylesheet" in one),  # below the shell, which need not wait for it
+        *(tag for tag in tags if "stylesheet" in tag),  # below the shell, which need not wait for it
         "</body></html>",
     ]
     return "\n".join(lines), digest
@@ -79,12 +79,12 @@ def missing_page(base: str) -> str:
 
 def parts(scripts: Path) -> list[str]:
     """Return the file names of the first page's parts, with what they import."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     waiting = [path.name for start in _PARTS for path in sorted(scripts.glob(f"{start}.*.js"))]
     while waiting:
         name = waiting.pop()
-        if name in found or not (scripts / name).is_file():
+        if name in names or not (scripts / name).is_file():
             continue
-        found[name] = None
+        names[name] = None
         waiting += _IMPORT.findall((scripts / name).read_text("utf-8"))
-    return list(found)
+    return list(names)

@@ -36,5 +36,5 @@ def _name(host: str) -> str | None:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    said = parts.hostname if parts.netloc == host and "@" not in host else None
-    return said.rstrip(".") if said else None
+    name = parts.hostname if parts.netloc == host and "@" not in host else None
+    return name.rstrip(".") if name else None

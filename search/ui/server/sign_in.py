@@ -13,7 +13,7 @@ def admitted(claims: Mapping[str, object], settings: Mapping[str, object]) -> bo
     """
     if claims.get("is_logged_in") is not True:
         return False
-    named = settings.get(str(claims.get("provider", "")))
-    client = (named if isinstance(named, Mapping) else settings).get("client_id")
+    provider = settings.get(str(claims.get("provider", "")))
+    client = (provider if isinstance(provider, Mapping) else settings).get("client_id")
     audience = claims.get("aud")
     return client is not None and client in (audience if isinstance(audience, list) else [audience])

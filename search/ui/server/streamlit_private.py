@@ -7,6 +7,7 @@ sign-in check is the first to ask for the parts of the server.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,16 @@ def ask_no_address_service() -> None:
     net_util.get_external_ip = lambda: None
 
 
+def leave_logging_alone() -> None:
+    """Keep Streamlit from giving every logger of its own a handler that prints."""
+    from streamlit import logger as streamlit_logger
+
+    def by_root(logger: logging.Logger) -> None:
+        logger.propagate = True
+
+    streamlit_logger.setup_formatter = by_root
+
+
 def add_media(data: bytes, kind: str, slot: str) -> str:
     """Keep bytes for the session that asks, and give their address; `kind` is their MIME type.
 
@@ -69,5 +80,5 @@ def signed_in_user(scope: Scope) -> dict[str, Any] | None:
     def decoded(name: str) -> bytes | None:
         return decode_signed_value(get_cookie_secret(), name, cookies.get(name, "").encode("latin-1", "replace"))
 
-    found = get_cookie_with_chunks(decoded, USER_COOKIE_NAME)
-    return None if found is None else dict(json.loads(found))
+    cookie = get_cookie_with_chunks(decoded, USER_COOKIE_NAME)
+    return None if cookie is None else dict(json.loads(cookie))

@@ -13,7 +13,7 @@ from filmroom.db.files import sqlite_file
 from filmroom.db.reads import films as db_films
 from filmroom.indexer.live.receive import receive
 from filmroom.indexer.live.receiver import Service
-from filmroom.indexer.live.rounds import Rounds, Told
+from filmroom.indexer.live.rounds import Listener, Rounds
 from filmroom.indexer.live.spool import Spool
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, index
@@ -33,8 +33,8 @@ def received(terminal: Terminal, frames: int = 1) -> tuple[Archive, Path]:
     place = spool.folder / "1.2.3" / "1.2.3.4" / f"{UID}.dcm"
     place.parent.mkdir(parents=True)
     pixels = np.stack([np.roll(dicom_files.ramp(), 9 * number, axis=0) for number in range(frames)])
-    told = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "SOPInstanceUID": UID}
-    place.write_bytes(dicom_files.dicom(pixels if frames > 1 else pixels[0], Modality="XA", **told))
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "SOPInstanceUID": UID}
+    place.write_bytes(dicom_files.dicom(pixels if frames > 1 else pixels[0], Modality="XA", **uids))
     return archive, place
 
 
@@ -114,10 +114,10 @@ def test_what_was_sent_again_before_a_kill_is_deleted_at_the_start(terminal: Ter
     index(archive, [archive.folder / "received"], towers, options=Options(workers=1))
     forgetting.forget(archive, [one.id for one in db_films.everyone(archive.catalog)])
     place.touch()
-    told = Told(lambda done: None, lambda line: None)
-    rounds, service = _OneRound(archive, towers, Options(workers=1), told), Service("FILMROOM", free_port())
+    listener = Listener(lambda done: None, lambda line: None)
+    rounds, service = _OneRound(archive, towers, Options(workers=1), listener), Service("FILMROOM", free_port())
     with pytest.raises(KeyboardInterrupt):
-        receive(rounds, service, archive.folder / "received", told)
+        receive(rounds, service, archive.folder / "received", listener)
     assert not place.exists()
 
 

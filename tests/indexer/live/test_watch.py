@@ -17,7 +17,7 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.records import Counts
 from filmroom.indexer.live import rounds as rounds_module
 from filmroom.indexer.live import settling, watch
-from filmroom.indexer.live.rounds import Rounds, Told
+from filmroom.indexer.live.rounds import Listener, Rounds
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, Summary
 
@@ -50,12 +50,12 @@ class Watched:
             self.stop.set()
 
         self.stop, self.started = threading.Event(), threading.Event()
-        told = Told(self._run, self.notes.append)
-        rounds = _Stoppable(self, told)
+        listener = Listener(self._run, self.notes.append)
+        rounds = _Stoppable(self, listener)
         driver = threading.Thread(target=drive)
         driver.start()
         with pytest.raises(KeyboardInterrupt):
-            watch.watch(rounds, [self.folder], told, poll=poll)
+            watch.watch(rounds, [self.folder], listener, poll=poll)
         driver.join()
         if failures:
             raise failures[0]
@@ -78,8 +78,8 @@ class Watched:
 class _Stoppable(Rounds):
     """Rounds that end as Ctrl-C ends them."""
 
-    def __init__(self, watched: Watched, told: Told) -> None:
-        super().__init__(watched.archive, load_towers(str(watched.model)), Options(workers=1), told)
+    def __init__(self, watched: Watched, listener: Listener) -> None:
+        super().__init__(watched.archive, load_towers(str(watched.model)), Options(workers=1), listener)
         self._watched = watched
 
     @property

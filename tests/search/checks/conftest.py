@@ -44,16 +44,23 @@ def leaky(terminal: Terminal, tiny: Path, tmp_path: Path) -> Terminal:
     """Index twelve films, half of them to train on; one to test on is there five times more, changed, to train on."""
     folder = tmp_path / "films"
     folder.mkdir()
-    rows = ["film,patient,split"]
+    rows = ["film,patient,split,sex"]
+    labels = ["film,label,value"]
     for seed in range(12):
         picture(seed).save(folder / f"film-{seed:02}.png")
-        rows.append(f"film-{seed:02}.png,p{seed if seed != 7 else 2},{'test' if seed < 6 else 'train'}")
+        rows.append(
+            f"film-{seed:02}.png,p{seed if seed != 7 else 2},{'test' if seed < 6 else 'train'},{'FM'[seed % 2]}"
+        )
+        labels.append(f"film-{seed:02}.png,edema,{int(seed < 6)}")
     for name, one in changed(picture(0)).items():
         one.save(folder / f"{name}.png")
-        rows.append(f"{name}.png,q-{name},train")
+        rows.append(f"{name}.png,q-{name},train,F")
     (tmp_path / "facts.csv").write_text("\n".join(rows))
     terminal("index", folder, "--model", tiny, "--workers", 1)
     assert terminal.code == 0, terminal.err
     terminal("facts", tmp_path / "facts.csv")
+    assert terminal.code == 0, terminal.err
+    (tmp_path / "labels.csv").write_text("\n".join(labels))
+    terminal("label", tmp_path / "labels.csv")
     assert terminal.code == 0, terminal.err
     return terminal

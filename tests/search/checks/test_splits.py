@@ -82,7 +82,8 @@ def test_the_health_of_the_archive_names_the_patient_on_both_sides(leaky: Termin
 def test_the_commands_of_the_page_run_as_they_stand(leaky: Terminal, tmp_path: Path, monkeypatch: Any) -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "checks.md"
     commands = re.findall(r"^filmroom (check .+)$", page.read_text("utf-8"), re.MULTILINE)
-    assert len(commands) >= 3
+    commands = [one for one in commands if not one.startswith("check drift")]  # see test_drift
+    assert len(commands) >= 4
     monkeypatch.chdir(tmp_path)
     for command in commands:
         leaky(*shlex.split(command))

@@ -45,7 +45,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class _Made:
+class _MadeFile:
     token: str
     asked: object
     name: str
@@ -57,14 +57,15 @@ def download(files: Sequence[File], *, key: str) -> None:
     """Show a button a file. What was made last is kept for as long as the buttons are there, so that the browser finds
     it whenever it comes."""
     place = f"made-{key}"
-    asked = st.session_state.get(key, {}).get("make")
-    made: _Made | None = st.session_state.get(place)
-    label = asked.get("label") if isinstance(asked, dict) else None
-    file = next((one for one in files if one.label == label), None)
-    if file is not None and (made is None or made.asked != asked):
-        made = st.session_state[place] = _Made(uuid.uuid4().hex, asked, file.name, file.kind, file.make())
-    data: dict[str, Any] = {"files": [{"label": one.label, "title": one.title} for one in files], "made": None}
-    if made is not None:
-        address = media.url(made.data, made.kind, slot=f"{key}-file")
-        data["made"] = {"token": made.token, "url": address, "name": made.name}
+    click = st.session_state.get(key, {}).get("make")
+    latest: _MadeFile | None = st.session_state.get(place)
+    label = click.get("label") if isinstance(click, dict) else None
+    file = next((offered for offered in files if offered.label == label), None)
+    if file is not None and (latest is None or latest.asked != click):
+        latest = st.session_state[place] = _MadeFile(uuid.uuid4().hex, click, file.name, file.kind, file.make())
+    buttons = [{"label": offered.label, "title": offered.title} for offered in files]
+    data: dict[str, Any] = {"files": buttons, "made": None}
+    if latest is not None:
+        address = media.url(latest.data, latest.kind, slot=f"{key}-file")
+        data["made"] = {"token": latest.token, "url": address, "name": latest.name}
     _component(key=key, data=data, on_make_change=lambda: None)

@@ -48,9 +48,9 @@ class Section:
 def facets(sections: Sequence[Section], *, key: str) -> tuple[str, str, Chosen] | None:
     """Show facets; returns (facet, value, what was clicked: ONLY or NOT), if anything was."""
     data = {"sections": [asdict(section) for section in sections]}
-    said = _component(key=key, data=data, on_choose_change=lambda: None).choose
-    if not isinstance(said, dict) or said.get("how") not in (Chosen.ONLY, Chosen.NOT):
+    click = _component(key=key, data=data, on_choose_change=lambda: None).choose
+    if not isinstance(click, dict) or click.get("how") not in (Chosen.ONLY, Chosen.NOT):
         return None
     known = {(section.name, value.value) for section in sections for value in section.values}
-    name, value = said.get("name"), said.get("value")
-    return (str(name), str(value), Chosen(said["how"])) if (name, value) in known else None
+    name, value = click.get("name"), click.get("value")
+    return (str(name), str(value), Chosen(click["how"])) if (name, value) in known else None

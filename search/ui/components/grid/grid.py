@@ -83,8 +83,8 @@ class PickBar:
     shown: tuple[int, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        shown = None if self.shown is None else [str(one) for one in self.shown]
-        return {"actions": list(self.actions), "passing": self.passing, "shown": shown}
+        ids = None if self.shown is None else list(map(str, self.shown))
+        return {"actions": list(self.actions), "passing": self.passing, "shown": ids}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class PickChange:
     drop: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {"token": self.token, "add": [str(one) for one in self.add], "drop": [str(one) for one in self.drop]}
+        return {"token": self.token, "add": list(map(str, self.add)), "drop": list(map(str, self.drop))}
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def grid(
         "change": None if change is None else change.to_json(),
     }
     result = _component(key=key, data=data, on_act_change=lambda: None)
-    return _done(result.act, shown={cell.id: cell.terms for cell in cells})
+    return _done(result.act, menus={cell.id: cell.terms for cell in cells})
 
 
 def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
@@ -168,21 +168,21 @@ def _item(cell: Cell, *, key: str, at_once: bool) -> dict[str, Any]:
     }
 
 
-def _done(said: object, *, shown: Mapping[int, Sequence[tuple[str, str]]]) -> Done | None:
+def _done(message: object, *, menus: Mapping[int, Sequence[tuple[str, str]]]) -> Done | None:
     """Read what the browser sent; anything else than an act on films is nothing."""
-    if not isinstance(said, dict) or said.get("what") not in list(Act):
+    if not isinstance(message, dict) or message.get("what") not in list(Act):
         return None
-    act = Act(said["what"])
+    act = Act(message["what"])
     if act in OF_PICKS:
-        ids = said.get("ids")
+        ids = message.get("ids")
         return Done(act, tuple(_ids(ids if isinstance(ids, list) else [])))
-    films = [one for one in _ids([said.get("id")]) if one in shown]
+    films = [film_id for film_id in _ids([message.get("id")]) if film_id in menus]
     if not films:
         return None
-    term = next((term for _, term in shown[films[0]] if term == said.get("term")), "")
+    term = next((term for _, term in menus[films[0]] if term == message.get("term")), "")
     return Done(act, tuple(films), term) if term or act is not Act.FILTER else None
 
 
-def _ids(said: Sequence[object]) -> list[int]:
-    known = dict.fromkeys(str(one) for one in said[:MOST_PICKED])
-    return [int(one) for one in known if one.isascii() and one.isdecimal() and len(one) < 18]
+def _ids(values: Sequence[object]) -> list[int]:
+    known = dict.fromkeys(str(value) for value in values[:MOST_PICKED])
+    return [int(value) for value in known if value.isascii() and value.isdecimal() and len(value) < 18]

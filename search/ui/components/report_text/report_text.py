@@ -67,7 +67,7 @@ def asserted(text: str) -> list[tuple[str, Says]]:
 
 
 def _says(sentence: str) -> Says:
-    statements = [one for one in read_report(sentence) if one.idea not in _NO_FINDINGS]
+    statements = [statement for statement in read_report(sentence) if statement.idea not in _NO_FINDINGS]
     if any(not statement.certain for statement in statements):
         return Says.DOUBTED
     kinds = {
@@ -96,13 +96,13 @@ def sheet(
 
 def marked(text: str, words: Sequence[str]) -> list[Piece]:
     """Return `text` in pieces, each with whether one of `words` stands there (whole words or their beginnings)."""
-    wanted = sorted({part for word in words for part in _parts(word)}, key=len, reverse=True)
-    if not wanted:
+    parts = sorted({part for word in words for part in _parts(word)}, key=len, reverse=True)
+    if not parts:
         return [(text, False)]
-    found = re.compile("|".join(rf"\b{re.escape(part)}\w*" for part in wanted), re.IGNORECASE)
+    pattern = re.compile("|".join(rf"\b{re.escape(part)}\w*" for part in parts), re.IGNORECASE)
     pieces: list[Piece] = []
     at = 0
-    for hit in found.finditer(text):
+    for hit in pattern.finditer(text):
         pieces += [(text[at : hit.start()], False), (hit.group(), True)]
         at = hit.end()
     return [piece for piece in (*pieces, (text[at:], False)) if piece[0]]

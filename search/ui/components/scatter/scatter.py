@@ -41,11 +41,11 @@ class Colours:
     def of_kinds(cls, kinds: Sequence[str | None]) -> Colours:
         """Return the most frequent kinds by name, then what they are not, then what has none."""
         count = Counter(kind for kind in kinds if kind is not None)
-        named = [kind for kind, _ in count.most_common(KINDS)]
-        left = [OTHER] * (len(count) > len(named)) + [UNKNOWN] * (None in kinds)
-        places = {kind: at for at, kind in enumerate([*named, *left])}
-        values = [places[UNKNOWN] if kind is None else places.get(kind, len(named)) for kind in kinds]
-        return cls(np.array(values, np.float32), (*named, *left))
+        frequent = [kind for kind, _ in count.most_common(KINDS)]
+        left = [OTHER] * (len(count) > len(frequent)) + [UNKNOWN] * (None in kinds)
+        places = {kind: at for at, kind in enumerate([*frequent, *left])}
+        values = [places[UNKNOWN] if kind is None else places.get(kind, len(frequent)) for kind in kinds]
+        return cls(np.array(values, np.float32), (*frequent, *left))
 
 
 @dataclass(frozen=True)
@@ -91,5 +91,5 @@ def _read(region: object, opened: object, ids: NDArray[np.int64]) -> MapAct:
     known = set(ids.tolist())
     chosen = None
     if isinstance(region, list):
-        chosen = tuple(dict.fromkeys(one for one in region if isinstance(one, int) and one in known))
+        chosen = tuple(dict.fromkeys(film_id for film_id in region if isinstance(film_id, int) and film_id in known))
     return MapAct(opened if isinstance(opened, int) and opened in known else None, chosen)

@@ -89,7 +89,7 @@ def viewer(
         "why_not": attention.why_not,
         "regions": [asdict(region) for region in regions],
         "spacing": asdict(spacing) if spacing else None,
-        "measured": [_drawn(one) for one in measured],
+        "measured": [_drawn(measurement) for measurement in measured],
         "can_keep": pixels is not None,
         "step": 1,
     }
@@ -112,22 +112,22 @@ def viewer(
     return _measured(result.keep)
 
 
-def _drawn(one: Measurement) -> dict[str, Any]:
-    said = f"{one.value:.1f}{'' if one.unit == '°' else ' '}{one.unit}"
-    return {"kind": one.kind, "points": one.points, "text": said}
+def _drawn(measurement: Measurement) -> dict[str, Any]:
+    text = f"{measurement.value:.1f}{'' if measurement.unit == '°' else ' '}{measurement.unit}"
+    return {"kind": measurement.kind, "points": measurement.points, "text": text}
 
 
-def _measured(said: object) -> list[tuple[Kind, tuple[Point, ...]]]:
+def _measured(message: object) -> list[tuple[Kind, tuple[Point, ...]]]:
     """Read what the browser measured; anything else is left out."""
-    found = []
-    for one in said[:MOST_MEASURED] if isinstance(said, list) else ():
-        points = one.get("points") if isinstance(one, dict) else None
-        if not isinstance(points, list) or one.get("kind") not in list(Kind):
+    measured = []
+    for entry in message[:MOST_MEASURED] if isinstance(message, list) else ():
+        points = entry.get("points") if isinstance(entry, dict) else None
+        if not isinstance(points, list) or entry.get("kind") not in list(Kind):
             continue
         pairs = [tuple(point) for point in points if isinstance(point, list) and len(point) == 2]
         if len(pairs) == len(points) and all(isinstance(part, int | float) for pair in pairs for part in pair):
-            found.append((Kind(one["kind"]), tuple((float(x), float(y)) for x, y in pairs)))
-    return found
+            measured.append((Kind(entry["kind"]), tuple((float(x), float(y)) for x, y in pairs)))
+    return measured
 
 
 def reduced(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -25,7 +25,7 @@ from filmroom.indexer.training.data.films import (
     balance,
     patients_apart,
     split,
-    statements,
+    statements_of,
     truths,
 )
 from filmroom.indexer.training.data.phantoms import phantom_film
@@ -79,7 +79,7 @@ def test_a_film_with_no_findings_may_hold_tubes() -> None:
 
 
 def test_only_findings_are_denied() -> None:
-    asked = [s.claim for s in statements([phantom_film(seed) for seed in range(60)], ways=1, seed=0) if s.claim]
+    asked = [s.claim for s in statements_of([phantom_film(seed) for seed in range(60)], ways=1, seed=0) if s.claim]
     denied = {claim.idea for claim in asked if claim.absent}
     assert {"effusion", "pacemaker"} <= denied
     assert not denied & {"no finding", "male", "female", "frontal", "view PA", "view LATERAL"}
@@ -94,14 +94,14 @@ def test_a_phantom_says_nothing_of_lying() -> None:
 
 def test_films_with_the_same_sentence_are_not_each_others_negatives() -> None:
     films = [_said("Large mass."), _said("large  mass."), _said("Clear lungs.")]
-    said = statements(films, ways=2, seed=0)
+    said = statements_of(films, ways=2, seed=0)
     table = truths(films, said, np.eye(len(said), dtype=np.float32))
     assert len(said) == 2
     assert table[:, 0].tolist() == [1, 1, 0]
 
 
 def test_a_sentence_that_no_training_film_has_is_passed_over() -> None:
-    said = statements([_said("Large mass.")], ways=2, seed=0)
+    said = statements_of([_said("Large mass.")], ways=2, seed=0)
     table = truths([_said("Small nodule."), _said("Large mass. ")], said, np.eye(1, dtype=np.float32))
     assert np.isnan(table[0, 0])
     assert table[1].tolist() == [1]
@@ -146,7 +146,7 @@ def test_a_model_that_got_worse_is_said(ndcg: float, warned: bool, capfd: pytest
 
 def test_a_sentence_that_means_nearly_the_same_is_not_held_against_a_film() -> None:
     films = [_said("Large mass."), _said("Big tumour."), _said("Clear lungs.")]
-    said = statements(films, ways=2, seed=0)
+    said = statements_of(films, ways=2, seed=0)
     alike = np.array([[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]], np.float32)
     table = truths(films, said, alike)
     assert np.isnan(table[0, 1])

@@ -57,13 +57,13 @@ def labels(catalog: Catalog) -> list[tuple[str, int]]:
 def narrow(searcher: Searcher, request: SearchRequest, *, key: str = "q") -> None:
     """Show the facets of the answer to `request`, whose query stands in `st.session_state[key]` and must be
     readable."""
-    wanted = parse(request.query).filter
-    sections = sections_of(counts(searcher, request), wanted)
+    filters = parse(request.query).filter
+    sections = sections_of(counts(searcher, request), filters)
     done = facets(sections, key="facets")
     if done:
-        st.session_state["facet-query"] = with_filter(request.query, **toggled(wanted, *done))
+        st.session_state["facet-query"] = with_filter(request.query, **toggled(filters, *done))
         st.rerun()
-    if wanted:
+    if filters:
         st.button("Clear all filters", on_click=_clear, args=(key,), type="tertiary")
 
 
@@ -82,36 +82,36 @@ def counts(searcher: Searcher, request: SearchRequest) -> dict[str, list[Facet]]
     """Count every facet over the answer; a facet that filters is counted as if it did not, to show the alternatives."""
     catalog = searcher.catalog
     table = facts(catalog)
-    wanted = parse(request.query).filter
-    filtering = [name for name in FACETS if _without_facet(wanted, name) != wanted]
-    found = table.count(searcher.within(request), [name for name in FACETS if name not in filtering])
+    filters = parse(request.query).filter
+    filtering = [name for name in FACETS if _without_facet(filters, name) != filters]
+    facets = table.count(searcher.within(request), [name for name in FACETS if name not in filtering])
     for name in filtering:
-        left = _without_facet(wanted, name)
-        query = with_filter(request.query, **{one: getattr(left, one) for one in vars(left)})
-        found |= table.count(searcher.within(dataclasses.replace(request, query=query)), [name])
-    return found
+        left = _without_facet(filters, name)
+        query = with_filter(request.query, **{field: getattr(left, field) for field in vars(left)})
+        facets |= table.count(searcher.within(dataclasses.replace(request, query=query)), [name])
+    return facets
 
 
-def _without_facet(wanted: Filter, name: str) -> Filter:
-    named = (_LISTS.get(name), _EXCLUDES.get(name), _YES_NO.get(name), name if name in _RANGES else None)
-    usual = {field: getattr(_USUAL, field) for field in named if field}
-    left: Filter = dataclasses.replace(wanted, **usual)
+def _without_facet(filters: Filter, name: str) -> Filter:
+    fields = (_LISTS.get(name), _EXCLUDES.get(name), _YES_NO.get(name), name if name in _RANGES else None)
+    usual = {field: getattr(_USUAL, field) for field in fields if field}
+    left: Filter = dataclasses.replace(filters, **usual)
     return left
 
 
-def sections_of(counted: dict[str, list[Facet]], wanted: Filter) -> list[Section]:
+def sections_of(counted: dict[str, list[Facet]], filters: Filter) -> list[Section]:
     """Return the facets that tell films apart or that filter, with what the filter says of each value."""
-    found = []
+    sections = []
     for name, title in _TITLES.items():
         values = [
-            Value(one.value, _text(name, one.value), one.count, _chosen(wanted, name, one.value))
-            for one in (counted[name] if name != "patient" else _patients(counted[name], wanted))
+            Value(facet.value, _text(name, facet.value), facet.count, _chosen(filters, name, facet.value))
+            for facet in (counted[name] if name != "patient" else _patients(counted[name], filters))
         ]
         known = {value.value.lower() for value in values}
         values += [
-            Value(value, value, 0, _chosen(wanted, name, value))
+            Value(value, value, 0, _chosen(filters, name, value))
             for field in (_LISTS.get(name, ""), _EXCLUDES.get(name, ""))
-            for value in (getattr(wanted, field) if field else ())
+            for value in (getattr(filters, field) if field else ())
             if value.lower() not in known
         ]
         if (
@@ -119,14 +119,14 @@ def sections_of(counted: dict[str, list[Facet]], wanted: Filter) -> list[Section
             or any(value.chosen for value in values)
             or (values and name not in ("modality", "view", "sex"))
         ):
-            found.append(Section(name, title, tuple(values), name in _EXCLUDES or name in _YES_NO))
-    return found
+            sections.append(Section(name, title, tuple(values), name in _EXCLUDES or name in _YES_NO))
+    return sections
 
 
-def _patients(counted: list[Facet], wanted: Filter) -> list[Facet]:
-    """Those with several films, the first of them, and who is filtered by."""
-    first = [one for one in counted if one.count > 1][:_MOST_PATIENTS]
-    return first + [one for one in counted if one not in first and one.value in wanted.patients]
+def _patients(counted: list[Facet], filters: Filter) -> list[Facet]:
+    """Return the patients with several films, the first of them, and those that are filtered by."""
+    first = [facet for facet in counted if facet.count > 1][:_MOST_PATIENTS]
+    return first + [facet for facet in counted if facet not in first and facet.value in filters.patients]
 
 
 def _text(name: str, value: str) -> str:
@@ -135,16 +135,16 @@ def _text(name: str, value: str) -> str:
     return f"{value} to {int(value) + AGE_BAND - 1}" if name == "age" else value
 
 
-def _chosen(wanted: Filter, name: str, value: str) -> Chosen:
+def _chosen(filters: Filter, name: str, value: str) -> Chosen:
     if name in _YES_NO:
-        said = getattr(wanted, _YES_NO[name])
-        return Chosen.NOTHING if said is None else Chosen.ONLY if said else Chosen.NOT
+        answer = getattr(filters, _YES_NO[name])
+        return Chosen.NOTHING if answer is None else Chosen.ONLY if answer else Chosen.NOT
     if name in _RANGES:
-        return Chosen.ONLY if getattr(wanted, name) == _span(name, value) else Chosen.NOTHING
-    if value.lower() in (one.lower() for one in getattr(wanted, _LISTS[name])):
+        return Chosen.ONLY if getattr(filters, name) == _span(name, value) else Chosen.NOTHING
+    if value.lower() in (listed.lower() for listed in getattr(filters, _LISTS[name])):
         return Chosen.ONLY
-    excluded = getattr(wanted, _EXCLUDES[name]) if name in _EXCLUDES else ()
-    return Chosen.NOT if value.lower() in (one.lower() for one in excluded) else Chosen.NOTHING
+    excluded = getattr(filters, _EXCLUDES[name]) if name in _EXCLUDES else ()
+    return Chosen.NOT if value.lower() in (listed.lower() for listed in excluded) else Chosen.NOTHING
 
 
 def _span(name: str, value: str) -> Range:
@@ -152,10 +152,10 @@ def _span(name: str, value: str) -> Range:
     return Range(low, low + AGE_BAND - 1) if name == "age" else Range(low, low)
 
 
-def toggled(wanted: Filter, name: str, value: str, how: Chosen) -> dict[str, object]:
+def toggled(filters: Filter, name: str, value: str, how: Chosen) -> dict[str, object]:
     """Return the fields of the Filter that change when a value is clicked: chosen, or free again where it was chosen
     so."""
-    now = Chosen.NOTHING if _chosen(wanted, name, value) is how else how
+    now = Chosen.NOTHING if _chosen(filters, name, value) is how else how
     if name in _YES_NO:
         return {_YES_NO[name]: {Chosen.NOTHING: None, Chosen.ONLY: True, Chosen.NOT: False}[now]}
     if name in _RANGES:
@@ -163,6 +163,6 @@ def toggled(wanted: Filter, name: str, value: str, how: Chosen) -> dict[str, obj
     changes: dict[str, object] = {}
     for field, sign in ((_LISTS[name], Chosen.ONLY), (_EXCLUDES.get(name), Chosen.NOT)):
         if field is not None:
-            others = tuple(one for one in getattr(wanted, field) if one.lower() != value.lower())
-            changes[field] = (*others, value) if now is sign else others
+            remaining = tuple(listed for listed in getattr(filters, field) if listed.lower() != value.lower())
+            changes[field] = (*remaining, value) if now is sign else remaining
     return changes

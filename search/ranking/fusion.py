@@ -29,7 +29,7 @@ def reciprocal_rank_fusion(
 
 def first_of_each(ranked: Sequence[tuple[int, float]], studies: Mapping[int, str | None]) -> list[tuple[int, float]]:
     """Keep the first (film id, score) of each study; a film without one stands for itself."""
-    kept: dict[str, tuple[int, float]] = {}
+    first_films: dict[str, tuple[int, float]] = {}
     for film_id, score in ranked:
-        kept.setdefault(studies.get(film_id) or f"film {film_id}", (film_id, score))
-    return list(kept.values())
+        first_films.setdefault(studies.get(film_id) or f"film {film_id}", (film_id, score))
+    return list(first_films.values())

@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import FilmroomError
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes import query_sets as stored
 from filmroom.search.evaluation import trec
 from filmroom.search.evaluation.pooling import is_adjudication
@@ -24,13 +24,15 @@ _TAB = re.compile(r"\t|^\s*qid\b")
 
 def sets(archive: Archive) -> dict[str, list[str]]:
     """Return the sets that were kept, and that of all queries that have grades."""
-    judged = list(dict.fromkeys(one.query for one in kept.judgements(archive.catalog)))
+    judged = list(dict.fromkeys(judgement.query for judgement in db_annotations.judgements(archive.catalog)))
     return {**stored.query_sets(archive.catalog), **({JUDGED: judged} if judged else {})}
 
 
 def progress(archive: Archive, queries: list[str], judge: str, depth: int) -> tuple[dict[str, int], int]:
     """Say how many films of each query this judge has graded, and of how many queries at least `depth`."""
-    mine = Counter(one.query for one in kept.judgements(archive.catalog) if one.judge == judge)
+    mine = Counter(
+        judgement.query for judgement in db_annotations.judgements(archive.catalog) if judgement.judge == judge
+    )
     return {query: mine[query] for query in queries}, sum(mine[query] >= depth for query in queries)
 
 
@@ -45,33 +47,13 @@ def choose_query(archive: Archive, judge: str, depth: int) -> None:
             key="judge-set",
             bind="query-params",
             placeholder="None: one query at a time",
-            format_func=lambda one: f"{one} ({counted(len(known[one]), 'query', 'queries')})",
+            format_func=lambda query_set: f"{query_set} ({counted(len(known[query_set]), 'query', 'queries')})",
             width=320,
         )
         if name in known:
-            graded, done = progress(archive, known[name], judge, depth)
             queries = known[name]
-            left = [query for query in queries if graded[query] < depth]
-            current = st.session_state.get("judged")
-            after = left[(left.index(current) + 1) % len(left)] if current in left else next(iter(left), None)
-            st.button(
-                "Next query" if current in queries else "Begin",
-                key="next-query",
-                shortcut="n",
-                disabled=after is None or after == current,
-                on_click=_ask,
-                args=(after,),
-            )
-            st.selectbox(
-                "Its queries",
-                queries,
-                index=None,
-                key="judge-query",
-                on_change=_ask_chosen,
-                placeholder="Go to a query",
-                format_func=lambda query: f"{query} ({number(graded[query])} of {depth})",
-                width="stretch",
-            )
+            graded, done = progress(archive, queries, judge, depth)
+            _steps(queries, graded, depth)
         with st.popover("Sets", icon=":material/checklist:"):
             _manage(archive)
     if name in known:
@@ -79,6 +61,31 @@ def choose_query(archive: Archive, judge: str, depth: int) -> None:
         of_all = counted(len(queries), "query", "queries")
         text = f"{number(done)} of {of_all}, {number(total)} of {films(depth * len(queries))}"
         st.progress(total / max(1, depth * len(queries)), text=text)
+
+
+def _steps(queries: list[str], graded: dict[str, int], depth: int) -> None:
+    """Offer the next query that lacks grades, and any of them."""
+    left = [query for query in queries if graded[query] < depth]
+    current = st.session_state.get("judged")
+    after = left[(left.index(current) + 1) % len(left)] if current in left else next(iter(left), None)
+    st.button(
+        "Next query" if current in queries else "Begin",
+        key="next-query",
+        shortcut="n",
+        disabled=after is None or after == current,
+        on_click=_ask,
+        args=(after,),
+    )
+    st.selectbox(
+        "Its queries",
+        queries,
+        index=None,
+        key="judge-query",
+        on_change=_ask_chosen,
+        placeholder="Go to a query",
+        format_func=lambda query: f"{query} ({number(graded[query])} of {depth})",
+        width="stretch",
+    )
 
 
 def _ask(query: str | None) -> None:
@@ -101,12 +108,12 @@ def _manage(archive: Archive) -> None:
         else:
             undo.offer(f"The query set {name.strip()} is kept.")
             st.rerun()
-    for one, queries in stored.query_sets(archive.catalog).items():
-        if st.button(f"Remove {plain(one)}", key=f"set-remove-{one}", type="tertiary"):
-            stored.remove_query_set(archive.catalog, one)
+    for stored_name, queries in stored.query_sets(archive.catalog).items():
+        if st.button(f"Remove {plain(stored_name)}", key=f"set-remove-{stored_name}", type="tertiary"):
+            stored.remove_query_set(archive.catalog, stored_name)
             undo.offer(
-                f"The query set {one} is removed; its judgements stay.",
-                functools.partial(stored.put_query_set, archive.catalog, one, queries),
+                f"The query set {stored_name} is removed; its judgements stay.",
+                functools.partial(stored.put_query_set, archive.catalog, stored_name, queries),
             )
             st.rerun()
 
@@ -123,5 +130,6 @@ def queries_of(text: str) -> list[str]:
 
 def readers(archive: Archive, query: str, film_id: int) -> list[tuple[str, int]]:
     """Say who gave a film which grade for a query, without adjudications."""
-    given = kept.judgements(archive.catalog, query)
-    return [(one.judge, one.grade) for one in given if one.film_id == film_id and not is_adjudication(one.judge)]
+    judgements = db_annotations.judgements(archive.catalog, query)
+    of_film = [judgement for judgement in judgements if judgement.film_id == film_id]
+    return [(judgement.judge, judgement.grade) for judgement in of_film if not is_adjudication(judgement.judge)]

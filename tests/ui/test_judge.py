@@ -13,7 +13,7 @@ from filmroom.db.writes import annotations
 from filmroom.db.writes.annotations import Judgement
 from filmroom.db.writes.query_sets import put_query_set, query_sets, remove_query_set
 from filmroom.search.evaluation.pooling import ADJUDICATED, agreements, disagreements, to_qrels
-from filmroom.search.ui.pages.judge_sets import JUDGED, queries_of, sets
+from filmroom.search.ui.judge_sets import JUDGED, queries_of, sets
 
 from tests.pages import page, said
 

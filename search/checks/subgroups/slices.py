@@ -1,0 +1,225 @@
+"""Measure the search by sex, age band, view, year, modality, source and maker: for which films is it worse?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.reads.films import everyone, select_ids
+from filmroom.db.records import Filter
+from filmroom.db.writes.annotations import judgements, label_values
+from filmroom.db.writes.query_sets import query_sets
+from filmroom.search.catalog_names import CatalogNames
+from filmroom.search.checks.result import Pick, Result
+from filmroom.search.checks.subgroups.facts import KnownFilms, known_films
+from filmroom.search.checks.subgroups.figures import (
+    LEAST,
+    LEAST_QUERIES,
+    SPECIFICITY,
+    SliceFigure,
+    State,
+    finding_slices,
+    query_slices,
+    threshold_of,
+    worst_first,
+)
+from filmroom.search.checks.subgroups.ranking import DEPTH, RankedQuery
+from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
+from filmroom.search.classification.zero_shot_archive import stored_vectors
+from filmroom.search.cli.counting import counted
+from filmroom.search.evaluation.pooling import to_qrels
+from filmroom.search.evaluation.trec import Qrels, Topic, read_qrels, read_queries, resolve
+from filmroom.search.searcher import Searcher
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+MOST_PICKS = 50
+"""Films of a slice that are picked."""
+
+
+@dataclass(frozen=True)
+class JudgedQueries:
+    """Queries, and the grades of films for them by name."""
+
+    topics: Sequence[Topic]
+    qrels: Qrels
+
+
+def read_judged(queries: Path, qrels: Path) -> JudgedQueries:
+    """Read queries and judgements as `filmroom evaluate` does. Raises BadInput."""
+    return JudgedQueries(read_queries(queries), read_qrels(qrels))
+
+
+def judged_here(searcher: Searcher, query_set: str | None = None) -> JudgedQueries:
+    """Return what was judged in the archive: for all queries, or for those of a set. Raises NotFound for a set that is
+    not there."""
+    wanted: list[str] | None = None
+    if query_set is not None:
+        sets = query_sets(searcher.catalog)
+        if query_set.strip() not in sets:
+            have = ", ".join(sets) or "none"
+            raise NotFound("there is no query set of this name", where=query_set, fix=f"Query sets: {have}")
+        wanted = sets[query_set.strip()]
+    known = [one for one in judgements(searcher.catalog) if wanted is None or one.query in wanted]
+    topics, qrels = to_qrels(known, everyone(searcher.catalog)) if known else ([], {})
+    return JudgedQueries(topics, qrels)
+
+
+def check_slices(
+    searcher: Searcher,
+    findings: Sequence[str] = (),
+    *,
+    threshold: float | None = None,
+    judged: JudgedQueries | None = None,
+    on_finding: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Measure the slices of the films whose label or grade is known: zero-shot AUC and sensitivity of the findings, or
+    of all that are labelled, and nDCG of the judged queries, or of all that were judged in the archive.
+
+    `on_finding` is told how many findings of how many are done. Raises BadInput for a finding that no film is labelled
+    with, and where there is nothing to measure.
+    """
+    searcher.index.refresh()
+    ids = select_ids(searcher.catalog, Filter())
+    films = known_films(searcher.catalog, ids[searcher.index.holds(ids)])
+    labels = label_values(searcher.catalog)
+    asked, left_out = _prompts(searcher, findings, labels)
+    truths = {one.finding: truth_of(one, labels, films.ids.tolist()) for one in asked}
+    unknown = [name for name, truth in truths.items() if np.isnan(truth).all()]
+    if unknown:
+        have = ", ".join(sorted(labels)[:12]) or "none"
+        raise BadInput("there is no label of this name", where=", ".join(unknown), fix=f"Labels: {have}")
+    scores = _scores(searcher, films.ids, asked)
+    figures: list[SliceFigure] = []
+    thresholds: dict[str, float] = {}
+    for done, (name, truth) in enumerate(truths.items()):
+        on_finding(done, len(truths) + 1)
+        known = ~np.isnan(truth)
+        thresholds[name] = threshold_of(scores[name][known], truth[known] > 0.5, threshold)
+        figures += finding_slices(name, scores[name], truth, films, threshold=thresholds[name])
+    on_finding(len(truths), len(truths) + 1)
+    ranked = _ranked(searcher, judged_here(searcher) if judged is None else judged, films)
+    figures += query_slices(counted(len(ranked), "query", "queries"), ranked, films) if ranked else ()
+    if not figures:
+        raise BadInput(
+            "there is nothing to measure slices by",
+            fix="Label films (filmroom label FILE) or judge some queries, and see that facts of them are known.",
+        )
+    figures = worst_first(figures)
+    worse = [one for one in figures if one.state is State.WORSE]
+    picks = [
+        pick
+        for number, one in enumerate(worse, 1)
+        if one.of in scores
+        for pick in _missed(one, number, scores[one.of], truths[one.of], films, thresholds[one.of])
+    ]
+    return Result(
+        check="slices",
+        model=searcher.model,
+        films=len(films.ids),
+        ok=not worse,
+        figures={
+            "slices measured": sum(one.state is not State.SMALL for one in figures),
+            "worse than the other films": len(worse),
+            "better": sum(one.state is State.BETTER for one in figures),
+            "too small": sum(one.state is State.SMALL for one in figures),
+        },
+        rows=tuple(one.row for one in figures),
+        picks=tuple(picks),
+        notes=_notes(films, figures, thresholds, left_out, given=threshold is not None),
+    )
+
+
+def _prompts(
+    searcher: Searcher, findings: Sequence[str], labels: Mapping[str, Mapping[int, float]]
+) -> tuple[list[Prompts], list[str]]:
+    """Return the prompts of the findings that were named, or of the labels that enough films have; and the labels that
+    cannot be asked for."""
+    if findings:
+        return prompts_for(findings, model=searcher.model), []
+    asked, left_out = [], []
+    for name, values in sorted(labels.items()):
+        if sum(value >= 0.5 for value in values.values()) >= LEAST:
+            try:
+                asked += prompts_for([name], model=searcher.model)
+            except BadInput:  # a label such as "no pneumothorax" denies a finding
+                left_out.append(name)
+    return asked, left_out
+
+
+def _scores(searcher: Searcher, ids: NDArray[np.int64], asked: Sequence[Prompts]) -> dict[str, Floats]:
+    """Score the films (N,) zero-shot for each finding."""
+    if not asked:
+        return {}
+    texts = list(dict.fromkeys(text for one in asked for text in (*one.positive, *one.negative)))
+    known = dict(zip(texts, searcher.towers.embed_texts(texts), strict=True))
+    parts: dict[str, list[Floats]] = {one.finding: [] for one in asked}
+    for _, vectors in stored_vectors(searcher, ids):
+        for one in asked:
+            found = zero_shot(vectors, one, lambda names: np.stack([known[name] for name in names]))
+            parts[one.finding].append(found.astype(np.float64))
+    return {name: np.concatenate(some) for name, some in parts.items()}
+
+
+def _ranked(searcher: Searcher, judged: JudgedQueries, films: KnownFilms) -> list[RankedQuery]:
+    """Rank all films for each query that has a relevant one; films of which a filter in the query says no come last."""
+    if not judged.topics:
+        return []
+    placed = resolve(judged.qrels, CatalogNames(searcher.catalog))
+    found = []
+    for topic in judged.topics:
+        grades = np.zeros(len(films.ids))
+        for film, grade in placed.grades.get(topic.qid, {}).items():
+            at = int(np.searchsorted(films.ids, film))
+            if at < len(films.ids) and films.ids[at] == film:
+                grades[at] = grade
+        if grades.any():
+            best = [film for film, _ in searcher.rank(topic.text)]
+            order = np.searchsorted(films.ids, np.array(best, np.int64))
+            rest = np.setdiff1d(np.arange(len(films.ids)), order)
+            found.append(RankedQuery(np.concatenate([order, rest]), grades))
+    return found
+
+
+def _missed(
+    figure: SliceFigure, number: int, scores: Floats, truth: Floats, films: KnownFilms, threshold: float
+) -> list[Pick]:
+    """Return the films of a worse slice that have the finding and score under the threshold, the lowest first."""
+    groups = next(one for one in films.groups if one.fact == figure.fact)
+    at = np.flatnonzero((groups.codes == groups.names.index(figure.name)) & (truth > 0.5) & (scores < threshold))
+    at = at[np.argsort(scores[at], kind="stable")][:MOST_PICKS]
+    return [
+        Pick(
+            int(films.ids[one]), "missed in a worse slice", number,
+            {"finding": figure.of, "slice": f"{figure.fact} {figure.name}", "score": float(scores[one]),
+             "threshold": threshold},
+        )
+        for one in at
+    ]  # fmt: skip
+
+
+def _notes(
+    films: KnownFilms,
+    figures: Sequence[SliceFigure],
+    thresholds: Mapping[str, float],
+    left_out: Sequence[str],
+    *,
+    given: bool,
+) -> tuple[str, ...]:
+    notes = ["Worse and better are by p after Holm over all slices measured; a slice beside the films outside it."]
+    if thresholds:
+        own = f"of each finding that {SPECIFICITY:.0%} of the films without it stay under"
+        notes.append(f"Sensitivity is at the threshold {'given' if given else own}.")
+    if any(one.state is State.SMALL for one in figures):
+        notes.append(
+            f"Too small: under {LEAST} films with the finding or without it, in the slice or outside it; of "
+            f"nDCG@{DEPTH} under {LEAST_QUERIES} queries with a relevant film in it, or under {LEAST} such films."
+        )
+    if films.alone:
+        notes.append(f"{counted(films.alone, 'film')} without a patient key: each counts as a patient.")
+    if left_out:
+        notes.append(f"Labels that deny a finding are not measured: {', '.join(left_out)}.")
+    return tuple(notes)

@@ -1,0 +1,55 @@
+"""Find the films that an answer may hold: those that pass its filter, and have a vector of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filmroom.db.reads import films
+from filmroom.db.records import Filter
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.search.findings.read_reports import read_reports
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from filmroom.db.catalog import Catalog  # brings SQLAlchemy with it
+
+KEPT_FILTERS = 8
+"""Filters whose films are kept at hand: of a million, 8 MB each."""
+
+
+class PassingFilms:
+    """The films of one archive that pass filters, for one model. Shared by all threads of a Searcher."""
+
+    def __init__(self, catalog: Catalog, index: VectorIndex) -> None:
+        self._catalog = catalog
+        self._index = index
+        self._kept: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
+
+    def within(self, where: Filter, like: Sequence[int], unlike: Sequence[int]) -> NDArray[np.int64] | None:
+        """Return the ids that pass, without the examples; None where neither leaves a film out."""
+        examples = [*like, *unlike]
+        if not where and not examples:
+            return None
+        if where.asks_reports:
+            read_reports(self._catalog)  # those of archives from before, and of a run that was killed
+        allowed = self.of_filter(where)
+        return np.setdiff1d(allowed, examples) if examples else allowed
+
+    def of_filter(self, where: Filter) -> NDArray[np.int64]:
+        """Return the films that pass, kept until anything is written, so that paging and rephrasing reuse them."""
+        changes = self._catalog.changes()
+        known, filters = self._kept
+        if known != changes:
+            filters = {}
+        if where not in filters:
+            ids = films.select_ids(self._catalog, where)
+            ids.flags.writeable = False
+            filters = dict([*filters.items(), (where, ids)][-KEPT_FILTERS:])
+            self._kept = changes, filters
+        return filters[where]
+
+    def searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        """Return those of the films that have a vector of this model: no others can be ranked."""
+        return within if within is None else within[self._index.holds(within)]

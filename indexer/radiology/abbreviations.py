@@ -115,7 +115,9 @@ _SHORT = re.compile(
     + r")(?:s\b)?(?![\w-]|/\w(?!\w))",
     re.I,
 )
-_STOPPED = re.compile(rf"(?:{_SHORT.pattern}|(?<!\w)pl)\.(?=\s+[a-z])", re.I)
+# Only words that are cut short bear a full stop: "no PTX. Edema" are two sentences.
+_BEFORE_A_NAME = re.compile(r"(?<![\w-])(?:lt|rt|pl|bilat|b/l)\.(?=\s+\w)", re.I)
+_CUT_SHORT = re.compile(r"(?<![\w-])(?:pl\s+eff|pleff|effs?|consol|mets|fx)\.(?=\s+[a-z])", re.I)
 _IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,5}s?(?![\w/-])")
 
 
@@ -131,10 +133,16 @@ class SpelledOut:
 def without_stops(text: str) -> str:
     """Drop the full stop of an abbreviation within a sentence: "no lt. effusion" denies the effusion."""
 
-    def bare(found: re.Match[str]) -> str:
-        return found[0] if text[found.end() :].lstrip()[:1].isupper() else found[0].replace(".", "")
+    def adjective(found: re.Match[str]) -> str:
+        following = text[found.end() :].split(maxsplit=1)[0]
+        ends = following[0].isupper() and not (shouted or (len(following) > 1 and following.isupper()))
+        return found[0] if ends else found[0][:-1]
 
-    return _STOPPED.sub(bare, text)
+    def noun(found: re.Match[str]) -> str:
+        return found[0] if found.string[found.end() :].lstrip()[0].isupper() else found[0][:-1]
+
+    shouted = not any(char.islower() for char in text)
+    return _CUT_SHORT.sub(noun, _BEFORE_A_NAME.sub(adjective, text))
 
 
 def spell_out(text: str) -> SpelledOut:

@@ -54,14 +54,18 @@ _GONE_BEFORE = re.compile(
     r"(?:resolution|disappearance|clearance)\s+of)\s+(?:the\s+|an?\s+|any\s+)?(?=[a-z])(?!(?:since|from|but|and|or|in|on|by)(?!\w))",
     re.I,
 )
-_PARTLY = re.compile(r"(?:partial|partially|partly|incomplete|nearly|near|almost|mostly|not|no|without)\s+$", re.I)
+_PARTLY = re.compile(
+    r"(?:partial(?:ly)?|partly|incomplete(?:ly)?|nearly|near(?:[- ]complete)?|almost|mostly|not|no|without)\s+$",
+    re.I,
+)
 _NO_DOUBT = re.compile(
     r"(?<![^\s,;(])(?:no|without)\s+(?:a\s+)?(?:doubt|question)\s+(?:about|of|that there is)\s+(?:the\s+|an?\s+)?", re.I
 )
 # "X has not resolved", "X is not changed": it is still there.
 _STILL = re.compile(
     r"(?:\s+(?:has|have|had|is|are|was|were))?\s+not\s+(?:yet\s+)?(?:significantly\s+|completely\s+|fully\s+)?"
-    r"(?:resolved|cleared|changed|improved|increased|decreased|progressed|worsened|enlarged)(?!\S)",
+    r"(?:resolved|cleared|changed|improved|increased|decreased|progressed|worsened|enlarged)(?!\S)"
+    r"(?!\s+(?:heart|cardi|hil|aort|medias))",
     re.I,
 )
 # "with or without X" says nothing of X, up to the end of its clause.
@@ -77,7 +81,7 @@ _SEEN = rf"(?:\s+{SEEN})?"
 _DENIED_BEHIND = (
     re.compile(
         r"(?:\s*[:=]\s*|\s+[-\u2010-\u2015]+\s*)"
-        rf"(?:none|no|nil|negative|absent|not seen|not present|not identified){_SEEN}{_END}",
+        rf"(?:none|no(?:\s+evidence|\s+signs?)?|nil|negative|absent|not seen|not present|not identified){_SEEN}{_END}",
         re.I,
     ),
     re.compile(rf"\s+(?:none|nil){_SEEN}{_END}", re.I),
@@ -126,7 +130,7 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     The texts of queries and the sentences of reports are read alike; with `keep_doubt` the words of doubt stay in the
     text, for a reader that marks each clause by them.
     """
-    text = usual_wording(_SEVERAL_MARKS.sub("? ", text))
+    text = usual_wording(_SEVERAL_MARKS.sub("? ", text), keep_normal=keep_doubt)
     text = text if keep_doubt else excepted(text)
     text = _NO_DOUBT.sub("", text)
     text = _OR_UNCHANGED.sub("; ", _UNCHANGED_BEHIND.sub("", _UNCHANGED.sub("", text)))

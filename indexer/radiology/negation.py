@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 
+from filmroom.indexer.radiology.abbreviations import spell_out
+from filmroom.indexer.radiology.normal_structures import normal_as_denied
+from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of, names_finding
 from filmroom.indexer.radiology.wordings import SEEN, SEEN_WORDS
 
 _PREPOSITIONS = (
     r"without|w/o|(?:in the )?absence of|free of|free from|clear of|negative for|neg\.? for|lack of|lacking|excluding"
 )
-_NO = rf"no(?! longer\b)|neither|nor|not(?! (?:only|excluded|ruled|be|{SEEN})\b)"
-_TRIGGER = re.compile(rf"(?<![^\s,;(])(?:(?P<wide>{_PREPOSITIONS})|(?P<narrow>{_NO}))(?![^\s,;.)])", re.I)
+_NO = rf"no(?! longer\b)|neither|nor|(?<!\bif )not(?! (?:only|excluded|ruled|be|{SEEN})\b)"
+_TRIGGER = re.compile(rf"(?<![^\s,;(\[])(?:(?P<wide>{_PREPOSITIONS})|(?P<narrow>{_NO}))(?![^\s,;.)])", re.I)
 _AFTER = re.compile(
-    r"(?<!\S)(?:(?:is|are) )?(?<!\bnot )(?<!\bbe )"
+    r"(?<!\S)(?:(?P<one>is|was) |(?:are|were) )?(?<!\bnot )(?<!\bbe )"
     rf"(?:absent|not {SEEN}|ruled out|excluded)"
     r"(?=\s*(?:$|[,;.]|but\b))",
     re.I,
@@ -26,7 +29,8 @@ _REACH = 400  # characters that one negation can govern
 _STOP = re.compile(
     r"(?<!\S)(?:but|however|with|although|though|yet|except(?: for)?|apart from|aside from|other than|besides|"
     r"save for|despite|in spite of|while|whereas|secondary to|due to|because of|"
-    r"in (?:a |the )?(?:patients?|women|woman|men|man) with)(?!\S)|[;()]|\.(?!\S)",
+    r"in (?:a |the )?(?:patients?|women|woman|men|man) with|only|after|following|status post|s/p|so|"
+    r"[-\u2013\u2014])(?!\S)|[;()\[\]]|\.(?!\S)",
     re.I,
 )
 _ENDED = "|".join(rf"(?<=\s{word})" for word in SEEN_WORDS)
@@ -36,7 +40,8 @@ _ANEW = re.compile(
     rf"(?:{_ENDED}),\s+(?!(?:and|or|nor|no)(?!\S))",
     re.I,
 )
-_CLAUSE = re.compile(r"[,;.()]|(?<!\S)(?:but|with|and|or|showing)(?!\S)", re.I)
+_CLAUSE = re.compile(r"[,;.()\[\]]|(?<!\S)(?:but|with|showing)(?!\S)", re.I)
+_LAST = re.compile(rf"{_CLAUSE.pattern}|(?<!\S)(?:and|or)(?!\S)", re.I)
 _OR = r"(?<!\S)(?:and/or|or|nor)(?!\S)"
 _AND = r"(?<!\S)(?:and/or|or|nor|and)(?!\S)"
 _FILLER = re.compile(
@@ -70,11 +75,36 @@ _GENERIC = frozenset(
         *("process", "processes", "pathology", "change", "changes"),
     )
 )
-_EDGE = re.compile(
-    r"^(?:[\s,;.]|(?:and|but|or|with|however|despite|in spite of|while|whereas|other than|except(?: for)?|apart from|"
-    r"aside from|besides|save for)(?=\s|$))+"
-    r"|(?:[\s,;:]|(?<=\s)(?:and|but|or|with|showing|has|there is|there are)$|^(?:with|there is|there are)$)+$",
+_COMMA = re.compile(r",\s+(?:and\s+)?(?!(?:no|nor|or)(?!\w))", re.I)
+_THERE = re.compile(
+    r"(?:(?:stable|unchanged|persistent|residual|known|chronic|new|small|mild|minimal|tiny|trace|moderate|improved|improving|"
+    r"increased|increasing|decreased|decreasing|worsening|resolving|positive|possible|possibly|probable|probably|questionable|"
+    r"suspected|old|healed|status\s+post|s/p|post|prior|previous|again)(?!\w)|cannot(?!\w)|\?)|"
+    r"[^,;.]*\s(?:(?:remains?\s+)?in\s+(?:place|situ|(?:\w+\s+)?position)|unchanged|stable|persists?|again\s+(?:seen|noted)|"
+    rf"(?:is|are)\s+(?:again\s+)?{SEEN}|not\s+excluded)\s*(?:$|[,;.])",
     re.I,
+)
+_EDGE = re.compile(
+    r"^(?:[\s,;.]|(?:[-\u2010-\u2015\N{MINUS SIGN}]|and|but|or|with|however|despite|in spite of|while|whereas|"
+    r"other than|except(?: for)?|apart from|aside from|besides|save for)(?=\s|$))+"
+    r"|(?:[\s,;:]|(?<=\s)(?:and|but|or|with|showing|has|there is|there are|"
+    r"[-\u2010-\u2015\N{MINUS SIGN}])$|^(?:with|there is|there are)$)+$",
+    re.I,
+)
+
+_PARTS = re.compile(
+    r"\s*(?:[,;:]|\.(?=\s|$)|(?<!\S)(?:but|except(?:ing)?(?:\s+for)?|apart\s+from|aside\s+from|other\s+than|besides|save\s+for|"
+    r"with\s+the\s+exception\s+of|with|and|however)(?!\S))\s*",
+    re.I,
+)
+_FILM = r"(?:chest|films?|study|studies|x-?rays?|radiographs?|exam(?:ination)?|cxrs?|thorax|and|the)"
+_NORMAL_FILM = re.compile(
+    rf"(?:(?:an?|the|is|are|{_FILM})\s+)*(?:(?:otherwise|essentially|grossly|completely|entirely|almost|nearly)\s+)*"
+    rf"(?:normal|unremarkable|healthy|negative|clear|within\s+normal\s+limits)(?:\s+(?:{_FILM}|otherwise))*",
+    re.I,
+)
+_NONE_OTHER = re.compile(
+    r"(?:there\s+(?:is|are)\s+)?(?:no|without)\s+(?:other\s+)?(?:evidence\s+of\s+)?(?P<what>.+)", re.I
 )
 
 
@@ -96,7 +126,7 @@ def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, 
             continue
         end = _scope_end(text, scope, wide=wide, lists=lists)
         items = _items(text[scope:end], wide=wide)
-        if items and not all(_is_generic(item) for item in items):
+        if items and not all(is_generic(item) for item in items):
             taken.append((start, end, items))
         position = max(scope, end)
     if not taken:
@@ -108,8 +138,8 @@ def _rest(text: str, taken: list[tuple[int, int, tuple[str, ...]]]) -> tuple[str
     kept, negated, position = [], [], 0
     for start, end, items in taken:
         kept.append(text[position:start])
-        kept.extend(f"no {item}" for item in items if _is_generic(item))
-        negated += [item for item in items if not _is_generic(item)]
+        kept.extend(f"no {item}" for item in items if is_generic(item))
+        negated += [item for item in items if not is_generic(item)]
         position = max(position, end)
     kept.append(text[position:])
     pieces = (_trim(piece) for piece in kept)
@@ -126,11 +156,18 @@ def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
     """Find spans as in "pneumothorax is absent": the clause before the word is negated."""
     spans: list[tuple[int, int, tuple[str, ...]]] = []
     for match in _AFTER.finditer(text):
-        start = max((stop.end() for stop in _CLAUSE.finditer(text, 0, match.start())), default=0)
-        clause = _FILLER.sub("", text[start : match.start()].strip())
-        if clause and not _TRIGGER.search(clause):
-            spans.append((start, match.end(), (clause,)))
+        start = _clause_start(_CLAUSE, text, match.start())
+        both = text[start : match.start()]
+        if match["one"] and re.search(r"(?<!\S)and(?!\S)", both, re.I):  # "X and Y is absent": Y alone
+            start = _clause_start(_LAST, text, match.start())
+        clause = text[start : match.start()].strip()
+        if clause and not _TRIGGER.search(_FILLER.sub("", clause)) and (items := _items(clause, wide=True)):
+            spans.append((start, match.end(), items))
     return spans
+
+
+def _clause_start(clause: re.Pattern[str], text: str, end: int) -> int:
+    return max((stop.end() for stop in clause.finditer(text, 0, end)), default=0)
 
 
 def _scope_end(text: str, start: int, *, wide: bool, lists: bool) -> int:
@@ -139,7 +176,7 @@ def _scope_end(text: str, start: int, *, wide: bool, lists: bool) -> int:
     stops = (pattern.search(text, start, reach) for pattern in patterns)
     end = min((found.start() for found in stops if found), default=reach)
     if lists:
-        return end
+        return min(_stated_anew(text, start, end), end)
     if not wide:
         for match in re.finditer(r"(?<!\S)and(?!\S)", text[start:end], re.I):
             if not _only_modifiers(text[start : start + match.start()]):
@@ -153,6 +190,18 @@ def _scope_end(text: str, start: int, *, wide: bool, lists: bool) -> int:
         return comma
     after = text.find(",", comma + joined.end(), end)
     return end if after < 0 else after
+
+
+def _stated_anew(text: str, start: int, end: int) -> int:
+    """Return where a list without "or" turns to what is there: "no effusion, stable nodule", "no disease, mass"."""
+    for comma in _COMMA.finditer(text, start, end):
+        if re.search(_OR, text[comma.start() : end], re.I):
+            break
+        denied = text[start : comma.start()].strip()
+        there = _THERE.match(text, comma.end(), end) and names_finding(denied)  # "no acute, displaced fracture is seen"
+        if there or is_generic(denied):
+            return comma.start()
+    return end
 
 
 def _items(scope: str, *, wide: bool) -> tuple[str, ...]:
@@ -177,8 +226,38 @@ def _only_modifiers(text: str) -> bool:
     return bool(words) and all(word in _MODIFIERS or word in {"or", "and"} for word in words)
 
 
-def _is_generic(item: str) -> bool:
+def is_generic(item: str) -> bool:
     """Tell whether a film of which this is denied is a normal film: "acute cardiopulmonary abnormality"."""
     words = [word for word in item.lower().split() if word not in _MODIFIERS and word not in {"or", "and"}]
     words = [word for word in words if not re.fullmatch(SEEN, word)]
     return bool(words) and all(word in _GENERIC for word in words)
+
+
+def normal_film_apart(text: str) -> tuple[str, ...]:
+    """Return the parts of the words to rank by: what is asked for, and the statement of a normal film beside it. Words
+    that have only one of them are returned as they are.
+
+    Embedded as one text, the normal film drowns the finding, and "normal except effusion" ranks effusions last. As two
+    concepts, each counts its similarity.
+    """
+    parts = [part for part in _PARTS.split(text) if part]
+    kinds = [_says_normal(part) for part in parts]
+    if all(kinds) or not any(kinds):
+        return (text,) if text else ()
+    rest = ", ".join(part for part, normal in zip(parts, kinds, strict=True) if not normal)
+    if not names_finding(rest):
+        return (text,)
+    # Of lungs that are clear but for a finding the finding alone is asked.
+    stated = [part for part, normal in zip(parts, kinds, strict=True) if normal and normal_as_denied(part) == part]
+    return (rest, ", ".join(stated)) if stated else (rest,)
+
+
+def _says_normal(part: str) -> bool:
+    words = spell_out(part).text
+    denied = _NONE_OTHER.fullmatch(words)
+    return (
+        finding_of(words) == NORMAL
+        or normal_as_denied(part) != part
+        or _NORMAL_FILM.fullmatch(words) is not None
+        or (denied is not None and is_generic(denied["what"]))
+    )

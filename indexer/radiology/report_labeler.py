@@ -16,9 +16,9 @@ from filmroom.indexer.radiology.lexicon import term_of
 from filmroom.indexer.radiology.negation import split_negations
 from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIES, SIDE_TAILS, SIDES
 from filmroom.indexer.radiology.report_sections import seen
-from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, finding_of, is_view, phrases
+from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, finding_of, findings_pattern, is_view, phrases
 
-READER = 4
+READER = 5
 """To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"
@@ -31,15 +31,6 @@ _HEART_ENLARGED = re.compile(
     r"(?:\s*:\s*|\s+)(?:(?:is|are|was|appears|remains|again)\s+)*(?P<how>[a-z]+\s+)?(?:heart\s+)?enlarged\b",
     re.I,
 )
-# "The heart is of normal size", "heart size and mediastinal contours are within normal limits": no cardiomegaly.
-_HEART_NORMAL = re.compile(
-    r"\b(?:heart|cardiac|cardio ?mediastinal)(?:\s+(?:size|silhouettes?|shadow|contours?|and|the|mediastin\w+|"
-    r"pulmonary|vascularity|vasculature|hila|hilar|aortic|aorta|structures))*\s*"
-    r"(?::|\s(?:is|are|was|were|remains?|appears?))?\s*(?:again\s+)?(?:grossly\s+|both\s+)?(?:of\s+|within\s+)?normal(?!\s+(?:or|to)(?!\w))|"
-    r"\bnormal[- ](?:heart|cardiac|cardio ?mediastinal)(?:[- ]size|\s+silhouette|\s+shadow|\s+contours?)|"
-    r"\bnormal[- ]sized? heart",
-    re.I,
-)
 # "Bones: no abnormality" says nothing of the lungs.
 _ONE_PART = re.compile(
     r"^\W*(?:the\s+)?(?:bon(?:es?|y)|osseous|skeletal|skeleton|ribs?|spine|soft\s+tissues?|(?:upper\s+)?abdomen|heart|pleura\w*|"
@@ -47,9 +38,10 @@ _ONE_PART = re.compile(
     re.I,
 )
 _ASKED = re.compile(r"(?<!\S)\?\s*(?=\w)")  # "? effusion" is no end of a sentence
+_ANSWERED = re.compile(r"(?<=\w)\s*\?\s*(?=(?:no|none|absent|negative|nil|yes)\s*(?:$|[,;.\n]))", re.I)
 _NEGATIVE = re.compile(r"(?<!\w)neg\.\s+for(?!\w)", re.I)  # nor is this one
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|\n+|\d+\.\s")
-_CLAUSE = re.compile(r",|(?<!\S)(?:and|with|but)(?!\S)", re.I)
+_CLAUSE = re.compile(r"[,;]|(?<!\S)(?:and|with|but)(?!\S)", re.I)
 _LEFT_AND_RIGHT = re.compile(r"\b(?:both|bibasilar|bibasal|biapical|bilaterally)\b", re.I)
 
 
@@ -82,7 +74,7 @@ def qualified(idea: str, text: str, *, present: bool = True) -> Statement:
     """Return `idea` with the side, severity and places that `text` names beside its findings ("central" in "central
     line" is no place); left and right together are bilateral."""
     certain = not _HEDGED.search(text)
-    text = _pattern().sub(" ", text.lower())
+    text = findings_pattern().sub(" ", text.lower())
     sides = _found(text, "side")
     side = "bilateral" if len(sides) > 1 or _LEFT_AND_RIGHT.search(text) else next(iter(sides), "")
     severity = next(iter(sorted(_found(text, "severity"))), "")
@@ -102,7 +94,7 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
     lines that were only wrapped are one. A film is normal where the report says so and names no finding.
     """
     ideas = frozenset(known)
-    text = spell_out(_NEGATIVE.sub("negative for", _ASKED.sub("possible ", seen(text)))).text
+    text = spell_out(_NEGATIVE.sub("negative for", _ASKED.sub("possible ", _ANSWERED.sub(": ", seen(text))))).text
     statements: dict[Statement, None] = {}
     for sentence in _SENTENCE.split(" ".join(text.replace("\n", ". ").split())):
         statements.update(dict.fromkeys(_read_sentence(sentence, ideas)))
@@ -115,8 +107,10 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
 
 
 def says_normal(words: str) -> bool:
-    """Tell whether words, as a label or a report has them, say that a film is normal, and nothing else."""
-    return finding_of(words) == NORMAL or {statement.idea for statement in read_report(words)} == {NORMAL}
+    """Tell whether words, as a label or a report has them, say that a film is normal, and nothing else: clear lungs
+    are without opacity, too."""
+    said = read_report(words)
+    return finding_of(words) == NORMAL or NORMAL in {one.idea for one in said if one.present}
 
 
 @lru_cache(maxsize=20_000)  # reports are made of the same sentences
@@ -130,8 +124,6 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
         statements += [replace(qualified(idea, clause, present=False), certain=True) for idea in lacking]
     for clause in _CLAUSE.split(rest):
         statements += [qualified(idea, clause) for idea in mentions(clause, ideas)]
-    if _HEART_NORMAL.search(sentence) and not any(one.idea == "cardiomegaly" for one in statements):
-        statements.append(Statement("cardiomegaly", present=False))
     if NORMAL in mentions(rest, ideas):  # its phrases run over commas
         statements.append(Statement(NORMAL))
     return tuple(one for one in statements if one.idea != NORMAL or not _ONE_PART.match(sentence))
@@ -146,7 +138,7 @@ def mentions(text: str, known: frozenset[str]) -> list[str]:
     """Return ideas that the text names, in order, the longest name first where names overlap."""
     names = phrases()
     plain = " ".join(text.lower().replace("_", " ").split())
-    found = [(*match.span(), names[_singular(match[0], names)]) for match in _pattern().finditer(plain)]
+    found = [(*match.span(), names[_singular(match[0], names)]) for match in findings_pattern().finditer(plain)]
     for idea in known:
         if idea in plain:
             found += [(*match.span(), idea) for match in re.finditer(rf"(?<!\w){re.escape(idea)}s?(?!\w)", plain)]
@@ -159,12 +151,6 @@ def mentions(text: str, known: frozenset[str]) -> list[str]:
 
 def _found(text: str, what: str) -> set[str]:
     return {_qualifiers()[what][1][match[0].lower()] for match in _qualifiers()[what][0].finditer(text)}
-
-
-@cache
-def _pattern() -> re.Pattern[str]:
-    longest = sorted(phrases(), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})s?(?!\w)")
 
 
 def _singular(word: str, names: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ import re
 from functools import cache
 
 from filmroom.db.reads.filters import LATERALS
+from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.lexicon import TERMS
 from filmroom.indexer.radiology.views_and_body_parts import view_in_table, view_of
 
@@ -80,6 +81,7 @@ PARENTS = {
     "view PA": (FRONTAL,),
 }
 VIEWS = ("view PA", "view AP", "view AP SUPINE", "view AP ERECT", LATERAL, FRONTAL)
+_NO_DISEASE = frozenset({NORMAL, "device", "male", "female", "child", "elderly", "rotated", "low volume", "scoliosis"})
 _LYING = frozenset({"SUPINE", "HORIZONTAL"})
 _UPRIGHT = frozenset({"ERECT", "UPRIGHT", "SITTING", "STANDING", "SEMIERECT"})
 
@@ -120,6 +122,26 @@ def is_frontal(view: str | None) -> bool:
 def is_view(finding: str) -> bool:
     """Tell whether this is how a film was taken, and not what it shows."""
     return finding in VIEWS
+
+
+def denied_by_normal(finding: str) -> bool:
+    """Tell whether a normal film lacks it: a device, a scar of surgery, a view or the patient's sex it may have."""
+    term = TERMS.get(finding)
+    return term is not None and finding not in _NO_DISEASE and not is_view(finding) and "device" not in term.meaning
+
+
+@cache
+def findings_pattern() -> re.Pattern[str]:
+    """Return the pattern of every phrase that names a finding, the longest first, with a plural's last letter."""
+    longest = sorted(phrases(), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})s?(?!\w)")
+
+
+def names_finding(words: str) -> bool:
+    """Tell whether words, abbreviations among them, name what a film shows: neither a view nor a normal film."""
+    named = findings_pattern().finditer(" ".join(spell_out(words).text.lower().replace("_", " ").split()))
+    ideas = {phrases().get(match[0]) or phrases()[match[0][:-1]] for match in named}
+    return any(idea != NORMAL and not is_view(idea) for idea in ideas)
 
 
 @cache

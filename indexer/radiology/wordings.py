@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 from filmroom.indexer.radiology.abbreviations import without_stops
+from filmroom.indexer.radiology.normal_structures import normal_as_denied
+from filmroom.indexer.radiology.vocabulary import names_finding
 
 SEEN_WORDS = (
     *("seen", "present", "visible", "identified", "found", "noted", "detected", "demonstrated", "evident", "apparent"),
@@ -41,6 +43,8 @@ _THERE = _phrases(
         r"(?:(?:is|are|was|were)\s+)?not\s+(?:without|(?:completely\s+|entirely\s+)?(?:free|clear)\s+(?:of|from)|"
         r"negative for|lacking|devoid of)",
         r"no\s+(?:absence|lack)\s+of",
+        r"no\s+(?:smaller|larger|bigger|better|worse|less)(?!\s+than(?!\w))",
+        rf"(?:not\s+previously|previously\s+not)\s+{SEEN}|previously\s+un(?:seen|recognised|recognized)",
         r"not\s+(?:significantly\s+|markedly\s+|appreciably\s+|much\s+)?(?:changed|increased|decreased|improved|worsened)",
         r"(?:no|without|beyond)(?:\s+(?:an?|any))?\s+(?:reasonable\s+)?doubt(?!\s+(?:about|of|that))",
         r"no\s+(?:(?:known|clear|obvious|apparent|definite)\s+)*(?:cause|explanation|reason|etiology)\s+(?:for|of)",
@@ -52,6 +56,11 @@ _TWICE = re.compile(
     rf"{_BEGIN}(?:no\s+(?:evidence|indication|suggestion|signs?|proof|reason\s+to\s+believe)|(?:it\s+is\s+)?not\s+(?:true|clear|"
     rf"certain|shown|proven|established))\s+that\s+(?:the\s+|an?\s+)?(?P<what>[^,;.]+?)\s+(?:is|are|was|were|(?:has|have)\s+been)"
     rf"\s+{_AGAINST}",
+    re.I,
+)
+_NOT_NORMAL = re.compile(
+    rf"{_BEGIN}not\s+(?:an?\s+)?(?:entirely\s+|completely\s+)?(?:normal|clear|unremarkable)(?:\s+(?:film|study|chest|x-?ray|radiograph))?"
+    r"(?=\s*(?:$|[,;:.]))",
     re.I,
 )
 _ONLY = re.compile(rf"{_BEGIN}not\s+(?:just|merely|solely|simply)(?=\s+\w)", re.I)
@@ -71,7 +80,10 @@ _OPEN = _phrases(
         r"(?:(?:most|very|more|less)\s+)?likely(?:\s+(?:to\s+be|to\s+represent|represent(?:s|ing)|reflect(?:s|ing)))?",
         r"(?:eval|evaluation|assessment|assess|check|screen|look|looking)\s+for",
         r"(?:may|might|could|can)\s+(?:well\s+)?(?:represent|reflect|indicate|be\s+due\s+to)",
-        r"not\s+necessarily",
+        r"question(?!\s+of)|might\s+be|consider(?!\s*:)|(?<!nothing\s)(?<!not\s)(?<!to\s)(?:suggests?|suggesting)|suggestive\s+of",
+        r"not\s+necessarily|not\s+excluding|not\s+possible\s+to\s+(?:exclude|rule\s+out)",
+        r"no\s+(?:\w+\s+)?(?:evidence|reason|way)\s+to\s+(?:exclude|rule\s+out)",
+        r"(?:please\s+)?(?:to\s+|(?<=^)|(?<=\?\s))exclude",
         r"low\s+(?:probability|likelihood|suspicion)\s+(?:of|for)",
         rf"(?:no|without)\s+{_NEW}(?:(?:significantly|clearly)\s+)?(?:worsening|increasing|enlarging|progressive|growing)"
         r"(?!\s+(?:of|in|since|from|or|and)(?!\w))",
@@ -91,7 +103,8 @@ _OPEN_BEHIND = _phrases(
         rf"(?:(?:is|are|remains?|was|were)\s+)?{_FULLY}(?:difficult|hard|impossible)\s+to\s+(?:exclude|rule\s+out)",
         r"(?:(?:is|are|remains?|was|were)\s+)?(?:a\s+(?:possibility|consideration|concern)|in\s+question|in\s+the\s+"
         r"differential|uncertain|equivocal|(?:also\s+)?(?:possible|questionable|suspected|probable)|"
-        r"(?:less\s+|more\s+|most\s+)?likely|not\s+(?:certain|clear|sure))",
+        r"(?:less\s+|more\s+|most\s+)?(?<!not\s)likely|not\s+(?:certain|clear|sure))",
+        r"to\s+be\s+(?:excluded|ruled\s+out)",
         r"(?:was|were)\s+not\s+(?:completely\s+|entirely\s+)?(?:excluded|ruled\s+out)",
     ),
     _END,
@@ -113,9 +126,11 @@ _DENIED = _phrases(
         r"(?:does|do|did)\s+not\s+(?:show|have|demonstrate|reveal|exhibit|display|contain|suggest|indicate|see)",
         r"(?:fails?|failed)\s+to\s+(?:show|reveal|demonstrate|identify)",
         r"(?:there\s+)?(?:is|are|was|were)\s+not(?=\s+(?:an?|any)(?!\w))",
-        r"has\s+never\s+had|never\s+(?:had|showed|developed|shows|has)",
+        r"has\s+never\s+had|never(?:\s+(?:had|showed|developed|shows|has))?(?!\s+(?:resolved|cleared|been|went|improved)(?!\w))",
+        r"lack(?:s|ed)|exclude|not\s+with(?=\s)",
         r"(?:denies|denied|denying)(?!\s*:)",
         r"(?:rules|ruling)\s+out|(?:excludes|disproves|devoid\s+of|sans|minus|nil)",
+        r"nothing\s+(?:suggests?|suggested|indicates?)",
         r"(?:nothing|(?:no|without)\s+(?:(?:\w+\s+)?(?:findings?|features?|signs?|evidence)))\s+"
         r"(?:to\s+(?:suggest|indicate|support)|suggest(?:ing|ive\s+of)|indicat(?:ing|ive\s+of)|(?:compatible|consistent)\s+with)",
         r"not\s+(?:consistent|compatible)\s+with|not\s+(?:suggestive|indicative|suspicious)\s+(?:of|for)|inconsistent\s+with",
@@ -149,7 +164,7 @@ _ABSENT = _phrases(
         r"improbable)",
         rf"\s+{_NEW}(?:removed|withdrawn|explanted|extracted|taken\s+out)",
         r"\s+removal",
-        r"\s+(?:ruled\s+out|excluded|absent|negative|neg)",
+        r"\s+(?:ruled\s+out|excluded|absent|negative|neg|gone)",
         r"\s*\((?:-|\N{MINUS SIGN}|none|no|absent|negative|neg|nil)\)",
         r"\s*,\s*(?:absent|none)",
         r"\s*\?\s*(?:no|none|absent|negative)",
@@ -180,18 +195,28 @@ _PAIRS = (
     (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
     (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=[\s,.;:)]|$)", re.I), "neg"),
     (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),
+    (re.compile(r"\s*\(((?:n?or|and)\s[^()]*)\)", re.I), r" \1"),
     (re.compile(r"(?<![\w/])c/w(?!\w)", re.I), "consistent with"),
+    (re.compile(r"(?<![\w/])w/out(?!\w)", re.I), "without"),
+    (re.compile(r"(?<=[a-z]{2})\s*(?:[:=]\s*)?\++(?=\s*(?:$|[,;.]))", re.I), ""),
+    (re.compile(r"(?<=\w)(?:\s*[:=]\s*|\s+)[-\u2010-\u2015\N{MINUS SIGN}](?=\s*(?:$|[,;.]))"), " absent"),
     (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),
+)
+
+# "effusion 0", "effusion: NAD"; of what is no finding ("day 0", "chest: NAD") they say something else.
+_NAUGHT = re.compile(
+    rf"(?<=[^\s,;.:=()])(?:\s*[:=]\s*|\s+)(?:0|nad|(?:no|nothing)\s+abnormal(?:ity)?(?:\s+{SEEN})?){_END}", re.I
 )
 
 
 # "everything except X", asked of an archive, is without X; "normal except for X" has it.
 _BUT_NOT = re.compile(
-    r"(?:^|(?<=\s))(?:except(?:ing)?(?:\s+for)?|other\s+than|with\s+the\s+exception\s+of)\s+(?=\w)", re.I
+    r"(?:^|(?<=\s))(?:except(?:ing)?(?:\s+for)?|(?:(?<=everything\s)|(?<=anything\s)|(?<=all\s))but(?:\s+for)?|other\s+than|with\s+the\s+exception\s+of)\s+(?=\w)",
+    re.I,
 )
 _BUT_THERE = re.compile(
     r"\b(?:no|not|none|nothing|without|w/o|normal|unremarkable|clear|negative|neg|free|neither|nor|absent|stable|unchanged|"
-    r"improved|healthy)\b",
+    r"improved|healthy|nad|wnl)\b",
     re.I,
 )
 _ALL = re.compile(r"^(?:everything|anything|all(?:\s+\w+)?|any(?:\s+\w+)?)$", re.I)
@@ -217,9 +242,11 @@ def signs_as_words(text: str) -> str:
     return text
 
 
-def usual_wording(text: str) -> str:
+def usual_wording(text: str, *, keep_normal: bool = False) -> str:
     """Write every phrase that denies, doubts or only seems to in one of the forms that are read."""
     text = _CONTRACTED.sub(_written_out, without_stops(signs_as_words(text)))
+    text = normal_as_denied(text, keep_normal=keep_normal)
+    text = _NOT_NORMAL.sub("abnormal", _NAUGHT.sub(_naught, text))
     text = _PART_NOT.sub(r"without \g<how> \g<part>;", text)
     text = _TWICE.sub(lambda match: f"possible {match['what']}", text)
     for pattern, usual in _OTHER_THAN:
@@ -242,6 +269,15 @@ def _opened(found: re.Match[str]) -> str:
     return found[0] if _NOT_OPEN.search(before) else "possible "
 
 
+def _naught(found: re.Match[str]) -> str:
+    clause = re.split(r"[,;.:=()]", found.string[max(0, found.start() - 80) : found.start()])[-1]
+    return " absent" if names_finding(clause) and not _BUT_THERE.search(clause) else found[0]
+
+
 def _absent(found: re.Match[str]) -> str:
+    """Write "absent" with the verb, whose number tells whether "X and Y are absent" denies both."""
     before = found.string[: found.start()]
-    return found[0] if not before.strip() or _NOT_GONE.search(f"{before} ") else " absent"
+    if not before.strip() or _NOT_GONE.search(f"{before} "):
+        return found[0]
+    verb = found[0].split()[0].lower()
+    return f" {verb} absent" if verb in ("is", "are", "was", "were") else " absent"

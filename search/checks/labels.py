@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads.film_table import film_columns
 from filmroom.db.records import Space
 from filmroom.db.writes.annotations import label_values
+from filmroom.indexer.radiology.abbreviations import spell_out
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.checks.neighbours import Vectors, centred_vectors
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.classification.linear_probe import fit_head
@@ -52,7 +54,7 @@ def check_labels(
     BadInput for a finding that is not labelled.
     """
     values = label_values(searcher.catalog)
-    wanted = list(dict.fromkeys(name.strip().lower() for name in findings)) or sorted(values)
+    wanted = list(dict.fromkeys(_label_of(name, values) for name in findings)) or sorted(values)
     unknown = [name for name in wanted if name not in values]
     if unknown or not wanted:
         have = ", ".join(sorted(values)[:12]) or "none"
@@ -81,6 +83,14 @@ def check_labels(
         )
     figures = {"findings checked": len(rows), "doubtful labels": len(picks)}
     return Result("labels", len(vectors), not picks, figures, tuple(picks), notes=tuple(notes), model=searcher.model)
+
+
+def _label_of(name: str, known: Iterable[str]) -> str:
+    """Return the label of the archive that means the same: "enlarged heart" is cardiomegaly, PTX pneumothorax."""
+    plain = name.strip().lower()
+    meant = finding_of(spell_out(name.strip()).text)
+    same = sorted(label for label in known if finding_of(label) == meant)
+    return plain if plain in known or not same else same[0]
 
 
 def doubts(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> Doubts:

@@ -105,7 +105,7 @@ def check_no_denial(name: str) -> None:
         raise BadInput(
             "this denies a finding, and is none",
             where=name.strip(),
-            fix=f'Ask for "{denied[0]}": films without it score lowest. For one\'s own words: --positive, --negative.',
+            fix=f'Ask for "{denied[0]}": films without it score lowest. For your own prompts: --positive, --negative.',
         )
 
 

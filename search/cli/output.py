@@ -210,7 +210,10 @@ def print_imported(done: Imported, noun: str, *, as_json: bool) -> None:
     if done.empty:
         console.print(f"{counted(done.empty, 'row')} without any {noun}.")
     if done.contradicted:
-        console.print(f"{counted(done.contradicted, 'label')} both given and denied to a film, and left out.")
+        console.print(
+            f"{counted(done.contradicted, 'label')} both given and denied to a film, or given beside no finding, "
+            "and left out."
+        )
 
 
 def print_facts(done: ImportedFacts, *, as_json: bool) -> None:

@@ -163,7 +163,7 @@ def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
     """Return what a query asks, by the query language; its filters are no part of it."""
     ideas = frozenset(known)
     query = parse(text)
-    positive = spell_out(" ".join(query.positive)).text
+    positive = spell_out(", ".join(query.positive)).text
     findings = mentions(positive, ideas) or ([NORMAL] if finding_of(positive) == NORMAL else [])
     denied = [idea for clause in query.negated for idea in mentions(spell_out(clause).text, ideas)]
     if not findings:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from filmroom.db.records import Label
+from filmroom.indexer.radiology.vocabulary import NORMAL, denied_by_normal, finding_of
 from filmroom.search.exchange.placing import LAST_GROUP, PlacedRows
 from numpy.typing import NDArray
 
@@ -51,9 +52,10 @@ class FilmLabels:
         return int(np.unique(self.films).size)
 
     def without_contradictions(self) -> tuple[FilmLabels, int]:
-        """Leave out the labels that a film both has and has not; give the rest, and how many went."""
+        """Leave out the labels that a film both has and has not, and "no finding" with the findings that stand beside
+        it; give the rest, and how many went."""
         keys, present = self._keys()[0], self.values >= PRESENT
-        contradicted = np.intersect1d(keys[present], keys[~present])
+        contradicted = np.union1d(np.intersect1d(keys[present], keys[~present]), keys[self._normal_and_not()])
         stay = ~np.isin(keys, contradicted)
         settled = replace(self, films=self.films[stay], names=self.names[stay], values=self.values[stay])
         return (settled, int(contradicted.size)) if contradicted.size else (self, 0)
@@ -65,6 +67,18 @@ class FilmLabels:
         counts = np.bincount(having % max(1, len(names)), minlength=len(names)).tolist()
         films_of_labels = [(name, count) for name, count in zip(names, counts, strict=True) if count]
         return dict(sorted(films_of_labels, key=lambda entry: (-entry[1], entry[0])))
+
+    def _normal_and_not(self) -> NDArray[np.bool_]:
+        """Say which labels call a film normal that has a finding for certain, or name that finding."""
+        if not self.vocabulary:
+            return np.zeros(len(self), np.bool_)
+        findings = [finding_of(name) for name in self.vocabulary]
+        sure = self.values == 1.0
+        normal = np.array([finding == NORMAL for finding in findings])[self.names] & sure
+        disease = np.array([denied_by_normal(finding) for finding in findings])[self.names] & sure
+        inconsistent = np.intersect1d(self.films[normal], self.films[disease])
+        contradicted: NDArray[np.bool_] = (normal | disease) & np.isin(self.films, inconsistent)
+        return contradicted
 
     def _keys(self) -> tuple[NDArray[np.int64], list[str]]:
         """Return one number for film and name, whatever its case, and the names: the remainder of their count is the

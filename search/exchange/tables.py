@@ -24,6 +24,8 @@ from filmroom.search.status import RejectedFile
 
 MAX_BYTES = 2 * 1024**3
 _JSON = "json"
+_ABOVE = 10
+"""Lines at the top of a table in which a header is looked for that a title stands above."""
 _MISSING = {
     "",
     *["nan", "-nan", "none", "na", "n/a", "<na>", "#n/a", "#na", "null", "nat", "n.a.", "n.a", "-", "--", "\\n"],
@@ -84,10 +86,19 @@ class Table:
         column = self.column(*names)
         if column is None:
             names_there = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
-            raise BadInput(
-                f"There is no column {' or '.join(names)}", where=self.path, fix=f"The columns are: {names_there}"
-            )
+            fix = self._title(names) or f"The columns are: {names_there}"
+            where = self.path if self.layout.delimiter == _JSON else f"{self.path}:{self.layout.first}"
+            raise BadInput(f"There is no column {' or '.join(names)}", where=where, fix=fix)
         return column
+
+    def _title(self, names: tuple[str, ...]) -> str:
+        """Say so where one of the next lines has the column, and a title stands above it."""
+        lines = [] if self.layout.delimiter == _JSON else lines_of(self.layout.text)[1:_ABOVE]
+        for number, line in enumerate(lines, self.layout.first + 1):
+            cells = {plain(cell) for cell in re.split(r"[\t;,|]", line)}
+            if any(plain(name) in cells for name in names):
+                return f"Line {number} looks like the header: take out what stands above it"
+        return ""
 
     def __iter__(self) -> Iterator[Row]:
         return self._records() if self.layout.delimiter == _JSON else self._cells()
@@ -191,6 +202,17 @@ def write_aside(path: Path, data: str | bytes) -> None:
     except OSError as fault:
         part.unlink(missing_ok=True)
         raise BadInput(f"The file cannot be written ({fault.strerror})", where=path) from None
+
+
+def empty_folder(folder: Path) -> None:
+    """Make `folder`, or take it as it is where it is empty. Raises BadInput where it holds something or cannot be
+    made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInput("the folder is not empty", where=folder, fix="Name a new one.")
+    except OSError as fault:
+        raise BadInput(f"the folder cannot be made ({fault.strerror})", where=folder) from None
 
 
 def _json_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:

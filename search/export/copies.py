@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.errors import FilmroomError
 from filmroom.db.reads.films import file_hashes
 from filmroom.db.records import Film, is_remote
 from filmroom.indexer.sources.fetching import Patience
@@ -17,6 +17,7 @@ from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.deidentify import Replacements, copies
 from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.original_pixels import CHANGED, original
+from filmroom.search.exchange.tables import empty_folder
 from filmroom.search.export.job import Failures, Job, sha256_of
 from filmroom.search.export.page_tables import Exported, row_of
 from filmroom.search.results import Hit
@@ -52,12 +53,7 @@ def copy_films(
     for the real ones. Words burned into the pixels stay. A film whose file is not the one of its SHA-256 in `hashes`
     fails: a link may have come there that leads to anything. Raises BadInput for a folder that holds something.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise BadInput("the folder is not empty", where=folder, fix="Name a new one.")
-    except OSError as fault:
-        raise BadInput(f"the folder cannot be made ({fault.strerror})", where=folder) from None
+    empty_folder(folder)
     written: list[tuple[str, Film]] = []
     failed: list[tuple[int, str]] = []
     replacements = Replacements(uids, key) if key else Replacements(uids)

@@ -35,13 +35,15 @@ class Split:
 
 
 def read_shares(text: str, *, seed: int = 0) -> Split:
-    """Read "80/10/10" or "80/20". Raises BadInput."""
+    """Read "80/10/10", "80/20", "0.8/0.2" or "7/2/1". Raises BadInput for shares that do not make a whole."""
     try:
         parts = [float(part) for part in text.split("/")]
     except ValueError:
         parts = []
     if len(parts) not in (2, 3) or not all(math.isfinite(part) and part > 0 for part in parts):
         raise BadInput("not a split", where=text, fix="Give shares of train/validation/test or train/test: 80/10/10.")
+    if not any(math.isclose(sum(parts), total, rel_tol=0.001) for total in (100, 10, 1)):
+        raise BadInput(f"the shares add up to {sum(parts):g}", where=text, fix="Let them add up to 100, 10 or 1.")
     return Split(tuple(part / sum(parts) for part in parts), seed)
 
 

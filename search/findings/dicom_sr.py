@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filmroom.db.errors import BadInput, MissingExtra
+from filmroom.db.errors import MissingExtra
 from filmroom.db.records import Film
 from filmroom.db.writes.findings import Box
 from filmroom.indexer.decoding.orientation import box_in_file, size_in_file
 from filmroom.indexer.sources.film_cache import source_path
+from filmroom.search.exchange.tables import empty_folder
 from filmroom.search.findings.search import FilmFinding
 from numpy.typing import NDArray
 
 MODEL = {"cxrreportgen": ("Microsoft", "CXRReportGen")}
+
+DISCLAIMER = "Research use only, not for diagnosis"
 
 # Type 2 of the Patient and General Study modules: a document has them, if only empty.
 _MAY_BE_EMPTY = (
@@ -45,12 +48,7 @@ def write_reports(sentences: Sequence[FilmFinding], folder: Path) -> Written:
         import highdicom  # noqa: F401
     except ImportError:
         raise MissingExtra("writing DICOM Structured Reports", extra="sr") from None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise BadInput("the folder is not empty", where=folder, fix="Name a new one.")
-    except OSError as fault:
-        raise BadInput(f"the folder cannot be made ({fault.strerror})", where=folder) from None
+    empty_folder(folder)
     films: dict[tuple[int, str], list[FilmFinding]] = {}
     for sentence in sentences:
         films.setdefault((sentence.film.id, sentence.finding.source), []).append(sentence)
@@ -84,7 +82,6 @@ def outline(film: Film, box: Box) -> NDArray[np.float32]:
 
 def _document(film: Film, sentences: Sequence[FilmFinding], source: str) -> Any:
     import pydicom
-    from highdicom.sr import ComprehensiveSR
     from highdicom.uid import UID
 
     image = pydicom.dcmread(source_path(film), stop_before_pixels=True)
@@ -93,17 +90,25 @@ def _document(film: Film, sentences: Sequence[FilmFinding], source: str) -> Any:
     for name in _MAY_BE_EMPTY:
         if name not in image:
             setattr(image, name, "")
+    content = _content(film, image, sentences)
+    return comprehensive([image], content, source, series=UID(), instance=UID())
+
+
+def comprehensive(evidence: Sequence[Any], content: Any, source: str, *, series: str, instance: str) -> Any:
+    """Return a Comprehensive SR of what the model `source` found. Its flags say that it is partial and not verified."""
+    from highdicom.sr import ComprehensiveSR
+
     maker, model = MODEL.get(source, (source, source))
     return ComprehensiveSR(
-        evidence=[image],
-        content=_content(film, image, sentences),
-        series_instance_uid=UID(),
+        evidence=evidence,
+        content=content,
+        series_instance_uid=series,
         series_number=1,
-        sop_instance_uid=UID(),
+        sop_instance_uid=instance,
         instance_number=1,
         manufacturer=maker,
         manufacturer_model_name=model,
-        series_description=f"{model} findings. Research use only, not for diagnosis",
+        series_description=f"{model} findings. {DISCLAIMER}",
         is_complete=False,
         is_final=False,
         is_verified=False,

@@ -17,7 +17,7 @@ from functools import lru_cache
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
 from filmroom.indexer.radiology.assertion import plain_assertions
-from filmroom.indexer.radiology.negation import split_negations
+from filmroom.indexer.radiology.negation import normal_film_apart, split_negations
 from filmroom.indexer.radiology.wordings import signs_as_words
 from filmroom.search.query.fields import filter_terms, filtered, phrase_filter, settled, tokens
 from filmroom.search.query.groups import bracketed_values, plain_operators, taken_groups
@@ -27,8 +27,10 @@ MAX_CHARACTERS = 10_000
 MAX_CONCEPTS = 32
 
 
-_JOINS = ("OR", "and")
-_PART = re.compile(rf'{QUOTED}|[^"]+')
+_JOINS = ("OR", "and", "-")
+_PART = re.compile(rf'-?{QUOTED}|(?:(?!-?{QUOTED})[^"])+')
+# Beside a field or a quote a dash that stands alone only parts them; elsewhere "effusion -" denies.
+_LONE_DASH = re.compile(r'(?<!\S)-\s+(?=-?"|[A-Za-z_]+:\S|\()')
 # What would be read with a field that is written behind it.
 _REACHES_ON = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding|\(-\)|w/)\s*$", re.I)
 _TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
@@ -80,7 +82,7 @@ def parse(text: str) -> Query:
     before = None
     while rest != before:  # what remains when something is taken out may itself read as an operator
         before, rest = rest, settled(rest)
-        rest = _PART.sub(lambda found: found[0] if found[0].startswith('"') else signs_as_words(found[0]), rest)
+        rest = _with_signs_read(rest)
         rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
         wanted = replace(wanted, any_of=tuple(dict.fromkeys((*wanted.any_of, *groups))))
         words: list[str] = []
@@ -93,30 +95,42 @@ def parse(text: str) -> Query:
                 negated.append(token["word"].rstrip(",.;:") or token["word"])
             elif not token["bracket"]:  # one that is never closed is dropped, as a quote is
                 words.append(token["word"])
-        while words and words[0] in _JOINS:  # it joins nothing there
-            del words[0]
-        while words and words[-1] in _JOINS:
-            del words[-1]
-        asserted = plain_assertions(" ".join(words))
+        asserted = plain_assertions(_without_joins(words))
         doubted += asserted.doubted
         rest, said = split_negations(asserted.text)
         negated += said
+        rest = ", ".join(normal_film_apart(rest))
         rest = rest.replace(MARK, '"')
     names = dict.fromkeys(name.replace(MARK, '"') for name in negated)
     if len(names) > MAX_CONCEPTS:
         raise BadInput(f"The query excludes {len(names)} things", fix=f"At most {MAX_CONCEPTS} can be weighed")
-    positive = (Concept(rest),) if rest else ()
     return Query(
-        (*positive, *(Concept(name, negated=True) for name in names)),
+        (*map(Concept, normal_film_apart(rest)), *(Concept(name, negated=True) for name in names)),
         wanted,
         text.strip(),
         tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
     )
 
 
+def _with_signs_read(text: str) -> str:
+    """Write "effusion -" and the like in words, outside of what is quoted."""
+    return _PART.sub(
+        lambda part: part[0] if part[0].endswith('"') else signs_as_words(part[0]), _LONE_DASH.sub("", text)
+    )
+
+
+def _without_joins(words: list[str]) -> str:
+    """Join the words without those at either end that would join them to something."""
+    while words and words[0] in _JOINS:
+        del words[0]
+    while words and words[-1] in _JOINS:
+        del words[-1]
+    return " ".join(words)
+
+
 def to_text(query: Query) -> str:
     """Return the inverse of `parse`: `parse(to_text(q)) == q` for every query that came from `parse`."""
-    parts = [*query.positive]
+    parts = [", ".join(query.positive)] if query.positive else []
     parts += [f"-{name}" if name.isalpha() and name.lower() != "ve" else f"-{quote(name)}" for name in query.negated]
     fields = filter_terms(query.filter)
     return " ".join((*fields, *parts) if _REACHES_ON.search(" ".join(parts)) else (*parts, *fields))

@@ -90,8 +90,8 @@ class Reading:
     def sentences(self) -> tuple[str, ...]:
         """What is to be said of it: nothing where the words were taken as they stand."""
         said = []
-        if self.against or self.doubted:
-            parts = [f"by: {', '.join(self.ranked_by)}"] if self.ranked_by else []
+        if self.against or self.doubted or len(self.ranked_by) > 1:
+            parts = [f"by: {' and '.join(self.ranked_by)}"] if self.ranked_by else []
             parts += [f"against: {', '.join(self.against)}"] if self.against else []
             parts += [f"not sure, but ranked: {', '.join(self.doubted)}"] if self.doubted else []
             said.append(f"Ranked {'; '.join(parts)}.")
@@ -132,7 +132,7 @@ def as_filter(query: Query) -> str:
 
     A field that the query filters by already is left alone.
     """
-    words = " ".join(query.positive)
+    words = ", ".join(query.positive)
     changes: dict[str, object] = {}
     have = query.filter
     age, words = _age(words) if have.age == Range() else (Range(), words)

@@ -30,7 +30,7 @@ def by_reports(catalog: Catalog, asked: Query, k: int) -> list[int]:
 def report_words(asked: Query) -> tuple[str, Filter]:
     """Return words to rank reports by, abbreviations also written out, and the query's filter without the reports that
     deny a finding which the words name: "no effusion" has the word, and is no hit for it."""
-    said = " ".join(asked.positive)
+    said = ", ".join(asked.positive)
     words = [word for word in f"{said} {spell_out(said).text}".split() if word.lower() not in _EMPTY]
     named = dict.fromkeys(one.idea for one in read_report(said) if one.present and one.idea != NORMAL)
     denied = tuple(ReportedFinding(idea, idea) for idea in named if not is_view(idea))

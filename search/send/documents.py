@@ -17,7 +17,6 @@ from filmroom.search.send.headers import OF_PATIENT_AND_STUDY, Header
 from filmroom.search.send.titles import Title
 
 MAKER, MODEL = "Filmroom", "Filmroom"
-DISCLAIMER = "Research use only, not for diagnosis"
 _SPACE = UUID("6f1f0a0e-6d5c-5b0c-9a3e-6b4f2c7d1e90")
 _UTF8 = "ISO_IR 192"
 

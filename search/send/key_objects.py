@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from filmroom.search.findings.dicom_sr import DISCLAIMER
 from filmroom.search.send.documents import (
-    DISCLAIMER,
     MAKER,
     MODEL,
     Draft,

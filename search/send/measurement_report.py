@@ -12,8 +12,8 @@ import numpy as np
 from filmroom.db.records import Film
 from filmroom.db.writes.findings import Box, Kept
 from filmroom.search.findings.dicom_sr import MODEL as MODELS
-from filmroom.search.findings.dicom_sr import outline
-from filmroom.search.send.documents import DISCLAIMER, Draft, evidence, joined, uid_of
+from filmroom.search.findings.dicom_sr import comprehensive, outline
+from filmroom.search.send.documents import Draft, evidence, joined, uid_of
 from filmroom.search.send.headers import Header
 
 
@@ -21,7 +21,6 @@ def measurement_report(draft: Draft, headers: Sequence[Header]) -> Any:
     """Return the document: a group for each box (TID 1410), with its area, width and height, and one for each sentence
     about a whole film (TID 1501). Its flags say that it is partial and not verified."""
     from highdicom.sr import (
-        ComprehensiveSR,
         DeviceObserverIdentifyingAttributes,
         MeasurementReport,
         ObservationContext,
@@ -38,19 +37,12 @@ def measurement_report(draft: Draft, headers: Sequence[Header]) -> Any:
         codes.cid100.XRUnspecifiedBodyRegion,
         imaging_measurements=_groups(draft, headers),
     )
-    document = ComprehensiveSR(
+    document = comprehensive(
         evidence(draft.study, headers),
         report[0],
-        series_instance_uid=uid_of("series", draft.uid),
-        series_number=1,
-        sop_instance_uid=draft.uid,
-        instance_number=1,
-        manufacturer=maker,
-        manufacturer_model_name=model,
-        series_description=f"{model} findings. {DISCLAIMER}",
-        is_complete=False,
-        is_final=False,
-        is_verified=False,
+        draft.source,
+        series=uid_of("series", draft.uid),
+        instance=draft.uid,
     )
     return joined(document, headers[0].shared)
 

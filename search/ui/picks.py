@@ -80,7 +80,7 @@ def carry_out(done: Done, answer: Answer) -> None:
         _search_by(done.films, answer.request)
     if done.act is Act.JUDGE:
         st.session_state["judge-films"] = done.films
-        words = " ".join(parse(answer.request.query).positive)
+        words = ", ".join(parse(answer.request.query).positive)
         st.switch_page(layout.pages()["judge"], query_params={"judged": words} if words else None)
     st.session_state["dialog"] = uuid.uuid4().hex  # a dialog that is opened anew forgets what was typed in the last
     _DIALOGS[done.act](done.films, answer)

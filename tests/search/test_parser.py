@@ -98,7 +98,7 @@ def test_negations_are_found(text: str, concepts: tuple[str, ...]) -> None:
         "no acute findings",
         "nothing abnormal",
         "normal chest x-ray, no acute findings",
-        "clear lungs, no acute cardiopulmonary abnormality",
+        "normal study, no acute cardiopulmonary abnormality",
         "no evidence of acute cardiopulmonary disease",
         "without significant abnormality",
         "non-displaced rib fracture",

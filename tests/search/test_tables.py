@@ -218,3 +218,22 @@ def test_who_may_read_a_file_is_for_its_owner_to_say(tmp_path: Path, umask: int,
     finally:
         os.umask(before)
     assert (tmp_path / "rejected.csv").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "header"),
+    [
+        ("Chest films of 2024\nfilm,label\na,edema\n", 1, 2),
+        ("\n\nMade by us; version 2\n\nfilm;label\na;edema\n", 3, 5),
+        ('"a title, with a comma"\nwho,when\n"film"\tlabel\n', 1, 3),
+    ],
+)
+def test_a_title_above_the_header_is_named_with_its_line(tmp_path: Path, text: str, line: int, header: int) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput) as refused:
+        read_table(path).need("film", "image")
+    assert str(refused.value) == (
+        f"{path}:{line}: There is no column film or image. Line {header} looks like the header: take out what stands "
+        "above it"
+    )

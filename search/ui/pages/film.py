@@ -206,7 +206,7 @@ def _present(film: Film) -> list[Label]:
 
 def _grade(archive: Archive, film: Film, known: Query | None) -> None:
     """Take the grade that this reader gives the film for the words of the search; a second press takes it back."""
-    query = " ".join(known.positive) if known else ""
+    query = ", ".join(known.positive) if known else ""
     if not query:
         return
     with st.expander(f"Grade for {plain(query)}"):

@@ -50,6 +50,7 @@ def test_the_command_lists_doubts_and_writes_no_label(terminal: Terminal, films:
     assert [one["doubt"] for one in found["picks"]] == sorted((one["doubt"] for one in found["picks"]), reverse=True)
     assert label_values(Archive.open(terminal.archive).catalog) == before
     assert terminal.json("check", "labels", "Edema", " edema") == found, "a finding that is named twice is one"
+    assert terminal.json("check", "labels", "pulmonary oedema") == found, "by any of its names"
     terminal("check", "labels", "unicorn")
     assert (terminal.code, terminal.err.strip()) == (
         1,

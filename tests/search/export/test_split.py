@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film, State, Tags
 from filmroom.db.records import Label as Said
@@ -51,6 +52,15 @@ def test_patients_stay_together_and_labels_are_spread(monkeypatch: pytest.Monkey
 def test_shares_are_read_as_people_write_them() -> None:
     assert read_shares("80/20").names == ("train", "test")
     assert read_shares("7/2/1").shares == pytest.approx((0.7, 0.2, 0.1))
+    assert read_shares("0.8/0.2").shares == read_shares("80/20").shares
+    assert len(read_shares("33.3/33.3/33.4").shares) == 3
+
+
+@pytest.mark.parametrize(("text", "total"), [("50/60", "110"), ("80/10", "90"), ("2/2", "4"), ("0.5/0.6", "1.1")])
+def test_shares_that_make_no_whole_are_refused(text: str, total: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read_shares(text)
+    assert str(refused.value) == f"{text}: the shares add up to {total}. Let them add up to 100, 10 or 1."
 
 
 def test_a_small_archive_gets_every_part(house: House) -> None:

@@ -1,0 +1,132 @@
+"""Read that a structure is normal as the denial of what it would show: "heart size normal" is no cardiomegaly.
+
+Embedded as they stand, such words rank at chance or the wrong way round: "sharp costophrenic angles" lies next to
+effusions. Words for a normal film as a whole ("normal chest x-ray") are none of these, and stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_HEART = r"(?:heart|cardiac)(?:\s+(?:size|silhouette|shadow|contours?|borders?))?"
+_CARDIOMEDIASTINAL = (
+    r"(?:cardio[- ]?mediastinal|cardio[- ]?pericardial)(?:\s+(?:silhouettes?|contours?|shadow|structures?))?"
+)
+_VESSELS = r"vascularity|vasculature|vascular\s+(?:markings?|pattern|pedicle)|vessels"
+_SIDES = r"(?:(?P<side>left|right)\s+|(?:both|bilateral|visuali[sz]ed|imaged|all)\s+(?:the\s+)?)?"
+# A name that is cut short ("cardiac and mediastinal contours") stands in a list alone.
+_TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (rf"{_HEART}|{_CARDIOMEDIASTINAL}", ("cardiomegaly",)),
+    (r"mediastin(?:um|al)(?:\s+(?:silhouettes?|contours?|structures?|borders?|width))?", ("widened mediastinum",)),
+    (
+        r"lungs(?:\s+(?:fields?|zones?|bases|apices|parenchyma))?|lung\s+(?:fields?|zones?|bases|apices|parenchyma)|"
+        r"(?:left|right)\s+lung(?:\s+field)?|pulmonary\s+parenchyma",
+        ("lung opacity",),
+    ),
+    (r"lung\s+volumes?", ("low lung volumes",)),
+    (
+        r"pleura(?:l(?:\s+(?:spaces?|cavit(?:y|ies)|surfaces?|recess(?:es)?))?|s|e)?",
+        ("pleural effusion", "pneumothorax"),
+    ),
+    (r"(?:(?:costo|cardio)[- ]?(?:ph|f)renic|cp)\s+(?:angles?|sulc(?:us|i)|recess(?:es)?)", ("pleural effusion",)),
+    (r"hil(?:a|um|i)|hilar(?:\s+(?:contours?|structures?|regions?|shadows?))?", ("hilar enlargement",)),
+    (rf"pulmonary(?:\s+(?:{_VESSELS}))?|{_VESSELS}", ("pulmonary vascular congestion",)),
+    (r"(?:thoracic\s+)?aort(?:a|ic(?:\s+(?:arch|knob|knuckle|contours?|silhouette))?)", ("tortuous aorta",)),
+    (r"trachea(?:l(?:\s+(?:position|air\s+column))?)?", ("tracheal deviation",)),
+    (r"(?:hemi)?diaphragms?|hemidiaphragmatic\s+contours?", ("elevated hemidiaphragm",)),
+    (
+        r"bones|bony\s+(?:structures?|thorax|skeleton|cage|thoracic\s+cage)|osseous\s+(?:structures?|thorax)|ribs|rib\s?cage|"
+        r"skelet(?:on|al\s+structures?)|thoracic\s+cage|clavicles",
+        ("fracture",),
+    ),
+    (r"(?:thoracic\s+)?spine|vertebral\s+column", ("scoliosis",)),
+)
+LUNGS = "lung opacity"
+"""A report that calls the lungs clear, and names no finding, is of a normal film."""
+_NAME = "|".join(pattern for pattern, _ in _TABLE).replace("(?P<side>", "(?:")
+_PIECE = rf"(?:the\s+)?{_SIDES.replace('(?P<side>', '(?:')}(?:{_NAME})(?![\w-])"
+_JOIN = r"(?:\s*,\s*(?:and\s+)?|\s*[/&]\s*|\s+and\s+)"
+_LIST = rf"{_PIECE}(?:{_JOIN}{_PIECE}){{0,7}}"
+_PIECES = re.compile(_PIECE, re.I)
+_BARE = re.compile(r"(?:the\s+)?(?:cardiac|mediastinal|hilar|pulmonary|pleural|aortic|tracheal)", re.I)
+_VERBS = (
+    r"(?:(?:size|calib(?:er|re)|is|are|was|were|remains?|appears?|looks?|seems?|has|have|been|be|to|returned|shows?)"
+    r"\s+)*"
+)
+_ADVERBS = (
+    r"(?:(?:again|now|also|both|all|grossly|essentially|completely|entirely|fully|well|still|basically|"
+    r"within|of|in|radiographically|bilaterally|and)\s+)*"
+)
+_WORD = (
+    r"(?:normal(?:\s+limits)?|unremarkable|clear|sharp|intact|preserved|well[- ](?:defined|preserved|aerated)|midline|"
+    r"central|crisp|free|healthy|fine|wnl|nad|no\s+(?:(?:significant|gross|acute|focal)\s+)?abnormalit(?:y|ies)(?:\s+(?:is\s+)?(?:seen|detected|noted))?)"
+)
+_TAIL = (
+    r"(?:\s+(?:(?:in|for)\s+(?:overall\s+)?(?:size|contours?|appearance|calib(?:er|re)|configuration|position|shape|age|outline|course)"
+    r"(?:(?:,\s*|\s+and\s+|,\s+and\s+)(?:size|contours?|appearance|calib(?:er|re)|configuration|position|shape|outline|course))*|"
+    r"size|bilaterally|limits|on\s+both\s+sides|throughout))*"
+)
+_END = (
+    r"(?=\s*(?:$|[,;.:)\]!]|(?<!\S)(?:and(?!/)|but(?!\s+for)|with(?!\s+the\s+exception)|without|no|while|although|though|however|"
+    r"at|today|there|as|status|since|given|no|yet)(?!\w)))"
+)
+_NORMAL_BEHIND = re.compile(
+    rf"(?<![\w-])(?P<list>{_LIST})(?:\s*[:=]\s*|\s+[-\u2013\u2014]\s+|\s+){_VERBS}(?P<no>not\s+)?{_ADVERBS}{_WORD}{_TAIL}{_END}",
+    re.I,
+)
+_NORMAL_BEFORE = re.compile(
+    r"(?<![\w-])(?:grossly\s+)?(?:normal|unremarkable|clear|sharp|intact|preserved|healthy)(?:[- ]sized?(?=\s+heart))?"
+    rf"[- ](?P<list>{_LIST})(?:\s+(?:bilaterally|throughout))?"
+    r"(?!\s+(?:(?:is|are)(?!\s+(?:seen|noted))|was|were|not|to|or|line|cancer)(?!\w))",
+    re.I,
+)
+_EXCEPT = (
+    r"(?:except|excluding|apart\s+from|aside\s+from|other\s+than|besides|save\s+for|but\s+for|with\s+the\s+exception)"
+)
+_BUT = re.compile(rf"\s*,?\s*{_EXCEPT}(?!\w)", re.I)
+_NOT_ALL = re.compile(
+    r"(?<!\S)(?:no|not|without|nor|neither|if|whether|remaining|rest\s+of|remainder\s+of|otherwise|elsewhere,?|"
+    r"possibl[ey]|probabl[ey]|\?)\s*(?:the\s+)?$|"
+    rf"^{_EXCEPT}\s[^,;.]*,\s*$",
+    re.I,
+)
+
+
+def normal_as_denied(text: str, *, keep_normal: bool = False) -> str:
+    """Write "heart size normal" as "without cardiomegaly;", and "heart size not normal" as the finding.
+
+    With `keep_normal`, as reports need it, clear lungs are also named: "without lung opacity; clear lungs;". What is
+    normal but for an exception stays as it is.
+    """
+
+    def behind(found: re.Match[str]) -> str:
+        return _written(found, keep_normal=keep_normal, affirmed=found["no"] is not None)
+
+    def before(found: re.Match[str]) -> str:
+        return _written(found, keep_normal=keep_normal)
+
+    return _NORMAL_BEFORE.sub(before, _NORMAL_BEHIND.sub(behind, text))
+
+
+def _written(found: re.Match[str], *, keep_normal: bool, affirmed: bool = False) -> str:
+    text = found.string
+    names = [name[0] for name in _PIECES.finditer(found["list"])]
+    if _BUT.match(text, found.end()) or _NOT_ALL.search(text[: found.start()]) or _BARE.fullmatch(names[-1]):
+        return found[0]
+    findings = list(dict.fromkeys(finding for name in names for finding in _findings(name)))
+    if affirmed:
+        return findings[0] if re.match(r"\s*(?:$|[,;.:)\]])", text[found.end() :]) else f"{findings[0]},"
+    denied = " ".join(f"without {finding};" for finding in findings)
+    return f"{denied} clear lungs;" if keep_normal and LUNGS in findings else denied
+
+
+def _findings(name: str) -> Iterator[str]:
+    """Yield what the structure would show, with its side where it has one."""
+    side = re.search(r"\b(left|right)\b", name, re.I)
+    plain = re.sub(rf"^(?:the\s+)?{_SIDES}", "", name, flags=re.I)
+    for pattern, findings in _TABLE:
+        if any(re.fullmatch(pattern, one, re.I) for one in (plain, re.sub(r"^the\s+", "", name, flags=re.I))):
+            for finding in findings:
+                yield f"{side[1].lower()} {finding}" if side else finding
+            return

@@ -140,22 +140,22 @@ class FilmNames:
         return frozenset(), _STEM
 
 
-def settle(found: Mapping[str, Nearest], doubtful: Collection[str] = ()) -> Placed:
+def settle(meanings: Mapping[str, Nearest], doubtful: Collection[str] = ()) -> Placed:
     """Place the names of one table by what each may mean."""
     claims: dict[int, dict[str, int]] = {}
-    for name, (ids, distance) in found.items():
+    for name, (ids, distance) in meanings.items():
         if len(ids) == 1 and distance > EXACT and name not in doubtful:
             claims.setdefault(next(iter(ids)), {})[name] = distance
-    films = {name: next(iter(ids)) for name, (ids, distance) in found.items() if len(ids) == 1 and distance == EXACT}
-    missing = {name for name, (ids, _) in found.items() if not ids}
+    films = {name: next(iter(ids)) for name, (ids, distance) in meanings.items() if len(ids) == 1 and distance == EXACT}
+    missing = {name for name, (ids, _) in meanings.items() if not ids}
     for film, rivals in claims.items():
         nearest = min(rivals.values())
         near = [name for name, distance in rivals.items() if distance == nearest]
         if nearest == _WHOLE or _one_file(near):
             films |= {name: film for name in rivals if name in near or _one_file([*near, name])}
             missing |= {name for name in rivals if name not in films}
-    ambiguous = found.keys() - films.keys() - missing
-    return Placed(films, tuple(n for n in found if n in missing), tuple(n for n in found if n in ambiguous))
+    ambiguous = meanings.keys() - films.keys() - missing
+    return Placed(films, tuple(n for n in meanings if n in missing), tuple(n for n in meanings if n in ambiguous))
 
 
 def is_file_name(called: str) -> bool:

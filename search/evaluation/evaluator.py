@@ -158,8 +158,8 @@ class _Documents:
 
     def ids(self) -> list[int]:
         """Return every document."""
-        found: list[int] = np.unique(self._firsts).tolist()
-        return found
+        documents: list[int] = np.unique(self._firsts).tolist()
+        return documents
 
     def first(self, film_id: int) -> int:
         """Return the document that a film belongs to."""
@@ -167,13 +167,13 @@ class _Documents:
 
     def films_of(self, documents: set[int]) -> NDArray[np.int64]:
         """Return the films of these documents."""
-        found: NDArray[np.int64] = self._films[np.isin(self._firsts, list(documents))]
-        return found
+        film_ids: NDArray[np.int64] = self._films[np.isin(self._firsts, list(documents))]
+        return film_ids
 
     def call(self, documents: Iterable[int]) -> None:
         """Learn the names of documents, all at once."""
-        for some in chunked(one for one in documents if one not in self._known):
-            self._known |= self._names.in_run(films.films(self._catalog, some))
+        for batch in chunked(document for document in documents if document not in self._known):
+            self._known |= self._names.in_run(films.films(self._catalog, batch))
 
     def name(self, document: int) -> str:
         """Return what a run calls a document that `call` was told of."""
@@ -181,11 +181,11 @@ class _Documents:
 
 
 def _collapsed(grades: Mapping[int, int], documents: _Documents) -> dict[int, int]:
-    found: dict[int, int] = {}
+    collapsed: dict[int, int] = {}
     for film, grade in grades.items():
         first = documents.first(film)
-        found[first] = max(grade, found.get(first, 0))
-    return found
+        collapsed[first] = max(grade, collapsed.get(first, 0))
+    return collapsed
 
 
 def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> Page:

@@ -65,8 +65,8 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, ke
     films of the study; `key` is the archive's, by which studies that have no UID are known. `source` names where the
     labels come from, the file's name by default. Raises BadInput with file and line, keeping nothing.
     """
-    found, imported = _read(catalog, path, source=source, key=key)
-    put_labels(catalog, found)
+    labels, imported = _read(catalog, path, source=source, key=key)
+    put_labels(catalog, labels)
     return imported
 
 
@@ -76,8 +76,8 @@ def read_labels(
     """Return the labels of a table by film, and the patients where a column names them, without keeping anything.
     `split` is a column that is no finding."""
     patients: dict[int, str] = {}
-    found, imported = _read(catalog, path, source=source, split=split, key=key, patients=patients)
-    return found, patients, imported
+    labels, imported = _read(catalog, path, source=source, split=split, key=key, patients=patients)
+    return labels, patients, imported
 
 
 def _read(
@@ -96,19 +96,19 @@ def _read(
     labels, several = LabelRows(), Several()
     of_row, long = _label_reader(table, path, split), table.column(*_LABEL) is not None
     for row in table:
-        said, meant = of_row(row), columns.read(row)
-        labels.add(said)
+        row_labels, meant = of_row(row), columns.read(row)
+        labels.add(row_labels)
         of_whom = (meant.patient, meant.study)
-        several.add(meant.film, of_whom if long else (of_whom, tuple(said)))
+        several.add(meant.film, of_whom if long else (of_whom, tuple(row_labels)))
     placed = place_rows(catalog, path, _NamedRows(table, columns), several, key)
     if patients is not None and columns.patient:
         for row, films in zip(table, placed, strict=True):
             if patient := columns.read(row).patient:
                 patients |= dict.fromkeys(films, patient)
-    found, contradicted = labels.by_film(placed, source_name(source, path)).without_contradictions()
-    touched, empty = found.film_count, labels.empty
-    done = _imported(len(labels), touched, len(found), placed, empty, found.counts())
-    return found, replace(done, contradicted=contradicted)
+    film_labels, contradicted = labels.by_film(placed, source_name(source, path)).without_contradictions()
+    touched, empty = film_labels.film_count, labels.empty
+    done = _imported(len(labels), touched, len(film_labels), placed, empty, film_labels.counts())
+    return film_labels, replace(done, contradicted=contradicted)
 
 
 def _label_reader(table: Table, path: Path, split: str | None) -> Callable[[Row], list[tuple[str, float]]]:
@@ -118,10 +118,10 @@ def _label_reader(table: Table, path: Path, split: str | None) -> Callable[[Row]
     if column is not None:
         value = table.column("value", "score", "probability")
         return lambda row: _long(row, column, value)
-    others = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
-    if not others:
+    findings = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
+    if not findings:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
-    return lambda row: _wide(row, others)
+    return lambda row: _wide(row, findings)
 
 
 @dataclass(frozen=True)

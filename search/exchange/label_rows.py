@@ -53,18 +53,18 @@ class FilmLabels:
     def without_contradictions(self) -> tuple[FilmLabels, int]:
         """Leave out the labels that a film both has and has not; give the rest, and how many went."""
         keys, present = self._keys()[0], self.values >= PRESENT
-        both = np.intersect1d(keys[present], keys[~present])
-        stay = ~np.isin(keys, both)
-        kept = replace(self, films=self.films[stay], names=self.names[stay], values=self.values[stay])
-        return (kept, int(both.size)) if both.size else (self, 0)
+        contradicted = np.intersect1d(keys[present], keys[~present])
+        stay = ~np.isin(keys, contradicted)
+        left = replace(self, films=self.films[stay], names=self.names[stay], values=self.values[stay])
+        return (left, int(contradicted.size)) if contradicted.size else (self, 0)
 
     def counts(self) -> dict[str, int]:
         """Say how many films have each label, the most frequent first."""
         keys, names = self._keys()
         having = np.unique(keys[self.values >= PRESENT])
         counts = np.bincount(having % max(1, len(names)), minlength=len(names)).tolist()
-        found = [(name, count) for name, count in zip(names, counts, strict=True) if count]
-        return dict(sorted(found, key=lambda one: (-one[1], one[0])))
+        pairs = [(name, count) for name, count in zip(names, counts, strict=True) if count]
+        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
     def _keys(self) -> tuple[NDArray[np.int64], list[str]]:
         """Return one number for film and name, whatever its case, and the names: the remainder of their count is the

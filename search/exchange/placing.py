@@ -62,7 +62,7 @@ class Several:
 
     @cached_property
     def _doubtful(self) -> frozenset[int]:
-        names, meant = (np.frombuffer(one, np.int64) for one in (self._names, self._meant))
+        names, meant = (np.frombuffer(hashes, np.int64) for hashes in (self._names, self._meant))
         order = np.lexsort((meant, names))
         names, meant = names[order], meant[order]
         return frozenset(names[1:][(names[1:] == names[:-1]) & (meant[1:] != meant[:-1])].tolist())
@@ -113,9 +113,9 @@ def place_rows(catalog: Catalog, path: Path, rows: Iterable[Named], several: Sev
     known. Raises BadInput where there are no rows."""
     claims = _Claims(CatalogNames(catalog), several)
     studies: dict[tuple[str, str], int] = {}
-    for some in chunked(rows, _TOGETHER):
-        claims.add([row.film if row.film or not row.study else None for row in some])
-        for at, row in enumerate(some, len(claims) - len(some)):
+    for batch in chunked(rows, _TOGETHER):
+        claims.add([row.film if row.film or not row.study else None for row in batch])
+        for at, row in enumerate(batch, len(claims) - len(batch)):
             if not row.film and row.study:
                 claims.films[at] = LAST_GROUP - studies.setdefault((row.patient, row.study), len(studies))
     if not len(claims):
@@ -125,10 +125,10 @@ def place_rows(catalog: Catalog, path: Path, rows: Iterable[Named], several: Sev
     groups: list[frozenset[int]] = []
     known = CatalogStudies(catalog, key, studies)
     for patient, study in studies:
-        found = known.find(patient, study)
-        groups.append(found[0] if len(found) == 1 else frozenset())
-        if len(found) != 1:
-            (ambiguous if found else missing)[study] = None
+        studies_meant = known.find(patient, study)
+        groups.append(studies_meant[0] if len(studies_meant) == 1 else frozenset())
+        if len(studies_meant) != 1:
+            (ambiguous if studies_meant else missing)[study] = None
     placed = np.frombuffer(claims.films, np.int64)
     return PlacedRows(placed, tuple(groups), known.whole(groups), tuple(missing), tuple(ambiguous))
 
@@ -148,9 +148,9 @@ class _Claims:
 
     def add(self, names: Sequence[str | None]) -> None:
         """Look up the names of the next rows; None is no name."""
-        wanted = dict.fromkeys(name for name in names if name is not None)
-        nearest = dict(self._names.nearest(wanted))
-        doubtful = self._names.bare(self._several.among(wanted))
+        distinct = dict.fromkeys(name for name in names if name is not None)
+        nearest = dict(self._names.nearest(distinct))
+        doubtful = self._names.bare(self._several.among(distinct))
         for name in names:
             ids, distance = nearest[name] if name is not None else (frozenset(), EXACT)
             code = next(iter(ids)) if len(ids) == 1 else AMBIGUOUS if ids else NONE
@@ -167,13 +167,13 @@ class _Claims:
         rows = self._contested()
         if not rows.any():
             return
-        found: dict[str, Nearest] = {}
+        rivals: dict[str, Nearest] = {}
         where: dict[str, list[int]] = {}
         for at, name in enumerate(names):
             if rows[at]:
-                found[name] = frozenset((self.films[at],)), self._distances[at]
+                rivals[name] = frozenset((self.films[at],)), self._distances[at]
                 where.setdefault(name, []).append(at)
-        placed = settle(found)
+        placed = settle(rivals)
         for code, losers in ((NONE, placed.missing), (AMBIGUOUS, placed.ambiguous)):
             for name in losers:
                 self._unplaced[name] = where[name][0], code
@@ -182,8 +182,8 @@ class _Claims:
 
     def unplaced(self, code: int) -> dict[str, None]:
         """Return the names that got no film for this reason, in the order of their first rows."""
-        found = sorted((at, name) for name, (at, why) in self._unplaced.items() if why == code)
-        return dict.fromkeys(name for _, name in found)
+        names = sorted((at, name) for name, (at, reason) in self._unplaced.items() if reason == code)
+        return dict.fromkeys(name for _, name in names)
 
     def _contested(self) -> NDArray[np.bool_]:
         """Tell of each row whether its film is claimed by other names as well, instance UIDs apart."""

@@ -51,7 +51,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
-from filmroom.search.cli.printing import discard_output, open_missing_streams, say
+from filmroom.search.cli.printing import discard_output, json_line, open_missing_streams, say
 
 app = typer.Typer(
     name="filmroom",
@@ -337,25 +337,34 @@ def serve(
     viewer: Annotated[
         str, typer.Option(metavar="URL", help="Your DICOM viewer, with {study_uid} where the study's UID goes.")
     ] = "",
+    public: Annotated[
+        str, typer.Option(metavar="URL", help="Where browsers reach it, by a proxy on this machine: https://HOST")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Log requests and faults, as lines of JSON.")] = False,
 ) -> None:
     """Open the reading room: pages in the browser, on this machine unless told otherwise.
 
     The address that is printed holds a token, new each time, without which nobody is let in; the browser keeps it in a
     cookie. Where people sign in (OpenID Connect), there is none.
     """
+    from filmroom.db.archive import is_there
     from filmroom.search.ui.server.launch import check_free, command
     from filmroom.search.ui.server.loopback import is_loopback
 
     folder = archive_folder(archive)
     check_free(host, port)
+    program = command(folder, host, port, token=not no_token, viewer=viewer, public=public, log=as_json)
+
+    def note(text: str) -> None:
+        say(json_line({"level": "warning", "event": "note", "message": text}) if as_json else f"Note: {text}", err=True)
+
     if no_token:
-        reached = "from this machine" if is_loopback(host) else "from any machine"
-        say(f"Note: without a token. Whoever reaches the page {reached} sees every film.", err=True)
+        reached = "from this machine" if is_loopback(host) and not public else "from any machine"
+        note(f"without a token. Whoever reaches the page {reached} sees every film.")
     elif not is_loopback(host):
-        say(f"Note: {host} can be reached by other machines. Whoever has the address sees every film.", err=True)
-    if not (folder / "catalog.sqlite").is_file():
-        say(f"Note: there is no archive at {folder} yet; the page says how to make one.", err=True)
-    program = command(folder, host, port, token=not no_token, viewer=viewer)
+        note(f"{host} can be reached by other machines. Whoever has the address sees every film.")
+    if not is_there(folder):
+        note(f"there is no archive at {folder} yet; the page says how to make one.")
     if os.name == "posix":
         # The server takes the place of this process: what stops one stops the other.
         os.execv(program[0], program)  # noqa: S606

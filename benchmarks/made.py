@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from filmroom.db import schema
 from filmroom.db.archive import Archive
-from filmroom.db.catalog import learn_sizes
 from filmroom.db.path_names import tail_of
 from filmroom.db.reads import spaces
 from filmroom.db.records import Space
@@ -88,7 +87,7 @@ def made_archive(
             )
             if thumbnail:
                 cursor.executemany("INSERT INTO thumbnail (film_id, webp) VALUES (?, ?)", [(i, thumbnail) for i in ids])
-    learn_sizes(archive.catalog)  # as a run does at its end
+    archive.catalog.learn_sizes()  # as a run does at its end
     return archive
 
 

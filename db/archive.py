@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
 from filmroom.db.files import private_files
+from filmroom.db.postgresql import address
+from filmroom.db.reads import summary
+from filmroom.db.reads.summary import Glance
 
 if TYPE_CHECKING:
     from filmroom.db.catalog import Catalog
@@ -25,18 +28,27 @@ LOG = "index.log"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 """Of two letters at least: of one it is a drive."""
 
+CHECKS = "checks"
+"""The folder, in the archive's, of checks that run as processes of their own and of their results."""
+
+PICTURE_MEASURES = "picture-measures"
+"""The folder, in the archive's, of what checks measured on thumbnails: a cache that goes when films are forgotten."""
+
 
 @dataclass(frozen=True)
 class Writer:
-    """The process that holds the writer's lock: what it does, and since when, in seconds since 1970."""
+    """The process that holds the writer's lock: what it does, and since when, in seconds since 1970. `host` is the
+    machine it runs on where that is not this one."""
 
     pid: int
     doing: str
     since: int
+    host: str = ""
 
     def __str__(self) -> str:
         minutes = max(0, int(time.time()) - self.since) // 60
-        return f"process {self.pid}: {self.doing}, for {minutes} min"
+        at = f" on {self.host}" if self.host else ""
+        return f"process {self.pid}{at}: {self.doing}, for {minutes} min"
 
 
 @dataclass(frozen=True)
@@ -47,9 +59,7 @@ class Archive:
     @classmethod
     def open(cls, folder: Path) -> Archive:
         """Return an archive that is there. Raises NotFound where it is not."""
-        from filmroom.db.catalog import Catalog
-
-        return cls(folder, Catalog.open(catalog_file(folder)))
+        return cls(folder, _opened(catalog_file(folder), create=False))
 
     @classmethod
     def create(cls, folder: Path) -> Archive:
@@ -63,9 +73,10 @@ class Archive:
                 where=folder,
                 fix="Name another with --archive.",
             ) from error
-        from filmroom.db.catalog import Catalog
-
-        return cls(folder, Catalog.open(folder / "catalog.sqlite"))
+        server = folder / address.FILE
+        return cls(
+            folder, _opened(catalog_file(folder) if server.is_file() else folder / "catalog.sqlite", create=True)
+        )
 
     @property
     def vectors(self) -> Path:
@@ -75,6 +86,7 @@ class Archive:
         """Return the secret of this archive's patient keys: 32 random bytes, readable by its owner alone."""
         path = self.folder / "patient.key"
         if not path.exists():
+            self.catalog.check_key(None, path)
             import secrets
 
             aside = path.with_name(f"patient.key.{os.getpid()}")
@@ -92,12 +104,20 @@ class Archive:
                     os.replace(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
-        return path.read_bytes()
+        key = path.read_bytes()
+        self.catalog.check_key(key, path)
+        return key
 
     @contextmanager
-    def writing(self, doing: str) -> Iterator[None]:
-        """Hold the writer's lock of this archive. Raises ArchiveBusy, naming the holder, when there is one already;
-        ArchiveReadOnly."""
+    def writing(self, doing: str, *, alone: bool = False) -> Iterator[None]:
+        """Hold the writer's lock of this archive. On a server several may hold it, unless one is to be `alone`.
+
+        Raises ArchiveBusy, naming the holder, when there is one already; ArchiveReadOnly.
+        """
+        if not self.catalog.is_file:
+            with self.catalog.working(doing, alone=alone):
+                yield
+            return
         from filelock import FileLock, Timeout
 
         self.catalog.check_writable()
@@ -127,20 +147,30 @@ class Archive:
 
 
 def folder_of(named: str | Path) -> Path:
-    """Return the folder that the name of an archive means. Raises BadInput for an address, which would be made as a
-    folder; its scheme alone is shown, as the rest may hold a password."""
+    """Return the folder that the name of an archive means: of a PostgreSQL server's address, that of this client.
+
+    Raises BadInput for any other address, which would be made as a folder; its scheme alone is shown, as the rest may
+    hold a password.
+    """
+    if isinstance(named, str) and address.is_address(named):
+        return address.folder_of(named)
     if scheme := _SCHEME.match(str(named)):
         raise BadInput(
             "an archive is a folder on this machine, and this is an address",
             where=scheme[0],
-            fix="Name a folder with --archive; one with a colon in its name by its whole path.",
+            fix="Name a folder, or postgresql://HOST/DATABASE; a folder with a colon in its name by its whole path.",
         )
     return Path(named)
 
 
 def catalog_file(folder: Path) -> Path:
-    """Say where the catalog of an archive is. Raises NotFound where there is none, BadInput for an address."""
-    path = folder_of(folder) / "catalog.sqlite"
+    """Say where the catalog of an archive is, or the address of its server. Raises NotFound where there is none,
+    BadInput for an address."""
+    server = folder_of(folder) / address.FILE
+    if server.is_file():
+        address.read(server)  # that it can be, and that its driver is here
+        return server
+    path = folder / "catalog.sqlite"
     if not path.is_file():
         raise NotFound(
             "there is no archive here",
@@ -150,8 +180,46 @@ def catalog_file(folder: Path) -> Path:
     return path
 
 
+def place_of(folder: Path) -> str:
+    """Return what people call the archive: its folder, or the address of its server without a password."""
+    server = folder / address.FILE
+    return address.shown(address.parts(address.read(server))) if server.is_file() else str(folder)
+
+
+def is_there(folder: Path) -> bool:
+    """Tell whether there is a catalog, or the address of one."""
+    return any((folder / name).is_file() for name in ("catalog.sqlite", address.FILE))
+
+
+def glance(folder: Path) -> Glance:
+    """Count what an archive holds. Raises NotFound, and sqlite3.Error where it is no catalog that can be read."""
+    path = catalog_file(folder)
+    if path.name != address.FILE:
+        return summary.glance(path)
+    from filmroom.db.postgresql.catalog import glance as glance_at_server
+
+    return glance_at_server(path)
+
+
+def _opened(path: Path, *, create: bool) -> Catalog:
+    if path.name == address.FILE:
+        from filmroom.db.postgresql.catalog import ServerCatalog
+
+        return ServerCatalog.open(path, create=create)
+    from filmroom.db.catalog import Catalog
+
+    return Catalog.open(path)
+
+
 def writer(folder: Path) -> Writer | None:
     """Say who holds the writer's lock of an archive; None when nobody does."""
+    if (folder / address.FILE).is_file():
+        from filmroom.db.postgresql.catalog import holder
+
+        found = holder(folder / address.FILE)
+        return (
+            None if found is None else Writer(found.pid, found.doing, found.since, "" if found.is_here else found.host)
+        )
     try:
         found = json.loads((folder / "writer.json").read_text())
     except (OSError, ValueError):

@@ -42,6 +42,12 @@ def backup(archive: Archive, target: Path) -> Copied:
     The file holds the archive's key, so it is its owner's alone (mode 0600). Raises BadInput where it cannot be
     written, ArchiveDamaged where the catalog is not whole.
     """
+    if not archive.catalog.is_file:
+        raise BadInput(
+            "an archive on a server is backed up there",
+            where=archive.catalog.place,
+            fix=f"Use pg_dump, and keep {archive.folder / _KEY}; or first: filmroom copy ADDRESS DIR",
+        )
     if target.exists():
         raise BadInput("there is a file of this name already", where=target, fix="Name a new one.")
     archive.patient_key()

@@ -37,9 +37,11 @@ def ids_of(
     SQLite joins take a fraction of the time that a million rows take; of eight digits each, less again."""
     (highest,) = connection.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()
     if (highest or 0) + _EIGHT_DIGITS >= 10 * _EIGHT_DIGITS:
-        (joined,) = connection.execute(f"SELECT group_concat(id) FROM ({statement})", tuple(values)).fetchone()
+        (joined,) = connection.execute(
+            f"SELECT group_concat(id) FROM ({statement}) AS wanted", tuple(values)
+        ).fetchone()
         return np.sort(np.fromstring(joined, np.int64, sep=",")) if joined else np.empty(0, np.int64)
-    lifted = f"SELECT group_concat(id + {_EIGHT_DIGITS}, '') FROM ({statement})"
+    lifted = f"SELECT group_concat(id + {_EIGHT_DIGITS}, '') FROM ({statement}) AS wanted"
     (joined,) = connection.execute(lifted, tuple(values)).fetchone()
     return np.sort(_read_eights(joined) - _EIGHT_DIGITS) if joined else np.empty(0, np.int64)
 

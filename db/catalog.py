@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
 from filmroom.db.files import read_only, sqlite_file
 from filmroom.db.files.sqlite_file import SETTINGS, revision_of
+from filmroom.db.reads.summary import is_alive
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0014"
+HEAD = "0016"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 
@@ -28,6 +29,9 @@ class Catalog:
 
     A search only looks: to import SQLAlchemy takes longer than all that a search asks.
     """
+
+    is_file: ClassVar[bool] = True
+    """Whether the catalog is a file of SQLite, which can be looked into; else it is on a server."""
 
     path: Path
     _idle: list[sqlite3.Connection] = field(default_factory=list, repr=False, compare=False)
@@ -132,6 +136,47 @@ class Catalog:
                 self._check_same(connection.connection.driver_connection)
             self._check_same(None)  # what was committed is where the archive is
 
+    @property
+    def place(self) -> str:
+        """Where it is, as people are told."""
+        return str(self.path)
+
+    def living(self) -> Callable[[int], bool]:
+        """Return what tells whether a process that works on the archive is alive."""
+        return is_alive
+
+    def working(self, doing: str, *, alone: bool) -> AbstractContextManager[None]:
+        """Hold the place of one that works on an archive on a server. Of a file `filmroom.db.archive` keeps the
+        lock."""
+        raise NotImplementedError
+
+    def check_key(self, key: bytes | None, path: Path) -> None:
+        """Raise BadInput where this is not the key of the archive's patients: never where both are in one folder."""
+
+    def learn_sizes(self) -> None:
+        """Let SQLite look at a sample of every index, so that filters are answered by the one that tells most apart."""
+        with self.write() as connection:
+            connection.exec_driver_sql("PRAGMA analysis_limit=1000")
+            connection.exec_driver_sql("ANALYZE")
+
+    def settle(self, *, everything: bool) -> str | None:
+        """Overwrite what was deleted; with `everything`, what is left of any earlier version, too. Gives what hindered
+        it."""
+        return sqlite_file.scrub(self.path) if everything else sqlite_file.settle(self.path)
+
+    def empty_log(self, *, seconds: float) -> None:
+        """Put what was committed in its place, unless somebody reads for long."""
+        with suppress(sqlite3.OperationalError):
+            sqlite_file.empty_log(self.path, seconds=seconds)
+
+    @contextmanager
+    def refill(self) -> Iterator[Connection]:
+        """Begin a transaction that puts the rows of another archive in the place of all, its id among them: open the
+        catalog again afterwards."""
+        self.check_writable()
+        with self._speaking(), self.engine.execution_options(filmroom_write=True).begin() as connection:
+            yield connection
+
     def changes(self) -> int:
         """Return a number that rises with every committed write, by any process: what caches compare."""
         return int(get_meta(self, "changes") or 0)
@@ -227,13 +272,6 @@ def revision(catalog: Catalog) -> str | None:
     """Return the Alembic revision of its tables; None where it has none yet."""
     with catalog.look() as connection:
         return revision_of(connection)
-
-
-def learn_sizes(catalog: Catalog) -> None:
-    """Let SQLite look at a sample of every index, so that filters are answered by the one that tells most apart."""
-    with catalog.write() as connection:
-        connection.exec_driver_sql("PRAGMA analysis_limit=1000")
-        connection.exec_driver_sql("ANALYZE")
 
 
 def set_meta(catalog: Catalog, key: str, value: str) -> None:

@@ -112,7 +112,7 @@ def repair(archive: Archive) -> Examination:
     damaged thumbnail, so that the next index run makes it again; indexes are rebuilt. Raises ArchiveBusy while a run is
     under way.
     """
-    with archive.writing("repairing"):
+    with archive.writing("repairing", alone=True):
         held = spaces.spaces(archive.catalog)
         if not _structure(archive):  # nothing is written into a file that SQLite finds damaged
             damage = _damage(archive, held)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filmroom.db.errors import Rejected
 
-DECODING = 2
+DECODING = 3
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
 tags; `filmroom.indexer.decoding.dicom.changes` says which films' pixels changed, so that no other is embedded again."""
 
@@ -94,7 +94,8 @@ class Tags:
 
     `age` is in whole years, at most 89; `year` is the study's year. No name, no exact date, no free text. `rows` and
     `columns` are of the film as it is shown; `orientation` says what was done to its file's picture for that
-    (`filmroom.indexer.decoding.orientation`).
+    (`filmroom.indexer.decoding.orientation`). `maker` is a code for the machine's manufacturer, OTHER for one that is
+    not listed.
     """
 
     modality: str | None = None
@@ -113,6 +114,7 @@ class Tags:
     patient_key: str | None = None
     burned_in: bool | None = None
     orientation: str | None = None
+    maker: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ same film. Timestamps are whole seconds since 1970.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from filmroom.db import triggers
 from filmroom.db.path_names import tail_of
+from filmroom.db.postgresql.column_types import SERVER, Integer, PathText, String, Text
 from sqlalchemy import (
     DDL,
     Boolean,
@@ -20,40 +20,17 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
     event,
     text,
 )
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
 
 
-def stored_path(path: str) -> str | bytes:
-    """Return a file name as the database keeps it: bytes where it is not valid UTF-8."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
-
-
-class PathText(TypeDecorator[str]):
-    """A file name. Names that are not valid UTF-8 are stored as the bytes they are and come back the same."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else stored_path(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return os.fsdecode(value) if isinstance(value, bytes) else value
+def _where(condition: str) -> dict[str, Any]:
+    return {f"{name}_where": text(condition) for name in ("sqlite", SERVER)}
 
 
 def _tail(context: Any) -> bytes:
@@ -129,9 +106,14 @@ film = Table(
     Column("added_at", Integer, nullable=False),
     # How the picture of the file was mirrored or turned, or that it is not certain.
     Column("orientation", String),
-    Index("ix_film_burned_in", "burned_in", sqlite_where=text("burned_in")),
+    # The manufacturer of the machine, by a code.
+    Column("maker", String),
+    Index("ix_film_burned_in", "burned_in", **_where("burned_in")),
     # What is asked in any case of letters (`filmroom.db.reads.filters`) is found in any.
-    *(Index(f"ix_film_{name}", text(f"{name} COLLATE NOCASE")) for name in ("modality", "body_part", "sex")),
+    *(
+        Index(f"ix_film_{name}", text(f"{name} COLLATE NOCASE")).ddl_if(dialect="sqlite")
+        for name in ("modality", "body_part", "sex")
+    ),
     Index("ix_film_age", "age"),
     # The facts that no other index holds: what stands in two places can be compared, and damage to either is found.
     Index(
@@ -168,7 +150,7 @@ embedding = Table(
     # `filmroom.db.reads.integrity.checksum` of the vectors; earlier versions kept none.
     Column("checksum", Integer),
     UniqueConstraint("space_id", "film_id"),
-    Index("ix_embedding_unchecked", "id", sqlite_where=text("checksum IS NULL")),
+    Index("ix_embedding_unchecked", "id", **_where("checksum IS NULL")),
     Index("ix_embedding_space_id_id", "space_id", "id"),
     # Ids are never used twice: the highest one an index has seen is its watermark.
     sqlite_autoincrement=True,
@@ -180,7 +162,7 @@ thumbnail = Table(
     Column("film_id", ForeignKey("film.id", ondelete="CASCADE"), primary_key=True),
     Column("webp", LargeBinary, nullable=False),
     Column("checksum", Integer),
-    Index("ix_thumbnail_unchecked", "film_id", sqlite_where=text("checksum IS NULL")),
+    Index("ix_thumbnail_unchecked", "film_id", **_where("checksum IS NULL")),
 )
 
 label = Table(
@@ -367,4 +349,5 @@ token = Table(
 )
 
 for _statement in triggers.STATEMENTS:
-    event.listen(metadata, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
+    _ddl = DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]
+    event.listen(metadata, "after_create", _ddl)

@@ -33,22 +33,22 @@ def embed(towers: Towers, batch: Sequence[Processed]) -> list[Processed]:
 def to_keep(embedded: Sequence[Processed]) -> list[ingest.Result]:
     """Return what the catalog keeps; a file with a film that the tower could not embed is rejected."""
     results = []
-    for one in embedded:
+    for decoded_file in embedded:
         films = [
             ingest.NewFilm(
-                identity=ingest.identity(film.tags, one.sha256, film.frame),
+                identity=ingest.identity(film.tags, decoded_file.sha256, film.frame),
                 frame=film.frame,
                 tags=film.tags,
                 thumbnail=film.thumbnail,
                 vectors=film.vectors,
                 since=film.since,
             )
-            for film in one.films
+            for film in decoded_file.films
             if film.vectors is not None and np.isfinite(film.vectors).all()
         ]
-        if len(films) == len(one.films):
-            results.append(ingest.Result(one.listed, one.sha256, films=films))
+        if len(films) == len(decoded_file.films):
+            results.append(ingest.Result(decoded_file.listed, decoded_file.sha256, films=films))
         else:
-            unusable = replace(one.listed, rejected=Refusal.NOT_PREPARED.error())
-            results.append(ingest.Result(unusable, one.sha256))
+            unusable = replace(decoded_file.listed, rejected=Refusal.NOT_PREPARED.error())
+            results.append(ingest.Result(unusable, decoded_file.sha256))
     return results

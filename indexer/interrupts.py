@@ -35,8 +35,8 @@ class _Steps:
 
 @contextmanager
 def between_steps() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt within, outside of `step` alone; a second one ends the process at once, as
-    whatever was committed is safe. Does nothing in a thread, or where a program has a handler of its own."""
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt within, outside of `step` alone; a second one ends the process at
+    once, as whatever was committed is safe. Does nothing in a thread, or where a program has a handler of its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -46,11 +46,15 @@ def between_steps() -> Iterator[None]:
         return
     _Steps.waiting = False
     signal.signal(signal.SIGINT, _interrupt)
+    ending = signal.getsignal(signal.SIGTERM)
+    if ending is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)  # how services and containers are stopped
     try:
         yield
     finally:
         _Steps.waiting = False
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, ending)
 
 
 @contextmanager
@@ -96,7 +100,7 @@ def _raise_what_waits() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(number, signal.SIG_DFL)
     _Steps.waiting = True
     if not _Steps.depth:
         raise KeyboardInterrupt

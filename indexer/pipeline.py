@@ -20,7 +20,7 @@ from pathlib import Path
 from filmroom.db import doctor
 from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
-from filmroom.db.catalog import get_meta, learn_sizes, set_meta
+from filmroom.db.catalog import get_meta, set_meta
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import spaces
 from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, SourceFile, Tags
@@ -125,7 +125,7 @@ def index(
                 with step():
                     doctor.settle_checksums(archive)
                     run.save_index()
-                    learn_sizes(archive.catalog)
+                    archive.catalog.learn_sizes()
         except KeyboardInterrupt:
             run.end(RunState.STOPPED)
             return run.summary(started, stopped=True)

@@ -129,8 +129,8 @@ class FilmNames:
                 (self._stems.get(without_suffix(file)), _STEM),
             )
             for places, distance in ways:
-                if places and (whole := places.whole(tuple(folders))):
-                    return whole, _WHOLE if distance == _FILE else distance
+                if places and (all_of_place := places.whole(tuple(folders))):
+                    return all_of_place, _WHOLE if distance == _FILE else distance
             for places, distance in ways:
                 if places and (agreeing := places.agreeing(tuple(folders))):
                     return agreeing, distance
@@ -140,22 +140,24 @@ class FilmNames:
         return frozenset(), _STEM
 
 
-def settle(meanings: Mapping[str, Nearest], doubtful: Collection[str] = ()) -> Placed:
+def settle(candidates: Mapping[str, Nearest], doubtful: Collection[str] = ()) -> Placed:
     """Place the names of one table by what each may mean."""
     claims: dict[int, dict[str, int]] = {}
-    for name, (ids, distance) in meanings.items():
+    for name, (ids, distance) in candidates.items():
         if len(ids) == 1 and distance > EXACT and name not in doubtful:
             claims.setdefault(next(iter(ids)), {})[name] = distance
-    films = {name: next(iter(ids)) for name, (ids, distance) in meanings.items() if len(ids) == 1 and distance == EXACT}
-    missing = {name for name, (ids, _) in meanings.items() if not ids}
+    films = {
+        name: next(iter(ids)) for name, (ids, distance) in candidates.items() if len(ids) == 1 and distance == EXACT
+    }
+    missing = {name for name, (ids, _) in candidates.items() if not ids}
     for film, rivals in claims.items():
         nearest = min(rivals.values())
         near = [name for name, distance in rivals.items() if distance == nearest]
         if nearest == _WHOLE or _one_file(near):
             films |= {name: film for name in rivals if name in near or _one_file([*near, name])}
             missing |= {name for name in rivals if name not in films}
-    ambiguous = meanings.keys() - films.keys() - missing
-    return Placed(films, tuple(n for n in meanings if n in missing), tuple(n for n in meanings if n in ambiguous))
+    ambiguous = candidates.keys() - films.keys() - missing
+    return Placed(films, tuple(n for n in candidates if n in missing), tuple(n for n in candidates if n in ambiguous))
 
 
 def is_file_name(called: str) -> bool:
@@ -204,11 +206,11 @@ class StudyNames:
             agreeing = frozenset(film for film in films if _agree(tuple(path), self._places[film]))
             return [agreeing] if agreeing else []
         whose = (patient, f"p{patient}", f"patient{patient}")
-        found = []
+        studies = []
         for name in study_folders(study):
             patients = self._folders.get(name, {})
-            found += [patients[who] for who in (whose if patient else patients) if who in patients]
-        return list(map(frozenset, found))
+            studies += [patients[who] for who in (whose if patient else patients) if who in patients]
+        return list(map(frozenset, studies))
 
 
 def study_folders(study: str) -> tuple[str, ...]:
@@ -236,9 +238,9 @@ def _agree(folders: tuple[str, ...], place: _Place) -> bool:
         return False
     above = list(zip(reversed(folders[: len(folders) - below]), reversed(place.root), strict=False))
     if not below:
-        return all(said == there for said, there in above)
+        return all(part == part_of_film for part, part_of_film in above)
     # The set may lie in a folder of another name here; of a name that differs by its number it is another patient's.
-    return not any(said != there and _shape(said) == _shape(there) for said, there in above)
+    return not any(part != part_of_film and _shape(part) == _shape(part_of_film) for part, part_of_film in above)
 
 
 def _shape(part: str) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filmroom.db.archive import Archive, catalog_file, writer
+from filmroom.db.archive import Archive, glance, place_of, writer
 from filmroom.db.errors import BadInput, NotFound
-from filmroom.db.reads.summary import IvfStats, glance
+from filmroom.db.reads.summary import IvfStats
 from filmroom.db.records import Facet, FileCounts, Run, Space, StoredSpace
 from filmroom.indexer.decoding.rejections import option_of, reason_of, remedy_of
 from filmroom.search.cli.counting import counted
@@ -115,16 +115,15 @@ def duplicate_files(catalog: Catalog) -> list[DuplicateFile]:
 def status(folder: Path) -> Status:
     """Count what is there, with no import that is not needed. Raises NotFound where there is no archive, and what
     opening its catalog raises where that cannot be read."""
-    catalog = catalog_file(folder)
     try:
-        summary = glance(catalog)
+        summary = glance(folder)
     except sqlite3.Error:
         # Who opens it says in words what is wrong, or brings an older catalog up to date.
         Archive.open(folder).catalog.close()
-        summary = glance(catalog)
-    size = sum(map(_size, folder.rglob("*")))
+        summary = glance(folder)
+    size = sum(map(_size, folder.rglob("*"))) + (summary.size or 0)
     return Status(
-        archive=str(folder),
+        archive=place_of(folder),
         megabytes=round(size / 2**20, 1),
         films=summary.films,
         files=summary.files,
@@ -203,10 +202,12 @@ def models(archive: Archive | None, *, finding: str | None = None) -> list[Model
 
 def _with_finding(statuses: list[ModelStatus], finding: str) -> list[ModelStatus]:
     from filmroom.indexer.models.measured import measured_here
+    from filmroom.indexer.radiology.abbreviations import spell_out
     from filmroom.search.query.model_limits import findings_in
 
+    words = spell_out(finding).text
     known = {model.name: figures for model in statuses if (figures := measured_here(model.name)) is not None}
-    of_finding = {name: matching for name, figures in known.items() if (matching := findings_in([finding], figures))}
+    of_finding = {name: matching for name, figures in known.items() if (matching := findings_in([words], figures))}
     if not of_finding:
         findings = ", ".join(sorted({entry.finding for figures in known.values() for entry in figures.findings}))
         fix = f"Measured: {findings or 'none'}."

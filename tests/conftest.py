@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from tests import postgres
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
@@ -67,6 +68,22 @@ def real_data() -> Path:
     if not (found / "cxr-real" / "images" / "dev").is_dir():
         pytest.skip(f"no real films at {found}: set FILMROOM_TEST_DATA to the folder that holds cxr-real")
     return found
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of a PostgreSQL server."""
+    with postgres.running() as address:
+        yield address
+
+
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+def either(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each test twice: archives are SQLite's, then a server's. Says which."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "PostgreSQL":
+            postgres.take_the_place(request.getfixturevalue("server"), patch)
+        yield request.param
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def erase(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[int, int]:
         filmless = ~exists().where(film.c.study_uid == report.c.study_uid)
         orphaned = delete(report).where(report.c.film_id.is_(None), report.c.study_uid.in_(some_studies), filmless)
         reports += connection.execute(orphaned).rowcount
-    for words in _FTS:
+    for words in _FTS if connection.dialect.name == "sqlite" else ():
         # The words of texts that were deleted, now or before, stay in segments of their own until then.
         segments = select(func.count(distinct(column("segid")))).select_from(table(f"{words.name}_idx"))
         if connection.scalars(segments).one() > 1:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.db.archive import LOG, Archive
+from filmroom.db.archive import CHECKS, LOG, PICTURE_MEASURES, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
-from filmroom.db.files import sqlite_file
 from filmroom.db.reads import spaces
 from filmroom.db.reads.spaces import Stamp, StoredSpace
 from filmroom.db.schema import film, forgotten
@@ -76,7 +75,7 @@ def forget(
     is overwritten. Raises NotFound before anything is deleted; ArchiveBusy while another process writes, or when one
     reads for so long that the log cannot be emptied (then all is deleted, and to be called again without films).
     """
-    with archive.writing("forgetting films"):
+    with archive.writing("forgetting films", alone=True):
         with archive.catalog.read() as connection:
             rows_of(connection, film_ids)  # a wrong id must cost nobody the index
         held = spaces.spaces(archive.catalog)
@@ -93,9 +92,14 @@ def forget(
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
         snapshot.remove_strays(archive.vectors, whole)
-        for left in (*archive.folder.glob("catalog.before-*"), archive.folder / LOG):
+        for left in (
+            *archive.folder.glob("catalog.before-*"),
+            *archive.folder.glob(f"{PICTURE_MEASURES}/*.bin"),
+            *archive.folder.glob(f"{CHECKS}/*"),
+            archive.folder / LOG,
+        ):
             left.unlink(missing_ok=True)
-        if why := sqlite_file.settle(archive.catalog.path) if film_ids else sqlite_file.scrub(archive.catalog.path):
+        if why := archive.catalog.settle(everything=not film_ids):
             raise _blocked(archive.catalog.path, why)
         for one in held:
             _put_back(archive, one, taken[one.id], stamps[one.id])

@@ -6,14 +6,11 @@ import hashlib
 import hmac
 import os
 import re
-import sqlite3
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
-from filmroom.db.files.sqlite_file import empty_log
 from filmroom.db.records import Scope
 from filmroom.db.schema import file, film
 from sqlalchemy import delete, exists, select, update
@@ -73,5 +70,4 @@ def vacate(catalog: Catalog, scope: Scope, paths: Iterable[str]) -> None:
             dropped += connection.execute(unused).rowcount
             connection.execute(update(file).where(*here).values(listed=False))
     if dropped:
-        with suppress(sqlite3.OperationalError):
-            empty_log(catalog.path, seconds=_LOG_SECONDS)
+        catalog.empty_log(seconds=_LOG_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ COLUMNS = {
         for name in (
             "id", "identity", "frame", "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows",
             "columns", "photometric", "study_uid", "instance_uid", "patient_key", "burned_in", "orientation",
-            "added_at",
+            "added_at", "maker",
         )
     },
     "least_side": "min(film.rows, film.columns)",
@@ -50,3 +51,15 @@ def fact_values(catalog: Catalog, name: str) -> dict[int, str]:
     )
     with catalog.look() as connection:
         return {int(row[0]): str(row[1]) for row in connection.execute(statement, (name,))}
+
+
+def picture_stamps(catalog: Catalog) -> dict[int, int]:
+    """Give a number for each present film with a thumbnail that changes when its thumbnail does; no picture is
+    read."""
+    statement = (
+        "SELECT film.id, file.sha256, film.frame, length(webp) FROM film JOIN file ON file.id = film.file_id "
+        "JOIN thumbnail ON thumbnail.film_id = film.id WHERE film.state = 'present'"
+    )
+    with catalog.look() as connection:
+        rows = connection.execute(statement).fetchall()
+    return {int(row[0]): zlib.crc32(f"{row[1]} {row[2]} {row[3]}".encode()) for row in rows}

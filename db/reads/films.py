@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 _TAGS = (
     "modality", "view", "body_part", "laterality", "sex", "age", "year", "rows", "columns", "photometric",
-    "study_uid", "series_uid", "instance_uid", "patient_key", "orientation",
+    "study_uid", "series_uid", "instance_uid", "patient_key", "orientation", "maker",
 )  # fmt: skip
 # Named, not "other than present": a condition that an index answers.
 _GONE = "SELECT id FROM film WHERE state IN ('gone', 'replaced')"
@@ -190,7 +190,9 @@ def patient_of(catalog: Catalog, one: Film) -> list[Film]:
 def _others(catalog: Catalog, one: Film, column: str, value: str | None) -> list[Film]:
     if not value:
         return []
-    statement = f"SELECT id FROM film WHERE state = 'present' AND {column} = ? AND id != ? ORDER BY year, id"
+    statement = (
+        f"SELECT id FROM film WHERE state = 'present' AND {column} = ? AND id != ? ORDER BY year IS NOT NULL, year, id"
+    )
     with catalog.look() as connection:
         ids = [row[0] for row in connection.execute(statement, (value, one.id))]
     return films(catalog, ids)
@@ -206,7 +208,7 @@ def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Fac
         )
     else:
         column = _FACETS[_FACETS.index(name)]
-        counted = f"SELECT {column}, count(*) FROM film WHERE id IN ({within.sql}) AND {column} NOT NULL GROUP BY 1"
+        counted = f"SELECT {column}, count(*) FROM film WHERE id IN ({within.sql}) AND {column} IS NOT NULL GROUP BY 1"
     with catalog.look() as connection:
         found = [Facet(str(value), int(count)) for value, count in connection.execute(counted, within.values)]
     if name in ("year", "age"):
@@ -217,7 +219,7 @@ def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Fac
 def count(catalog: Catalog, where: Filter | None = None) -> int:
     within = film_ids(where or Filter())
     with catalog.look() as connection:
-        return int(connection.execute(f"SELECT count(*) FROM ({within.sql})", within.values).fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM ({within.sql}) AS passing", within.values).fetchone()[0])
 
 
 def everyone(catalog: Catalog, where: Filter | None = None) -> Iterator[Film]:

@@ -68,7 +68,7 @@ def _conditions(where: Filter) -> list[Clause]:
     if where.has_report is not None:
         found.append(_HAS_REPORT if where.has_report else _not(_HAS_REPORT))
     if where.burned_in is not None:
-        found.append(Clause("film.burned_in" if where.burned_in else "NOT coalesce(film.burned_in, 0)"))
+        found.append(Clause("film.burned_in" if where.burned_in else "NOT coalesce(film.burned_in, FALSE)"))
     for score in where.scores:
         values_of = "label WHERE label.film_id = film.id AND label.source = 'probe'"
         said = Clause("label.name = ? AND label.value BETWEEN ? AND ?", (score.name.lower(), score.low, score.high))
@@ -151,7 +151,7 @@ def _reported(wanted: ReportedFinding, assertion: str) -> Clause:
         said.append(_within("report_finding.side", (wanted.side, "bilateral")))
     if wanted.severity:
         said.append(Clause("report_finding.severity = ?", (wanted.severity,)))
-    said += [Clause("instr(report_finding.places, ?)", (f" {place} ",)) for place in wanted.places]
+    said += [Clause("instr(report_finding.places, ?) > 0", (f" {place} ",)) for place in wanted.places]
     rows = _joined(" AND ", said)
     hit = f"report.id IN (SELECT report_finding.report_id FROM report_finding WHERE {rows.sql})"
     return Clause(
@@ -172,7 +172,7 @@ def _within(column: str, values: Sequence[str]) -> Clause:
 
 def _unless(one: Clause) -> Clause:
     """Let films pass of which it is unknown."""
-    return Clause(f"NOT coalesce({one.sql}, 0)", one.values)
+    return Clause(f"NOT coalesce({one.sql}, FALSE)", one.values)
 
 
 def _exists(rows: str, one: Clause) -> Clause:

@@ -1,4 +1,4 @@
-"""Find films by the words of their reports (SQLite FTS5, BM25)."""
+"""Find films by the words of their reports, and sentences of models by theirs (SQLite FTS5, BM25)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,20 @@ SELECT id FROM (
     UNION ALL
     SELECT film.id, matched.score FROM report JOIN matched ON matched.id = report.id
     JOIN film ON film.study_uid = report.study_uid WHERE report.film_id IS NULL AND {here.sql}
-) GROUP BY id ORDER BY min(score), id LIMIT ?
+) AS hits GROUP BY id ORDER BY min(score), id LIMIT ?
 """
     with catalog.look() as connection:
         return [row[0] for row in connection.execute(statement, (terms, *here.values, *here.values, k))]
+
+
+def sentences(catalog: Catalog, words: str) -> list[tuple[int, float]]:
+    """Return (sentence, score) of those that hold all the words, the best first (BM25, higher is better)."""
+    terms = " ".join(fts_phrase(word) for word in words.split())
+    if not terms:
+        return []
+    statement = (
+        "SELECT rowid AS id, bm25(sentence_fts) AS score FROM sentence_fts WHERE sentence_fts MATCH ? "
+        "ORDER BY score, id"
+    )
+    with catalog.look() as connection:
+        return [(int(row[0]), -float(row[1])) for row in connection.execute(statement, (terms,))]

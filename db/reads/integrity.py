@@ -13,12 +13,15 @@ from filmroom.db.catalog import Catalog
 _BLOBS = ("BLOB",)
 _FTS = ("report_fts", "sentence_fts")
 _BLOCK = 5000
+_NEVER = -1
+"""The checksum of nothing."""
 
 
 @dataclass(frozen=True)
 class Blob:
     """A stored vector or thumbnail: `space_id` is None for a thumbnail, `checksum` None where an earlier version that
-    kept none has written it. One fallen bit turns bytes into a text, a number or nothing: `data` is then empty."""
+    kept none has written it. One fallen bit turns bytes into a text, a number or nothing: `data` is then empty,
+    and `checksum` never None."""
 
     film_id: int
     space_id: int | None
@@ -27,7 +30,7 @@ class Blob:
 
     @property
     def damaged(self) -> bool:
-        return not self.data or (self.checksum is not None and checksum(self.data) != self.checksum)
+        return self.checksum is not None and checksum(self.data) != self.checksum
 
 
 def checksum(data: bytes) -> int:
@@ -38,6 +41,8 @@ def checksum(data: bytes) -> int:
 def structural_faults(catalog: Catalog) -> list[str]:
     """Return what SQLite finds wrong with its pages, with rows against their indexes, and with the words against the
     texts."""
+    if not catalog.is_file:
+        return []  # a server looks after its files, and holds no row that points nowhere
     with catalog.look() as connection:
         said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
     return [*(one for one in said if one != "ok"), *_disagreeing_words(catalog)]
@@ -45,13 +50,17 @@ def structural_faults(catalog: Catalog) -> list[str]:
 
 def dangling_rows(catalog: Catalog) -> int:
     """Count the rows that point to a row which is not there."""
+    if not catalog.is_file:
+        return 0
     with catalog.look() as connection:
         return len(connection.execute("PRAGMA foreign_key_check").fetchall())
 
 
 def unreadable_tables(catalog: Catalog) -> list[str]:
     """Return the tables that hold a text which is none any more."""
-    found = []
+    found: list[str] = []
+    if not catalog.is_file:
+        return found
     with catalog.look() as connection:
         for name, columns in _texts(connection):
             try:
@@ -77,7 +86,10 @@ def blobs(catalog: Catalog) -> Iterator[Blob]:
             if not rows:
                 break
             for _, film_id, space_id, content, check in rows:
-                yield Blob(film_id, space_id, content if isinstance(content, bytes) else b"", check)
+                if isinstance(content, bytes):
+                    yield Blob(film_id, space_id, content, check)
+                else:
+                    yield Blob(film_id, space_id, b"", _NEVER if check is None else check)
             after = rows[-1][0]
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +44,7 @@ class IvfStats:
 class Glance:
     """`ivf`: the IVF index by space id, where one was built. `labelled`: films that have labels;
     `burned_in`: that may have words in their pixels. `runs`: the newest first. `same_uid`: paths of files that are not
-    indexed, as they bear the UID of another picture."""
+    indexed, as they bear the UID of another picture. `size`: the bytes that a server keeps for it; None of a file."""
 
     films: int
     files: FileCounts
@@ -58,6 +58,7 @@ class Glance:
     burned_in: int
     runs: tuple[Run, ...]
     same_uid: tuple[str, ...]
+    size: int | None = None
 
 
 _SPACES = "SELECT id, model, fingerprint, dim, vectors, has_text, generation FROM space"
@@ -81,23 +82,27 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
     """Read the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
     with _opened(path) as connection:
         connection.execute("BEGIN")
-        folder = path.with_name("vectors")
-        spaces = stored_spaces(connection, folder)
-        ivf = {space.id: stats for space in spaces if (stats := ivf_stats(folder, space)) is not None}
-        return Glance(
-            films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
-            files=_file_counts(connection),
-            roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
-            spaces=spaces,
-            ivf=ivf,
-            views=tuple(Facet(*row) for row in connection.execute(_VIEWS)),
-            labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
-            labelled=_one(connection, "SELECT count(DISTINCT film_id) FROM label"),
-            reports=_one(connection, "SELECT count(*) FROM report"),
-            burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
-            runs=_runs(connection, runs),
-            same_uid=tuple(os.fsdecode(row[0]) for row in connection.execute(_SAME_UID, (SAME_UID,))),
-        )
+        return glance_at(connection, path.with_name("vectors"), is_alive, runs=runs)
+
+
+def glance_at(connection: sqlite3.Connection, vectors: Path, alive: Callable[[int], bool], *, runs: int = 5) -> Glance:
+    """Read a catalog in a transaction that has begun; what is derived from it lies in `vectors`."""
+    spaces = stored_spaces(connection, vectors)
+    ivf = {space.id: stats for space in spaces if (stats := ivf_stats(vectors, space)) is not None}
+    return Glance(
+        films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
+        files=_file_counts(connection),
+        roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
+        spaces=spaces,
+        ivf=ivf,
+        views=tuple(Facet(*row) for row in connection.execute(_VIEWS)),
+        labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
+        labelled=_one(connection, "SELECT count(DISTINCT film_id) FROM label"),
+        reports=_one(connection, "SELECT count(*) FROM report"),
+        burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
+        runs=_runs(connection, runs, alive),
+        same_uid=tuple(os.fsdecode(row[0]) for row in connection.execute(_SAME_UID, (SAME_UID,))),
+    )
 
 
 def _opened(path: Path) -> AbstractContextManager[sqlite3.Connection]:
@@ -110,10 +115,10 @@ def stored_spaces(connection: sqlite3.Connection, folder: Path) -> tuple[StoredS
     """Return all spaces, the most complete first, the newest first among equals. `folder` holds their snapshots."""
     archive = connection.execute("SELECT value FROM meta WHERE key = 'archive_id'").fetchone()
     archive_id = archive[0] if archive else ""
-    absent = dict(map(tuple, connection.execute(_ABSENT).fetchall()))
+    absent = {row[0]: row[1] for row in connection.execute(_ABSENT).fetchall()}
     spaces = []
-    for space_id, *facts, generation in connection.execute(_SPACES).fetchall():
-        model, fingerprint, dim, vectors, has_text = facts
+    for row in connection.execute(_SPACES).fetchall():
+        space_id, model, fingerprint, dim, vectors, has_text, generation = (row[at] for at in range(7))
         counted, mark = _counted_vectors(folder, space_id, (archive_id, fingerprint, generation))
         newest = connection.execute("SELECT max(id) FROM embedding WHERE space_id = ?", (space_id,)).fetchone()[0] or 0
         if mark > newest:  # of a later state of this archive, of which a copy took its place
@@ -147,7 +152,7 @@ def ivf_stats(folder: Path, held: StoredSpace) -> IvfStats | None:
     return found if found.fingerprint == held.space.fingerprint else None
 
 
-def run_of(found: Mapping[str, Any]) -> Run:
+def run_of(found: Mapping[str, Any], alive: Callable[[int], bool]) -> Run:
     """Read a row of the table of runs. One that says it is running, with a process that is no longer there, is
     broken."""
     one = Run(
@@ -161,7 +166,7 @@ def run_of(found: Mapping[str, Any]) -> Run:
         counts=Counts(**{name: found[name] for name in Counts.__dataclass_fields__}),
         message=found["message"],
     )
-    broken = one.state is RunState.RUNNING and not _alive(one.pid)
+    broken = one.state is RunState.RUNNING and not alive(one.pid)
     return replace(one, state=RunState.BROKEN) if broken else one
 
 
@@ -180,13 +185,13 @@ def _file_counts(connection: sqlite3.Connection) -> FileCounts:
     )
 
 
-def _runs(connection: sqlite3.Connection, limit: int) -> tuple[Run, ...]:
+def _runs(connection: sqlite3.Connection, limit: int, alive: Callable[[int], bool]) -> tuple[Run, ...]:
     found = connection.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))
     names = [column[0] for column in found.description]
-    return tuple(run_of(dict(zip(names, row, strict=True))) for row in found)
+    return tuple(run_of(dict(zip(names, row, strict=True)), alive) for row in found)
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -15,14 +15,13 @@ from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
 from filmroom.db.path_names import tail_of
+from filmroom.db.postgresql.column_types import Integer, PathBytes, PathText, stored_path
 from filmroom.db.records import DECODING, Outcome, Scope, SourceFile, State, is_remote
-from filmroom.db.schema import PathText, embedding, file, film, root, stored_path, thumbnail
+from filmroom.db.schema import embedding, file, film, root, thumbnail
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Integer,
-    LargeBinary,
     MetaData,
     Table,
     and_,
@@ -150,7 +149,7 @@ def compare(
             # Straight to the driver: of an unchanged folder this is most of the work.
             connection.exec_driver_sql(
                 _PUT_SEEN,
-                [(stored_path(source.key), source.size, source.mtime_ns) for source in some],
+                [(stored_path(source.key, connection.dialect), source.size, source.mtime_ns) for source in some],
             )
         for ids in chunked(_orphaned_duplicates(connection, scope)):
             connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
@@ -301,7 +300,7 @@ def _below(prefix: str) -> ColumnElement[bool]:
     if not prefix:
         return true()
     # Names that are no UTF-8 are stored as bytes, which SQLite puts behind every text.
-    blob = [literal(os.fsencode(prefix + end), LargeBinary) for end in "/0"]
+    blob = [literal(os.fsencode(prefix + end), PathBytes) for end in "/0"]
     return or_(
         file.c.path == prefix,
         and_(file.c.path > prefix + "/", file.c.path < prefix + "0"),

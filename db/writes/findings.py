@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 from filmroom.db.batching import SIZE, chunked
 from filmroom.db.catalog import Catalog
-from filmroom.db.reads.filters import fts_phrase
 from filmroom.db.records import State
 from filmroom.db.schema import described, film, finding, sentence, sentence_vector
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, case, column, delete, func, insert, literal, select, table
+from sqlalchemy import Connection, Row, Select, case, delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
-
-_fts = table("sentence_fts", column("rowid"), column("sentence_fts"))
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in shares of the film's width and height, from its upper left."""
@@ -101,18 +98,6 @@ def of_sentences(catalog: Catalog, ids: Sequence[int], *, most: int) -> list[tup
             if len(found) >= most:
                 break
     return found
-
-
-def matching(catalog: Catalog, words: str) -> list[tuple[int, float]]:
-    """Return (sentence, score) of those that hold all the words, the best first (BM25, higher is better)."""
-    terms = " ".join(fts_phrase(word) for word in words.split())
-    if not terms:
-        return []
-    score = func.bm25(column("sentence_fts"))
-    statement = select(_fts.c.rowid, score.label("score")).where(column("sentence_fts").op("MATCH")(literal(terms)))
-    with catalog.read() as connection:
-        rows = connection.execute(statement.order_by(score, _fts.c.rowid)).all()
-    return [(int(row.rowid), -float(row.score)) for row in rows]
 
 
 def without_vector(catalog: Catalog, space_id: int) -> list[tuple[int, str]]:

@@ -51,7 +51,8 @@ def runs(catalog: Catalog, limit: int = 20) -> list[Run]:
     """Return them newest first."""
     with catalog.read() as connection:
         rows = connection.execute(select(run).order_by(run.c.id.desc()).limit(limit)).all()
-    return [run_of(dict(row._mapping)) for row in rows]
+    alive = catalog.living()
+    return [run_of(dict(row._mapping), alive) for row in rows]
 
 
 def get(catalog: Catalog, run_id: int) -> Run:
@@ -60,7 +61,7 @@ def get(catalog: Catalog, run_id: int) -> Run:
         row = connection.execute(select(run).where(run.c.id == run_id)).first()
     if row is None:
         raise NotFound("there is no run of this number", where=run_id, fix="`filmroom status` shows the last ones.")
-    return run_of(dict(row._mapping))
+    return run_of(dict(row._mapping), catalog.living())
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -60,7 +62,7 @@ def connected(address: str) -> Iterator[Any]:
         if ray.is_initialized():
             yield ray
             return
-        with tempfile.TemporaryDirectory(prefix="filmroom-ray-", ignore_cleanup_errors=True) as folder:
+        with contextlib.nullcontext("") if known else _private_folder() as folder:
             _connect(ray, known, folder)
             try:
                 yield ray
@@ -72,12 +74,12 @@ def connected(address: str) -> Iterator[Any]:
 def _connect(ray: Any, known: str | None, folder: str) -> None:
     settings = {"address": known} if known else _of_this_machine(folder)
     try:
-        if known and (named := _HOST_PORT.fullmatch(known)):
+        if known and (parts := _HOST_PORT.fullmatch(known)):
             # Ray itself would try for more than a minute.
-            socket.create_connection((named["host"].strip("[]"), int(named["port"])), _SECONDS).close()
+            socket.create_connection((parts["host"].strip("[]"), int(parts["port"])), _SECONDS).close()
         # Ray puts the current folder on the path of its workers, before everything else: a module that lies beside
         # the films would run on every machine.
-        with contextlib.chdir(os.path.abspath(os.sep)), _hushed():
+        with contextlib.chdir(os.path.abspath(os.sep)), _hushed(), _own_sigterm():
             ray.init(**settings, log_to_driver=False, logging_level="error")
     except (RuntimeError, ValueError, OSError, OverflowError, SystemExit) as error:
         raise FilmroomError(
@@ -87,6 +89,10 @@ def _connect(ray: Any, known: str | None, folder: str) -> None:
             if known
             else "Is there memory, and room for temporary files?",
         ) from None
+
+
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="filmroom-ray-", ignore_cleanup_errors=True)
 
 
 def _of_this_machine(folder: str) -> dict[str, Any]:
@@ -119,6 +125,17 @@ def _hushed() -> Iterator[None]:
         os.dup2(before, 2)
         os.close(before)
         os.close(nowhere)
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what this program does when it is told to end; Ray has something else in mind."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

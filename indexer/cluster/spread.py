@@ -47,9 +47,9 @@ class Spread:
 
     def __init__(self, ray: Any, *, decoders: int | None = None) -> None:
         self._ray = ray
-        there = ray.cluster_resources()
-        self._decoders = decoders or max(1, int(there.get("CPU", 1)))
-        self._gpus = int(there.get("GPU", 0))
+        resources = ray.cluster_resources()
+        self._decoders = decoders or max(1, int(resources.get("CPU", 1)))
+        self._gpus = int(resources.get("GPU", 0))
         self._machines = max(1, sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes()))
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
@@ -128,7 +128,6 @@ class Spread:
         return server
 
 
-def _lost(why: str) -> FilmroomError:
-    return FilmroomError(
-        f"the Ray cluster was lost ({why})", fix="Do the same again: what is committed is kept, and the rest is done."
-    )
+def _lost(reason: str) -> FilmroomError:
+    fix = "Do the same again: what is committed is kept, and the rest is done."
+    return FilmroomError(f"the Ray cluster was lost ({reason})", fix=fix)

@@ -34,13 +34,13 @@ Decode = Callable[..., Generator[Processed | Failure, None, None]]
 class Fault:
     """What ends the run: an error that a worker met, as text, as not every error can be pickled."""
 
-    what: str
+    problem: str
     where: str | None = None
     fix: str | None = None
 
     def error(self) -> FilmroomError:
         """Return the error to raise."""
-        return FilmroomError(self.what, where=self.where, fix=self.fix)
+        return FilmroomError(self.problem, where=self.where, fix=self.fix)
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Task:
 
     def check_release(self) -> None:
         """Raise FilmroomError where this machine has another Filmroom than the one that asks."""
-        here = (version("filmroom"), DECODING)
-        if here != self.release:
+        installed = (version("filmroom"), DECODING)
+        if installed != self.release:
             raise FilmroomError(
-                f"has Filmroom {here[0]}, and the run is of {self.release[0]}",
+                f"has Filmroom {installed[0]}, and the run is of {self.release[0]}",
                 where=socket.gethostname(),
                 fix="Install the same version on every machine of the cluster.",
             )
@@ -112,10 +112,10 @@ class EmbedFilms:
     def _embedded(self, decoded: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
         if not hasattr(self, "_towers"):
             self._towers = load_space(self._task.space, device="cuda" if self._gpu else "cpu")
-        films = [(number, one) for number, one in decoded if isinstance(one, Processed)]
-        vectors = embedding.embed(self._towers, [one for _, one in films])
-        others = [(number, one) for number, one in decoded if not isinstance(one, Processed)]
-        return others + [(number, one) for (number, _), one in zip(films, vectors, strict=True)]
+        files = [(number, answer) for number, answer in decoded if isinstance(answer, Processed)]
+        embedded = embedding.embed(self._towers, [answer for _, answer in files])
+        failures = [(number, answer) for number, answer in decoded if not isinstance(answer, Processed)]
+        return failures + [(number, answer) for (number, _), answer in zip(files, embedded, strict=True)]
 
 
 def hash_files(block: Any) -> Any:

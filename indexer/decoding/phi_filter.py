@@ -23,7 +23,7 @@ READ_FOR_TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ViewPosition",
     "ViewCodeSequence", "BodyPartExamined", "AnatomicRegionSequence", "Laterality", "ImageLaterality",
     "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "AcquisitionDate", "PatientID", "IssuerOfPatientID",
-    "PhotometricInterpretation", "BurnedInAnnotation", "ConversionType",
+    "PhotometricInterpretation", "BurnedInAnnotation", "ConversionType", "Manufacturer",
 )  # fmt: skip
 
 _MODALITIES = frozenset({
@@ -34,6 +34,31 @@ _PHOTOMETRICS = frozenset({
     "MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422",
     "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "PALETTE COLOR",
 })  # fmt: skip
+_MAKERS = {
+    "AGFA": ("AGFA",),
+    "CANON": ("CANON",),
+    "CARESTREAM": ("CARESTREAM", "KODAK"),
+    "DRGEM": ("DRGEM",),
+    "FUJIFILM": ("FUJIFILM", "FUJI"),
+    "GE": ("GE", "GEMS", "GENERAL ELECTRIC"),
+    "HITACHI": ("HITACHI",),
+    "HOLOGIC": ("HOLOGIC", "LORAD"),
+    "KONICA MINOLTA": ("KONICA", "MINOLTA", "KONICAMINOLTA"),
+    "MINDRAY": ("MINDRAY",),
+    "PHILIPS": ("PHILIPS",),
+    "PLANMECA": ("PLANMECA",),
+    "SAMSUNG": ("SAMSUNG",),
+    "SHIMADZU": ("SHIMADZU",),
+    "SIEMENS": ("SIEMENS",),
+    "SIRONA": ("SIRONA",),
+    "SWISSRAY": ("SWISSRAY",),
+    "TOSHIBA": ("TOSHIBA",),
+    "UNITED IMAGING": ("UIH", "UNITED IMAGING"),
+    "VATECH": ("VATECH",),
+    "VIEWORKS": ("VIEWORKS",),
+}
+"""The code of a manufacturer, and the words by which it is known at the head of Manufacturer or within it."""
+OTHER_MAKER = "OTHER"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _OLDEST_EVER = 125
@@ -79,7 +104,16 @@ def kept_tags(header: Dataset, *, rows: int, columns: int, key: bytes | None = N
             str(_plain(header, "PatientID")), issuer=str(_plain(header, "IssuerOfPatientID")), key=key
         ),
         burned_in=_burned_in(header),
+        maker=maker_of(str(_plain(header, "Manufacturer"))),
     )
+
+
+def maker_of(text: str) -> str | None:
+    """Return the code of a manufacturer; OTHER for one that is not listed, since people write anything there. None for
+    no words."""
+    words = " ".join(re.findall(r"[A-Z0-9]+", text.upper()))
+    known = (code for code, names in _MAKERS.items() if any(f" {name} " in f" {words} " for name in names))
+    return next(known, OTHER_MAKER) if re.search(r"\w", text) else None
 
 
 def patient_key(patient_id: str, *, issuer: str = "", key: bytes | None) -> str | None:

@@ -82,8 +82,8 @@ def texts_in_batches(
     """
     if not space.has_text:
         raise no_text(space.model)
-    found = [unit_rows(embed(texts[at : at + _TEXTS_AT_ONCE])) for at in range(0, len(texts), _TEXTS_AT_ONCE)]
-    return np.concatenate([np.empty((0, space.dim), np.float32), *found])
+    parts = [unit_rows(embed(texts[at : at + _TEXTS_AT_ONCE])) for at in range(0, len(texts), _TEXTS_AT_ONCE)]
+    return np.concatenate([np.empty((0, space.dim), np.float32), *parts])
 
 
 def no_text(model: str, *, others: Sequence[str] = ("filmroom-mini",)) -> ModelUnavailable:

@@ -15,17 +15,17 @@ from filmroom.indexer.models.model_folder import sha256
 
 def digest_of(folder: Path, files: Iterable[Path]) -> str:
     """Return one SHA-256 over the names, relative to `folder`, and the contents of files."""
-    kept = _kept()
-    known = dict(kept)
-    whole = hashlib.sha256()
+    stored = _kept()
+    known = dict(stored)
+    digest = hashlib.sha256()
     for path in sorted(files):
         stat = path.stat()
         key = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
         known[key] = known.get(key) or sha256(path)
-        whole.update(f"{path.relative_to(folder).as_posix()} {known[key]}\n".encode())
-    if known != kept:
+        digest.update(f"{path.relative_to(folder).as_posix()} {known[key]}\n".encode())
+    if known != stored:
         _keep(known)
-    return whole.hexdigest()
+    return digest.hexdigest()
 
 
 def _path() -> Path:
@@ -34,9 +34,9 @@ def _path() -> Path:
 
 def _kept() -> dict[str, str]:
     with contextlib.suppress(OSError, ValueError):
-        said = json.loads(_path().read_text(encoding="utf-8"))
-        if isinstance(said, dict):
-            return {str(key): str(value) for key, value in said.items()}
+        content = json.loads(_path().read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return {str(key): str(value) for key, value in content.items()}
     return {}
 
 
@@ -44,6 +44,6 @@ def _keep(known: dict[str, str]) -> None:
     """Keep the cache where it can be written; else it costs time, nothing more."""
     with contextlib.suppress(OSError):
         _path().parent.mkdir(parents=True, exist_ok=True)
-        aside = _path().with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(known), encoding="utf-8")
-        os.replace(aside, _path())
+        part = _path().with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(known), encoding="utf-8")
+        os.replace(part, _path())

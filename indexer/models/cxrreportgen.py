@@ -72,8 +72,8 @@ def endpoint(url: str, key_file: Path | None = None) -> Endpoint:
     Only https, as key and films would be readable on the way otherwise; http for this machine alone.
     """
     parts = urlsplit(url)
-    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and here)):
+    on_this_machine = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and on_this_machine)):
         raise BadInput("an endpoint's address begins with https://", where=url, fix="Copy it from its deployment.")
     if parts.username or parts.password:
         raise BadInput("an address holds no password", where=parts.hostname, fix=f"Put the key into {KEY}.")
@@ -109,7 +109,7 @@ def ask(
 
     Boxes are in shares of the frontal film. Raises EndpointFault, also after five tries; BadAnswer.
     """
-    pictures = [base64.b64encode(one.png).decode() if one else "" for one in (frontal, lateral)]
+    pictures = [base64.b64encode(view.png).decode() if view else "" for view in (frontal, lateral)]
     columns = [name for name in _COLUMNS if lateral or name != "lateral_image"]
     values = [pictures[0], *([pictures[1]] if lateral else []), "", "", ""]
     body = {"input_data": {"columns": columns, "index": [0], "data": [values]}, "params": {}}
@@ -121,8 +121,8 @@ def read_answer(answer: bytes, *, width: int, height: int, where: str | None = N
     """Return the findings of an answer for a frontal picture of this size. Raises EndpointFault for what is no answer
     of CXRReportGen, BadAnswer for findings or boxes that make no sense."""
     try:
-        said = json.loads(answer)
-        output = said[0]["output"]
+        content = json.loads(answer)
+        output = content[0]["output"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         page = answer.lstrip()[:1] == b"<"
         raise EndpointFault(
@@ -162,11 +162,11 @@ def _finding(row: Any, *, width: int, height: int) -> Finding:
     return Finding(text, tuple(on_film(_box(box), width=width, height=height) for box in boxes))
 
 
-def _box(said: Any) -> Box:
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in said):
+def _box(numbers: Any) -> Box:
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
         raise TypeError
-    x0, y0, x1, y1 = (float(one) for one in said)
-    if not all(math.isfinite(one) and 0 <= one <= 1 for one in (x0, y0, x1, y1)) or x0 >= x1 or y0 >= y1:
+    x0, y0, x1, y1 = (float(number) for number in numbers)
+    if not all(math.isfinite(side) and 0 <= side <= 1 for side in (x0, y0, x1, y1)) or x0 >= x1 or y0 >= y1:
         raise BadAnswer("the endpoint's boxes are out of range", fix="They should be shares of a square, from 0 to 1.")
     return x0, y0, x1, y1
 
@@ -192,7 +192,7 @@ def _post(to: Endpoint, body: bytes, sleep: Callable[[float], None]) -> bytes:
     """Return the body of the answer. 429, 5xx, time-outs and broken connections are tried again, later each time."""
     opener = _opener(to.url)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Authorization": f"Bearer {to.key}"}
-    said, wait = "", 0.0
+    problem, wait = "", 0.0
     for number in range(TRIES):
         if number:
             sleep(max(wait, 2.0 ** (number - 1) * random.uniform(0.75, 1.25)))
@@ -200,23 +200,23 @@ def _post(to: Endpoint, body: bytes, sleep: Callable[[float], None]) -> bytes:
         request = urllib.request.Request(to.url, body, headers)  # noqa: S310 (https, or this machine)
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
-                found: bytes = answer.read(_MOST_BYTES + 1)
+                content: bytes = answer.read(_MOST_BYTES + 1)
         except urllib.error.HTTPError as fault:
             if fault.code != 429 and fault.code < 500:
                 raise _refused(to, fault.code) from None
-            said, wait = f"it answers status {fault.code}", _retry_after(fault.headers.get("Retry-After"))
+            problem, wait = f"it answers status {fault.code}", _retry_after(fault.headers.get("Retry-After"))
         except TimeoutError:
-            said, wait = f"it does not answer within {TIMEOUT:.0f} s", 0.0
+            problem, wait = f"it does not answer within {TIMEOUT:.0f} s", 0.0
         except (urllib.error.URLError, HTTPException, OSError) as fault:
             late = isinstance(getattr(fault, "reason", None), TimeoutError)
-            said = f"it does not answer within {TIMEOUT:.0f} s" if late else "it cannot be reached"
+            problem = f"it does not answer within {TIMEOUT:.0f} s" if late else "it cannot be reached"
             wait = 0.0
         else:
-            if len(found) > _MOST_BYTES:
+            if len(content) > _MOST_BYTES:
                 raise EndpointFault(f"its answer is longer than {_MOST_BYTES >> 20} MB", where=_host(to))
-            return found
+            return content
     raise EndpointFault(
-        f"{said} ({TRIES} tries)", where=_host(to), fix="Run the same command again later: what was done is kept."
+        f"{problem} ({TRIES} tries)", where=_host(to), fix="Run the same command again later: what was done is kept."
     )
 
 
@@ -232,8 +232,8 @@ def _refused(to: Endpoint, code: int) -> EndpointFault:
     )
 
 
-def _retry_after(said: str | None) -> float:
-    return min(float(said), _LONGEST_WAIT) if said and said.isdecimal() else 0.0
+def _retry_after(header: str | None) -> float:
+    return min(float(header), _LONGEST_WAIT) if header and header.isdecimal() else 0.0
 
 
 def _host(to: Endpoint) -> str:

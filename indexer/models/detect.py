@@ -42,10 +42,10 @@ def kind_of(folder: Path) -> Kind:
     if (folder / SAVED_GRAPH).is_file():
         return Kind.SAVED_MODEL
     if (folder / TRANSFORMERS_CONFIG).is_file():
-        said = read_json(folder / TRANSFORMERS_CONFIG).get("model_type")
-        if said not in TRANSFORMERS_TYPES:
+        model_type = read_json(folder / TRANSFORMERS_CONFIG).get("model_type")
+        if model_type not in TRANSFORMERS_TYPES:
             raise ModelUnavailable(
-                f"transformers' models of type {str(said)[:40]} are not known here",
+                f"transformers' models of type {str(model_type)[:40]} are not known here",
                 where=folder,
                 fix=f"Known are {' and '.join(TRANSFORMERS_TYPES)}; others by way of open_clip.",
             )

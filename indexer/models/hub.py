@@ -55,9 +55,9 @@ def hub_folder(repository: str) -> Path | None:
     """
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    held = Path(HF_HUB_CACHE, f"models--{repository.replace('/', '--')}")
+    cache = Path(HF_HUB_CACHE, f"models--{repository.replace('/', '--')}")
     try:
-        folder = held / "snapshots" / (held / "refs" / "main").read_text(encoding="utf-8").strip()
+        folder = cache / "snapshots" / (cache / "refs" / "main").read_text(encoding="utf-8").strip()
     except OSError:
         return None
     return folder if folder.is_dir() else None
@@ -74,18 +74,18 @@ def fetch(repository: str, *, on_offer: Callable[[Offer], None] = lambda offer: 
     from huggingface_hub.errors import GatedRepoError
 
     try:
-        told = HfApi().model_info(repository, files_metadata=True)
-        files = {one.rfilename: one for one in told.siblings or []}
-        wanted = _wanted(set(files), repository)
-        chosen = [one for name, one in files.items() if any(fnmatch(name, pattern) for pattern in wanted)]
-        on_offer(Offer(repository, round(sum(one.size or 0 for one in chosen) / 1e6), _licence(told)))
-        folder = Path(snapshot_download(repository, allow_patterns=wanted))
-        for one in chosen:
-            if one.lfs is not None:
-                _check(folder / one.rfilename, one.lfs.sha256)
+        info = HfApi().model_info(repository, files_metadata=True)
+        files = {file.rfilename: file for file in info.siblings or []}
+        patterns = _wanted(set(files), repository)
+        chosen = [file for name, file in files.items() if any(fnmatch(name, pattern) for pattern in patterns)]
+        on_offer(Offer(repository, round(sum(file.size or 0 for file in chosen) / 1e6), _licence(info)))
+        folder = Path(snapshot_download(repository, allow_patterns=patterns))
+        for file in chosen:
+            if file.lfs is not None:
+                _check(folder / file.rfilename, file.lfs.sha256)
         for other in _others(folder) - {repository}:
             snapshot_download(other, allow_patterns=list(_TEXTS))
-        if f"{ELIXR_PARTS[0]}/*" in wanted:
+        if f"{ELIXR_PARTS[0]}/*" in patterns:
             snapshot_download(BERT, allow_patterns=[VOCABULARY])
     except FilmroomError:
         raise
@@ -105,14 +105,14 @@ def fetch(repository: str, *, on_offer: Callable[[Offer], None] = lambda offer: 
     return folder
 
 
-def _wanted(held: set[str], repository: str) -> list[str]:
+def _wanted(names: set[str], repository: str) -> list[str]:
     """Return patterns of the files that a tower needs. Raises ModelUnavailable where the repository holds none."""
-    weights = [name for name in CLIP_WEIGHTS if name in held]
-    if CONFIG in held and weights:
+    weights = [name for name in CLIP_WEIGHTS if name in names]
+    if CONFIG in names and weights:
         return [*_TEXTS, weights[0]]
-    if all(f"{part}/{SAVED_GRAPH}" in held for part in ELIXR_PARTS):
+    if all(f"{part}/{SAVED_GRAPH}" in names for part in ELIXR_PARTS):
         return [f"{part}/*" for part in ELIXR_PARTS]
-    if TRANSFORMERS_CONFIG in held and any(name.endswith(".safetensors") for name in held):
+    if TRANSFORMERS_CONFIG in names and any(name.endswith(".safetensors") for name in names):
         return [*_TEXTS, "model*.safetensors"]
     raise ModelUnavailable("this repository holds no model that can be used here", where=f"hf-hub:{repository}")
 
@@ -125,8 +125,8 @@ def _others(folder: Path) -> set[str]:
     return {text_cfg.get("hf_model_name"), text_cfg.get("hf_tokenizer_name")} - {None, ""}
 
 
-def _licence(told: Any) -> str:
-    card = told.card_data
+def _licence(info: Any) -> str:
+    card = info.card_data
     name = (card.get("license_name") or card.get("license")) if card else None
     return str(name or "unknown")
 

@@ -50,7 +50,7 @@ class ModelMeasured:
     card: Path | None = None
 
     def of(self, finding: str) -> FindingMeasured | None:
-        return next((one for one in self.findings if one.finding == finding), None)
+        return next((measured for measured in self.findings if measured.finding == finding), None)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,8 +62,8 @@ class ModelMeasured:
 
 def measured_of(space: Space) -> ModelMeasured | None:
     """Read what was measured of the model of a space; None where nothing was, or where its weights were others."""
-    found = measured_here(space.model)
-    return found if found is not None and found.fingerprint == space.fingerprint else None
+    measured = measured_here(space.model)
+    return measured if measured is not None and measured.fingerprint == space.fingerprint else None
 
 
 def measured_here(model: str) -> ModelMeasured | None:
@@ -82,7 +82,7 @@ def _read(folder: Path, changed: int) -> ModelMeasured | None:
     try:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
         card = folder / CARD
-        findings = tuple(FindingMeasured(**one) for one in content["findings"])
+        findings = tuple(FindingMeasured(**entry) for entry in content["findings"])
         return ModelMeasured(content["fingerprint"], content["data"], findings, card if card.is_file() else None)
     except (ValueError, KeyError, TypeError):  # a damaged file says nothing; the search does not depend on it
         return None

@@ -64,26 +64,26 @@ def read_facts(folder: Path) -> ModelFacts:
     """Return what `filmroom.json` says. Raises ModelUnavailable where it is missing or cannot be understood."""
     path = folder / FACTS
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        low_high = said.get("percentiles")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        low_high = content.get("percentiles")
         preprocess = Preprocess(
-            int(said["image_size"]), tuple(said["mean"]), tuple(said["std"]), Resize(said["resize"]),
+            int(content["image_size"]), tuple(content["mean"]), tuple(content["std"]), Resize(content["resize"]),
             (float(low_high[0]), float(low_high[1])) if low_high else None,
         )  # fmt: skip
         return ModelFacts(
-            name=str(said["name"]),
+            name=str(content["name"]),
             preprocess=preprocess,
-            dim=int(said["dim"]),
-            fingerprint=str(said["fingerprint"]),
-            files={str(name): str(digest) for name, digest in said["files"].items()},
-            licence=str(said.get("licence", "unknown")),
-            prompt=str(said.get("prompt", "{}")),
-            context_length=int(said["context_length"]),
-            pad_id=int(said.get("pad_id", 0)),
-            pad_to_longest=bool(said.get("pad_to_longest", False)),
-            lower=bool(said.get("lower", True)),
-            vectors=int(said.get("vectors", 1)),
-            notes=str(said.get("notes", "")),
+            dim=int(content["dim"]),
+            fingerprint=str(content["fingerprint"]),
+            files={str(name): str(digest) for name, digest in content["files"].items()},
+            licence=str(content.get("licence", "unknown")),
+            prompt=str(content.get("prompt", "{}")),
+            context_length=int(content["context_length"]),
+            pad_id=int(content.get("pad_id", 0)),
+            pad_to_longest=bool(content.get("pad_to_longest", False)),
+            lower=bool(content.get("lower", True)),
+            vectors=int(content.get("vectors", 1)),
+            notes=str(content.get("notes", "")),
         )
     except FileNotFoundError:
         raise ModelUnavailable(f"this folder has no {FACTS}", where=folder, fix=_INCOMPLETE) from None
@@ -115,13 +115,13 @@ def write_facts(
 
     The fingerprint is `fingerprint_folder`'s unless the folder holds graphs exported from weights elsewhere.
     """
-    kept = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in {".json", ".onnx", ".safetensors"})
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in {".json", ".onnx", ".safetensors"})
     facts = ModelFacts(
         name=name,
         preprocess=preprocess,
         dim=dim,
         fingerprint=fingerprint or fingerprint_folder(folder, preprocess),
-        files={p.name: sha256(p) for p in kept if p.name != FACTS},
+        files={p.name: sha256(p) for p in files if p.name != FACTS},
         licence=licence,
         prompt=prompt,
         context_length=context_length,
@@ -131,7 +131,7 @@ def write_facts(
         vectors=vectors,
         notes=notes,
     )
-    said = {
+    content = {
         "name": name,
         "licence": licence,
         "prompt": prompt,
@@ -146,9 +146,9 @@ def write_facts(
         "fingerprint": facts.fingerprint,
         "notes": notes,
     }
-    aside = folder / f"{FACTS}.tmp"
-    aside.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, folder / FACTS)
+    part = folder / f"{FACTS}.tmp"
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, folder / FACTS)
     return facts
 
 
@@ -163,11 +163,11 @@ def fingerprint(weights: str, *, tokenizer: str | None, model_cfg: Mapping[str, 
 
 def fingerprint_folder(folder: Path, preprocess: Preprocess) -> str:
     """Return the fingerprint of the model in `folder`; of its graphs where they came without weights."""
-    held = [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else [folder / IMAGE_GRAPH, folder / TEXT_GRAPH]
+    weights = [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else [folder / IMAGE_GRAPH, folder / TEXT_GRAPH]
     tokenizer = folder / TOKENIZER
     config = folder / CONFIG
     return fingerprint(
-        "+".join(sha256(p) for p in held if p.is_file()),
+        "+".join(sha256(p) for p in weights if p.is_file()),
         tokenizer=sha256(tokenizer) if tokenizer.is_file() else None,
         model_cfg=read_json(config).get("model_cfg", {}) if config.is_file() else {},
         preprocess=preprocess,
@@ -179,28 +179,28 @@ def faults(folder: Path) -> list[str]:
 
     Reads every byte: for `doctor` and after a download, not for a query.
     """
-    said = read_facts(folder).files
-    found = []
-    for name, digest in said.items():
+    digests = read_facts(folder).files
+    faults_found = []
+    for name, digest in digests.items():
         path = folder / Path(name).name
         if not path.is_file():
-            found.append(f"{name} is missing")
+            faults_found.append(f"{name} is missing")
         elif sha256(path) != digest:
-            found.append(f"{name} is not the file that was published (its checksum differs)")
-    return found
+            faults_found.append(f"{name} is not the file that was published (its checksum differs)")
+    return faults_found
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file. Raises ModelUnavailable with one line where there is none."""
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelUnavailable(f"this folder has no {path.name}", where=path.parent, fix=_INCOMPLETE) from None
     except (OSError, ValueError):
         raise ModelUnavailable("it cannot be read as JSON", where=path, fix=_INCOMPLETE) from None
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise ModelUnavailable("it holds no JSON object", where=path, fix=_INCOMPLETE)
-    return said
+    return content
 
 
 def sha256(path: Path) -> str:

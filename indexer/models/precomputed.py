@@ -55,8 +55,8 @@ class ImportedTowers:
         try:
             loaded = self._load()
         except FilmroomError as fault:
-            others = "Only its vectors are here; let another model answer words: filmroom models use NAME."
-            raise ModelUnavailable(fault.what, where=fault.where, fix=f"{fault.fix or ''} {others}".strip()) from None
+            advice = "Only its vectors are here; let another model answer words: filmroom models use NAME."
+            raise ModelUnavailable(fault.what, where=fault.where, fix=f"{fault.fix or ''} {advice}".strip()) from None
         if (loaded.space.vectors, loaded.space.dim) != (self.space.vectors, self.space.dim):
             raise ModelUnavailable(
                 f"this model gives {loaded.space.vectors} x {loaded.space.dim} numbers a film, "

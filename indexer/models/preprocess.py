@@ -92,10 +92,10 @@ class Preprocess:
         square = np.zeros((blocks * block, blocks * block), np.float32)
         square[top : top + height, left : left + width] = pixels
         if block > 1:
-            held = np.full(blocks, block, np.float32)
-            held[-1] = side - (blocks - 1) * block  # the last block may reach beyond the film
+            widths = np.full(blocks, block, np.float32)
+            widths[-1] = side - (blocks - 1) * block  # the last block may reach beyond the film
             rows = square.reshape(blocks, block, -1).sum(axis=1)
-            square = rows.reshape(blocks, blocks, block).sum(axis=2) / np.outer(held, held)
+            square = rows.reshape(blocks, blocks, block).sum(axis=2) / np.outer(widths, widths)
         if self.resize is Resize.SAMPLED:
             square = _sampled(square, self.size)
         elif side != self.size:
@@ -192,8 +192,8 @@ def _sampled(square: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     high = np.minimum(low + 1, edge - 1)
     share = at - low.astype(np.float32)
     rows = square[low] * (1 - share)[:, None] + square[high] * share[:, None]
-    found: NDArray[np.float32] = rows[:, low] * (1 - share) + rows[:, high] * share
-    return found
+    sampled: NDArray[np.float32] = rows[:, low] * (1 - share) + rows[:, high] * share
+    return sampled
 
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

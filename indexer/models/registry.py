@@ -191,15 +191,15 @@ def add_model(
     card = replace(card, name=name or card.name, prompt=prompt or card.prompt)
     if "{}" not in card.prompt:
         raise BadInput("a prompt needs {} where the text goes", where=card.prompt)
-    taken = _known().get(card.name)
-    if taken is not None and taken.origin is Origin.KNOWN and not _ready(taken).ready:
-        card = replace(card, licence=taken.licence, notes=taken.notes)
-    elif taken is not None and (taken.origin is not Origin.ADDED or taken.load != card.load):
+    known = _known().get(card.name)
+    if known is not None and known.origin is Origin.KNOWN and not _ready(known).ready:
+        card = replace(card, licence=known.licence, notes=known.notes)
+    elif known is not None and (known.origin is not Origin.ADDED or known.load != card.load):
         fix = "Add it under another name: filmroom models add FOLDER --name NAME"
         raise BadInput("this name is taken by another model", where=card.name, fix=fix)
     _try(card)
-    said = {"load": card.load, "licence": card.licence, "prompt": card.prompt, "notes": card.notes}
-    _write_added({**_added(), card.name: said | ({"weights": card.weights} if card.weights else {})})
+    entry = {"load": card.load, "licence": card.licence, "prompt": card.prompt, "notes": card.notes}
+    _write_added({**_added(), card.name: entry | ({"weights": card.weights} if card.weights else {})})
     return card
 
 
@@ -209,7 +209,7 @@ def remove_model(name: str) -> ModelCard:
     added = _added()
     if card.name not in added:
         raise BadInput(f"this model is {card.origin}, not added", where=name, fix="Only added models are removed.")
-    _write_added({other: said for other, said in added.items() if other != card.name})
+    _write_added({other: entry for other, entry in added.items() if other != card.name})
     with contextlib.suppress(ModelUnavailable):  # its files are gone, or it never needed an export
         folder = _folder(card)
         if folder is None or kind_of(folder) is Kind.OPEN_CLIP:
@@ -258,12 +258,12 @@ def _try(card: ModelCard) -> None:
         return
     space = towers.space
     ramp = np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32), (80, 64))
-    found = [towers.embed_images([Radiograph(ramp, Tags())])[0]]
+    outputs = [towers.embed_images([Radiograph(ramp, Tags())])[0]]
     if space.has_text:
-        found.append(towers.embed_texts(["pleural effusion"]))
-    if found[0].shape != (space.vectors, space.dim) or not all(np.isfinite(rows).all() for rows in found):
+        outputs.append(towers.embed_texts(["pleural effusion"]))
+    if outputs[0].shape != (space.vectors, space.dim) or not all(np.isfinite(rows).all() for rows in outputs):
         raise ModelUnavailable(
-            f"it gives {found[0].shape} where {(space.vectors, space.dim)} finite numbers were expected", where=folder
+            f"it gives {outputs[0].shape} where {(space.vectors, space.dim)} finite numbers were expected", where=folder
         )
 
 
@@ -303,8 +303,8 @@ def _folder_card(folder: Path) -> ModelCard:
     folder = folder.resolve()
     if (folder / FACTS).is_file():
         facts = read_facts(folder)
-        said = {"licence": facts.licence, "prompt": facts.prompt, "notes": facts.notes}
-        return _ready(_card(facts.name, {"load": str(folder), **said}, Origin.ADDED))
+        entry = {"licence": facts.licence, "prompt": facts.prompt, "notes": facts.notes}
+        return _ready(_card(facts.name, {"load": str(folder), **entry}, Origin.ADDED))
     kind_of(folder)
     return _ready(_card(folder.name, {"load": str(folder)}, Origin.ADDED))
 
@@ -313,24 +313,24 @@ def _known() -> dict[str, ModelCard]:
     with (ASSETS / "models.toml").open("rb") as file:
         shipped = tomllib.load(file)
     cards = [
-        _card(name, said, Origin.BUNDLED if said["load"].startswith("assets:") else Origin.KNOWN)
-        for name, said in shipped.items()
+        _card(name, entry, Origin.BUNDLED if entry["load"].startswith("assets:") else Origin.KNOWN)
+        for name, entry in shipped.items()
     ]
-    cards += [_card(name, said, Origin.ADDED) for name, said in _added().items()]
+    cards += [_card(name, entry, Origin.ADDED) for name, entry in _added().items()]
     return {card.name: card for card in cards}
 
 
-def _card(name: str, said: dict[str, Any], origin: Origin) -> ModelCard:
+def _card(name: str, entry: dict[str, Any], origin: Origin) -> ModelCard:
     return ModelCard(
         name=name,
-        load=str(said["load"]),
+        load=str(entry["load"]),
         origin=origin,
         ready=False,
-        licence=str(said.get("licence", "unknown")),
-        prompt=str(said.get("prompt", "{}")),
-        size_mb=said.get("size_mb"),
-        notes=str(said.get("notes", "")),
-        weights=said.get("weights"),
+        licence=str(entry.get("licence", "unknown")),
+        prompt=str(entry.get("prompt", "{}")),
+        size_mb=entry.get("size_mb"),
+        notes=str(entry.get("notes", "")),
+        weights=entry.get("weights"),
     )
 
 
@@ -360,8 +360,8 @@ def _added_path() -> Path:
 def _added() -> dict[str, dict[str, Any]]:
     path = _added_path()
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): {"load": card["load"], **card} for name, card in said.items()}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): {"load": card["load"], **card} for name, card in content.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -371,6 +371,6 @@ def _added() -> dict[str, dict[str, Any]]:
 def _write_added(added: dict[str, dict[str, Any]]) -> None:
     path = _added_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(added, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    part = path.with_suffix(".tmp")
+    part.write_text(json.dumps(added, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)

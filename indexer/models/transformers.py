@@ -44,13 +44,13 @@ class HfTowers:
         self._config = read_json(folder / CONFIG)
         self._kind = str(self._config.get("model_type"))
         self.preprocess = _preprocess(folder, self._config, self._kind)
-        made = fingerprint(
+        digest = fingerprint(
             digest_of(folder, weight_files(folder)),
             tokenizer=self._tokenizer_digest(),
             model_cfg=self._config,
             preprocess=self.preprocess,
         )
-        self.space = Space(name, made, _dim(folder, self._config, self._kind), has_text=self._kind == SIGLIP)
+        self.space = Space(name, digest, _dim(folder, self._config, self._kind), has_text=self._kind == SIGLIP)
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
         """Turn (N, 3, S, S) into (N, 1, D), rows of unit length."""
@@ -59,9 +59,9 @@ class HfTowers:
         import torch
 
         with torch.inference_mode():
-            given = torch.from_numpy(batch).to(self._device)
-            found = (self._model.vision_model if self._kind == SIGLIP else self._model)(pixel_values=given)
-            rows = found.pooler_output if self._kind == SIGLIP else found.last_hidden_state[:, 0]
+            pixels = torch.from_numpy(batch).to(self._device)
+            output = (self._model.vision_model if self._kind == SIGLIP else self._model)(pixel_values=pixels)
+            rows = output.pooler_output if self._kind == SIGLIP else output.last_hidden_state[:, 0]
         return unit_rows(rows.float().cpu().numpy())[:, None, :]
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
@@ -79,18 +79,18 @@ class HfTowers:
         import torch
 
         with torch.inference_mode():
-            said = self._model.text_model(input_ids=torch.from_numpy(self.tokenize(texts)).to(self._device))
-            found: NDArray[np.float32] = said.pooler_output.float().cpu().numpy()
-        return found
+            output = self._model.text_model(input_ids=torch.from_numpy(self.tokenize(texts)).to(self._device))
+            vectors: NDArray[np.float32] = output.pooler_output.float().cpu().numpy()
+        return vectors
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return token ids (N, 64) of the texts within the model's prompt; the model was trained with its padding in
         sight."""
-        asked = [self.prompt.replace("{}", text) for text in texts]
-        found = self._tokenizer(
-            asked, padding="max_length", max_length=TEXT_TOKENS, truncation=True, return_tensors="np"
+        prompts = [self.prompt.replace("{}", text) for text in texts]
+        encoded = self._tokenizer(
+            prompts, padding="max_length", max_length=TEXT_TOKENS, truncation=True, return_tensors="np"
         )
-        return np.asarray(found["input_ids"], np.int64)
+        return np.asarray(encoded["input_ids"], np.int64)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """Raise ModelUnavailable always: the patches of these towers do not lie in the joint space."""
@@ -110,7 +110,7 @@ class HfTowers:
         weights = weight_files(self.folder)
         try:
             with _quietly(transformers):
-                model, told = kind.from_pretrained(
+                model, loading = kind.from_pretrained(
                     str(self.folder), local_files_only=True, use_safetensors=True, output_loading_info=True
                 )
         except RuntimeError as fault:
@@ -121,12 +121,12 @@ class HfTowers:
                 where=weights[0],
                 fix="Fetch it again.",
             ) from None
-        if told["missing_keys"] or told.get("mismatched_keys"):
-            raise self._misfit(f"{len(told['missing_keys'])} weights missing")
+        if loading["missing_keys"] or loading.get("mismatched_keys"):
+            raise self._misfit(f"{len(loading['missing_keys'])} weights missing")
         return model.eval().requires_grad_(False).to(self._device)
 
-    def _misfit(self, said: str) -> ModelUnavailable:
-        first = said.strip().splitlines()[0][:120] if said.strip() else "wrong shapes"
+    def _misfit(self, message: str) -> ModelUnavailable:
+        first = message.strip().splitlines()[0][:120] if message.strip() else "wrong shapes"
         return ModelUnavailable(
             f"this checkpoint is of another architecture than {CONFIG} says ({first})",
             where=weight_files(self.folder)[0],
@@ -170,11 +170,11 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / _WEIGHTS).is_file():
         return [folder / _WEIGHTS]
     if (folder / _SHARDS).is_file():
-        named = sorted(set(dict(read_json(folder / _SHARDS).get("weight_map", {})).values()))
-        for name in named:
+        names = sorted(set(dict(read_json(folder / _SHARDS).get("weight_map", {})).values()))
+        for name in names:
             if Path(name).name != name or not (folder / name).is_file():
                 raise ModelUnavailable(f"a part of the weights is missing ({name})", where=folder, fix="Fetch it.")
-        return [folder / name for name in named]
+        return [folder / name for name in names]
     pickled = [name for name in _PICKLED if (folder / name).is_file()]
     raise ModelUnavailable(
         f"its weights are pickled ({pickled[0]}), which is code and is not loaded" if pickled else "it has no weights",
@@ -184,24 +184,24 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _preprocess(folder: Path, config: dict[str, Any], kind: str) -> Preprocess:
-    said = read_json(folder / PROCESSOR) if (folder / PROCESSOR).is_file() else {}
+    settings = read_json(folder / PROCESSOR) if (folder / PROCESSOR).is_file() else {}
     vision = config.get("vision_config", {}) if kind == SIGLIP else config
     size = vision.get("image_size", 224)
-    held = said.get("crop_size") or said.get("size") or {}
-    wanted = {side for key in ("height", "width", "shortest_edge") if (side := dict(held).get(key))}
-    if kind == SIGLIP and wanted and wanted != {size}:
+    size_setting = settings.get("crop_size") or settings.get("size") or {}
+    sides = {side for key in ("height", "width", "shortest_edge") if (side := dict(size_setting).get(key))}
+    if kind == SIGLIP and sides and sides != {size}:
         raise ModelUnavailable(
-            f"{PROCESSOR} makes films of {max(wanted)} pixels, and the image tower takes {size}",
+            f"{PROCESSOR} makes films of {max(sides)} pixels, and the image tower takes {size}",
             where=folder,
             fix="Fetch configuration and weights of one model.",
         )
-    if kind == DINOV2 and len(wanted) == 1:
-        (size,) = wanted  # DINOv2 takes any multiple of its patches
-    mean, std = said.get("image_mean"), said.get("image_std")
+    if kind == DINOV2 and len(sides) == 1:
+        (size,) = sides  # DINOv2 takes any multiple of its patches
+    mean, std = settings.get("image_mean"), settings.get("image_std")
     half = (0.5, 0.5, 0.5)
     if kind == DINOV2 and (mean is None or std is None):
         raise ModelUnavailable(f"the model's mean and deviation are missing ({PROCESSOR})", where=folder)
-    kernel = Resize.SAMPLED if kind == SIGLIP else _KERNELS.get(int(said.get("resample", 3)), Resize.BICUBIC)
+    kernel = Resize.SAMPLED if kind == SIGLIP else _KERNELS.get(int(settings.get("resample", 3)), Resize.BICUBIC)
     return Preprocess(int(size), tuple(mean or half), tuple(std or half), kernel)
 
 

@@ -60,15 +60,15 @@ class Context:
         """Return the searcher of a model that the archive holds vectors of: no other name is looked for on disks and
         hubs."""
         if model is not None:
-            held = list(
-                dict.fromkeys(space.space.model for space in spaces.spaces(self.archive().catalog) if space.films)
-            )
-            if model not in held:
-                have = ", ".join(held) or "none"
-                raise NotFound(
-                    "no film of this archive is indexed with this model", where=model, fix=f"It has: {have}."
-                )
+            self.check_model(model)
         return self.searcher(model)
+
+    def check_model(self, model: str) -> None:
+        """Raise NotFound for a model that the archive holds no vectors of."""
+        held = list(dict.fromkeys(space.space.model for space in spaces.spaces(self.archive().catalog) if space.films))
+        if model not in held:
+            have = ", ".join(held) or "none"
+            raise NotFound("no film of this archive is indexed with this model", where=model, fix=f"It has: {have}.")
 
     def film(self, film_id: int) -> Film:
         """Raise NotFound."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from filmroom.db.archive import Archive
+from filmroom.db.archive import Archive, glance
 from filmroom.db.reads.film_table import fact_values, film_columns
-from filmroom.db.reads.summary import glance
 from filmroom.db.records import UNCERTAIN_ORIENTATION, DuplicateReason
 from filmroom.db.writes.runs import duplicates
 from filmroom.search.checks.result import Pick, Result, Value
 from filmroom.search.checks.sides import SPLIT, on_several_sides
+from filmroom.search.checks.thumbnails.contradictions import LINES, contradictions, evidence
 
 FACTS = ("view", "sex", "age", "year", "patient_key", "study_uid", "modality")
 LEAST_SIDE = 256
@@ -21,26 +22,19 @@ MOST_RATIO = 2.0
 """How many times as long as wide a film may be."""
 
 
-def check_archive(archive: Archive) -> Result:
-    """Go through what the catalog knows; no picture and no vector is read.
+def check_archive(archive: Archive, *, on_films: Callable[[int, int], None] = lambda done, total: None) -> Result:
+    """Go through what the catalog knows, and look at the thumbnails that were not looked at before.
 
     A line is red where the archive contradicts itself or a person has to look; what is merely unknown (a film without
-    a view) is counted and leaves the archive healthy.
+    a view) is counted and leaves the archive healthy. `on_films` is told how many films of how many are looked at.
     """
     columns = film_columns(archive.catalog, ["rows", "columns", "burned_in", "orientation", *FACTS])
     films: list[int] = columns["id"]
-    counts = glance(archive.catalog.path).files
-    picks: list[Pick] = []
-    picks += _picked("burned-in words", films, (bool(one) for one in columns["burned_in"]))
-    picks += _picked("odd size", films, map(_is_odd, columns["rows"], columns["columns"]))
-    uncertain = (one == UNCERTAIN_ORIENTATION for one in columns["orientation"])
-    picks += _picked("may be mirrored or turned", films, uncertain)
+    counts = glance(archive.folder).files
     sides = fact_values(archive.catalog, SPLIT)
-    picks += _straddling(archive, sides)
-    picks += [
-        Pick(one.film, "same UID, other pixels")
-        for one in duplicates(archive.catalog, why=DuplicateReason.SAME_UID.value)
-    ]
+    picks = _contradicting_facts(archive, columns, sides)
+    doubts, seen = contradictions(archive, on_films=on_films)
+    picks += doubts
     tally = Counter(one.why for one in picks)
     frames = len(films)
     rows: list[dict[str, Value]] = [
@@ -55,6 +49,8 @@ def check_archive(archive: Archive) -> Result:
         _row("films with a split", len(sides), True),
         _row("films of patients on both sides", tally["patient on both sides"], not tally["patient on both sides"]),
         _row("same UID, other pixels", tally["same UID, other pixels"], not tally["same UID, other pixels"]),
+        _row("pictures looked at", seen, True),
+        *(_row(why, tally[why], tally[why] == 0) for why in LINES),
     ]
     red = [row for row in rows if row["state"] == "look"]
     return Result(
@@ -66,6 +62,22 @@ def check_archive(archive: Archive) -> Result:
         picks=tuple(picks),
         notes=_notes(counts.rejected, tally),
     )
+
+
+def _contradicting_facts(
+    archive: Archive, columns: Mapping[str, Sequence[Any]], sides: Mapping[int, str]
+) -> list[Pick]:
+    """List the films that a person has to see by what the catalog knows of them."""
+    films = columns["id"]
+    picks = _picked("burned-in words", films, (bool(words) for words in columns["burned_in"]))
+    picks += _picked("odd size", films, map(_is_odd, columns["rows"], columns["columns"]))
+    uncertain = (orientation == UNCERTAIN_ORIENTATION for orientation in columns["orientation"])
+    picks += _picked("may be mirrored or turned", films, uncertain)
+    picks += _straddling(archive, sides)
+    same_uid = duplicates(archive.catalog, why=DuplicateReason.SAME_UID.value)
+    picks += [Pick(copy.film, "same UID, other pixels") for copy in same_uid]
+    views = dict(zip(films, columns["view"], strict=True))
+    return [replace(pick, evidence=evidence(views.get(pick.film))) for pick in picks]
 
 
 def _row(line: str, count: int, healthy: bool) -> dict[str, Value]:
@@ -103,6 +115,8 @@ def _notes(rejected: int, tally: Counter[str]) -> tuple[str, ...]:
         notes.append("Why each rejected file was rejected, and what to do: filmroom rejected, and the page Archive.")
     if tally["same UID, other pixels"]:
         notes.append("The files that bear the UID of another picture: filmroom duplicates, and the page Archive.")
+    if any(tally[why] for why in LINES):
+        notes.append("What a picture seems to be is a doubt, for a person to look at: some right films are among them.")
     if tally["patient on both sides"]:
         notes.append("The check of splits also looks for the same picture on both sides.")
     return tuple(notes)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from filmroom.search.checks.neighbours import Vectors, centred_vectors, nearest
-from filmroom.search.checks.pictures import Pictures
+from filmroom.search.checks.pictures import PAIRING, Pictures, miniatures_of, sketches
+from filmroom.search.checks.thumbnails import miniatures
+from filmroom.search.checks.thumbnails.measures import Measured, measured
 from filmroom.search.cli.counting import counted
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
 OnPairs = Callable[[int, int], None]
-"""Is told how many steps of how many are done: films sketched, then pairs compared."""
+"""Is told how many steps of how many are done: films measured, then pairs compared, first roughly."""
 
 NEAREST = 5
 """Neighbours of a film that are looked at, by vector and by sketch."""
@@ -23,7 +25,10 @@ LEAST_LIKENESS = 0.55
 """From which two pictures are shown as one; measured in docs/checks.md."""
 SURE_LIKENESS = 0.7
 """From which no other exposure of the patient was found to be taken for a copy; below it a person has to look."""
+LEAST_SKETCH = 0.4
+"""Cosine of sketches from which a pair's pictures are compared."""
 _AT_ONCE = 256
+_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,44 @@ def near_duplicates(
     """Find the pairs of films that show one picture, most alike first; with `across` only those of films on different
     sides. Reads thumbnails, no files. `on_pairs` is told how many steps of how many are done."""
     vectors = centred_vectors(searcher)
-    pictures = Pictures(searcher.catalog)
-    pairs = {pair[:2]: pair for pair in candidates(vectors.ids, vectors.rows)}
-    ids, sketches = _sketches(pictures, vectors.ids.tolist(), on_pairs)
-    for rows in (sketches, -sketches):  # inverted films have the opposite sketch
-        for pair in candidates(ids, sketches, against=rows):
-            pairs.setdefault(pair[:2], (*pair[:2], _cosine(vectors, pair[0], pair[1])))
+    measured_films = measured(searcher.archive, vectors.ids.tolist(), PAIRING, on_films=on_pairs)
+    rows = sketches(measured_films)
+    pairs = {pair[:2]: pair[2] for pair in candidates(vectors.ids, vectors.rows)}
+    for pair in candidates(measured_films.ids, rows, opposite=True):  # inverted films have the opposite sketch
+        pairs.setdefault(pair[:2], _cosine(vectors, pair[0], pair[1]))
     wanted = [
-        pair
-        for pair in pairs.values()
+        (*pair, cosine)
+        for pair, cosine in sorted(pairs.items())
         if across is None or (pair[0] in across and pair[1] in across and across[pair[0]] != across[pair[1]])
     ]
-    return near_pairs(pictures, wanted, on_pairs=on_pairs)
+    return near_pairs(
+        Pictures(searcher.catalog), _worth_a_look(measured_films, rows, wanted, on_pairs), on_pairs=on_pairs
+    )
+
+
+def _worth_a_look(
+    measured_films: Measured, rows: NDArray[np.float32], pairs: Sequence[tuple[int, int, float]], on_pairs: OnPairs
+) -> list[tuple[int, int, float]]:
+    """Leave out the pairs whose sketches or miniatures say that they are not alike."""
+    if not pairs:
+        return []
+    films = np.array([pair[:2] for pair in pairs], np.int64)
+    places = np.minimum(np.searchsorted(measured_films.ids, films), len(measured_films.ids) - 1)
+    there = (measured_films.ids[places] == films).all(axis=1)  # both have a picture
+    cosines = np.concatenate(
+        [np.einsum("nd,nd->n", rows[a], rows[b]) for a, b in (block.T for block in _blocks(places))]
+    )
+    near = np.flatnonzero(there & (np.abs(cosines) >= LEAST_SKETCH))
+    alike = miniatures.alike(
+        [(int(a), int(b)) for a, b in places[near]],
+        lambda block: miniatures_of(measured_films, block),
+        on_pairs=on_pairs,
+    )
+    return [pairs[at] for at in near[alike]]
+
+
+def _blocks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
 
 
 def not_compared(searcher: Searcher, films: Sequence[int]) -> tuple[str, ...]:
@@ -63,11 +94,11 @@ def not_compared(searcher: Searcher, films: Sequence[int]) -> tuple[str, ...]:
 
 
 def candidates(
-    ids: NDArray[np.int64], rows: NDArray[np.float32], *, against: NDArray[np.float32] | None = None
+    ids: NDArray[np.int64], rows: NDArray[np.float32], *, opposite: bool = False
 ) -> list[tuple[int, int, float]]:
-    """Pair every film with its nearest ones among the rows, or among those `against`: (film, film, cosine), each pair
+    """Pair every film with its nearest ones, and with those nearest to its `opposite`: (film, film, cosine), each pair
     once, the nearest first."""
-    cosines, places = nearest(rows, NEAREST, against=against)
+    cosines, places = nearest(rows, NEAREST, opposite=opposite)
     at, columns = np.nonzero((cosines >= LEAST_COSINE) & (places >= 0))
     others = places[at, columns]
     low, high = np.minimum(at, others), np.maximum(at, others)
@@ -93,19 +124,6 @@ def near_pairs(
                 found.append(NearPair(one, other, cosine, alike))
         on_pairs(min(start + _AT_ONCE, len(ordered)), len(ordered))
     return sorted(found, key=lambda pair: (-pair.likeness, pair.one, pair.other))
-
-
-def _sketches(
-    pictures: Pictures, ids: Sequence[int], on_pairs: OnPairs
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    known: list[int] = []
-    rows: list[NDArray[np.float32]] = []
-    for start in range(0, len(ids), _AT_ONCE):
-        films, some = pictures.sketches(ids[start : start + _AT_ONCE])
-        known += films
-        rows += list(some)
-        on_pairs(min(start + _AT_ONCE, len(ids)), len(ids))
-    return np.array(known, np.int64), np.array(rows, np.float32).reshape(len(known), -1)
 
 
 def _cosine(vectors: Vectors, one: int, other: int) -> float:

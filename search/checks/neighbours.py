@@ -5,6 +5,7 @@ Up to EXACT films every pair is compared; above it FAISS looks in the parts of a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,44 +57,54 @@ def centred_vectors(searcher: Searcher) -> Vectors:
     return Vectors(ids, rows)
 
 
-def nearest(rows: F32, k: int, *, against: F32 | None = None) -> tuple[F32, Ints]:
+def nearest(rows: F32, k: int, *, opposite: bool = False) -> tuple[F32, Ints]:
     """Give the cosines and places (N, k) of the nearest other rows of each, best first; place -1 where there are fewer.
-    `against` (N, D) are looked in instead where they are given: row i is still of film i."""
+    With `opposite` (N, 2k): then come those nearest to the row's opposite, with their cosine to that."""
     if len(rows) < 2:
         return np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64)
     k = min(k, len(rows) - 1)
-    others = rows if against is None else against
-    return _exact(rows, others, k) if len(rows) <= EXACT else _by_parts(rows, others, k)
-
-
-def _exact(rows: F32, others: F32, k: int) -> tuple[F32, Ints]:
-    cosines, places = np.empty((len(rows), k), np.float32), np.empty((len(rows), k), np.int64)
-    for start in range(0, len(rows), _BLOCK):
-        some = rows[start : start + _BLOCK] @ others.T
-        some[np.arange(len(some)), np.arange(start, start + len(some))] = -np.inf
-        top = np.argpartition(-some, k - 1, axis=1)[:, :k]
-        values = np.take_along_axis(some, top, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        cosines[start : start + _BLOCK] = np.take_along_axis(values, order, axis=1)
-        places[start : start + _BLOCK] = np.take_along_axis(top, order, axis=1)
+    search = _exact(rows) if len(rows) <= EXACT else _by_parts(rows)
+    signs = (1, -1) if opposite else (1,)
+    cosines = np.empty((len(rows), k * len(signs)), np.float32)
+    places = np.empty(cosines.shape, np.int64)
+    for at, sign in enumerate(signs):
+        for start in range(0, len(rows), _BLOCK):
+            block = slice(start, start + _BLOCK), slice(at * k, (at + 1) * k)
+            cosines[block], places[block] = search(rows[block[0]] * np.float32(sign), start, k)
     return cosines, places
 
 
-def _by_parts(rows: F32, others: F32, k: int) -> tuple[F32, Ints]:
+_Search = Callable[[F32, int, int], tuple[F32, Ints]]
+"""`search(rows, start, k)`: the nearest rows of each, without the row's own place, which is from `start` on."""
+
+
+def _exact(rows: F32) -> _Search:
+    def search(queries: F32, start: int, k: int) -> tuple[F32, Ints]:
+        scores = queries @ rows.T
+        scores[np.arange(len(scores)), np.arange(start, start + len(scores))] = -np.inf
+        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(scores, top, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        return np.take_along_axis(values, order, axis=1), np.take_along_axis(top, order, axis=1)
+
+    return search
+
+
+def _by_parts(rows: F32) -> _Search:
     import faiss
 
     parts = int(4 * np.sqrt(len(rows)))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(rows.shape[1]), rows.shape[1], parts, faiss.METRIC_INNER_PRODUCT)
     index.cp.niter, index.cp.seed = 6, 1
     index.cp.max_points_per_centroid = 40
-    index.train(others)
-    index.add(others)
+    index.train(rows)
+    index.add(rows)
     index.nprobe = _PROBES
-    cosines, places = np.empty((len(rows), k), np.float32), np.empty((len(rows), k), np.int64)
-    for start in range(0, len(rows), 16 * _BLOCK):
-        some, found = index.search(rows[start : start + 16 * _BLOCK], k + 1)
-        mine = found == np.arange(start, start + len(found))[:, None]
+
+    def search(queries: F32, start: int, k: int) -> tuple[F32, Ints]:
+        scores, hits = index.search(queries, k + 1)
+        mine = hits == np.arange(start, start + len(hits))[:, None]
         mine[~mine.any(axis=1), -1] = True  # many equal rows pushed the film itself out of its own answer
-        cosines[start : start + len(found)] = some[~mine].reshape(-1, k)
-        places[start : start + len(found)] = found[~mine].reshape(-1, k)
-    return cosines, places
+        return scores[~mine].reshape(-1, k), hits[~mine].reshape(-1, k)
+
+    return search

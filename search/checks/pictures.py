@@ -4,7 +4,8 @@ inversion do not matter, and another film of another patient does not pass.
 The contrast of every place is normalised by its surroundings; the middle of one picture is then looked for in the other
 at several sizes (normalised cross-correlation by FFT), first roughly. The likeness is the highest absolute correlation:
 1 is the same picture. A `sketch` of the structure finds candidates that vectors miss, since a model takes letters,
-boxes and inverted grey for another film.
+boxes and inverted grey for another film; a `miniature` sorts out most of those that are not alike. Both are measured
+once a film and kept (`PAIRING`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads.films import thumbnails
+from filmroom.search.checks.thumbnails import miniatures
+from filmroom.search.checks.thumbnails.measures import Measure, Measured
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -32,20 +35,43 @@ _CLIP = 1.5
 _FINE = 2.0
 """Pixels of a Gaussian: what is coarser is taken away."""
 _SKETCH_SIDE, _SKETCH_FINE, _SKETCH = 112, 4.0, 20
+SKETCH = _SKETCH * _SKETCH
+_MINIATURE = 127 / _CLIP
 _FLAT = 2.0
 """Grey levels below which a place has no structure, so that the noise of an empty border counts for nothing."""
 
 
-def structure(webp: bytes, *, side: int = SIDE, fine: float = _FINE) -> F32:
-    """Give a thumbnail as (H, W) normalised local contrast, the longer side `side`."""
+def structure(webp: bytes) -> F32:
+    """Give a thumbnail as (H, W) normalised local contrast, the longer side SIDE."""
+    return _structure(_grey(webp))
+
+
+def pairing(webp: bytes) -> NDArray[np.int8]:
+    """Measure what finds a thumbnail's pairs: its sketch (SKETCH,) and its miniature, one after the other."""
     from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
+    grey = _grey(webp)
+    coarse = gaussian_filter(_structure(grey, side=_SKETCH_SIDE, fine=_SKETCH_FINE), 2.2)
+    row = _small(coarse, _SKETCH)
+    row = row - row.mean()
+    row *= 127 / max(float(np.abs(row).max()), 1e-6)
+    miniature = _small(_structure(grey), miniatures.SIDE) * _MINIATURE
+    numbers: NDArray[np.int8] = np.rint(np.concatenate([row, miniature])).astype(np.int8)
+    return numbers
+
+
+def _grey(webp: bytes) -> Image.Image:
     with Image.open(io.BytesIO(webp)) as picture:
-        grey = picture.convert("L")
-        ratio = side / max(grey.size)
-        grey = grey.resize(
-            (max(16, round(grey.width * ratio)), max(16, round(grey.height * ratio))), Image.Resampling.LANCZOS
-        )
+        return picture.convert("L")
+
+
+def _structure(grey: Image.Image, *, side: int = SIDE, fine: float = _FINE) -> F32:
+    from scipy.ndimage import gaussian_filter
+
+    ratio = side / max(grey.size)
+    grey = grey.resize(
+        (max(16, round(grey.width * ratio)), max(16, round(grey.height * ratio))), Image.Resampling.LANCZOS
+    )
     pixels = np.asarray(grey, np.float32)
     detail = pixels - gaussian_filter(pixels, fine)
     spread = np.sqrt(gaussian_filter(detail * detail, 1.5 * fine))
@@ -53,16 +79,8 @@ def structure(webp: bytes, *, side: int = SIDE, fine: float = _FINE) -> F32:
     return found
 
 
-def sketch(webp: bytes) -> F32:
-    """Give a thumbnail as a unit vector (400,): of two pictures of one film the absolute cosine is near 1."""
-    from scipy.ndimage import gaussian_filter
-
-    coarse = structure(webp, side=_SKETCH_SIDE, fine=_SKETCH_FINE)
-    small = Image.fromarray(gaussian_filter(coarse, 2.2)).resize((_SKETCH, _SKETCH), Image.Resampling.BOX)
-    row = np.asarray(small, np.float32).ravel()
-    row = row - row.mean()
-    found: F32 = row / max(float(np.linalg.norm(row)), 1e-6)
-    return found
+def _small(picture: F32, side: int) -> F32:
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BOX), np.float32).ravel()
 
 
 def likeness(a: F32, b: F32) -> float:
@@ -93,6 +111,23 @@ def _correlation(a: F32, b: F32, sizes: Sequence[float]) -> float:
     return min(best, 1.0)
 
 
+PAIRING = Measure("pairing-1", "<i1", SKETCH + miniatures.SIDE**2, pairing)
+"""What is measured of every film once; its name is to change with `pairing`."""
+
+
+def sketches(measured_films: Measured) -> F32:
+    """Give the sketches (N, SKETCH) as unit vectors: of two pictures of one film the absolute cosine is near 1."""
+    rows: F32 = measured_films.values(part=slice(SKETCH)).astype(np.float32)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+    return rows
+
+
+def miniatures_of(measured_films: Measured, places: NDArray[np.int64]) -> F32:
+    """Give the miniatures (N, side, side) of the films at these places."""
+    rows: F32 = measured_films.values(places, part=slice(SKETCH, None)).astype(np.float32) / _MINIATURE
+    return rows.reshape(-1, miniatures.SIDE, miniatures.SIDE)
+
+
 class Pictures:
     """The structures of films, read as they are needed; the last few thousand are kept."""
 
@@ -108,12 +143,6 @@ class Pictures:
             a, b = self._held.get(one), self._held.get(other)
             found.append(None if a is None or b is None else likeness(a, b))
         return found
-
-    def sketches(self, ids: Sequence[int]) -> tuple[list[int], F32]:
-        """Give those of the films that have a picture, and their sketches (N, D)."""
-        stored = thumbnails(self._catalog, ids)
-        known = [film for film in ids if stored.get(film)]
-        return known, np.array([sketch(stored[film]) for film in known], np.float32)
 
     def _load(self, ids: Sequence[int]) -> None:
         missing = [film for film in dict.fromkeys(ids) if film not in self._held]

@@ -63,6 +63,24 @@ class Result:
         }
 
 
+def from_json(said: Mapping[str, Any]) -> Result:
+    """Return the result of which `to_json` gave these values."""
+    named = {"group", "film", "why"}
+    return Result(
+        check=said["check"],
+        films=said["films"],
+        ok=said["ok"],
+        figures=said["figures"],
+        picks=tuple(
+            Pick(one["film"], one["why"], one["group"], {key: one[key] for key in one if key not in named})
+            for one in said["picks"]
+        ),
+        rows=tuple(said["rows"]),
+        notes=tuple(said["notes"]),
+        model=said["model"],
+    )
+
+
 def write_csv(path: Path, archive: Archive, found: Result) -> int:
     """Write what `as_csv` gives; returns how many lines of data there are."""
     lines = _lines(archive, found)

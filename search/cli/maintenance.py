@@ -22,7 +22,7 @@ token_app = typer.Typer(help="Tokens for the REST interface: one for each person
 
 
 def register(app: typer.Typer) -> None:
-    for command in (backup, restore, forget, duplicates):
+    for command in (backup, restore, copy, forget, duplicates):
         app.command()(command)
     app.add_typer(token_app, name="token")
 
@@ -57,6 +57,29 @@ def restore(
         say(f"{counted(done.films, 'film')} restored. Search them: {typed('search WORDS', folder)}")
 
 
+def copy(
+    source: Annotated[str, typer.Argument(metavar="ARCHIVE", help="A folder, or postgresql://HOST/DATABASE.")],
+    target: Annotated[str, typer.Argument(metavar="NEW", help="A new folder, or a database without an archive.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy an archive to a PostgreSQL server, or from there to a folder: all of it, compared row by row, or nothing.
+
+    The key of its patients goes from this machine's folder to this machine's folder, and never to the server. The
+    films' own files stay where they are.
+    """
+    from filmroom.db.archive import Archive, folder_of, place_of
+    from filmroom.db.postgresql.copying import copy as copied
+
+    old, new = folder_of(source), folder_of(target)
+    done = copied(Archive.open(old), Archive.create(new))
+    if as_json:
+        print_json(asdict(done))
+    else:
+        say(f"{counted(done.films, 'film')} in {done.rows:,} rows copied and compared: all are the same.")
+        say(f"Search them: {typed('search WORDS', new)}. The key of the patients is {new / 'patient.key'}")
+        say(f"What is indexed into {place_of(old)} from now on is not in the copy.")
+
+
 def forget(
     films: Annotated[
         list[int] | None, typer.Argument(metavar="ID...", help="Ids of films.", show_default=False)
@@ -75,6 +98,7 @@ def forget(
     theirs. So that the next index run does not bring the films back, keyed hashes of their identities are kept;
     `filmroom index --bring-back` takes them again. Without films: overwrite and delete what earlier deletions left.
     """
+    from filmroom.db.archive import place_of
     from filmroom.db.erasure import forget as forgetting
     from filmroom.db.reads.films import films as films_of
     from filmroom.indexer.live import spool
@@ -85,7 +109,7 @@ def forget(
     if ids and not yes:
         if as_json:
             raise BadInput("nobody can be asked", where="--json", fix="Add --yes.")
-        typer.confirm(f"Delete {counted(len(ids), 'film')} from {opened.folder} for good?", abort=True)
+        typer.confirm(f"Delete {counted(len(ids), 'film')} from {place_of(opened.folder)} for good?", abort=True)
     known, copies = films_of(opened.catalog, ids), spool.holding(opened, ids)
     film_cache.drop(known)  # whatever ends this process, and once more below: they may be looked at until then
     try:
@@ -101,10 +125,10 @@ def forget(
     if as_json:
         print_json(asdict(done))
     else:
-        _print_forgotten(done, received)
+        _print_forgotten(done, received, on_server=not opened.catalog.is_file)
 
 
-def _print_forgotten(done: Forgotten, received: Dropped) -> None:
+def _print_forgotten(done: Forgotten, received: Dropped, *, on_server: bool) -> None:
     if not done.films:
         say("No film was named. What earlier deletions left is overwritten.")
         return
@@ -117,6 +141,9 @@ def _print_forgotten(done: Forgotten, received: Dropped) -> None:
         next_run = "An index run turns them away, unless it is given --bring-back."
     say(f"{files} {next_run}")
     say("Backups, exports and models trained before still hold what they held.")
+    if on_server:
+        say("So do the server's files and its log until they are written over, and the indexes of other machines until")
+        say("they open the archive again. To write its files anew, which locks the archive: filmroom forget")
 
 
 def _what_stays(files: int, films: Sequence[int]) -> str:

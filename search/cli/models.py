@@ -1,4 +1,4 @@
-"""Define the commands of models: adapt, list, add, use, remove; and vectors that were computed elsewhere."""
+"""Define the commands of models: adapt, list, quantise, add, use, remove; and vectors that were computed elsewhere."""
 
 from __future__ import annotations
 
@@ -55,11 +55,12 @@ def adapt(
 ) -> None:
     """Train a model on the films of an archive with their labels and reports. Run it again to go on after a kill."""
     from filmroom.indexer.models.open_clip.towers import usable_device
-    from filmroom.indexer.models.registry import checkpoint
+    from filmroom.indexer.models.registry import checkpoint, load_towers
     from filmroom.indexer.training.data.archive import training_films
     from filmroom.indexer.training.data.films import patients_apart
     from filmroom.indexer.training.run import adapt as run
     from filmroom.indexer.training.train import Loss, Options
+    from filmroom.search.checks.subgroups.model_card import add_slices
     from filmroom.search.cli import output, output_models
     from filmroom.search.query.parser import parse
 
@@ -78,6 +79,7 @@ def adapt(
     with output_models.adapt_progress(quiet=as_json) as (on_films, on_progress):
         films = training_films(opened, out / "work", where=parse(only).filter, progress=on_films)
         done = run(films, source, out, options=options, progress=on_progress)
+    add_slices(out / "MODEL_CARD.md", opened, load_towers(str(out)), films, share=held, seed=seed)
     if as_json:
         print_json(output_models.adapted_json(done, out, len(films)))
     else:
@@ -95,15 +97,37 @@ def models_list(
     as_json: JsonOption = False,
 ) -> None:
     """State, films embedded, films a second and nDCG@5 as measured here, size, licence."""
+    from filmroom.db.archive import is_there
     from filmroom.search import status
     from filmroom.search.cli import output_models
 
     folder = archive_folder(archive)
-    statuses = status.models(open_archive(archive) if (folder / "catalog.sqlite").is_file() else None, finding=finding)
+    statuses = status.models(open_archive(archive) if is_there(folder) else None, finding=finding)
     if as_json:
         print_json([asdict(model) for model in statuses])
     else:
         output_models.print_models(statuses)
+
+
+@models_app.command("quantise")
+def models_quantise(
+    name: Annotated[str, typer.Argument(help="The model's name or folder: one of open_clip's kind.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write its 8-bit form.")],
+    archive: ArchiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model's 8-bit form on the archive's films; keep it only where it answers alike and is faster."""
+    from filmroom.search.classification.quantised import quantise_model
+    from filmroom.search.cli import output_models
+
+    with output_models.stages(quiet=as_json) as progress:
+        done = quantise_model(open_archive(archive), name, out, progress=progress)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        output_models.print_quantised(done, out)
+    if done.chosen is None:
+        raise typer.Exit(1)
 
 
 @models_app.command("add")

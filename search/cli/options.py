@@ -17,9 +17,23 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from filmroom.db.archive import Archive
 
+
+def _archive_named(text: str) -> Path:
+    """Read `--archive`. An address is looked at here, as a path keeps but one of its slashes."""
+    from filmroom.db.archive import folder_of
+
+    return folder_of(text)
+
+
 ArchiveOption = Annotated[
     Path | None,
-    typer.Option("--archive", envvar="FILMROOM_ARCHIVE", metavar="DIR", help="The archive; default: your data folder."),
+    typer.Option(
+        "--archive",
+        envvar="FILMROOM_ARCHIVE",
+        metavar="DIR|ADDRESS",
+        parser=_archive_named,
+        help="The archive: a folder or postgresql://HOST/DATABASE; default: your data folder.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelOption = Annotated[
@@ -93,9 +107,9 @@ class IndexCommand(TyperCommand):
     """--ray may stand alone: what comes after it is its address only where it looks like HOST:PORT."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own = args.index("--") if "--" in args else len(args)
-        for at in [at for at, one in enumerate(args[:own]) if one == "--ray"]:
-            if at + 1 >= own or not _CLUSTER.fullmatch(args[at + 1]):
+        options_end = args.index("--") if "--" in args else len(args)
+        for at in [at for at, argument in enumerate(args[:options_end]) if argument == "--ray"]:
+            if at + 1 >= options_end or not _CLUSTER.fullmatch(args[at + 1]):
                 args[at] = f"--ray={_AT_HAND}"
         return super().parse_args(ctx, args)
 
@@ -161,8 +175,10 @@ def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
 def typed(command: str, folder: Path) -> str:
     """Return `filmroom COMMAND` as it is to be typed for the archive in `folder`, which has a name unless it is the
     usual."""
+    from filmroom.db.archive import place_of
+
     usual = os.path.abspath(archive_folder(None)) == os.path.abspath(folder)
-    return f"filmroom {command}" + ("" if usual else f" --archive {shlex.quote(str(folder))}")
+    return f"filmroom {command}" + ("" if usual else f" --archive {shlex.quote(place_of(folder))}")
 
 
 def print_json(value: object) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filmroom.db.archive import place_of
 from filmroom.db.errors import BadInput
 from filmroom.db.records import SAME_UID, Counts, Facet, same_uid_note
 from filmroom.indexer.decoding.rejections import reason_of
@@ -162,7 +163,7 @@ def print_summary(done: Summary, archive: Path) -> None:
     table.add_row("gone", f"{counts.gone:,}")
     console.print(table)
     rate = f", {counts.indexed / done.seconds:.1f} films a second" if counts.indexed else ""
-    console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(str(archive)), sep="")
+    console.print(f"{done.seconds:.1f} s{rate}. Archive: ", Text(place_of(archive)), sep="")
     if done.same_uid:
         _print_same_uid([duplicate.path for duplicate in done.same_uid], archive)
     if not counts.listed:

@@ -138,9 +138,9 @@ def print_screening(done: Screening) -> None:
         console.print("No mean AUC: too few films are labelled with and without a finding (filmroom label).")
 
 
-def _weakness(said: str) -> None:
-    if said:
-        console.print(Text(said, style="yellow"), soft_wrap=True)
+def _weakness(sentence: str) -> None:
+    if sentence:
+        console.print(Text(sentence, style="yellow"), soft_wrap=True)
 
 
 def print_choice(done: Choice) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from filmroom.indexer.models.measured import FindingMeasured
     from filmroom.indexer.training.run import Adapted
+    from filmroom.search.classification.quantised import Quantised
     from filmroom.search.exchange.import_vectors import ImportedVectors
     from filmroom.search.findings.search import FilmFinding
     from filmroom.search.status import ModelStatus
@@ -119,6 +120,39 @@ def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None],
             show(progress.stage, progress.done, progress.total, loss + ndcg)
 
         yield lambda done, total: show("films", done, total), on_progress
+
+
+@contextmanager
+def stages(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is being done."""
+    with Console(stderr=True, quiet=quiet).status("") as status:
+        yield lambda stage: status.update(Text(stage))
+
+
+def print_quantised(done: Quantised, out: Path) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("form", "least cosine", "mean cosine", "nDCG@5", "AUC", "films/s", ""):
+        table.add_column(name, justify="left" if name in ("form", "") else "right", overflow="fold")
+    first = next((form.ranked for form in done.tried if form.ranked), None)
+    ndcg, area = (f"{first.ndcg[0]:.3f}", f"{first.auc[0]:.3f}") if first else ("", "")
+    table.add_row("as a run embeds now", "", "", ndcg, area, f"{done.now:.1f}", "")
+    for precision, rate in done.floats.items():
+        table.add_row(f"{precision}, OpenVINO", "", "", "", "", f"{rate:.1f}", "")
+    for form in done.tried:
+        ranked = form.ranked
+        ndcg, area = (f"{ranked.ndcg[1]:.3f}", f"{ranked.auc[1]:.3f}") if ranked else ("", "")
+        cosines = f"{form.cosine_least:.4f}", f"{form.cosine_mean:.4f}"
+        faults = "; ".join(done.faults(form)) or "kept"
+        table.add_row(f"8 bits, {form.recipe}", *cosines, ndcg, area, f"{form.films_a_second:.1f}", faults)
+    console.print(table)
+    labels = f"by the labels of {counted(len(first.findings), 'finding')}" if first else "no labels to rank by"
+    console.print(Text(f"Compared on {counted(done.films, 'film')}, {labels}.", style="dim"))
+    if done.chosen is None:
+        console.print(Text(f"Nothing was written: embed with {done.model} as it is.", style="yellow"))
+        return
+    if first is None:
+        console.print(Text("How it ranks findings was not compared: the films have too few labels.", style="yellow"))
+    console.print(Text(f"{done.name} is in {out}. Next: filmroom index FOLDER --model {out}"), soft_wrap=True)
 
 
 def print_adapted(done: Adapted, out: Path, count: int) -> None:

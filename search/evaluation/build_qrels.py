@@ -69,15 +69,15 @@ def documents_of_archive(archive: Archive) -> list[Document]:
             stated.setdefault(film_id, []).append(Statement(finding_of(name), present=value >= 0.5))
     closed = not any(value < 0.5 for column in values.values() for value in column.values())
     names, documents = DocumentNames(archive.catalog), list[Document]()
-    for batch in chunked(film for film in films.everyone(archive.catalog) if film.id in stated or film.has_report):
-        called = names.of(batch)
+    for block in chunked(film for film in films.everyone(archive.catalog) if film.id in stated or film.has_report):
+        called = names.of(block)
         documents += [
             Document(
                 called[film.id],
                 (*stated.get(film.id, ()), *_report_statements(archive, film)),
                 closed and film.id in stated,
             )
-            for film in batch
+            for film in block
         ]
     if not documents:
         raise BadInput(

@@ -41,7 +41,7 @@ class DocumentNames:
         for film_id, name in (*names.items(), *self._judged.items()):
             films.get(name, set()).add(film_id)
         tails = {tail(parts[:-1], parts[-1]) for name in films for end in _ends(name) if (parts := parts_of(end))}
-        for _, _, film in named_films.by_tail(self._catalog, [(end, end + b"\0") for end in tails]):
+        for _, _, film in named_films.by_tail(self._catalog, [(ending, ending + b"\0") for ending in tails]):
             films.get(self._name(film), set()).add(film.id)
         return {name for name, ids in films.items() if len(ids) > 1}
 

@@ -172,8 +172,8 @@ class _Documents:
 
     def call(self, documents: Iterable[int]) -> None:
         """Learn the names of documents, all at once."""
-        for batch in chunked(document for document in documents if document not in self._known):
-            self._known |= self._names.in_run(films.films(self._catalog, batch))
+        for block in chunked(document for document in documents if document not in self._known):
+            self._known |= self._names.in_run(films.films(self._catalog, block))
 
     def name(self, document: int) -> str:
         """Return what a run calls a document that `call` was told of."""

@@ -164,9 +164,9 @@ def read_wanted(text: str, *, known: Iterable[str] = ()) -> Wanted:
     ideas = frozenset(known)
     query = parse(text)
     positive = spell_out(" ".join(query.positive)).text
-    asked = mentions(positive, ideas) or ([NORMAL] if finding_of(positive) == NORMAL else [])
+    findings = mentions(positive, ideas) or ([NORMAL] if finding_of(positive) == NORMAL else [])
     denied = [idea for clause in query.negated for idea in mentions(spell_out(clause).text, ideas)]
-    if not asked:
+    if not findings:
         return Wanted(None, (), tuple(denied))
-    main = replace(qualified(asked[0], positive), certain=True)
-    return Wanted(main, tuple(Statement(idea) for idea in asked[1:]), tuple(denied))
+    main = replace(qualified(findings[0], positive), certain=True)
+    return Wanted(main, tuple(Statement(idea) for idea in findings[1:]), tuple(denied))

@@ -264,9 +264,9 @@ def _baselines(
 ) -> dict[str, dict[str, float]]:
     rng = random.Random(20240229)
     everyone = set(films)
-    all_films = sorted(everyone)  # one list for all queries: an archive may have millions
+    every_id = sorted(everyone)  # one list for all queries: an archive may have millions
     pool = {
-        qid: sorted(part) if judged_only else all_films if everyone.issuperset(part) else sorted({*films, *part})
+        qid: sorted(part) if judged_only else every_id if everyone.issuperset(part) else sorted({*films, *part})
         for qid, part in grades.items()
     }
     chance = []

@@ -118,10 +118,10 @@ def _label_reader(table: Table, path: Path, split: str | None) -> Callable[[Row]
     if column is not None:
         value = table.column("value", "score", "probability")
         return lambda row: _long(row, column, value)
-    findings = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
-    if not findings:
+    finding_columns = [name for name in table.columns if name and name != divided and plain(name) not in NO_FINDINGS]
+    if not finding_columns:
         raise BadInput("there is no column of labels", where=path, fix="Write: film,label or film,label,value.")
-    return lambda row: _wide(row, findings)
+    return lambda row: _wide(row, finding_columns)
 
 
 @dataclass(frozen=True)

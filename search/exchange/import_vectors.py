@@ -99,8 +99,8 @@ def _placed(archive: Archive, names: list[str]) -> Placed:
     not_identities = [name for name in names if name not in exact]
     if not not_identities:
         return Placed(exact, (), ())
-    named = CatalogNames(archive.catalog).place(not_identities)
-    return Placed(exact | named.films, named.missing, named.ambiguous)
+    by_name = CatalogNames(archive.catalog).place(not_identities)
+    return Placed(exact | by_name.films, by_name.missing, by_name.ambiguous)
 
 
 def _space(archive: Archive, path: Path, file: VectorFile, model: str | None) -> Space:

@@ -55,16 +55,16 @@ class FilmLabels:
         keys, present = self._keys()[0], self.values >= PRESENT
         contradicted = np.intersect1d(keys[present], keys[~present])
         stay = ~np.isin(keys, contradicted)
-        left = replace(self, films=self.films[stay], names=self.names[stay], values=self.values[stay])
-        return (left, int(contradicted.size)) if contradicted.size else (self, 0)
+        settled = replace(self, films=self.films[stay], names=self.names[stay], values=self.values[stay])
+        return (settled, int(contradicted.size)) if contradicted.size else (self, 0)
 
     def counts(self) -> dict[str, int]:
         """Say how many films have each label, the most frequent first."""
         keys, names = self._keys()
         having = np.unique(keys[self.values >= PRESENT])
         counts = np.bincount(having % max(1, len(names)), minlength=len(names)).tolist()
-        pairs = [(name, count) for name, count in zip(names, counts, strict=True) if count]
-        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+        films_of_labels = [(name, count) for name, count in zip(names, counts, strict=True) if count]
+        return dict(sorted(films_of_labels, key=lambda entry: (-entry[1], entry[0])))
 
     def _keys(self) -> tuple[NDArray[np.int64], list[str]]:
         """Return one number for film and name, whatever its case, and the names: the remainder of their count is the

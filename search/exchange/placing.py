@@ -62,7 +62,7 @@ class Several:
 
     @cached_property
     def _doubtful(self) -> frozenset[int]:
-        names, meant = (np.frombuffer(hashes, np.int64) for hashes in (self._names, self._meant))
+        names, meant = (np.frombuffer(codes, np.int64) for codes in (self._names, self._meant))
         order = np.lexsort((meant, names))
         names, meant = names[order], meant[order]
         return frozenset(names[1:][(names[1:] == names[:-1]) & (meant[1:] != meant[:-1])].tolist())
@@ -113,9 +113,9 @@ def place_rows(catalog: Catalog, path: Path, rows: Iterable[Named], several: Sev
     known. Raises BadInput where there are no rows."""
     claims = _Claims(CatalogNames(catalog), several)
     studies: dict[tuple[str, str], int] = {}
-    for batch in chunked(rows, _TOGETHER):
-        claims.add([row.film if row.film or not row.study else None for row in batch])
-        for at, row in enumerate(batch, len(claims) - len(batch)):
+    for block in chunked(rows, _TOGETHER):
+        claims.add([row.film if row.film or not row.study else None for row in block])
+        for at, row in enumerate(block, len(claims) - len(block)):
             if not row.film and row.study:
                 claims.films[at] = LAST_GROUP - studies.setdefault((row.patient, row.study), len(studies))
     if not len(claims):
@@ -125,10 +125,10 @@ def place_rows(catalog: Catalog, path: Path, rows: Iterable[Named], several: Sev
     groups: list[frozenset[int]] = []
     known = CatalogStudies(catalog, key, studies)
     for patient, study in studies:
-        studies_meant = known.find(patient, study)
-        groups.append(studies_meant[0] if len(studies_meant) == 1 else frozenset())
-        if len(studies_meant) != 1:
-            (ambiguous if studies_meant else missing)[study] = None
+        groups_meant = known.find(patient, study)
+        groups.append(groups_meant[0] if len(groups_meant) == 1 else frozenset())
+        if len(groups_meant) != 1:
+            (ambiguous if groups_meant else missing)[study] = None
     placed = np.frombuffer(claims.films, np.int64)
     return PlacedRows(placed, tuple(groups), known.whole(groups), tuple(missing), tuple(ambiguous))
 
@@ -148,9 +148,9 @@ class _Claims:
 
     def add(self, names: Sequence[str | None]) -> None:
         """Look up the names of the next rows; None is no name."""
-        distinct = dict.fromkeys(name for name in names if name is not None)
-        nearest = dict(self._names.nearest(distinct))
-        doubtful = self._names.bare(self._several.among(distinct))
+        names_to_find = dict.fromkeys(name for name in names if name is not None)
+        nearest = dict(self._names.nearest(names_to_find))
+        doubtful = self._names.bare(self._several.among(names_to_find))
         for name in names:
             ids, distance = nearest[name] if name is not None else (frozenset(), EXACT)
             code = next(iter(ids)) if len(ids) == 1 else AMBIGUOUS if ids else NONE
@@ -167,13 +167,13 @@ class _Claims:
         rows = self._contested()
         if not rows.any():
             return
-        rivals: dict[str, Nearest] = {}
+        nearest: dict[str, Nearest] = {}
         where: dict[str, list[int]] = {}
         for at, name in enumerate(names):
             if rows[at]:
-                rivals[name] = frozenset((self.films[at],)), self._distances[at]
+                nearest[name] = frozenset((self.films[at],)), self._distances[at]
                 where.setdefault(name, []).append(at)
-        placed = settle(rivals)
+        placed = settle(nearest)
         for code, losers in ((NONE, placed.missing), (AMBIGUOUS, placed.ambiguous)):
             for name in losers:
                 self._unplaced[name] = where[name][0], code
@@ -182,8 +182,8 @@ class _Claims:
 
     def unplaced(self, code: int) -> dict[str, None]:
         """Return the names that got no film for this reason, in the order of their first rows."""
-        names = sorted((at, name) for name, (at, reason) in self._unplaced.items() if reason == code)
-        return dict.fromkeys(name for _, name in names)
+        unplaced = sorted((at, name) for name, (at, reason) in self._unplaced.items() if reason == code)
+        return dict.fromkeys(name for _, name in unplaced)
 
     def _contested(self) -> NDArray[np.bool_]:
         """Tell of each row whether its film is claimed by other names as well, instance UIDs apart."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import Catalog
-from filmroom.db.reads import films
+from filmroom.db.reads import films, fulltext
 from filmroom.db.records import Film
 from filmroom.db.writes import findings
 from filmroom.db.writes.findings import Kept
@@ -57,7 +57,7 @@ def everything(catalog: Catalog, *, most: int | None = None) -> list[FilmFinding
 
 def by_words(archive: Archive, words: str, k: int) -> list[FilmFinding]:
     """Return the k findings whose sentences hold all the words, the best first. Needs no model."""
-    return _of_sentences(archive.catalog, findings.matching(archive.catalog, words), k)
+    return _of_sentences(archive.catalog, fulltext.sentences(archive.catalog, words), k)
 
 
 def by_meaning(searcher: Searcher, text: str, k: int) -> list[FilmFinding]:

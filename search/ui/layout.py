@@ -174,7 +174,8 @@ def may_name_folders() -> bool:
     An address of this machine alone says nothing of who asks: a proxy on it brings everybody, and every user of it is
     here, too.
     """
-    on_loopback = is_loopback(str(st.get_option("server.address") or ""))
+    addresses = (st.get_option("server.address"), st.get_option("browser.serverAddress"))
+    on_loopback = all(is_loopback(str(address or "")) for address in addresses)
     return st.user.get("is_logged_in") is True or (on_loopback and required() is not None)
 
 

@@ -12,7 +12,7 @@ from filmroom.db.errors import BadInput
 
 from tests.terminal import Terminal
 
-ADDRESSES = ["postgresql://me:secret@host/films", "s3://bucket/films", "foo:", "foo:bar", "GS://films"]
+ADDRESSES = ["mysql://me:secret@host/films", "s3://bucket/films", "foo:", "foo:bar", "GS://films"]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

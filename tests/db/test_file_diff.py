@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import write_film
 from tests.terminal import Terminal
 
+pytestmark = pytest.mark.usefixtures("either")
+
 
 @pytest.mark.parametrize("ward", [b"ward", b"ward \xff"])
 @pytest.mark.parametrize("name", [b"a film.png", b"a film \xff.png"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from filmroom.db import schema
 from filmroom.db.batching import SIZE
-from filmroom.db.catalog import Catalog, learn_sizes
+from filmroom.db.catalog import Catalog
 from filmroom.db.reads import film_facts, films
 from sqlalchemy import insert
 
@@ -26,7 +26,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
         connection.execute(
             insert(schema.film), [{"id": n, "file_id": n, "identity": f"sha256:{n}#0", **film} for n in numbers]
         )
-    learn_sizes(catalog)
+    catalog.learn_sizes()
     return catalog
 
 

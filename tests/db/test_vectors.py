@@ -23,6 +23,8 @@ from sqlalchemy import update
 
 from tests.db.vector_bench import DIM, Bench, best, make_bench, unit
 
+pytestmark = pytest.mark.usefixtures("either")
+
 
 class FakeGpu(faiss.IndexFlatIP):
     """FAISS's GPU index as far as we use it: it knows no filter."""

@@ -62,6 +62,16 @@ def test_outside_of_a_step_it_comes_at_once_and_leaves_no_trace() -> None:
             pass
 
 
+def test_the_end_of_a_service_is_heard_as_an_interrupt() -> None:
+    def work() -> None:
+        with between_steps(), step():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_a_handler_of_the_program_stays_its_own() -> None:
     heard: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: heard.append(number))

@@ -164,6 +164,20 @@ def test_tags_that_are_read_now_are_brought_up_to_date(old: Old) -> None:
     assert old.view("left_lateral.dcm") == "LL"
 
 
+def test_the_maker_is_read_of_headers_that_the_version_before_read(old: Old, tmp_path: Path) -> None:
+    (old.films / "siemens.dcm").write_bytes(write(ramp(64, 80), tmp_path, PatientID="", Manufacturer="Siemens AG"))
+    old.index()
+    with old.archive.catalog.write() as connection:
+        connection.execute(update(film).values(maker=None))
+        connection.execute(update(file).values(decoding=2))
+    before = old.vectors()
+    old.index()
+    of_maker = select(file.c.path).join(film, film.c.file_id == file.c.id).where(film.c.maker == "SIEMENS")
+    with old.archive.catalog.read() as connection:
+        assert list(connection.scalars(of_maker)) == ["siemens.dcm"]
+    assert old.vectors() == before, "nothing is embedded again"
+
+
 def test_another_model_embeds_them_when_it_runs(old: Old) -> None:
     """Until then it lacks them: what it made of other pixels must not answer as if it were of these."""
     before = old.vectors("other")

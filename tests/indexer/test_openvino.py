@@ -161,3 +161,23 @@ def test_what_reports_to_its_maker_is_not_even_imported(tiny: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_interrupt_finds_its_stack_after_a_precision_that_was_not_taken(tiny: Path) -> None:
+    """Where OpenVINO was tried in two precisions and neither was quicker, Ctrl-C was a segmentation fault."""
+    pytest.importorskip("openvino", reason="OpenVINO has no wheels for this machine")
+    code = (
+        "import os, signal; from pathlib import Path\n"
+        "import filmroom.indexer.models.exported.openvino as openvino\n"
+        f"graph = Path({str(tiny)!r}) / 'image.onnx'\n"
+        "session = openvino.OpenVinoSession(graph, 'bf16')\n"
+        "session = openvino.OpenVinoSession(graph, 'f32')\n"
+        "del session\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('heard', flush=True)\n"
+        "    os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "heard"), done.stderr

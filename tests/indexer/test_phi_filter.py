@@ -81,6 +81,21 @@ def test_view(position: str, view: str | None) -> None:
     assert tags(ViewPosition=position).view == view
 
 
+@pytest.mark.parametrize(
+    ("written", "maker"),
+    [
+        ("GE Healthcare", "GE"), ('"GE Healthcare"', "GE"), ("GE MEDICAL SYSTEMS", "GE"), ("General Electric", "GE"),
+        ("SIEMENS", "SIEMENS"), ("Siemens Healthineers AG", "SIEMENS"), ("Philips Medical Systems", "PHILIPS"),
+        ("FUJI PHOTO FILM Co., ltd.", "FUJIFILM"), ("FUJIFILM Corporation", "FUJIFILM"), ("Agfa-Gevaert AG", "AGFA"),
+        ("EASTMAN KODAK", "CARESTREAM"), ("Carestream Health", "CARESTREAM"), ("KONICA MINOLTA", "KONICA MINOLTA"),
+        ("Canon Inc.", "CANON"), ("Vendor of Dr Who", "OTHER"), ("Geiger and sons", "OTHER"), ("東芝", "OTHER"),
+        ("", None), (" - ", None),
+    ],
+)  # fmt: skip
+def test_maker_is_a_code_and_no_free_text(written: str, maker: str | None) -> None:
+    assert tags(Manufacturer=written).maker == maker
+
+
 @pytest.mark.parametrize(("code", "view"), [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LL"), ("x", None)])
 def test_view_by_its_code(code: str, view: str | None) -> None:
     item = header(PIXELS)
@@ -167,6 +182,7 @@ def test_canaries_in_every_text_leave_nothing() -> None:
         "PatientName": CANARY, "InstitutionName": CANARY, "ImageComments": CANARY, "PatientID": CANARY,
         "IssuerOfPatientID": CANARY, "SeriesDescription": CANARY, "ViewPosition": CANARY, "PatientSex": CANARY,
         "BodyPartExamined": CANARY, "ImageLaterality": CANARY, "BurnedInAnnotation": CANARY, "PatientAge": CANARY,
+        "Manufacturer": CANARY,
         "AccessionNumber": CANARY, "StudyInstanceUID": CANARY, "SeriesInstanceUID": CANARY, "StudyDate": CANARY,
         "PatientBirthDate": CANARY,
     }  # fmt: skip
@@ -178,7 +194,15 @@ def test_canaries_in_every_text_leave_nothing() -> None:
 @given(st.text(max_size=16), st.text(max_size=16))
 def test_any_text_ends_in_a_closed_set(text: str, other: str) -> None:
     planted = header(PIXELS)
-    for keyword in ("ViewPosition", "PatientSex", "BodyPartExamined", "Laterality", "PatientAge", "Modality"):
+    for keyword in (
+        "ViewPosition",
+        "PatientSex",
+        "BodyPartExamined",
+        "Laterality",
+        "PatientAge",
+        "Modality",
+        "Manufacturer",
+    ):
         planted.add_new(keyword, "LO", text)
     planted.PatientBirthDate, planted.StudyDate = other, text
     kept = kept_tags(planted, rows=4, columns=4, key=KEY)

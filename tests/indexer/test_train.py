@@ -129,6 +129,7 @@ def test_an_archive_of_reports_that_do_not_repeat_is_adapted_and_compared(
     assert re.search(r"nDCG@5 on 6 held-out films: base 0\.\d{3}, mine 0\.\d{3}\.", out)
     done = terminal.json("adapt", "--out", tmp_path / "again", *more)
     assert isinstance(done, dict)
+    assert "## Held-out films by slice" in (tmp_path / "mine" / "MODEL_CARD.md").read_text()
     assert 0 < done["base_ndcg"] < 1
     assert 0 < done["ndcg"] < 1
     assert done["worse"] == (done["ndcg"] < done["base_ndcg"])

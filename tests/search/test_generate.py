@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.reads import fulltext
 from filmroom.db.writes import findings
 from filmroom.indexer.models import cxrreportgen
 from filmroom.indexer.models.cxrreportgen import BadAnswer, EndpointFault, as_sent, ask, endpoint, on_film, read_answer
@@ -304,7 +305,7 @@ def test_sentences_go_with_their_film(terminal: Terminal, films: Films, tiny: Pa
     catalog = Archive.open(terminal.archive).catalog
     first = next(findings.everything(catalog))
     findings.put(catalog, [first.film_id], [findings.Finding("Anew.")], source=first.source)
-    assert findings.matching(catalog, "Only here") == []
+    assert fulltext.sentences(catalog, "Only here") == []
     assert {one.text for one in findings.everything(catalog)} == {"Anew.", "Here too."}
 
 

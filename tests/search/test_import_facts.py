@@ -19,6 +19,8 @@ from tests.indexer.dicom_files import dicom, ramp
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
+pytestmark = pytest.mark.usefixtures("either")
+
 Indexed = Callable[..., Terminal]
 
 
@@ -104,10 +106,11 @@ def test_a_films_own_header_wins_unless_it_is_overwritten(terminal: Terminal, ti
 def test_facts_outlive_another_model_and_a_move(archive_of: Indexed, tmp_path: Path) -> None:
     terminal = archive_of("a.png", "b.png")
     done(terminal, "facts", write(tmp_path / "t.csv", "film,view,age\na.png,AP,70\n"))
-    other = make_model(tmp_path / "other", name="tiny-for-facts", seed=5)
+    name = f"tiny-for-facts-{tmp_path.name[-1]}"
+    other = make_model(tmp_path / "other", name=name, seed=5)
     terminal("index", tmp_path / "set", "--model", other)
     assert terminal.code == 0, terminal.err
-    assert paths(terminal, "chest view:AP age:70", "--model", "tiny-for-facts") == {"a.png"}
+    assert paths(terminal, "chest view:AP age:70", "--model", name) == {"a.png"}
     (tmp_path / "set/a.png").rename(tmp_path / "set/moved.png")
     terminal("index", tmp_path / "set", "--model", other)
     assert paths(terminal, "view:AP age:70") == {"moved.png"}

@@ -18,6 +18,8 @@ from filmroom.search.ui.text import plain
 from tests.pages import page, said
 from tests.terminal import Terminal
 
+pytestmark = pytest.mark.usefixtures("either")
+
 Films = Callable[..., Path]
 
 

@@ -112,6 +112,10 @@ def test_every_door_says_it(terminal: Terminal, asked: Path, monkeypatch: pytest
         limits=Limits(),
     )
     api = TestClient(build(context))
+    for listed in (terminal.json("models", "list", "--finding", "PNA"), api.get("/api/v1/models?finding=PNA").json()):
+        (measured,) = [one["measured"] for one in listed if one["name"] == "tiny"]  # type: ignore[attr-defined]
+        assert measured["auc"] == WEAK.auc
+    assert api.get("/api/v1/models?finding=scoliosis").status_code == 400
     for finding, line in (("pneumonia", LINE), ("effusion", "")):
         assert archive.search(finding).weakness == line
         assert terminal.json("search", finding)["weakness"] == line  # type: ignore[index]

@@ -17,6 +17,8 @@ from sqlalchemy import delete, func, select, update
 
 from tests.terminal import Terminal
 
+pytestmark = pytest.mark.usefixtures("either")
+
 REPORTS = (
     "No pleural effusion. Small left pneumothorax.",
     "Moderate right pleural effusion. No pneumothorax.",

@@ -204,6 +204,22 @@ def test_drift_shows_what_moved_and_films_of_either_side(
     assert len(every["items"]) > 4
 
 
+def test_the_films_to_label_next_go_on_to_judge(
+    archive_folder: Path, numbered: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copytree(archive_folder, tmp_path / "own"))
+    test = page(own, "check", monkeypatch, check="Next")
+    assert test.button(key="run-check").disabled
+    test.selectbox(key="check-next").set_value("effusion").run()
+    test.button(key="run-check").click().run()
+    assert not test.exception
+    assert not test.error
+    if test.metric[-1].value != "0":
+        assert test.button(key="judge-queue").label.startswith("Judge the ")
+        (wall,) = walls(test)
+        assert wall["items"]
+
+
 def test_while_one_check_runs_another_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with check._running:
         test = run(leaky, "duplicates", monkeypatch)

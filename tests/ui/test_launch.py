@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from filmroom.db.errors import BadInput
-from filmroom.search.ui.server.launch import APP, command, settings
+from filmroom.search.ui.server.launch import APP, address, command, own_names, settings
 from filmroom.search.ui.server.loopback import is_loopback
 
 
@@ -24,6 +24,21 @@ def test_a_viewer_is_handed_on_and_one_that_is_none_is_refused() -> None:
     for wrong in ("ohif", "javascript:alert({study_uid})", "https://ohif.example"):
         with pytest.raises(BadInput, match="no address of a viewer"):
             command(Path("/films"), viewer=wrong)
+
+
+def test_a_server_behind_a_proxy_knows_its_name() -> None:
+    public = "https://films.example"
+    named = command(Path("/films"), public=public, log=True)
+    assert named[named.index("--public") + 1] == public
+    assert "--log" in named
+    assert "films.example" in own_names("127.0.0.1", public=public)
+    chosen = settings("127.0.0.1", 8501, public=public)
+    assert {"films.example", "localhost"} <= set(chosen["server.allowedHosts"])
+    assert not is_loopback(chosen["browser.serverAddress"]), "whoever comes by it is not at this machine"
+    assert address("127.0.0.1", 8501, public="https://films.example:8443/") == "https://films.example:8443/"
+    for wrong in ("films.example", "https://films.example/room", "ftp://films.example", "https://a@b", "https://a:x"):
+        with pytest.raises(BadInput, match="no address of a server"):
+            command(Path("/films"), public=wrong)
 
 
 def test_an_open_address_checks_no_host_names() -> None:

@@ -63,9 +63,9 @@ class OnnxTowers:
             return np.empty((0, self.space.vectors, self.space.dim), np.float32)
         with self._turn:
             together = _TOGETHER if self._on_processor else len(batch)
-            found = np.concatenate([self._embed(batch[at : at + together]) for at in range(0, len(batch), together)])
+            rows = np.concatenate([self._embed(batch[at : at + together]) for at in range(0, len(batch), together)])
         shape = (len(batch), self.space.vectors, self.space.dim)
-        return unit_rows(_shaped(found, shape, self.folder / IMAGE_GRAPH))
+        return unit_rows(_shaped(rows, shape, self.folder / IMAGE_GRAPH))
 
     @property
     def quickened(self) -> bool:
@@ -78,11 +78,11 @@ class OnnxTowers:
             self._quick, self._last, self._settled = quicker(self.folder / IMAGE_GRAPH, self._last), None, True
             if self._quick is not None:
                 del self._image  # as large as the model; a heat map loads it again
-        found = embedded(self._quick or self._image, films)
-        self._spent += found.seconds
+        result = embedded(self._quick or self._image, films)
+        self._spent += result.seconds
         if not self._settled and self._on_processor:
-            self._last = found
-        return found.rows
+            self._last = result
+        return result.rows
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
         """Return (N, T, D), rows of unit length."""
@@ -101,10 +101,10 @@ class OnnxTowers:
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return token ids (N, L) of the texts within the model's prompt."""
-        asked = [self.facts.prompt.replace("{}", text) for text in texts]
+        prompts = [self.facts.prompt.replace("{}", text) for text in texts]
         if self.facts.lower:
-            asked = [text.lower() for text in asked]
-        return np.array([found.ids for found in self._tokenizer.encode_batch(asked)], np.int64)
+            prompts = [text.lower() for text in prompts]
+        return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(prompts)], np.int64)
 
     def known_words(self) -> frozenset[str]:
         """Return the whole words of the tokenizer's vocabulary, lower case; none where it is not one of words."""
@@ -119,8 +119,8 @@ class OnnxTowers:
         image = self._image
         if "patches" not in {output.name for output in image.get_outputs()}:
             raise no_patches(self.space.model)
-        (found,) = image.run(["patches"], {"pixels": prepare([film], self.preprocess)})
-        return unit_rows(found[0])
+        (patches,) = image.run(["patches"], {"pixels": prepare([film], self.preprocess)})
+        return unit_rows(patches[0])
 
     @cached_property
     def _image(self) -> Any:
@@ -183,7 +183,7 @@ class OnnxTowers:
                 where=path,
                 fix=f"Compare it with the checksums in {FACTS}, or export it again.",
             ) from None
-        inputs = {"pixels", "tokens"} & {given.name for given in session.get_inputs()}
+        inputs = {"pixels", "tokens"} & {graph_input.name for graph_input in session.get_inputs()}
         if not inputs or "embedding" not in {output.name for output in session.get_outputs()}:
             raise ModelUnavailable("the graph is not a tower of this program", where=path)
         return session
@@ -199,18 +199,18 @@ def whole_words(vocabulary: Iterable[str]) -> frozenset[str]:
         words = {token.removesuffix("</w>") for token in tokens if token.endswith("</w>")}
     else:
         words = {token[1:] for token in tokens if token.startswith("\u2581")}
-    found = frozenset(word.lower() for word in words if len(word) > 2 and word.isalpha())
-    return found if len(found) >= _LEAST_WORDS else frozenset()
+    whole_words_known = frozenset(word.lower() for word in words if len(word) > 2 and word.isalpha())
+    return whole_words_known if len(whole_words_known) >= _LEAST_WORDS else frozenset()
 
 
-def _shaped(found: NDArray[np.float32], shape: tuple[int, ...], graph: Path) -> NDArray[np.float32]:
-    if found.size != np.prod(shape):
+def _shaped(rows: NDArray[np.float32], shape: tuple[int, ...], graph: Path) -> NDArray[np.float32]:
+    if rows.size != np.prod(shape):
         raise ModelUnavailable(
-            f"the graph answers {found.shape} where {FACTS} promises {shape}",
+            f"the graph answers {rows.shape} where {FACTS} promises {shape}",
             where=graph,
             fix="Fetch or export the model again.",
         )
-    return found.reshape(shape)
+    return rows.reshape(shape)
 
 
 def _cores() -> int:
@@ -219,5 +219,5 @@ def _cores() -> int:
 
 
 def _line(fault: Exception) -> str:
-    said = str(fault).strip().splitlines()
-    return said[0][:160] if said else type(fault).__name__
+    lines = str(fault).strip().splitlines()
+    return lines[0][:160] if lines else type(fault).__name__

@@ -87,9 +87,9 @@ class ClipModelTowers:
             if not self._films.quickened or (self._device is None and _has_gpu()):
                 self._films = self._faster(self._films, batch[:_TRIAL])
         started = time.perf_counter()
-        found = (self._films or self._clip).embed_prepared(batch)
+        vectors = (self._films or self._clip).embed_prepared(batch)
         self._spent += time.perf_counter() - started
-        return found
+        return vectors
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
         """Return (N, T, D), rows of unit length."""
@@ -162,6 +162,12 @@ def towers(source: ClipSource, *, device: str | None = None) -> Towers:
     return ClipModelTowers(source, folder, facts=facts, device=device)
 
 
+def graphs_of(towers: Towers) -> OnnxTowers | None:
+    """Return the exported form of towers that embeds films; None where there is none."""
+    graphs = towers._graphs if isinstance(towers, ClipModelTowers) else towers
+    return graphs if isinstance(graphs, OnnxTowers) and IMAGE_GRAPH in graphs.facts.files else None
+
+
 def find(fingerprint: str, *, device: str | None = None) -> Towers | None:
     """Return the towers of a space that were exported earlier, whatever the model was called; None where there are
     none."""
@@ -173,12 +179,12 @@ def find(fingerprint: str, *, device: str | None = None) -> Towers | None:
                 continue
             weights = Path(str(origin["weights"]))
             if weights.is_file():
-                own = origin.get("folder")
-                named: dict[str, Any] = {"name": facts.name, "prompt": facts.prompt, "licence": facts.licence}
-                if own and Path(own).is_dir():
-                    return towers(from_folder(Path(own), **named), device=device)
+                source_folder = origin.get("folder")
+                settings: dict[str, Any] = {"name": facts.name, "prompt": facts.prompt, "licence": facts.licence}
+                if source_folder and Path(source_folder).is_dir():
+                    return towers(from_folder(Path(source_folder), **settings), device=device)
                 if origin["architecture"] in architectures():
-                    return towers(from_architecture(origin["architecture"], weights, **named), device=device)
+                    return towers(from_architecture(origin["architecture"], weights, **settings), device=device)
             return OnnxTowers(folder, device=device, facts=facts)
         except (FilmroomError, KeyError):
             continue
@@ -198,11 +204,11 @@ def export(loaded: ClipTowers, folder: Path) -> ModelFacts | None:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+        part = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
     except OSError:
         return None
     try:
-        facts = _export_into(loaded, aside)
+        facts = _export_into(loaded, part)
         stat = loaded.source.weights.stat()
         origin = {
             "version": _VERSION,
@@ -213,13 +219,13 @@ def export(loaded: ClipTowers, folder: Path) -> ModelFacts | None:
             "size": stat.st_size,
             "mtime_ns": stat.st_mtime_ns,
         }
-        (aside / _ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+        (part / _ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        os.rename(aside, folder)
+        os.rename(part, folder)
     except OSError:
         return None
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
     return facts
 
 
@@ -229,8 +235,8 @@ def _export_into(loaded: ClipTowers, folder: Path) -> ModelFacts:
     from filmroom.indexer.models.open_clip.trace import is_length_free, trace_image, trace_text
 
     source = loaded.source
-    made = as_tokenizers(loaded.tokenizer)
-    said: dict[str, Any] = {
+    tokenizer = as_tokenizers(loaded.tokenizer)
+    settings: dict[str, Any] = {
         "name": source.name,
         "preprocess": loaded.preprocess,
         "dim": loaded.space.dim,
@@ -240,12 +246,12 @@ def _export_into(loaded: ClipTowers, folder: Path) -> ModelFacts:
         "lower": False,
         "context_length": int(source.model_cfg["text_cfg"].get("context_length") or 77),
     }
-    if made is not None:
-        made[0].save(str(folder / TOKENIZER))
-        said |= {"pad_id": made[1], "pad_to_longest": is_length_free(loaded.model)}
+    if tokenizer is not None:
+        tokenizer[0].save(str(folder / TOKENIZER))
+        settings |= {"pad_id": tokenizer[1], "pad_to_longest": is_length_free(loaded.model)}
         _keep(folder / TEXT_GRAPH, lambda path: trace_text(loaded, path))
     _keep(folder / IMAGE_GRAPH, lambda path: trace_image(loaded, path))
-    facts = write_facts(folder, **said)
+    facts = write_facts(folder, **settings)
     checks = ((TEXT_GRAPH, _texts_agree), (IMAGE_GRAPH, _films_agree))
     wrong = [
         name
@@ -254,7 +260,7 @@ def _export_into(loaded: ClipTowers, folder: Path) -> ModelFacts:
     ]
     for name in wrong:
         (folder / name).unlink()
-    return write_facts(folder, **said) if wrong else facts
+    return write_facts(folder, **settings) if wrong else facts
 
 
 def _keep(path: Path, trace: Callable[[Path], None]) -> None:
@@ -269,9 +275,9 @@ def _keep(path: Path, trace: Callable[[Path], None]) -> None:
 
 def _texts_agree(loaded: ClipTowers, graphs: OnnxTowers) -> bool:
     try:
-        wanted, found = loaded.tokenize(_PROBES).numpy(), graphs.tokenize(_PROBES)
-        cut = found.shape[1]
-        same = np.array_equal(wanted[:, :cut], found) and bool((wanted[:, cut:] == graphs.facts.pad_id).all())
+        expected, by_graph = loaded.tokenize(_PROBES).numpy(), graphs.tokenize(_PROBES)
+        cut = by_graph.shape[1]
+        same = np.array_equal(expected[:, :cut], by_graph) and bool((expected[:, cut:] == graphs.facts.pad_id).all())
         return same and _alike(loaded.embed_texts(_PROBES), graphs.embed_texts(_PROBES))
     except ModelUnavailable:
         return False
@@ -289,8 +295,8 @@ def _films_agree(loaded: ClipTowers, graphs: OnnxTowers) -> bool:
         return False
 
 
-def _alike(wanted: Vectors, found: Vectors) -> bool:
-    return bool(((wanted * found).sum(axis=-1) >= _ALIKE).all())
+def _alike(expected: Vectors, computed: Vectors) -> bool:
+    return bool(((expected * computed).sum(axis=-1) >= _ALIKE).all())
 
 
 def _kept(source: ClipSource, folder: Path) -> ModelFacts | None:
@@ -314,14 +320,14 @@ def _cache() -> Path:
 
 def _folder(source: ClipSource) -> Path:
     """Say where the exports of a model lie: by its configuration, its checkpoint's path and its tokenizer."""
-    own = (source.folder / TOKENIZER) if source.folder else None
+    own_tokenizer = (source.folder / TOKENIZER) if source.folder else None
     parts = [
         source.architecture,
         str(source.weights),
         source.model_cfg,
         source.preprocess_cfg,
         source.facts.preprocess.facts() if source.facts else None,
-        sha256(own) if own and own.is_file() else None,
+        sha256(own_tokenizer) if own_tokenizer and own_tokenizer.is_file() else None,
     ]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     return _cache() / f"{re.sub('[^A-Za-z0-9.-]+', '-', source.name)[:40]}-{key}"

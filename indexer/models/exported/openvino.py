@@ -6,6 +6,7 @@ embedded for as long, and judged on the films at hand.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -34,26 +35,36 @@ class OpenVinoSession:
     """As much of an ONNX Runtime session as a tower calls."""
 
     def __init__(self, graph: Path, precision: str) -> None:
-        # Its model converter, which nobody needs here, brings along what can report to its maker.
-        sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
         settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": _HALVES}
         model = core.compile_model(core.read_model(str(graph)), "CPU", settings)
         self._requests = [model.create_infer_request() for _ in range(_HALVES)]
         self.precision = precision
 
-    def run(self, names: Sequence[str], given: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    def run(self, names: Sequence[str], inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Return the outputs `names` for inputs that have as many rows each, at least one."""
-        count = len(next(iter(given.values())))
+        count = len(next(iter(inputs.values())))
         busy = self._requests[:count]
         for number, request in enumerate(busy):
             part = slice(count * number // len(busy), count * (number + 1) // len(busy))
-            request.start_async({name: rows[part] for name, rows in given.items()})
+            request.start_async({name: rows[part] for name, rows in inputs.items()})
         for request in busy:
             request.wait()
         return [np.concatenate([request.get_tensor(name).data for request in busy], dtype=np.float32) for name in names]
+
+
+@functools.cache
+def _core() -> Any:
+    """Return OpenVINO's one core of this process, which is never freed.
+
+    Each gives its thread a stack for signals and takes it away at its end. Of two, one put back the stack of the other
+    that was gone already: the next Ctrl-C found none, and the kernel ended the process by SIGSEGV.
+    """
+    # Its model converter, which nobody needs here, brings along what can report to its maker.
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino.Core()
 
 
 @dataclass(frozen=True)
@@ -72,11 +83,11 @@ def quicker(graph: Path, known: Embedded) -> OpenVinoSession | None:
         try:
             session = OpenVinoSession(graph, precision)
             embedded(session, known.films[:_HALVES])  # the first time takes longer
-            found = embedded(session, known.films)
+            result = embedded(session, known.films)
         except Exception:  # not installed, or a graph or a precision it cannot run: ONNX Runtime can
-            found = None
-        if found is not None and _cosines(known.rows, found.rows).min() >= ALIKE:
-            return session if found.seconds < _FASTER * known.seconds else None
+            result = None
+        if result is not None and _cosines(known.rows, result.rows).min() >= ALIKE:
+            return session if result.seconds < _FASTER * known.seconds else None
     return None
 
 
@@ -87,8 +98,8 @@ def embedded(session: Any, films: NDArray[np.float32]) -> Embedded:
     return Embedded(films, rows, time.perf_counter() - started)
 
 
-def _cosines(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    one, other = one.reshape(len(one), -1), other.reshape(len(other), -1)
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    found: NDArray[np.float32] = (one * other).sum(axis=1) / np.maximum(lengths, 1e-12)
-    return found
+def _cosines(rows: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows, expected = rows.reshape(len(rows), -1), expected.reshape(len(expected), -1)
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(expected, axis=1)
+    cosines: NDArray[np.float32] = (rows * expected).sum(axis=1) / np.maximum(lengths, 1e-12)
+    return cosines

@@ -59,8 +59,8 @@ class ClipSource:
     @property
     def tokenizer_folder(self) -> Path | None:
         """The folder of the model's own Hugging Face tokenizer, if it has one."""
-        held = self.folder and any((self.folder / name).is_file() for name in _TOKENIZER_FILES)
-        return self.folder if held else None
+        has_tokenizer = self.folder and any((self.folder / name).is_file() for name in _TOKENIZER_FILES)
+        return self.folder if has_tokenizer else None
 
 
 def from_folder(folder: Path, *, name: str | None = None, prompt: str = "{}", licence: str = "unknown") -> ClipSource:
@@ -110,21 +110,21 @@ def _find_weights(folder: Path) -> Path:
     for name in CLIP_WEIGHTS:
         if (folder / name).is_file():
             return folder / name
-    others = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".pth", ".pt"})
-    if len(others) == 1:
-        return others[0]
+    checkpoints = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".pth", ".pt"})
+    if len(checkpoints) == 1:
+        return checkpoints[0]
     raise ModelUnavailable(
-        "this folder holds several checkpoints" if others else "this folder holds no weights",
+        "this folder holds several checkpoints" if checkpoints else "this folder holds no weights",
         where=folder,
         fix=f"Name the one to use {WEIGHTS}.",
     )
 
 
 def _checked(model_cfg: object, path: Path) -> Mapping[str, Any]:
-    wanted = ("embed_dim", "vision_cfg", "text_cfg")
-    if not isinstance(model_cfg, dict) or not all(key in model_cfg for key in wanted):
+    keys = ("embed_dim", "vision_cfg", "text_cfg")
+    if not isinstance(model_cfg, dict) or not all(key in model_cfg for key in keys):
         raise ModelUnavailable(
-            f"it describes no open_clip model ({', '.join(wanted)} are needed under model_cfg)", where=path
+            f"it describes no open_clip model ({', '.join(keys)} are needed under model_cfg)", where=path
         )
     if (model_cfg["text_cfg"].get("tokenizer_kwargs") or {}).get("trust_remote_code"):
         raise ModelUnavailable("its tokenizer wants to run code of its own, which is refused", where=path)

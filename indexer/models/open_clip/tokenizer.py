@@ -23,16 +23,16 @@ def as_tokenizers(tokenizer: Any) -> tuple[Tokenizer, int] | None:
     inner: Any = getattr(outer, "backend_tokenizer", None)
     if inner is None or getattr(tokenizer, "tokenizer_mode", None):
         return None
-    made = Tokenizer.from_str(inner.to_str())
+    built = Tokenizer.from_str(inner.to_str())
     spaces: list[Any] = [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-    made.normalizer = normalizers.Sequence([*spaces, *([made.normalizer] if made.normalizer else [])])
-    return made, int(tokenizer.tokenizer.pad_token_id or 0)
+    built.normalizer = normalizers.Sequence([*spaces, *([built.normalizer] if built.normalizer else [])])
+    return built, int(tokenizer.tokenizer.pad_token_id or 0)
 
 
 def _simple(tokenizer: Any) -> Tokenizer:
     start, end = "<start_of_text>", "<end_of_text>"
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
-    made = Tokenizer(
+    built = Tokenizer(
         models.BPE(
             vocab=dict(tokenizer.encoder),
             merges=[(left, right) for left, right in merges],
@@ -41,16 +41,16 @@ def _simple(tokenizer: Any) -> Tokenizer:
             fuse_unk=False,
         )
     )
-    made.normalizer = normalizers.Sequence(
+    built.normalizer = normalizers.Sequence(
         [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip(), normalizers.Lowercase()]
     )
-    made.pre_tokenizer = pre_tokenizers.Sequence(
+    built.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    made.decoder = decoders.ByteLevel()
+    built.decoder = decoders.ByteLevel()
     ids = [(start, tokenizer.sot_token_id), (end, tokenizer.eot_token_id)]
-    made.post_processor = processors.TemplateProcessing(single=f"{start} $A {end}", special_tokens=ids)
-    return made
+    built.post_processor = processors.TemplateProcessing(single=f"{start} $A {end}", special_tokens=ids)
+    return built

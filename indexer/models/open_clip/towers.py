@@ -31,13 +31,13 @@ from open_clip.tokenizer import HFTokenizer
 _ALIKE = 0.999
 
 
-def usable_device(asked: str | None) -> str:
+def usable_device(device: str | None) -> str:
     """Return the device asked for, else a GPU where torch finds one. Raises BadInput where it does not."""
-    if asked not in (None, "cpu", "cuda"):
-        raise BadInput("not a device", where=asked, fix="Give cpu or cuda, or leave it out.")
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise BadInput("torch finds no GPU here", where=asked, fix="Leave the device out, or give cpu.")
-    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in (None, "cpu", "cuda"):
+        raise BadInput("not a device", where=device, fix="Give cpu or cuda, or leave it out.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("torch finds no GPU here", where=device, fix="Leave the device out, or give cpu.")
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class ClipTowers:
@@ -89,7 +89,7 @@ class ClipTowers:
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return (N, D), rows of unit length; texts longer than the tower's context are cut."""
-        return texts_in_batches(texts, self.space, lambda some: self._halving(self._encode_text, self.tokenize(some)))
+        return texts_in_batches(texts, self.space, lambda batch: self._halving(self._encode_text, self.tokenize(batch)))
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
         """Return token ids (N, L) int64 of the texts within the model's prompt."""
@@ -107,10 +107,10 @@ class ClipTowers:
 
     @torch.inference_mode()
     def _forward(self, tower: Any, pixels: torch.Tensor, dtype: torch.dtype) -> NDArray[np.float32]:
-        given = pixels.to(self.device, dtype, memory_format=torch.channels_last)
-        found = tower(given)
-        found = found[0] if isinstance(found, tuple) else found
-        rows: NDArray[np.float32] = found.float().cpu().numpy()
+        inputs = pixels.to(self.device, dtype, memory_format=torch.channels_last)
+        output = tower(inputs)
+        output = output[0] if isinstance(output, tuple) else output
+        rows: NDArray[np.float32] = output.float().cpu().numpy()
         return rows
 
     def _halving(self, run: Callable[[torch.Tensor], NDArray[np.float32]], batch: torch.Tensor) -> NDArray[np.float32]:
@@ -133,11 +133,11 @@ class ClipTowers:
             return exact, torch.float32
         brief = copy.deepcopy(exact).to(torch.bfloat16)
         try:
-            wanted, slow = self._timed(exact, probe, torch.float32)
-            found, fast = self._timed(brief, probe, torch.bfloat16)
+            exact_rows, slow = self._timed(exact, probe, torch.float32)
+            brief_rows, fast = self._timed(brief, probe, torch.bfloat16)
         except RuntimeError:  # a layer that has no bfloat16, or no room on the GPU for both
             return exact, torch.float32
-        alike = (unit_rows(wanted) * unit_rows(found)).sum(axis=-1)
+        alike = (unit_rows(exact_rows) * unit_rows(brief_rows)).sum(axis=-1)
         return (brief, torch.bfloat16) if fast < slow and alike.min() >= _ALIKE else (exact, torch.float32)
 
     def _timed(self, tower: Any, probe: torch.Tensor, dtype: torch.dtype) -> tuple[NDArray[np.float32], float]:
@@ -149,14 +149,14 @@ class ClipTowers:
 def _preprocess(source: ClipSource) -> Preprocess:
     if source.facts is not None:
         return source.facts.preprocess
-    said = source.preprocess_cfg
-    if said is None:
+    settings = source.preprocess_cfg
+    if settings is None:
         # All published weights of an architecture as a rule want one preprocessing; a local checkpoint is of its kind.
         tags = open_clip.list_pretrained_tags_by_model(source.architecture)
         known = [open_clip.get_pretrained_cfg(source.architecture, tag) for tag in tags]
         same = {json.dumps([cfg.get(key) for key in ("mean", "std", "interpolation")]) for cfg in known}
-        said = known[0] if len(same) == 1 else {}
-    return Preprocess.from_open_clip(source.model_cfg, said)
+        settings = known[0] if len(same) == 1 else {}
+    return Preprocess.from_open_clip(source.model_cfg, settings)
 
 
 def _load(source: ClipSource, device: torch.device) -> Any:
@@ -193,9 +193,9 @@ def _empty(source: ClipSource) -> Any:
     body = config["text_cfg"].get("hf_model_name")
     if body:
         config["text_cfg"]["hf_model_name"] = str(_text_config(source, body))
-    said = {"model_cfg": config, "preprocess_cfg": dict(source.preprocess_cfg or {})}
+    settings = {"model_cfg": config, "preprocess_cfg": dict(source.preprocess_cfg or {})}
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, CONFIG).write_text(json.dumps(said), encoding="utf-8")
+        Path(folder, CONFIG).write_text(json.dumps(settings), encoding="utf-8")
         try:
             return open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
         except Exception as fault:  # whatever a wrong configuration makes of a constructor
@@ -209,14 +209,14 @@ def _text_config(source: ClipSource, name: str) -> Path:
     """Return the folder of the Hugging Face configuration of the text tower, from this disk."""
     if source.folder is not None and (source.folder / "config.json").is_file():
         return source.folder
-    found = Path(name) if Path(name).is_dir() else hub_folder(name)
-    if found is None or not (found / "config.json").is_file():
+    tokenizer = Path(name) if Path(name).is_dir() else hub_folder(name)
+    if tokenizer is None or not (tokenizer / "config.json").is_file():
         raise ModelUnavailable(
             f"its text tower is described in another repository ({name}), which is not on this disk",
             where=source.architecture,
             fix=f"Put that repository's config.json and tokenizer files into {source.folder or 'its folder'}.",
         )
-    return found
+    return tokenizer
 
 
 def _tokenizer(source: ClipSource) -> Any:
@@ -269,8 +269,8 @@ def _mismatch(fault: Exception) -> str:
 
 
 def _first_line(fault: Exception) -> str:
-    said = str(fault).strip().splitlines()
-    return said[0][:160] if said else type(fault).__name__
+    lines = str(fault).strip().splitlines()
+    return lines[0][:160] if lines else type(fault).__name__
 
 
 @contextlib.contextmanager

@@ -43,8 +43,8 @@ class _Text(torch.nn.Module):
         self.model = model
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.model.encode_text(tokens, normalize=True)
-        return found
+        vectors: torch.Tensor = self.model.encode_text(tokens, normalize=True)
+        return vectors
 
 
 class _Image(torch.nn.Module):
@@ -53,11 +53,11 @@ class _Image(torch.nn.Module):
         self.model = model
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.model.encode_image(pixels, normalize=True)
-        return found
+        vectors: torch.Tensor = self.model.encode_image(pixels, normalize=True)
+        return vectors
 
 
-def _trace(tower: torch.nn.Module, given: torch.Tensor, path: Path, *, name: str, axes: dict[int, str]) -> None:
+def _trace(tower: torch.nn.Module, example: torch.Tensor, path: Path, *, name: str, axes: dict[int, str]) -> None:
     # The fused attention of torch's inference path has no ONNX form.
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -66,7 +66,7 @@ def _trace(tower: torch.nn.Module, given: torch.Tensor, path: Path, *, name: str
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 tower.eval(),
-                (given,),
+                (example,),
                 str(path),
                 input_names=[name],
                 output_names=["embedding"],

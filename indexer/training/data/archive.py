@@ -25,6 +25,7 @@ from sqlalchemy import select
 SIDE = 512
 """Longest side that is kept for training, in pixels."""
 
+_KEY = "film-"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _HEADING = re.compile(r"^\s*(?:findings?|impression|indication|technique|comparison|conclusion)\s*:\s*", re.IGNORECASE)
 
@@ -55,7 +56,7 @@ def training_films(
     pixel_files = _keep_pixels(archive, [film for film, _, _ in usable], work / "pixels", progress)
     return [
         TrainingFilm(
-            key=f"film-{film.id}",
+            key=f"{_KEY}{film.id}",
             patient=film.tags.patient_key or film.tags.study_uid or f"film-{film.id}",
             read=partial(_read, pixel_files[film.id]),
             facts=facts,
@@ -65,6 +66,11 @@ def training_films(
         for film, facts, sentences in usable
         if film.id in pixel_files
     ]
+
+
+def film_of(film: TrainingFilm) -> int:
+    """Return the id of the film that `training_films` took from the archive."""
+    return int(film.key.removeprefix(_KEY))
 
 
 def _vocabulary(archive: Archive) -> dict[str, frozenset[str]]:

@@ -35,17 +35,9 @@ def check_drift(
     """
     searcher.index.refresh()
     sides = [side_of(searcher.archive, name) for name in (a, b)]
-    both = np.intersect1d(sides[0].ids, sides[1].ids)
-    vectors = centred_vectors(searcher)
-    named = np.setxor1d(sides[0].ids, sides[1].ids)
-    places = vectors.places(named)
-    ids, rows = named[places >= 0], vectors.rows[places[places >= 0]]
-    films = known_films(searcher.catalog, ids, MORE_FACTS)
-    kept = _at_most(films.patients, MOST_FILMS)
-    if not kept.all():
-        ids, rows = ids[kept], rows[kept]
-        films = known_films(searcher.catalog, ids, MORE_FACTS)
-    second = np.isin(ids, sides[1].ids)
+    overlap = np.intersect1d(sides[0].ids, sides[1].ids)
+    films, rows, without, sampled = _compared(searcher, np.setxor1d(sides[0].ids, sides[1].ids))
+    second = np.isin(films.ids, sides[1].ids)
     for side, inside in zip(sides, (~second, second), strict=True):
         _check_size(side, films, inside)
     on_step(1, STEPS)
@@ -54,27 +46,48 @@ def check_drift(
     on_step(2, STEPS)
     weights = patient_weights(int(films.patients.max()) + 1)
     moved = moved_facts(searcher.catalog, films, second, permuted, weights, but=sides[0].facts | sides[1].facts)
-    one_group = Cases(np.zeros(len(ids), np.int64), 1, films.patients)
-    low, high = areas(test.scores.astype(np.float64), second, one_group, weights)[0].intervals()
+    low, high = _interval(test, films, second, weights)
     changed = test.p < ALPHA
     return Result(
         check="drift",
         model=searcher.model,
-        films=len(ids),
-        ok=not changed and not any(one.moved for one in moved),
+        films=len(films.ids),
+        ok=not changed and not any(fact.moved for fact in moved),
         figures={
             f"films in {sides[0].name}": int((~second).sum()),
             f"films in {sides[1].name}": int(second.sum()),
             "AUC": test.auc,
-            "AUC from": float(low[0]),
-            "AUC to": float(high[0]),
+            "AUC from": low,
+            "AUC to": high,
             "p": test.p,
-            "facts that moved": sum(one.moved for one in moved),
+            "facts that moved": sum(fact.moved for fact in moved),
         },
-        rows=tuple(one.row for one in moved),
+        rows=tuple(fact.row for fact in moved),
         picks=tuple(_typical(sides, films, second, test)) if changed else (),
-        notes=_notes(sides, films, test, both=len(both), without=int((places < 0).sum()), sampled=not kept.all()),
+        notes=_notes(sides, films, test, overlap=len(overlap), without=without, sampled=sampled),
     )
+
+
+def _compared(searcher: Searcher, ids: NDArray[np.int64]) -> tuple[KnownFilms, NDArray[np.float32], int, bool]:
+    """Return the films that have a vector, at most MOST_FILMS, and their vectors (N, D); how many films have none, and
+    whether films were left out for their number."""
+    vectors = centred_vectors(searcher)
+    places = vectors.places(ids)
+    present = ids[places >= 0]
+    films = known_films(searcher.catalog, present, MORE_FACTS)
+    chosen = _at_most(films.patients, MOST_FILMS)
+    if not chosen.all():
+        films = known_films(searcher.catalog, present[chosen], MORE_FACTS)
+    return films, vectors.rows[places[places >= 0][chosen]], int((places < 0).sum()), not chosen.all()
+
+
+def _interval(
+    test: TwoSample, films: KnownFilms, second: NDArray[np.bool_], weights: NDArray[np.uint8]
+) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of the AUC, by patient."""
+    one_group = Cases(np.zeros(len(films.ids), np.int64), 1, films.patients)
+    low, high = areas(test.scores.astype(np.float64), second, one_group, weights)[0].intervals()
+    return float(low[0]), float(high[0])
 
 
 def _at_most(patients: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
@@ -83,9 +96,9 @@ def _at_most(patients: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
         return np.ones(len(patients), bool)
     order = np.random.default_rng(0).permutation(int(patients.max()) + 1)
     filled = np.cumsum(np.bincount(patients)[order])
-    taken = np.zeros(len(order), bool)
-    taken[order[filled <= most]] = True
-    return np.asarray(taken[patients], bool)
+    chosen = np.zeros(len(order), bool)
+    chosen[order[filled <= most]] = True
+    return np.asarray(chosen[patients], bool)
 
 
 def _check_size(side: Side, films: KnownFilms, inside: NDArray[np.bool_]) -> None:
@@ -116,16 +129,16 @@ def _typical(sides: Sequence[Side], films: KnownFilms, second: NDArray[np.bool_]
 
 
 def _notes(
-    sides: Sequence[Side], films: KnownFilms, test: TwoSample, *, both: int, without: int, sampled: bool
+    sides: Sequence[Side], films: KnownFilms, test: TwoSample, *, overlap: int, without: int, sampled: bool
 ) -> tuple[str, ...]:
-    told = "can be" if test.p < ALPHA else "could not be"
+    verb = "can be" if test.p < ALPHA else "could not be"
     notes = [
-        f"Films of the two sides {told} told apart by their vectors. AUC is of films of patients that the classifier "
+        f"Films of the two sides {verb} told apart by their vectors. AUC is of films of patients that the classifier "
         f"has not seen, .5 is chance; p is of {PERMUTATIONS} permutations of patients.",
         f"A is {sides[0].name}, B is {sides[1].name}. A fact moved where p is under .05 after Holm over all of them.",
     ]
-    if both:
-        notes.append(f"{counted(both, 'film')} on both sides: left out.")
+    if overlap:
+        notes.append(f"{counted(overlap, 'film')} on both sides: left out.")
     if without:
         notes.append(f"{counted(without, 'film')} without a vector of this model: left out.")
     if sampled:

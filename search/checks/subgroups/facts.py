@@ -13,7 +13,7 @@ from filmroom.db.catalog import Catalog
 from filmroom.db.reads.film_table import film_columns
 from numpy.typing import NDArray
 
-FACTS = ("sex", "age", "view", "year", "modality", "source")
+FACTS = ("sex", "age", "view", "year", "modality", "source", "maker")
 MORE_FACTS = (*FACTS, "body_part", "photometric", "pixels")
 """With those that a slice is not made of; `pixels` are those of the shorter side of the picture."""
 _BANDS = {"age": (0, 18, 40, 60, 80), "pixels": (0, 512, 1024, 2048)}
@@ -71,12 +71,12 @@ def _groups(fact: str, columns: Mapping[str, Sequence[Any]], at: Sequence[int]) 
     every = columns[_COLUMNS.get(fact, fact)]
     values = [every[row] for row in at]
     if fact in _BANDS:
-        said = [None if one is None else band_of(fact, one) for one in values]
+        labels = [None if value is None else band_of(fact, value) for value in values]
         order = [band_of(fact, first) for first in _BANDS[fact]]
-        names = tuple(name for name in order if name in set(said))
+        names = tuple(name for name in order if name in set(labels))
     else:
-        named = short_names(sorted(set(every))) if fact == "source" else {}
-        said = [None if one is None else named.get(one, str(one)) for one in values]
-        names = tuple(sorted({one for one in said if one is not None}))
+        short = short_names(sorted(set(every))) if fact == "source" else {}
+        labels = [None if value is None else short.get(value, str(value)) for value in values]
+        names = tuple(sorted({value for value in labels if value is not None}))
     places = {name: place for place, name in enumerate(names)}
-    return Groups(fact, names, np.array([-1 if one is None else places[one] for one in said], np.int64))
+    return Groups(fact, names, np.array([-1 if value is None else places[value] for value in labels], np.int64))

@@ -15,7 +15,6 @@ from filmroom.search.checks.subgroups.resampling import (
     Spread,
     areas,
     p_of_difference,
-    patient_weights,
     shares,
 )
 from filmroom.search.evaluation.statistics import holm
@@ -55,7 +54,7 @@ class SliceFigure:
     value: float = float("nan")
     low: float = float("nan")
     high: float = float("nan")
-    others: float = float("nan")
+    rest: float = float("nan")
     p: float = float("nan")
 
     @property
@@ -64,12 +63,12 @@ class SliceFigure:
             return State.SMALL
         if self.p >= ALPHA:
             return State.ALIKE
-        return State.WORSE if self.value < self.others else State.BETTER
+        return State.WORSE if self.value < self.rest else State.BETTER
 
     @property
     def test(self) -> tuple[str, str, str, float]:
         """What is tested: the same of two slices that are each what lies outside the other."""
-        return self.measure, self.of, self.fact, round(abs(self.value - self.others), 9)
+        return self.measure, self.of, self.fact, round(abs(self.value - self.rest), 9)
 
     @property
     def row(self) -> dict[str, Value]:
@@ -77,28 +76,33 @@ class SliceFigure:
         return {
             "measure": self.measure, "of": self.of, "fact": self.fact, "slice": self.name, "films": self.films,
             "patients": self.patients, "with it": self.with_it, "value": self.value, "low": self.low,
-            "high": self.high, "others": self.others, "difference": self.value - self.others, "p": self.p,
+            "high": self.high, "others": self.rest, "difference": self.value - self.rest, "p": self.p,
             "state": self.state.value,
         }  # fmt: skip
 
 
 def finding_slices(
-    finding: str, scores: Floats, truth: Floats, films: KnownFilms, *, threshold: float
+    finding: str,
+    scores: Floats,
+    truth: Floats,
+    films: KnownFilms,
+    weights: NDArray[np.uint8],
+    *,
+    threshold: float,
 ) -> Iterator[SliceFigure]:
     """Yield AUC and sensitivity of one finding in every slice: `scores` (N,) and `truth` (N,), 1, 0 or NaN unknown, of
-    the films. p is not adjusted yet."""
-    weights = patient_weights(int(films.patients.max()) + 1)
+    the films, `weights` draws of their patients. p is not adjusted yet."""
     for groups in films.groups:
-        here = ~np.isnan(truth) & (groups.codes >= 0)
-        if not here.any():
+        known = ~np.isnan(truth) & (groups.codes >= 0)
+        if not known.any():
             continue
-        cases = Cases(groups.codes[here], len(groups.names), films.patients[here])
-        present = truth[here] > 0.5
+        cases = Cases(groups.codes[known], len(groups.names), films.patients[known])
+        present = truth[known] > 0.5
         counts = _Counts.of(cases, present)
-        inside, outside = areas(scores[here], present, cases, weights)
+        inside, outside = areas(scores[known], present, cases, weights)
         yield from _figures("AUC", finding, groups, counts, inside, outside, enough=counts.enough & counts.enough_with)
         if present.any():
-            inside, outside = shares((scores[here] >= threshold)[present], cases.of(present), weights)
+            inside, outside = shares((scores[known] >= threshold)[present], cases.of(present), weights)
             yield from _figures("sensitivity", finding, groups, counts, inside, outside, enough=counts.enough_with)
 
 
@@ -112,15 +116,15 @@ def query_slices(name: str, queries: Sequence[RankedQuery], films: KnownFilms) -
         for at, slice_name in enumerate(groups.names):
             inside = groups.codes == at
             patients = len(np.unique(films.patients[inside]))
-            found = measured.get(at)
+            ndcg = measured.get(at)
             plain = SliceFigure(
                 f"nDCG@{DEPTH}", name, groups.fact, slice_name, int(inside.sum()), patients,
-                found.relevant if found else 0,
+                ndcg.relevant if ndcg else 0,
             )  # fmt: skip
-            enough = found is not None and found.queries >= LEAST_QUERIES and found.relevant >= LEAST
+            enough = ndcg is not None and ndcg.queries >= LEAST_QUERIES and ndcg.relevant >= LEAST
             yield (
-                replace(plain, value=found.value, low=found.low, high=found.high, others=found.others, p=found.p)
-                if found and enough
+                replace(plain, value=ndcg.value, low=ndcg.low, high=ndcg.high, rest=ndcg.rest, p=ndcg.p)
+                if ndcg and enough
                 else plain
             )
 
@@ -143,8 +147,8 @@ class _Counts:
         with_it = np.bincount(cases.groups[present], minlength=cases.count)
         sides = [_patients(cases.of(side), cases.count) for side in (present, ~present)]
 
-        def enough(some: Ints) -> NDArray[np.bool_]:
-            return np.asarray((some >= LEAST) & (some.sum() - some >= LEAST), bool)
+        def enough(sizes: Ints) -> NDArray[np.bool_]:
+            return np.asarray((sizes >= LEAST) & (sizes.sum() - sizes >= LEAST), bool)
 
         return cls(
             films,
@@ -183,14 +187,14 @@ def _figures(
         )  # fmt: skip
         yield plain if not enough[at] else replace(
             plain, value=float(inside.values[at]), low=float(low[at]), high=float(high[at]),
-            others=float(outside.values[at]), p=float(p[at]),
+            rest=float(outside.values[at]), p=float(p[at]),
         )  # fmt: skip
 
 
-def threshold_of(scores: Floats, present: NDArray[np.bool_], given: float | None) -> float:
+def threshold_of(scores: Floats, present: NDArray[np.bool_], chosen: float | None) -> float:
     """Return the threshold given, or the score under which SPECIFICITY of the films without the finding are."""
-    if given is not None:
-        return given
+    if chosen is not None:
+        return chosen
     return float(np.quantile(scores[~present], SPECIFICITY)) if (~present).any() else float(scores.min())
 
 
@@ -199,13 +203,13 @@ def worst_first(figures: Sequence[SliceFigure]) -> list[SliceFigure]:
 
     Where a fact has two groups, each is what lies outside the other: that is one test.
     """
-    measured = [one for one in figures if not np.isnan(one.p)]
+    measured = [figure for figure in figures if not np.isnan(figure.p)]
     tests: dict[tuple[str, str, str, float], float] = {}
-    for one in measured:
-        tests[one.test] = max(one.p, tests.get(one.test, 0.0))
+    for figure in measured:
+        tests[figure.test] = max(figure.p, tests.get(figure.test, 0.0))
     adjusted = dict(zip(tests, holm(list(tests.values())), strict=True))
-    measured = [replace(one, p=adjusted[one.test]) for one in measured]
+    measured = [replace(figure, p=adjusted[figure.test]) for figure in measured]
     states = list(State)
-    measured.sort(key=lambda one: (states.index(one.state), one.value - one.others))
-    small = [one for one in figures if np.isnan(one.p)]
-    return [*measured, *sorted(small, key=lambda one: (one.measure, one.of, one.fact, one.name))]
+    measured.sort(key=lambda figure: (states.index(figure.state), figure.value - figure.rest))
+    small = [figure for figure in figures if np.isnan(figure.p)]
+    return [*measured, *sorted(small, key=lambda figure: (figure.measure, figure.of, figure.fact, figure.name))]

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 ALPHA = 0.05
 LEAST = 10
 """Films of a group, of both sides together, that a test needs."""
+_AT_ONCE = 200
+"""Permutations that are counted together."""
 _KNOWN = ("known", "not known")
 
 
@@ -62,16 +64,16 @@ def moved_facts(
 
     `permuted` (N, P) are permutations of the sides, `weights` draws of patients; facts in `but` are left out.
     """
-    found = [
+    facts = [
         moved
         for groups in (*_with_unknown(films.groups), *_labels(catalog, films))
         if groups.fact not in but
         for moved in _compared(groups, films.patients, second, permuted, weights)
     ]
-    tested = [at for at, one in enumerate(found) if not np.isnan(one.p)]
-    for at, p in zip(tested, holm([found[at].p for at in tested]), strict=True):
-        found[at] = replace(found[at], p=p)
-    return sorted(found, key=lambda one: (np.isnan(one.p), one.p, -abs(one.shares[1] - one.shares[0])))
+    tested = [at for at, fact in enumerate(facts) if not np.isnan(fact.p)]
+    for at, p in zip(tested, holm([facts[at].p for at in tested]), strict=True):
+        facts[at] = replace(facts[at], p=p)
+    return sorted(facts, key=lambda fact: (np.isnan(fact.p), fact.p, -abs(fact.shares[1] - fact.shares[0])))
 
 
 def _with_unknown(facts: Sequence[Groups]) -> Iterator[Groups]:
@@ -103,15 +105,16 @@ def _compared(
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
     from scipy.stats import norm  # type: ignore[import-untyped]
 
-    here = groups.codes >= 0
-    codes, side, count = groups.codes[here], second[here].astype(np.int64), len(groups.names)
+    known = groups.codes >= 0
+    codes, side, count = groups.codes[known], second[known].astype(np.int64), len(groups.names)
     if len(np.unique(side)) < 2:
         return
-    shares, drawn = distributions(codes, count, Cases(side, 2, patients[here]), weights)
+    shares, drawn = distributions(codes, count, Cases(side, 2, patients[known]), weights)
     low, high = np.nanquantile(drawn[1] - drawn[0], (0.025, 0.975), axis=1)
     films = np.stack([np.bincount(codes[side == at], minlength=count) for at in (0, 1)])
-    of_group = csr_array((np.ones(len(codes), np.float32), (codes, np.arange(len(codes)))), shape=(count, len(codes)))
-    b = of_group @ permuted[here].astype(np.float32)
+    of_group = csr_array((np.ones(len(codes), np.float32), (codes, np.flatnonzero(known))), shape=(count, len(known)))
+    blocks = [slice(start, start + _AT_ONCE) for start in range(0, permuted.shape[1], _AT_ONCE)]
+    b = np.concatenate([of_group @ permuted[:, block].astype(np.float32) for block in blocks], axis=1)
     a = films.sum(axis=0)[:, None] - b
     with np.errstate(invalid="ignore", divide="ignore"):
         chance = b / b.sum(axis=0) - a / a.sum(axis=0)

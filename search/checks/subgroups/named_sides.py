@@ -1,4 +1,4 @@
-"""Find the films of a side that is named in words: year:2019, split:test, collection:NAME, source:FOLDER or run:3."""
+"""Find the films of a side by its name: year:2019, split:test, collection:NAME, source:FOLDER, run:3 or maker:GE."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from filmroom.search.checks.subgroups.facts import short_names
 from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
 
-_HOW = "Name a side as year:2019, split:test, collection:NAME, source:FOLDER, run:3, or by other fields of a query."
-_OWN = re.compile(r'(source|run):\s*"?(.+?)"?\s*', re.IGNORECASE)
-_NAMED = re.compile(r"(year|view|sex|age|modality|source):", re.IGNORECASE)
+_HOW = "Name a side as year:2019, split:test, collection:NAME, source:FOLDER, run:3, maker:GE, or by another field."
+_OWN = re.compile(r'(source|run|maker):\s*"?(.+?)"?\s*', re.IGNORECASE)
+_NAMED = re.compile(r"(year|view|sex|age|modality|source|maker):", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ def side_of(archive: Archive, name: str) -> Side:
     """Return the present films of a side. Raises BadInput where the name cannot be read or no film is meant, NotFound
     for a source or a run that is not there."""
     name = name.strip()
-    own = _OWN.fullmatch(name)
-    if own:
-        ids = (_of_source if own[1].lower() == "source" else _of_run)(archive, own[2])
+    special = _OWN.fullmatch(name)
+    if special:
+        ids = _OF[special[1].lower()](archive, special[2])
     else:
-        asked = parse(name)
-        if asked.concepts or not asked.filter:
+        query = parse(name)
+        if query.concepts or not query.filter:
             raise BadInput("this does not name a side", where=name or None, fix=_HOW)
-        ids = select_ids(archive.catalog, asked.filter)
+        ids = select_ids(archive.catalog, query.filter)
     if not ids.size:
         raise BadInput("no film is on this side", where=name, fix=_HOW)
-    return Side(name, ids, frozenset(found.lower() for found in _NAMED.findall(name)))
+    return Side(name, ids, frozenset(fact.lower() for fact in _NAMED.findall(name)))
 
 
 def _of_source(archive: Archive, name: str) -> NDArray[np.int64]:
@@ -70,3 +70,12 @@ def _of_run(archive: Archive, name: str) -> NDArray[np.int64]:
         [film for film, at in zip(columns["id"], columns["added_at"], strict=True) if run.started_at <= at <= last],
         np.int64,
     )
+
+
+def _of_maker(archive: Archive, name: str) -> NDArray[np.int64]:
+    columns = film_columns(archive.catalog, ["maker"])
+    rows = zip(columns["id"], columns["maker"], strict=True)
+    return np.array([film for film, maker in rows if maker == name.upper()], np.int64)
+
+
+_OF = {"source": _of_source, "run": _of_run, "maker": _of_maker}

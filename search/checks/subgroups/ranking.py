@@ -32,14 +32,14 @@ class RankedQuery:
 @dataclass(frozen=True)
 class GroupNdcg:
     """The mean nDCG over the `queries` that have a relevant film in the group, its 95 % interval by patient, that of as
-    many films of random patients (`others`), and the two-sided p of their difference."""
+    many films of random patients (`rest`), and the two-sided p of their difference."""
 
     queries: int
     relevant: int
     value: float
     low: float
     high: float
-    others: float
+    rest: float
     p: float
 
 
@@ -48,25 +48,25 @@ def group_ndcg(queries: Sequence[RankedQuery], groups: Ints, patients: Ints) -> 
     from scipy.stats import norm  # type: ignore[import-untyped]
 
     weights = patient_weights(int(patients.max()) + 1, draws=_DRAWS, seed=_SEED)
-    found = {}
+    results = {}
     for group in range(int(groups.max()) + 1):
         inside = groups == group
-        asked = [one for one in queries if (one.grades[inside] > 0).any()]
-        if not asked:
+        answerable = [query for query in queries if (query.grades[inside] > 0).any()]
+        if not answerable:
             continue
-        own = [_ndcg(one, inside, None) for one in asked]
-        drawn = _mean([_ndcg(one, inside, weights[patients]) for one in asked])
+        values = [_ndcg(query, inside, None) for query in answerable]
+        drawn = _mean([_ndcg(query, inside, weights[patients]) for query in answerable])
         random = _random_films(inside, groups, patients)
-        chance = _mean([_ndcg(one, None, random) for one in asked])
-        value, error = float(np.mean(own)), float(np.nanstd(drawn))
+        chance = _mean([_ndcg(query, None, random) for query in answerable])
+        value, error = float(np.mean(values)), float(np.nanstd(drawn))
         spread = float(np.nanstd(chance))
         ratio = abs(value - float(np.nanmean(chance))) / spread if spread > 0 else 0.0
-        relevant = int(np.any([one.grades[inside] > 0 for one in asked], axis=0).sum())
-        found[group] = GroupNdcg(
-            len(asked), relevant, value, max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error),
+        relevant = int(np.any([query.grades[inside] > 0 for query in answerable], axis=0).sum())
+        results[group] = GroupNdcg(
+            len(answerable), relevant, value, max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error),
             float(np.nanmean(chance)), float(2 * norm.sf(ratio)),
         )  # fmt: skip
-    return found
+    return results
 
 
 def _mean(values: Sequence[Floats]) -> Floats:
@@ -81,12 +81,12 @@ def _random_films(inside: NDArray[np.bool_], groups: Ints, patients: Ints) -> ND
     rng = np.random.default_rng(_SEED + 1)
     known = groups >= 0
     sizes = np.bincount(patients[known], minlength=int(patients.max()) + 1)
-    taken = np.zeros((len(sizes), _DRAWS), np.uint8)
+    chosen = np.zeros((len(sizes), _DRAWS), np.uint8)
     for draw in range(_DRAWS):
         order = rng.permutation(len(sizes))
         filled = np.cumsum(sizes[order])
-        taken[order[: int(np.searchsorted(filled, inside.sum())) + 1], draw] = 1
-    films: NDArray[np.uint8] = taken[patients] * known[:, None].astype(np.uint8)
+        chosen[order[: int(np.searchsorted(filled, inside.sum())) + 1], draw] = 1
+    films: NDArray[np.uint8] = chosen[patients] * known[:, None].astype(np.uint8)
     return films
 
 

@@ -51,9 +51,9 @@ class Cases:
     count: int
     patients: Ints
 
-    def of(self, some: NDArray[np.bool_]) -> Cases:
+    def of(self, subset: NDArray[np.bool_]) -> Cases:
         """Return those of the films."""
-        return Cases(self.groups[some], self.count, self.patients[some])
+        return Cases(self.groups[subset], self.count, self.patients[subset])
 
 
 def areas(scores: Floats, truth: NDArray[np.bool_], cases: Cases, weights: NDArray[np.uint8]) -> tuple[Spread, Spread]:
@@ -63,13 +63,13 @@ def areas(scores: Floats, truth: NDArray[np.bool_], cases: Cases, weights: NDArr
     inside, outside = [], []
     for sums in _sums(bins + count * truth, 2 * count, cases, weights):
         histograms = sums.reshape(cases.count, 2, count, -1)
-        whole = histograms.sum(axis=0, keepdims=True)
+        total = histograms.sum(axis=0, keepdims=True)
         inside.append(_area(histograms))
-        outside.append(_area(whole - histograms))
-    here = [cases.groups == at for at in range(cases.count)]
-    exact = np.array([auc(scores[one], truth[one]) for one in here])
-    others = np.array([auc(scores[~one], truth[~one]) for one in here])
-    return Spread(exact, np.concatenate(inside, axis=1)), Spread(others, np.concatenate(outside, axis=1))
+        outside.append(_area(total - histograms))
+    members = [cases.groups == at for at in range(cases.count)]
+    exact = np.array([auc(scores[member], truth[member]) for member in members])
+    exact_outside = np.array([auc(scores[~member], truth[~member]) for member in members])
+    return Spread(exact, np.concatenate(inside, axis=1)), Spread(exact_outside, np.concatenate(outside, axis=1))
 
 
 def shares(hits: NDArray[np.bool_], cases: Cases, weights: NDArray[np.uint8]) -> tuple[Spread, Spread]:
@@ -130,8 +130,8 @@ def _sums(cells: Ints, count: int, cases: Cases, weights: NDArray[np.uint8]) -> 
         (np.ones(len(cells), np.float32), (places, rows)), shape=(cases.count * count, len(present))
     )
     for start in range(0, weights.shape[1], _AT_ONCE):
-        some = weights[present, start : start + _AT_ONCE].astype(np.float32)
-        yield (films @ some).reshape(cases.count, count, some.shape[1])
+        drawn = weights[present, start : start + _AT_ONCE].astype(np.float32)
+        yield (films @ drawn).reshape(cases.count, count, drawn.shape[1])
 
 
 def _area(histograms: NDArray[np.float32]) -> Floats:

@@ -12,7 +12,8 @@ from filmroom.db.reads.films import everyone, select_ids
 from filmroom.db.records import Filter
 from filmroom.db.writes.annotations import judgements, label_values
 from filmroom.db.writes.query_sets import query_sets
-from filmroom.search.checks.result import Pick, Result
+from filmroom.search.catalog_names import CatalogNames
+from filmroom.search.checks.result import Pick, Result, Value
 from filmroom.search.checks.subgroups.facts import KnownFilms, known_films
 from filmroom.search.checks.subgroups.figures import (
     LEAST,
@@ -26,6 +27,7 @@ from filmroom.search.checks.subgroups.figures import (
     worst_first,
 )
 from filmroom.search.checks.subgroups.ranking import DEPTH, RankedQuery
+from filmroom.search.checks.subgroups.resampling import patient_weights
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
 from filmroom.search.classification.zero_shot_archive import stored_vectors
 from filmroom.search.cli.counting import counted
@@ -55,14 +57,14 @@ def read_judged(queries: Path, qrels: Path) -> JudgedQueries:
 def judged_here(searcher: Searcher, query_set: str | None = None) -> JudgedQueries:
     """Return what was judged in the archive: for all queries, or for those of a set. Raises NotFound for a set that is
     not there."""
-    wanted: list[str] | None = None
+    texts: list[str] | None = None
     if query_set is not None:
         sets = query_sets(searcher.catalog)
         if query_set.strip() not in sets:
-            have = ", ".join(sets) or "none"
-            raise NotFound("there is no query set of this name", where=query_set, fix=f"Query sets: {have}")
-        wanted = sets[query_set.strip()]
-    known = [one for one in judgements(searcher.catalog) if wanted is None or one.query in wanted]
+            names = ", ".join(sets) or "none"
+            raise NotFound("there is no query set of this name", where=query_set, fix=f"Query sets: {names}")
+        texts = sets[query_set.strip()]
+    known = [judgement for judgement in judgements(searcher.catalog) if texts is None or judgement.query in texts]
     topics, qrels = to_qrels(known, everyone(searcher.catalog)) if known else ([], {})
     return JudgedQueries(topics, qrels)
 
@@ -84,21 +86,15 @@ def check_slices(
     searcher.index.refresh()
     ids = select_ids(searcher.catalog, Filter())
     films = known_films(searcher.catalog, ids[searcher.index.holds(ids)])
-    labels = label_values(searcher.catalog)
-    asked, left_out = _prompts(searcher, findings, labels)
-    truths = {one.finding: truth_of(one, labels, films.ids.tolist()) for one in asked}
-    unknown = [name for name, truth in truths.items() if np.isnan(truth).all()]
-    if unknown:
-        have = ", ".join(sorted(labels)[:12]) or "none"
-        raise BadInput("there is no label of this name", where=", ".join(unknown), fix=f"Labels: {have}")
-    scores = _scores(searcher, films.ids, asked)
+    truths, scores, left_out = _labelled(searcher, findings, films)
+    weights = patient_weights(int(films.patients.max()) + 1) if truths else np.zeros((0, 0), np.uint8)
     figures: list[SliceFigure] = []
     thresholds: dict[str, float] = {}
     for done, (name, truth) in enumerate(truths.items()):
         on_finding(done, len(truths) + 1)
         known = ~np.isnan(truth)
         thresholds[name] = threshold_of(scores[name][known], truth[known] > 0.5, threshold)
-        figures += finding_slices(name, scores[name], truth, films, threshold=thresholds[name])
+        figures += finding_slices(name, scores[name], truth, films, weights, threshold=thresholds[name])
     on_finding(len(truths), len(truths) + 1)
     ranked = _ranked(searcher, judged_here(searcher) if judged is None else judged, films)
     figures += query_slices(counted(len(ranked), "query", "queries"), ranked, films) if ranked else ()
@@ -108,28 +104,47 @@ def check_slices(
             fix="Label films (filmroom label FILE) or judge some queries, and see that facts of them are known.",
         )
     figures = worst_first(figures)
-    worse = [one for one in figures if one.state is State.WORSE]
-    picks = [
-        pick
-        for number, one in enumerate(worse, 1)
-        if one.of in scores
-        for pick in _missed(one, number, scores[one.of], truths[one.of], films, thresholds[one.of])
-    ]
+    worse = [figure for figure in figures if figure.state is State.WORSE]
     return Result(
         check="slices",
         model=searcher.model,
         films=len(films.ids),
         ok=not worse,
-        figures={
-            "slices measured": sum(one.state is not State.SMALL for one in figures),
-            "worse than the other films": len(worse),
-            "better": sum(one.state is State.BETTER for one in figures),
-            "too small": sum(one.state is State.SMALL for one in figures),
-        },
-        rows=tuple(one.row for one in figures),
-        picks=tuple(picks),
-        notes=_notes(films, figures, thresholds, left_out, given=threshold is not None),
+        figures=_counts(figures),
+        rows=tuple(figure.row for figure in figures),
+        picks=tuple(
+            pick
+            for number, figure in enumerate(worse, 1)
+            if figure.of in scores
+            for pick in _missed(figure, number, scores[figure.of], truths[figure.of], films, thresholds[figure.of])
+        ),
+        notes=_notes(films, figures, thresholds, left_out, is_given=threshold is not None),
     )
+
+
+def _counts(figures: Sequence[SliceFigure]) -> dict[str, Value]:
+    states = [figure.state for figure in figures]
+    return {
+        "slices measured": len(states) - states.count(State.SMALL),
+        "worse than the other films": states.count(State.WORSE),
+        "better": states.count(State.BETTER),
+        "too small": states.count(State.SMALL),
+    }
+
+
+def _labelled(
+    searcher: Searcher, findings: Sequence[str], films: KnownFilms
+) -> tuple[dict[str, Floats], dict[str, Floats], list[str]]:
+    """Return what is known of each finding, (N,), the films' zero-shot scores, (N,), and the labels that are left
+    out. Raises BadInput for a finding that no film is labelled with."""
+    labels = label_values(searcher.catalog)
+    prompts, left_out = _prompts(searcher, findings, labels)
+    truths = {prompt.finding: truth_of(prompt, labels, films.ids.tolist()) for prompt in prompts}
+    unknown = [name for name, truth in truths.items() if np.isnan(truth).all()]
+    if unknown:
+        names = ", ".join(sorted(labels)[:12]) or "none"
+        raise BadInput("there is no label of this name", where=", ".join(unknown), fix=f"Labels: {names}")
+    return truths, _scores(searcher, films.ids, prompts), left_out
 
 
 def _prompts(
@@ -139,36 +154,36 @@ def _prompts(
     cannot be asked for."""
     if findings:
         return prompts_for(findings, model=searcher.model), []
-    asked, left_out = [], []
+    prompts, left_out = [], []
     for name, values in sorted(labels.items()):
         if sum(value >= 0.5 for value in values.values()) >= LEAST:
             try:
-                asked += prompts_for([name], model=searcher.model)
+                prompts += prompts_for([name], model=searcher.model)
             except BadInput:  # a label such as "no pneumothorax" denies a finding
                 left_out.append(name)
-    return asked, left_out
+    return prompts, left_out
 
 
-def _scores(searcher: Searcher, ids: NDArray[np.int64], asked: Sequence[Prompts]) -> dict[str, Floats]:
+def _scores(searcher: Searcher, ids: NDArray[np.int64], prompts: Sequence[Prompts]) -> dict[str, Floats]:
     """Score the films (N,) zero-shot for each finding."""
-    if not asked:
+    if not prompts:
         return {}
-    texts = list(dict.fromkeys(text for one in asked for text in (*one.positive, *one.negative)))
+    texts = list(dict.fromkeys(text for finding in prompts for text in (*finding.positive, *finding.negative)))
     known = dict(zip(texts, searcher.towers.embed_texts(texts), strict=True))
-    parts: dict[str, list[Floats]] = {one.finding: [] for one in asked}
+    parts: dict[str, list[Floats]] = {finding.finding: [] for finding in prompts}
     for _, vectors in stored_vectors(searcher, ids):
-        for one in asked:
-            found = zero_shot(vectors, one, lambda names: np.stack([known[name] for name in names]))
-            parts[one.finding].append(found.astype(np.float64))
-    return {name: np.concatenate(some) for name, some in parts.items()}
+        for finding in prompts:
+            values = zero_shot(vectors, finding, lambda names: np.stack([known[name] for name in names]))
+            parts[finding.finding].append(values.astype(np.float64))
+    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
 
 
 def _ranked(searcher: Searcher, judged: JudgedQueries, films: KnownFilms) -> list[RankedQuery]:
     """Rank all films for each query that has a relevant one; films of which a filter in the query says no come last."""
     if not judged.topics:
         return []
-    placed = resolve(judged.qrels, everyone(searcher.catalog))
-    found = []
+    placed = resolve(judged.qrels, CatalogNames(searcher.catalog))
+    ranked = []
     for topic in judged.topics:
         grades = np.zeros(len(films.ids))
         for film, grade in placed.grades.get(topic.qid, {}).items():
@@ -179,24 +194,24 @@ def _ranked(searcher: Searcher, judged: JudgedQueries, films: KnownFilms) -> lis
             best = [film for film, _ in searcher.rank(topic.text)]
             order = np.searchsorted(films.ids, np.array(best, np.int64))
             rest = np.setdiff1d(np.arange(len(films.ids)), order)
-            found.append(RankedQuery(np.concatenate([order, rest]), grades))
-    return found
+            ranked.append(RankedQuery(np.concatenate([order, rest]), grades))
+    return ranked
 
 
 def _missed(
     figure: SliceFigure, number: int, scores: Floats, truth: Floats, films: KnownFilms, threshold: float
 ) -> list[Pick]:
     """Return the films of a worse slice that have the finding and score under the threshold, the lowest first."""
-    groups = next(one for one in films.groups if one.fact == figure.fact)
+    groups = next(place for place in films.groups if place.fact == figure.fact)
     at = np.flatnonzero((groups.codes == groups.names.index(figure.name)) & (truth > 0.5) & (scores < threshold))
     at = at[np.argsort(scores[at], kind="stable")][:MOST_PICKS]
     return [
         Pick(
-            int(films.ids[one]), "missed in a worse slice", number,
-            {"finding": figure.of, "slice": f"{figure.fact} {figure.name}", "score": float(scores[one]),
+            int(films.ids[place]), "missed in a worse slice", number,
+            {"finding": figure.of, "slice": f"{figure.fact} {figure.name}", "score": float(scores[place]),
              "threshold": threshold},
         )
-        for one in at
+        for place in at
     ]  # fmt: skip
 
 
@@ -206,13 +221,13 @@ def _notes(
     thresholds: Mapping[str, float],
     left_out: Sequence[str],
     *,
-    given: bool,
+    is_given: bool,
 ) -> tuple[str, ...]:
     notes = ["Worse and better are by p after Holm over all slices measured; a slice beside the films outside it."]
     if thresholds:
-        own = f"of each finding that {SPECIFICITY:.0%} of the films without it stay under"
-        notes.append(f"Sensitivity is at the threshold {'given' if given else own}.")
-    if any(one.state is State.SMALL for one in figures):
+        default = f"of each finding that {SPECIFICITY:.0%} of the films without it stay under"
+        notes.append(f"Sensitivity is at the threshold {'given' if is_given else default}.")
+    if any(figure.state is State.SMALL for figure in figures):
         notes.append(
             f"Too small: under {LEAST} films with the finding or without it, in the slice or outside it; of "
             f"nDCG@{DEPTH} under {LEAST_QUERIES} queries with a relevant film in it, or under {LEAST} such films."

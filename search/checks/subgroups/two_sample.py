@@ -47,8 +47,8 @@ def two_sample(rows: F32, second: Bools, patients: Ints, permuted: NDArray[np.ui
         observed = _scored(rows, folds, second[order, None].astype(np.float32))
         value = float(_areas(observed, second[order, None])[0])
         chance = [
-            _areas(_scored(rows, folds, some.astype(np.float32)), some.astype(bool))
-            for some in np.array_split(permuted, max(1, permuted.shape[1] // _AT_ONCE), axis=1)
+            _areas(_scored(rows, folds, block.astype(np.float32)), block.astype(bool))
+            for block in np.array_split(permuted, max(1, permuted.shape[1] // _AT_ONCE), axis=1)
         ]
     as_good = int((np.concatenate(chance) >= value).sum())
     scores = np.empty(len(rows), np.float32)
@@ -57,25 +57,25 @@ def two_sample(rows: F32, second: Bools, patients: Ints, permuted: NDArray[np.ui
 
 
 def permuted_sides(second: Bools, patients: Ints, count: int = PERMUTATIONS) -> NDArray[np.uint8]:
-    """Return the sides dealt out anew, (N, count): whole patients change place with others, and where a patient is on both
-    sides, the sides of the films do."""
+    """Return the sides dealt out anew, (N, count): whole patients change place with others, and where a patient is on
+    both sides, the sides of the films do."""
     rng = np.random.default_rng(_SEED + 1)
     films = np.bincount(patients)
     on_second = np.bincount(patients, weights=second)
     mixed = ((on_second > 0) & (on_second < films))[patients]
-    whole = np.unique(patients[~mixed])
+    undivided = np.unique(patients[~mixed])
     sides = (on_second > 0).astype(np.uint8)
     inside = np.flatnonzero(mixed)
     inside = inside[np.argsort(patients[inside], kind="stable")]
-    found = np.zeros((len(patients), count), np.uint8)
+    permuted = np.zeros((len(patients), count), np.uint8)
     for at in range(count):
         dealt = sides.copy()
-        dealt[whole] = rng.permutation(sides[whole])
-        found[:, at] = dealt[patients]
+        dealt[undivided] = rng.permutation(sides[undivided])
+        permuted[:, at] = dealt[patients]
         if inside.size:
             shuffled = inside[np.lexsort((rng.random(inside.size), patients[inside]))]
-            found[shuffled, at] = second[inside]
-    return found
+            permuted[shuffled, at] = second[inside]
+    return permuted
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Fold:
 
     first: int
     end: int
-    others: int
+    count: int
     mean: F32
     inverse: F32
 
@@ -104,10 +104,10 @@ def _scored(rows: F32, folds: list[_Fold], sides: F32) -> F32:
     sums, counts = rows.T @ sides, sides.sum(axis=0)
     scores = np.empty_like(sides)
     for fold in folds:
-        here = slice(fold.first, fold.end)
+        inside = slice(fold.first, fold.end)
         # Of the films of the other folds: how the sides go with each dimension, less what their means explain.
-        together = sums - rows[here].T @ sides[here] - np.outer(fold.mean, counts - sides[here].sum(axis=0))
-        scores[here] = (rows[here] - fold.mean) @ (fold.inverse @ together)
+        together = sums - rows[inside].T @ sides[inside] - np.outer(fold.mean, counts - sides[inside].sum(axis=0))
+        scores[inside] = (rows[inside] - fold.mean) @ (fold.inverse @ together)
     return scores
 
 

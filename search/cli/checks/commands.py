@@ -70,11 +70,13 @@ def archive_health(
     collect: CollectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how healthy the archive is: counts, missing facts, odd films, patients on both sides."""
+    """Say how healthy the archive is: counts, missing facts, odd films, pictures that contradict their facts."""
     from filmroom.search.checks.archive_health import check_archive
 
     kept = open_archive(archive)
-    hand_on(kept, check_archive(kept), csv=csv, collect=collect, as_json=as_json)
+    with comparing(quiet=as_json, doing="Looking at pictures") as on_films:
+        result = check_archive(kept, on_films=on_films)
+    hand_on(kept, result, csv=csv, collect=collect, as_json=as_json)
 
 
 @check_app.command()
@@ -151,3 +153,21 @@ def drift(
 
     searcher = Searcher.open(archive_folder(archive), model)
     hand_on(searcher.archive, check_drift(searcher, a, b), csv=csv, collect=collect, as_json=as_json)
+
+
+@check_app.command("next")
+def next_films(
+    finding: Annotated[str, typer.Argument(metavar="FINDING", help="The name of a label.")],
+    films: Annotated[int, typer.Option("-k", "--films", help="How many films to list.")] = 50,
+    archive: ArchiveOption = None,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    collect: CollectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the films to label next for a finding: those that teach a probe most."""
+    from filmroom.search.checks.next_films import check_next
+    from filmroom.search.searcher import Searcher
+
+    searcher = Searcher.open(archive_folder(archive), model)
+    hand_on(searcher.archive, check_next(searcher, finding, count=films), csv=csv, collect=collect, as_json=as_json)

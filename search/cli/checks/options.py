@@ -42,12 +42,12 @@ def hand_on(archive: Archive, found: Result, *, csv: Path | None, collect: str |
 
 
 @contextmanager
-def comparing(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Say before it starts how many pictures are compared, and show how far it is, where somebody watches."""
+def comparing(*, quiet: bool, doing: str = "Comparing pictures") -> Iterator[Callable[[int, int], None]]:
+    """Say before it starts how many pictures are looked at, and show how far it is, where somebody watches."""
     from rich.progress import Progress
 
     with Progress(disable=quiet or not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("Comparing pictures", total=None)
+        task = bar.add_task(doing, total=None)
 
         def on_pairs(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)

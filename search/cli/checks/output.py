@@ -12,7 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from filmroom.db.archive import Archive
-    from filmroom.search.checks.result import Result, Value
+    from filmroom.search.checks.result import Pick, Result, Value
 
 _FEW = 20
 _ROWS = 40
@@ -60,7 +60,7 @@ def _short(row: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _print_picks(archive: Archive, found: Result) -> None:
-    some = found.picks[:_FEW]
+    some = _some_of_each(found)
     known = {film.id: film for film in films_of(archive.catalog, [one.film for one in some])}
     grouped = any(one.group for one in some)
     names = [name for name in some[0].evidence if any(one.evidence.get(name) is not None for one in some)]
@@ -70,10 +70,21 @@ def _print_picks(archive: Archive, found: Result) -> None:
         shown = [Text(_shown(one.evidence.get(name))) for name in names]
         table.add_row(*[Text(str(one.group or ""))] * grouped, Text(str(one.film)), path, Text(one.why), *shown)
     console.print(table)
-    if len(found.picks) > _FEW:
-        more = counted(len(found.picks) - _FEW, "more line")
+    if len(found.picks) > len(some):
+        more = counted(len(found.picks) - len(some), "more line")
         written = "" if found.rows else "--csv FILE writes all, "
         console.print(Text(f"And {more}: {written}--collect NAME keeps the films."))
+
+
+def _some_of_each(found: Result) -> Sequence[Pick]:
+    """Choose the picks to print: the first ones, or of several reasons the first ones of each."""
+    if any(one.group for one in found.picks):
+        return found.picks[:_FEW]
+    by_reason: dict[str, list[Pick]] = {}
+    for one in found.picks:
+        by_reason.setdefault(one.why, []).append(one)
+    most = max(3, _FEW // len(by_reason))
+    return [one for some in by_reason.values() for one in some[:most]]
 
 
 def _shown(value: Value) -> str:

@@ -17,6 +17,7 @@ from filmroom.db.writes.query_sets import query_sets
 from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
 from filmroom.search.checks.labels import check_labels
+from filmroom.search.checks.next_films import check_next
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits
@@ -35,6 +36,7 @@ QUESTIONS = {
     "Labels": "Which labels do a probe and the nearest films contradict?",
     "Slices": "Is the search worse for some films, by sex, age, view, year, modality, source or maker?",
     "Drift": "Do two years, sites, splits, runs or collections differ, and which films are typical of it?",
+    "Next": "Which films to label next, so that a probe learns most?",
 }
 _RESULTS = "checked"
 _running = threading.Lock()  # of all sessions: a check takes a processor core for as long as it lasts
@@ -124,7 +126,13 @@ def _asked(archive: Archive, name: str) -> _Asked:
         return _slices(archive, count)
     if name == "drift":
         return _between(count)
-    return _Asked(_compared_in(count) if name == "duplicates" else 1 + count / 50_000)
+    if name == "next":
+        known = [facet.value for facet in db_films.facets(archive.catalog, "label")]
+        finding = st.selectbox("Finding", known, index=None, key="check-next", placeholder="Choose a label")
+        return _Asked(
+            3 + count * 5e-5, findings=(finding,) if finding else (), missing="" if finding else "Choose a finding."
+        )
+    return _Asked(_compared_in(count) if name == "duplicates" else count * 0.004)
 
 
 def _slices(archive: Archive, count: int) -> _Asked:
@@ -171,7 +179,7 @@ def _sides(archive: Archive, seconds: float) -> _Asked:
 
 def _compared_in(count: int) -> float:
     """Estimate the seconds in which the pictures of so many films are sketched and compared; see docs/checks.md."""
-    return count * 0.024
+    return count * 0.008
 
 
 def _doubted_in(count: int, findings: int) -> float:
@@ -215,7 +223,7 @@ def _run(archive: Archive, name: str, asked: _Asked) -> Result | None:
 
 def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
     if name == "archive":
-        return check_archive(archive)
+        return check_archive(archive, on_films=tell)
     searcher = models.searcher(archive)
     searcher.index.refresh()
     if name == "splits":
@@ -225,6 +233,8 @@ def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
     if name == "slices":
         judged = judged_here(searcher, asked.query_set)
         return check_slices(searcher, asked.findings, threshold=asked.threshold, judged=judged, on_finding=tell)
+    if name == "next":
+        return check_next(searcher, asked.findings[0])
     if name == "drift":
         return check_drift(searcher, *asked.between, on_step=tell)
     return check_labels(searcher, asked.findings, on_finding=tell)

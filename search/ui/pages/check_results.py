@@ -53,6 +53,8 @@ def show(archive: Archive, found: Result) -> None:
     _files(archive, found)
     if found.check == "labels":
         _labels(archive, found)
+    elif found.check == "next":
+        _queue(archive, found)
     elif found.picks:
         _side_by_side(archive, found)
         st.subheader("All films")
@@ -217,6 +219,18 @@ def _labels(archive: Archive, found: Result) -> None:
         for rank, one in enumerate(some[:_ROWS_SHOWN], 1)
     ]  # fmt: skip
     st.dataframe(pd.DataFrame(rows).round(3), hide_index=True, alt="The films with what speaks against their label")
+
+
+def _queue(archive: Archive, found: Result) -> None:
+    """Show the films to label for a finding, and hand them on to Judge."""
+    if not found.picks:
+        return
+    finding = str(found.picks[0].evidence["finding"])
+    if st.button(f"Judge the {counted(len(found.picked), 'film')}", key="judge-queue", type="primary"):
+        st.session_state["judge-films"] = found.picked
+        st.switch_page(layout.pages()["judge"], query_params={"judged": finding})
+    st.caption("They come in Judge one at a time, whatever the probe holds of them.")
+    wall(archive, "check-next", FilmList(found.picked, {}, ""), request=SearchRequest(finding))
 
 
 def _listed(some: Sequence[Pick]) -> FilmList:

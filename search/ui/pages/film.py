@@ -164,6 +164,7 @@ def _facts(archive: Archive, film: Film) -> list[tuple[str, str]]:
     facts = [
         ("View", tags.view),
         ("Modality", tags.modality),
+        ("Maker", tags.maker),
         ("Body part", tags.body_part),
         ("Sex", tags.sex),
         ("Age", None if tags.age is None else f"{tags.age} years"),

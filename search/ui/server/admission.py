@@ -60,14 +60,18 @@ class Refusal:
 
 class Admission:
     """An ASGI application before another. `pages` are the paths of the pages, any of which the printed address may
-    name; `names` those of this machine, where the server can be reached by no others."""
+    name; `names` those of this machine, where the server can be reached by no others; `secure`: browsers reach it by
+    https, whatever a proxy tells of that."""
 
-    def __init__(self, app: ASGIApp, *, pages: frozenset[str], names: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, pages: frozenset[str], names: frozenset[str] = frozenset(), secure: bool = False
+    ) -> None:
         import streamlit as st
 
         self.app = app
         self.pages = pages
         self.names = names
+        self.secure = secure
         base = str(st.get_option("server.baseUrlPath") or "").strip("/")
         self.base = f"/{base}" if base else ""
         self.websockets = 0
@@ -106,5 +110,5 @@ class Admission:
         """Send to the page itself, with the cookie: no token stays in an address."""
         rest = without_token(scope["query_string"])
         to = f"{self.base}{path}{'?' if rest else ''}{rest}".encode("latin-1")
-        cookie = token.set_cookie(f"{self.base}/", secure=scope.get("scheme") == "https")
+        cookie = token.set_cookie(f"{self.base}/", secure=self.secure or scope.get("scheme") == "https")
         return Refusal(303, b"", headers=((b"location", to), (b"set-cookie", cookie)))

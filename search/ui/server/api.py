@@ -53,7 +53,10 @@ class Programs:
         if self._interface is None:
             self._interface = self._built()
         inner = {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
-        await self._interface(inner, receive, guarded)
+        try:
+            await self._interface(inner, receive, guarded)
+        finally:
+            scope["route"] = inner.get("route")  # for the log: the address may name what people look for
         return None
 
     def _built(self) -> ASGIApp:
@@ -87,7 +90,7 @@ def admits(scope: Scope, *, host: str) -> bool:
 
 def names_folders(*, host: str) -> bool:
     """Tell whether somebody who was let in without a token for programs may name folders of this machine, as on the
-    pages (see `layout.may_name_folders`)."""
+    pages (see `layout.may_name_folders`). `host` is where others reach the server."""
     return bool(streamlit_private.sign_in_settings()) or (is_loopback(host) and required() is not None)
 
 

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput, FilmroomError
@@ -19,19 +20,36 @@ from filmroom.search.ui.server.access_token import PARAMETER, AccessToken, requi
 from filmroom.search.ui.server.dicom_viewer import SCHEMES, SETTING
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
 
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
+
 APP = Path(__file__).resolve().parents[3] / "app.py"
 
 MAX_UPLOAD_MB = 256
 
 
 def command(
-    archive: str | Path, host: str = "127.0.0.1", port: int = 8501, *, token: bool = True, viewer: str = ""
+    archive: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8501,
+    *,
+    token: bool = True,
+    viewer: str = "",
+    public: str = "",
+    log: bool = False,
 ) -> list[str]:
     """Return the command that serves `archive` on `host`:`port`, to those who have the token of the address that it
     prints.
 
-    Films and studies link to `viewer`. Raises BadInput for a viewer's address that is none.
+    Films and studies link to `viewer`. `public` is the address under which a proxy offers the server. With `log` it
+    logs what it does, as lines of JSON. Raises BadInput for an address that is none.
     """
+    if public and _public_host(public) is None:
+        raise BadInput(
+            "this is no address of a server",
+            where=public,
+            fix="Write it as browsers see it, without a path: https://films.example",
+        )
     if viewer and not (viewer.startswith(SCHEMES) and "{study" in viewer):
         raise BadInput(
             "this is no address of a viewer",
@@ -42,7 +60,20 @@ def command(
     # -P: the folder it is started in must not lend us its modules.
     open_to_all = [] if token else ["--no-token"]
     linked = ["--viewer", viewer] if viewer else []
-    arguments = ["--host", host, "--port", str(port), *open_to_all, *linked, "--archive", str(archive)]
+    behind = ["--public", public] if public else []
+    logged = ["--log"] if log else []
+    arguments = [
+        "--host",
+        host,
+        "--port",
+        str(port),
+        *open_to_all,
+        *linked,
+        *behind,
+        *logged,
+        "--archive",
+        str(archive),
+    ]
     return [sys.executable, "-P", "-c", start, *arguments]
 
 
@@ -64,8 +95,21 @@ def check_free(host: str, port: int) -> None:
         raise BadInput(problem, where=host, fix=fix) from None
 
 
-def address(host: str, port: int, token: AccessToken | None = None) -> str:
+def _public_host(public: str) -> str | None:
+    """Return the name in the address of a proxy; None where it is no such address."""
+    try:
+        parts = urlsplit(public)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    is_whole = parts.scheme in ("http", "https") and parts.path in ("", "/") and not (parts.query or parts.fragment)
+    return parts.hostname if is_whole and "@" not in parts.netloc else None
+
+
+def address(host: str, port: int, token: AccessToken | None = None, *, public: str = "") -> str:
     """Return what to open in a browser."""
+    if public:
+        return f"{public.rstrip('/')}/{f'?{PARAMETER}={token.value}' if token else ''}"
     name = "localhost" if host in LOCAL_NAMES else host
     if host in ("0.0.0.0", "::"):  # noqa: S104 (every address of this machine)
         name = socket.gethostname()
@@ -73,7 +117,7 @@ def address(host: str, port: int, token: AccessToken | None = None) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{port}{known}"
 
 
-def settings(host: str, port: int) -> dict[str, Any]:
+def settings(host: str, port: int, *, public: str = "") -> dict[str, Any]:
     """Return Streamlit's settings.
 
     All are given here, because an installed wheel has no `.streamlit` folder beside the place where it is started. A
@@ -99,13 +143,18 @@ def settings(host: str, port: int) -> dict[str, Any]:
         "theme.base": str(ASSETS / "style" / "theme.toml"),
     }
     if is_loopback(host):
-        chosen["server.allowedHosts"] = sorted(own_names(host))
+        chosen["server.allowedHosts"] = sorted(own_names(host, public=public))
+    if public:
+        chosen["browser.serverAddress"] = _public_host(public)
     return chosen
 
 
-def own_names(host: str) -> frozenset[str]:
-    """Return the names by which a server on `host` is reached; none where others may lead to it, too."""
-    return frozenset((*LOCAL_NAMES, host)) if is_loopback(host) else frozenset()
+def own_names(host: str, *, public: str = "") -> frozenset[str]:
+    """Return the names by which a server on `host` is reached, by a proxy too; none where others may lead to it."""
+    if not is_loopback(host):
+        return frozenset()
+    offered = _public_host(public)
+    return frozenset((*LOCAL_NAMES, host, *([offered] if offered else [])))
 
 
 def _read_options() -> argparse.Namespace:
@@ -115,6 +164,8 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--no-token", action="store_true")
     parser.add_argument("--viewer", default="")
+    parser.add_argument("--public", default="")
+    parser.add_argument("--log", action="store_true")
     return parser.parse_args()
 
 
@@ -124,24 +175,26 @@ def main() -> None:
     if options.viewer:
         os.environ[SETTING] = options.viewer
     import streamlit as st
-    from filmroom.search.ui import layout
-    from filmroom.search.ui.server import admission, api, middleware, streamlit_private
-    from starlette.middleware import Middleware
+    from filmroom.search.ui.server import log, streamlit_private
 
     # Streamlit takes the first word for the script that was started, and hands the pages the others.
     sys.argv = [str(APP), "--archive", str(options.archive)]
-    outside = Middleware(
-        middleware.Door,
-        pages=frozenset(layout.addresses()),
-        static=streamlit_private.static_folder(),
-        icon=layout.ICON,
-    )
-    programs = Middleware(api.Programs, archive=options.archive, host=options.host)
-    before = Middleware(admission.Admission, pages=frozenset(layout.addresses()), names=own_names(options.host))
+    if options.log:
+        log.take_over()
+        streamlit_private.leave_logging_alone()
+
+    def tell(event: str, text: str, **facts: str) -> None:
+        if options.log:
+            log.write(event, **facts)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    around = _around(options)
     streamlit_private.ask_no_address_service()
     streamlit_private.take_no_settings_of_this_folder()
     if Path(".streamlit").exists() and Path.cwd() not in (Path.home(), APP.parent):
-        print("Note: .streamlit of this folder is not read, that of your home is.", file=sys.stderr, flush=True)
+        note = ".streamlit of this folder is not read, that of your home is."
+        tell("note", f"Note: {note}", level="warning", message=note)
     require(None if options.no_token else AccessToken(options.port))
 
     @contextlib.asynccontextmanager
@@ -149,13 +202,30 @@ def main() -> None:
         if streamlit_private.sign_in_settings():
             require(None)  # a sign-in says more than a token does, who it is
         # Here the port is ours: an address that is printed can be opened.
-        link = address(options.host, options.port, required())
-        print(f"Filmroom: {link}  (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        link = address(options.host, options.port, required(), public=options.public)
+        tell("listening", f"Filmroom: {link}  (Ctrl-C stops it)", address=link)
         threading.Thread(target=_warm, args=(options.archive,), daemon=True).start()
         yield
 
-    application = st.App(APP, middleware=[programs, before, outside], lifespan=beside)
-    application.run(config=settings(options.host, options.port))
+    application = st.App(APP, middleware=around, lifespan=beside)
+    application.run(config=settings(options.host, options.port, public=options.public))
+
+
+def _around(options: argparse.Namespace) -> list[Middleware]:
+    """Return what stands around the pages, the outermost first."""
+    from filmroom.search.ui import layout
+    from filmroom.search.ui.server import admission, api, log, middleware, streamlit_private
+    from starlette.middleware import Middleware
+
+    pages = frozenset(layout.addresses())
+    # Whoever a proxy brings is not at this machine.
+    programs = Middleware(api.Programs, archive=options.archive, host=_public_host(options.public) or options.host)
+    names = own_names(options.host, public=options.public)
+    secure = options.public.startswith("https://")
+    before = Middleware(admission.Admission, pages=pages, names=names, secure=secure)
+    static = streamlit_private.static_folder()
+    outside = Middleware(middleware.Door, pages=pages, static=static, icon=layout.ICON)
+    return [*([Middleware(log.Requests, pages=pages)] if options.log else []), programs, before, outside]
 
 
 def _warm(archive: Path) -> None:

@@ -7,6 +7,7 @@ sign-in check is the first to ask for the parts of the server.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,16 @@ def ask_no_address_service() -> None:
     from streamlit import net_util
 
     net_util.get_external_ip = lambda: None
+
+
+def leave_logging_alone() -> None:
+    """Keep Streamlit from giving every logger of its own a handler that prints."""
+    from streamlit import logger as streamlit_logger
+
+    def by_root(logger: logging.Logger) -> None:
+        logger.propagate = True
+
+    streamlit_logger.setup_formatter = by_root
 
 
 def add_media(data: bytes, kind: str, slot: str) -> str:

@@ -100,9 +100,9 @@ def test_what_goes_wrong_in_a_worker_is_an_answer_without_its_words() -> None:
     block = pa.table({stages.COLUMN: stages.pack([(0, "a name")])})
     (fault,) = stages.unpack(stages.EmbedFilms(task(), gpu=False)(block))
     assert isinstance(fault, stages.Fault)
-    assert "not known here" in fault.what
+    assert "not known here" in fault.problem
     (broken,) = stages.unpack(stages.DecodeFiles(task())(block))
-    assert broken.what == "a worker failed (AttributeError)"
+    assert broken.problem == "a worker failed (AttributeError)"
     assert "a name" not in str(broken.error())
     (passed_on,) = stages.unpack(stages.EmbedFilms(task(), gpu=False)(pa.table({stages.COLUMN: stages.pack([fault])})))
     assert passed_on == fault

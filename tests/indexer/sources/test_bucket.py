@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from filmroom.db.errors import BadInput, Rejected
-from filmroom.indexer.sources.bucket import Bucket, bucket_address, is_bucket
+from filmroom.indexer.sources.bucket import Bucket, bucket_address, is_bucket, modified_ns
 from filmroom.indexer.sources.fetching import Remote
 from PIL import Image
 
@@ -187,6 +188,15 @@ def test_pictures_are_written_of_what_is_fetched(door: Terminal, store: Store, t
         assert isinstance(done, dict)
         assert (done["films"], done["failed"]) == (COUNT + 1, 0)
     assert len(list((tmp_path / "cache" / "filmroom" / "films").iterdir())) == COUNT + 1
+
+
+def test_two_versions_of_one_second_are_told_apart_by_their_tag() -> None:
+    when = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
+    first, second = ({"LastModified": when, "ETag": f'"{tag}"'} for tag in ("d41d8cd9", "9e107d9d"))
+    assert modified_ns(first) != modified_ns(second)
+    assert modified_ns(first) == modified_ns(dict(first))
+    assert modified_ns(first) // 10**9 == modified_ns(second) // 10**9 == int(when.timestamp())
+    assert modified_ns({"Last-Modified": "Mon, 04 May 2026 12:00:00 GMT"}) == int(when.timestamp()) * 10**9
 
 
 def test_a_kept_copy_that_is_older_than_the_index_is_fetched_anew(

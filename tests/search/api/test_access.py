@@ -26,6 +26,9 @@ CHANGES = [
     ("PUT", "/judgements", {"json": {"query": "x", "film": 1, "judge": "a", "grade": 1}}),
     ("POST", "/runs", {"json": {"paths": ["/nowhere"]}}),
     ("POST", "/runs/1/stop", {}),
+    ("POST", "/checks", {"json": {"check": "archive"}}),
+    ("POST", "/checks/1/stop", {}),
+    ("DELETE", "/checks/1", {}),
 ]
 
 
@@ -54,7 +57,7 @@ def test_every_route_but_health_asks_who_is_there(api: Served) -> None:
     for path, methods in document["paths"].items():
         for method in methods:
             status = api.client.request(
-                method.upper(), path.replace("{film_id}", "1").replace("{run_id}", "1")
+                method.upper(), path.replace("{film_id}", "1").replace("{run_id}", "1").replace("{check_id}", "1")
             ).status_code
             assert status == (200 if path.endswith("/health") else 401), (method, path)
 

@@ -13,8 +13,11 @@ from filmroom.db.reads.films import everyone
 from filmroom.db.records import Label
 from filmroom.db.writes.annotations import Judgement, judge, put_labels
 from filmroom.db.writes.query_sets import put_query_set
+from filmroom.indexer.models.registry import load_towers
+from filmroom.indexer.training.data.archive import training_films
 from filmroom.search.checks.subgroups.facts import Groups, KnownFilms, band_of, short_names
 from filmroom.search.checks.subgroups.figures import SliceFigure, State, finding_slices, worst_first
+from filmroom.search.checks.subgroups.model_card import add_slices
 from filmroom.search.checks.subgroups.ranking import RankedQuery, group_ndcg
 from filmroom.search.checks.subgroups.resampling import Cases, areas, patient_weights
 from filmroom.search.evaluation.metrics import measure_run
@@ -43,10 +46,10 @@ def made(rng: np.random.Generator, *, worse: str, films: int = 600) -> tuple[Any
 
 def test_the_worse_slice_comes_first_and_a_small_one_says_so() -> None:
     scores, truth, films = made(np.random.default_rng(5), worse="PA")
-    found = worst_first(list(finding_slices("edema", scores, truth, films, threshold=1.0)))
+    found = worst_first(list(finding_slices("edema", scores, truth, films, patient_weights(300), threshold=1.0)))
     assert [(one.fact, one.name, one.state) for one in found[:2]] == [("view", "PA", State.WORSE)] * 2
     assert {one.measure for one in found[:2]} == {"AUC", "sensitivity"}
-    assert found[0].low < found[0].value < found[0].high < found[0].others
+    assert found[0].low < found[0].value < found[0].high < found[0].rest
     small = [one for one in found if one.name == "LATERAL"]
     assert all(one.state is State.SMALL and np.isnan(one.value) and one.films == 8 for one in small)
     assert all(one.state is State.ALIKE for one in found if one.fact == "sex")
@@ -161,6 +164,26 @@ def test_what_cannot_be_measured_is_one_line(labelled: Terminal, tmp_path: Path)
     ):
         labelled("check", "slices", *arguments)
         assert (labelled.code, labelled.err.strip()) == (1, said)
+
+
+def test_the_card_of_an_adapted_model_shows_the_slices_of_the_films_held_out(
+    labelled: Terminal, tiny: Path, tmp_path: Path
+) -> None:
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# mine\n\n- Base: tiny.\n")
+    archive = Archive.open(labelled.archive)
+    films = training_films(archive, tmp_path / "work")
+    for _ in range(2):  # a run that goes on writes the card again
+        found = add_slices(card, archive, load_towers(str(tiny)), films, share=0.9, seed=0)
+    assert {(one.measure, one.name) for one in found} == {
+        (measure, sex) for measure in ("AUC", "sensitivity") for sex in "FM"
+    }
+    assert sum(one.films for one in found if one.measure == "AUC") == round(0.9 * 60)
+    said = card.read_text()
+    assert said.startswith("# mine\n\n- Base: tiny.\n\n## Held-out films by slice\n")
+    assert said.count("| AUC edema | sex F | ") == 1
+    add_slices(card, archive, load_towers(str(tiny)), films, share=0.0, seed=0)
+    assert "No slice has 10 films with and 10 without" in card.read_text()
 
 
 def test_an_archive_without_labels_says_what_it_needs(terminal: Terminal, films: Any, tiny: Path) -> None:

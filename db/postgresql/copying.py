@@ -1,0 +1,130 @@
+"""Copy an archive to a server, back, or between two of a kind: all of it, compared row by row, or nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.db.files import private_files
+from filmroom.db.reads import films, spaces
+from filmroom.db.schema import file, judgement, metadata
+from filmroom.db.vector_index.index import VectorIndex
+from sqlalchemy import Connection, Table, cast, column, delete, func, insert, literal_column, select, table, update
+from sqlalchemy.dialects.postgresql import REGCLASS
+
+_BLOCK = 1000
+_SEQUENCES = table("sqlite_sequence", column("name"), column("seq"))
+_NUMBERED = tuple(relation for relation in metadata.sorted_tables if "id" in relation.c)
+
+OnProgress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was copied and found equal."""
+
+    films: int
+    rows: int
+
+
+def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda table, rows: None) -> Copied:
+    """Copy an archive into a new one: every row, the key of its patients, and its saved probes. Indexes are made again.
+
+    Raises BadInput where there are films in the target; FilmroomError where a row is not the same there. Then, and
+    whatever else ends it, nothing is in the target.
+    """
+    if films.count(target.catalog) or (target.folder / "patient.key").exists():
+        raise BadInput("there is an archive already", where=target.catalog.place, fix="Name a new place.")
+    with (
+        target.writing("copying", alone=True),
+        source.catalog.read() as reading,
+        target.catalog.refill() as writing,
+    ):
+        rows = _copy_rows(reading, writing, on_progress)
+        _copy_numbers(reading, writing)
+        _compare(reading, writing)
+    target.catalog.close()
+    _copy_files(source, target)
+    opened = Archive.open(target.folder)
+    opened.patient_key()  # the target knows from now on which is its key
+    opened.catalog.learn_sizes()
+    for space in spaces.spaces(opened.catalog):
+        VectorIndex.open(opened.catalog, space, opened.vectors, gpu=False).save()
+    return Copied(films.count(opened.catalog), rows)
+
+
+def _copy_rows(reading: Connection, writing: Connection, on_progress: OnProgress) -> int:
+    count = 0
+    for relation in reversed(metadata.sorted_tables):
+        writing.execute(delete(relation))  # what a new archive begins with
+    for relation in metadata.sorted_tables:
+        for block in _rows(reading, relation).partitions():
+            values = [dict(row._mapping) for row in block]
+            for row in values if relation is file else ():
+                row["duplicate_of"] = None  # of a film that is not there yet
+            writing.execute(insert(relation), values)
+            count += len(block)
+            on_progress(relation.name, count)
+    copies = reading.execute(select(file.c.id, file.c.duplicate_of).where(file.c.duplicate_of.is_not(None)))
+    for copy_of in copies:
+        writing.execute(update(file).where(file.c.id == copy_of.id).values(duplicate_of=copy_of.duplicate_of))
+    return count
+
+
+def _rows(connection: Connection, relation: Table) -> Any:
+    """Return the rows of a table in an order that is the same in both."""
+    order: list[Any] = (
+        [literal_column("judgement.rowid")] if relation is judgement else list(relation.primary_key.columns)
+    )
+    return connection.execution_options(yield_per=_BLOCK).execute(select(relation).order_by(*order))
+
+
+def _copy_numbers(reading: Connection, writing: Connection) -> None:
+    """Let no id be given again that was ever given: an index relies on it."""
+    for relation in _NUMBERED:
+        last = _last_number(reading, relation)
+        if last and writing.dialect.name == "postgresql":
+            writing.execute(select(func.setval(func.pg_get_serial_sequence(relation.name, "id"), last)))
+        elif last and relation.dialect_options["sqlite"]["autoincrement"]:
+            writing.execute(update(_SEQUENCES).where(_SEQUENCES.c.name == relation.name).values(seq=last))
+            if not writing.scalar(
+                select(func.count()).select_from(_SEQUENCES).where(_SEQUENCES.c.name == relation.name)
+            ):
+                writing.execute(insert(_SEQUENCES).values(name=relation.name, seq=last))
+
+
+def _last_number(connection: Connection, relation: Table) -> int:
+    highest = connection.scalar(select(func.max(relation.c.id))) or 0
+    highest_ever = 0
+    if connection.dialect.name == "postgresql":
+        sequence = cast(func.pg_get_serial_sequence(relation.name, "id"), REGCLASS)
+        highest_ever = connection.scalar(select(func.pg_sequence_last_value(sequence))) or 0
+    elif relation.dialect_options["sqlite"]["autoincrement"]:
+        highest_ever = connection.scalar(select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == relation.name)) or 0
+    return max(int(highest), int(highest_ever or 0))
+
+
+def _compare(reading: Connection, writing: Connection) -> None:
+    """Read both again, row by row. Raises FilmroomError."""
+    for relation in metadata.sorted_tables:
+        pairs = zip_longest(_rows(reading, relation), _rows(writing, relation))
+        different = sum(first is None or second is None or tuple(first) != tuple(second) for first, second in pairs)
+        if different:
+            raise FilmroomError(
+                f"{different} rows of the table {relation.name} are not the same in the copy, which was given up",
+                fix="Please report it; the archive itself is as it was.",
+            )
+
+
+def _copy_files(source: Archive, target: Archive) -> None:
+    key = source.folder / "patient.key"
+    if key.exists():
+        private_files.write(target.folder / key.name, key.read_bytes())
+    for probe in (source.folder / "probes").glob("*.json"):
+        private_files.make_folder(target.folder / "probes")
+        shutil.copyfile(probe, target.folder / "probes" / probe.name)

@@ -1,0 +1,104 @@
+"""Choose the films to label next for a finding: a probe is unsure of them, and they are unlike each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.records import Space
+from filmroom.db.writes.annotations import label_values
+from filmroom.search.checks.neighbours import centred_vectors
+from filmroom.search.checks.result import Pick, Result
+from filmroom.search.classification.linear_probe import fit_head
+from filmroom.search.classification.zero_shot import known_truth
+from filmroom.search.searcher import Searcher
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+FILMS = 50
+"""Films that are listed, where no other number is asked for."""
+MOST = 1_000
+PENALTY = 0.03
+_CANDIDATES = 2_000
+"""Films, the most uncertain ones, among which unlike ones are looked for."""
+
+
+@dataclass(frozen=True)
+class Unsure:
+    """The films to label: their rows (M,), in order, and how likely each has the finding (M,)."""
+
+    rows: NDArray[np.int64]
+    probability: F64
+
+
+def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Result:
+    """List the films to label next for a finding. Nothing is written.
+
+    Raises NotFound for a finding that no film is labelled with, BadInput for a number of films that is none.
+    """
+    if not 0 < count <= MOST:
+        raise BadInput("not a number of films", where=count, fix=f"1 to {MOST:,}.")
+    name, labels = finding.strip().lower(), label_values(searcher.catalog)
+    if name not in labels:
+        have = ", ".join(sorted(labels)[:12]) or "none"
+        raise NotFound("there is no label of this name", where=finding, fix=f"Labels: {have}")
+    vectors = centred_vectors(searcher)
+    truth = known_truth((name,), labels, vectors.ids.tolist())
+    places = {film: place for place, (film, _) in enumerate(searcher.rank(name))}
+    prior = np.array([1 - places.get(film, len(vectors)) / len(vectors) for film in vectors.ids.tolist()])
+    found = unsure(vectors.rows, truth, prior, count)
+    known = ~np.isnan(truth)
+    with_it = int((truth[known] > 0.5).sum())
+    picks = tuple(
+        Pick(int(vectors.ids[row]), "its label teaches a probe", evidence={"finding": name, "probability": chance})
+        for row, chance in zip(found.rows, np.round(found.probability, 3).tolist(), strict=True)
+    )
+    notes = [] if 0 < with_it < known.sum() else ["All labels are alike: the likeliest films by words come first."]
+    return Result(
+        check="next",
+        model=searcher.model,
+        films=len(vectors),
+        ok=not picks,
+        figures={"labelled films": int(known.sum()), "with the finding": with_it, "films to label": len(picks)},
+        picks=picks,
+        notes=(*notes, "Label some of them, then ask again: other films will teach more."),
+    )
+
+
+def unsure(rows: F32, truth: F64, prior: F64, count: int) -> Unsure:
+    """Choose `count` of the films whose `truth` (N,) is NaN, by their unit vectors `rows` (N, D).
+
+    The probability is that of a probe of the labelled films. Until there are films with and without the finding, it is
+    `prior` (N,), a film's place by words in [0, 1], and the likeliest come first.
+    """
+    known, unlabelled = np.flatnonzero(~np.isnan(truth)), np.flatnonzero(np.isnan(truth))
+    target = truth[known] > 0.5
+    if target.any() and not target.all():
+        space = Space("", "", rows.shape[1])
+        with threadpool_limits(1, "blas"):
+            head = fit_head(rows[known], target.astype(np.float64), name="next", space=space, penalty=PENALTY)
+            chance = head.probabilities(rows[unlabelled]).astype(np.float64)
+        doubt = 1 - np.abs(2 * chance - 1)
+    else:
+        chance = doubt = prior[unlabelled]
+    chosen = _unlike(rows[unlabelled], doubt, count)
+    return Unsure(unlabelled[chosen], chance[chosen])
+
+
+def _unlike(rows: F32, doubt: F64, count: int) -> NDArray[np.int64]:
+    """Take the most doubtful film, then again and again the one whose doubt, times its distance to the nearest one
+    taken, is largest."""
+    some = np.argsort(-doubt, kind="stable")[: max(_CANDIDATES, count)]
+    near = np.full(len(some), -1.0)
+    taken: list[int] = []
+    for _ in range(min(count, len(some))):
+        worth = (doubt[some] + 1e-6) * (1 - near)
+        worth[taken] = -np.inf
+        best = int(np.argmax(worth))
+        taken.append(best)
+        near = np.maximum(near, rows[some] @ rows[some[best]])
+    found: NDArray[np.int64] = some[taken]
+    return found

@@ -1,0 +1,1 @@
+"""Measure what stored thumbnails tell, once a film, and keep it beside the archive."""

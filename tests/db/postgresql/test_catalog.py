@@ -1,0 +1,238 @@
+"""An archive on a server: who may open it, who takes turns, and what is left when a server or a connection ends."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+from filmroom.db.archive import Archive, folder_of
+from filmroom.db.catalog import Catalog
+from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly, BadInput, FilmroomError, NotFound
+from filmroom.db.reads import spaces
+from filmroom.db.records import Space
+from filmroom.db.schema import embedding, file, film, root
+from filmroom.db.writes import ingest
+from sqlalchemy import func, insert, select
+
+from tests import postgres
+from tests.terminal import Terminal
+
+SPACE = Space("model", "print", 2, 1, True)
+
+
+@pytest.fixture
+def address(server: str) -> str:
+    return postgres.new_archive(server)
+
+
+def elsewhere(archive: Archive, folder: Path, *, key: bool = True) -> Archive:
+    """The same archive, as another machine has it."""
+    folder.mkdir()
+    for name in ("server.url", *(["patient.key"] if key else [])):
+        shutil.copy(archive.folder / name, folder)
+    return Archive.open(folder)
+
+
+def add_film(catalog: Catalog, space_id: int, number: int) -> None:
+    with catalog.write() as connection:
+        root_id = (
+            connection.scalar(select(root.c.id))
+            or connection.execute(insert(root).values(path="/films").returning(root.c.id)).scalar_one()
+        )
+        listed = {"root_id": root_id, "path": f"{number}.png", "size": 1, "mtime_ns": 2**60, "outcome": "indexed"}
+        file_id = connection.execute(insert(file).values(tried_at=0, **listed).returning(file.c.id)).scalar_one()
+        facts = {"identity": f"sha256:{number}#0", "file_id": file_id, "rows": 1, "columns": 1, "added_at": 0}
+        film_id = connection.execute(insert(film).values(**facts).returning(film.c.id)).scalar_one()
+        connection.execute(insert(embedding).values(space_id=space_id, film_id=film_id, vectors=b"\0\x3c\0\0"))
+
+
+def count(catalog: Catalog) -> int:
+    with catalog.read() as connection:
+        return int(connection.scalar(select(func.count()).select_from(film)) or 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://me:secret@127.0.0.1:1/films", "the server cannot be used"),
+        ("postgresql://me:secret@host", "names no database"),
+        ("postgresql://me:secret@host/films?nonsense=1", "cannot be read"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_one_line_without_the_password(
+    terminal: Terminal, address: str, said: str
+) -> None:
+    for command in ("status", "doctor"):
+        terminal(command, "--archive", address)
+        assert terminal.code == 1
+        assert said in terminal.err
+        assert len(terminal.err.splitlines()) == 1
+        assert "secret" not in terminal.err
+
+
+def test_a_database_without_an_archive_is_said_to_be_one(terminal: Terminal, address: str) -> None:
+    for command in (["status"], ["search", "effusion"], ["doctor"]):
+        terminal(*command, "--archive", address)
+        assert terminal.code == 1
+        assert "there is no archive in this database" in terminal.err
+        assert len(terminal.err.splitlines()) == 1
+
+
+def test_what_the_server_keeps_is_not_backed_up_here(terminal: Terminal, address: str, tmp_path: Path) -> None:
+    Archive.create(folder_of(address))
+    terminal("backup", tmp_path / "backup.zip", "--archive", address)
+    assert terminal.code == 1
+    assert "pg_dump" in terminal.err
+
+
+def test_the_key_of_the_patients_is_never_on_the_server(address: str, tmp_path: Path) -> None:
+    archive = Archive.create(folder_of(address))
+    key = archive.patient_key()
+    assert elsewhere(archive, tmp_path / "with").patient_key() == key
+    without = elsewhere(archive, tmp_path / "without", key=False)
+    with pytest.raises(BadInput, match=r"Copy the file patient\.key"):
+        without.patient_key()
+    (without.folder / "patient.key").write_bytes(b"x" * 32)
+    with pytest.raises(BadInput, match="the key of another archive"):
+        without.patient_key()
+    with psycopg.connect(address) as connection:
+        stored = connection.execute("SELECT string_agg(value, ' ') FROM meta").fetchone()
+    assert stored is not None
+    assert key.hex() not in stored[0]
+
+
+def test_ids_of_vectors_are_committed_in_their_order(address: str) -> None:
+    """Another client may have the highest id it knows: what came with a lower one later it would never see."""
+    archive = Archive.create(folder_of(address))
+    space_id = ingest.ensure_space(archive.catalog, SPACE)
+    (held,) = spaces.spaces(archive.catalog)
+    seen: list[int] = []
+    done = threading.Event()
+
+    def follow() -> None:
+        mark = 0
+        while True:
+            last = done.is_set()
+            for block in spaces.vectors_since(archive.catalog, held, mark):
+                seen.extend(block.ids.tolist())
+                mark = int(block.ids[-1])
+            if last:
+                return
+
+    def index(machine: int) -> None:
+        catalog = Archive.open(archive.folder).catalog
+        for number in range(15):
+            add_film(catalog, space_id, 100 * machine + number)
+        catalog.close()
+
+    reader = threading.Thread(target=follow)
+    writers = [threading.Thread(target=index, args=(machine,)) for machine in range(3)]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert len(seen) == count(archive.catalog) == 45
+
+
+def test_many_work_at_once_and_one_alone(address: str, tmp_path: Path) -> None:
+    archive = Archive.create(folder_of(address))
+    archive.patient_key()
+    other = elsewhere(archive, tmp_path / "other")
+    with archive.writing("indexing /films"), other.writing("indexing /films"):
+        assert "indexing" in str(archive.writer())
+        with pytest.raises(ArchiveBusy, match="indexing, process"), other.writing("repairing", alone=True):
+            pass
+    with archive.writing("repairing", alone=True), pytest.raises(ArchiveBusy, match="repairing"), other.writing("x"):
+        pass
+    assert archive.writer() is None
+
+
+def test_a_user_who_may_only_read_is_told(address: str, server: str, tmp_path: Path) -> None:
+    archive = Archive.create(folder_of(address))
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS reader")
+        connection.execute("CREATE ROLE reader LOGIN")
+        schema = (connection.execute("SELECT current_schema()").fetchone() or ("",))[0]
+        connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO reader")  # type: ignore[call-overload]
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader")  # type: ignore[call-overload]
+    reader = Archive.open(folder_of(address.replace("postgres:@", "reader@")))
+    assert reader.folder == archive.folder
+    (archive.folder / "server.url").write_text(address.replace("postgres:@", "reader@"))
+    reader = Archive.open(archive.folder)
+    assert count(reader.catalog) == 0
+    with pytest.raises(ArchiveReadOnly), reader.writing("indexing"):
+        pass
+    with pytest.raises(ArchiveReadOnly):
+        add_film(reader.catalog, 1, 1)
+
+
+def test_a_connection_that_was_cut_is_made_again(address: str) -> None:
+    archive = Archive.create(folder_of(address))
+    space_id = ingest.ensure_space(archive.catalog, SPACE)
+    add_film(archive.catalog, space_id, 1)
+    cut(address)
+    assert archive.catalog.changes() > 0
+    cut(address)
+    assert count(archive.catalog) == 1
+    cut(address)
+    add_film(archive.catalog, space_id, 2)
+
+    def cut_in_the_middle() -> None:
+        with archive.catalog.write() as connection:
+            connection.execute(insert(root).values(path="/more"))
+            cut(address)
+            connection.execute(insert(root).values(path="/and more"))
+
+    with pytest.raises(FilmroomError, match="what was committed is kept"):
+        cut_in_the_middle()
+    assert count(archive.catalog) == 2
+    with archive.catalog.read() as connection:
+        assert list(connection.scalars(select(root.c.path))) == ["/films"]
+
+
+def cut(address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'filmroom %'"
+        )
+
+
+def test_a_client_that_was_cut_off_leaves_no_lock(address: str) -> None:
+    archive = Archive.create(folder_of(address))
+    with archive.writing("indexing"):
+        cut(address)
+        with archive.writing("repairing", alone=True):
+            pass
+
+
+def test_what_was_committed_outlives_the_server(tmp_path: Path) -> None:
+    with postgres.running() as server:
+        address = postgres.new_archive(server)
+        archive = Archive.create(folder_of(address))
+        space_id = ingest.ensure_space(archive.catalog, SPACE)
+        add_film(archive.catalog, space_id, 1)
+
+        def killed() -> None:
+            with archive.catalog.write() as connection:
+                connection.execute(insert(root).values(path="/lost"))
+                postgres.kill(server)
+                connection.execute(insert(root).values(path="/lost, too"))
+
+        with pytest.raises(FilmroomError, match="the server cannot be used"):
+            killed()
+        with pytest.raises(FilmroomError, match="the server cannot be used"):
+            count(archive.catalog)
+        postgres.start_again(server)
+        assert count(archive.catalog) == 1
+        add_film(archive.catalog, space_id, 2)
+        assert count(Archive.open(archive.folder).catalog) == 2
+
+
+def test_no_archive_is_opened_where_none_is(address: str) -> None:
+    with pytest.raises(NotFound, match="filmroom copy"):
+        Archive.open(folder_of(address))

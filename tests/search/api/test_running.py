@@ -1,0 +1,109 @@
+"""Checks as jobs: started, watched, stopped, and their results read as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from filmroom.db.archive import CHECKS
+from filmroom.db.erasure.forget import forget
+from filmroom.db.reads.film_table import film_columns
+from filmroom.search import background_check
+from filmroom.search.background_check import CheckRun, CheckState
+
+from tests.search.api.conftest import Served
+
+
+def until(api: Served, number: int, right: Callable[[Any], bool]) -> Any:
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        found = api.get(f"/checks/{number}")
+        if right(found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(api.get(f"/checks/{number}"))
+
+
+def test_a_check_is_started_watched_and_read(api: Served) -> None:
+    begun = api.send("POST", "/checks", 202, json={"check": "duplicates"})
+    assert (begun["id"], begun["state"], begun["check"]) == (1, "running", "duplicates")
+    api.send("POST", "/checks", 409, json={"check": "archive"})
+    done = until(api, 1, lambda one: one["state"] != "running")
+    assert (done["state"], done["error"]) == ("done", None)
+    assert api.get("/checks") == [done]
+    found = api.get("/checks/1/result")
+    assert (found["check"], found["films"], found["ok"]) == ("duplicates", 24, done["ok"])
+    answer = api.client.get("/api/v1/checks/1/result.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == len(found["picks"])
+    assert answer.text.splitlines()[0].startswith("group,film,identity,why")
+    api.send("POST", "/checks/1/stop", 404)
+    api.send("DELETE", "/checks/1")
+    api.send("GET", "/checks/1", 404)
+    api.send("GET", "/checks/1/result", 404)
+
+
+def running(api: Served, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Have the process of the next check do something else than to check."""
+    monkeypatch.setattr(background_check, "_MAIN", f"{background_check._MAIN.rsplit(';', 1)[0]}; {body}; main()")
+    api.send("POST", "/checks", 202, json={"check": "archive"})
+
+
+def test_a_check_is_stopped(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = "import time, filmroom.search.background_check as b; b.run_check = lambda *a: time.sleep(60)"
+    running(api, monkeypatch, slow)
+    assert api.send("POST", "/checks/1/stop", 202) == {"id": 1, "stopping": True}
+    ended = until(api, 1, lambda one: one["state"] != "running")
+    assert (ended["state"], ended["ok"]) == ("stopped", None)
+    said = api.send("GET", "/checks/1/result", 404)
+    assert "stopped" in said["what"]
+
+
+def test_a_fault_of_a_check_is_told(api: Served) -> None:
+    api.send("POST", "/checks", 202, json={"check": "splits", "split_column": "fold"})
+    ended = until(api, 1, lambda one: one["state"] != "running")
+    assert ended["state"] == "failed"
+    assert "no table gave the films this fact" in ended["error"]
+
+
+def test_a_process_that_was_killed_is_no_running_check(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    running(api, monkeypatch, "import os; os._exit(3)")
+    monkeypatch.setattr(background_check, "_STARTING", -1)
+    assert until(api, 1, lambda one: one["state"] != "running")["state"] == "failed"
+    assert api.send("GET", "/checks/1/result", 404)["what"]
+
+
+def test_what_is_asked_wrongly_starts_nothing(api: Served) -> None:
+    for status, asked in (
+        (422, {"check": "unicorns"}),
+        (400, {"check": "archive", "findings": ["edema"]}),
+        (400, {"check": "splits", "split_column": "fold", "collections": ["a", "b"]}),
+        (404, {"check": "duplicates", "model": "nobody"}),
+        (400, {"check": "drift", "between": ["year:2019"]}),
+        (400, {"check": "next"}),
+    ):
+        api.send("POST", "/checks", status, json=asked)
+    assert api.get("/checks") == []
+
+
+def test_results_go_with_films_that_are_forgotten(api: Served) -> None:
+    api.send("POST", "/checks", 202, json={"check": "archive"})
+    until(api, 1, lambda one: one["state"] == "done")
+    forget(api.archive, film_columns(api.archive.catalog, ())["id"][:1])
+    assert list((api.archive.folder / CHECKS).iterdir()) == []
+    api.send("GET", "/checks/1/result", 404)
+
+
+def test_the_oldest_results_make_room(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_check, "KEPT", 3)
+    monkeypatch.setattr("subprocess.Popen", lambda *args, **more: type("Process", (), {"wait": lambda self: 0})())
+    for number in range(1, 6):
+        begun: CheckRun = background_check.start_check(api.archive, "archive", {})
+        assert begun.id == number
+        background_check._write(api.archive, CheckRun(number, "archive", {}, CheckState.DONE, begun.started))
+    assert [one.id for one in background_check.check_runs(api.archive)] == [5, 4, 3]

@@ -66,7 +66,8 @@ class Searcher:
         """
         archive = Archive.open(folder)
         stored, towers = choose(archive, model, weights)
-        return cls(archive, stored, towers, VectorIndex.open(archive.catalog, stored, archive.vectors), stays=stays)
+        index = VectorIndex.open(archive.catalog, stored, archive.vectors, whole=stays)
+        return cls(archive, stored, towers, index, stays=stays)
 
     @property
     def model(self) -> str:

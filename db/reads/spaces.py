@@ -20,7 +20,7 @@ BLOCK = 20_000
 def spaces(catalog: Catalog) -> list[StoredSpace]:
     """Return all spaces, the most complete first, the newest first among equals."""
     with catalog.look() as connection:
-        return list(stored_spaces(connection))
+        return list(stored_spaces(connection, catalog.path.with_name("vectors")))
 
 
 @dataclass(frozen=True)

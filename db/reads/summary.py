@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ class IvfStats:
     exact_ms: float
     approximate_ms: float
     crc: int = 0
+    head_crc: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,11 @@ class Glance:
     size: int | None = None
 
 
+_SPACES = "SELECT id, model, fingerprint, dim, vectors, has_text, generation FROM space"
 # Those that are absent are counted, which are few: a count over all would read every film's row.
-_SPACES = """
-SELECT space.id, space.model, space.fingerprint, space.dim, space.vectors, space.has_text,
-       coalesce(stored.films, 0) - coalesce(absent.films, 0) AS films
-FROM space
-LEFT JOIN (SELECT space_id, count(*) AS films FROM embedding GROUP BY space_id) AS stored ON stored.space_id = space.id
-LEFT JOIN (SELECT space_id, count(*) AS films FROM film JOIN embedding ON embedding.film_id = film.id
-           WHERE film.state IN ('gone', 'replaced') GROUP BY space_id) AS absent ON absent.space_id = space.id
-ORDER BY films DESC, space.id DESC
+_ABSENT = """
+SELECT space_id, count(*) FROM film JOIN embedding ON embedding.film_id = film.id
+WHERE film.state IN ('gone', 'replaced') GROUP BY space_id
 """
 _VIEWS = """
 SELECT view, count(*) FROM film WHERE state = 'present' AND view IS NOT NULL GROUP BY view ORDER BY 2 DESC, 1
@@ -89,7 +87,7 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
 
 def glance_at(connection: sqlite3.Connection, vectors: Path, alive: Callable[[int], bool], *, runs: int = 5) -> Glance:
     """Read a catalog in a transaction that has begun; what is derived from it lies in `vectors`."""
-    spaces = stored_spaces(connection)
+    spaces = stored_spaces(connection, vectors)
     ivf = {space.id: stats for space in spaces if (stats := ivf_stats(vectors, space)) is not None}
     return Glance(
         films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
@@ -113,13 +111,36 @@ def _opened(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS))
 
 
-def stored_spaces(connection: sqlite3.Connection) -> tuple[StoredSpace, ...]:
-    """Return all spaces, the most complete first, the newest first among equals."""
+def stored_spaces(connection: sqlite3.Connection, folder: Path) -> tuple[StoredSpace, ...]:
+    """Return all spaces, the most complete first, the newest first among equals. `folder` holds their snapshots."""
     archive = connection.execute("SELECT value FROM meta WHERE key = 'archive_id'").fetchone()
-    return tuple(
-        StoredSpace(row[0], Space(row[1], row[2], row[3], row[4], bool(row[5])), row[6], archive[0] if archive else "")
-        for row in connection.execute(_SPACES)
-    )
+    archive_id = archive[0] if archive else ""
+    absent = {row[0]: row[1] for row in connection.execute(_ABSENT).fetchall()}
+    spaces = []
+    for row in connection.execute(_SPACES).fetchall():
+        space_id, model, fingerprint, dim, vectors, has_text, generation = (row[at] for at in range(7))
+        counted, mark = _counted_vectors(folder, space_id, (archive_id, fingerprint, generation))
+        newest = connection.execute("SELECT max(id) FROM embedding WHERE space_id = ?", (space_id,)).fetchone()[0] or 0
+        if mark > newest:  # of a later state of this archive, of which a copy took its place
+            counted, mark = 0, 0
+        newer = "SELECT count(*) FROM embedding WHERE space_id = ? AND id > ?"
+        films = counted + connection.execute(newer, (space_id, mark)).fetchone()[0] - absent.get(space_id, 0)
+        space = Space(model, fingerprint, dim, vectors, bool(has_text))
+        spaces.append(StoredSpace(space_id, space, films, archive_id))
+    return tuple(sorted(spaces, key=lambda stored: (stored.films, stored.id), reverse=True))
+
+
+def _counted_vectors(folder: Path, space_id: int, state: tuple[str, str, int]) -> tuple[int, int]:
+    """Return the vectors up to a watermark where a snapshot has counted them, so that millions need not be counted
+    again; `state` is the archive's id, the fingerprint and the generation, which rises when a vector goes."""
+    try:
+        claims = json.loads((folder / f"{space_id}.json").read_text())
+        sound = claims.pop("crc") == zlib.crc32(json.dumps(claims, sort_keys=True).encode())
+        if sound and claims["live"] >= 0 and (claims["archive"], claims["fingerprint"], claims["generation"]) == state:
+            return int(claims["live"]), int(claims["mark"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        pass
+    return 0, 0
 
 
 def ivf_stats(folder: Path, held: StoredSpace) -> IvfStats | None:

@@ -5,6 +5,7 @@ All hold the rows as the catalog does, in float16, so that every kind gives the 
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,9 +25,10 @@ BLOCK = 1 << 14
 
 
 class Rows(Protocol):
-    """Rows (N, D) that grow at the end."""
+    """Rows (N, D) that grow at the end. Many threads may read them at once, none while they grow."""
 
-    device: str
+    @property
+    def device(self) -> str: ...
 
     def __len__(self) -> int: ...
 
@@ -137,12 +139,14 @@ class ManyRows:
 
 
 class GpuRows:
-    """In float16 in the memory of a GPU. FAISS ignores a filter there, so that what passes one is gathered first."""
+    """In float16 in the memory of a GPU. FAISS ignores a filter there, so that what passes one is gathered first; and
+    answers one thread at a time."""
 
     device = "GPU"
 
     def __init__(self, dim: int) -> None:
         self._dim = dim
+        self._alone = threading.Lock()
         self._index = gpu_index(dim)
 
     def __len__(self) -> int:
@@ -156,7 +160,8 @@ class GpuRows:
         self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if keep is None and k <= GPU_DEEP:
-            found: tuple[NDArray[np.float32], NDArray[np.int64]] = self._index.search(queries, k)
+            with self._alone:
+                found: tuple[NDArray[np.float32], NDArray[np.int64]] = self._index.search(queries, k)
             return found
         rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
         scores, at = best(queries @ self.take(rows).T, k)
@@ -165,7 +170,8 @@ class GpuRows:
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         if not rows.size:
             return np.empty((0, self._dim), np.float32)
-        return np.asarray(self._index.reconstruct_batch(rows), np.float32)
+        with self._alone:
+            return np.asarray(self._index.reconstruct_batch(rows), np.float32)
 
     def stored(self) -> NDArray[np.float16]:
         found = np.empty((len(self), self._dim), np.float16)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from filmroom.db.catalog import Catalog
@@ -23,9 +24,16 @@ from filmroom.db.reads import films, spaces
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.summary import IvfStats
 from filmroom.db.vector_index import ivf, snapshot
+from filmroom.db.vector_index.film_rows import FilmRows
 from filmroom.db.vector_index.flat import FewRows, Rows, are_few, rows_for
 from filmroom.db.vector_index.ivf import Approximate
+from filmroom.db.vector_index.mapped import MappedRows, TornSnapshot
+from filmroom.db.vector_index.ranked import Ranked, rank_rows
+from filmroom.db.vector_index.sample import SAMPLE, choose_rows, choose_runs
+from filmroom.db.vector_index.sharing import Sharing
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 GATHER_BELOW = 0.2
 """Filters that keep less than this share of the rows are scored over the gathered rows: exact, and fast enough."""
@@ -39,16 +47,8 @@ LARGE = 20_000_000
 DEEP = 1000
 """Answers of more films than this are always exact."""
 
-SAMPLE = 20_000
-"""Films whose scores estimate a percentile; archives up to this size are measured whole."""
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """Best first: film ids (Q, k') and scores (Q, k'), k' <= k."""
-
-    film_ids: NDArray[np.int64]
-    scores: NDArray[np.float32]
+RECENT = 50_000
+"""Films that an IVF index on the disk may lack: they are scored besides."""
 
 
 class VectorIndex:
@@ -58,7 +58,7 @@ class VectorIndex:
         self._catalog = catalog
         self._held = held
         self._folder = folder
-        self._lock = threading.Lock()
+        self._sharing = Sharing()
         self._gpu = gpu
         self._stamp: spaces.Stamp | None = None
         self._sampled = -1
@@ -68,27 +68,25 @@ class VectorIndex:
         self._approximate: Approximate | None = None
         self._building = threading.Lock()
         self._tried = 0
-        self._ids = np.empty((2, 0), np.int64)
-        self._live = np.empty(0, np.bool_)
-        self._alive = np.empty(0, np.bool_)
-        self._count = 0
-        self._row_of = np.empty(0, np.int64)
+        self._films = FilmRows()
         self._sample = np.empty((0, held.space.vectors, held.space.dim), np.float32)
 
     @classmethod
-    def open(cls, catalog: Catalog, held: StoredSpace, folder: Path, *, gpu: bool | None = None) -> VectorIndex:
+    def open(
+        cls, catalog: Catalog, held: StoredSpace, folder: Path, *, gpu: bool | None = None, whole: bool = True
+    ) -> VectorIndex:
         """Load the snapshot below `folder` if it can be trusted and add what the catalog has besides.
 
-        `gpu=None` uses one for many films, where a real search on it succeeds.
+        `gpu=None` uses one for many films, where a real search on it succeeds. Where it need not be `whole`, for a
+        process that asks once, many rows stay on the disk.
         """
         index = cls(catalog, held, folder, gpu=gpu)
-        found = snapshot.load(folder, held)
-        if found is not None:
-            index._adopt(found)
+        if (stored := snapshot.load(folder, held, whole=whole)) is not None:
+            index._adopt(stored)
         index.refresh()
         if index._is_large() and index.device == "CPU":
-            with index._lock:
-                index._approximate = ivf.load(folder, held)
+            with index._sharing.changing():
+                index._approximate = ivf.load(folder, held, whole=whole)
                 index._catch_up()
         return index
 
@@ -99,31 +97,32 @@ class VectorIndex:
     @property
     def approximation(self) -> IvfStats | None:
         """What is known of the IVF index; None while every answer is exact."""
-        held = self._approximate
-        return None if held is None else held.facts
+        return None if self._approximate is None else self._approximate.facts
 
     def __len__(self) -> int:
         """Return films that a search can find."""
-        return self._count
+        return self._films.count
 
     def refresh(self) -> None:
         """Take in what was committed since. Costs one small query when nothing was."""
-        with self._lock:
+        if spaces.stamp(self._catalog, self._held.id) == self._stamp:
+            return
+        try:
+            self._refresh()
+        except TornSnapshot:
+            self._rebuild()
+
+    def _refresh(self) -> None:
+        with self._sharing.changing():
             stamp = spaces.stamp(self._catalog, self._held.id)
             if stamp == self._stamp:
                 return
             for block in spaces.vectors_since(self._catalog, self._held, self._mark):
                 self._append(block)
             if stamp.generation != self._generation:
-                self._live = np.isin(self._ids[0], spaces.live_ids(self._catalog, self._held.id), assume_unique=True)
+                self._films.keep_live(spaces.live_ids(self._catalog, self._held.id))
                 self._generation = stamp.generation
-            live_rows = np.flatnonzero(self._live)
-            self._row_of = np.full(int(self._ids[1].max(initial=-1)) + 1, -1, np.int64)
-            self._row_of[self._ids[1][live_rows]] = live_rows
-            self._alive = self._live.copy()
-            gone = self._rows_of(films.gone_ids(self._catalog))
-            self._alive[gone[gone >= 0]] = False
-            self._count = int(self._alive.sum())
+            self._films.settle(films.gone_ids(self._catalog))
             self._catch_up()
             self._take_sample()
             self._stamp = stamp
@@ -141,18 +140,37 @@ class VectorIndex:
         builder.start()
         return builder
 
+    def _rebuild(self) -> None:
+        """Read everything from the catalog."""
+        with self._sharing.changing():
+            self._drop_rows()
+            self._mark, self._stamp, self._approximate = 0, None, None
+        self._refresh()
+
+    def _drop_rows(self) -> None:
+        self._rows, self._films = rows_for(0, self._held.space.dim, gpu=self._gpu), FilmRows()
+
+    def _answered(self, answer: Callable[[], T]) -> T:
+        """Answer beside others who ask; from the catalog where the snapshot turns out to be torn."""
+        try:
+            with self._sharing.reading():
+                return answer()
+        except TornSnapshot:
+            self._rebuild()
+            with self._sharing.reading():
+                return answer()
+
     def save(self) -> None:
         """Write the snapshot. A rebuild without the dead rows comes first when they are many. Raises FilmroomError."""
-        with self._lock:
-            if self._live.size and self._live.mean() < 0.8:
-                self._rows = rows_for(0, self._held.space.dim, gpu=self._gpu)
-                self._ids, self._live = np.empty((2, 0), np.int64), np.empty(0, np.bool_)
+        with self._sharing.changing():
+            if len(self._films) and self._films.live.mean() < 0.8:
+                self._drop_rows()
                 for block in spaces.vectors_since(self._catalog, self._held, 0):
                     self._append(block)
                 self._stamp = None
             shape = (-1, self._held.space.vectors, self._held.space.dim)
             stored = self._rows.stored().reshape(shape)
-            found = snapshot.Snapshot(stored, self._ids, self._live, self._generation, self._mark)
+            found = snapshot.Snapshot(stored, self._films.ids, self._films.live, self._generation, self._mark)
             try:
                 snapshot.save(self._folder, self._held, found)
             except OSError as error:
@@ -168,27 +186,30 @@ class VectorIndex:
 
         Exactly k come back when k exist. Ties are broken by film id, so that a ranking is the same every time.
         """
-        with self._lock:
-            rows = None if within is None else self._rows_within(within)
-            count = self._count if rows is None else rows.size
-            k = min(k, count)
-            if k == 0:
-                empty = np.empty((len(queries), 0))
-                return Ranked(empty.astype(np.int64), empty.astype(np.float32))
-            if rows is not None and count < GATHER_BELOW * self._count:
-                return self._gathered(queries, rows, k)
-            found = self._near(queries, k, rows) if self._approximate is not None and k <= DEEP else None
-            return found or self._scanned(queries, rows, k)
+        return self._answered(lambda: self._search(queries, k, within))
+
+    def _search(self, queries: NDArray[np.float32], k: int, within: NDArray[np.int64] | None) -> Ranked:
+        rows = None if within is None else self._films.within(within)
+        count = self._films.count if rows is None else rows.size
+        k = min(k, count)
+        if k == 0:
+            empty = np.empty((len(queries), 0))
+            return Ranked(empty.astype(np.int64), empty.astype(np.float32))
+        if rows is not None and count < GATHER_BELOW * self._films.count:
+            return self._gathered(queries, rows, k)
+        near = self._near(queries, k, rows) if self._approximate is not None and k <= DEEP else None
+        return near or self._scanned(queries, rows, k)
 
     def scores(self, queries: NDArray[np.float32], film_ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the scores (Q, N) of these films, in their order; NaN for a film without a vector here."""
-        with self._lock:
-            rows = self._rows_of(film_ids)
-            found = np.full((len(queries), rows.size), np.nan, np.float32)
-            known = rows >= 0
-            if known.any():
-                found[:, known] = self._best_of(queries, rows[known])
-            return found
+        return self._answered(lambda: self._scores(queries, self._films.of(film_ids)))
+
+    def _scores(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        scores = np.full((len(queries), rows.size), np.nan, np.float32)
+        known = rows >= 0
+        if known.any():
+            scores[:, known] = self._best_of(queries, rows[known])
+        return scores
 
     def percentiles(self, query: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Say how many per cent of the archive's films score below each of `scores` for the query (D,)."""
@@ -200,9 +221,9 @@ class VectorIndex:
 
     def holds(self, film_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which of these films a search can find."""
-        with self._lock:
-            rows = self._rows_of(film_ids)
-            found: NDArray[np.bool_] = (rows >= 0) & self._alive[rows] if self._alive.size else rows >= 0
+        with self._sharing.reading():
+            rows = self._films.of(film_ids)
+            found: NDArray[np.bool_] = (rows >= 0) & self._films.alive[rows] if self._films.alive.size else rows >= 0
             return found
 
     @property
@@ -217,15 +238,19 @@ class VectorIndex:
 
     def vectors(self, film_ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors (N, T, D) of those of the films that have one."""
-        with self._lock:
-            rows = self._rows_of(film_ids)
-            return self._take(rows[rows >= 0])
+        return self._answered(lambda: self._take((rows := self._films.of(film_ids))[rows >= 0]))
 
     def _adopt(self, found: snapshot.Snapshot) -> None:
         flat = found.rows.reshape(-1, self._held.space.dim)
-        self._rows = rows_for(len(flat), self._held.space.dim, gpu=self._gpu)
-        self._rows.add(flat)
-        self._ids, self._live, self._mark = found.ids, found.live, found.mark
+        if found.pieces is not None and not are_few(len(flat), self._held.space.dim):
+            self._rows = MappedRows(flat, found.offset, found.pieces)
+        else:
+            if found.pieces is not None:
+                found.pieces.check(np.zeros(1, np.int64), found.offset + flat.nbytes)
+            self._rows = rows_for(len(flat), self._held.space.dim, gpu=self._gpu)
+            self._rows.add(flat)
+        self._films.adopt(found.ids, found.live)
+        self._mark = found.mark
         # While the catalog's generation is the snapshot's, what lived then lives now.
         self._generation = found.generation
 
@@ -236,24 +261,21 @@ class VectorIndex:
             self._rows = rows_for(len(few) + len(rows), self._held.space.dim, gpu=self._gpu)
             self._rows.add(few)
         self._rows.add(rows)
-        self._ids = np.concatenate([self._ids, np.stack([block.ids, block.film_ids])], axis=1)
-        self._live = np.concatenate([self._live, np.ones(block.ids.size, np.bool_)])
+        self._films.append(block.ids, block.film_ids)
         self._mark = int(block.ids[-1])
 
     def _catch_up(self) -> None:
         """Add to the IVF index every row that the exact ones know."""
         held = self._approximate
-        if held is None or held.mark >= self._mark:
+        if held is None or not held.grows or held.mark >= self._mark:
             return
-        first = int(np.searchsorted(self._ids[0], held.mark, side="right"))
         count = self._held.space.vectors
-        for start in range(first, self._ids.shape[1], 1 << 15):
-            ids = self._ids[0][start : start + (1 << 15)]
-            rows = np.arange(start, start + ids.size)
+        for rows in np.array_split(newer := self._films.since(held.mark), newer.size // (1 << 15) + 1):
+            ids = self._films.embedding_ids[rows]
             held.add(ivf.numbers(ids, count), self._take(rows).reshape(-1, self._held.space.dim), int(ids[-1]))
 
     def _is_large(self) -> bool:
-        return self._count * self._held.space.vectors * self._held.space.dim >= LARGE
+        return self._films.count * self._held.space.vectors * self._held.space.dim >= LARGE
 
     def _build(self) -> None:
         try:
@@ -269,7 +291,7 @@ class VectorIndex:
                 if self._outdated(found.generation):
                     # Films may have been forgotten meanwhile: none of their vectors is left on the disk.
                     ivf.remove(self._folder, self._held.id)
-                with self._lock:
+                with self._sharing.changing():
                     self._approximate = built
                     self._catch_up()
         finally:
@@ -284,54 +306,45 @@ class VectorIndex:
     def _scan_ms(self) -> float:
         spent = []
         for query in self._sample[:5, 0]:
-            with self._lock:
+            with self._sharing.reading():
                 started = time.perf_counter()
                 self._scanned(query[None], None, 10)
                 spent.append(1000 * (time.perf_counter() - started))
         return float(np.median(spent)) if spent else 0.0
-
-    def _rows_of(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the row of each film; -1 where it has none."""
-        known = (film_ids >= 0) & (film_ids < self._row_of.size)
-        found = np.full(len(film_ids), -1, np.int64)
-        found[known] = self._row_of[film_ids[known]]
-        return found
-
-    def _rows_within(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the rows, ascending, of those of the films that a search can find."""
-        rows = self._rows_of(film_ids)
-        named = np.zeros(self._alive.size, np.bool_)
-        named[rows[rows >= 0]] = True
-        return np.flatnonzero(named & self._alive)
 
     def _near(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> Ranked | None:
         """Return the exact order of what the IVF index names; None where it names fewer than k films."""
         held, count = self._approximate, self._held.space.vectors
         assert held is not None  # noqa: S101
         keep, share = None, 1.0
-        if rows is not None and rows.size < self._count:
+        if rows is not None and rows.size < self._films.count:
             keep = np.zeros((self._mark + 1, count), np.bool_)
-            keep[self._ids[0][rows]] = True
-            share = rows.size / max(1, self._count)
+            keep[self._films.embedding_ids[rows]] = True
+            share = rows.size / max(1, self._films.count)
+        newer = self._films.since(held.mark)
+        if newer.size > RECENT:
+            return None
+        if rows is not None:
+            newer = np.intersect1d(newer, rows, assume_unique=True)
         named = held.candidates(queries, k * min(count, 4), share=share, keep=None if keep is None else keep.ravel())
         film_ids, scores = [], []
         for query, numbers in zip(queries, named, strict=True):
-            embedding_ids = np.unique(numbers[numbers >= 0] // count)
-            at = np.searchsorted(self._ids[0], embedding_ids).clip(max=self._ids.shape[1] - 1)
-            at = at[(self._ids[0][at] == embedding_ids) & self._alive[at]]
-            if at.size < k:
+            rows_near = self._films.of_embeddings(np.unique(numbers[numbers >= 0] // count))
+            candidates = np.union1d(rows_near, newer)
+            candidates = candidates[self._films.alive[candidates]]
+            if candidates.size < k:
                 return None
-            found = self._gathered(query[None], at, k)
-            film_ids.append(found.film_ids[0])
-            scores.append(found.scores[0])
+            ranked = self._gathered(query[None], candidates, k)
+            film_ids.append(ranked.film_ids[0])
+            scores.append(ranked.scores[0])
         return Ranked(np.stack(film_ids), np.stack(scores))
 
     def _scanned(self, queries: NDArray[np.float32], rows: NDArray[np.int64] | None, k: int) -> Ranked:
         count = self._held.space.vectors
-        everything = self._alive.all() if rows is None else rows.size == self._alive.size
-        mask = self._alive
+        everything = self._films.alive.all() if rows is None else rows.size == self._films.alive.size
+        mask = self._films.alive
         if rows is not None and not everything:
-            mask = np.zeros(self._alive.size, np.bool_)
+            mask = np.zeros(self._films.alive.size, np.bool_)
             mask[rows] = True
         keep = None if everything else np.repeat(mask, count)
         if keep is not None and mask.mean() >= GATHER_BELOW:
@@ -340,7 +353,7 @@ class VectorIndex:
                 return ranked
         # The best k * T rows hold at least k films, and each film's best row comes first.
         scores, found = self._rows.scan(queries, min(k * count, len(self._rows)), keep)
-        return self._ranked(found // count, scores, k)
+        return rank_rows(self._films.film_ids, found // count, scores, k)
 
     def _from_all(self, queries: NDArray[np.float32], mask: NDArray[np.bool_], k: int) -> Ranked | None:
         """Return a scan of all rows, which FAISS does on all processors, for so many that k should pass the mask; None
@@ -352,13 +365,13 @@ class VectorIndex:
         passing = (rows >= 0) & mask[rows]
         if min(np.unique(row[held]).size for row, held in zip(rows, passing, strict=True)) < k:
             return None
-        return self._ranked(np.where(passing, rows, -1), scores, k)
+        return rank_rows(self._films.film_ids, np.where(passing, rows, -1), scores, k)
 
     def _gathered(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Ranked:
         scores = self._best_of(queries, rows)
         # Rows ascend with film ids as a rule, and a stable sort keeps that order among equal scores on every page.
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return self._ranked(rows[order], np.take_along_axis(scores, order, axis=1), k)
+        return rank_rows(self._films.film_ids, rows[order], np.take_along_axis(scores, order, axis=1), k)
 
     def _best_of(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         dim, count = self._held.space.dim, self._held.space.vectors
@@ -368,18 +381,6 @@ class VectorIndex:
             blocks.append((queries @ some.reshape(-1, dim).T).reshape(len(queries), -1, count).max(axis=2))
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
-    def _ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Ranked:
-        film_ids, kept = [], []
-        for at, score in zip(rows, scores, strict=True):
-            hits, score = self._ids[1][at[at >= 0]], score[at >= 0]
-            order = np.lexsort((hits, -score))
-            hits, score = hits[order], score[order]
-            _, first = np.unique(hits, return_index=True)
-            first.sort()
-            film_ids.append(hits[first])
-            kept.append(score[first])
-        return Ranked(np.stack([hits[:k] for hits in film_ids]), np.stack([score[:k] for score in kept]))
-
     def _take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (N, T, D)"""
         count, dim = self._held.space.vectors, self._held.space.dim
@@ -387,11 +388,13 @@ class VectorIndex:
         return self._rows.take(wanted).reshape(-1, count, dim)
 
     def _take_sample(self) -> None:
-        rows = np.flatnonzero(self._alive)
-        if rows.size > SAMPLE:
-            # A hundredth more or fewer films moves no percentile that is shown.
-            if abs(rows.size - self._sampled) < 0.01 * rows.size:
-                return
-            rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE, replace=False))
-        self._sampled = self._count
+        # A hundredth more or fewer films moves no percentile that is shown.
+        if self._films.count > SAMPLE and abs(self._films.count - self._sampled) < 0.01 * self._films.count:
+            return
+        if isinstance(self._rows, MappedRows) and self._films.count > SAMPLE:
+            rows = choose_runs(self._films.alive, 2 * self._held.space.vectors * self._held.space.dim)
+        else:
+            rows = np.flatnonzero(self._films.alive)
+            rows = choose_rows(rows) if rows.size > SAMPLE else rows
+        self._sampled = self._films.count
         self._sample = self._take(rows)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -36,11 +37,12 @@ _DEEPER = 8  # candidates looked at, for each hit that is asked for
 
 @dataclass
 class Approximate:
-    """Vectors are known by number: `embedding id * T + t`."""
+    """Vectors are known by number: `embedding id * T + t`. `grows`: it takes what came since."""
 
     index: Any
     facts: IvfStats
     mark: int
+    grows: bool = True
 
     def add(self, numbers: NDArray[np.int64], rows: NDArray[np.float32], mark: int) -> None:
         self.index.add_with_ids(rows, numbers)
@@ -198,29 +200,39 @@ def save(folder: Path, space_id: int, built: Approximate) -> None:
         aside.unlink(missing_ok=True)
         raise OSError(f"the index could not be written: {path.name}") from error
     crc = _checksum(aside)
+    head_crc = _checksum(aside, aside.stat().st_size - built.index.ntotal * (built.index.d + 8))
     facts.unlink(missing_ok=True)
     os.replace(aside, path)
     told = facts.with_name(f"{facts.name}.{os.getpid()}.part")
-    facts_now = asdict(built.facts) | {"mark": built.mark, "rows": built.index.ntotal, "crc": crc}
+    facts_now = asdict(built.facts) | {"mark": built.mark, "rows": built.index.ntotal, "crc": crc, "head_crc": head_crc}
     private_files.write(told, json.dumps(facts_now).encode())
     os.replace(told, facts)
 
 
-def load(folder: Path, held: StoredSpace) -> Approximate | None:
-    """Return what was saved for the space, or None where there is nothing that can be trusted."""
+def load(folder: Path, held: StoredSpace, *, whole: bool = True) -> Approximate | None:
+    """Return what was saved for the space, or None where there is nothing that can be trusted. Where it need not be
+    `whole`, the lists stay on the disk, take nothing new, and are not checked: they only name rows, which have the last
+    word."""
     path, _ = _paths(folder, held.id)
     try:
         facts = ivf_stats(folder, held)
-        if facts is None or _checksum(path) != facts.crc:
+        if facts is None:
+            return None
+        lists_bytes = facts.rows * (held.space.dim + 8)
+        if whole or not facts.head_crc:
+            sound = _checksum(path) == facts.crc
+        else:
+            sound = _checksum(path, path.stat().st_size - lists_bytes) == facts.head_crc
+        if not sound:
             return None
         import faiss
 
-        index = faiss.read_index(str(path))
+        index = faiss.read_index(str(path), 0 if whole else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     except (OSError, ValueError, TypeError, RuntimeError):
         return None
     if (index.ntotal, index.d) != (facts.rows, held.space.dim):
         return None
-    return Approximate(index, facts, facts.mark)
+    return Approximate(index, facts, facts.mark, grows=whole)
 
 
 def remove(folder: Path, space_id: int) -> None:
@@ -233,9 +245,11 @@ def _paths(folder: Path, space_id: int) -> tuple[Path, Path]:
     return folder / f"lists-{space_id}.faiss", folder / f"lists-{space_id}.json"
 
 
-def _checksum(path: Path) -> int:
+def _checksum(path: Path, size: int = sys.maxsize) -> int:
+    """Return the CRC-32 of a file, or of its first `size` bytes."""
     crc = 0
     with path.open("rb") as data:
-        while block := data.read(1 << 22):
+        while size > 0 and (block := data.read(min(size, 1 << 22))):
             crc = zlib.crc32(block, crc)
+            size -= len(block)
     return crc

@@ -10,6 +10,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,11 +18,10 @@ import numpy as np
 from filmroom.db.files import private_files
 from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index import ivf
+from filmroom.db.vector_index.mapped import PIECE, Pieces, TornSnapshot
 from numpy.typing import NDArray
 
 VERSION = 4
-
-_PIECE = 1 << 18
 
 LARGE = 50_000
 """Films from which a snapshot may lag behind the catalog."""
@@ -44,19 +44,24 @@ class Manifest:
     ids_file: str
     rows_sums: list[int]
     ids_sums: list[int]
-    """A checksum for each of `_PIECE` bytes, so that to forget a film does not mean to read all of them."""
+    """A checksum for each of `PIECE` bytes, so that to forget a film does not mean to read all of them."""
+    live: int = -1
+    """Vectors that live at this generation; an earlier version did not say."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """`rows` is float16 (N, T, D), the vectors of N films; `ids` int64 (2, N), their embedding ids, ascending, and
-    film ids; `live` (N,) is False for vectors that were replaced before the catalog's `generation`."""
+    film ids; `live` (N,) is False for vectors that were replaced before the catalog's `generation`. `pieces` checks
+    rows that have not been checked, `offset` bytes into their file."""
 
     rows: NDArray[np.float16]
     ids: NDArray[np.int64]
     live: NDArray[np.bool_]
     generation: int
     mark: int
+    pieces: Pieces | None = None
+    offset: int = 0
 
 
 def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
@@ -82,31 +87,37 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
         ids_file=ids_path.name,
         rows_sums=_sums(rows_path, flush=True),
         ids_sums=_sums(ids_path, flush=True),
+        live=int(snapshot.live.sum()),
     )
     _write(folder, held.id, manifest)
     keep = {rows_path.name, ids_path.name, f"{held.id}.json"}
     for old in folder.glob(f"{held.id}-*"):
         if old.name not in keep:
-            old.unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows: a process reads it; the next that saves removes it
+                old.unlink(missing_ok=True)
 
 
-def load(folder: Path, held: StoredSpace) -> Snapshot | None:
-    """Return the snapshot of a space, or None where there is none that can be trusted: the caller rebuilds."""
+def load(folder: Path, held: StoredSpace, *, whole: bool = True) -> Snapshot | None:
+    """Return the snapshot of a space, or None where there is none that can be trusted: the caller rebuilds. Where it
+    need not be `whole`, rows are not read, and checked by its `pieces` only when they are."""
     try:
         manifest = _manifest(folder, held)
         if not _is_of(manifest, held):
             return None
         rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
-        if (_sums(rows_path), _sums(ids_path)) != (manifest.rows_sums, manifest.ids_sums):
+        if _sums(ids_path) != manifest.ids_sums or (whole and _sums(rows_path) != manifest.rows_sums):
             return None
-        ids = np.load(ids_path, allow_pickle=False)
+        pieces = Pieces(rows_path, manifest.rows_sums)
+        pieces.check(np.zeros(1, np.int64), 1)  # the header
+        ids = np.load(ids_path, mmap_mode=None if whole else "r", allow_pickle=False)
         rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, TornSnapshot):
         return None
     shape = (manifest.rows, manifest.vectors, manifest.dim)
     if ids.shape != (3, manifest.rows) or rows.shape != shape or rows.dtype != np.float16:
         return None
-    return Snapshot(rows, ids[:2], ids[2] != 0, manifest.generation, manifest.mark)
+    unread = None if whole else pieces
+    return Snapshot(rows, ids[:2], ids[2] != 0, manifest.generation, manifest.mark, unread, rows.offset)
 
 
 def is_of_another_version(folder: Path, held: StoredSpace) -> bool:
@@ -175,6 +186,7 @@ def take_away(folder: Path, held: StoredSpace, film_ids: Sequence[int]) -> Manif
     except (OSError, ValueError, LookupError, TypeError):
         return None
     at = np.flatnonzero(np.isin(ids[1], np.asarray(film_ids, np.int64)))
+    manifest = replace(manifest, live=max(-1, manifest.live - int(np.count_nonzero(ids[2, at]))))
     rows[at] = 0
     ids[1, at], ids[2, at] = 0, 0
     for changed in (rows, ids):
@@ -202,11 +214,11 @@ def remove_strays(folder: Path, keep: Iterable[Manifest]) -> None:
 
 def _sum_again(path: Path, sums: list[int], starts: NDArray[np.int64], size: int) -> None:
     """Compute the checksums of the pieces in which `size` bytes from each of `starts` lie."""
-    pieces = np.unique(np.concatenate([starts // _PIECE, (starts + max(size, 1) - 1) // _PIECE]))
+    pieces = np.unique(np.concatenate([starts // PIECE, (starts + max(size, 1) - 1) // PIECE]))
     with path.open("rb") as data:
         for piece in pieces.tolist():
-            data.seek(piece * _PIECE)
-            sums[piece] = zlib.crc32(data.read(_PIECE))
+            data.seek(piece * PIECE)
+            sums[piece] = zlib.crc32(data.read(PIECE))
         os.fsync(data.fileno())
 
 
@@ -242,7 +254,7 @@ def _write(folder: Path, space_id: int, manifest: Manifest) -> None:
 
 def _sums(path: Path, *, flush: bool = False) -> list[int]:
     with path.open("rb") as data:
-        sums = [zlib.crc32(piece) for piece in iter(lambda: data.read(_PIECE), b"")]
+        sums = [zlib.crc32(piece) for piece in iter(lambda: data.read(PIECE), b"")]
         if flush:
             os.fsync(data.fileno())
     return sums

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filmroom.db.archive import Archive
+from filmroom.db.erasure.forget import forget
 from filmroom.db.errors import Rejected, Stage
+from filmroom.db.files import sqlite_file
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.summary import glance
 from filmroom.db.records import Counts, FileCounts, RunState, SourceFile, Space, State, Tags
 from filmroom.db.schema import film, label, report
 from filmroom.db.writes import file_diff, ingest, runs
 from sqlalchemy import insert, update
+
+from tests.db.vector_bench import DIM, make_bench, unit
 
 
 def test_it_counts_as_the_catalog_does(tmp_path: Path) -> None:
@@ -75,3 +79,37 @@ def test_status_imports_nothing_heavy() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.strip() == "set()"
+
+
+def test_a_snapshot_counts_what_the_catalog_has(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "archive", 20)
+    catalog, folder = bench.archive.catalog, tmp_path / "archive"
+    (folder / "earlier.sqlite").write_bytes(b"")
+    sqlite_file.backup(catalog.path, folder / "earlier.sqlite")
+    bench.add(unit(np.random.default_rng(5), 10, 1, DIM), start=20)
+
+    def counts_agree(count: int) -> None:
+        for where in (catalog.path, tmp_path / "elsewhere.sqlite"):
+            sqlite_file.backup(catalog.path, tmp_path / "elsewhere.sqlite")
+            assert [stored.films for stored in glance(where).spaces] == [count]
+
+    counts_agree(30)
+    bench.open().save()
+    claims = (bench.archive.vectors / "1.json").read_text()
+    assert '"live": 30' in claims
+    counts_agree(30)
+    bench.add(unit(np.random.default_rng(6), 5, 1, DIM), start=30)
+    counts_agree(35)
+    forget(bench.archive, [4, 5, 33])
+    counts_agree(32)
+    assert '"live": 28' in (bench.archive.vectors / "1.json").read_text()
+    with catalog.write() as connection:
+        connection.execute(update(film).where(film.c.id == 9).values(state=State.GONE.value))
+    counts_agree(31)
+    bench.add(unit(np.random.default_rng(7), 3, 1, DIM), start=10)
+    counts_agree(31)
+    (bench.archive.vectors / "1.json").write_text(claims)
+    counts_agree(31)
+    catalog.close()
+    (folder / "earlier.sqlite").replace(catalog.path)
+    assert [stored.films for stored in glance(catalog.path).spaces] == [20]

@@ -1,0 +1,74 @@
+"""Say which film each row of an index is of, and which rows a search may find."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FilmRows:
+    """The rows of films in the order of their embedding ids. `live` are those that the catalog has still; `alive` those
+    of them whose film is not gone."""
+
+    def __init__(self) -> None:
+        self.embedding_ids = np.empty(0, np.int64)
+        self.film_ids = np.empty(0, np.int64)
+        self.live = np.empty(0, np.bool_)
+        self.alive = np.empty(0, np.bool_)
+        self.count = 0
+        self._row_of = np.empty(0, np.int32)
+
+    def __len__(self) -> int:
+        return self.live.size
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Embedding and film ids (2, N)."""
+        return np.stack([self.embedding_ids, self.film_ids])
+
+    def adopt(self, ids: NDArray[np.int64], live: NDArray[np.bool_]) -> None:
+        """Take embedding and film ids (2, N), which may lie on the disk."""
+        self.embedding_ids, self.film_ids, self.live = ids[0], ids[1], live
+
+    def append(self, embedding_ids: NDArray[np.int64], film_ids: NDArray[np.int64]) -> None:
+        self.embedding_ids = np.concatenate([self.embedding_ids, embedding_ids])
+        self.film_ids = np.concatenate([self.film_ids, film_ids])
+        self.live = np.concatenate([self.live, np.ones(embedding_ids.size, np.bool_)])
+
+    def keep_live(self, embedding_ids: NDArray[np.int64]) -> None:
+        """Let no other rows live than those of these vectors."""
+        self.live = np.isin(self.embedding_ids, embedding_ids, assume_unique=True)
+
+    def settle(self, gone_film_ids: NDArray[np.int64]) -> None:
+        """Find the row of each film anew, as rows have come or died; those of films that are gone are not alive."""
+        self._row_of = np.full(int(self.film_ids.max(initial=-1)) + 1, -1, np.int32)
+        rows = slice(None) if self.live.all() else np.flatnonzero(self.live)
+        self._row_of[self.film_ids[rows]] = np.arange(self.live.size, dtype=np.int32)[rows]
+        self.alive = self.live.copy()
+        gone = self.of(gone_film_ids)
+        self.alive[gone[gone >= 0]] = False
+        self.count = int(self.alive.sum())
+
+    def of(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the row of each film; -1 where it has none."""
+        known = (film_ids >= 0) & (film_ids < self._row_of.size)
+        rows = np.full(len(film_ids), -1, np.int64)
+        rows[known] = self._row_of[film_ids[known]]
+        return rows
+
+    def within(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows, ascending, of those of the films that a search can find."""
+        rows = self.of(film_ids)
+        passing = np.zeros(self.alive.size, np.bool_)
+        passing[rows[rows >= 0]] = True
+        return np.flatnonzero(passing & self.alive)
+
+    def of_embeddings(self, embedding_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of those of these vectors that are here."""
+        rows = np.searchsorted(self.embedding_ids, embedding_ids).clip(max=max(0, len(self) - 1))
+        there: NDArray[np.int64] = rows[self.embedding_ids[rows] == embedding_ids]
+        return there
+
+    def since(self, mark: int) -> NDArray[np.int64]:
+        """Return the rows of the vectors that came after the watermark."""
+        return np.arange(np.searchsorted(self.embedding_ids, mark, side="right"), len(self))

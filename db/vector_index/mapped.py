@@ -1,0 +1,149 @@
+"""Search the rows of a snapshot where they lie on the disk: a process that asks once reads what it looks at."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from filmroom.db.vector_index.flat import ManyRows, Rows, best, rows_for
+from numpy.typing import NDArray
+
+PIECE = 1 << 18
+"""Bytes that have a checksum of their own."""
+
+_BLOCK = 1 << 25
+"""Bytes that a scan holds at a time."""
+
+
+class TornSnapshot(Exception):
+    """A piece of a snapshot is not what was written: everything is to be read from the catalog."""
+
+
+class Pieces:
+    """The checksums of a file, each compared once, when its piece is first read."""
+
+    def __init__(self, path: Path, sums: Sequence[int]) -> None:
+        self._path = path
+        self._sums = sums
+        self._sound = np.zeros(len(sums), np.bool_)
+
+    def check(self, starts: NDArray[np.int64], size: int) -> None:
+        """Check where `size` bytes from each of `starts` lie. Raises TornSnapshot."""
+        span = np.arange(max(size - 1, 0) // PIECE + 2)
+        last = (starts + max(size, 1) - 1) // PIECE
+        numbers = np.unique(np.minimum((starts // PIECE)[:, None] + span, last[:, None]))
+        numbers = numbers[~self._sound[numbers]]
+        if not numbers.size:
+            return
+        try:
+            with self._path.open("rb") as data:
+                for number in numbers.tolist():
+                    data.seek(number * PIECE)
+                    if zlib.crc32(data.read(PIECE)) != self._sums[number]:
+                        raise TornSnapshot
+        except OSError as error:  # another snapshot took its place
+            raise TornSnapshot from error
+        self._sound[numbers] = True
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return these bytes of the file, checked. Raises TornSnapshot."""
+        first, last = start // PIECE, (stop - 1) // PIECE
+        try:
+            with self._path.open("rb") as data:
+                data.seek(first * PIECE)
+                read = [data.read(PIECE) for _ in range(first, last + 1)]
+        except OSError as error:  # another snapshot took its place
+            raise TornSnapshot from error
+        if any(zlib.crc32(piece) != self._sums[number] for number, piece in enumerate(read, first)):
+            raise TornSnapshot
+        return b"".join(read)[start - first * PIECE : stop - first * PIECE]
+
+
+class MappedRows:
+    """Rows (N, D) of a file in float16, and those that came since. Whoever scans them more than once holds them all."""
+
+    def __init__(self, stored: NDArray[np.float16], offset: int, pieces: Pieces) -> None:
+        """`stored` lies `offset` bytes from the beginning of its file."""
+        self._stored = stored
+        self._offset = offset
+        self._pieces = pieces
+        self._newer = np.empty((0, stored.shape[1]), np.float16)
+        self._in_memory: Rows | None = None
+        self._was_scanned = False
+        self._loading = threading.Lock()
+
+    @property
+    def device(self) -> str:
+        return "CPU" if self._in_memory is None else self._in_memory.device
+
+    def __len__(self) -> int:
+        return len(self._stored) + len(self._newer)
+
+    def add(self, rows: NDArray[np.float16]) -> None:
+        self._newer = np.concatenate([self._newer, rows])
+        if self._in_memory is not None:
+            self._in_memory.add(rows)
+
+    def scan(
+        self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        with self._loading:
+            if self._in_memory is None and self._was_scanned:
+                in_memory = rows_for(len(self), self._stored.shape[1], gpu=None)
+                in_memory.add(self.stored())
+                self._in_memory = in_memory
+            self._was_scanned = True
+        if self._in_memory is not None:
+            return self._in_memory.scan(queries, k, keep)
+        return self._scan_once(queries, k, keep)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        count = len(self._stored)
+        if not len(self._newer) or not rows.size or int(rows.max()) < count:
+            return self._read(rows).astype(np.float32)
+        taken = np.empty((rows.size, self._stored.shape[1]), np.float32)
+        is_newer = rows >= count
+        taken[is_newer] = self._newer[rows[is_newer] - count]
+        taken[~is_newer] = self._read(rows[~is_newer])
+        return taken
+
+    def stored(self) -> NDArray[np.float16]:
+        self._pieces.check(np.zeros(1, np.int64), self._offset + self._stored.nbytes)
+        return np.concatenate([self._stored, self._newer]) if len(self._newer) else self._stored
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        size = self._stored.itemsize * self._stored.shape[1]
+        self._pieces.check(self._offset + size * rows, size)
+        return self._stored[rows]
+
+    def _scan_once(
+        self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scan block by block, so that no more than one is held."""
+        count, dim = self._stored.shape
+        length = max(1, _BLOCK // (2 * dim))
+        scores = np.empty((len(queries), 0), np.float32)
+        rows = np.empty((len(queries), 0), np.int64)
+        for start in range(0, len(self), length):
+            stop = min(len(self), start + length)
+            block = ManyRows(dim)
+            if start < count:
+                block.add(self._read_range(start, min(stop, count)))
+            if stop > count:
+                block.add(self._newer[max(start - count, 0) : stop - count])
+            more, places = block.scan(queries, min(k, len(block)), None if keep is None else keep[start:stop])
+            scores = np.concatenate([scores, np.where(places >= 0, more, -np.inf)], axis=1)
+            rows = np.concatenate([rows, np.where(places >= 0, places + start, -1)], axis=1)
+            scores, order = best(scores, k)
+            rows = np.where(order >= 0, np.take_along_axis(rows, np.maximum(order, 0), axis=1), -1)
+        return scores, rows
+
+    def _read_range(self, start: int, stop: int) -> NDArray[np.float16]:
+        """Read some rows as bytes: of what is read through the map the process is said to hold all."""
+        dim = self._stored.shape[1]
+        place = self._offset + 2 * dim * start
+        read = self._pieces.read(place, place + 2 * dim * (stop - start))
+        return np.frombuffer(read, np.float16).reshape(-1, dim)

@@ -1,0 +1,134 @@
+"""A process that asks once reads of a large snapshot what it looks at, and answers as one that holds it all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filmroom.db.erasure.forget import forget
+from filmroom.db.records import State
+from filmroom.db.schema import film
+from filmroom.db.vector_index import flat, ivf, mapped, snapshot
+from filmroom.db.vector_index import index as vectors
+from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.mapped import MappedRows
+from sqlalchemy import update
+
+from tests.db.vector_bench import DIM, Bench, make_bench, unit
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every archive is large, and its files have many pieces."""
+    monkeypatch.setattr(flat, "FEW", 0)
+    for module in (mapped, snapshot):
+        monkeypatch.setattr(module, "PIECE", 1 << 9)
+    monkeypatch.setattr(mapped, "_BLOCK", 1 << 11)
+
+
+def saved(folder: Path, count: int = 300, per_film: int = 1) -> Bench:
+    bench = make_bench(folder, count, per_film)
+    bench.open().save()
+    return bench
+
+
+def once(bench: Bench) -> VectorIndex:
+    index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors, gpu=False, whole=False)
+    assert isinstance(index._rows, MappedRows)
+    return index
+
+
+def rows_file(bench: Bench) -> Path:
+    (path,) = bench.archive.vectors.glob("*.rows.npy")
+    return path
+
+
+@pytest.mark.parametrize("per_film", [1, 4])
+def test_it_answers_as_one_that_holds_all(tmp_path: Path, per_film: int) -> None:
+    bench = saved(tmp_path, per_film=per_film)
+    newer = unit(np.random.default_rng(8), 40, per_film, DIM)
+    bench.add(newer, start=300)
+    with bench.archive.catalog.write() as connection:
+        connection.execute(update(film).where(film.c.id.in_([3, 7, 310])).values(state=State.GONE.value))
+    whole, index = bench.open(), once(bench)
+    queries = unit(np.random.default_rng(9), 3, DIM)
+    everyone = np.arange(1, 341)
+    for within in (None, everyone[::2], everyone[:20], everyone[-25:]):
+        for k in (5, 60):
+            expected, given = whole.search(queries, k, within), index.search(queries, k, within)
+            assert given.film_ids.tolist() == expected.film_ids.tolist()
+            assert np.allclose(given.scores, expected.scores, atol=1e-5)
+            first = once(bench).search(queries, k, within)
+            assert first.film_ids.tolist() == expected.film_ids.tolist()
+    assert np.array_equal(index.scores(queries, everyone), whole.scores(queries, everyone), equal_nan=True)
+    assert np.array_equal(index.vectors(everyone), whole.vectors(everyone))
+    assert len(index) == len(whole) == 337
+
+
+def test_only_what_is_looked_at_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "SAMPLE", 10)
+    monkeypatch.setattr("filmroom.db.vector_index.sample.SAMPLE", 10)
+    monkeypatch.setattr("filmroom.db.vector_index.sample._RUN_BYTES", 256)
+    index = once(saved(tmp_path))
+    assert isinstance(index._rows, MappedRows)
+    read = index._rows._pieces._sound
+    before = int(read.sum())
+    assert before < read.size / 2
+    index.vectors(np.array([150]))
+    assert before <= int(read.sum()) <= before + 2
+    assert index.percentiles(unit(np.random.default_rng(1), DIM), np.array([1.0], np.float32))[0] == 100.0
+
+
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.6, 0.999])
+def test_a_torn_piece_is_never_believed(tmp_path: Path, at: float) -> None:
+    bench = saved(tmp_path)
+    queries = unit(np.random.default_rng(9), 2, DIM)
+    expected = bench.open().search(queries, 20)
+    path = rows_file(bench)
+    torn = bytearray(path.read_bytes())
+    torn[int(at * len(torn))] ^= 64
+    path.write_bytes(torn)
+    index = VectorIndex.open(bench.archive.catalog, bench.held, bench.archive.vectors, gpu=False, whole=False)
+    given = index.search(queries, 20)
+    assert given.film_ids.tolist() == expected.film_ids.tolist()
+    assert np.allclose(index.scores(queries, np.arange(1, 301)), bench.open().scores(queries, np.arange(1, 301)))
+
+
+def test_a_film_that_is_forgotten_meanwhile_is_not_found(tmp_path: Path) -> None:
+    bench = saved(tmp_path)
+    index = once(bench)
+    query = bench.vectors[41]
+    assert index.search(query, 1).film_ids[0, 0] == 42
+    forget(bench.archive, [42])
+    index.refresh()
+    assert 42 not in index.search(query, 20).film_ids
+    assert index.search(query, 20).film_ids.tolist() == bench.open().search(query, 20).film_ids.tolist()
+    assert index.vectors(np.array([42])).size == 0
+
+
+def test_lists_stay_on_the_disk_and_films_that_they_lack_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "LARGE", 0)
+    monkeypatch.setattr(vectors, "SLOW_MS", 0.0)
+    monkeypatch.setattr(ivf, "_exact_ms", lambda *_: 1e6)
+    monkeypatch.setattr(ivf, "RECALL", 0.0)
+    bench = saved(tmp_path, 1500)
+    builder = bench.open().keep_fast()
+    assert builder is not None
+    builder.join()
+    newer = unit(np.random.default_rng(8), 5, 1, DIM)
+    bench.add(newer, start=1500)
+    index = once(bench)
+    assert index.approximation is not None
+    assert index.search(newer[2], 3).film_ids[0, 0] == 1503
+    half = np.arange(1, 1506, 2)
+    assert np.isin(index.search(newer[2], 5, half).film_ids, half).all()
+    exact = bench.vectors[:50, 0]
+    assert index.search(exact, 1).film_ids[:, 0].tolist() == list(range(1, 51))
+    (lists,) = bench.archive.vectors.glob("lists-*.faiss")
+    torn = bytearray(lists.read_bytes())
+    torn[40] ^= 1
+    lists.write_bytes(torn)
+    assert once(bench).approximation is None

@@ -21,7 +21,8 @@ _LISTED = """
     interrupt invert issue join judge keep label lay learn leave let limit link list load locate log look make map
     mark mask match measure mend merge minimise mirror mock modify monitor move multiply name negate normalise
     normalize note notify offer open order overwrite pad paint pair parse pass patch pause permit pick place plan plot
-    poll predict prepare present preserve print probe process project propose prove publish push put queue quote raise
+    poll predict prepare present preserve print probe process project propose prove publish push put
+    quantise queue quote raise
     rank reach read receive recognise record recover reduce refuse register reload remember remind remove rename render
     repair repeat report request resample reset resize resolve respond restart retrieve retry return reuse reverse
     revoke rewrite rotate round run sanitise save say scale scan schedule score search seed seek select send separate

@@ -100,23 +100,23 @@ def normal_as_denied(text: str, *, keep_normal: bool = False) -> str:
     normal but for an exception stays as it is.
     """
 
-    def behind(found: re.Match[str]) -> str:
-        return _written(found, keep_normal=keep_normal, affirmed=found["no"] is not None)
+    def behind(match: re.Match[str]) -> str:
+        return _written(match, keep_normal=keep_normal, affirmed=match["no"] is not None)
 
-    def before(found: re.Match[str]) -> str:
-        return _written(found, keep_normal=keep_normal)
+    def before(match: re.Match[str]) -> str:
+        return _written(match, keep_normal=keep_normal)
 
     return _NORMAL_BEFORE.sub(before, _NORMAL_BEHIND.sub(behind, text))
 
 
-def _written(found: re.Match[str], *, keep_normal: bool, affirmed: bool = False) -> str:
-    text = found.string
-    names = [name[0] for name in _PIECES.finditer(found["list"])]
-    if _BUT.match(text, found.end()) or _NOT_ALL.search(text[: found.start()]) or _BARE.fullmatch(names[-1]):
-        return found[0]
+def _written(match: re.Match[str], *, keep_normal: bool, affirmed: bool = False) -> str:
+    text = match.string
+    names = [name[0] for name in _PIECES.finditer(match["list"])]
+    if _BUT.match(text, match.end()) or _NOT_ALL.search(text[: match.start()]) or _BARE.fullmatch(names[-1]):
+        return match[0]
     findings = list(dict.fromkeys(finding for name in names for finding in _findings(name)))
     if affirmed:
-        return findings[0] if re.match(r"\s*(?:$|[,;.:)\]])", text[found.end() :]) else f"{findings[0]},"
+        return findings[0] if re.match(r"\s*(?:$|[,;.:)\]])", text[match.end() :]) else f"{findings[0]},"
     denied = " ".join(f"without {finding};" for finding in findings)
     return f"{denied} clear lungs;" if keep_normal and LUNGS in findings else denied
 

@@ -47,13 +47,13 @@ def over(connection: sqlite3.Connection) -> Engine:
     return engine
 
 
-def make_tables(connection: Connection, revision: str) -> None:
+def make_tables(connection: Connection, revision: str, metadata: MetaData = schema.metadata) -> None:
     """Make the tables of a new catalog, which are those of this Alembic revision.
 
     A second process may have made them while this one waited for the lock.
     """
     if connection.dialect.has_table(connection, "alembic_version"):
         return
-    schema.metadata.create_all(connection)
+    metadata.create_all(connection)
     _alembic_version.create(connection)
     connection.execute(insert(_alembic_version).values(version_num=revision))

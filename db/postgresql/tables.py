@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from filmroom.db import engine
+from filmroom.db import engine, schema
 from filmroom.db.postgresql import words
+from sqlalchemy import MetaData
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_WITHOUT_CASE = ("modality", "body_part", "sex")
 _OWN = (
     # SQLite numbers the rows of every table, and judgements of one second are told apart so.
     "ALTER TABLE judgement ADD COLUMN rowid bigserial",
@@ -29,7 +31,7 @@ CREATE FUNCTION filmroom_finding_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 END $$
 """,
     "CREATE TRIGGER finding_delete AFTER DELETE ON finding FOR EACH ROW EXECUTE FUNCTION filmroom_finding_delete()",
-    *(f"CREATE INDEX ix_film_{name} ON film (lower({name}))" for name in ("modality", "body_part", "sex")),
+    *(f"CREATE INDEX ix_film_{name} ON film (lower({name}))" for name in _WITHOUT_CASE),
     "INSERT INTO meta(key, value) VALUES ('film_states', '0')",
     "INSERT INTO meta(key, value) VALUES ('archive_id', replace(CAST(gen_random_uuid() AS text), '-', ''))",
 )
@@ -44,6 +46,17 @@ def make_tables(connection: Connection, revision: str) -> None:
         return
     for statement in words.functions(set(connection.exec_driver_sql(words.WHICH_FOLDING).scalars())):
         connection.exec_driver_sql(statement)
-    engine.make_tables(connection, revision)
+    engine.make_tables(connection, revision, _own_copy())
     for statement in (*words.columns(), *_OWN):
         connection.exec_driver_sql(statement)
+
+
+def _own_copy() -> MetaData:
+    """Return the tables for this server alone: SQLAlchemy marks a foreign key that it has added by ALTER TABLE, and
+    would leave it out of the next SQLite catalog of this process."""
+    copy = MetaData()
+    for table in schema.metadata.tables.values():
+        table.to_metadata(copy)
+    indexes = copy.tables["film"].indexes
+    indexes -= {index for index in indexes if index.name in {f"ix_film_{name}" for name in _WITHOUT_CASE}}
+    return copy

@@ -215,7 +215,7 @@ def test_addresses_that_are_none_make_no_archive(terminal: Terminal, tiny: Path,
     terminal("index", "ftp://pacs.example/films", "--model", tiny)
     assert "addresses of this kind are not read" in terminal.err
     assert not (tmp_path / "archive").exists()
-    terminal("status", "--archive", "postgresql://host/filmroom")
+    terminal("status", "--archive", "mysql://host/filmroom")
     assert "an archive is a folder on this machine" in terminal.err
 
 

@@ -1,8 +1,9 @@
-"""Open sQLAlchemy over a catalog: what writes, and what asks more than a search does."""
+"""Open SQLAlchemy over a catalog: what writes, and what asks more than a search does."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,24 @@ def over(connection: sqlite3.Connection) -> Engine:
     return engine
 
 
-def make_tables(connection: Connection, revision: str, metadata: MetaData = schema.metadata) -> None:
-    """Make the tables of a new catalog, which are those of this Alembic revision.
+def make_tables(connection: Connection, revision: str, *, without: Collection[str] = ()) -> None:
+    """Make the tables of a new catalog, which are those of this Alembic revision, `without` the indexes of these names.
 
     A second process may have made them while this one waited for the lock.
     """
     if connection.dialect.has_table(connection, "alembic_version"):
         return
+    metadata = schema.metadata if connection.dialect.name == "sqlite" else _tables_apart(without)
     metadata.create_all(connection)
     _alembic_version.create(connection)
     connection.execute(insert(_alembic_version).values(version_num=revision))
+
+
+def _tables_apart(without: Collection[str]) -> MetaData:
+    """Return a copy of the tables: SQLAlchemy marks a foreign key that it has added by ALTER TABLE, and
+    would leave it out of the next SQLite catalog of this process."""
+    copy = MetaData()
+    for table in schema.metadata.tables.values():
+        own = table.to_metadata(copy)
+        own.indexes -= {index for index in own.indexes if index.name in without}
+    return copy

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from filmroom.db import engine, schema
+from filmroom.db import engine
 from filmroom.db.postgresql import words
-from sqlalchemy import MetaData
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,17 +45,6 @@ def make_tables(connection: Connection, revision: str) -> None:
         return
     for statement in words.functions(set(connection.exec_driver_sql(words.WHICH_FOLDING).scalars())):
         connection.exec_driver_sql(statement)
-    engine.make_tables(connection, revision, _own_copy())
+    engine.make_tables(connection, revision, without={f"ix_film_{name}" for name in _WITHOUT_CASE})
     for statement in (*words.columns(), *_OWN):
         connection.exec_driver_sql(statement)
-
-
-def _own_copy() -> MetaData:
-    """Return the tables for this server alone: SQLAlchemy marks a foreign key that it has added by ALTER TABLE, and
-    would leave it out of the next SQLite catalog of this process."""
-    copy = MetaData()
-    for table in schema.metadata.tables.values():
-        table.to_metadata(copy)
-    indexes = copy.tables["film"].indexes
-    indexes -= {index for index in indexes if index.name in {f"ix_film_{name}" for name in _WITHOUT_CASE}}
-    return copy

@@ -96,7 +96,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, tiny: Path) 
     for part in range(3):
         with receiving(tmp_path / "archive", tiny) as command:
             entity = AE("ANY")
-            entity.dimse_timeout = entity.network_timeout = 30
+            entity.dimse_timeout = entity.network_timeout = 8
             entity.add_requested_context(DigitalXRayImageStorageForPresentation)
             association = entity.associate("127.0.0.1", command.port, ae_title="FILMROOM")
             assert association.is_established

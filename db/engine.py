@@ -17,7 +17,9 @@ _alembic_version = Table("alembic_version", MetaData(), Column("version_num", St
 
 def connect(path: Path) -> Engine:
     """Return an engine with the settings that every connection to a catalog needs; makes no tables."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": sqlite_file.BUSY_SECONDS})
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": sqlite_file.BUSY_SECONDS}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
@@ -39,7 +41,7 @@ def connect(path: Path) -> Engine:
 
 def over(connection: sqlite3.Connection) -> Engine:
     """Return an engine over one connection, which only reads."""
-    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:

@@ -64,4 +64,6 @@ def stop_index(archive: Archive, run: Run) -> None:
     writer = archive.writer()
     if run.state is not RunState.RUNNING or writer is None or writer.pid != run.pid:
         raise NotFound("this run is over", where=f"run {run.id}")
+    if writer.host:
+        raise BadInput("this run is on another machine", where=writer.host, fix="Stop it there, with Ctrl-C.")
     os.kill(run.pid, signal.SIGINT)

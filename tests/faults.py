@@ -265,7 +265,7 @@ def storm(bench: Bench, seconds: int) -> dict[str, int]:
     until, luck, tally = time.monotonic() + seconds, random.Random(3), Counter[str]()
     searchers = [_start(lambda n=n: _searching(bench, n, until)) for n in range(10)]  # type: ignore[misc]
     writers = {name: _start(lambda name=name: _writing(bench, name, until)) for name in "ab"}  # type: ignore[misc]
-    while time.monotonic() < until:
+    while not tally["kills"] or time.monotonic() < until:  # to start them all may take as long
         time.sleep(luck.uniform(1.0, 3.0))
         name = luck.choice("ab")
         os.kill(writers[name], signal.SIGKILL)

@@ -22,7 +22,7 @@ def is_address(text: str) -> bool:
 
 
 def folder_of(address: str) -> Path:
-    """Return the folder of this client for the archive at an address, which is kept in it. Raises BadInput for no
+    """Return the folder of this client for the archive at an address, which is stored in it. Raises BadInput for no
     address, MissingExtra without the driver."""
     from platformdirs import user_data_path
 
@@ -33,13 +33,19 @@ def folder_of(address: str) -> Path:
     readable = re.sub(r"[^a-z0-9]+", "-", f"{same['host']} {same['dbname']}".lower()).strip("-")[-40:]
     folder = user_data_path("filmroom", appauthor=False) / "servers" / f"{readable}-{digest}"
     path = folder / FILE
-    if not path.is_file() or (facts.get("password") and path.read_text("utf-8") != address):
+    stored = path.read_text("utf-8").strip() if path.is_file() else ""
+    if stored != address and not (stored and _is_same_without_password(parts(stored), facts)):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             private_files.write(path, address.encode())
         except OSError as error:
             raise BadInput(f"the folder of this client cannot be made ({error.strerror})", where=folder) from error
     return folder
+
+
+def _is_same_without_password(stored: dict[str, str], facts: dict[str, str]) -> bool:
+    """Tell whether an address only leaves out the password of the one that is kept."""
+    return "password" not in facts and {name: stored[name] for name in stored if name != "password"} == facts
 
 
 def read(path: Path) -> str:

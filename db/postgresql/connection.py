@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -51,9 +52,15 @@ class Looking:
         return self._connection.execute(translated(statement), tuple(values))
 
 
+def host() -> str:
+    """Return a name of this machine that fits: its beginning, and a digest of the whole, as pods begin alike."""
+    name = socket.gethostname()
+    return f"{name[:16]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
 def client(doing: str = "") -> str:
     """Return what the server's administrator, and other clients, see of this process."""
-    name = f"filmroom {socket.gethostname()[:24]} {os.getpid()} {doing}".strip()
+    name = f"filmroom {host()} {os.getpid()} {doing}".strip()
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
@@ -80,7 +87,7 @@ def engine(address: str, lock: str) -> Engine:
         connection.row_factory = tuple_row
         return connection
 
-    sqlalchemy_engine = create_engine("postgresql+psycopg://", creator=opened, pool_pre_ping=True)
+    sqlalchemy_engine = create_engine("postgresql+psycopg://", creator=opened, pool_pre_ping=True, hide_parameters=True)
 
     @event.listens_for(sqlalchemy_engine, "begin")
     def _on_begin(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.files import private_files
 from filmroom.db.reads import films, spaces
-from filmroom.db.schema import file, judgement, metadata
+from filmroom.db.schema import file, film, judgement, metadata, root
 from filmroom.db.vector_index.index import VectorIndex
 from sqlalchemy import Connection, Table, cast, column, delete, func, insert, literal_column, select, table, update
 from sqlalchemy.dialects.postgresql import REGCLASS
@@ -22,6 +22,10 @@ _SEQUENCES = table("sqlite_sequence", column("name"), column("seq"))
 _NUMBERED = tuple(relation for relation in metadata.sorted_tables if "id" in relation.c)
 
 OnProgress = Callable[[str, int], None]
+
+
+_OF_PEOPLE = (root, file, film, judgement)
+"""Tables that are empty in a new archive, whatever became of its films."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,17 @@ def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda t
     Raises BadInput where there are films in the target; FilmroomError where a row is not the same there. Then, and
     whatever else ends it, nothing is in the target.
     """
-    if films.count(target.catalog) or (target.folder / "patient.key").exists():
-        raise BadInput("there is an archive already", where=target.catalog.place, fix="Name a new place.")
+    source.patient_key()  # without it the copy would make another, and give each patient another name
+    refusal = BadInput("there is an archive already", where=target.catalog.place, fix="Name a new place.")
+    if (target.folder / "patient.key").exists():
+        raise refusal
     with (
         target.writing("copying", alone=True),
         source.catalog.read() as reading,
         target.catalog.refill() as writing,
     ):
+        if any(writing.scalar(select(func.count()).select_from(relation)) for relation in _OF_PEOPLE):
+            raise refusal
         rows = _copy_rows(reading, writing, on_progress)
         _copy_numbers(reading, writing)
         _compare(reading, writing)

@@ -7,7 +7,6 @@ lasts.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from filmroom.db.postgresql.connection import client, connect
+from filmroom.db.postgresql.connection import client, connect, host
 
 _SPACE = 0x66726D  # "frm"
 _WORK, _COMMIT = 1, 2
@@ -26,7 +25,7 @@ relies that adds what came after the last one it knows."""
 
 _WHERE = f"classid = {_SPACE} AND objid = CAST(CAST(hashtext(current_schema() || '{_WORK}') AS bit(32)) AS bigint)"
 _HOLDERS = f"""
-SELECT activity.application_name, extract(epoch FROM activity.backend_start) FROM pg_locks
+SELECT activity.application_name, coalesce(extract(epoch FROM activity.backend_start), 0) FROM pg_locks
 JOIN pg_stat_activity AS activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND pg_locks.database = (SELECT oid FROM pg_database
       WHERE datname = current_database()) AND {_WHERE} ORDER BY activity.backend_start
@@ -45,7 +44,7 @@ class Holder:
 
     @property
     def is_here(self) -> bool:
-        return self.host == socket.gethostname()[:24]
+        return self.host == host()
 
 
 class Held(Exception):

@@ -25,6 +25,10 @@ _AFTER = re.compile(
     r"(?=\s*(?:$|[,;.]|but\b))",
     re.I,
 )
+_STATED = re.compile(
+    rf"(?<!\S)(?:is|are|was|were|has|have|there|persists?|remains?|in place|{SEEN})(?!\S).*\sand(?!\S)", re.I
+)
+"""What is said to be there before the last "and", and is no part of what a word after it denies."""
 _REACH = 400  # characters that one negation can govern
 _STOP = re.compile(
     r"(?<!\S)(?:but|however|with|although|though|yet|except(?: for)?|apart from|aside from|other than|besides|"
@@ -158,7 +162,8 @@ def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
     for match in _AFTER.finditer(text):
         start = _clause_start(_CLAUSE, text, match.start())
         both = text[start : match.start()]
-        if match["one"] and re.search(r"(?<!\S)and(?!\S)", both, re.I):  # "X and Y is absent": Y alone
+        # "X and Y is absent", "X is present and Ys are absent": Y alone
+        if (match["one"] and re.search(r"(?<!\S)and(?!\S)", both, re.I)) or _STATED.search(both):
             start = _clause_start(_LAST, text, match.start())
         clause = text[start : match.start()].strip()
         if clause and not _TRIGGER.search(_FILLER.sub("", clause)) and (items := _items(clause, wide=True)):

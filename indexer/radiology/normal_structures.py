@@ -84,7 +84,10 @@ _NORMAL_BEFORE = re.compile(
 _EXCEPT = (
     r"(?:except|excluding|apart\s+from|aside\s+from|other\s+than|besides|save\s+for|but\s+for|with\s+the\s+exception)"
 )
-_BUT = re.compile(rf"\s*,?\s*{_EXCEPT}(?!\w)", re.I)
+_BUT = re.compile(rf"(?:\s*,?\s*and\s+(?:well\s+)?(?:{_WORD}|aerated|expanded))?\s*,?\s*{_EXCEPT}(?!\w)", re.I)
+_BEFORE_NOW = re.compile(r"(?<!\w)(?:previously|formerly|prior)\s+$|(?<!\w)prior\s+\w+,?\s+(?:the\s+)?$", re.I)
+_PAST = re.compile(r"(?<!\w)(?:was|were|previously|formerly|had)(?!\w)", re.I)
+_SINCE = re.compile(r"[^.;]*(?<!\w)(?:now|currently|is|are|has|have)(?!\w)", re.I)
 _NOT_ALL = re.compile(
     r"(?<!\S)(?:no|not|without|nor|neither|if|whether|remaining|rest\s+of|remainder\s+of|otherwise|elsewhere,?|"
     r"possibl[ey]|probabl[ey]|\?)\s*(?:the\s+)?$|"
@@ -113,6 +116,8 @@ def _written(match: re.Match[str], *, keep_normal: bool, affirmed: bool = False)
     text = match.string
     names = [name[0] for name in _PIECES.finditer(match["list"])]
     if _BUT.match(text, match.end()) or _NOT_ALL.search(text[: match.start()]) or _BARE.fullmatch(names[-1]):
+        return match[0]
+    if _BEFORE_NOW.search(text[: match.start()]) or (_PAST.search(match[0]) and _SINCE.match(text, match.end())):
         return match[0]
     findings = list(dict.fromkeys(finding for name in names for finding in _findings(name)))
     if affirmed:

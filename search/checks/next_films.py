@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.errors import BadInput
 from filmroom.db.records import Space
 from filmroom.db.writes.annotations import label_values
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.checks.neighbours import centred_vectors
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.classification.linear_probe import fit_head
@@ -37,16 +38,16 @@ class Unsure:
 def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Result:
     """List the films to label next for a finding. Nothing is written.
 
-    Raises NotFound for a finding that no film is labelled with, BadInput for a number of films that is none.
+    Raises BadInput for a number of films that is none.
     """
     if not 0 < count <= MOST:
         raise BadInput("not a number of films", where=count, fix=f"1 to {MOST:,}.")
     name, labels = finding.strip().lower(), label_values(searcher.catalog)
-    if name not in labels:
-        have = ", ".join(sorted(labels)[:12]) or "none"
-        raise NotFound("there is no label of this name", where=finding, fix=f"Labels: {have}")
     vectors = centred_vectors(searcher)
-    truth = known_truth((name,), labels, vectors.ids.tolist())
+    asked_before = finding_of(name) in {finding_of(label) for label in labels}
+    truth = np.full(len(vectors), np.nan)  # where nobody has labelled it, other labels say nothing of it
+    if asked_before:
+        truth = known_truth((name,), labels, vectors.ids.tolist())
     places = {film: place for place, (film, _) in enumerate(searcher.rank(name))}
     prior = np.array([1 - places.get(film, len(vectors)) / len(vectors) for film in vectors.ids.tolist()])
     found = unsure(vectors.rows, truth, prior, count)
@@ -57,6 +58,8 @@ def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Resul
         for row, chance in zip(found.rows, np.round(found.probability, 3).tolist(), strict=True)
     )
     notes = [] if 0 < with_it < known.sum() else ["All labels are alike: the likeliest films by words come first."]
+    if not asked_before:
+        notes = ["No film has a label of this name: the likeliest films by words come first."]
     return Result(
         check="next",
         model=searcher.model,
@@ -64,7 +67,7 @@ def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Resul
         ok=not picks,
         figures={"labelled films": int(known.sum()), "with the finding": with_it, "films to label": len(picks)},
         picks=picks,
-        notes=(*notes, "Label some of them, then ask again: other films will teach more."),
+        notes=(*notes, *(["Label some of them, then ask again: other films will teach more."] if picks else ())),
     )
 
 

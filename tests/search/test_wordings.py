@@ -117,3 +117,22 @@ def test_two_findings(signs: str, text: str) -> None:
 def test_a_normal_film_beside_a_finding_is_a_concept_of_its_own(text: str, positive: tuple[str, ...]) -> None:
     assert parse(text).positive == positive
     assert not parse(text).negated
+
+
+@pytest.mark.parametrize(
+    ("text", "present", "denied"),
+    [
+        ("Cardiomegaly persists and effusions are absent.", {"cardiomegaly"}, {"effusion"}),
+        ("There is pneumonia and effusions are not seen.", {"pneumonia"}, {"effusion"}),
+        ("Heart size was normal, now enlarged.", set(), set()),
+        ("Previously clear lungs now show consolidation.", {"consolidation"}, set()),
+        ("Previously normal heart size.", set(), set()),
+        ("Heart size was normal.", set(), {"cardiomegaly"}),
+        ("Costophrenic angles are clear and sharp, except on the left where blunted.", set(), set()),
+        ("Lungs are clear and well aerated except for a nodule.", {"nodule"}, set()),
+    ],
+)
+def test_what_is_there_or_was_normal_once_is_not_denied(text: str, present: set[str], denied: set[str]) -> None:
+    statements = read_report(text)
+    assert present <= {statement.idea for statement in statements if statement.present}
+    assert {statement.idea for statement in statements if not statement.present} == denied

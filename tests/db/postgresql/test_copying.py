@@ -12,10 +12,10 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.postgresql import copying
 from filmroom.db.postgresql.copying import copy
 from filmroom.db.reads import films, fulltext, spaces
-from filmroom.db.records import Filter
-from filmroom.db.schema import embedding, metadata, root
+from filmroom.db.records import Filter, State
+from filmroom.db.schema import embedding, film, metadata, root
 from filmroom.db.writes import annotations as say
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from tests.postgres import new_archive
 
@@ -89,3 +89,17 @@ def test_a_copy_that_differs_is_given_up(original: Archive, server: str, monkeyp
     with pytest.raises(FilmroomError, match="rows of the table embedding are not the same"):
         copy(original, target)
     assert films.count(target.catalog) == 0
+
+
+def test_a_server_whose_films_are_gone_is_no_new_place(original: Archive, server: str, tmp_path: Path) -> None:
+    """As after a run while a drive was away."""
+    again = copy_to(original, folder_of(new_archive(server)))
+    with again.catalog.write() as connection:
+        connection.execute(update(film).values(state=State.GONE.value))
+    (again.folder / "patient.key").unlink()
+    before = contents(again)
+    with pytest.raises(BadInput, match="there is an archive already"):
+        copy(original, again)
+    assert contents(again) == before
+    with pytest.raises(BadInput, match="key"):  # a client that only searches has none, and must not make one
+        copy(again, Archive.create(tmp_path / "back"))

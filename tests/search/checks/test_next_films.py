@@ -52,10 +52,10 @@ def test_the_command_lists_films_that_are_not_labelled(terminal: Terminal, films
     assert found["figures"] == {"labelled films": 10, "with the finding": 5, "films to label": 5}
     assert (folder.parent / "next.csv").read_text().startswith("group,film,identity,why,finding,probability")
     assert catalog.changes() == before
-    for asked, said in (
-        (("unicorn",), "there is no label of this name"),
-        (("edema", "-k", 0), "not a number of films"),
-    ):
+    first: Any = terminal.json("check", "next", "pneumothorax", "-k", 3)
+    assert first["figures"] == {"labelled films": 0, "with the finding": 0, "films to label": 3}
+    assert first["notes"][0] == "No film has a label of this name: the likeliest films by words come first."
+    for asked, said in ((("edema", "-k", 0), "not a number of films"),):
         terminal("check", "next", *asked)
         assert (terminal.code, len(terminal.err.strip().splitlines())) == (1, 1)
         assert said in terminal.err

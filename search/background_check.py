@@ -178,7 +178,7 @@ def _carried_out(archive: Archive, run: CheckRun) -> CheckRun:
 
     tell(0, None)
     result = run_check(archive, run.check, checked_options(run.check, run.options), tell)
-    if _path(archive, run.id).exists():  # films may have been forgotten meanwhile: nothing of them comes back
+    if _is_there(archive, run):  # films may have been forgotten meanwhile: nothing of them comes back
         _put(_path(archive, run.id, "result"), json.dumps(result.to_json()).encode())
     return replace(run, state=CheckState.DONE, ok=result.ok)
 
@@ -218,8 +218,17 @@ def _read(archive: Archive, number: int) -> CheckRun:
         raise NotFound("there is no such check", where=f"check {number}", fix="List the checks.") from None
 
 
+def _is_there(archive: Archive, run: CheckRun) -> bool:
+    """Tell whether a check was not removed, nor another given its number since."""
+    try:
+        record = _read(archive, run.id)
+    except NotFound:
+        return False
+    return (record.started, record.check, record.options) == (run.started, run.check, run.options)
+
+
 def _write(archive: Archive, run: CheckRun) -> None:
-    if _path(archive, run.id).exists():
+    if _is_there(archive, run):
         _put(_path(archive, run.id), _text(run))
 
 

@@ -172,13 +172,15 @@ def open_archive(archive: Path | None, *, create: bool = False) -> Archive:
     return Archive.create(folder) if create else Archive.open(folder)
 
 
-def typed(command: str, folder: Path) -> str:
-    """Return `filmroom COMMAND` as it is to be typed for the archive in `folder`, which has a name unless it is the
-    usual."""
+def typed(command: str, archive: Path | str) -> str:
+    """Return `filmroom COMMAND` as it is to be typed for an archive (its folder or its place), which is named unless
+    it is the usual one."""
     from filmroom.db.archive import place_of
 
-    usual = os.path.abspath(archive_folder(None)) == os.path.abspath(folder)
-    return f"filmroom {command}" + ("" if usual else f" --archive {shlex.quote(place_of(folder))}")
+    usual = archive_folder(None)
+    place = archive if isinstance(archive, str) else place_of(archive)
+    is_usual = place == place_of(usual) or os.path.abspath(usual) == os.path.abspath(archive)
+    return f"filmroom {command}" + ("" if is_usual else f" --archive {shlex.quote(place)}")
 
 
 def print_json(value: object) -> None:

@@ -174,7 +174,7 @@ def print_summary(done: Summary, archive: Path) -> None:
         print_command("What to do about rejected files:", "rejected", archive)
 
 
-def _print_same_uid(paths: Sequence[str], archive: Path) -> None:
+def _print_same_uid(paths: Sequence[str], archive: Path | str) -> None:
     print_command(f"{same_uid_note(paths)}. See them:", "duplicates", archive)
 
 
@@ -192,7 +192,7 @@ def refusal(done: Summary, archive: Path) -> BadInput:
     )
 
 
-def print_command(sentence: str, command: str, archive: Path) -> None:
+def print_command(sentence: str, command: str, archive: Path | str) -> None:
     """Print what to type next, on a line that is never broken: it can be copied."""
     console.print(Text(f"{sentence} {typed(command, archive)}"), soft_wrap=True)
 
@@ -266,9 +266,9 @@ def print_status(status: Status) -> None:
     console.print(f"Labels on {counted(status.labelled, 'film')}, {counted(status.reports, 'report')}.")
     if status.burned_in:
         line = f"Perhaps with words burned into their pixels: {counted(status.burned_in, 'film')}. See them:"
-        print_command(line, "search has:burned-in", Path(status.archive))
+        print_command(line, "search has:burned-in", status.archive)
     if status.same_uid:
-        _print_same_uid(status.same_uid, Path(status.archive))
+        _print_same_uid(status.same_uid, status.archive)
     if status.writer:
         console.print(Text("Writing now: "), path_text(status.writer), sep="")
     for run in status.runs:

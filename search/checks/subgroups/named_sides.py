@@ -10,7 +10,8 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads.film_table import film_columns
 from filmroom.db.reads.films import select_ids
-from filmroom.db.writes.runs import get, roots
+from filmroom.db.records import RunState
+from filmroom.db.writes.runs import get, roots, runs
 from filmroom.search.checks.subgroups.facts import short_names
 from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
@@ -65,7 +66,10 @@ def _of_run(archive: Archive, name: str) -> NDArray[np.int64]:
         raise BadInput("a run is named by its number", where=name, fix="filmroom status --json lists runs.")
     run = get(archive.catalog, int(name))
     columns = film_columns(archive.catalog, ["added_at"])
-    last = run.ended_at if run.ended_at is not None else np.inf
+    last: float = np.inf if run.ended_at is None else run.ended_at
+    if run.state is RunState.BROKEN:  # it was killed: what came later is of the run after it
+        later = [other.started_at for other in runs(archive.catalog, limit=10_000) if other.id > run.id]
+        last = min(later, default=np.inf) - 1
     return np.array(
         [film for film, at in zip(columns["id"], columns["added_at"], strict=True) if run.started_at <= at <= last],
         np.int64,

@@ -6,14 +6,16 @@ import csv
 import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from filmroom.db.archive import CHECKS
+from filmroom.db.archive import CHECKS, Archive
 from filmroom.db.erasure.forget import forget
 from filmroom.db.reads.film_table import film_columns
 from filmroom.search import background_check
 from filmroom.search.background_check import CheckRun, CheckState
+from filmroom.search.checks.result import Pick, Result
 
 from tests.search.api.conftest import Served
 
@@ -107,3 +109,22 @@ def test_the_oldest_results_make_room(api: Served, monkeypatch: pytest.MonkeyPat
         assert begun.id == number
         background_check._write(api.archive, CheckRun(number, "archive", {}, CheckState.DONE, begun.started))
     assert [one.id for one in background_check.check_runs(api.archive)] == [5, 4, 3]
+
+
+def test_a_check_whose_number_was_given_again_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after films were forgotten while it was under way: their picks do not come back under another name."""
+    archive = Archive.create(tmp_path / "archive")
+    folder = archive.folder / CHECKS
+    folder.mkdir()
+    old = CheckRun(1, "duplicates", {}, CheckState.RUNNING, int(time.time()))
+    new = CheckRun(1, "archive", {}, CheckState.RUNNING, int(time.time()))
+
+    def forgotten_meanwhile(*_: object) -> Result:
+        (folder / "1.json").write_bytes(background_check._text(new))
+        return Result(check="duplicates", films=9, ok=False, picks=(Pick(4711, "forgotten"),))
+
+    (folder / "1.json").write_bytes(background_check._text(old))
+    monkeypatch.setattr(background_check, "run_check", forgotten_meanwhile)
+    background_check._write(archive, background_check._carried_out(archive, old))
+    assert background_check.get(archive, 1).check == "archive"
+    assert not (folder / "1.result").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads.films import everyone
+from filmroom.db.schema import film, run
+from filmroom.db.writes import runs
 from filmroom.db.writes.annotations import collect
 from filmroom.search.checks.subgroups import drift
 from filmroom.search.checks.subgroups.named_sides import side_of
 from filmroom.search.checks.subgroups.two_sample import permuted_sides, two_sample
+from sqlalchemy import update
 
 from tests.terminal import Terminal
 
@@ -122,7 +126,7 @@ def test_of_more_films_random_patients_are_compared(sided: Terminal, monkeypatch
 
 def test_sides_are_named_by_source_run_and_collection(sided: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Archive.open(sided.archive)
-    ids = [film.id for film in everyone(archive.catalog)]
+    ids = [entry.id for entry in everyone(archive.catalog)]
     collect(archive.catalog, "odd ones", ids[::2])
     assert side_of(archive, "source:films").ids.tolist() == ids
     assert side_of(archive, "run:1").ids.tolist() == ids
@@ -131,6 +135,24 @@ def test_sides_are_named_by_source_run_and_collection(sided: Terminal, monkeypat
     both: Any = sided.json("check", "drift", "split:train", 'collection:"odd ones"')
     assert both["films"] == 26
     assert "12 films on both sides: left out." in both["notes"]
+
+
+def test_a_run_that_was_killed_ends_where_the_next_one_begins(sided: Terminal) -> None:
+    archive = Archive.open(sided.archive)
+    ids = [entry.id for entry in everyone(archive.catalog)]
+    later = runs.start(archive.catalog, ["films"], "tiny")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with archive.catalog.write() as connection:
+        connection.execute(update(film).values(added_at=250))
+        connection.execute(update(film).where(film.c.id <= ids[9]).values(added_at=110))
+        for number, values in (
+            (1, {"state": "running", "started_at": 100, "ended_at": None, "pid": ended.pid}),
+            (later, {"state": "done", "started_at": 200, "ended_at": 300}),
+        ):
+            connection.execute(update(run).where(run.c.id == number).values(values))
+    assert side_of(archive, "run:1").ids.tolist() == ids[:10]
+    assert side_of(archive, f"run:{later}").ids.tolist() == ids[10:]
 
 
 def test_a_side_that_is_none_is_one_line(sided: Terminal) -> None:

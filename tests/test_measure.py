@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another model."""
-    return make_model(tmp_path_factory.mktemp("models") / "other", name="other", seed=3)
+    return make_model(tmp_path_factory.mktemp("models") / "second", name="second-measured", seed=3)
 
 
 def test_a_film_must_be_named_once(indexed: Terminal, tmp_path: Path, films: Films, tiny: Path) -> None:
@@ -116,9 +116,9 @@ def test_models_are_compared_on_the_same_queries(indexed: Terminal, shared: Path
     (tmp_path / "q.tsv").write_text("a\tedema\nb\tmass\n")
     (tmp_path / "qrels").write_text("a 0 film-001 2\nb 0 film-002 1\n")
     files = ("--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels", "--measure", "AP")
-    found = as_json(indexed, "compare", "--models", "tiny", "other", *files)
-    assert (found["a"], found["b"], found["n"]) == ("tiny", "other", 2)
-    each = [as_json(indexed, "evaluate", "--model", name, *files)["mean"]["AP"] for name in ("tiny", "other")]
+    found = as_json(indexed, "compare", "--models", "tiny", "second-measured", *files)
+    assert (found["a"], found["b"], found["n"]) == ("tiny", "second-measured", 2)
+    each = [as_json(indexed, "evaluate", "--model", name, *files)["mean"]["AP"] for name in ("tiny", "second-measured")]
     assert [found["measures"][0]["a"], found["measures"][0]["b"]] == pytest.approx(each)
 
 

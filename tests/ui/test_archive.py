@@ -94,6 +94,7 @@ def test_a_folder_that_was_named_from_where_one_stood_has_its_last_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     terminal("index", "watched", "--model", tiny, "--workers", 1, "--archive", tmp_path / "new")
+    assert not terminal.code, terminal.err
     (source,) = known_sources(Archive.open(tmp_path / "new"))
     assert source.last_run is not None
     assert source.last_run.paths == (str(tmp_path / "watched"),)

@@ -23,6 +23,7 @@ _GRAVEST_FIRST = {reason.value: at for at, reason in enumerate(reversed(Duplicat
 
 
 def start(catalog: Catalog, sources: Sequence[object], model: str) -> int:
+    """Note a run that begins, in `Catalog.working`."""
     values = {
         "paths": json.dumps([str(source) for source in sources]),
         "model": model,
@@ -33,7 +34,8 @@ def start(catalog: Catalog, sources: Sequence[object], model: str) -> int:
     with catalog.write() as connection:
         run_id = int(connection.execute(insert(run).values(**values).returning(run.c.id)).scalar_one())
         connection.execute(delete(run).where(run.c.id <= run_id - _KEPT))
-        return run_id
+    catalog.begin_run(run_id)
+    return run_id
 
 
 def progress(catalog: Catalog, run_id: int, counts: Counts) -> None:

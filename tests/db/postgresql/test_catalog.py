@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from pathlib import Path
 
 import psycopg
 import pytest
-from filmroom.db.archive import Archive, folder_of
+from filmroom.db.archive import Archive, folder_of, glance
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly, BadInput, FilmroomError, NotFound
 from filmroom.db.reads import spaces
-from filmroom.db.records import Space
+from filmroom.db.records import RunState, Space
 from filmroom.db.schema import embedding, file, film, root
-from filmroom.db.writes import ingest
+from filmroom.db.writes import ingest, runs
+from filmroom.search.background_index import stop_index
 from sqlalchemy import func, insert, select
 
 from tests import postgres
@@ -145,21 +147,29 @@ def test_many_work_at_once_and_one_alone(address: str, tmp_path: Path) -> None:
     other = elsewhere(archive, tmp_path / "other")
     with archive.writing("indexing /films"), other.writing("indexing /films"):
         assert "indexing" in str(archive.writer())
-        with pytest.raises(ArchiveBusy, match="indexing, process"), other.writing("repairing", alone=True):
+        with (
+            pytest.raises(ArchiveBusy, match=r"process [0-9]+: indexing, for 0 min"),
+            other.writing("repairing", alone=True),
+        ):
             pass
     with archive.writing("repairing", alone=True), pytest.raises(ArchiveBusy, match="repairing"), other.writing("x"):
         pass
     assert archive.writer() is None
 
 
-def test_a_user_who_may_only_read_is_told(address: str, server: str, tmp_path: Path) -> None:
-    archive = Archive.create(folder_of(address))
+def as_reader(address: str) -> None:
+    """Let a role `reader` read the archive, and not write it."""
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS reader")
-        connection.execute("CREATE ROLE reader LOGIN")
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reader'").fetchone() is None:
+            connection.execute("CREATE ROLE reader LOGIN")
         schema = (connection.execute("SELECT current_schema()").fetchone() or ("",))[0]
         connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO reader")  # type: ignore[call-overload]
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader")  # type: ignore[call-overload]
+
+
+def test_a_user_who_may_only_read_is_told(address: str, server: str, tmp_path: Path) -> None:
+    archive = Archive.create(folder_of(address))
+    as_reader(address)
     reader = Archive.open(folder_of(address.replace("postgres:@", "reader@")))
     assert reader.folder == archive.folder
     (archive.folder / "server.url").write_text(address.replace("postgres:@", "reader@"))
@@ -236,3 +246,58 @@ def test_what_was_committed_outlives_the_server(tmp_path: Path) -> None:
 def test_no_archive_is_opened_where_none_is(address: str) -> None:
     with pytest.raises(NotFound, match="filmroom copy"):
         Archive.open(folder_of(address))
+
+
+def test_a_run_is_known_by_its_machine_too(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process numbers are alike on many machines, in containers above all."""
+    archive = Archive.create(folder_of(address))
+    archive.patient_key()
+    other = elsewhere(archive, tmp_path / "other")
+    with archive.writing("indexing /here"), monkeypatch.context() as there:
+        here_id = runs.start(archive.catalog, ["/here"], "model")
+        there.setattr("socket.gethostname", lambda: "elsewhere")
+        with other.writing("indexing /there"):
+            there_id = runs.start(other.catalog, ["/there"], "model")
+            there.undo()
+            both = {run.id: run for run in runs.runs(archive.catalog)}
+            assert {run.state for run in both.values()} == {RunState.RUNNING}
+            workers = {number: archive.worker(run) for number, run in both.items()}
+            assert workers[here_id].host == ""  # type: ignore[union-attr]
+            assert workers[there_id].host.startswith("elsewhere")  # type: ignore[union-attr]
+            with pytest.raises(BadInput, match="on another machine"):
+                stop_index(archive, both[there_id])
+        # That machine was cut off; a process of its number is at work here.
+        assert runs.get(archive.catalog, there_id).state is RunState.BROKEN
+        assert {run.id: run.state for run in glance(archive.folder).runs} == {
+            here_id: RunState.RUNNING,
+            there_id: RunState.BROKEN,
+        }
+        with pytest.raises(NotFound, match="this run is over"):
+            stop_index(archive, runs.get(archive.catalog, there_id))
+
+
+def test_each_of_two_runs_of_this_machine_can_be_stopped(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive.create(folder_of(address))
+    archive.patient_key()
+    other = elsewhere(archive, tmp_path / "other")
+    stopped: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, _: stopped.append(pid))
+    with archive.writing("indexing /one"), monkeypatch.context() as second:
+        runs.start(archive.catalog, ["/one"], "model")
+        second.setattr("os.getpid", lambda: 4711)
+        with other.writing("indexing /two"):
+            runs.start(other.catalog, ["/two"], "model")
+            for run in runs.runs(archive.catalog):
+                stop_index(archive, run)
+    assert stopped == [4711, os.getpid()]
+
+
+def test_nothing_is_said_of_a_time_that_is_not_known(address: str, server: str) -> None:
+    """Since when another role is connected, a server tells its administrator alone."""
+    archive = Archive.create(folder_of(address))
+    as_reader(address)
+    with archive.writing("indexing"):
+        (archive.folder / "server.url").write_text(address.replace("postgres:@", "reader@"))
+        assert str(archive.writer()) == f"process {os.getpid()}: indexing"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import traceback
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,7 +19,7 @@ from filmroom.db.records import RunState, Space
 from filmroom.db.schema import embedding, file, film, root
 from filmroom.db.writes import ingest, runs
 from filmroom.search.background_index import stop_index
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from tests import postgres
 from tests.terminal import Terminal
@@ -301,3 +303,21 @@ def test_nothing_is_said_of_a_time_that_is_not_known(address: str, server: str) 
     with archive.writing("indexing"):
         (archive.folder / "server.url").write_text(address.replace("postgres:@", "reader@"))
         assert str(archive.writer()) == f"process {os.getpid()}: indexing"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert(root).values(path="/films of Anna Example"),
+        text("INSERT INTO film(id, identity, file_id) VALUES (1, 'of Anna Example', NULL)"),
+        text("SELECT CAST('Anna Example' AS integer)"),
+    ],
+)
+def test_no_fault_shows_what_a_row_holds(address: str, statement: Any) -> None:
+    """A server quotes values in its messages; a REST server's log shows those of every cause."""
+    archive = Archive.create(folder_of(address))
+    with archive.catalog.write() as connection:
+        connection.execute(insert(root).values(path="/films of Anna Example"))
+    with pytest.raises(FilmroomError, match="refused") as raised, archive.catalog.write() as connection:
+        connection.execute(statement)
+    assert "Anna" not in "".join(traceback.format_exception(raised.value))

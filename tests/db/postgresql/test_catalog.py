@@ -17,7 +17,7 @@ from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly, BadInput, FilmroomE
 from filmroom.db.reads import spaces
 from filmroom.db.records import RunState, Space
 from filmroom.db.schema import embedding, file, film, root
-from filmroom.db.writes import ingest, runs
+from filmroom.db.writes import annotations, ingest, runs
 from filmroom.search.background_index import stop_index
 from sqlalchemy import func, insert, select, text
 
@@ -321,3 +321,16 @@ def test_no_fault_shows_what_a_row_holds(address: str, statement: Any) -> None:
     with pytest.raises(FilmroomError, match="refused") as raised, archive.catalog.write() as connection:
         connection.execute(statement)
     assert "Anna" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_what_was_there_already_is_not_called_new(address: str) -> None:
+    """Undo takes off what was new: a tag that was there before would go with it."""
+    archive = Archive.create(folder_of(address))
+    space_id = ingest.ensure_space(archive.catalog, SPACE)
+    for number in (1, 2):
+        add_film(archive.catalog, space_id, number)
+    assert annotations.collect(archive.catalog, "mine", [1]) == 1
+    assert annotations.collect(archive.catalog, "mine", [1, 2]) == 1
+    assert annotations.add_tags(archive.catalog, [1], ["seen"]) == [(1, "seen")]
+    assert annotations.add_tags(archive.catalog, [1, 2], ["seen"]) == [(2, "seen")]
+    assert annotations.remove_tags(archive.catalog, [(1, "seen"), (1, "odd")]) == [(1, "seen")]

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _OLDEST = 140000
+_KEPT = 4
+"""Idle connections that a catalog keeps to look through."""
+
 _TABLES = ", ".join(metadata.tables)  # a database may hold other things
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _KEY_CHECK = "key_check"
@@ -98,9 +101,7 @@ class ServerCatalog(Catalog):
             try:
                 yield Looking(connection)
             finally:
-                if not connection.closed:
-                    connection.execute("ROLLBACK")
-                    self._idle.append(connection)  # type: ignore[arg-type]
+                self._ended(connection)
 
     def _begun(self) -> psycopg.Connection[Any]:
         """Return a connection in a transaction: one that was idle may have been cut meanwhile."""
@@ -115,6 +116,17 @@ class ServerCatalog(Catalog):
         opened = connections.connect(self.address)
         opened.execute(_BEGIN)
         return opened
+
+    def _ended(self, connection: psycopg.Connection[Any]) -> None:
+        """Keep a connection for the next look, or close it: who looks from many threads at once needs many, a server
+        has a hundred for all, and none is given back by who is idle."""
+        if connection.closed:
+            return
+        connection.execute("ROLLBACK")
+        if len(self._idle) < _KEPT:
+            self._idle.append(connection)  # type: ignore[arg-type]
+        else:
+            connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -205,8 +217,7 @@ class ServerCatalog(Catalog):
             row = connection.execute("SELECT current_setting('server_version_num'), current_setting('server_encoding')")
             version, encoding = row.fetchone() or ("0", "")
         finally:
-            connection.execute("ROLLBACK")
-            self._idle.append(connection)  # type: ignore[arg-type]
+            self._ended(connection)
         if int(version) < _OLDEST or encoding != "UTF8":
             raise BadInput(
                 f"the server is PostgreSQL {int(version) // 10000} and the database's encoding {encoding}",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +336,29 @@ def test_what_was_there_already_is_not_called_new(address: str) -> None:
     assert annotations.add_tags(archive.catalog, [1], ["seen"]) == [(1, "seen")]
     assert annotations.add_tags(archive.catalog, [1, 2], ["seen"]) == [(2, "seen")]
     assert annotations.remove_tags(archive.catalog, [(1, "seen"), (1, "odd")]) == [(1, "seen")]
+
+
+def test_who_looked_from_many_threads_gives_connections_back(address: str) -> None:
+    """A server has a hundred for all clients by default."""
+    catalog = Archive.create(folder_of(address)).catalog
+    together = threading.Barrier(12)
+
+    def look(_: int) -> int:
+        with catalog.look() as connection:
+            together.wait(30)
+            return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+    with ThreadPoolExecutor(12) as threads:
+        used = list(threads.map(look, range(12)))
+    assert len(set(used)) == 12
+    until = time.monotonic() + 20  # a server takes its time to see that a client has gone
+    with psycopg.connect(address, autocommit=True) as connection:
+        while connected(connection, used) > 4 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert connected(connection, used) == 4
+
+
+def connected(connection: psycopg.Connection[Any], backends: list[int]) -> int:
+    """Count those of a server's processes that still have their client."""
+    row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", (backends,)).fetchone()
+    return int(row[0]) if row else 0

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
-from filmroom.db.files import private_files
+from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.files import writer_lock
+from filmroom.db.files.writer_lock import Writer
 from filmroom.db.postgresql import address
 from filmroom.db.reads import summary
 from filmroom.db.reads.summary import Glance
+from filmroom.db.records import Run, RunState
 
 if TYPE_CHECKING:
     from filmroom.db.catalog import Catalog
@@ -33,22 +32,6 @@ CHECKS = "checks"
 
 PICTURE_MEASURES = "picture-measures"
 """The folder, in the archive's, of what checks measured on thumbnails: a cache that goes when films are forgotten."""
-
-
-@dataclass(frozen=True)
-class Writer:
-    """The process that holds the writer's lock: what it does, and since when, in seconds since 1970. `host` is the
-    machine it runs on where that is not this one."""
-
-    pid: int
-    doing: str
-    since: int
-    host: str = ""
-
-    def __str__(self) -> str:
-        minutes = max(0, int(time.time()) - self.since) // 60
-        at = f" on {self.host}" if self.host else ""
-        return f"process {self.pid}{at}: {self.doing}, for {minutes} min"
 
 
 @dataclass(frozen=True)
@@ -108,42 +91,23 @@ class Archive:
         self.catalog.check_key(key, path)
         return key
 
-    @contextmanager
-    def writing(self, doing: str, *, alone: bool = False) -> Iterator[None]:
+    def writing(self, doing: str, *, alone: bool = False) -> AbstractContextManager[None]:
         """Hold the writer's lock of this archive. On a server several may hold it, unless one is to be `alone`.
 
         Raises ArchiveBusy, naming the holder, when there is one already; ArchiveReadOnly.
         """
-        if not self.catalog.is_file:
-            with self.catalog.working(doing, alone=alone):
-                yield
-            return
-        from filelock import FileLock, Timeout
-
-        self.catalog.check_writable()
-        note = self.folder / "writer.json"
-        try:
-            # Not at once: `status` may be looking whether it is held.
-            with FileLock(self.folder / "writer.lock", timeout=0.5, mode=private_files.MODE):
-                # For those who are told to wait: a full disk has no room for it, and forgetting may make some.
-                with suppress(OSError):
-                    said = {"pid": os.getpid(), "doing": doing, "since": int(time.time())}
-                    private_files.write(note, json.dumps(said).encode())
-                try:
-                    yield
-                finally:
-                    with suppress(OSError):
-                        note.unlink()
-        except Timeout as error:
-            raise ArchiveBusy(
-                f"another process is writing to this archive ({self.writer() or 'unknown'})",
-                where=self.folder,
-                fix="Wait for it, or stop it; its work so far is kept.",
-            ) from error
+        return self.catalog.working(doing, alone=alone)
 
     def writer(self) -> Writer | None:
         """Say who holds the writer's lock; None when nobody does."""
         return writer(self.folder)
+
+    def worker(self, run: Run) -> Writer | None:
+        """Say which process does a run that is under way; None where it is over."""
+        if run.state is not RunState.RUNNING:
+            return None
+        at_work = _writers(self.folder)
+        return next((one for one in at_work if one.run in (run.id, None) and one.pid == run.pid), None)
 
 
 def folder_of(named: str | Path) -> Path:
@@ -212,28 +176,17 @@ def _opened(path: Path, *, create: bool) -> Catalog:
 
 
 def writer(folder: Path) -> Writer | None:
-    """Say who holds the writer's lock of an archive; None when nobody does."""
-    if (folder / address.FILE).is_file():
-        from filmroom.db.postgresql.catalog import holder
+    """Say who holds the writer's lock of an archive, one of this machine first; None when nobody does."""
+    return min(_writers(folder), key=lambda one: bool(one.host), default=None)
 
-        found = holder(folder / address.FILE)
-        return (
-            None if found is None else Writer(found.pid, found.doing, found.since, "" if found.is_here else found.host)
-        )
-    try:
-        found = json.loads((folder / "writer.json").read_text())
-    except (OSError, ValueError):
-        return None
-    from filelock import FileLock, Timeout
 
-    try:
-        # A writer that was killed leaves its note behind, but no lock.
-        with FileLock(folder / "writer.lock", timeout=0, mode=private_files.MODE):
-            return None
-    except Timeout:
-        return Writer(pid=int(found["pid"]), doing=str(found["doing"]), since=int(found["since"]))
-    except OSError:
-        return None
+def _writers(folder: Path) -> list[Writer]:
+    if not (folder / address.FILE).is_file():
+        one = writer_lock.writer(folder)
+        return [] if one is None else [one]
+    from filmroom.db.postgresql.catalog import writers
+
+    return writers(folder / address.FILE)
 
 
 def default_folder() -> Path:

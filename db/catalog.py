@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
-from filmroom.db.files import read_only, sqlite_file
+from filmroom.db.files import read_only, sqlite_file, writer_lock
 from filmroom.db.files.sqlite_file import SETTINGS, revision_of
 from filmroom.db.reads.summary import is_alive
+from filmroom.db.records import Run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -141,14 +142,20 @@ class Catalog:
         """Where it is, as people are told."""
         return str(self.path)
 
-    def living(self) -> Callable[[int], bool]:
-        """Return what tells whether a process that works on the archive is alive."""
-        return is_alive
+    @contextmanager
+    def working(self, doing: str, *, alone: bool) -> Iterator[None]:
+        """Hold the place of one that works on the archive, which of a file is always `alone`. Raises ArchiveBusy,
+        ArchiveReadOnly."""
+        self.check_writable()
+        with writer_lock.writing(self.path.parent, doing):
+            yield
 
-    def working(self, doing: str, *, alone: bool) -> AbstractContextManager[None]:
-        """Hold the place of one that works on an archive on a server. Of a file `filmroom.db.archive` keeps the
-        lock."""
-        raise NotImplementedError
+    def begin_run(self, run_id: int) -> None:
+        """Say which run it is that works on the archive. Those of a file are known by their processes."""
+
+    def living(self) -> Callable[[Run], bool]:
+        """Return what tells whether a run that says it is under way has a process that does it."""
+        return is_alive
 
     def check_key(self, key: bytes | None, path: Path) -> None:
         """Raise BadInput where this is not the key of the archive's patients: never where both are in one folder."""

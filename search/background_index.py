@@ -13,7 +13,7 @@ from pathlib import Path
 from filmroom.db.archive import LOG, Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.files import private_files
-from filmroom.db.records import Run, RunState
+from filmroom.db.records import Run
 from filmroom.indexer.sources.folder import check_there
 from filmroom.search.sources.read_sources import read_sources
 
@@ -61,9 +61,9 @@ def last_words(archive: Path) -> str:
 
 def stop_index(archive: Archive, run: Run) -> None:
     """Interrupt a run, which ends after its batch and can be started again. Raises NotFound where it is over."""
-    writer = archive.writer()
-    if run.state is not RunState.RUNNING or writer is None or writer.pid != run.pid:
+    worker = archive.worker(run)
+    if worker is None:
         raise NotFound("this run is over", where=f"run {run.id}")
-    if writer.host:
-        raise BadInput("this run is on another machine", where=writer.host, fix="Stop it there, with Ctrl-C.")
-    os.kill(run.pid, signal.SIGINT)
+    if worker.host:
+        raise BadInput("this run is on another machine", where=worker.host, fix="Stop it there, with Ctrl-C.")
+    os.kill(worker.pid, signal.SIGINT)

@@ -15,12 +15,13 @@ import psycopg
 from filmroom.db import migrate
 from filmroom.db.catalog import HEAD, Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveReplaced, BadInput
+from filmroom.db.files.writer_lock import Writer
 from filmroom.db.postgresql import address, locks, tables
 from filmroom.db.postgresql import connection as connections
 from filmroom.db.postgresql.connection import Looking
 from filmroom.db.postgresql.error_messages import no_archive, speaking
-from filmroom.db.postgresql.locks import Holder
 from filmroom.db.reads.summary import Glance, glance_at
+from filmroom.db.records import Run
 from filmroom.db.schema import metadata
 from filmroom.db.writes.meta import count_write, put_meta
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _OLDEST = 140000
+_KEPT = 4
+"""Idle connections that a catalog keeps to look through."""
+
 _TABLES = ", ".join(metadata.tables)  # a database may hold other things
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _KEY_CHECK = "key_check"
@@ -44,6 +48,7 @@ class ServerCatalog(Catalog):
     """`path` is the file beside the client that holds the address."""
 
     is_file = False
+    _at_work: psycopg.Connection[Any]
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> ServerCatalog:
@@ -96,9 +101,7 @@ class ServerCatalog(Catalog):
             try:
                 yield Looking(connection)
             finally:
-                if not connection.closed:
-                    connection.execute("ROLLBACK")
-                    self._idle.append(connection)  # type: ignore[arg-type]
+                self._ended(connection)
 
     def _begun(self) -> psycopg.Connection[Any]:
         """Return a connection in a transaction: one that was idle may have been cut meanwhile."""
@@ -113,6 +116,17 @@ class ServerCatalog(Catalog):
         opened = connections.connect(self.address)
         opened.execute(_BEGIN)
         return opened
+
+    def _ended(self, connection: psycopg.Connection[Any]) -> None:
+        """Keep a connection for the next look, or close it: who looks from many threads at once needs many, a server
+        has a hundred for all, and none is given back by who is idle."""
+        if connection.closed:
+            return
+        connection.execute("ROLLBACK")
+        if len(self._idle) < _KEPT:
+            self._idle.append(connection)  # type: ignore[arg-type]
+        else:
+            connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -142,21 +156,22 @@ class ServerCatalog(Catalog):
         self.check_writable()
         with self._speaking():
             try:
-                with locks.working(self.address, doing.split(" ")[0], alone=alone):
+                with locks.working(self.address, doing.split(" ")[0], alone=alone) as self._at_work:
                     yield
             except locks.Held as held:
-                client = held.holder
-                by = f"{client.doing}, process {client.pid} on {client.host}" if client else "unknown"
                 raise ArchiveBusy(
-                    f"another client works on this archive ({by})",
+                    f"another client works on this archive ({held.holder or 'unknown'})",
                     where=self.place,
                     fix="Wait for it, or stop it; its work so far is kept.",
                 ) from None
 
-    def living(self) -> Callable[[int], bool]:
+    def begin_run(self, run_id: int) -> None:
+        with self._speaking():
+            locks.say_run(self._at_work, run_id)
+
+    def living(self) -> Callable[[Run], bool]:
         with self.look() as connection:
-            known = locks.processes(connection)
-        return lambda pid: pid in known
+            return _living(connection)
 
     def check_key(self, key: bytes | None, path: Path) -> None:
         """Raise BadInput where this client has no key of the patients, or another than the archive was made with. The
@@ -202,8 +217,7 @@ class ServerCatalog(Catalog):
             row = connection.execute("SELECT current_setting('server_version_num'), current_setting('server_encoding')")
             version, encoding = row.fetchone() or ("0", "")
         finally:
-            connection.execute("ROLLBACK")
-            self._idle.append(connection)  # type: ignore[arg-type]
+            self._ended(connection)
         if int(version) < _OLDEST or encoding != "UTF8":
             raise BadInput(
                 f"the server is PostgreSQL {int(version) // 10000} and the database's encoding {encoding}",
@@ -222,15 +236,19 @@ class ServerCatalog(Catalog):
 def glance(path: Path) -> Glance:
     """Count what the archive holds whose address a file keeps. Raises NotFound."""
     with _looking(path) as connection:
-        known = locks.processes(connection)
-        counted = glance_at(Looking(connection), path.with_name("vectors"), known.__contains__)  # type: ignore[arg-type]
+        counted = glance_at(Looking(connection), path.with_name("vectors"), _living(connection))  # type: ignore[arg-type]
         return replace(counted, size=connection.execute(_SIZE).fetchone()[0])  # type: ignore[index]
 
 
-def holder(path: Path) -> Holder | None:
-    """Return the client that works on the archive, one of this machine first; None where there is none."""
+def writers(path: Path) -> list[Writer]:
+    """Return the clients that work on the archive whose address a file keeps, the longest first."""
     with _looking(path) as connection:
-        return min(locks.holders(connection), key=lambda client: not client.is_here, default=None)
+        return locks.holders(connection)
+
+
+def _living(connection: Any) -> Callable[[Run], bool]:
+    under_way = {client.run for client in locks.holders(connection)}
+    return lambda run: run.id in under_way
 
 
 @contextmanager

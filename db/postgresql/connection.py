@@ -87,7 +87,13 @@ def engine(address: str, lock: str) -> Engine:
         connection.row_factory = tuple_row
         return connection
 
-    sqlalchemy_engine = create_engine("postgresql+psycopg://", creator=opened, pool_pre_ping=True, hide_parameters=True)
+    sqlalchemy_engine = create_engine(
+        "postgresql+psycopg://",
+        creator=opened,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        execution_options={"preserve_rowcount": True},  # of INSERT, too: the writes ask what was new
+    )
 
     @event.listens_for(sqlalchemy_engine, "begin")
     def _on_begin(connection: Connection) -> None:

@@ -99,11 +99,8 @@ def _copy_numbers(reading: Connection, writing: Connection) -> None:
         if last and writing.dialect.name == "postgresql":
             writing.execute(select(func.setval(func.pg_get_serial_sequence(relation.name, "id"), last)))
         elif last and relation.dialect_options["sqlite"]["autoincrement"]:
-            writing.execute(update(_SEQUENCES).where(_SEQUENCES.c.name == relation.name).values(seq=last))
-            if not writing.scalar(
-                select(func.count()).select_from(_SEQUENCES).where(_SEQUENCES.c.name == relation.name)
-            ):
-                writing.execute(insert(_SEQUENCES).values(name=relation.name, seq=last))
+            writing.execute(delete(_SEQUENCES).where(_SEQUENCES.c.name == relation.name))
+            writing.execute(insert(_SEQUENCES).values(name=relation.name, seq=last))
 
 
 def _last_number(connection: Connection, relation: Table) -> int:

@@ -14,14 +14,17 @@ from psycopg import errors
 
 @contextmanager
 def speaking(address: str) -> Iterator[None]:
-    """Turn what psycopg raises, or SQLAlchemy over it, into an error in words."""
+    """Turn what psycopg raises, or SQLAlchemy over it, into an error in words.
+
+    The cause is left behind: a server quotes the values of rows in what it says, and every traceback would show them.
+    """
     try:
         yield
     except Exception as error:
-        message = _in_words(getattr(error, "orig", error), shown(parts(address)))
-        if message is None:
+        cause = getattr(error, "orig", error)
+        if not isinstance(cause, psycopg.Error):
             raise
-        raise message from error
+        raise _in_words(cause, shown(parts(address))).with_traceback(error.__traceback__) from None
 
 
 def no_archive(address: str) -> NotFound:
@@ -32,9 +35,7 @@ def no_archive(address: str) -> NotFound:
     )
 
 
-def _in_words(error: BaseException, where: str) -> FilmroomError | None:
-    if not isinstance(error, psycopg.Error):
-        return None
+def _in_words(error: psycopg.Error, where: str) -> FilmroomError:
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return ArchiveBusy(
             f"another client wrote for more than {LOCK_SECONDS} s",
@@ -59,7 +60,11 @@ def _in_words(error: BaseException, where: str) -> FilmroomError | None:
             where=where,
             fix="See that it runs and can be reached, and try again; what was committed is kept.",
         )
-    return None
+    return FilmroomError(
+        f"the server refused what it was asked ({type(error).__name__}, SQLSTATE {error.sqlstate})",
+        where=where,
+        fix="Run `filmroom doctor`, and please report it.",
+    )
 
 
 def _first_line(error: BaseException) -> str:

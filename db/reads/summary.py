@@ -85,7 +85,7 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
         return glance_at(connection, path.with_name("vectors"), is_alive, runs=runs)
 
 
-def glance_at(connection: sqlite3.Connection, vectors: Path, alive: Callable[[int], bool], *, runs: int = 5) -> Glance:
+def glance_at(connection: sqlite3.Connection, vectors: Path, alive: Callable[[Run], bool], *, runs: int = 5) -> Glance:
     """Read a catalog in a transaction that has begun; what is derived from it lies in `vectors`."""
     spaces = stored_spaces(connection, vectors)
     ivf = {space.id: stats for space in spaces if (stats := ivf_stats(vectors, space)) is not None}
@@ -152,7 +152,7 @@ def ivf_stats(folder: Path, held: StoredSpace) -> IvfStats | None:
     return found if found.fingerprint == held.space.fingerprint else None
 
 
-def run_of(found: Mapping[str, Any], alive: Callable[[int], bool]) -> Run:
+def run_of(found: Mapping[str, Any], alive: Callable[[Run], bool]) -> Run:
     """Read a row of the table of runs. One that says it is running, with a process that is no longer there, is
     broken."""
     one = Run(
@@ -166,7 +166,7 @@ def run_of(found: Mapping[str, Any], alive: Callable[[int], bool]) -> Run:
         counts=Counts(**{name: found[name] for name in Counts.__dataclass_fields__}),
         message=found["message"],
     )
-    broken = one.state is RunState.RUNNING and not alive(one.pid)
+    broken = one.state is RunState.RUNNING and not alive(one)
     return replace(one, state=RunState.BROKEN) if broken else one
 
 
@@ -185,15 +185,16 @@ def _file_counts(connection: sqlite3.Connection) -> FileCounts:
     )
 
 
-def _runs(connection: sqlite3.Connection, limit: int, alive: Callable[[int], bool]) -> tuple[Run, ...]:
+def _runs(connection: sqlite3.Connection, limit: int, alive: Callable[[Run], bool]) -> tuple[Run, ...]:
     found = connection.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))
     names = [column[0] for column in found.description]
     return tuple(run_of(dict(zip(names, row, strict=True)), alive) for row in found)
 
 
-def is_alive(pid: int) -> bool:
+def is_alive(run: Run) -> bool:
+    """Tell whether the process of a run is there, on this machine."""
     try:
-        os.kill(pid, 0)
+        os.kill(run.pid, 0)
     except ProcessLookupError:
         return False
     except OSError:

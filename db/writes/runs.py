@@ -24,6 +24,7 @@ _GRAVEST_FIRST = {reason.value: at for at, reason in enumerate(reversed(Duplicat
 
 
 def start(catalog: Catalog, sources: Sequence[object], model: str) -> int:
+    """Note a run that begins, in `Catalog.working`."""
     values = {
         # A path that is relative means another folder, or none, to whoever reads it later.
         "paths": json.dumps(
@@ -37,7 +38,8 @@ def start(catalog: Catalog, sources: Sequence[object], model: str) -> int:
     with catalog.write() as connection:
         run_id = int(connection.execute(insert(run).values(**values).returning(run.c.id)).scalar_one())
         connection.execute(delete(run).where(run.c.id <= run_id - _KEPT))
-        return run_id
+    catalog.begin_run(run_id)
+    return run_id
 
 
 def progress(catalog: Catalog, run_id: int, counts: Counts) -> None:

@@ -9,7 +9,6 @@ import re
 import secrets
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 from filmroom.db.errors import BadInput, FilmroomError, MissingExtra
 from filmroom.indexer.decoding.workers import usable_cpus
+from filmroom.indexer.native_output import hushed
 
 HERE = "here"
 """In place of an address: the cluster that RAY_ADDRESS names, else a cluster of this machine alone, for this run."""
@@ -79,7 +79,7 @@ def _connect(ray: Any, known: str | None, folder: str) -> None:
             socket.create_connection((parts["host"].strip("[]"), int(parts["port"])), _SECONDS).close()
         # Ray puts the current folder on the path of its workers, before everything else: a module that lies beside
         # the films would run on every machine.
-        with contextlib.chdir(os.path.abspath(os.sep)), _hushed(), _own_sigterm():
+        with contextlib.chdir(os.path.abspath(os.sep)), hushed(), _own_sigterm():
             ray.init(**settings, log_to_driver=False, logging_level="error")
     except (RuntimeError, ValueError, OSError, OverflowError, SystemExit) as error:
         raise FilmroomError(
@@ -111,20 +111,6 @@ def _private() -> dict[str, str]:
     """Return the settings by which a cluster of this machine works for this process alone: without a token, whoever
     reaches its ports can run programs as this user."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Let nothing into the terminal that Ray's native part says while it starts: what goes wrong is raised."""
-    sys.stderr.flush()
-    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        os.close(nowhere)
 
 
 @contextmanager

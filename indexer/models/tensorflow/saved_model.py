@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from filmroom.db.errors import MissingExtra, ModelUnavailable
 from filmroom.indexer.models.tensorflow.operations import others
+from filmroom.indexer.native_output import hushed
 
 EXTRA = "elixr"
 GRAPH = "saved_model.pb"
@@ -52,7 +52,7 @@ def tensorflow() -> Any:
     """Return the package, told to be quiet. Raises MissingExtra."""
     check_installed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _hushed():
+    with hushed():
         import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
@@ -77,7 +77,7 @@ def load(folder: Path) -> Any:
         # It registers operations that text models may use.
         import tensorflow_text  # noqa: F401
     try:
-        with _hushed():
+        with hushed():
             return tf.saved_model.load(str(folder))
     except Exception as fault:  # TensorFlow raises what its many readers raise
         if "not registered" in str(fault):
@@ -110,20 +110,6 @@ def signature(loaded: Any, folder: Path, *, needs: Sequence[str] = (), gives: Se
 def shape_of(spec: Any) -> tuple[int | None, ...] | None:
     """Return the shape of an input; None where even the number of its sides is free."""
     return None if spec.shape.rank is None else tuple(spec.shape.as_list())
-
-
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Silence libraries that write notices to the process's stderr before any setting of theirs can stop them."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _look_over(folder: Path) -> None:

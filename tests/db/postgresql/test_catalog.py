@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from filmroom.db.archive import Archive, folder_of
+from filmroom.db.archive import Archive, folder_of, glance
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly, BadInput, FilmroomError, NotFound
 from filmroom.db.reads import spaces
-from filmroom.db.records import Space
+from filmroom.db.records import RunState, Space
 from filmroom.db.schema import embedding, file, film, root
-from filmroom.db.writes import ingest
-from sqlalchemy import func, insert, select
+from filmroom.db.writes import annotations, ingest, runs
+from filmroom.search.background_index import stop_index
+from sqlalchemy import func, insert, select, text
 
 from tests import postgres
 from tests.terminal import Terminal
@@ -145,21 +151,29 @@ def test_many_work_at_once_and_one_alone(address: str, tmp_path: Path) -> None:
     other = elsewhere(archive, tmp_path / "other")
     with archive.writing("indexing /films"), other.writing("indexing /films"):
         assert "indexing" in str(archive.writer())
-        with pytest.raises(ArchiveBusy, match="indexing, process"), other.writing("repairing", alone=True):
+        with (
+            pytest.raises(ArchiveBusy, match=r"process [0-9]+: indexing, for 0 min"),
+            other.writing("repairing", alone=True),
+        ):
             pass
     with archive.writing("repairing", alone=True), pytest.raises(ArchiveBusy, match="repairing"), other.writing("x"):
         pass
     assert archive.writer() is None
 
 
-def test_a_user_who_may_only_read_is_told(address: str, server: str, tmp_path: Path) -> None:
-    archive = Archive.create(folder_of(address))
+def as_reader(address: str) -> None:
+    """Let a role `reader` read the archive, and not write it."""
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS reader")
-        connection.execute("CREATE ROLE reader LOGIN")
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reader'").fetchone() is None:
+            connection.execute("CREATE ROLE reader LOGIN")
         schema = (connection.execute("SELECT current_schema()").fetchone() or ("",))[0]
         connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO reader")  # type: ignore[call-overload]
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader")  # type: ignore[call-overload]
+
+
+def test_a_user_who_may_only_read_is_told(address: str, server: str, tmp_path: Path) -> None:
+    archive = Archive.create(folder_of(address))
+    as_reader(address)
     reader = Archive.open(folder_of(address.replace("postgres:@", "reader@")))
     assert reader.folder == archive.folder
     (archive.folder / "server.url").write_text(address.replace("postgres:@", "reader@"))
@@ -236,3 +250,115 @@ def test_what_was_committed_outlives_the_server(tmp_path: Path) -> None:
 def test_no_archive_is_opened_where_none_is(address: str) -> None:
     with pytest.raises(NotFound, match="filmroom copy"):
         Archive.open(folder_of(address))
+
+
+def test_a_run_is_known_by_its_machine_too(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process numbers are alike on many machines, in containers above all."""
+    archive = Archive.create(folder_of(address))
+    archive.patient_key()
+    other = elsewhere(archive, tmp_path / "other")
+    with archive.writing("indexing /here"), monkeypatch.context() as there:
+        here_id = runs.start(archive.catalog, ["/here"], "model")
+        there.setattr("socket.gethostname", lambda: "elsewhere")
+        with other.writing("indexing /there"):
+            there_id = runs.start(other.catalog, ["/there"], "model")
+            there.undo()
+            both = {run.id: run for run in runs.runs(archive.catalog)}
+            assert {run.state for run in both.values()} == {RunState.RUNNING}
+            workers = {number: archive.worker(run) for number, run in both.items()}
+            assert workers[here_id].host == ""  # type: ignore[union-attr]
+            assert workers[there_id].host.startswith("elsewhere")  # type: ignore[union-attr]
+            with pytest.raises(BadInput, match="on another machine"):
+                stop_index(archive, both[there_id])
+        # That machine was cut off; a process of its number is at work here.
+        assert runs.get(archive.catalog, there_id).state is RunState.BROKEN
+        assert {run.id: run.state for run in glance(archive.folder).runs} == {
+            here_id: RunState.RUNNING,
+            there_id: RunState.BROKEN,
+        }
+        with pytest.raises(NotFound, match="this run is over"):
+            stop_index(archive, runs.get(archive.catalog, there_id))
+
+
+def test_each_of_two_runs_of_this_machine_can_be_stopped(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive.create(folder_of(address))
+    archive.patient_key()
+    other = elsewhere(archive, tmp_path / "other")
+    stopped: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, _: stopped.append(pid))
+    with archive.writing("indexing /one"), monkeypatch.context() as second:
+        runs.start(archive.catalog, ["/one"], "model")
+        second.setattr("os.getpid", lambda: 4711)
+        with other.writing("indexing /two"):
+            runs.start(other.catalog, ["/two"], "model")
+            for run in runs.runs(archive.catalog):
+                stop_index(archive, run)
+    assert stopped == [4711, os.getpid()]
+
+
+def test_nothing_is_said_of_a_time_that_is_not_known(address: str, server: str) -> None:
+    """Since when another role is connected, a server tells its administrator alone."""
+    archive = Archive.create(folder_of(address))
+    as_reader(address)
+    with archive.writing("indexing"):
+        (archive.folder / "server.url").write_text(address.replace("postgres:@", "reader@"))
+        assert str(archive.writer()) == f"process {os.getpid()}: indexing"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert(root).values(path="/films of Anna Example"),
+        text("INSERT INTO film(id, identity, file_id) VALUES (1, 'of Anna Example', NULL)"),
+        text("SELECT CAST('Anna Example' AS integer)"),
+    ],
+)
+def test_no_fault_shows_what_a_row_holds(address: str, statement: Any) -> None:
+    """A server quotes values in its messages; a REST server's log shows those of every cause."""
+    archive = Archive.create(folder_of(address))
+    with archive.catalog.write() as connection:
+        connection.execute(insert(root).values(path="/films of Anna Example"))
+    with pytest.raises(FilmroomError, match="refused") as raised, archive.catalog.write() as connection:
+        connection.execute(statement)
+    assert "Anna" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_what_was_there_already_is_not_called_new(address: str) -> None:
+    """Undo takes off what was new: a tag that was there before would go with it."""
+    archive = Archive.create(folder_of(address))
+    space_id = ingest.ensure_space(archive.catalog, SPACE)
+    for number in (1, 2):
+        add_film(archive.catalog, space_id, number)
+    assert annotations.collect(archive.catalog, "mine", [1]) == 1
+    assert annotations.collect(archive.catalog, "mine", [1, 2]) == 1
+    assert annotations.add_tags(archive.catalog, [1], ["seen"]) == [(1, "seen")]
+    assert annotations.add_tags(archive.catalog, [1, 2], ["seen"]) == [(2, "seen")]
+    assert annotations.remove_tags(archive.catalog, [(1, "seen"), (1, "odd")]) == [(1, "seen")]
+
+
+def test_who_looked_from_many_threads_gives_connections_back(address: str) -> None:
+    """A server has a hundred for all clients by default."""
+    catalog = Archive.create(folder_of(address)).catalog
+    together = threading.Barrier(12)
+
+    def look(_: int) -> int:
+        with catalog.look() as connection:
+            together.wait(30)
+            return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+    with ThreadPoolExecutor(12) as threads:
+        used = list(threads.map(look, range(12)))
+    assert len(set(used)) == 12
+    until = time.monotonic() + 20  # a server takes its time to see that a client has gone
+    with psycopg.connect(address, autocommit=True) as connection:
+        while connected(connection, used) > 4 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert connected(connection, used) == 4
+
+
+def connected(connection: psycopg.Connection[Any], backends: list[int]) -> int:
+    """Count those of a server's processes that still have their client."""
+    row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", (backends,)).fetchone()
+    return int(row[0]) if row else 0

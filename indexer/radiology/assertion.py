@@ -40,7 +40,8 @@ _OR_UNCHANGED = re.compile(
 )
 # "effusion without interval change"
 _UNCHANGED_BEHIND = re.compile(
-    rf"(?<=\w),?\s+(?:with\s+no|no|without)\s+(?:any\s+|an?\s+)?{_DEGREE}(?:change|changes|increase|decrease)(?=\s*(?:$|[,;.)]))",
+    rf"(?<=\w)(?<!there is)(?<!there has been),?\s+(?:with\s+no|no|without)\s+(?:any\s+|an?\s+)?{_DEGREE}"
+    r"(?:change|changes|increase|decrease)(?=\s*(?:$|[,;.)]))",
     re.I,
 )
 # "no change hiatus hernia", as notes leave the preposition out
@@ -131,6 +132,13 @@ _DOUBT_BEHIND = re.compile(
 
 
 _NONE = re.compile(r"(?<!\S)(?:no|not|without|neither|nor|never)(?!\S)", re.I)
+_CHANGE_ALONE = re.compile(
+    rf"(?:there\s+(?:is|has\s+been)\s+)?(?:(?:(?:no|without|any)\s+)?{_DEGREE}{_COURSE}(?:\s+or\s+{_COURSE})?|"
+    rf"{_DEGREE}(?:essentially\s+|overall\s+|largely\s+)?(?:unchanged|stable|changed|improved|worsened|worse|better|not\s+changed)"
+    rf"(?:\s+(?:appearance|film|study|exam(?:ination)?|chest(?:\s+x-?ray)?))?)(?:\s+{SEEN})?"
+    r"(?:\s+(?:since|from|in\s+the\s+interval|over|as\s+compared|compared|in\s+comparison)(?!\w)[^,;]*)?\s*\.?",
+    re.I,
+)
 _AND_IT = re.compile(r"\s+and\s+(?:is|are|was|were|has|have|had|now|no)(?!\w)", re.I)
 _SEVERAL_MARKS = re.compile(r"(?:\?\s*){2,}")
 
@@ -162,6 +170,11 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     for pattern in _DENIED_BEHIND:
         text = _denied_before(text, pattern)
     return Assertions(text, tuple(dict.fromkeys(doubted)))
+
+
+def is_change_alone(words: str) -> bool:
+    """Tell whether words say how a film differs from an earlier one, and of no finding: "no interval change"."""
+    return _CHANGE_ALONE.fullmatch(words.strip()) is not None
 
 
 def _went(text: str, persists: str) -> str:

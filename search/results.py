@@ -71,8 +71,8 @@ class Results:
 
     `reading` tells how the query's words were read, `limits` how well the model finds what they name, `learned` what
     judged films did where the request let them; `advice` says what to ask where no film passes.
-    `best` is the best score of the films that pass, and `chance` the score that random words reach over them, where
-    these were compared.
+    `best` is the best score of the films that pass, of several concepts for that which is found best alone, and
+    `chance` the score that random words reach over them, where these were compared.
     """
 
     query: str

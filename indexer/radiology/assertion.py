@@ -12,6 +12,8 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from filmroom.indexer.radiology.negation import last_alone
+from filmroom.indexer.radiology.vocabulary import names_finding
 from filmroom.indexer.radiology.wordings import SEEN, excepted, usual_wording
 
 _DEGREE = (
@@ -38,7 +40,8 @@ _OR_UNCHANGED = re.compile(
 )
 # "effusion without interval change"
 _UNCHANGED_BEHIND = re.compile(
-    rf"(?<=\w),?\s+(?:with\s+no|no|without)\s+(?:any\s+|an?\s+)?{_DEGREE}(?:change|changes|increase|decrease)(?=\s*(?:$|[,;.)]))",
+    rf"(?<=\w)(?<!there is)(?<!there has been),?\s+(?:with\s+no|no|without)\s+(?:any\s+|an?\s+)?{_DEGREE}"
+    r"(?:change|changes|increase|decrease)(?=\s*(?:$|[,;.)]))",
     re.I,
 )
 # "no change hiatus hernia", as notes leave the preposition out
@@ -68,6 +71,19 @@ _STILL = re.compile(
     r"(?!\s+(?:heart|cardi|hil|aort|medias))",
     re.I,
 )
+# "X has increased", "X is slightly smaller": however it went, it is there.
+_WENT = re.compile(
+    r"(?:\s+(?:(?:has|have|had)(?:\s+been)?|is|are|was|were|appears?|seems?))?"
+    r"(?:\s+(?:also|now|again|slightly|mildly|minimally|moderately|markedly|significantly|substantially|considerably|somewhat|greatly|"
+    r"much|interval(?:ly)?|further|partially|partly|overall|gradually|slowly|rapidly|to\s+have|to\s+be))*"
+    r"\s+(?:increased|decreased|improved|worsened|progressed|enlarged|grown|diminished|regressed|reduced|lessened|deteriorated|"
+    r"increasing|decreasing|improving|worsening|progressing|enlarging|growing|diminishing|regressing|larger|smaller|bigger|better|worse)"
+    r"(?:\s+in\s+(?:size|extent|amount|volume|degree|appearance|severity)(?:\s+and\s+(?:size|extent|degree|severity))?)?"
+    r"(?:\s+(?:(?:since|from|as\s+compared\s+(?:to|with)|compared\s+(?:to|with)|in\s+comparison\s+(?:to|with)|over|than\s+on|than)\s+"
+    r"(?:(?!and(?!\w)|but(?!\w))[\w/-]+\s*){1,6}?|in\s+the\s+interval|today|now))?"
+    r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and|while|with|without|although)(?!\S)))",
+    re.I,
+)
 # "with or without X" says nothing of X, up to the end of its clause.
 _EITHER = re.compile(
     r"(?<!\S)(?:with or without|with and without|without or with|with/without|w/wo|w/ or w/o|\+/-|±)\s+"
@@ -94,6 +110,8 @@ _DENIED_BEHIND = (
 _CLAUSE_START = re.compile(
     r"[,;()]|[.:=](?=\s)|(?<!\S)(?:but|however|although|though|while|whereas|yet|with|except|besides)(?!\S)", re.I
 )
+_SINGULAR = re.compile(r"\s+(?:has|is|was)\s", re.I)
+_AND = re.compile(r"(?<!\S)and(?!\S)", re.I)
 _SURE = re.compile(r"[:=]|no longer|\s[-\u2010-\u2015]", re.I)
 _NOT_YET = re.compile(r"\b(?:not|nearly|almost|partially|partly|mostly|incompletely|largely|never|no|without)\b", re.I)
 # Doubt before and behind the finding.
@@ -113,6 +131,15 @@ _DOUBT_BEHIND = re.compile(
 )
 
 
+_NONE = re.compile(r"(?<!\S)(?:no|not|without|neither|nor|never)(?!\S)", re.I)
+_CHANGE_ALONE = re.compile(
+    rf"(?:there\s+(?:is|has\s+been)\s+)?(?:(?:(?:no|without|any)\s+)?{_DEGREE}{_COURSE}(?:\s+or\s+{_COURSE})?|"
+    rf"{_DEGREE}(?:essentially\s+|overall\s+|largely\s+)?(?:unchanged|stable|changed|improved|worsened|worse|better|not\s+changed)"
+    rf"(?:\s+(?:appearance|film|study|exam(?:ination)?|chest(?:\s+x-?ray)?))?)(?:\s+{SEEN})?"
+    r"(?:\s+(?:since|from|in\s+the\s+interval|over|as\s+compared|compared|in\s+comparison)(?!\w)[^,;]*)?\s*\.?",
+    re.I,
+)
+_AND_IT = re.compile(r"\s+and\s+(?:is|are|was|were|has|have|had|now|no)(?!\w)", re.I)
 _SEVERAL_MARKS = re.compile(r"(?:\?\s*){2,}")
 
 
@@ -134,7 +161,8 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     text = text if keep_doubt else excepted(text)
     text = _NO_DOUBT.sub("", text)
     text = _OR_UNCHANGED.sub("; ", _UNCHANGED_BEHIND.sub("", _UNCHANGED.sub("", text)))
-    text = _STILL.sub("", _NO_CHANGE.sub("", text))
+    persists = " persists" if keep_doubt else ""
+    text = _went(_STILL.sub(persists, _NO_CHANGE.sub("", text)), persists)
     text = _gone_before(text)
     text = " ".join(_EITHER.sub("", text).split()) if _EITHER.search(text) else text
     doubted: list[str] = []
@@ -142,6 +170,25 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     for pattern in _DENIED_BEHIND:
         text = _denied_before(text, pattern)
     return Assertions(text, tuple(dict.fromkeys(doubted)))
+
+
+def is_change_alone(words: str) -> bool:
+    """Tell whether words say how a film differs from an earlier one, and of no finding: "no interval change"."""
+    return _CHANGE_ALONE.fullmatch(words.strip()) is not None
+
+
+def _went(text: str, persists: str) -> str:
+    """Write "X has increased" as X; of what is no finding ("aeration has improved") it says something else."""
+
+    def stated(found: re.Match[str]) -> str:
+        clause = _CLAUSE_START.split(text[max(0, found.start() - 120) : found.start()])[-1]
+        if not names_finding(clause) or _NONE.search(clause) or names_finding(found[0]):
+            return found[0]
+        if _AND_IT.match(text, found.end()):
+            return ""
+        return persists or ("," if _AND.match(text, found.end() + 1) else "")
+
+    return _WENT.sub(stated, text)
 
 
 def _gone_before(text: str) -> str:
@@ -174,6 +221,8 @@ def _denied_before(text: str, trigger: re.Pattern[str]) -> str:
     copied = 0
     for match in trigger.finditer(text):
         start = max(copied, starts[bisect_right(starts, match.start()) - 1])
+        if last_alone(text[start : match.start()], singular=_SINGULAR.match(match[0]) is not None):
+            start += max(found.end() for found in _AND.finditer(text[start : match.start()]))
         clause = text[start : match.start()].strip()
         if not clause or (_NOT_YET.search(text[start : match.end()]) and not _SURE.search(match[0])):
             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from filmroom.indexer.radiology.abbreviations import spell_out
-from filmroom.indexer.radiology.normal_structures import normal_as_denied
+from filmroom.indexer.radiology.normal_structures import NOTHING_ACUTE, normal_as_denied
 from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of, names_finding
 from filmroom.indexer.radiology.wordings import SEEN, SEEN_WORDS
 
@@ -22,13 +22,19 @@ _TRIGGER = re.compile(rf"(?<![^\s,;(\[])(?:(?P<wide>{_PREPOSITIONS})|(?P<narrow>
 _AFTER = re.compile(
     r"(?<!\S)(?:(?P<one>is|was) |(?:are|were) )?(?<!\bnot )(?<!\bbe )"
     rf"(?:absent|not {SEEN}|ruled out|excluded)"
-    r"(?=\s*(?:$|[,;.]|but\b))",
+    r"(?=\s*(?:$|[,;.]|(?:but|and)\b))",
     re.I,
 )
 _STATED = re.compile(
     rf"(?<!\S)(?:is|are|was|were|has|have|there|persists?|remains?|in place|{SEEN})(?!\S).*\sand(?!\S)", re.I
 )
 """What is said to be there before the last "and", and is no part of what a word after it denies."""
+_PLACED = re.compile(
+    r"(?<=\S)\s+(?:on|in|at|of|along|behind|throughout)\s+(?:the|both)\s+(?:\w+\s+){1,3}and\s+"
+    r"(?!(?:[^,;.]*\s)?(?:on|in|at|of|along|behind|throughout)\s)[^,;.]*s\s*$",
+    re.I,
+)
+"""A finding with its place behind it stands for itself, where several of another follow: the verb may be theirs."""
 _REACH = 400  # characters that one negation can govern
 _STOP = re.compile(
     r"(?<!\S)(?:but|however|with|although|though|yet|except(?: for)?|apart from|aside from|other than|besides|"
@@ -50,7 +56,14 @@ _OR = r"(?<!\S)(?:and/or|or|nor)(?!\S)"
 _AND = r"(?<!\S)(?:and/or|or|nor|and)(?!\S)"
 _FILLER = re.compile(
     r"^(?:(?:any|the|an?|definite|obvious|visible|convincing|radiographic)\s+)*"
-    r"(?:(?:evidence|signs?|suggestion|indication)\s+(?:of|for)\s+)?(?:(?:any|the|an?|definite|obvious|visible)\s+)*",
+    r"(?:(?:evidence|signs?|suggestion|indication|(?:(?:known|prior|previous|past|reported|documented)\s+)*(?:medical\s+)?history)\s+"
+    r"(?:of|for)\s+)?(?:(?:any|the|an?|definite|obvious|visible)\s+)*",
+    re.I,
+)
+# Whom or what is spoken of: beside what is denied it ranks nothing.
+_OF_WHOM = re.compile(
+    r"(?:(?:an?|the|this|these|that|all|any)\s+)?(?:patients?|cases?|films?|stud(?:y|ies)|images?|exams?|examinations?)"
+    r"(?:\s+(?:has|have|had|with|shows?|is|are|who\s+(?:has|have)))?",
     re.I,
 )
 _MODIFIERS = frozenset(
@@ -66,6 +79,7 @@ _MODIFIERS = frozenset(
             "definite",
             "gross",
             "discrete",
+            "interval",
         ),
         *("left", "right", "bilateral", "upper", "lower", "middle", "focal", "diffuse", "large", "small"),
         *("mild", "moderate", "severe", "cardiac", "heart", "lung", "lungs", "pulmonary", "cardiopulmonary", "chest"),
@@ -77,6 +91,7 @@ _GENERIC = frozenset(
     (
         *("finding", "findings", "abnormality", "abnormalities", "abnormal", "disease"),
         *("process", "processes", "pathology", "change", "changes"),
+        *("improvement", "progression", "deterioration", "worsening"),
     )
 )
 _COMMA = re.compile(r",\s+(?:and\s+)?(?!(?:no|nor|or)(?!\w))", re.I)
@@ -153,7 +168,7 @@ def _rest(text: str, taken: list[tuple[int, int, tuple[str, ...]]]) -> tuple[str
 def _trim(piece: str) -> str:
     while (shorter := _EDGE.sub("", piece).strip()) != piece:
         piece = shorter
-    return piece
+    return "" if _OF_WHOM.fullmatch(piece) else piece
 
 
 def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
@@ -161,14 +176,20 @@ def _after_spans(text: str) -> list[tuple[int, int, tuple[str, ...]]]:
     spans: list[tuple[int, int, tuple[str, ...]]] = []
     for match in _AFTER.finditer(text):
         start = _clause_start(_CLAUSE, text, match.start())
-        both = text[start : match.start()]
-        # "X and Y is absent", "X is present and Ys are absent": Y alone
-        if (match["one"] and re.search(r"(?<!\S)and(?!\S)", both, re.I)) or _STATED.search(both):
+        if last_alone(text[start : match.start()], singular=match["one"] is not None):
             start = _clause_start(_LAST, text, match.start())
         clause = text[start : match.start()].strip()
         if clause and not _TRIGGER.search(_FILLER.sub("", clause)) and (items := _items(clause, wide=True)):
             spans.append((start, match.end(), items))
     return spans
+
+
+def last_alone(clause: str, *, singular: bool) -> bool:
+    """Tell whether what stands behind a clause denies the last of it alone: "X and Y is absent" with a `singular` verb,
+    "X is present and Ys are absent", "X on the left and Ys are absent"."""
+    clause = f"{clause.rstrip()} "
+    joined = singular and re.search(r"(?<!\S)and\s+\S", clause, re.I) is not None
+    return joined or _STATED.search(clause) is not None or _PLACED.search(clause) is not None
 
 
 def _clause_start(clause: re.Pattern[str], text: str, end: int) -> int:
@@ -264,5 +285,6 @@ def _says_normal(part: str) -> bool:
         finding_of(words) == NORMAL
         or normal_as_denied(part) != part
         or _NORMAL_FILM.fullmatch(words) is not None
+        or NOTHING_ACUTE.fullmatch(words) is not None
         or (denied is not None and is_generic(denied["what"]))
     )

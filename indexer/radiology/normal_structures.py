@@ -62,9 +62,9 @@ _WORD = (
     r"(?:normal(?:\s+limits)?|unremarkable|clear|sharp|intact|preserved|well[- ](?:defined|preserved|aerated)|midline|"
     r"central|crisp|free|healthy|fine|wnl|nad|no\s+(?:(?:significant|gross|acute|focal)\s+)?abnormalit(?:y|ies)(?:\s+(?:is\s+)?(?:seen|detected|noted))?)"
 )
+_OF_WHAT = r"(?:size|width|contours?|appearance|calib(?:er|re)|configuration|position|shape|age|outline|course)"
 _TAIL = (
-    r"(?:\s+(?:(?:in|for)\s+(?:overall\s+)?(?:size|contours?|appearance|calib(?:er|re)|configuration|position|shape|age|outline|course)"
-    r"(?:(?:,\s*|\s+and\s+|,\s+and\s+)(?:size|contours?|appearance|calib(?:er|re)|configuration|position|shape|outline|course))*|"
+    rf"(?:\s+(?:(?:in|for)\s+(?:overall\s+)?{_OF_WHAT}(?:(?:,\s*|\s+and\s+|,\s+and\s+){_OF_WHAT})*|"
     r"size|bilaterally|limits|on\s+both\s+sides|throughout))*"
 )
 _END = (
@@ -81,10 +81,32 @@ _NORMAL_BEFORE = re.compile(
     r"(?!\s+(?:(?:is|are)(?!\s+(?:seen|noted))|was|were|not|to|or|line|cancer)(?!\w))",
     re.I,
 )
+# At the edge of normal: neither normal nor enlarged for certain.
+_EDGE = (
+    r"(?:(?:(?:at|within|near|in)\s+)?(?:the\s+)?(?:upper|high(?:er)?|top|borderline)"
+    r"(?:[- ](?:limits?|end|range)\s+of)?(?:\s+the)?[- ]normal(?:\s+(?:limits?|range))?|"
+    r"normal\s+(?:to|or)\s+(?:(?:mildly|slightly|minimally|borderline|top)[- ]+)*(?:enlarged|prominent|increased)|"
+    r"borderline(?:\s+(?:enlarged|enlargement|prominent))?)"
+)
+_SIZED = frozenset({"cardiomegaly", "widened mediastinum"})
+_EDGE_BEHIND = re.compile(
+    rf"(?<![\w-])(?P<list>{_LIST})(?:\s*[:=]\s*|\s+){_VERBS}{_ADVERBS}{_EDGE}{_TAIL}(?![\w-])", re.I
+)
+_EDGE_BEFORE = re.compile(rf"(?<![\w-])(?:(?:at|in)\s+)?{_EDGE}{_TAIL}(?:[- ]sized?)?[- ](?P<list>{_PIECE})", re.I)
 _EXCEPT = (
     r"(?:except|excluding|apart\s+from|aside\s+from|other\s+than|besides|save\s+for|but\s+for|with\s+the\s+exception)"
 )
 _BUT = re.compile(rf"(?:\s*,?\s*and\s+(?:well\s+)?(?:{_WORD}|aerated|expanded))?\s*,?\s*{_EXCEPT}(?!\w)", re.I)
+_ACUTE = r"(?:acute|active|significant|radiographic|relevant)"
+NOTHING_ACUTE = re.compile(
+    r"(?<![^\s,;(])(?:nothing\s+(?:acute|of\s+note|significant|remarkable)|(?:no|without)\s+(?:(?:evidence|signs?|indication)\s+(?:of|for)\s+"
+    rf"(?:an?\s+|any\s+)?)?(?:{_ACUTE}\s+(?:or\s+)?)+(?:cardio-?\s?pulmonary|cardio-?thoracic|intra-?thoracic|thoracic|chest|"
+    r"cardiac\s+(?:or|and)\s+pulmonary)\s+(?:abnormalit(?:y|ies)|process(?:es)?|findings?|disease|patholog(?:y|ies)))"
+    r"(?:\s+(?:is\s+|are\s+)?(?:seen|detected|noted|identified|present|demonstrated))?(?![\w-])",
+    re.I,
+)
+"""A normal film in words that the lexicon does not list; "no acute osseous abnormality" says nothing of the lungs."""
+_LAST = re.compile(r"\s*(?:$|[,;.:)\]])")
 _BEFORE_NOW = re.compile(r"(?<!\w)(?:previously|formerly|prior)\s+$|(?<!\w)prior\s+\w+,?\s+(?:the\s+)?$", re.I)
 _PAST = re.compile(r"(?<!\w)(?:was|were|previously|formerly|had)(?!\w)", re.I)
 _SINCE = re.compile(r"[^.;]*(?<!\w)(?:now|currently|is|are|has|have)(?!\w)", re.I)
@@ -100,7 +122,7 @@ def normal_as_denied(text: str, *, keep_normal: bool = False) -> str:
     """Write "heart size normal" as "without cardiomegaly;", and "heart size not normal" as the finding.
 
     With `keep_normal`, as reports need it, clear lungs are also named: "without lung opacity; clear lungs;". What is
-    normal but for an exception stays as it is.
+    normal but for an exception stays as it is; what is normal at most ("upper limits of normal") is left open.
     """
 
     def behind(match: re.Match[str]) -> str:
@@ -109,7 +131,21 @@ def normal_as_denied(text: str, *, keep_normal: bool = False) -> str:
     def before(match: re.Match[str]) -> str:
         return _written(match, keep_normal=keep_normal)
 
+    text = _EDGE_BEFORE.sub(_left_open, _EDGE_BEHIND.sub(_left_open, text))
     return _NORMAL_BEFORE.sub(before, _NORMAL_BEHIND.sub(behind, text))
+
+
+def _left_open(match: re.Match[str]) -> str:
+    """Write "heart size upper limits of normal" as "possible cardiomegaly;"."""
+    names = [name[0] for name in _PIECES.finditer(match["list"])]
+    before = match.string[: match.start()]
+    if _BARE.fullmatch(names[-1]) or _NOT_ALL.search(before) or _BEFORE_NOW.search(before):
+        return match[0]
+    findings = dict.fromkeys(finding for name in names for finding in _findings(name))
+    if not _SIZED.issuperset(findings):
+        return match[0]
+    doubted = ", ".join(f"possible {finding}" for finding in findings)
+    return doubted if _LAST.match(match.string, match.end()) else f"{doubted},"
 
 
 def _written(match: re.Match[str], *, keep_normal: bool, affirmed: bool = False) -> str:
@@ -121,7 +157,7 @@ def _written(match: re.Match[str], *, keep_normal: bool, affirmed: bool = False)
         return match[0]
     findings = list(dict.fromkeys(finding for name in names for finding in _findings(name)))
     if affirmed:
-        return findings[0] if re.match(r"\s*(?:$|[,;.:)\]])", text[match.end() :]) else f"{findings[0]},"
+        return findings[0] if _LAST.match(text, match.end()) else f"{findings[0]},"
     denied = " ".join(f"without {finding};" for finding in findings)
     return f"{denied} clear lungs;" if keep_normal and LUNGS in findings else denied
 

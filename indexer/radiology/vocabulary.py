@@ -25,6 +25,8 @@ ALIASES = {
     "no pathology": NORMAL,
     "nothing abnormal": NORMAL,
     "infiltrates": "infiltration",
+    "masses": "mass",
+    "pneumothoraces": "pneumothorax",
     "pulmonary atelectasis": "atelectasis",
     "pleural effusions": "effusion",
     "fluid in the pleural space": "effusion",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from filmroom.indexer.radiology.abbreviations import without_stops
-from filmroom.indexer.radiology.normal_structures import normal_as_denied
+from filmroom.indexer.radiology.normal_structures import NOTHING_ACUTE, normal_as_denied
 from filmroom.indexer.radiology.vocabulary import names_finding
 
 SEEN_WORDS = (
@@ -59,8 +59,19 @@ _TWICE = re.compile(
     re.I,
 )
 _NOT_NORMAL = re.compile(
-    rf"{_BEGIN}not\s+(?:an?\s+)?(?:entirely\s+|completely\s+)?(?:normal|clear|unremarkable)(?:\s+(?:film|study|chest|x-?ray|radiograph))?"
-    r"(?=\s*(?:$|[,;:.]))",
+    rf"{_BEGIN}not\s+(?:an?\s+)?(?:entirely\s+|completely\s+)?(?:normal|clear|unremarkable)"
+    r"(?P<what>(?:\s+(?:film|study|chest|x-?ray|radiograph|exam(?:ination)?))*)(?=\s*(?:$|[,;:.]))",
+    re.I,
+)
+# Which of two is likelier: both are left open.
+_LIKELIER = re.compile(
+    r"(?:\s+(?:is|are|was|were|seems?|appears?))?(?:\s+(?:felt|thought|considered)(?:\s+to\s+be)?)?\s+(?:(?:much|far|slightly|somewhat)\s+)?"
+    r"(?:(?:less|more)\s+(?:likely|probable)\s+than|(?:is\s+|are\s+)?favou?red\s+over)\s+(?:an?\s+|the\s+)?(?!not(?!\w))(?=\w)",
+    re.I,
+)
+_LIKELIER_FIRST = re.compile(
+    rf"{_BEGIN}(?:(?:less|more)\s+likely(?:\s+to\s+be)?\s+(?P<one>[^,;.]+?)\s+than|favou?r(?:s|ing)?\s+(?P<two>[^,;.]+?)\s+over)\s+"
+    r"(?:an?\s+|the\s+)?(?=\w)",
     re.I,
 )
 _ONLY = re.compile(rf"{_BEGIN}not\s+(?:just|merely|solely|simply)(?=\s+\w)", re.I)
@@ -181,7 +192,8 @@ _NOT_GONE = re.compile(
 )
 _YES = re.compile(rf"(?:(?:\s*[:=]\s*|\s+)(?:yes|\(\+\)))+{_END}", re.I)
 
-_OTHER_THAN = (
+_THAN = (
+    (re.compile(r"(?<!\S)more\s+likely\s+than\s+not(?!\S)", re.I), "likely"),
     (re.compile(r"(?<!\S)other\s+(?P<what>[a-z]+(?:\s+[a-z]+)?)\s+than(?!\S)", re.I), r"\g<what> other than"),
     (re.compile(r"(?<!\S)(?:with\s+the\s+exception\s+of|(?<=abnormality )beyond)(?!\S)", re.I), "other than"),
 )
@@ -246,10 +258,13 @@ def usual_wording(text: str, *, keep_normal: bool = False) -> str:
     """Write every phrase that denies, doubts or only seems to in one of the forms that are read."""
     text = _CONTRACTED.sub(_written_out, without_stops(signs_as_words(text)))
     text = normal_as_denied(text, keep_normal=keep_normal)
-    text = _NOT_NORMAL.sub("abnormal", _NAUGHT.sub(_naught, text))
+    text = _NOT_NORMAL.sub(r"abnormal\g<what>", _NAUGHT.sub(_naught, text))
+    text = NOTHING_ACUTE.sub("no acute findings", text) if keep_normal else text
+    text = _LIKELIER_FIRST.sub(lambda match: f"possible {match['one'] or match['two']}, possible ", text)
+    text = _LIKELIER.sub(" cannot be excluded, possible ", text)
     text = _PART_NOT.sub(r"without \g<how> \g<part>;", text)
     text = _TWICE.sub(lambda match: f"possible {match['what']}", text)
-    for pattern, usual in _OTHER_THAN:
+    for pattern, usual in _THAN:
         text = pattern.sub(usual, text)
     text = _COMPARED.sub("", text) if "no " in text.lower() or "without" in text.lower() else text
     text = _NOT_ABSENT.sub("", _THERE.sub("", text))

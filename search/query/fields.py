@@ -91,14 +91,21 @@ _TOKEN = re.compile(
 )
 
 
-def tokens(text: str) -> Iterator[dict[str, str]]:
+def tokens(text: str, unclosed: list[str] | None = None) -> Iterator[dict[str, str]]:
+    """Yield the tokens of a text. Of a quote that is never closed the words are read on, and put into `unclosed`."""
     position = 0
     while match := _TOKEN.search(text, position):
         position = match.end()
         groups = {name: value or "" for name, value in match.groupdict().items()}
         word = groups["word"]
-        if word.startswith('"'):  # opened and never closed: the quote is dropped, the words are read on
+        if word.startswith('"'):
             position = match.start("word") + 1
+            following = text[position:].strip()
+            if following and groups["minus"]:
+                fix = f"Write -{quote(following)}, or a minus before a word alone"
+                raise BadInput("The quote is not closed", where=shown(f'-"{following}'), fix=fix)
+            if following and unclosed is not None:
+                unclosed.append(following)
             continue
         name, colon, value = word.partition(":")
         if colon and (not value or value.startswith('"')) and name.lower() in _FIELDS:
@@ -109,7 +116,7 @@ def tokens(text: str) -> Iterator[dict[str, str]]:
         yield groups
 
 
-def settled(text: str) -> str:
+def settled(text: str, unclosed: list[str]) -> str:
     """Write a text token by token: a minus as "-", a quote within a word, which opens nothing, as `MARK`, and what is
     quoted `hidden`."""
 
@@ -118,7 +125,7 @@ def settled(text: str) -> str:
         said = hidden(field or token["quoted"]) or token["word"].replace('"', MARK)
         return f"{'-' if token['minus'] else ''}{said}{'' if token['bracket'] else ' '}"
 
-    return "".join(map(written, tokens(text))).strip()
+    return "".join(map(written, tokens(text, unclosed))).strip()
 
 
 def phrase_filter(wanted: Filter, token: dict[str, str], negated: list[str]) -> Filter:

@@ -53,6 +53,8 @@ class Query:
     text: str = field(default="", compare=False)
     doubted: tuple[str, ...] = field(default=(), compare=False)
     """What the words leave open ("cannot be excluded"): it ranks like what is asked for."""
+    unclosed: str = field(default="", compare=False)
+    """The words behind a quote that is never closed: they rank, and filter nothing."""
 
     @property
     def positive(self) -> tuple[str, ...]:
@@ -70,8 +72,8 @@ class Query:
 def parse(text: str) -> Query:
     """Read `text` as a query. Raises BadInput for an unknown field or an unusable value, never for mere words.
 
-    A quote that is never closed is ignored; so are control characters. Bounds are inclusive, and
-    `probe:NAME` alone means at least 0.5. An empty text is an empty query.
+    A quote that is never closed is ignored, and told in `unclosed`; control characters are ignored, too. Bounds are
+    inclusive, and `probe:NAME` alone means at least 0.5. An empty text is an empty query.
     """
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
@@ -79,9 +81,10 @@ def parse(text: str) -> Query:
     wanted = Filter()
     negated: list[str] = []
     doubted: list[str] = []
+    unclosed: list[str] = []
     before = None
     while rest != before:  # what remains when something is taken out may itself read as an operator
-        before, rest = rest, settled(rest)
+        before, rest = rest, settled(rest, unclosed)
         rest = _with_signs_read(rest)
         rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
         wanted = replace(wanted, any_of=tuple(dict.fromkeys((*wanted.any_of, *groups))))
@@ -109,6 +112,7 @@ def parse(text: str) -> Query:
         wanted,
         text.strip(),
         tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
+        " ".join(unclosed),
     )
 
 

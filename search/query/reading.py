@@ -10,6 +10,7 @@ from filmroom.db.reads import fulltext
 from filmroom.db.records import Filter, Range
 from filmroom.indexer.models.base import KnowsWords
 from filmroom.indexer.radiology.abbreviations import spell_out
+from filmroom.indexer.radiology.assertion import is_change_alone
 from filmroom.indexer.radiology.known_words import unfamiliar_words
 from filmroom.search.query.parser import Concept, Query, to_text
 
@@ -74,7 +75,8 @@ class Reading:
     """How the words of a query were read.
 
     `doubted` ranks as if it were sure. `spelled_out` pairs an abbreviation with what it was read as; `unknown` are
-    words in capitals that stand in no table, `unfamiliar` words that neither the model nor a report knows.
+    words in capitals that stand in no table, `unfamiliar` ones that neither the model nor a report knows. `changes` are
+    parts that say how a film differs from an earlier one, `unclosed` the words behind a quote that is never closed.
     `as_filter` is the query with those words turned to fields that could be.
     """
 
@@ -85,15 +87,20 @@ class Reading:
     unknown: tuple[str, ...] = ()
     unfamiliar: tuple[str, ...] = ()
     as_filter: str = ""
+    changes: tuple[str, ...] = ()
+    unclosed: str = ""
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What is to be said of it: nothing where the words were taken as they stand."""
         said = []
         if self.against or self.doubted or len(self.ranked_by) > 1:
-            parts = [f"by: {' and '.join(self.ranked_by)}"] if self.ranked_by else []
+            doubts = ", ".join(self.doubted)
+            all_doubted = bool(doubts) and doubts == ", ".join(self.ranked_by)
+            ranked = f"{doubts} (not sure)" if all_doubted else " and ".join(self.ranked_by)
+            parts = [f"by: {ranked}"] if ranked else []
             parts += [f"against: {', '.join(self.against)}"] if self.against else []
-            parts += [f"not sure, but ranked: {', '.join(self.doubted)}"] if self.doubted else []
+            parts += [f"not sure, but ranked: {doubts}"] if doubts and not all_doubted else []
             said.append(f"Ranked {'; '.join(parts)}.")
         said += [f"{short} is read as {long}." for short, long in self.spelled_out]
         if self.unknown:
@@ -102,6 +109,9 @@ class Reading:
         if self.unfamiliar:
             which = "a word that" if len(self.unfamiliar) == 1 else "words that"
             said.append(f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.")
+        said += [f"{part}: one film alone cannot show it. Name the finding that changed." for part in self.changes]
+        if self.unclosed:
+            said.append(f'The quote before "{self.unclosed}" is not closed: these words rank, and filter nothing.')
         if self.as_filter:
             said.append(f"Some of these words can filter instead of rank: {self.as_filter}")
         return tuple(said)
@@ -124,6 +134,8 @@ def read(query: Query, towers: object = None, catalog: Catalog | None = None) ->
         unknown,
         tuple(word for word in strange if word not in unknown and not (catalog and fulltext.holds(catalog, word))),
         as_filter(query),
+        tuple(part for concept in query.positive for part in concept.split(", ") if is_change_alone(part)),
+        query.unclosed,
     )
 
 

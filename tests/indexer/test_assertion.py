@@ -329,9 +329,14 @@ def test_words_over_and_over_are_read_at_once(words: str) -> None:
         *((text, {"cardiomegaly": False}) for text in (
             "The heart is of normal size.", "Heart is normal in size.", "The cardiomediastinal silhouette is normal.",
             "Normal heart size.", "Heart: normal", "The cardiac and mediastinal silhouettes are normal.")),
+        *((text, {NORMAL: True}) for text in (
+            "Nothing acute.", "No acute cardiopulmonary abnormality.", "No acute intrathoracic process is identified.",
+            "IMPRESSION: No evidence of acute cardiopulmonary disease.", "No acute or active chest disease.")),
         *((text, {}) for text in (
-            "Heart size is at the upper limits of normal.", "The heart is normal to mildly enlarged.",
-            "Heart size upper normal.")),
+            "No acute osseous abnormality.", "No acute cardiac abnormality.", "Not a normal chest.",
+            "This is not a normal chest x-ray.", "No interval change.")),
+        ("Nothing acute, pacemaker in place.", {"pacemaker": True}),
+        ("No acute cardiopulmonary abnormality or effusion.", {"effusion": False, NORMAL: True}),
         ("Heart is not normal in size.", {"cardiomegaly": True}),
         ("NG tube removed. Chest tube absent.", {"nasogastric": False, "chest tube": False}),
     ],

@@ -63,8 +63,8 @@ def test_a_normal_structure_denies_its_finding(text: str, denied: tuple[str, ...
         ("the costophrenic angles are not sharp", ("pleural effusion",), ()),
         ("lungs are clear except for effusion", ("effusion",), ()),
         *((text, (text,), ()) for text in (
-            "heart size at the upper limits of normal", "heart normal to mildly enlarged", "heart normal or enlarged",
-            "abnormal heart", "normal central line", "intact sternotomy wires", "normal chest x-ray", "heart",
+            "the aorta is at the upper limits of normal", "abnormal heart",
+            "normal central line", "intact sternotomy wires", "normal chest x-ray", "heart",
             "lungs are otherwise clear", "blunted costophrenic angles")),
     ],
 )  # fmt: skip
@@ -89,6 +89,36 @@ def test_only_what_is_normal_is_denied(text: str, positive: tuple[str, ...], neg
 )  # fmt: skip
 def test_reports_of_normal_structures(text: str, read: dict[str, bool]) -> None:
     assert {one.idea: one.present for one in read_report(text)} == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "heart size upper limits of normal",
+        "Heart size is at the upper limits of normal.",
+        "heart size at upper limit of normal",
+        "heart size upper normal",
+        "heart is top normal in size",
+        "top normal in size heart",
+        "top normal heart size",
+        "high-normal heart size",
+        "the heart is borderline in size",
+        "borderline heart size",
+        "borderline enlarged heart",
+        "heart normal to mildly enlarged",
+        "heart normal or enlarged",
+        "no effusion, top normal heart size",
+        "top normal heart size, lungs are clear",
+    ],
+)
+def test_a_heart_at_the_edge_of_normal_is_left_open(text: str) -> None:
+    query = parse(text)
+    assert query.doubted == ("cardiomegaly",)
+    assert [one.strip(" .") for one in query.positive] == ["cardiomegaly"]
+    assert "cardiomegaly" not in query.negated
+    said = [(one.present, one.certain) for one in read_report(text) if one.idea == "cardiomegaly"]
+    assert said == [(True, False)]
+    assert parse(to_text(query)).positive == query.positive
 
 
 @pytest.mark.parametrize("words", ["heart and ", "heart, ", "normal ", "lungs are ", "normal heart, lungs and "])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from filmroom.db.errors import BadInput
 from filmroom.search.query.parser import parse
 from filmroom.search.query.reading import as_filter, read
 
@@ -48,9 +49,65 @@ def test_what_is_said() -> None:
     assert read(parse("effusion without edema")).sentences == ("Ranked by: effusion; against: edema.",)
     assert read(parse("no edema")).sentences == ("Ranked against: edema.",)
     assert read(parse("rule out PNA")).sentences == (
-        "Ranked by: PNA; not sure, but ranked: PNA.",
+        "Ranked by: PNA (not sure).",
         "PNA is read as pneumonia.",
     )
+
+
+def test_a_doubt_is_said_once() -> None:
+    assert read(parse("rule out effusion")).sentences == ("Ranked by: effusion (not sure).",)
+    assert read(parse("mass, possible effusion")).sentences == (
+        "Ranked by: mass, effusion; not sure, but ranked: effusion.",
+    )
+    assert read(parse("pneumonia less likely than edema")).sentences == ("Ranked by: pneumonia, edema (not sure).",)
+    assert read(parse("possible effusion without edema")).sentences == (
+        "Ranked by: effusion (not sure); against: edema.",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no interval change",
+        "no change",
+        "No significant interval change.",
+        "unchanged",
+        "stable",
+        "no change since the last film",
+        "interval improvement",
+        "there is no relevant change as compared to the previous radiograph",
+        "essentially unchanged chest x-ray",
+    ],
+)
+def test_a_change_alone_is_said_to_be_more_than_one_film_shows(text: str) -> None:
+    assert not parse(text).negated
+    reading = read(parse(text))
+    assert len(reading.changes) == 1
+    assert reading.sentences[-1].endswith("one film alone cannot show it. Name the finding that changed.")
+
+
+@pytest.mark.parametrize("text", ["effusion, no interval change", "stable effusion", "new effusion", "sex:F", ""])
+def test_a_finding_that_changed_is_no_change_alone(text: str) -> None:
+    assert read(parse(text)).changes == ()
+
+
+@pytest.mark.parametrize("text", ['"left base', 'effusion "left base', "\N{LEFT DOUBLE QUOTATION MARK}left base"])
+def test_a_quote_that_is_not_closed_is_said(text: str) -> None:
+    query = parse(text)
+    assert (query.unclosed, query.filter.phrases) == ("left base", ())
+    (said,) = read(query).sentences
+    assert said == 'The quote before "left base" is not closed: these words rank, and filter nothing.'
+
+
+@pytest.mark.parametrize("text", ['"left base"', 'a 5" tube', 'effusion "', 'effusion "left base" "', 'mass -"'])
+def test_a_quote_that_opens_nothing_is_not_said(text: str) -> None:
+    assert parse(text).unclosed == ""
+
+
+def test_an_excluded_quote_that_is_not_closed_is_refused() -> None:
+    """Its words would rank for what they were to exclude."""
+    with pytest.raises(BadInput, match="not closed"):
+        parse('effusion -"left base')
 
 
 class _Towers:

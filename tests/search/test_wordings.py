@@ -25,6 +25,12 @@ ONE = (
         "lungs are clear except for pleural effusion", "heart size normal, pleural effusion",
         "pleural effusion with normal heart size", "pleural effusion, normal mediastinum",
         "unresolved pleural effusion",
+        "pleural effusion has increased", "pleural effusion has decreased", "pleural effusion has improved",
+        "pleural effusion has worsened", "pleural effusion is slightly smaller than on the prior film",
+        "pleural effusion increased", "pleural effusion is improving",
+        "pleural effusion has markedly decreased in size since the prior study",
+        "no cardiomegaly, pleural effusion has increased", "no improvement, pleural effusion has worsened",
+        "no cardiomegaly. Pleural effusion has not resolved", "no cardiomegaly, pleural effusion has not resolved",
     )),
     *(("-", text) for text in (
         "pleural effusion: NAD", "pleural effusion NAD", "PLEURAL EFFUSION: NAD", "pleural effusion -",
@@ -35,11 +41,17 @@ ONE = (
         "pleural effusion: no evidence", "nothing suggests pleural effusion", "is there pleural effusion? no",
         "any pleural effusion? No.", "pleural effusion? none", "heart size normal, no pleural effusion",
         "lungs clear, no pleural effusion", "normal film without pleural effusion", "NO PLEURAL EFFUSION SEEN",
+        "pleural effusion has decreased and is no longer seen", "the patient has no pleural effusion",
+        "patient has no known history of pleural effusion", "no history of pleural effusion",
+        "patients without pleural effusion",
         "no pleural effusion or other abnormality", "no pleural effusion [none]", "no pleural effusion after all",
     )),
     *(("?", text) for text in (
         "exclude pleural effusion", "to exclude pleural effusion", "not possible to exclude pleural effusion",
         "not excluding pleural effusion", "no definite evidence to exclude pleural effusion",
+        "pleural effusion more likely than not", "pleural effusion is less likely than edema",
+        "edema more likely than pleural effusion", "less likely pleural effusion than edema",
+        "favor edema over pleural effusion", "pleural effusion is favored over edema",
         "impossible to exclude pleural effusion", "pleural effusion to be excluded",
     )),
 )  # fmt: skip
@@ -49,7 +61,8 @@ TWO = (
     *(("--", text) for text in (
         "effusion and PTX absent", "effusion and PTX are absent", "effusion or PTX is not seen", "effusion 0, PTX 0",
         "effusion -, PTX -", "effusion and PTX excluded", "no effusion (or PTX)", "no effusion or PTX is seen",
-        "effusion and PTX not seen",
+        "effusion and PTX not seen", "effusion and PTX have resolved", "effusion on the left and PTX are absent",
+        "effusion on the left and pneumothoraces on the right are absent",
     )),
     *(("+-", text) for text in (
         "effusion and PTX is absent", "effusion +, PTX -", "PTX -, effusion +", "effusion 1, PTX 0",
@@ -58,9 +71,14 @@ TWO = (
         "no PTX, small effusion", "no PTX, new effusion", "no PTX, effusion unchanged", "no PTX, effusion in place",
         "no PTX, effusion again seen", "no PTX, positive for effusion", "resolved PTX, persistent effusion",
         "no PTX \N{EN DASH} effusion present", "no PTX, effusion is noted", "effusion, exclude PTX",
-        "effusion, no acute PTX",
+        "effusion, no acute PTX", "effusion on the left and pneumothoraces are absent",
+        "effusion at the right base and pneumothoraces have resolved", "effusion rather than PTX",
+        "effusion has decreased and PTX has resolved", "effusion persists and PTX has resolved",
+        "effusion on the left and pneumothoraces are no longer seen", "PTX is absent and effusion has increased",
+        "PTX is absent and there is effusion", "PTX not seen and effusion present",
     )),
     *(("?-", text) for text in ("no PTX, ? effusion", "no PTX, possible effusion", "no PTX, cannot exclude effusion")),
+    *(("??", text) for text in ("PTX is less likely than effusion", "effusion more probable than PTX")),
     *(("++", text) for text in ("NAD except effusion and PTX", "no acute findings except effusion and PTX")),
     *(("--", text) for text in (
         "no acute, visible effusion or PTX is seen", "no effusion, PTX, or mass", "no effusion, new PTX, or mass",
@@ -110,6 +128,14 @@ def test_two_findings(signs: str, text: str) -> None:
         ("normal chest x-ray, PA view", ("normal chest x-ray, PA view",)),
         ("normal chest x-ray, no acute findings", ("normal chest x-ray, no acute findings",)),
         ("chest: NAD", ("chest: NAD",)),
+        ("effusion, nothing acute", ("effusion", "nothing acute")),
+        ("nothing acute", ("nothing acute",)),
+        ("no acute cardiopulmonary abnormality", ("no acute cardiopulmonary abnormality",)),
+        ("no interval change", ("no interval change",)),
+        ("not a normal chest", ("abnormal chest",)),
+        ("not a normal chest x-ray", ("abnormal chest x-ray",)),
+        ("aeration has improved", ("aeration has improved",)),
+        ("effusion is larger than edema", ("effusion is larger than edema",)),
         ("day 0", ("day 0",)),
         ("effusion and edema", ("effusion and edema",)),
     ],
@@ -136,3 +162,22 @@ def test_what_is_there_or_was_normal_once_is_not_denied(text: str, present: set[
     statements = read_report(text)
     assert present <= {statement.idea for statement in statements if statement.present}
     assert {statement.idea for statement in statements if not statement.present} == denied
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "patient has no known history of pneumonia",
+        "the patient without pneumonia",
+        "film shows no pneumonia",
+        "the study is negative for pneumonia",
+    ],
+)
+def test_whom_or_what_a_denial_is_said_of_ranks_nothing(text: str) -> None:
+    assert (parse(text).positive, parse(text).negated) == ((), ("pneumonia",))
+    assert parse("patient in wheelchair without effusion").positive == ("patient in wheelchair",)
+
+
+def test_a_change_is_the_finding_alone() -> None:
+    for how in ("increased", "decreased", "improved", "worsened"):
+        assert parse(f"effusion has {how}").positive == parse("no change in effusion").positive == ("effusion",)

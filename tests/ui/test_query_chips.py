@@ -144,6 +144,17 @@ def test_an_answer_no_better_than_chance_says_so_and_shows_no_percentile(
     assert searcher.answer(SearchRequest(like=(1,))).chance is None
 
 
+@pytest.mark.parametrize("text", ["normal except effusion", "pneumonia without effusion without cardiomegaly"])
+def test_several_concepts_are_held_against_chance_one_by_one(archive_folder: Path, text: str) -> None:
+    """Together they draw apart: films that show what is asked score less than random words reach."""
+    searcher = Searcher.open(archive_folder, stays=True)
+    alone = [searcher.answer(SearchRequest(words)) for words in parse(text).positive]
+    found = searcher.answer(SearchRequest(text))
+    assert found.best == pytest.approx(max(answer.best or 0.0 for answer in alone), abs=1e-5)
+    assert found.doubtful == all(answer.doubtful for answer in alone)
+    assert searcher.answer(SearchRequest("xqzzk without blorp")).doubtful
+
+
 def test_gibberish_is_told_and_reads_as_no_percentile(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     test = page(archive_folder, "search", monkeypatch, q="xqzzk blorp")
     assert "Nothing matches well" in said(test)

@@ -27,6 +27,9 @@ def chips_of(
     chips = [_word_chip(at, concept, reading) for at, concept in enumerate(parsed.concepts)]
     chips += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
     chips += [Chip("", Kind.WARNING, f"{word}: neither the model nor a report knows it") for word in reading.unfamiliar]
+    chips += [Chip("", Kind.WARNING, f"{part}: one film alone cannot show it") for part in reading.changes]
+    if reading.unclosed:
+        chips.append(Chip("", Kind.WARNING, f'a quote is not closed: "{reading.unclosed}" ranks, and filters nothing'))
     for upload in request.uploads:
         picture = upload.thumbnail or None
         chips.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=upload.id, thumbnail=picture))

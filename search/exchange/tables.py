@@ -189,11 +189,12 @@ def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
 
 def write_aside(path: Path, data: str | bytes) -> None:
     """Write `path` whole or not at all: a neighbour, synced, renamed. Others may read it where the umask lets them.
-    Raises BadInput where that fails. Bytes of file names that are no UTF-8 are spelled out."""
+    Raises BadInput where that fails, NotFound where its folder is not there. Bytes of file names that are no UTF-8 are
+    spelled out."""
+    check_folder_of(path)
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     part = path.with_name(f".filmroom-{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("xb") as file:
             file.write(content)
             file.flush()
@@ -202,6 +203,12 @@ def write_aside(path: Path, data: str | bytes) -> None:
     except OSError as fault:
         part.unlink(missing_ok=True)
         raise BadInput(f"The file cannot be written ({fault.strerror})", where=path) from None
+
+
+def check_folder_of(path: Path) -> None:
+    """Raise NotFound where there is no folder to put `path` into: a mistyped one is not made."""
+    if not path.absolute().parent.is_dir():
+        raise NotFound("its folder is not there", where=path, fix="Make it first, or name another place.")
 
 
 def empty_folder(folder: Path) -> None:

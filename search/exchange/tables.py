@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from filmroom.db.errors import BadInput, NotFound
+from filmroom.search.cli.counting import some_of
 from filmroom.search.exchange.delimited import Layout, csv_row, decode, layout, lines_of, rows
 from filmroom.search.status import RejectedFile
 
@@ -85,8 +86,7 @@ class Table:
         """Find a column as `column` does; raises BadInput that says what there is when none is there."""
         column = self.column(*names)
         if column is None:
-            names_there = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
-            fix = self._title(names) or f"The columns are: {names_there}"
+            fix = self._title(names) or f"The columns are: {some_of(self.columns)}"
             where = self.path if self.layout.delimiter == _JSON else f"{self.path}:{self.layout.first}"
             raise BadInput(f"There is no column {' or '.join(names)}", where=where, fix=fix)
         return column

@@ -48,6 +48,7 @@ from filmroom.search.cli.options import (
     WeightsOption,
     archive_folder,
     examples,
+    in_a_folder,
     open_archive,
     print_json,
 )
@@ -271,7 +272,7 @@ def status(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def rejected(
     archive: ArchiveOption = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them as CSV.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", callback=in_a_folder, help="Write them as CSV.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the files that could not be indexed: where, why, and what to do."""

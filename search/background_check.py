@@ -24,7 +24,7 @@ from filmroom.db.archive import CHECKS, Archive
 from filmroom.db.errors import ArchiveBusy, BadInput, FilmroomError, NotFound
 from filmroom.db.files import private_files
 from filmroom.search.checks.result import Result, from_json
-from filmroom.search.checks.run import checked_options, run_check
+from filmroom.search.checks.run import check_answerable, checked_options, run_check
 
 KEPT = 100
 """Checks whose results are kept; of more, the oldest go when another one starts."""
@@ -64,9 +64,11 @@ class CheckRun:
 
 
 def start_check(archive: Archive, check: str, options: Mapping[str, Any]) -> CheckRun:
-    """Start a check of this archive; it outlives its starter. Raises BadInput, ArchiveReadOnly, and ArchiveBusy while
-    another one is under way."""
-    options_given = checked_options(check, options).given()
+    """Start a check of this archive; it outlives its starter. Raises BadInput and NotFound for what can only fail,
+    ArchiveReadOnly, and ArchiveBusy while another one is under way."""
+    checked = checked_options(check, options)
+    check_answerable(archive, check, checked)
+    options_given = checked.given()
     archive.catalog.check_writable()
     earlier = check_runs(archive)
     if busy := next((run_before for run_before in earlier if run_before.state is CheckState.RUNNING), None):

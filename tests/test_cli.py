@@ -319,3 +319,24 @@ def test_nothing_in_the_archive_can_be_read_by_others(indexed: Terminal) -> None
 def test_the_version_is_said(terminal: Terminal) -> None:
     assert terminal("--version").startswith("filmroom ")
     assert terminal.code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("rejected", "--csv"),
+        ("check", "labels", "--csv"),
+        ("check", "archive", "--csv"),
+        ("zeroshot", "edema", "--scores"),
+        ("qrels", "--from", "labels"),
+        ("export", "table", "--all", "--to"),
+    ],
+)
+def test_a_folder_that_was_mistyped_is_not_made(indexed: Terminal, tmp_path: Path, command: tuple[str, ...]) -> None:
+    file = tmp_path / "mistyped" / "out.csv"
+    indexed(*command, file)
+    assert indexed.code != 0
+    assert indexed.err.splitlines() == [
+        f"filmroom: {file}: its folder is not there. Make it first, or name another place."
+    ]
+    assert not file.parent.exists()

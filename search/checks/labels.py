@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,7 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads.film_table import film_columns
 from filmroom.db.records import Space
 from filmroom.db.writes.annotations import label_values
-from filmroom.indexer.radiology.abbreviations import spell_out
-from filmroom.indexer.radiology.vocabulary import finding_of
+from filmroom.search.checks.known_labels import labels_meant
 from filmroom.search.checks.neighbours import Vectors, centred_vectors
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.classification.linear_probe import fit_head
@@ -51,14 +50,10 @@ def check_labels(
     """Rank the films whose label of a finding is doubtful, for the named findings or for all that have enough labels.
 
     Nothing is changed: the films are for a person to judge. `on_finding` is told how many of how many are done. Raises
-    BadInput for a finding that is not labelled.
+    BadInput for a finding that is not labelled, and where no film is labelled.
     """
     values = label_values(searcher.catalog)
-    wanted = list(dict.fromkeys(_label_of(name, values) for name in findings)) or sorted(values)
-    unknown = [name for name in wanted if name not in values]
-    if unknown or not wanted:
-        have = ", ".join(sorted(values)[:12]) or "none"
-        raise BadInput("there is no label of this name", where=", ".join(unknown) or None, fix=f"Labels: {have}")
+    wanted = labels_meant(findings, values)
     vectors = centred_vectors(searcher)
     patients = patients_by_film(searcher)
     rows, picks, notes = [], [], []
@@ -83,14 +78,6 @@ def check_labels(
         )
     figures = {"findings checked": len(rows), "doubtful labels": len(picks)}
     return Result("labels", len(vectors), not picks, figures, tuple(picks), notes=tuple(notes), model=searcher.model)
-
-
-def _label_of(name: str, known: Iterable[str]) -> str:
-    """Return the label of the archive that means the same: "enlarged heart" is cardiomegaly, PTX pneumothorax."""
-    plain = name.strip().lower()
-    meant = finding_of(spell_out(name.strip()).text)
-    same = sorted(label for label in known if finding_of(label) == meant)
-    return plain if plain in known or not same else same[0]
 
 
 def doubts(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> Doubts:

@@ -10,13 +10,15 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
+from filmroom.search.checks.known_labels import labels_meant, labels_of
 from filmroom.search.checks.labels import check_labels
 from filmroom.search.checks.next_films import FILMS, check_next
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
-from filmroom.search.checks.splits import check_splits
+from filmroom.search.checks.splits import check_splits, split_sides
 from filmroom.search.checks.subgroups.drift import check_drift
-from filmroom.search.checks.subgroups.slices import check_slices, judged_here
+from filmroom.search.checks.subgroups.named_sides import two_sides
+from filmroom.search.checks.subgroups.slices import check_asked, check_slices, judged_here
 from filmroom.search.searcher import Searcher
 
 OnStep = Callable[[int, int], None]
@@ -72,6 +74,20 @@ def checked_options(check: str, options: Mapping[str, Any]) -> Options:
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
     return Options(**plain)
+
+
+def check_answerable(archive: Archive, check: str, options: Options) -> None:
+    """Raise at once what a check would end with: BadInput or NotFound for a label, a side, a query set or a collection
+    that is not there. The vectors are not looked at."""
+    catalog = archive.catalog
+    if check == "labels":
+        labels_meant(options.findings, labels_of(catalog))
+    elif check == "slices":
+        check_asked(catalog, options.findings, options.threshold, options.query_set)
+    elif check == "drift":
+        two_sides(archive, *options.between)
+    elif check == "splits":
+        split_sides(catalog, options.split_column or SPLIT, options.collections)
 
 
 def run_check(archive: Archive, check: str, options: Options, on_step: OnStep) -> Result:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
 from filmroom.db.reads.film_table import fact_values, film_columns
 from filmroom.db.writes.annotations import collected
@@ -26,16 +27,10 @@ def check_splits(
 ) -> Result:
     """Compare the sides of a split: those that the facts of tables name (`column`), or two or more collections.
 
-    Raises BadInput where there are not two sides, NotFound for a collection that is not there.
+    Raises as `split_sides` does.
     """
-    sides, both = _of_collections(searcher, collections) if collections else (_of_facts(searcher, column), ())
+    sides, both = split_sides(searcher.catalog, column, collections)
     names = sorted(set(sides.values()))
-    if len(names) + len(both) < 2:
-        raise BadInput(
-            "there are no two sides to compare",
-            where=", ".join(names) or None,
-            fix="Import a table with a column split (filmroom facts FILE), or name two --collections.",
-        )
     patients = _patients(searcher, sides)
     files = _files(searcher, sides, names)
     near = near_duplicates(searcher, across=sides, on_pairs=on_pairs)
@@ -63,8 +58,22 @@ def check_splits(
     )
 
 
-def _of_facts(searcher: Searcher, column: str) -> dict[int, str]:
-    found = fact_values(searcher.catalog, column.strip().lower())
+def split_sides(catalog: Catalog, column: str, collections: Sequence[str]) -> tuple[dict[int, str], tuple[int, ...]]:
+    """Return each film's side by id, and the films that are in several collections. Raises BadInput where there are not
+    two sides, NotFound for a collection that is not there."""
+    sides, both = _of_collections(catalog, collections) if collections else (_of_facts(catalog, column), ())
+    names = sorted(set(sides.values()))
+    if len(names) + len(both) < 2:
+        raise BadInput(
+            "there are no two sides to compare",
+            where=", ".join(names) or None,
+            fix="Import a table with a column split (filmroom facts FILE), or name two --collections.",
+        )
+    return sides, both
+
+
+def _of_facts(catalog: Catalog, column: str) -> dict[int, str]:
+    found = fact_values(catalog, column.strip().lower())
     if not found:
         raise BadInput(
             "no table gave the films this fact",
@@ -74,13 +83,13 @@ def _of_facts(searcher: Searcher, column: str) -> dict[int, str]:
     return found
 
 
-def _of_collections(searcher: Searcher, names: Sequence[str]) -> tuple[dict[int, str], tuple[int, ...]]:
+def _of_collections(catalog: Catalog, names: Sequence[str]) -> tuple[dict[int, str], tuple[int, ...]]:
     """Give each film's collection, and the films that are in several of them."""
-    present = set(film_columns(searcher.catalog, ())["id"])
+    present = set(film_columns(catalog, ())["id"])
     sides: dict[int, str] = {}
     both: list[int] = []
     for name in dict.fromkeys(names):
-        for film in collected(searcher.catalog, name):
+        for film in collected(catalog, name):
             if film in sides and sides[film] != name:
                 both.append(film)
             elif film in present:

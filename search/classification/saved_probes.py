@@ -25,6 +25,7 @@ from filmroom.search.classification.linear_probe import Head, load_head, save_he
 from filmroom.search.classification.table_split import Part, read_split
 from filmroom.search.classification.zero_shot import known_truth
 from filmroom.search.classification.zero_shot_archive import patients_of, stored_vectors
+from filmroom.search.cli.counting import some_of
 from filmroom.search.exchange.import_labels import read_labels
 from filmroom.search.exchange.tables import read_text
 from filmroom.search.searcher import Searcher
@@ -167,7 +168,7 @@ def _findings_to_learn(names: Sequence[str], labelled: Labelled) -> list[str]:
     findings = [name.strip().lower() for name in names] or sorted(labelled.values)
     unknown = [name for name in findings if name not in labelled.values]
     if unknown or not findings:
-        labels = ", ".join(sorted(labelled.values)[:12]) or "none"
+        labels = some_of(sorted(labelled.values)) or "none"
         raise BadInput("there is no label of this name", where=", ".join(unknown) or None, fix=f"Labels: {labels}")
     return findings
 

@@ -14,6 +14,7 @@ from filmroom.search.cli.options import (
     ModelOption,
     WeightsOption,
     archive_folder,
+    in_a_folder,
     open_archive,
     print_json,
 )
@@ -53,8 +54,12 @@ def evaluate(
     public_set: Annotated[
         str | None, typer.Option("--set", metavar="NAME", help="The public set that the films are of, such as nih.")
     ] = None,
-    run: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the ranking as a TREC run.")] = None,
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page: .html with films, or .md.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=in_a_folder, help="Write the ranking as a TREC run.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=in_a_folder, help="Write a page: .html with films, or .md.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the ranking over a query set: nDCG and its relatives."""
@@ -132,7 +137,9 @@ def compare(
 
 
 def qrels(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The judgements to write: qid 0 film grade.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", callback=in_a_folder, help="The judgements to write: qid 0 film grade.")
+    ],
     table: Annotated[
         Path | None, typer.Argument(metavar="[TABLE]", help="A set's table; default: the archive's labels and reports.")
     ] = None,
@@ -144,7 +151,9 @@ def qrels(
     adjudicated: Annotated[Path | None, typer.Option(metavar="FILE", help="nih: four_findings_expert_labels.")] = None,
     projections: Annotated[Path | None, typer.Option(metavar="FILE", help="open-i: indiana_projections.csv.")] = None,
     queries: Annotated[Path | None, typer.Option(metavar="FILE", help="Queries to judge: " + QUERIES)] = None,
-    make_queries: Annotated[Path | None, typer.Option(metavar="FILE", help="Or make queries, and write them.")] = None,
+    make_queries: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=in_a_folder, help="Or make queries, and write them.")
+    ] = None,
     at_least: Annotated[int, typer.Option(min=1, help="Films that a query made must have.")] = 5,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
@@ -184,7 +193,9 @@ def zeroshot(
     ] = None,
     where: Annotated[str, typer.Option(metavar="QUERY", help="Only films that pass: view:PA age:60..")] = "",
     threshold: Annotated[float, typer.Option(help="Count the films that score at least this.")] = 0.0,
-    scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every film's scores as CSV.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=in_a_folder, help="Write every film's scores as CSV.")
+    ] = None,
     archive: ArchiveOption = None,
     model: ModelOption = None,
     weights: WeightsOption = None,

@@ -25,6 +25,15 @@ def _archive_named(text: str) -> Path:
     return folder_of(text)
 
 
+def in_a_folder(path: Path | None) -> Path | None:
+    """Refuse, before anything is worked out, a file to write whose folder is not there."""
+    from filmroom.search.exchange.tables import check_folder_of
+
+    if path is not None:
+        check_folder_of(path)
+    return path
+
+
 ArchiveOption = Annotated[
     Path | None,
     typer.Option(

@@ -14,6 +14,7 @@ from filmroom.search.cli.options import (
     ModelOption,
     WeightsOption,
     archive_folder,
+    in_a_folder,
     open_archive,
     print_json,
 )
@@ -44,7 +45,9 @@ def probe(
         typer.Option(metavar="COLUMN", help="The table's own split: train, tune and test; default: drawn by patient."),
     ] = None,
     save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep it: probe:NAME>0.8 then filters.")] = None,
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots: .html, or .md.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=in_a_folder, help="Write a page with plots: .html, or .md.")
+    ] = None,
     archive: ArchiveOption = None,
     model: ModelOption = None,
     weights: WeightsOption = None,

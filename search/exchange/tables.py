@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from filmroom.db.errors import BadInput, NotFound
+from filmroom.search.cli.counting import some_of
 from filmroom.search.exchange.delimited import Layout, csv_row, decode, layout, lines_of, rows
 from filmroom.search.status import RejectedFile
 
@@ -85,8 +86,7 @@ class Table:
         """Find a column as `column` does; raises BadInput that says what there is when none is there."""
         column = self.column(*names)
         if column is None:
-            names_there = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
-            fix = self._title(names) or f"The columns are: {names_there}"
+            fix = self._title(names) or f"The columns are: {some_of(self.columns)}"
             where = self.path if self.layout.delimiter == _JSON else f"{self.path}:{self.layout.first}"
             raise BadInput(f"There is no column {' or '.join(names)}", where=where, fix=fix)
         return column
@@ -189,11 +189,12 @@ def rejected_csv(files: Iterable[RejectedFile]) -> bytes:
 
 def write_aside(path: Path, data: str | bytes) -> None:
     """Write `path` whole or not at all: a neighbour, synced, renamed. Others may read it where the umask lets them.
-    Raises BadInput where that fails. Bytes of file names that are no UTF-8 are spelled out."""
+    Raises BadInput where that fails, NotFound where its folder is not there. Bytes of file names that are no UTF-8 are
+    spelled out."""
+    check_folder_of(path)
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     part = path.with_name(f".filmroom-{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("xb") as file:
             file.write(content)
             file.flush()
@@ -202,6 +203,12 @@ def write_aside(path: Path, data: str | bytes) -> None:
     except OSError as fault:
         part.unlink(missing_ok=True)
         raise BadInput(f"The file cannot be written ({fault.strerror})", where=path) from None
+
+
+def check_folder_of(path: Path) -> None:
+    """Raise NotFound where there is no folder to put `path` into: a mistyped one is not made."""
+    if not path.absolute().parent.is_dir():
+        raise NotFound("its folder is not there", where=path, fix="Make it first, or name another place.")
 
 
 def empty_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import ArchiveBusy, BadInput
-from filmroom.search.exchange.tables import write_aside
+from filmroom.search.exchange.tables import check_folder_of, write_aside
 from filmroom.search.export.selection import Selection, hits
 from filmroom.search.results import Hit, Ranking
 from numpy.typing import NDArray
@@ -211,7 +211,7 @@ def run(
     try:
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise BadInput("there is something there already", where=target, fix="Name a new file or folder.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        check_folder_of(target)
         with _alone(folder, target), ExitStack() as stack:
             _check_own(folder, target)
             job = Job.resume(archive, folder, plan) or _begun(archive, folder, plan, begin())

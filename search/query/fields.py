@@ -109,7 +109,7 @@ def tokens(text: str, unclosed: list[str] | None = None) -> Iterator[dict[str, s
             continue
         name, colon, value = word.partition(":")
         if colon and (not value or value.startswith('"')) and name.lower() in _FIELDS:
-            fault = "The quote is not closed" if value else f"{name}: has no value"
+            fault = "The quote is not closed" if value else "has no value"
             raise BadInput(fault, where=shown(word), fix=f"Write it without a space, as in {FIELDS[name.lower()]}")
         if value.startswith('"') and re.fullmatch(r"[A-Za-z_]+", name):
             raise _no_field(name, value)
@@ -165,7 +165,7 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
     items = (unquote(item["quoted"]) if item["quoted"] else item[0].strip() for item in _ITEM.finditer(value))
     values = tuple(known.clean(item) for item in items if item)
     if not values:
-        raise BadInput(f"{name}: has no value", where=shown(f"{name}:{value}"), fix=f"Write it as in {known.example}")
+        raise BadInput("has no value", where=f"{name}:", fix=f"Write it as in {known.example}")
     return replace(wanted, **{attribute: _joined(getattr(wanted, attribute), values)})  # type: ignore[arg-type]
 
 

@@ -189,7 +189,7 @@ def test_an_unclosed_quote_filters_nothing() -> None:
     [
         ("edema viw:AP", "viw:AP: There is no field viw:. Did you mean view:AP?"),
         ("lable:edema", "lable:edema: There is no field lable:. Did you mean label:edema?"),
-        ("view: AP", "view:: view: has no value. Write it without a space, as in view:AP"),
+        ("view: AP", "view: has no value. Write it without a space, as in view:AP"),
         ("age:80..60", "age:80..60: The range is empty. Put the lower end first"),
         ("age:old", "age:old: Not a range of ages."),
         ("sex:x", "sex:x: Not a sex. Write sex:F, sex:M or sex:O"),
@@ -210,7 +210,7 @@ def test_an_unclosed_quote_filters_nothing() -> None:
         ('zzq:"open', 'zzq:"open: There is no field zzq:.'),
         ('view:(PA OR a"b)', 'view:(PA OR a"b): The values in brackets are not joined by OR.'),
         ('(a" view:PA b")', '(a" view:PA b"): OR joins fields, not words.'),
-        ("label:,", "label:,: label: has no value."),
+        ("label:,", "label: has no value."),
         ("x" * 10_001, "The query has 10,001 characters. At most 10,000 are read"),
         (" ".join(f"-a{i}" for i in range(40)), "The query excludes 40 things. At most 32 can be weighed"),
     ],

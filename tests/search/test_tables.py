@@ -170,7 +170,8 @@ def test_lines(tmp_path: Path) -> None:
 
 
 def test_writing_is_all_or_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "run.txt"
+    path = tmp_path / "runs" / "run.txt"
+    path.parent.mkdir()
     write_aside(path, "one\n")
     write_aside(path, "two\n")
     assert path.read_text() == "two\n"
@@ -178,7 +179,10 @@ def test_writing_is_all_or_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(FilmroomError, match="cannot be written"):
         write_aside(tmp_path / "folder", "x")
-    assert sorted(os.listdir(tmp_path)) == ["folder", "new"]
+    with pytest.raises(NotFound, match="its folder is not there"):
+        write_aside(tmp_path / "missing" / "table.csv", "x")
+    assert not (tmp_path / "missing").exists()
+    assert sorted(os.listdir(tmp_path)) == ["folder", "runs"]
 
 
 @pytest.mark.parametrize("name", ["-1.png", "=x.png", "@a", "+b", "'c", "d-1"])

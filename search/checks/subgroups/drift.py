@@ -10,7 +10,7 @@ from filmroom.search.checks.neighbours import centred_vectors
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.checks.subgroups.facts import MORE_FACTS, KnownFilms, known_films
 from filmroom.search.checks.subgroups.moved_facts import ALPHA, moved_facts
-from filmroom.search.checks.subgroups.named_sides import Side, side_of
+from filmroom.search.checks.subgroups.named_sides import Side, two_sides
 from filmroom.search.checks.subgroups.resampling import Cases, areas, patient_weights
 from filmroom.search.checks.subgroups.two_sample import PERMUTATIONS, TwoSample, permuted_sides, two_sample
 from filmroom.search.cli.counting import counted
@@ -31,10 +31,11 @@ def check_drift(
 ) -> Result:
     """Compare two sides, each named as `named_sides.side_of` reads it. Films of both sides are left out.
 
-    `on_step` is told how many steps of how many are done. Raises BadInput where a side is not one or has too few films.
+    `on_step` is told how many steps of how many are done. Raises as `named_sides.two_sides` does, and BadInput where a
+    side has too few films.
     """
     searcher.index.refresh()
-    sides = [side_of(searcher.archive, name) for name in (a, b)]
+    sides = two_sides(searcher.archive, a, b)
     overlap = np.intersect1d(sides[0].ids, sides[1].ids)
     films, rows, without, sampled = _compared(searcher, np.setxor1d(sides[0].ids, sides[1].ids))
     second = np.isin(films.ids, sides[1].ids)

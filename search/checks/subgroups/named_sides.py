@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,11 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads.film_table import film_columns
 from filmroom.db.reads.films import select_ids
-from filmroom.db.records import RunState
+from filmroom.db.records import Filter, RunState
+from filmroom.db.writes.annotations import collections
 from filmroom.db.writes.runs import get, roots, runs
 from filmroom.search.checks.subgroups.facts import short_names
+from filmroom.search.cli.counting import some_of
 from filmroom.search.query.parser import parse
 from numpy.typing import NDArray
 
@@ -30,9 +33,18 @@ class Side:
     facts: frozenset[str]
 
 
+def two_sides(archive: Archive, a: str, b: str) -> tuple[Side, Side]:
+    """Return the sides that these names mean. Raises as `side_of` does, and BadInput where both are the same films."""
+    sides = side_of(archive, a), side_of(archive, b)
+    if np.array_equal(sides[0].ids, sides[1].ids):
+        names = " and ".join(dict.fromkeys(side.name for side in sides))
+        raise BadInput("both sides are the same films", where=names, fix="Name two sides that differ.")
+    return sides
+
+
 def side_of(archive: Archive, name: str) -> Side:
     """Return the present films of a side. Raises BadInput where the name cannot be read or no film is meant, NotFound
-    for a source or a run that is not there."""
+    for a source, run or collection that is not there."""
     name = name.strip()
     special = _OWN.fullmatch(name)
     if special:
@@ -41,10 +53,26 @@ def side_of(archive: Archive, name: str) -> Side:
         query = parse(name)
         if query.concepts or not query.filter:
             raise BadInput("this does not name a side", where=name or None, fix=_HOW)
+        _check_collections(archive, list(_collections_in(query.filter)))
         ids = select_ids(archive.catalog, query.filter)
     if not ids.size:
         raise BadInput("no film is on this side", where=name, fix=_HOW)
     return Side(name, ids, frozenset(fact.lower() for fact in _NAMED.findall(name)))
+
+
+def _collections_in(where: Filter) -> Iterator[str]:
+    yield from (*where.collections, *where.not_collections)
+    for either in where.any_of:
+        for part in either:
+            yield from _collections_in(part)
+
+
+def _check_collections(archive: Archive, names: Sequence[str]) -> None:
+    known = [collection.name for collection in collections(archive.catalog)] if names else []
+    missing = [name for name in names if name.lower() not in {collection.lower() for collection in known}]
+    if missing:
+        fix = f"Collections: {some_of(known) or 'none'}"
+        raise NotFound("there is no collection of this name", where=", ".join(missing), fix=fix)
 
 
 def _of_source(archive: Archive, name: str) -> NDArray[np.int64]:

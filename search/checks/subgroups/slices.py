@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads.films import everyone, select_ids
 from filmroom.db.records import Filter
 from filmroom.db.writes.annotations import judgements, label_values
 from filmroom.db.writes.query_sets import query_sets
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.catalog_names import CatalogNames
+from filmroom.search.checks.known_labels import labels_of, no_such_label
 from filmroom.search.checks.result import Pick, Result, Value
 from filmroom.search.checks.subgroups.facts import KnownFilms, known_films
 from filmroom.search.checks.subgroups.figures import (
@@ -30,13 +33,15 @@ from filmroom.search.checks.subgroups.ranking import DEPTH, RankedQuery
 from filmroom.search.checks.subgroups.resampling import patient_weights
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
 from filmroom.search.classification.zero_shot_archive import stored_vectors
-from filmroom.search.cli.counting import counted
+from filmroom.search.cli.counting import counted, some_of
 from filmroom.search.evaluation.pooling import to_qrels
 from filmroom.search.evaluation.trec import Qrels, Topic, read_qrels, read_queries, resolve
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+MOST_SCORE = 2
+"""The difference of two cosines."""
 MOST_PICKS = 50
 """Films of a slice that are picked."""
 
@@ -57,16 +62,38 @@ def read_judged(queries: Path, qrels: Path) -> JudgedQueries:
 def judged_here(searcher: Searcher, query_set: str | None = None) -> JudgedQueries:
     """Return what was judged in the archive: for all queries, or for those of a set. Raises NotFound for a set that is
     not there."""
-    texts: list[str] | None = None
-    if query_set is not None:
-        sets = query_sets(searcher.catalog)
-        if query_set.strip() not in sets:
-            names = ", ".join(sets) or "none"
-            raise NotFound("there is no query set of this name", where=query_set, fix=f"Query sets: {names}")
-        texts = sets[query_set.strip()]
+    texts = None if query_set is None else _queries_of(searcher.catalog, query_set)
     known = [judgement for judgement in judgements(searcher.catalog) if texts is None or judgement.query in texts]
     topics, qrels = to_qrels(known, everyone(searcher.catalog)) if known else ([], {})
     return JudgedQueries(topics, qrels)
+
+
+def _queries_of(catalog: Catalog, query_set: str) -> list[str]:
+    sets = query_sets(catalog)
+    if query_set.strip() not in sets:
+        names = some_of(list(sets)) or "none"
+        raise NotFound("there is no query set of this name", where=query_set, fix=f"Query sets: {names}")
+    return sets[query_set.strip()]
+
+
+def check_asked(catalog: Catalog, findings: Sequence[str], threshold: float | None, query_set: str | None) -> None:
+    """Raise at once what `check_slices` would end with: BadInput for a finding that no film is labelled with and for a
+    threshold that no score can reach, NotFound for a query set that is not there."""
+    _check_threshold(threshold)
+    if query_set is not None:
+        _queries_of(catalog, query_set)
+    labels = labels_of(catalog)
+    meant = {finding_of(label) for label in labels}
+    prompts = prompts_for(findings) if findings else []
+    unknown = [of.finding for of in prompts if not meant & {finding_of(name) for name in of.labels}]
+    if unknown:
+        raise no_such_label(unknown, labels)
+
+
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not -MOST_SCORE <= threshold <= MOST_SCORE:
+        fix = f"It is from -{MOST_SCORE} to {MOST_SCORE}: filmroom zeroshot FINDING --scores FILE writes all of them."
+        raise BadInput("no film can have this score", where=f"threshold {threshold:g}", fix=fix)
 
 
 def check_slices(
@@ -81,8 +108,9 @@ def check_slices(
     of all that are labelled, and nDCG of the judged queries, or of all that were judged in the archive.
 
     `on_finding` is told how many findings of how many are done. Raises BadInput for a finding that no film is labelled
-    with, and where there is nothing to measure.
+    with, for a threshold that no score can reach, and where there is nothing to measure.
     """
+    _check_threshold(threshold)
     searcher.index.refresh()
     ids = select_ids(searcher.catalog, Filter())
     films = known_films(searcher.catalog, ids[searcher.index.holds(ids)])
@@ -142,8 +170,7 @@ def _labelled(
     truths = {prompt.finding: truth_of(prompt, labels, films.ids.tolist()) for prompt in prompts}
     unknown = [name for name, truth in truths.items() if np.isnan(truth).all()]
     if unknown:
-        names = ", ".join(sorted(labels)[:12]) or "none"
-        raise BadInput("there is no label of this name", where=", ".join(unknown), fix=f"Labels: {names}")
+        raise no_such_label(unknown, labels)
     return truths, _scores(searcher, films.ids, prompts), left_out
 
 

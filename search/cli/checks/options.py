@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from filmroom.search.cli.counting import counted
-from filmroom.search.cli.options import print_json
+from filmroom.search.cli.options import in_a_folder, print_json
 from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
     from filmroom.db.archive import Archive
     from filmroom.search.checks.result import Result
 
-CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the list, or the table, as CSV.")]
+CsvOption = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", callback=in_a_folder, help="Write the list, or the table, as CSV."),
+]
 CollectOption = Annotated[
     str | None, typer.Option("--collect", metavar="NAME", help="Put the films found into a collection.")
 ]

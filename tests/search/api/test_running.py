@@ -67,10 +67,10 @@ def test_a_check_is_stopped(api: Served, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_fault_of_a_check_is_told(api: Served) -> None:
-    api.send("POST", "/checks", 202, json={"check": "splits", "split_column": "fold"})
+    api.send("POST", "/checks", 202, json={"check": "drift", "between": ["view:PA", "view:AP"]})
     ended = until(api, 1, lambda one: one["state"] != "running")
     assert ended["state"] == "failed"
-    assert "no table gave the films this fact" in ended["error"]
+    assert "are too few to compare" in ended["error"]
 
 
 def test_a_process_that_was_killed_is_no_running_check(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,12 @@ def test_a_process_that_was_killed_is_no_running_check(api: Served, monkeypatch:
     assert api.send("GET", "/checks/1/result", 404)["what"]
 
 
-def test_what_is_asked_wrongly_starts_nothing(api: Served) -> None:
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "while another check runs"])
+def test_what_is_asked_wrongly_starts_nothing(api: Served, monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
+    if busy:
+        monkeypatch.setattr("subprocess.Popen", lambda *args, **more: type("Process", (), {"wait": lambda self: 0})())
+        api.send("POST", "/checks", 202, json={"check": "archive"})
+        api.send("POST", "/checks", 409, json={"check": "archive"})
     for status, asked in (
         (422, {"check": "unicorns"}),
         (400, {"check": "archive", "findings": ["edema"]}),
@@ -88,9 +93,19 @@ def test_what_is_asked_wrongly_starts_nothing(api: Served) -> None:
         (404, {"check": "duplicates", "model": "nobody"}),
         (400, {"check": "drift", "between": ["year:2019"]}),
         (400, {"check": "next"}),
+        (400, {"check": "labels", "findings": ["unicorn"]}),
+        (400, {"check": "slices", "findings": ["unicorn"]}),
+        (422, {"check": "slices", "threshold": 7}),
+        (404, {"check": "slices", "query_set": "nobody's"}),
+        (400, {"check": "splits", "split_column": "fold"}),
+        (404, {"check": "splits", "collections": ["nobody's", "mine"]}),
+        (400, {"check": "drift", "between": ["2019", "view:PA"]}),
+        (400, {"check": "drift", "between": ["year:1871", "view:PA"]}),
+        (400, {"check": "drift", "between": ["view:PA", "view:PA"]}),
+        (404, {"check": "drift", "between": ["collection:nobody's", "view:PA"]}),
     ):
         api.send("POST", "/checks", status, json=asked)
-    assert api.get("/checks") == []
+    assert len(api.get("/checks")) == busy
 
 
 def test_results_go_with_films_that_are_forgotten(api: Served) -> None:

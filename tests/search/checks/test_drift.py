@@ -162,7 +162,11 @@ def test_a_side_that_is_none_is_one_line(sided: Terminal) -> None:
         ("run:77", "77: there is no run of this number."),
         ("run:last", "last: a run is named by its number."),
         ("source:there", "there: there is no source of this name. Sources: films"),
-        ("split:test", "split:test: 0 films of 0 patients with a vector of this model"),
+        ("split:test", "split:test: both sides are the same films."),
+        ("split:TEST", "split:TEST and split:test: both sides are the same films."),
+        ("split:train OR split:test", "split:test: 0 films of 0 patients with a vector of this model"),
+        ("collection:nobody", "nobody: there is no collection of this name. Collections: none"),
+        ("collection:nobody OR split:train", "nobody: there is no collection of this name. Collections: none"),
     ):
         sided("check", "drift", side, "split:test")
         assert (sided.code, len(sided.err.strip().splitlines())) == (1, 1)

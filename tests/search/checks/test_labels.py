@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.writes.annotations import label_values
+from filmroom.search.checks.known_labels import no_such_label
 from filmroom.search.checks.labels import doubts
 
 from tests.terminal import Terminal
@@ -56,3 +57,10 @@ def test_the_command_lists_doubts_and_writes_no_label(terminal: Terminal, films:
         1,
         "filmroom: unicorn: there is no label of this name. Labels: edema",
     )
+
+
+def test_a_long_list_of_labels_says_how_many_more_there_are() -> None:
+    labels = [f"finding {at:02}" for at in range(20)]
+    said = str(no_such_label(["unicorn"], labels))
+    assert said.endswith("finding 10, finding 11 and 8 more")
+    assert str(no_such_label(["unicorn"], labels[:12])).endswith("finding 10, finding 11")

@@ -148,7 +148,7 @@ def test_the_command_measures_and_hands_on(labelled: Terminal, tmp_path: Path) -
     assert [line["state"] for line in lines] == [row["state"] for row in found["rows"]]
     of_set: Any = labelled.json("check", "slices", "edema", "--query-set", "mine")
     assert {row["of"] for row in of_set["rows"]} == {"edema", "5 queries"}
-    out = labelled("check", "slices", "--threshold", 9)
+    out = labelled("check", "slices", "--threshold", 1.5)
     assert "sensitivity edema" in out
     assert "at the threshold given" in out
 
@@ -156,6 +156,11 @@ def test_the_command_measures_and_hands_on(labelled: Terminal, tmp_path: Path) -
 def test_what_cannot_be_measured_is_one_line(labelled: Terminal, tmp_path: Path) -> None:
     for arguments, said in (
         (("unicorn",), "filmroom: unicorn: there is no label of this name. Labels: edema"),
+        (
+            ("--threshold", 7),
+            "filmroom: threshold 7: no film can have this score. It is from -2 to 2: filmroom zeroshot FINDING "
+            "--scores FILE writes all of them.",
+        ),
         (("--query-set", "yours"), "filmroom: yours: there is no query set of this name. Query sets: mine"),
         (
             ("--queries", tmp_path / "q.tsv"),
@@ -191,3 +196,8 @@ def test_an_archive_without_labels_says_what_it_needs(terminal: Terminal, films:
     terminal("check", "slices")
     assert (terminal.code, len(terminal.err.strip().splitlines())) == (1, 1)
     assert "there is nothing to measure slices by" in terminal.err
+    for arguments in (("slices", "edema"), ("labels",), ("labels", "edema")):
+        terminal("check", *arguments)
+        assert terminal.err.strip() == (
+            "filmroom: no film is labelled. Label films: filmroom label FILE, with the columns film and label."
+        )

@@ -14,7 +14,7 @@ from typing import Any
 
 import filmroom
 import pytest
-from filmroom.db.errors import ArchiveBusy, BadInput
+from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
 from filmroom.search.export import job as jobs
 from filmroom.search.export import pictures, table
 
@@ -63,6 +63,8 @@ def contents(path: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("way", WAYS)
 def test_an_interrupted_export_goes_on_and_ends_the_same(way: str, house: House, tmp_path: Path) -> None:
     what, (name, options) = way.split()[0], WAYS[way]
+    for folder in ("whole", "cut"):
+        (tmp_path / folder).mkdir()
     whole = house.door.export(what, everything=True, to=tmp_path / "whole" / name, **options)
     target = tmp_path / "cut" / name
     with pytest.raises(Stop):
@@ -150,9 +152,13 @@ def test_no_copy_is_made_of_what_has_come_in_the_place_of_a_film(
 
 
 def test_a_place_that_cannot_be_written_is_one_line(house: House, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be written"):
-        house.door.export("table", everything=True, to=tmp_path / "file" / "t.csv")
+        house.door.export("table", everything=True, to=tmp_path / f"{'t' * 300}.csv")
+    for folder in ("missing", "file"):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(NotFound, match="its folder is not there"):
+            house.door.export("table", everything=True, to=tmp_path / folder / "t.csv")
+    assert [path.name for path in tmp_path.glob("*") if path.is_dir()] == []
 
 
 @pytest.mark.usefixtures("_small_batches")

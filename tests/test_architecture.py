@@ -161,6 +161,7 @@ TESTS_OF_SEVERAL_MODULES = {
     "test_canaries.py": "every way out of the archive",
     "test_classify.py": "the commands that classify",
     "test_docs.py": "the pages of docs/",
+    "test_docs_commands.py": "the commands that pages name",
     "test_docs_site.py": "the pages of docs/ as a site",
     "test_docstrings.py": "the form of docstrings",
     "test_faults.py": "a full disk and a kill at any instant",

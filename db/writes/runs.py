@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.path_pseudonyms import is_nameless
@@ -24,7 +25,10 @@ _GRAVEST_FIRST = {reason.value: at for at, reason in enumerate(reversed(Duplicat
 
 def start(catalog: Catalog, sources: Sequence[object], model: str) -> int:
     values = {
-        "paths": json.dumps([str(source) for source in sources]),
+        # A path that is relative means another folder, or none, to whoever reads it later.
+        "paths": json.dumps(
+            [os.path.abspath(source) if isinstance(source, Path) else str(source) for source in sources]
+        ),
         "model": model,
         "pid": os.getpid(),
         "state": RunState.RUNNING.value,

@@ -22,6 +22,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.conftest import write_film
 from tests.pages import page, said
+from tests.terminal import Terminal
 
 
 class Pacs(BaseHTTPRequestHandler):
@@ -86,6 +87,16 @@ def test_every_source_has_a_kind_and_a_state(archive: Archive, pacs: str, tmp_pa
     assert states["watched"] == "watched"
     assert states["received"] == "receiving as FILMROOM on 127.0.0.1:11112"
     assert all(one.last_run for one in known_sources(archive) if one.films)
+
+
+def test_a_folder_that_was_named_from_where_one_stood_has_its_last_run(
+    archive: Archive, terminal: Terminal, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    terminal("index", "watched", "--model", tiny, "--workers", 1, "--archive", tmp_path / "new")
+    (source,) = known_sources(Archive.open(tmp_path / "new"))
+    assert source.last_run is not None
+    assert source.last_run.paths == (str(tmp_path / "watched"),)
 
 
 def test_the_page_lists_sources(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

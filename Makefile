@@ -73,8 +73,10 @@ audit: $(VENV)/.tested-with
 	$(ADD) pip-audit
 	$(BIN)/python -m pip_audit --strict --progress-spinner off
 
+# The scripts that need neither films, a server nor a browser; benchmarks/README.md names the others, and what they need.
+BENCH = cold_start latency growth labels indexing phantom forgetting rest trust
 bench: $(VENV)/.tested-with
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in $(BENCH); do echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 $(BIN)/python:
 ifdef UV

@@ -1,29 +1,24 @@
 """How well words burned into a film are noticed: phantoms and real films, as they are and with words drawn on them.
 
-    python benchmarks/burned_in.py [FOLDER-WITH-cxr-real]
+    python benchmarks/burned_in.py [--data DIR]
 
-Prints a Markdown table. Nothing is written.
+Prints Markdown tables: of phantoms, and of the films in DIR (`images/dev`). Nothing is written.
 """
 
 from __future__ import annotations
 
-import os
-import sys
+import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from filmroom.indexer.decoding.burned_in_text import looks_written
 from filmroom.indexer.decoding.decode import decode
-from filmroom.indexer.phantom import (
-    render,
-    sample,
-)
+from filmroom.indexer.phantom import render, sample
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Pixels = NDArray[np.float32]
-ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("DOE^JANE 03.04.1961", "PAT 12345678", "MUSTERMANN ERIKA", "ST ELSEWHERE 14:05", "AP PORTABLE", "SUPINE")
 HEIGHTS = (0.012, 0.016, 0.02, 0.03, 0.05, 0.08)
 INKS = {"white": (1.0, None), "light grey": (0.75, None), "black on white": (0.0, 1.0)}
@@ -80,13 +75,12 @@ def table(name: str, films: list[Pixels]) -> None:
 
 
 def main() -> None:
-    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("FILMROOM_TEST_DATA", str(ROOT.parent / "shared/data"))
-    folder = Path(given) / "cxr-real" / "images" / "dev"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, metavar="DIR")
+    data = parser.parse_args().data
     table("Phantoms", list(phantoms(60)))
-    if folder.is_dir():
-        table("Real films", list(real_films(folder)))
-    else:
-        print(f"\nNo real films at {folder}.", file=sys.stderr)
+    if data is not None:
+        table("Real films", list(real_films(data / "images" / "dev")))
 
 
 if __name__ == "__main__":

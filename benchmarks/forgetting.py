@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import argparse
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -75,9 +75,12 @@ def left(folder: Path, traces: list[bytes]) -> int:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("counts", type=int, nargs="*", default=[1_000, 10_000, 100_000], metavar="COUNT")
+    counts = parser.parse_args().counts
     print("| films | forget one film, median | longest | traces before | traces after |")
     print("| --- | --- | --- | --- | --- |")
-    for count in [int(one) for one in sys.argv[1:]] or [1_000, 10_000, 100_000]:
+    for count in counts:
         with tempfile.TemporaryDirectory(prefix="filmroom-") as place:
             archive, traces = make(Path(place, "archive"), count)
             everything = [trace for some in traces.values() for trace in some]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pty
 import random
@@ -89,7 +90,14 @@ def tries(number: int, seed: int) -> tuple[Counter[str], Counter[str]]:
     return ends, kept
 
 
-if __name__ == "__main__":
-    given = [int(one) for one in sys.argv[1:3]]
-    for counts in tries(*(given + [200, 1][len(given) :])[:2]):
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("number", type=int, nargs="?", default=200)
+    parser.add_argument("seed", type=int, nargs="?", default=1)
+    asked = parser.parse_args()
+    for counts in tries(asked.number, asked.seed):
         print(dict(counts))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,7 +19,7 @@ from filmroom.db import schema
 from filmroom.db.archive import Archive
 from filmroom.db.path_names import tail_of
 from filmroom.db.reads import spaces
-from filmroom.db.records import Space
+from filmroom.db.records import DECODING, Space
 from filmroom.db.vector_index.index import VectorIndex
 from numpy.typing import NDArray
 from sqlalchemy import insert
@@ -66,9 +66,9 @@ def made_archive(
             ids = range(start + 1, min(count, start + BLOCK) + 1)
             files = [listed[i - 1] if listed else (f"ward-{i % 97}/film-{i}.dcm", 1, 1) for i in ids]
             cursor.executemany(
-                "INSERT INTO file (id, root_id, path, size, mtime_ns, sha256, outcome, listed, tried_at, tail) "
-                "VALUES (?, 1, ?, ?, ?, ?, 'indexed', 1, 0, ?)",
-                [(i, *file, f"{i:064x}", tail_of(file[0])) for i, file in zip(ids, files, strict=True)],
+                "INSERT INTO file (id, root_id, path, size, mtime_ns, sha256, outcome, listed, tried_at, tail, "
+                "decoding) VALUES (?, 1, ?, ?, ?, ?, 'indexed', 1, 0, ?, ?)",
+                [(i, *file, f"{i:064x}", tail_of(file[0]), DECODING) for i, file in zip(ids, files, strict=True)],
             )
             cursor.executemany(
                 "INSERT INTO film (id, identity, file_id, frame, state, modality, view, sex, age, year, rows, columns, "

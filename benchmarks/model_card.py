@@ -1,6 +1,6 @@
 """The measured part of a model's card, as Markdown: real and synthetic films, zero-shot, and comparisons.
 
-    python benchmarks/model_card.py assets/filmroom-mini --data DIR [--previous MODEL] [--probe] [--phantoms 480]
+    python benchmarks/model_card.py assets/filmroom-mini --data DIR [--previous MODEL] [--phantoms 480]
 
 DIR holds `manifest.csv`, `images/` and `eval/`. Intervals are 95 % bootstrap intervals over queries (nDCG) or over
 patients (AUC). nDCG@5 with linear gains, ties in the order of the files. `judged`: only films judged for the query are
@@ -14,7 +14,6 @@ import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filmroom.db.records import Tags
@@ -171,52 +170,11 @@ def print_phantoms(towers: OnnxTowers, count: int) -> None:
         print(f"| {group} | {len(found)} | {mean(found)} |")
 
 
-def print_probe(data: Path, dev: Dev) -> None:
-    """A ridge probe for each label on frozen ImageNet features (mean pooled) of the NIH train films."""
-    import open_clip
-    import torch
-    from filmroom.indexer.models.preprocess import Preprocess
-    from filmroom.indexer.training.bundled import config, start_image_tower
-    from filmroom.indexer.training.data.open_collections import NIH, collection
-
-    visual: Any = open_clip.CLIP(**config(100)).visual.eval()
-    start_image_tower(visual)
-    plain = Preprocess(320, (0.5,) * 3, (0.5,) * 3)
-
-    def features(pictures: list[NDArray[np.uint8]]) -> F32:
-        batch = np.stack([plain.apply(p.astype(np.float32) / np.float32(255)) for p in pictures])
-        with torch.inference_mode():
-            return np.asarray(visual.trunk(torch.from_numpy(batch)), np.float32)
-
-    films = [film for film in collection(data)[0] if film.group.endswith("-nih")]
-    train = np.concatenate([features([f.read() for f in films[n : n + 16]]) for n in range(0, len(films), 16)])
-    truth = np.array([[any(c.idea == name for c in f.facts.present) for name in NIH] for f in films], np.float32)
-    middle, spread = train.mean(0), train.std(0) + 0.05
-    x = (train - middle) / spread
-    weights = np.linalg.solve(x.T @ x + 3000 * np.eye(x.shape[1], dtype=np.float32), x.T @ (truth - truth.mean(0)))
-    paths = [data / "images" / "dev" / f"{row['image_id']}.jpg" for row in dev.rows]
-    parts = []
-    for start in range(0, len(paths), 16):
-        pictures = []
-        for path in paths[start : start + 16]:
-            with Image.open(path) as picture:
-                pictures.append(np.asarray(picture.convert("L")))
-        parts.append(features(pictures))
-    found = ((np.concatenate(parts) - middle) / spread) @ weights
-    nih = [n for n, row in enumerate(dev.rows) if row["source"] == "nih"]
-    patients = [dev.rows[n]["patient_id"] for n in nih]
-    print("\n| linear probe on frozen ImageNet features, NIH films | AUC |\n| --- | --- |")
-    for finding in _FINDINGS:
-        labelled = np.array([finding in dev.rows[n]["labels"].split("|") for n in nih])
-        print(f"| {finding} | {auc_interval(found[nih, NIH.index(finding)], labelled, groups=patients)} |")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--previous", type=Path, help="another model folder to compare with")
-    parser.add_argument("--probe", action="store_true", help="train the linear probe too")
     parser.add_argument("--phantoms", type=int, default=480)
     given = parser.parse_args()
     dev, towers = read_dev(given.data), OnnxTowers(given.model)
@@ -231,8 +189,6 @@ def main() -> None:
         scores = text_scores(other, film_vectors(other, given.data, dev), texts)
         cells = [mean(per_query(scores, dev, judged=judged)) for judged in (True, False)]
         print(f"\n| previous bundled model | judged {cells[0]} | all {cells[1]} |\n| --- | --- | --- |")
-    if given.probe:
-        print_probe(given.data, dev)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+CARD = "assets/filmroom-mini/MODEL_CARD.md"
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("assets/*/*.md"))
+    if path.name != "CHANGELOG.md"  # it says what was true of an earlier version
+)
 
 
 def _module(path: Path):  # type: ignore[no-untyped-def]
@@ -64,6 +70,25 @@ def test_what_a_page_at_the_top_names_is_there(page: str) -> None:
     targets = set(re.findall(r"`?make ([a-z]+)`?", readme))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_of_the_source_that_a_page_names_are_there(page: str) -> None:
+    rooms = "assets|benchmarks|db|deploy|docs|indexer|search|tests"
+    named = re.findall(rf"(?<![\w/.-])((?:{rooms})/[\w./-]*[\w/])", (ROOT / page).read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_benchmark_stands_in_the_table_with_the_page_that_names_it() -> None:
+    table = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+\.py)` \|.*\|([^|]*)\|$", table.replace("the model's card", f"`{CARD}`"), re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
+    for name, where in rows:
+        page, script = re.fullmatch(r" (?:`(\S+\.md)`(?:, by `(\w+\.py)`)?|not taken yet|)\s*", where).groups()  # type: ignore[union-attr]
+        assert page is None or (script or name) in (ROOT / page).read_text(encoding="utf-8"), f"{page}: {name}"
+    started = re.search(r"^BENCH = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert started is not None
+    assert {f"{name}.py" for name in started[1].split()} <= {name for name, _ in rows}
 
 
 def test_the_modules_to_begin_with_are_there() -> None:

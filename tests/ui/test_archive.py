@@ -92,6 +92,7 @@ def test_every_source_has_a_kind_and_a_state(archive: Archive, pacs: str, tmp_pa
 def test_a_folder_that_was_named_from_where_one_stood_has_its_last_run(
     archive: Archive, terminal: Terminal, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # other files name another model so
     monkeypatch.chdir(tmp_path)
     terminal("index", "watched", "--model", tiny, "--workers", 1, "--archive", tmp_path / "new")
     assert not terminal.code, terminal.err

@@ -12,7 +12,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from filmroom.indexer.radiology.negation import last_alone
+from filmroom.indexer.radiology.negation import WENT, last_alone
 from filmroom.indexer.radiology.vocabulary import names_finding
 from filmroom.indexer.radiology.wordings import SEEN, excepted, usual_wording
 
@@ -76,7 +76,7 @@ _WENT = re.compile(
     r"(?:\s+(?:(?:has|have|had)(?:\s+been)?|is|are|was|were|appears?|seems?))?"
     r"(?:\s+(?:also|now|again|slightly|mildly|minimally|moderately|markedly|significantly|substantially|considerably|somewhat|greatly|"
     r"much|interval(?:ly)?|further|partially|partly|overall|gradually|slowly|rapidly|to\s+have|to\s+be))*"
-    r"\s+(?:increased|decreased|improved|worsened|progressed|enlarged|grown|diminished|regressed|reduced|lessened|deteriorated|"
+    rf"\s+(?:{WENT}|"
     r"increasing|decreasing|improving|worsening|progressing|enlarging|growing|diminishing|regressing|larger|smaller|bigger|better|worse)"
     r"(?:\s+in\s+(?:size|extent|amount|volume|degree|appearance|severity)(?:\s+and\s+(?:size|extent|degree|severity))?)?"
     r"(?:\s+(?:(?:since|from|as\s+compared\s+(?:to|with)|compared\s+(?:to|with)|in\s+comparison\s+(?:to|with)|over|than\s+on|than)\s+"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filmroom.db.errors import Rejected
 
-DECODING = 3
+DECODING = 4
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
 tags; `filmroom.indexer.decoding.dicom.changes` says which films' pixels changed, so that no other is embedded again."""
 

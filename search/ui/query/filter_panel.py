@@ -6,8 +6,7 @@ import dataclasses
 
 import streamlit as st
 from filmroom.db.catalog import Catalog
-from filmroom.db.reads import films
-from filmroom.db.reads.facets import AGE_BAND, FACETS, FacetTable, load_facets
+from filmroom.db.reads.facets import AGE_BAND, FACETS, FacetTable
 from filmroom.db.records import Facet, Filter, Range
 from filmroom.search.query.parser import parse, with_filter
 from filmroom.search.request import SearchRequest
@@ -36,7 +35,7 @@ _USUAL = Filter()
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
     """Return the facts of all films; `changes` makes another one when the catalog has changed."""
-    return load_facets(_catalog)
+    return FacetTable(_catalog)
 
 
 def facts(catalog: Catalog) -> FacetTable:
@@ -44,14 +43,9 @@ def facts(catalog: Catalog) -> FacetTable:
     return _table(catalog, str(catalog.path), catalog.changes())
 
 
-@st.cache_data(show_spinner=False, max_entries=8)
-def _labels(_catalog: Catalog, place: str, changes: int) -> list[tuple[str, int]]:
-    return [(facet.value, facet.count) for facet in films.facets(_catalog, "label")]
-
-
 def labels(catalog: Catalog) -> list[tuple[str, int]]:
     """Return the labels of the archive with their films, the most frequent first."""
-    return _labels(catalog, str(catalog.path), catalog.changes())
+    return [(facet.value, facet.count) for facet in facts(catalog).count(None, ["label"])["label"]]
 
 
 def narrow(searcher: Searcher, request: SearchRequest, *, key: str = "q") -> None:
@@ -88,7 +82,8 @@ def counts(searcher: Searcher, request: SearchRequest) -> dict[str, list[Facet]]
     for name in filtering:
         left = _without_facet(filters, name)
         query = with_filter(request.query, **{field: getattr(left, field) for field in vars(left)})
-        facets |= table.count(searcher.within(dataclasses.replace(request, query=query)), [name])
+        within = searcher.within(dataclasses.replace(request, query=query))
+        facets |= table.count(within, [name], also=getattr(filters, _LISTS.get(name, ""), ()))
     return facets
 
 

@@ -145,10 +145,12 @@ _SEVERAL_MARKS = re.compile(r"(?:\?\s*){2,}")
 
 @dataclass(frozen=True)
 class Assertions:
-    """A text with its findings as they are meant; `doubted` are those that it leaves open, in its words."""
+    """A text with its findings as they are meant; `doubted` are those that it leaves open, in its words, `either` those
+    of which it says nothing, with the words that say so."""
 
     text: str
     doubted: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
 
 
 def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
@@ -164,12 +166,13 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     persists = " persists" if keep_doubt else ""
     text = _went(_STILL.sub(persists, _NO_CHANGE.sub("", text)), persists)
     text = _gone_before(text)
-    text = " ".join(_EITHER.sub("", text).split()) if _EITHER.search(text) else text
+    either = tuple(match[0].strip() for match in _EITHER.finditer(text))
+    text = " ".join(_EITHER.sub("", text).split()) if either else text
     doubted: list[str] = []
     text = _opened_before(text) if keep_doubt else _doubts(text, doubted)
     for pattern in _DENIED_BEHIND:
         text = _denied_before(text, pattern)
-    return Assertions(text, tuple(dict.fromkeys(doubted)))
+    return Assertions(text, tuple(dict.fromkeys(doubted)), either)
 
 
 def is_change_alone(words: str) -> bool:

@@ -57,6 +57,8 @@ class Query:
     """What the words leave open ("cannot be excluded"): it ranks like what is asked for."""
     unclosed: str = field(default="", compare=False)
     """The words behind a quote that is never closed: they rank, and filter nothing."""
+    either: tuple[str, ...] = field(default=(), compare=False)
+    """What says nothing of a finding ("with or without atelectasis"), and ranks nothing."""
 
     @property
     def positive(self) -> tuple[str, ...]:
@@ -77,13 +79,12 @@ def parse(text: str) -> Query:
     A quote that is never closed is ignored, and told in `unclosed`; control characters are ignored, too. Bounds are
     inclusive, and `probe:NAME` alone means at least 0.5. An empty text is an empty query.
     """
-    if len(text) > MAX_CHARACTERS:
-        raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
-    rest = "".join(char if char.isprintable() else " " for char in text.translate(TYPOGRAPHIC))
+    rest = _readable(text)
     wanted = Filter()
     negated: list[str] = []
     doubted: list[str] = []
     unclosed: list[str] = []
+    either: list[str] = []
     before = None
     while rest != before:  # what remains when something is taken out may itself read as an operator
         before, rest = rest, settled(rest, unclosed)
@@ -102,6 +103,7 @@ def parse(text: str) -> Query:
                 words.append(token["word"])
         asserted = plain_assertions(_without_joins(words))
         doubted += asserted.doubted
+        either += asserted.either
         rest, said = split_negations(asserted.text)
         negated += said
         rest = ", ".join(normal_film_apart(rest))
@@ -115,7 +117,14 @@ def parse(text: str) -> Query:
         text.strip(),
         tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
         " ".join(unclosed),
+        tuple(dict.fromkeys(words.replace(MARK, '"') for words in either)),
     )
+
+
+def _readable(text: str) -> str:
+    if len(text) > MAX_CHARACTERS:
+        raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
+    return "".join(char if char.isprintable() else " " for char in text.translate(TYPOGRAPHIC))
 
 
 def _with_signs_read(text: str) -> str:

@@ -232,6 +232,12 @@ class Filter:
         own = self.says or self.not_says or self.denies or self.not_denies
         return bool(own) or any(one.asks_reports for group in self.any_of for one in group)
 
+    @property
+    def asks_annotations(self) -> bool:
+        """Whether what readers put on films, tags or collections, is asked for anywhere in it."""
+        own = self.tags or self.not_tags or self.collections or self.not_collections
+        return bool(own) or any(part.asks_annotations for group in self.any_of for part in group)
+
 
 @dataclass(frozen=True)
 class Film:

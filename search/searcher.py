@@ -181,7 +181,7 @@ class Searcher:
         alone = [query_vector(single, self.towers.embed_texts) for single in asked_alone(query)]
         vectors = alone if len(query.concepts) > 1 else [vector, *alone]
         best = float(self.index.search(np.stack(vectors), 1, within).scores.max())
-        return best, self._chance.reached(within, (self.catalog.changes(), query.filter))
+        return best, self._chance.reached(within, (self._passing.state(query.filter), query.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
         """Return the scores of all films that pass, cut off or not, best first; empty without words or examples."""

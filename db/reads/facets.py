@@ -46,6 +46,7 @@ FACETS = tuple(_STATEMENTS)
 _NUMBERS = ("age", "year")
 _SEVERAL = ("label", "tag", "collection")
 """Of these a film may have several values, and a label from several sources."""
+_ANNOTATIONS = ("tag", "collection")
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,14 @@ class _Pairs:
 
 
 class FacetTable:
-    """The values of all films that are present, by facet, each read when it is first asked for. Shared by threads."""
+    """The values of all films that are present, by facet, each read when it is first asked for, and tags and
+    collections anew when something was written. Good while `Catalog.fact_changes` stays; shared by threads."""
 
     def __init__(self, catalog: Catalog) -> None:
         """Read which films there are."""
         self._catalog = catalog
         self._pairs: dict[str, _Pairs] = {}
+        self._changes = -1
         self._reading = threading.Lock()
         with catalog.look() as connection:
             self.ids = ids_of(connection, "SELECT id FROM film WHERE state = 'present'")
@@ -107,6 +110,10 @@ class FacetTable:
 
     def _facet(self, name: str) -> _Pairs:
         with self._reading:
+            if name in _ANNOTATIONS and self._changes != (changes := self._catalog.changes()):
+                for annotation in _ANNOTATIONS:
+                    self._pairs.pop(annotation, None)
+                self._changes = changes
             if name not in self._pairs:
                 with self._catalog.look() as connection:
                     values, ids, counts = ids_by_value(connection, _STATEMENTS[name])

@@ -30,7 +30,7 @@ class PassingFilms:
     def __init__(self, catalog: Catalog, index: VectorIndex) -> None:
         self._catalog = catalog
         self._index = index
-        self._kept: tuple[int, dict[Filter, NDArray[np.int64]]] = (-1, {})
+        self._kept: dict[Filter, tuple[int, NDArray[np.int64]]] = {}
         self._sorted: tuple[int, dict[tuple[str, bool], NDArray[np.int64]]] = (-1, {})
 
     def within(self, where: Filter, like: Sequence[int], unlike: Sequence[int]) -> NDArray[np.int64] | None:
@@ -43,30 +43,33 @@ class PassingFilms:
         allowed = self.of_filter(where)
         return without(allowed, examples) if examples else allowed
 
+    def state(self, where: Filter) -> int:
+        """Return a number that rises whenever other films may pass the filter."""
+        return self._catalog.changes() if where.asks_annotations else self._catalog.fact_changes()
+
     def of_filter(self, where: Filter) -> NDArray[np.int64]:
-        """Return the films that pass, kept until anything is written, so that paging and rephrasing reuse them."""
-        changes = self._catalog.changes()
-        known, filters = self._kept
-        if known != changes:
-            filters = {}
-        if where not in filters:
+        """Return the films that pass, kept until others may, so that paging and rephrasing reuse them."""
+        state = self.state(where)
+        known = self._kept.get(where)
+        if known is None or known[0] != state:
             ids = films.select_ids(self._catalog, where)
             ids.flags.writeable = False
-            filters = dict([*filters.items(), (where, ids)][-KEPT_FILTERS:])
-            self._kept = changes, filters
-        return filters[where]
+            known = state, ids
+            older = [pair for pair in self._kept.items() if pair[0] != where]
+            self._kept = dict([*older, (where, known)][-KEPT_FILTERS:])
+        return known[1]
 
     def by_fact(self, column: Literal["year", "age"], *, descending: bool) -> NDArray[np.int64]:
-        """Return all films in the order of a fact, kept until anything is written."""
-        changes = self._catalog.changes()
+        """Return all films in the order of a fact, kept until that may have changed."""
+        state = self._catalog.fact_changes()
         known, orders = self._sorted
-        if known != changes:
+        if known != state:
             orders = {}
         if (column, descending) not in orders:
             ids = films.ids_by_fact(self._catalog, column, descending=descending)
             ids.flags.writeable = False
             orders = {**orders, (column, descending): ids}
-            self._sorted = changes, orders
+            self._sorted = state, orders
         return orders[column, descending]
 
     def searchable(self, within: NDArray[np.int64] | None) -> NDArray[np.int64] | None:

@@ -28,6 +28,7 @@ from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.query import cutoff, filter_panel, query_chips, search_state
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
 from filmroom.search.ui.text import counted, films, is_normal, number, plain
+from streamlit.delta_generator import DeltaGenerator
 
 SORTS = {
     Order.MATCH: "Best match",
@@ -62,8 +63,10 @@ def show() -> None:
         st.warning(plain(str(fault)))
         _help()
         return
-    fill = _controls(archive, searcher)
+    filters, fill = _controls(archive, searcher)
     request = _request(searcher)
+    with filters:
+        filter_panel.narrow(searcher, request)
     chosen = None if request.query else memory("", listed=True)
     if chosen:
         _order(SearchRequest(chosen))
@@ -135,11 +138,11 @@ def _words(query: str) -> str:
         return ""
 
 
-def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
-    """Return the line of controls. What it returns fills those that are closed: nobody waits for them, the films go
-    first."""
+def _controls(archive: Archive, searcher: Searcher) -> tuple[DeltaGenerator, Callable[[], None]]:
+    """Show the line of controls. Returns the place of the filters, which need the request that the controls make, and
+    what fills those that are closed: nobody waits for them, the films go first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
-        filters = st.popover("Filters", icon=":material/tune:", key="filters")
+        filters = st.container(width="content")
         with st.popover("By film", icon=":material/image_search:", key="by-film"):
             st.file_uploader(
                 "Find films like this one",
@@ -172,12 +175,10 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
         models.choose(archive, beside=True)
 
     def fill() -> None:
-        with filters:
-            filter_panel.narrow(searcher, search_state.request_of_address())
         with saved:
             _saved(archive)
 
-    return fill
+    return filters, fill
 
 
 def _saved(archive: Archive) -> None:

@@ -20,7 +20,7 @@ from filmroom.db.records import Run
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0016"
+HEAD = "0017"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 

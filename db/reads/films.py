@@ -129,16 +129,6 @@ def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def thumbnails(catalog: Catalog, ids: Sequence[int]) -> dict[int, bytes]:
-    """Return WebP bytes by film id."""
-    found: dict[int, bytes] = {}
-    with catalog.look() as connection:
-        for some in chunked(ids):
-            statement = f"SELECT film_id, webp FROM thumbnail WHERE film_id IN ({marks(some)})"
-            found.update(map(tuple, connection.execute(statement, some)))
-    return found
-
-
 def reports(catalog: Catalog, one: Film) -> list[str]:
     """Return the reports of a film and of its study, newest first."""
     statement = f"SELECT report.text FROM film JOIN report ON {OF_FILM} WHERE film.id = ? ORDER BY report.id DESC"

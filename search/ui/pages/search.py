@@ -12,7 +12,7 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.names import check_name
-from filmroom.db.reads import films as db_films
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.query.fields import FIELDS
 from filmroom.search.query.model_limits import ModelLimits
@@ -324,8 +324,8 @@ def _limits(limits: ModelLimits) -> None:
 def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Reading) -> None:
     """Show what the answer is made of, each part with the way to take it away, and filters that words could be."""
     labels = [name for name, _ in filter_panel.labels(archive.catalog)] if parsed.negated else []
-    thumbnails = db_films.thumbnails(archive.catalog, [*request.like, *request.unlike])
-    parts = query_chips.chips_of(request, parsed, reading, thumbnails)
+    pictures = thumbnails(archive.catalog, [*request.like, *request.unlike])
+    parts = query_chips.chips_of(request, parsed, reading, pictures)
     offered = query_chips.offers(parsed, reading, labels)
     done = chips(parts, offered, key="chips") if parts or offered else None
     if isinstance(done, Offer):

@@ -38,12 +38,11 @@ VAGUE = frozenset(_VAGUE.split())
 """Names of variables that say nothing of the thing: a film, a row, an answer, a folder, a label has a name."""
 
 VAGUE_AT_MOST = {
-    "db": 67,
-    "db/erasure": 43,
-    "db/files": 13,
-    "db/reads": 96,
-    "db/vector_index": 72,
-    "db/writes": 75,
+    "db": 45,
+    "db/erasure": 15,
+    "db/reads": 39,
+    "db/vector_index": 3,
+    "db/writes": 20,
     "indexer": 24,
     "indexer/live": 1,
     "indexer/models": 2,

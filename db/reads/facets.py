@@ -66,8 +66,8 @@ class FacetTable:
         first = np.full(self.ids.size + 1, -1, np.int64)  # the last place is for films that are not present
         first[pairs.films[::-1]] = pairs.codes[::-1]
         places = np.searchsorted(self.ids, ids)
-        there = np.isin(ids, self.ids)
-        return [pairs.values[code] if code >= 0 else None for code in first[np.where(there, places, -1)].tolist()]
+        present = np.isin(ids, self.ids)
+        return [pairs.values[code] if code >= 0 else None for code in first[np.where(present, places, -1)].tolist()]
 
 
 def _counted(pairs: _Pairs, among: NDArray[np.bool_], *, numbers: bool) -> list[Facet]:
@@ -103,17 +103,17 @@ def _paired(ids: NDArray[np.int64], rows: list[tuple[int, object]] | list[tuple[
     films = np.fromiter((film_id for film_id, _ in rows), np.int64, len(rows))
     codes = np.fromiter((values[str(value)] for _, value in rows), np.int64, len(rows))
     places = np.searchsorted(ids, films)
-    there = places < ids.size
-    there[there] = ids[places[there]] == films[there]
-    return _Pairs(places[there], codes[there], tuple(values))
+    present = places < ids.size
+    present[present] = ids[places[present]] == films[present]
+    return _Pairs(places[present], codes[present], tuple(values))
 
 
 def tags_of_films(catalog: Catalog, ids: Iterable[int]) -> dict[int, list[str]]:
     """Return the tags of these films, by film, in alphabetical order."""
-    found: dict[int, list[str]] = {}
-    wanted = f"[{','.join(map(str, ids))}]"
+    tags: dict[int, list[str]] = {}
+    listed = f"[{','.join(map(str, ids))}]"
     statement = "SELECT film_id, name FROM tag WHERE film_id IN (SELECT value FROM json_each(?)) ORDER BY name"
     with catalog.look() as connection:
-        for film_id, name in connection.execute(statement, (wanted,)):
-            found.setdefault(film_id, []).append(name)
-    return found
+        for film_id, name in connection.execute(statement, (listed,)):
+            tags.setdefault(film_id, []).append(name)
+    return tags

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filmroom.db.errors import Rejected
 
-DECODING = 3
+DECODING = 4
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
 tags; `filmroom.indexer.decoding.dicom.changes` says which films' pixels changed, so that no other is embedded again."""
 
@@ -229,8 +229,14 @@ class Filter:
     @property
     def asks_reports(self) -> bool:
         """Whether what reports say or deny is asked for anywhere in it."""
-        asked_of_reports = self.says or self.not_says or self.denies or self.not_denies
-        return bool(asked_of_reports) or any(alternative.asks_reports for group in self.any_of for alternative in group)
+        fields = self.says or self.not_says or self.denies or self.not_denies
+        return bool(fields) or any(alternative.asks_reports for group in self.any_of for alternative in group)
+
+    @property
+    def asks_annotations(self) -> bool:
+        """Whether what readers put on films, tags or collections, is asked for anywhere in it."""
+        fields = self.tags or self.not_tags or self.collections or self.not_collections
+        return bool(fields) or any(part.asks_annotations for group in self.any_of for part in group)
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class ServerCatalog(Catalog):
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, annotates: bool = False) -> Iterator[Connection]:
         self.check_writable()
         writing = self.engine.execution_options(filmroom_write=True)
         with self._speaking(), writing.begin() as connection:
@@ -144,7 +144,7 @@ class ServerCatalog(Catalog):
                     "the archive was replaced while it was open", where=self.place, fix="Open it again."
                 )
             yield connection
-            count_write(connection)
+            count_write(connection, annotates=annotates)
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

@@ -76,7 +76,7 @@ def put_reports(catalog: Catalog, reports: Sequence[Report], *, source: str) -> 
 def set_tags(catalog: Catalog, film_id: int, names: Sequence[str]) -> None:
     """Give a film these tags and no others. Raises BadInput for a new tag that cannot stand on one line."""
     stored = _tag_names(catalog, names)
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         connection.execute(delete(tag).where(tag.c.film_id == film_id))
         for name in stored:
             connection.execute(insert(tag).values(film_id=film_id, name=name))
@@ -109,7 +109,7 @@ def put_tags(catalog: Catalog, tagged: Iterable[tuple[int, str]]) -> list[tuple[
 
 def _change_tags(catalog: Catalog, tagged: list[tuple[int, str]], *, add: bool) -> list[tuple[int, str]]:
     changed = []
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         for film_id, name in tagged:
             if add:
                 done = connection.execute(upsert(tag).values(film_id=film_id, name=name).on_conflict_do_nothing())
@@ -143,7 +143,7 @@ def all_tags(catalog: Catalog) -> list[str]:
 
 def set_note(catalog: Catalog, film_id: int, text: str) -> None:
     """Keep the note of a film; an empty text removes it."""
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         connection.execute(delete(note).where(note.c.film_id == film_id))
         if text.strip():
             connection.execute(insert(note).values(film_id=film_id, text=text, updated_at=int(time.time())))
@@ -186,7 +186,7 @@ def collect(catalog: Catalog, name: str, film_ids: Sequence[int]) -> int:
 
     Raises BadInput for a new name that cannot stand on one line."""
     name = name.strip()
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         if connection.scalar(select(collection.c.id).where(collection.c.name == name)) is None:
             check_name(name, "a collection")
         connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
@@ -227,7 +227,7 @@ def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None
     """Take films out of a collection; without ids the collection itself goes. Returns (film id, its place) of
     what went, which `recollect` puts back."""
     gone: list[tuple[int, int]] = []
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         collection_id = select(collection.c.id).where(collection.c.name == name).scalar_subquery()
         mine = collection_film.c.collection_id == collection_id
         rows = select(collection_film.c.film_id, collection_film.c.place)
@@ -242,7 +242,7 @@ def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None
 
 def recollect(catalog: Catalog, name: str, rows: Iterable[tuple[int, int]]) -> None:
     """Put back what `uncollect` returned, in its old order; the collection is made where it went."""
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         connection.execute(upsert(collection).values(name=name, created_at=int(time.time())).on_conflict_do_nothing())
         collection_id = connection.execute(select(collection.c.id).where(collection.c.name == name)).scalar_one()
         for film_id, place in rows:
@@ -263,7 +263,7 @@ def save_search(catalog: Catalog, name: str, query: str, request: str | None = N
     """Save a search, in place of an earlier one of this name."""
     values = {"query": query, "request": request}
     statement = upsert(saved_search).values(name=name.strip(), created_at=int(time.time()), **values)
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
@@ -274,7 +274,7 @@ def saved_searches(catalog: Catalog) -> list[SavedSearch]:
 
 
 def remove_search(catalog: Catalog, name: str) -> None:
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         connection.execute(delete(saved_search).where(saved_search.c.name == name))
 
 
@@ -294,7 +294,7 @@ def judge(catalog: Catalog, new: Judgement) -> None:
         raise BadInput("a grade is 0, 1, 2 or 3", where=new.grade, fix="0 is no match, 3 is exactly what was asked.")
     values = {"grade": new.grade, "judged_at": int(time.time())}
     statement = upsert(judgement).values(query=new.query, film_id=new.film_id, judge=new.judge, **values)
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["query", "film_id", "judge"], set_=values))
 
 
@@ -305,7 +305,7 @@ def unjudge(catalog: Catalog, judged: Judgement) -> bool:
         judgement.c.film_id == judged.film_id,
         judgement.c.judge == judged.judge,
     )
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         return bool(connection.execute(delete(judgement).where(*same)).rowcount)
 
 

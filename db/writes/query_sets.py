@@ -22,7 +22,7 @@ def put_query_set(catalog: Catalog, name: str, queries: Sequence[str]) -> None:
         raise BadInput("a query set needs a name and queries", fix="Name it, and write a query a line.")
     check_letters(name, "the name of a query set")
     values = {"key": _PREFIX + name, "value": json.dumps(distinct)}
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         statement = upsert(meta).values(**values)
         connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": values["value"]}))
 
@@ -37,5 +37,5 @@ def query_sets(catalog: Catalog) -> dict[str, list[str]]:
 
 def remove_query_set(catalog: Catalog, name: str) -> None:
     """Forget a set; the judgements of its queries stay."""
-    with catalog.write() as connection:
+    with catalog.write(annotates=True) as connection:
         connection.execute(delete(meta).where(meta.c.key == _PREFIX + name))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from filmroom.db.reads.films import films as films_of
+from filmroom.search.checks.result import measured_rows, written_p
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.output import Text, console, path_text
 from rich.table import Table
@@ -21,25 +22,31 @@ _ROWS = 40
 def print_result(archive: Archive, result: Result) -> None:
     """Print a result for a person."""
     for name, value in result.figures.items():
-        console.print(Text(f"{name[:1].upper()}{name[1:]}: {_shown(value)}"))
+        console.print(Text(f"{name if name == 'p' else name[:1].upper() + name[1:]}: {_shown(value, name)}"))
     if result.rows:
-        _print_rows([_short(row) for row in result.rows])
+        _print_rows(result.rows)
     if result.picks:
         _print_picks(archive, result)
     for note in result.notes:
         console.print(Text(note))
-    if result.ok:
+    if result.conclusion:
+        console.print(Text(result.conclusion))
+    elif result.ok:
         console.print(Text(f"Nothing to look at among {counted(result.films, 'film')}."))
 
 
 def _print_rows(rows: Sequence[Mapping[str, Value]]) -> None:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    measured = [_short(row) for row in measured_rows(rows)]
+    columns = list(dict.fromkeys(name for row in measured for name in row))
     table = Table(*columns, box=None, pad_edge=False)
-    for row in rows[:_ROWS]:
-        table.add_row(*(Text(_shown(row.get(name))) for name in columns))
-    console.print(table)
-    if len(rows) > _ROWS:
-        console.print(Text(f"And {counted(len(rows) - _ROWS, 'more line')}: --csv FILE writes all."))
+    for row in measured[:_ROWS]:
+        table.add_row(*(Text(_shown(row.get(name), name)) for name in columns))
+    if measured:
+        console.print(table)
+    left = [(len(measured) - _ROWS, "more line"), (len(rows) - len(measured), "line of too few films")]
+    for count, kind in left:
+        if count > 0:
+            console.print(Text(f"And {counted(count, kind, kind.replace('line', 'lines'))}: --csv FILE writes all."))
 
 
 def _short(row: Mapping[str, Value]) -> dict[str, Value]:
@@ -52,7 +59,7 @@ def _short(row: Mapping[str, Value]) -> dict[str, Value]:
     for name, value in row.items():
         joined = next((key for key, parts in names.items() if name in parts), name)
         if joined in names and joined not in short:
-            parts = [_shown(row[part]) for part in names[joined] if part in row]
+            parts = [_shown(row[part], part) for part in names[joined] if part in row]
             short[joined] = " to ".join(filter(None, parts)) if joined == "95 %" else " ".join(parts)
         elif joined not in names and name not in hidden:
             short[name] = value
@@ -67,7 +74,7 @@ def _print_picks(archive: Archive, result: Result) -> None:
     table = Table(*["group"] * grouped, "film", "file", "why", *names, box=None, pad_edge=False)
     for pick in picks:
         path = path_text(known[pick.film].path) if pick.film in known else Text("")
-        cells = [Text(_shown(pick.evidence.get(name))) for name in names]
+        cells = [Text(_shown(pick.evidence.get(name), name)) for name in names]
         table.add_row(*[Text(str(pick.group or ""))] * grouped, Text(str(pick.film)), path, Text(pick.why), *cells)
     console.print(table)
     if len(result.picks) > len(picks):
@@ -77,17 +84,19 @@ def _print_picks(archive: Archive, result: Result) -> None:
 
 
 def _some_of_each(result: Result) -> Sequence[Pick]:
-    """Choose the picks to print: the first ones, or of several reasons the first ones of each."""
-    if any(pick.group for pick in result.picks):
-        return result.picks[:_FEW]
-    by_reason: dict[str, list[Pick]] = {}
+    """Choose the picks to print: the first ones, or of several reasons or a few groups the first ones of each."""
+    parts: dict[tuple[int, str], list[Pick]] = {}
     for pick in result.picks:
-        by_reason.setdefault(pick.why, []).append(pick)
-    most = max(3, _FEW // len(by_reason))
-    return [pick for picks in by_reason.values() for pick in picks[:most]]
+        parts.setdefault((pick.group, pick.why), []).append(pick)
+    if len({group for group, _ in parts}) > _FEW // 3:
+        return result.picks[:_FEW]
+    most = max(3, _FEW // len(parts))
+    return [pick for picks in parts.values() for pick in picks[:most]]
 
 
-def _shown(value: Value) -> str:
+def _shown(value: Value, name: str) -> str:
     if value is None or value != value:
         return ""
+    if name == "p" and isinstance(value, float):
+        return written_p(value)
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)

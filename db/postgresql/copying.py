@@ -13,7 +13,7 @@ from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.files import private_files
 from filmroom.db.reads import films, spaces
 from filmroom.db.schema import file, film, judgement, metadata, root
-from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.opening import open_index
 from sqlalchemy import Connection, Table, cast, column, delete, func, insert, literal_column, select, table, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
@@ -62,7 +62,7 @@ def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda t
     opened.patient_key()  # the target knows from now on which is its key
     opened.catalog.learn_sizes()
     for space in spaces.spaces(opened.catalog):
-        VectorIndex.open(opened.catalog, space, opened.vectors, gpu=False).save()
+        open_index(opened.catalog, space, opened.vectors, gpu=False).save()
     return Copied(films.count(opened.catalog), rows)
 
 

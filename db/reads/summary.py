@@ -157,31 +157,31 @@ def _counted_vectors(folder: Path, space_id: int, state: tuple[str, str, int]) -
     return 0, 0
 
 
-def ivf_stats(folder: Path, held: StoredSpace) -> IvfStats | None:
+def ivf_stats(folder: Path, stored_space: StoredSpace) -> IvfStats | None:
     """Return what is said of the space's IVF index, where one was built for these weights."""
     try:
-        found = IvfStats(**json.loads((folder / f"lists-{held.id}.json").read_text()))
+        stats = IvfStats(**json.loads((folder / f"lists-{stored_space.id}.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.fingerprint == held.space.fingerprint else None
+    return stats if stats.fingerprint == stored_space.space.fingerprint else None
 
 
-def run_of(found: Mapping[str, Any], alive: Callable[[Run], bool]) -> Run:
+def run_of(row: Mapping[str, Any], alive: Callable[[Run], bool]) -> Run:
     """Read a row of the table of runs. One that says it is running, with a process that is no longer there, is
     broken."""
-    one = Run(
-        id=found["id"],
-        paths=tuple(json.loads(found["paths"])),
-        model=found["model"],
-        pid=found["pid"],
-        state=RunState(found["state"]),
-        started_at=found["started_at"],
-        ended_at=found["ended_at"],
-        counts=Counts(**{name: found[name] for name in Counts.__dataclass_fields__}),
-        message=found["message"],
+    record = Run(
+        id=row["id"],
+        paths=tuple(json.loads(row["paths"])),
+        model=row["model"],
+        pid=row["pid"],
+        state=RunState(row["state"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        counts=Counts(**{name: row[name] for name in Counts.__dataclass_fields__}),
+        message=row["message"],
     )
-    broken = one.state is RunState.RUNNING and not alive(one)
-    return replace(one, state=RunState.BROKEN) if broken else one
+    broken = record.state is RunState.RUNNING and not alive(record)
+    return replace(record, state=RunState.BROKEN) if broken else record
 
 
 def _one(connection: sqlite3.Connection, statement: str) -> int:
@@ -190,19 +190,19 @@ def _one(connection: sqlite3.Connection, statement: str) -> int:
 
 def _file_counts(connection: sqlite3.Connection) -> FileCounts:
     rows = connection.execute("SELECT outcome, listed, count(*) FROM file GROUP BY outcome, listed").fetchall()
-    here = {outcome: count for outcome, listed, count in rows if listed}
+    listed_counts = {outcome: count for outcome, listed, count in rows if listed}
     return FileCounts(
-        indexed=here.get(Outcome.INDEXED.value, 0),
-        duplicate=here.get(Outcome.DUPLICATE.value, 0),
-        rejected=here.get(Outcome.REJECTED.value, 0),
+        indexed=listed_counts.get(Outcome.INDEXED.value, 0),
+        duplicate=listed_counts.get(Outcome.DUPLICATE.value, 0),
+        rejected=listed_counts.get(Outcome.REJECTED.value, 0),
         gone=sum(count for _, listed, count in rows if not listed),
     )
 
 
 def _runs(connection: sqlite3.Connection, limit: int, alive: Callable[[Run], bool]) -> tuple[Run, ...]:
-    found = connection.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))
-    names = [column[0] for column in found.description]
-    return tuple(run_of(dict(zip(names, row, strict=True)), alive) for row in found)
+    rows = connection.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))
+    names = [column[0] for column in rows.description]
+    return tuple(run_of(dict(zip(names, row, strict=True)), alive) for row in rows)
 
 
 def is_alive(run: Run) -> bool:

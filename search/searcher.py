@@ -16,6 +16,7 @@ from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.opening import open_index
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.radiology.report_labeler import says_normal
 from filmroom.search.query.chance import Chance, above, asked_alone
@@ -68,7 +69,7 @@ class Searcher:
         """
         archive = Archive.open(folder)
         stored, towers = choose(archive, model, weights)
-        index = VectorIndex.open(archive.catalog, stored, archive.vectors, whole=stays)
+        index = open_index(archive.catalog, stored, archive.vectors, in_memory=stays)
         return cls(archive, stored, towers, index, stays=stays)
 
     @property
@@ -181,7 +182,7 @@ class Searcher:
         alone = [query_vector(single, self.towers.embed_texts) for single in asked_alone(query)]
         vectors = alone if len(query.concepts) > 1 else [vector, *alone]
         best = float(self.index.search(np.stack(vectors), 1, within).scores.max())
-        return best, self._chance.reached(within, (self.catalog.changes(), query.filter))
+        return best, self._chance.reached(within, (self._passing.state(query.filter), query.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
         """Return the scores of all films that pass, cut off or not, best first; empty without words or examples."""

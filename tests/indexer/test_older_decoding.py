@@ -14,7 +14,8 @@ import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.doctor import examine
 from filmroom.db.records import DECODING, IMPORTED, SourceFile, Space
-from filmroom.db.schema import embedding, file, film, space, thumbnail
+from filmroom.db.schema import embedding, file, film, space
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.writes import findings, ingest
 from filmroom.db.writes.facts import put_facts
 from filmroom.db.writes.imported_vectors import put_vectors
@@ -64,13 +65,11 @@ class Old:
             return {(row.path, row.frame): (row.id, row.vectors) for row in connection.execute(statement)}
 
     def thumbnails(self) -> dict[tuple[str, int], bytes]:
-        statement = (
-            select(file.c.path, film.c.frame, thumbnail.c.webp)
-            .join(film, film.c.file_id == file.c.id)
-            .join(thumbnail, thumbnail.c.film_id == film.c.id)
-        )
+        statement = select(file.c.path, film.c.frame, film.c.id).join(film, film.c.file_id == file.c.id)
         with self.archive.catalog.read() as connection:
-            return {(row.path, row.frame): row.webp for row in connection.execute(statement)}
+            rows = connection.execute(statement).all()
+        pictures = thumbnails(self.archive.catalog, [row.id for row in rows])
+        return {(row.path, row.frame): pictures[row.id] for row in rows if row.id in pictures}
 
     def view(self, name: str) -> str | None:
         statement = select(film.c.view).join(file, file.c.id == film.c.file_id).where(file.c.path == name)

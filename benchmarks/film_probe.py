@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.reads.film_table import film_columns
-from filmroom.db.reads.films import thumbnails
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.indexer.decoding.workers import thumbnail
 from filmroom.search.checks.thumbnails.contradictions import LEAST_ODDS, NO_FRONTAL, SURE_FRONTAL
 from filmroom.search.checks.thumbnails.film_probe import LIES, TURNS, Looks, look

@@ -18,8 +18,12 @@ from filmroom.db import doctor
 from filmroom.db.archive import Archive, folder_of
 from filmroom.db.errors import ArchiveDamaged, BadInput
 from filmroom.db.files import private_files, sqlite_file
+from filmroom.db.thumbnails.file import NAME as THUMBNAILS
 
 _CATALOG, _KEY = "catalog.sqlite", "patient.key"
+_NAMES = (sorted([_CATALOG, _KEY]), sorted([_CATALOG, _KEY, THUMBNAILS]))
+"""What is in a backup: an earlier version kept the thumbnails in the catalog."""
+
 _RATIO = 20
 """Bytes of a catalog for one of a backup: more is a bomb. Our own backups are not compressed at all."""
 
@@ -56,10 +60,16 @@ def backup(archive: Archive, target: Path) -> Copied:
             copy = Path(folder, _CATALOG)
             sqlite_file.backup(archive.catalog.path, copy)
             films = _films(copy)
+            # After the catalog: a picture that it means is here, or it has another since.
+            pictures = archive.folder / THUMBNAILS
+            if pictures.exists():
+                sqlite_file.backup(pictures, Path(folder, THUMBNAILS))
             with private_files.aside(target) as (aside, out):
                 # Stored as they are: thumbnails and vectors do not get smaller.
                 with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
                     packed.write(copy, _CATALOG)
+                    if pictures.exists():
+                        packed.write(Path(folder, THUMBNAILS), THUMBNAILS)
                     packed.write(archive.folder / _KEY, _KEY)
                 out.flush()
                 os.fsync(out.fileno())
@@ -119,10 +129,10 @@ def _made_whole(folder: Path, source: Path) -> Copied:
 
 
 def _unpack(source: Path, folder: Path) -> None:
-    """Unpack two plain files and no others, of no more than they say, and no more than there is room for."""
+    """Unpack plain files of these names and no others, of no more than they say, and no more than there is room for."""
     _check_directory(source)
     with zipfile.ZipFile(source) as packed:
-        if sorted(packed.namelist()) != [_CATALOG, _KEY]:
+        if sorted(packed.namelist()) not in _NAMES:
             raise zipfile.BadZipFile
         for one in packed.infolist():
             # A link's or a folder's mode, or a size that no catalog shrinks from (pictures and vectors hardly do).
@@ -132,7 +142,7 @@ def _unpack(source: Path, folder: Path) -> None:
                 raise zipfile.BadZipFile
         if sum(one.file_size for one in packed.infolist()) > shutil.disk_usage(folder).free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        for name in (_CATALOG, _KEY):
+        for name in packed.namelist():
             with packed.open(name) as data, private_files.create(folder / name) as out:
                 shutil.copyfileobj(data, out, 1 << 20)  # ends in BadZipFile where a checksum is wrong
                 out.flush()
@@ -140,13 +150,13 @@ def _unpack(source: Path, folder: Path) -> None:
 
 
 def _check_directory(source: Path) -> None:
-    """Refuse a long list at the end of the file, which is read whole: that of two files is short. PKWARE's APPNOTE,
+    """Refuse a long list at the end of the file, which is read whole: that of a few files is short. PKWARE's APPNOTE,
     4.3.14 and 4.3.16."""
     with source.open("rb") as file:
         file.seek(max(0, source.stat().st_size - _END - _END_64))
         tail = file.read()
     end, end_64 = tail[-_END:], tail[:_END_64]
-    if end[:4] != b"PK\5\6" or int.from_bytes(end[10:12], "little") != 2:
+    if end[:4] != b"PK\5\6" or int.from_bytes(end[10:12], "little") not in map(len, _NAMES):
         raise zipfile.BadZipFile
     large = int.from_bytes(end_64[40:48], "little") if end_64[:4] == b"PK\6\6" else 0
     if max(int.from_bytes(end[12:16], "little"), large) > _SLACK:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
-HEAD = "0016"
+HEAD = "0017"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 
@@ -124,8 +124,12 @@ class Catalog:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Begin one transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock."""
+    def write(self, *, annotates: bool = False) -> Iterator[Connection]:
+        """Begin one transaction: all of it or nothing. Takes the write lock at once, so that it cannot deadlock.
+
+        `annotates` says that it touches nothing but what readers put on films (tags, collections, notes, judgements) or
+        keep of their own, so that what is known of the films themselves stays known.
+        """
         from filmroom.db.writes.meta import count_write
 
         self.check_writable()
@@ -135,7 +139,7 @@ class Catalog:
             with writing.begin() as connection:
                 self._check_same(connection.connection.driver_connection)
                 yield connection
-                count_write(connection)
+                count_write(connection, annotates=annotates)
                 self._check_same(connection.connection.driver_connection)
             self._check_same(None)  # what was committed is where the archive is
 
@@ -199,6 +203,13 @@ class Catalog:
     def changes(self) -> int:
         """Return a number that rises with every committed write, by any process: what caches compare."""
         return int(get_meta(self, "changes") or 0)
+
+    def fact_changes(self) -> int:
+        """Return a number that rises as `changes`, but not with writes that only annotate."""
+        with self.look() as connection:
+            rows = connection.execute("SELECT key, value FROM meta WHERE key IN ('changes', 'annotations')")
+            counts = {key: int(value) for key, value in rows}
+        return counts.get("changes", 0) - counts.get("annotations", 0)
 
     def _check_same(self, connection: Any) -> None:
         """Raise ArchiveReplaced where the file that is open is not the one at the path any more.

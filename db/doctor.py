@@ -15,6 +15,9 @@ from filmroom.db.reads.integrity import Blob
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import DECODING, SAME_UID, Outcome, State, same_uid_note
 from filmroom.db.schema import embedding, file, film, thumbnail
+from filmroom.db.thumbnails import mending as mending_thumbnails
+from filmroom.db.thumbnails import moving
+from filmroom.db.thumbnails.file import NAME
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.opening import open_index
 from filmroom.db.vector_index.server import ServerCopies, stored_vectors
@@ -27,6 +30,7 @@ from sqlalchemy import exists, func, select
 _AGAIN = "Run `filmroom index` on the same folders again."
 _RESTORE = "Restore a backup."
 _MEND = "`filmroom doctor --repair` mends it."
+_MEND_AND_INDEX = f"{_MEND[:-1]}, together with `filmroom index` on the same folders."
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def examine(archive: Archive) -> Examination:
     """Compare catalog, vectors and FAISS; change nothing."""
     held = spaces.spaces(archive.catalog)
     faults = [Fault(f"the catalog file is damaged: {one}", _RESTORE, False) for one in _structure(archive)]
+    faults += [Fault(f"{NAME} {one}", _MEND_AND_INDEX) for one in mending_thumbnails.faults(archive.catalog)]
     faults += _row_faults(archive)
     faults += _faults_of(_damage(archive, held), held)
     notes = [*_older(archive), *_notes(archive)]
@@ -116,10 +121,14 @@ def repair(archive: Archive) -> Examination:
     with archive.writing("repairing", alone=True):
         held = spaces.spaces(archive.catalog)
         if not _structure(archive):  # nothing is written into a file that SQLite finds damaged
+            mending_thumbnails.mend(archive.catalog)
             damage = _damage(archive, held)
             mending.put(archive.catalog, damage.mended)
             mending.settle(archive.catalog, damage.sound)
             mending.drop(archive.catalog, damage.lost)
+            while moving.move_some(archive.catalog):
+                pass
+            moving.finish(archive.catalog)
             if not damage.doubtful:  # of those the index may be the right side
                 archive.catalog.remake_vectors()
                 for one in held:
@@ -239,10 +248,9 @@ def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
             owner = "" if space_id is None else f" of {models.get(space_id, 'a removed model')}"
             yield f"{count} {noun}{owner}"
 
-    again = f"{_MEND[:-1]}, together with `filmroom index` on the same folders."
     return [
         *(Fault(f"damaged in the catalog and whole in the index: {what}", _MEND) for what in counted(damage.mended)),
-        *(Fault(f"damaged: {what}", again) for what in counted(damage.lost)),
+        *(Fault(f"damaged: {what}", _MEND_AND_INDEX) for what in counted(damage.lost)),
         *(
             Fault(f"index and catalog differ, and nothing tells which are right: {what}", _RESTORE, False)
             for what in counted(damage.doubtful)

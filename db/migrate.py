@@ -39,9 +39,10 @@ def bring_up(path: Path, engine: Engine, head: str) -> None:
                 return  # by another process, which this one waited for
             _forget_searches(path)
             copy = path.with_suffix(f".before-{head}.sqlite")
-            backup(path, copy)
-            for earlier in set(path.parent.glob(f"{path.stem}.before-*")) - {copy}:
-                earlier.unlink(missing_ok=True)  # holds the searches still, and nothing that the new one lacks
+            if not _changes_nothing(str(_revision(path))):
+                backup(path, copy)
+                for earlier in set(path.parent.glob(f"{path.stem}.before-*")) - {copy}:
+                    earlier.unlink(missing_ok=True)  # holds the searches still, and nothing that the new one lacks
             upgrade(engine)
     except Timeout as error:
         raise _busy(path, "another process is writing to it") from error
@@ -75,6 +76,12 @@ def head() -> str | None:
 def _revision(path: Path) -> str | None:
     with closing(sqlite3.connect(path, timeout=sqlite_file.BUSY_SECONDS)) as connection:
         return revision_of(connection)
+
+
+def _changes_nothing(revision: str) -> bool:
+    """Tell whether the missing migrations leave every row and table as it is, so that no copy is needed before."""
+    missing = list(ScriptDirectory.from_config(config()).iterate_revisions("head", revision))
+    return bool(missing) and all(getattr(one.module, "CHANGES_NOTHING", False) for one in missing)
 
 
 def _forget_searches(path: Path) -> None:

@@ -24,6 +24,7 @@ from filmroom.db.catalog import get_meta, set_meta
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import spaces
 from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, SourceFile, Tags
+from filmroom.db.thumbnails.moving import sweep
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.opening import open_index
 from filmroom.db.writes import file_diff, ingest, runs
@@ -38,6 +39,7 @@ from filmroom.indexer.forgotten import FORGOTTEN, Decoded, Forgetting
 from filmroom.indexer.interrupts import between_steps, step
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.models.preprocess import Preprocess
+from filmroom.indexer.moving_thumbnails import move_thumbnails
 from filmroom.indexer.sources.changed import Changed
 from filmroom.indexer.sources.dicomweb import Server
 from filmroom.indexer.sources.fetching import Remote, fetched
@@ -116,6 +118,7 @@ def index(
             run_id = runs.start(archive.catalog, sources, towers.space.model)
             run = _Run(archive, towers, options, on_progress, run_id, spread)
         try:
+            sweep(archive.catalog)
             for source in sources:
                 if isinstance(source, Remote):
                     run.take_remote(source)
@@ -126,6 +129,7 @@ def index(
                     doctor.settle_checksums(archive)
                     run.save_index()
                     archive.catalog.learn_sizes()
+                move_thumbnails(archive.catalog)
         except KeyboardInterrupt:
             run.end(RunState.STOPPED)
             return run.summary(started, stopped=True)

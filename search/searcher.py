@@ -18,7 +18,8 @@ from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.vector_index.opening import open_index
 from filmroom.indexer.models.base import Towers
-from filmroom.search.query.chance import Chance, above
+from filmroom.indexer.radiology.report_labeler import says_normal
+from filmroom.search.query.chance import Chance, above, asked_alone
 from filmroom.search.query.concept_vector import query_vector
 from filmroom.search.query.embedder import Embedder
 from filmroom.search.query.judged_films import learned_vector
@@ -168,21 +169,20 @@ class Searcher:
     def _by_chance(
         self, request: SearchRequest, query: Query, vector: NDArray[np.float32] | None
     ) -> tuple[float | None, float | None]:
-        """Return the best score of the films that pass, and what random words reach over them. Of several concepts each
-        is asked alone: together they draw apart, and reach less than random words where each is found. A process that
-        answers once asks few films alone; films as examples lie nearer to films than words do, and are not compared."""
+        """Return the best score of the films that pass, and what random words reach over them. Of several concepts and
+        findings each is asked alone. A process that answers once asks few films alone. Films as examples lie nearer to
+        films than words do, and a normal film farther from its words than films with findings lie from theirs, however
+        right the order is (AUC 0.84 on 1,426 NIH films below that of random words): they are not compared."""
         quick = self._stays or are_few(len(self.index) * self.held.space.vectors, self.held.space.dim)
-        if not quick or vector is None or not query.positive or request.votes or request.uploads:
+        if not quick or vector is None or request.votes or request.uploads or all(map(says_normal, query.positive)):
             return None, None
         within = self._passing.searchable(self._passing.within(query.filter, (), ()))
         if (len(self.index) if within is None else within.size) == 0:
             return None, None
-        vectors = [vector]
-        if len(query.concepts) > 1:
-            alone = [Query((concept,)) for concept in query.concepts if not concept.negated]
-            vectors = [query_vector(single, self.towers.embed_texts) for single in alone]
+        alone = [query_vector(single, self.towers.embed_texts) for single in asked_alone(query)]
+        vectors = alone if len(query.concepts) > 1 else [vector, *alone]
         best = float(self.index.search(np.stack(vectors), 1, within).scores.max())
-        return best, self._chance.reached(within, (self.catalog.changes(), query.filter))
+        return best, self._chance.reached(within, (self._passing.state(query.filter), query.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
         """Return the scores of all films that pass, cut off or not, best first; empty without words or examples."""

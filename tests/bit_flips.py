@@ -15,13 +15,14 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import FilmroomError
 from filmroom.db.files import sqlite_file
 from filmroom.db.reads import films as catalog_films
+from filmroom.db.thumbnails.reading import thumbnails
 
 
 def all_said(archive: Archive) -> list[object]:
     """Everything that a person or a search gets to see of the archive."""
     # A file of another size than was known is looked at by the next run, which puts that right.
     films = [replace(one, size=0) for one in catalog_films.everyone(archive.catalog)]
-    found: list[object] = [*films, catalog_films.thumbnails(archive.catalog, [one.id for one in films])]
+    found: list[object] = [*films, thumbnails(archive.catalog, [one.id for one in films])]
     for one in films:
         # Words are compared with their index, capital letters and commas are not.
         found += [re.findall(r"\w+", text.lower()) for text in catalog_films.reports(archive.catalog, one)]

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filmroom.db.archive import CHECKS, LOG, PICTURE_MEASURES, Archive
@@ -18,6 +19,9 @@ from filmroom.db.errors import ArchiveBusy, NotFound
 from filmroom.db.reads import spaces
 from filmroom.db.reads.spaces import Stamp, StoredSpace
 from filmroom.db.schema import film, forgotten
+from filmroom.db.thumbnails.file import NAME as THUMBNAILS
+from filmroom.db.thumbnails.file import beside
+from filmroom.db.thumbnails.reading import keys_of
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.snapshot import Manifest
 from sqlalchemy import delete, select
@@ -84,6 +88,9 @@ def forget(
         taken = {one.id: snapshot.take_away(archive.vectors, one, film_ids) for one in held}
         whole = [one for one in taken.values() if one is not None]
         snapshot.remove_strays(archive.vectors, whole)
+        pictures = beside(archive.catalog)
+        if pictures is not None:
+            pictures.mark(film_ids)
         with archive.catalog.write() as connection:
             rows = rows_of(connection, film_ids)
             if remember:
@@ -94,12 +101,15 @@ def forget(
         snapshot.remove_strays(archive.vectors, whole)
         for left in (
             *archive.folder.glob("catalog.before-*"),
+            *archive.folder.glob(f"{THUMBNAILS}.part*"),
             *archive.folder.glob(f"{PICTURE_MEASURES}/*.bin"),
             *archive.folder.glob(f"{CHECKS}/*"),
             archive.folder / LOG,
         ):
             left.unlink(missing_ok=True)
-        if why := archive.catalog.settle(everything=not film_ids):
+        if pictures is not None:
+            pictures.settle(partial(keys_of, archive.catalog))
+        if why := archive.catalog.settle(everything=not film_ids) or (pictures and pictures.overwrite()):
             raise _blocked(archive.catalog.path, why)
         for one in held:
             _put_back(archive, one, taken[one.id], stamps[one.id])

@@ -137,7 +137,7 @@ class ServerCatalog(Catalog):
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, annotates: bool = False) -> Iterator[Connection]:
         self.check_writable()
         writing = self.engine.execution_options(filmroom_write=True)
         with self._speaking(), writing.begin() as connection:
@@ -147,7 +147,7 @@ class ServerCatalog(Catalog):
                 )
             yield connection
             vector_tables.keep_up(connection)
-            count_write(connection)
+            count_write(connection, annotates=annotates)
 
     @contextmanager
     def refill(self) -> Iterator[Connection]:

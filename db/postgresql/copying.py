@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -12,7 +12,10 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.files import private_files
 from filmroom.db.reads import films, spaces
-from filmroom.db.schema import file, film, judgement, metadata, root
+from filmroom.db.reads.integrity import checksum
+from filmroom.db.schema import file, film, judgement, metadata, root, thumbnail
+from filmroom.db.thumbnails.reading import filled
+from filmroom.db.thumbnails.shelf import Shelf
 from filmroom.db.vector_index.opening import open_index
 from sqlalchemy import Connection, Table, cast, column, delete, func, insert, literal_column, select, table, update
 from sqlalchemy.dialects.postgresql import REGCLASS
@@ -51,11 +54,13 @@ def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda t
         source.catalog.read() as reading,
         target.catalog.refill() as writing,
     ):
+        shelf = Shelf(target.catalog)
         if any(writing.scalar(select(func.count()).select_from(relation)) for relation in _OF_PEOPLE):
             raise refusal
-        rows = _copy_rows(reading, writing, on_progress)
+        rows = _copy_rows(source, reading, writing, shelf, on_progress)
         _copy_numbers(reading, writing)
         _compare(reading, writing)
+        _compare_pictures(source, target, reading, writing)
     target.catalog.close()
     _copy_files(source, target)
     opened = Archive.open(target.folder)
@@ -66,7 +71,7 @@ def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda t
     return Copied(films.count(opened.catalog), rows)
 
 
-def _copy_rows(reading: Connection, writing: Connection, on_progress: OnProgress) -> int:
+def _copy_rows(source: Archive, reading: Connection, writing: Connection, shelf: Shelf, on_progress: OnProgress) -> int:
     count = 0
     for relation in reversed(metadata.sorted_tables):
         writing.execute(delete(relation))  # what a new archive begins with
@@ -75,13 +80,26 @@ def _copy_rows(reading: Connection, writing: Connection, on_progress: OnProgress
             values = [dict(row._mapping) for row in block]
             for row in values if relation is file else ():
                 row["duplicate_of"] = None  # of a film that is not there yet
-            writing.execute(insert(relation), values)
+            if relation is thumbnail:
+                _copy_pictures(writing, shelf, filled(source.catalog, values))
+            else:
+                writing.execute(insert(relation), values)
             count += len(block)
             on_progress(relation.name, count)
     copies = reading.execute(select(file.c.id, file.c.duplicate_of).where(file.c.duplicate_of.is_not(None)))
     for copy_of in copies:
         writing.execute(update(file).where(file.c.id == copy_of.id).values(duplicate_of=copy_of.duplicate_of))
     return count
+
+
+def _copy_pictures(writing: Connection, shelf: Shelf, rows: Sequence[dict[str, Any]]) -> None:
+    """Put the thumbnails where the target keeps them; what is damaged in the source is as damaged there."""
+    for row in rows:
+        if checksum(row["webp"]) == row["checksum"]:
+            shelf.put(writing, row["film_id"], row["webp"])
+        else:
+            writing.execute(insert(thumbnail), row)
+    shelf.write()
 
 
 def _rows(connection: Connection, relation: Table) -> Any:
@@ -117,13 +135,33 @@ def _last_number(connection: Connection, relation: Table) -> int:
 def _compare(reading: Connection, writing: Connection) -> None:
     """Read both again, row by row. Raises FilmroomError."""
     for relation in metadata.sorted_tables:
-        pairs = zip_longest(_rows(reading, relation), _rows(writing, relation))
-        different = sum(first is None or second is None or tuple(first) != tuple(second) for first, second in pairs)
-        if different:
-            raise FilmroomError(
-                f"{different} rows of the table {relation.name} are not the same in the copy, which was given up",
-                fix="Please report it; the archive itself is as it was.",
+        if relation is not thumbnail:
+            pairs = zip_longest(_rows(reading, relation), _rows(writing, relation))
+            _check_same(
+                relation,
+                sum(first is None or second is None or tuple(first) != tuple(second) for first, second in pairs),
             )
+
+
+def _compare_pictures(source: Archive, target: Archive, reading: Connection, writing: Connection) -> None:
+    """Compare the thumbnails, wherever each keeps them. Raises FilmroomError."""
+    blocks = zip_longest(
+        *(_rows(connection, thumbnail).partitions() for connection in (reading, writing)), fillvalue=()
+    )
+    for first, second in blocks:
+        left, right = (
+            filled(archive.catalog, [dict(row._mapping) for row in rows])
+            for archive, rows in ((source, first), (target, second))
+        )
+        _check_same(thumbnail, sum(before != after for before, after in zip_longest(left, right)))
+
+
+def _check_same(relation: Table, different: int) -> None:
+    if different:
+        raise FilmroomError(
+            f"{different} rows of the table {relation.name} are not the same in the copy, which was given up",
+            fix="Please report it; the archive itself is as it was.",
+        )
 
 
 def _copy_files(source: Archive, target: Archive) -> None:

@@ -14,6 +14,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # A list of ids as one text (`filmroom.db.batching.ids_of`), each of as many digits as it has.
         (r"SELECT max\(seq\) FROM sqlite_sequence", "SELECT CAST(99999999 AS bigint)"),
         (r"group_concat\(id\)", "string_agg(CAST(id AS text), ',')"),
+        (r"GROUP BY (\w+) COLLATE NOCASE", r"GROUP BY lower(\1)"),
         (
             r"SELECT value FROM json_each\(\?\)",
             "SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(? AS json))",

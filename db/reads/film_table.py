@@ -57,9 +57,9 @@ def picture_stamps(catalog: Catalog) -> dict[int, int]:
     """Give a number for each present film with a thumbnail that changes when its thumbnail does; no picture is
     read."""
     statement = (
-        "SELECT film.id, file.sha256, film.frame, length(webp) FROM film JOIN file ON file.id = film.file_id "
+        "SELECT film.id, file.sha256, film.frame, length(webp), checksum FROM film JOIN file ON file.id = film.file_id "
         "JOIN thumbnail ON thumbnail.film_id = film.id WHERE film.state = 'present'"
     )
     with catalog.look() as connection:
         rows = connection.execute(statement).fetchall()
-    return {int(row[0]): zlib.crc32(f"{row[1]} {row[2]} {row[3]}".encode()) for row in rows}
+    return {int(row[0]): zlib.crc32(f"{row[1]} {row[2]} {row[3] or row[4]}".encode()) for row in rows}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from filmroom.db.catalog import Catalog
+from filmroom.db.thumbnails.file import beside, film_of, key_of
+from filmroom.db.thumbnails.reading import is_apart
 
 _BLOBS = ("BLOB",)
 _FTS = ("report_fts", "sentence_fts")
@@ -85,12 +88,23 @@ def blobs(catalog: Catalog) -> Iterator[Blob]:
                 rows = connection.execute(statement, (after,)).fetchall()
             if not rows:
                 break
+            pictures = _apart(catalog, rows) if table == "thumbnail" else {}
             for _, film_id, space_id, content, check in rows:
-                if isinstance(content, bytes):
+                if space_id is None and catalog.is_file and content == b"":  # in the file beside the catalog
+                    lost = check is None or film_id not in pictures
+                    yield Blob(film_id, None, pictures.get(film_id, b""), _NEVER if lost else check)
+                elif isinstance(content, bytes):
                     yield Blob(film_id, space_id, content, check)
                 else:
                     yield Blob(film_id, space_id, b"", _NEVER if check is None else check)
             after = rows[-1][0]
+
+
+def _apart(catalog: Catalog, rows: Sequence[Sequence[Any]]) -> dict[int, bytes]:
+    """Return those thumbnails of rows that lie whole in the file beside the catalog, by film."""
+    file = beside(catalog)
+    keys = [key_of(row[1], row[4]) for row in rows if is_apart(catalog, row[3], row[4])]
+    return {} if file is None else {film_of(key): data for key, data in file.read(keys).items()}
 
 
 def unchecked(catalog: Catalog) -> bool:

@@ -25,6 +25,7 @@ from filmroom.db.records import (
     Tags,
 )
 from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
+from filmroom.db.thumbnails.shelf import Shelf
 from filmroom.db.writes.facts import given_facts
 from filmroom.db.writes.file_diff import drop_unused, is_there, repoint
 from filmroom.db.writes.meta import touch_generation
@@ -69,10 +70,6 @@ _ADD_FILM = insert(film).returning(film.c.id)
 _ADD_VECTOR = insert(embedding)
 _DROP_VECTOR = delete(embedding).where(
     embedding.c.film_id == bindparam("of_film"), embedding.c.space_id == bindparam("of_space")
-)
-_thumbnail = upsert(thumbnail)
-_PUT_THUMBNAIL = _thumbnail.on_conflict_do_update(
-    index_elements=["film_id"], set_={"webp": _thumbnail.excluded.webp, "checksum": _thumbnail.excluded.checksum}
 )
 _file = upsert(file)
 _PUT_FILE = _file.on_conflict_do_update(
@@ -194,11 +191,16 @@ def commit(
 ) -> list[Outcome]:
     """Keep a batch in one transaction; gives the outcome of each result in order. With `keep_apart` a picture under
     the UID of another is a film of its own, known by its content."""
+    shelf = Shelf(catalog)
     with catalog.write() as connection:
-        return [_keep(connection, scope, space_id, result, keep_apart=keep_apart) for result in results]
+        outcomes = [_keep(connection, shelf, scope, space_id, result, keep_apart=keep_apart) for result in results]
+        shelf.write()
+    return outcomes
 
 
-def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *, keep_apart: bool) -> Outcome:
+def _keep(
+    connection: Connection, shelf: Shelf, scope: Scope, space_id: int, result: Result, *, keep_apart: bool
+) -> Outcome:
     before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.source.key}).first()
     if result.source.rejected is not None:
         if before is not None and before.outcome == Outcome.INDEXED.value and _same(before, result.source):
@@ -221,7 +223,7 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *
     for new in result.films:
         old = connection.execute(_FILM_BY_IDENTITY, {"wanted": new.identity}).first()
         if new.tags.instance_uid and result.sha256 and (old is None or old.file_id != file_id):
-            new, old = _apart(connection, new, old, result.sha256, keep_apart=keep_apart)
+            new, old = _apart(connection, shelf, new, old, result.sha256, keep_apart=keep_apart)
         if old is None:
             values = _film_values(new) | {
                 "file_id": file_id,
@@ -236,7 +238,7 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *
             content = before.sha256 if before is not None and old.file_id == file_id else old.sha256
             decoding = before.decoding if before is not None and old.file_id == file_id else old.decoding
             # What a film was of whose file has held something else since, only its thumbnail tells.
-            replaced = old.state == State.REPLACED.value and not _looks_the_same(connection, film_id, new)
+            replaced = old.state == State.REPLACED.value and not shelf.holds(connection, film_id, new.thumbnail)
             other = content != result.sha256 or replaced
             if other:
                 touch_generation(connection, _drop_vectors(connection, film_id))
@@ -248,9 +250,9 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *
             if old.file_id != file_id:
                 drop_unused(connection, old.file_id)
         else:
-            twin, alike = old, _looks_the_same(connection, old.id, new)
+            twin, alike = old, shelf.holds(connection, old.id, new.thumbnail)
             continue
-        _keep_pictures(connection, film_id, space_id, new)
+        _keep_pictures(connection, shelf, film_id, space_id, new)
         kept.add(film_id)
     _replace_others(connection, file_id, keep=kept)
     if twin is not None and not kept:
@@ -263,7 +265,7 @@ def _keep(connection: Connection, scope: Scope, space_id: int, result: Result, *
 
 
 def _apart(
-    connection: Connection, new: NewFilm, old: Row[Any] | None, sha256: str, *, keep_apart: bool
+    connection: Connection, shelf: Shelf, new: NewFilm, old: Row[Any] | None, sha256: str, *, keep_apart: bool
 ) -> tuple[NewFilm, Row[Any] | None]:
     """Return the film as it is known by its content, where it was kept apart from another of its UID or is to be
     now."""
@@ -272,7 +274,7 @@ def _apart(
     if before is not None:
         return apart, before
     other = old is not None and old.state == State.PRESENT.value and _there(old) and old.sha256 != sha256
-    if old is not None and keep_apart and other and not _looks_the_same(connection, old.id, new):
+    if old is not None and keep_apart and other and not shelf.holds(connection, old.id, new.thumbnail):
         return apart, None
     return new, old
 
@@ -281,18 +283,13 @@ def _film_values(new: NewFilm) -> dict[str, Any]:
     return vars(new.tags) | {"frame": new.frame, "state": State.PRESENT.value}
 
 
-def _keep_pictures(connection: Connection, film_id: int, space_id: int, new: NewFilm) -> None:
-    connection.execute(_PUT_THUMBNAIL, {"film_id": film_id, "webp": new.thumbnail, "checksum": checksum(new.thumbnail)})
+def _keep_pictures(connection: Connection, shelf: Shelf, film_id: int, space_id: int, new: NewFilm) -> None:
+    shelf.put(connection, film_id, new.thumbnail)
     if connection.execute(_DROP_VECTOR, {"of_film": film_id, "of_space": space_id}).rowcount:
         touch_generation(connection, {space_id})
     blob = new.vectors.astype(np.float16).tobytes()
     added = {"film_id": film_id, "space_id": space_id, "vectors": blob, "checksum": checksum(blob)}
     connection.execute(_ADD_VECTOR, added)
-
-
-def _looks_the_same(connection: Connection, film_id: int, new: NewFilm) -> bool:
-    """Tell whether two pictures have one thumbnail."""
-    return connection.scalar(select(thumbnail.c.webp).where(thumbnail.c.film_id == film_id)) == new.thumbnail
 
 
 def _drop_vectors(connection: Connection, film_id: int, *, imported: bool = True) -> set[int]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads.integrity import Blob, checksum
+from filmroom.db.thumbnails.file import beside
+from filmroom.db.thumbnails.reading import keys_of
 
 
 def put(catalog: Catalog, mended: Sequence[Blob]) -> None:
@@ -33,12 +36,17 @@ def settle(catalog: Catalog, sound: Sequence[Blob]) -> None:
 
 def drop(catalog: Catalog, lost: Sequence[Blob]) -> None:
     """Delete vectors and thumbnails that nothing can mend, so that the next index run makes them again."""
+    file = beside(catalog)
     for some in chunked(lost):
         vectors = [(one.film_id, one.space_id) for one in some if one.space_id is not None]
         pictures = [(one.film_id,) for one in some if one.space_id is None]
+        if file is not None and pictures:
+            file.mark(film for (film,) in pictures)
         with catalog.write() as connection:
             if vectors:
                 connection.exec_driver_sql("DELETE FROM embedding WHERE film_id = ? AND space_id = ?", vectors)
                 connection.exec_driver_sql("UPDATE space SET generation = generation + 1")
             if pictures:
                 connection.exec_driver_sql("DELETE FROM thumbnail WHERE film_id = ?", pictures)
+        if file is not None and pictures:
+            file.settle(partial(keys_of, catalog))

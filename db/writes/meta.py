@@ -8,10 +8,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 _put = upsert(meta)
 _PUT = _put.on_conflict_do_update(index_elements=["key"], set_={"value": _put.excluded.value})
-_COUNT = (
-    upsert(meta)
-    .values(key="changes", value="1")
-    .on_conflict_do_update(index_elements=["key"], set_={"value": cast(cast(meta.c.value, Integer) + 1, String)})
+_MORE = _put.on_conflict_do_update(
+    index_elements=["key"], set_={"value": cast(cast(meta.c.value, Integer) + 1, String)}
 )
 
 
@@ -20,13 +18,14 @@ def put_meta(connection: Connection, key: str, value: str) -> None:
     connection.execute(_PUT, {"key": key, "value": value})
 
 
-def count_write(connection: Connection) -> None:
-    """Raise the number of writes, which every cache of answers compares."""
-    connection.execute(_COUNT)
+def count_write(connection: Connection, *, annotates: bool) -> None:
+    """Raise the number of writes, which every cache of answers compares; and that of those that only annotate."""
+    for key in ("changes", "annotations") if annotates else ("changes",):
+        connection.execute(_MORE, {"key": key, "value": "1"})
 
 
 def touch_generation(connection: Connection, space_ids: set[int]) -> None:
     """Tell cached indexes of these spaces that a vector they may hold is no longer valid."""
     if space_ids:
-        more = {"generation": space.c.generation + 1}
-        connection.execute(update(space).where(space.c.id.in_(space_ids)).values(**more))
+        raised = {"generation": space.c.generation + 1}
+        connection.execute(update(space).where(space.c.id.in_(space_ids)).values(**raised))

@@ -12,7 +12,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from filmroom.indexer.radiology.negation import last_alone
+from filmroom.indexer.radiology.negation import WENT, last_alone
 from filmroom.indexer.radiology.vocabulary import names_finding
 from filmroom.indexer.radiology.wordings import SEEN, excepted, usual_wording
 
@@ -76,7 +76,7 @@ _WENT = re.compile(
     r"(?:\s+(?:(?:has|have|had)(?:\s+been)?|is|are|was|were|appears?|seems?))?"
     r"(?:\s+(?:also|now|again|slightly|mildly|minimally|moderately|markedly|significantly|substantially|considerably|somewhat|greatly|"
     r"much|interval(?:ly)?|further|partially|partly|overall|gradually|slowly|rapidly|to\s+have|to\s+be))*"
-    r"\s+(?:increased|decreased|improved|worsened|progressed|enlarged|grown|diminished|regressed|reduced|lessened|deteriorated|"
+    rf"\s+(?:{WENT}|"
     r"increasing|decreasing|improving|worsening|progressing|enlarging|growing|diminishing|regressing|larger|smaller|bigger|better|worse)"
     r"(?:\s+in\s+(?:size|extent|amount|volume|degree|appearance|severity)(?:\s+and\s+(?:size|extent|degree|severity))?)?"
     r"(?:\s+(?:(?:since|from|as\s+compared\s+(?:to|with)|compared\s+(?:to|with)|in\s+comparison\s+(?:to|with)|over|than\s+on|than)\s+"
@@ -145,10 +145,12 @@ _SEVERAL_MARKS = re.compile(r"(?:\?\s*){2,}")
 
 @dataclass(frozen=True)
 class Assertions:
-    """A text with its findings as they are meant; `doubted` are those that it leaves open, in its words."""
+    """A text with its findings as they are meant; `doubted` are those that it leaves open, in its words, `either` those
+    of which it says nothing, with the words that say so."""
 
     text: str
     doubted: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
 
 
 def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
@@ -164,12 +166,13 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     persists = " persists" if keep_doubt else ""
     text = _went(_STILL.sub(persists, _NO_CHANGE.sub("", text)), persists)
     text = _gone_before(text)
-    text = " ".join(_EITHER.sub("", text).split()) if _EITHER.search(text) else text
+    either = tuple(match[0].strip() for match in _EITHER.finditer(text))
+    text = " ".join(_EITHER.sub("", text).split()) if either else text
     doubted: list[str] = []
     text = _opened_before(text) if keep_doubt else _doubts(text, doubted)
     for pattern in _DENIED_BEHIND:
         text = _denied_before(text, pattern)
-    return Assertions(text, tuple(dict.fromkeys(doubted)))
+    return Assertions(text, tuple(dict.fromkeys(doubted)), either)
 
 
 def is_change_alone(words: str) -> bool:

@@ -35,6 +35,11 @@ _PLACED = re.compile(
     re.I,
 )
 """A finding with its place behind it stands for itself, where several of another follow: the verb may be theirs."""
+WENT = (
+    r"(?:increased|decreased|improved|worsened|progressed|enlarged|grown|diminished|regressed|reduced|lessened|"
+    r"deteriorated)"
+)
+"""How a finding went that is there."""
 _REACH = 400  # characters that one negation can govern
 _STOP = re.compile(
     r"(?<!\S)(?:but|however|with|although|though|yet|except(?: for)?|apart from|aside from|other than|besides|"
@@ -62,7 +67,7 @@ _FILLER = re.compile(
 )
 # Whom or what is spoken of: beside what is denied it ranks nothing.
 _OF_WHOM = re.compile(
-    r"(?:(?:an?|the|this|these|that|all|any)\s+)?(?:patients?|cases?|films?|stud(?:y|ies)|images?|exams?|examinations?)"
+    r"(?:(?:on|in)\s+)?(?:(?:an?|the|this|these|that|all|any)\s+)?(?:patients?|cases?|films?|stud(?:y|ies)|images?|exams?|examinations?)"
     r"(?:\s+(?:has|have|had|with|shows?|is|are|who\s+(?:has|have)))?",
     re.I,
 )
@@ -84,6 +89,7 @@ _MODIFIERS = frozenset(
         *("left", "right", "bilateral", "upper", "lower", "middle", "focal", "diffuse", "large", "small"),
         *("mild", "moderate", "severe", "cardiac", "heart", "lung", "lungs", "pulmonary", "cardiopulmonary", "chest"),
         *("thoracic", "intrathoracic", "radiographic", "radiological", "other", "further", "of", "in", "the"),
+        *("on", "this", "film", "study", "exam", "examination", "radiograph"),
     )
 )
 _SEEN_BEHIND = re.compile(rf"(?<=\S)(?:\s+(?:is|are|was|were|(?:has|have)\s+been))?\s+{SEEN}$", re.I)
@@ -100,7 +106,8 @@ _THERE = re.compile(
     r"increased|increasing|decreased|decreasing|worsening|resolving|positive|possible|possibly|probable|probably|questionable|"
     r"suspected|old|healed|status\s+post|s/p|post|prior|previous|again)(?!\w)|cannot(?!\w)|\?)|"
     r"[^,;.]*\s(?:(?:remains?\s+)?in\s+(?:place|situ|(?:\w+\s+)?position)|unchanged|stable|persists?|again\s+(?:seen|noted)|"
-    rf"(?:is|are)\s+(?:again\s+)?{SEEN}|not\s+excluded)\s*(?:$|[,;.])",
+    rf"(?:is|are)\s+(?:again\s+)?{SEEN}|not\s+excluded)\s*(?:$|[,;.])|"
+    rf"[^,;.]*\s(?:has|have)\s+(?:\w+ly\s+|also\s+|now\s+|been\s+)*{WENT}(?!\w)",
     re.I,
 )
 _EDGE = re.compile(

@@ -76,7 +76,8 @@ _NORMAL_BEHIND = re.compile(
     re.I,
 )
 _NORMAL_BEFORE = re.compile(
-    r"(?<![\w-])(?:grossly\s+)?(?:normal|unremarkable|clear|sharp|intact|preserved|healthy)(?:[- ]sized?(?=\s+heart))?"
+    r"(?<![\w-])(?P<no>not\s+(?:(?:quite|entirely|completely)\s+)?(?:an?\s+)?)?(?:grossly\s+)?"
+    r"(?:normal|unremarkable|clear|sharp|intact|preserved|healthy)(?:[- ]sized?(?=\s+heart))?"
     rf"[- ](?P<list>{_LIST})(?:\s+(?:bilaterally|throughout))?"
     r"(?!\s+(?:(?:is|are)(?!\s+(?:seen|noted))|was|were|not|to|or|line|cancer)(?!\w))",
     re.I,
@@ -85,12 +86,14 @@ _NORMAL_BEFORE = re.compile(
 _EDGE = (
     r"(?:(?:(?:at|within|near|in)\s+)?(?:the\s+)?(?:upper|high(?:er)?|top|borderline)"
     r"(?:[- ](?:limits?|end|range)\s+of)?(?:\s+the)?[- ]normal(?:\s+(?:limits?|range))?|"
-    r"normal\s+(?:to|or)\s+(?:(?:mildly|slightly|minimally|borderline|top)[- ]+)*(?:enlarged|prominent|increased)|"
+    r"normal\s+(?:to|or)\s+(?:(?:mildly|slightly|minimally|borderline|top)[- ]+)*"
+    r"(?:enlarged|prominent|increased|borderline)|"
     r"borderline(?:\s+(?:enlarged|enlargement|prominent))?)"
 )
 _SIZED = frozenset({"cardiomegaly", "widened mediastinum"})
 _EDGE_BEHIND = re.compile(
-    rf"(?<![\w-])(?P<list>{_LIST})(?:\s*[:=]\s*|\s+){_VERBS}{_ADVERBS}{_EDGE}{_TAIL}(?![\w-])", re.I
+    rf"(?<![\w-])(?P<list>{_PIECE}(?:\s+and\s+{_PIECE})?)(?:\s*[:=]\s*|\s+){_VERBS}{_ADVERBS}{_EDGE}{_TAIL}(?![\w-])",
+    re.I,
 )
 _EDGE_BEFORE = re.compile(rf"(?<![\w-])(?:(?:at|in)\s+)?{_EDGE}{_TAIL}(?:[- ]sized?)?[- ](?P<list>{_PIECE})", re.I)
 _EXCEPT = (
@@ -99,20 +102,31 @@ _EXCEPT = (
 _BUT = re.compile(rf"(?:\s*,?\s*and\s+(?:well\s+)?(?:{_WORD}|aerated|expanded))?\s*,?\s*{_EXCEPT}(?!\w)", re.I)
 _ACUTE = r"(?:acute|active|significant|radiographic|relevant)"
 NOTHING_ACUTE = re.compile(
-    r"(?<![^\s,;(])(?:nothing\s+(?:acute|of\s+note|significant|remarkable)|(?:no|without)\s+(?:(?:evidence|signs?|indication)\s+(?:of|for)\s+"
+    r"(?<![^\s,;(])(?:no\s+(?:acute|active)\s+process(?:es)?|nothing\s+(?:acute|of\s+note|significant|remarkable)|(?:no|without)\s+(?:(?:evidence|signs?|indication)\s+(?:of|for)\s+"
     rf"(?:an?\s+|any\s+)?)?(?:{_ACUTE}\s+(?:or\s+)?)+(?:cardio-?\s?pulmonary|cardio-?thoracic|intra-?thoracic|thoracic|chest|"
     r"cardiac\s+(?:or|and)\s+pulmonary)\s+(?:abnormalit(?:y|ies)|process(?:es)?|findings?|disease|patholog(?:y|ies)))"
-    r"(?:\s+(?:is\s+|are\s+)?(?:seen|detected|noted|identified|present|demonstrated))?(?![\w-])",
+    r"(?:\s+(?:is\s+|are\s+)?(?:seen|detected|noted|identified|present|demonstrated))?(?:\s+on\s+(?:this|the)\s+\w+)?(?![\w-])",
     re.I,
 )
 """A normal film in words that the lexicon does not list; "no acute osseous abnormality" says nothing of the lungs."""
+_OPENS = re.compile(
+    r"(?:^|[^\w\s-]|(?<![\w-])(?:the|and|with|that|of|both|all|entire|but|shows?|showing|demonstrates?|demonstrating|reveals?|film|"
+    r"chest|findings?|visuali[sz]ed|imaged|normal|clear|has|have|is|are|in|on|for|no|without))\s*$",
+    re.I,
+)
+"""What stands before a list of structures that says nothing of its first."""
+_DESCRIBED = re.compile(
+    r"\s+(?!(?:and|with|but|or|without|no|on|in|for|at|as|seen|noted|while|although|though|is|are|since|today|there|again|"
+    r"film|chest|contours?|compared|which|this|that|by|after|however|otherwise|where|only)(?!\w))[a-z]",
+    re.I,
+)
 _LAST = re.compile(r"\s*(?:$|[,;.:)\]])")
 _BEFORE_NOW = re.compile(r"(?<!\w)(?:previously|formerly|prior)\s+$|(?<!\w)prior\s+\w+,?\s+(?:the\s+)?$", re.I)
 _PAST = re.compile(r"(?<!\w)(?:was|were|previously|formerly|had)(?!\w)", re.I)
 _SINCE = re.compile(r"[^.;]*(?<!\w)(?:now|currently|is|are|has|have)(?!\w)", re.I)
 _NOT_ALL = re.compile(
     r"(?<!\S)(?:no|not|without|nor|neither|if|whether|remaining|rest\s+of|remainder\s+of|otherwise|elsewhere,?|"
-    r"possibl[ey]|probabl[ey]|\?)\s*(?:the\s+)?$|"
+    r"possibl[ey]|probabl[ey]|\?)\s*(?:(?:the|an?)\s+)?$|"
     rf"^{_EXCEPT}\s[^,;.]*,\s*$",
     re.I,
 )
@@ -125,14 +139,11 @@ def normal_as_denied(text: str, *, keep_normal: bool = False) -> str:
     normal but for an exception stays as it is; what is normal at most ("upper limits of normal") is left open.
     """
 
-    def behind(match: re.Match[str]) -> str:
+    def written(match: re.Match[str]) -> str:
         return _written(match, keep_normal=keep_normal, affirmed=match["no"] is not None)
 
-    def before(match: re.Match[str]) -> str:
-        return _written(match, keep_normal=keep_normal)
-
     text = _EDGE_BEFORE.sub(_left_open, _EDGE_BEHIND.sub(_left_open, text))
-    return _NORMAL_BEFORE.sub(before, _NORMAL_BEHIND.sub(behind, text))
+    return _NORMAL_BEFORE.sub(written, _NORMAL_BEHIND.sub(written, text))
 
 
 def _left_open(match: re.Match[str]) -> str:
@@ -155,9 +166,20 @@ def _written(match: re.Match[str], *, keep_normal: bool, affirmed: bool = False)
         return match[0]
     if _BEFORE_NOW.search(text[: match.start()]) or (_PAST.search(match[0]) and _SINCE.match(text, match.end())):
         return match[0]
-    findings = list(dict.fromkeys(finding for name in names for finding in _findings(name)))
+    if match.re is _NORMAL_BEHIND and len(names) > 1 and not _OPENS.search(text[: match.start()]):
+        # "enlarged heart, lungs are clear": the first of the list has a word of its own
+        return f"{names[0]}, {_denied(names[1:], keep_normal=keep_normal)}"
+    if match.re is _NORMAL_BEFORE and not affirmed and len(names) > 1 and _DESCRIBED.match(text, match.end()):
+        # "normal heart size, lungs hazy": so has the last
+        return f"{_denied(names[:-1], keep_normal=keep_normal)} {names[-1]}"
     if affirmed:
-        return findings[0] if _LAST.match(text, match.end()) else f"{findings[0]},"
+        finding = next(finding for name in names for finding in _findings(name))
+        return finding if _LAST.match(text, match.end()) else f"{finding},"
+    return _denied(names, keep_normal=keep_normal)
+
+
+def _denied(names: list[str], *, keep_normal: bool) -> str:
+    findings = dict.fromkeys(finding for name in names for finding in _findings(name))
     denied = " ".join(f"without {finding};" for finding in findings)
     return f"{denied} clear lungs;" if keep_normal and LUNGS in findings else denied
 

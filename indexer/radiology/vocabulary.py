@@ -48,6 +48,8 @@ ALIASES = {
     "scoliotic curvature": "scoliosis",
     "scoliotic curve": "scoliosis",
     "granulomata": "granuloma",
+    "prominent hila": "hilar",
+    "hilar prominence": "hilar",
     "granulomatous disease": "granuloma",
     "ild": "interstitial",
     "interstitial pattern": "interstitial",

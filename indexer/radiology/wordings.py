@@ -59,7 +59,7 @@ _TWICE = re.compile(
     re.I,
 )
 _NOT_NORMAL = re.compile(
-    rf"{_BEGIN}not\s+(?:an?\s+)?(?:entirely\s+|completely\s+)?(?:normal|clear|unremarkable)"
+    rf"{_BEGIN}not\s+(?:quite\s+)?(?:an?\s+)?(?:entirely\s+|completely\s+)?(?:normal|clear|unremarkable)"
     r"(?P<what>(?:\s+(?:film|study|chest|x-?ray|radiograph|exam(?:ination)?))*)(?=\s*(?:$|[,;:.]))",
     re.I,
 )
@@ -204,6 +204,7 @@ _COMPARED = re.compile(
     re.I,
 )
 _PAIRS = (
+    (re.compile(r"(?<![^\s(])([a-z]{3,}:)(?=(?:none|no|nil|absent|negative|neg|yes)(?:[\s,;.)]|$))", re.I), r"\1 "),
     (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
     (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=[\s,.;:)]|$)", re.I), "neg"),
     (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),

@@ -117,7 +117,7 @@ class Files:
 
     def listed(self, selection: Selection) -> Iterator[SourceFile]:
         """List the files, folder by folder. Raises ServerError; where it does, the list is not whole."""
-        files = (one for one in self._walk() if not is_clutter(one.path.rpartition("/")[2]))
+        files = (file for file in self._walk() if not is_clutter(file.path.rpartition("/")[2]))
         return islice(files, selection.limit)
 
     def fetch(self, path: str, to: Path, *, max_bytes: int) -> None:
@@ -150,14 +150,15 @@ class Files:
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             while waiting:
                 entries = self._entries(waiting.pop())
-                files = [one for one in entries if one["type"] != "directory" and self._below(one["name"], known)]
+                files = [entry for entry in entries if entry["type"] != "directory"]
+                files = [file for file in files if self._below(file["name"], known)]
                 if self._web:
-                    files = list(pool.map(lambda one: {**one, **self._looked(one["name"])}, files))
+                    files = list(pool.map(lambda file: {**file, **self._looked(file["name"])}, files))
                 yield from (
-                    SourceFile(self.url, one["name"][len(self._top) :], one["size"] or 0, modified_ns(one))
-                    for one in files
+                    SourceFile(self.url, file["name"][len(self._top) :], file["size"] or 0, modified_ns(file))
+                    for file in files
                 )
-                folders = [one["name"] for one in entries if one["type"] == "directory"]
+                folders = [entry["name"] for entry in entries if entry["type"] == "directory"]
                 folders = [name for name in folders if self._below(name, known) and not is_clutter(_last(name))]
                 known.update(name.rstrip("/") for name in folders)
                 waiting += reversed(folders)
@@ -170,13 +171,13 @@ class Files:
         return name.rstrip("/") not in known
 
     def _entries(self, place: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._listed(lambda: self._fs.ls(place, detail=True))
-        return sorted(found, key=lambda one: str(one["name"]))
+        entries: list[dict[str, Any]] = self._listed(lambda: self._fs.ls(place, detail=True))
+        return sorted(entries, key=lambda entry: str(entry["name"]))
 
     def _looked(self, name: str) -> dict[str, Any]:
         """Look a name up: a web server's page tells names alone."""
-        found: dict[str, Any] = self._listed(lambda: self._fs.info(name))
-        return {"size": found.get("size"), "Last-Modified": found.get("Last-Modified")}
+        facts: dict[str, Any] = self._listed(lambda: self._fs.info(name))
+        return {"size": facts.get("size"), "Last-Modified": facts.get("Last-Modified")}
 
     def _listed(self, ask: Callable[[], Answer]) -> Answer:
         where = self.url + ("" if self._web or not self.prefix else "/") + self.prefix

@@ -46,5 +46,5 @@ class Changed:
 
 
 def _relative(scope: Scope, path: Path) -> str:
-    found = Path(os.path.relpath(path, scope.root)).as_posix()
-    return "" if found == "." else found
+    inside = Path(os.path.relpath(path, scope.root)).as_posix()
+    return "" if inside == "." else inside

@@ -74,7 +74,7 @@ def read_credentials(path: Path | None = None) -> Credentials:
 
     Raises BadInput for a file that others can read, or that is none.
     """
-    names = [one.name for one in fields(Credentials)]
+    names = [field.name for field in fields(Credentials)]
     if path is None:
         return Credentials(**{name: os.environ.get(f"FILMROOM_PACS_{name.upper()}", "") for name in names})
     try:
@@ -82,12 +82,12 @@ def read_credentials(path: Path | None = None) -> Credentials:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 raise BadInput("others can read the credentials", where=path, fix=f"Run: chmod 600 {path}")
-            found = tomllib.load(file)
+            values = tomllib.load(file)
     except OSError:
         raise BadInput("the credentials cannot be read", where=path, fix="Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         raise BadInput("the credentials are not TOML", where=path, fix='Write lines such as: user = "..."') from None
-    unknown = sorted(set(found) - set(names))
-    if unknown or not all(isinstance(value, str) for value in found.values()):
+    unknown = sorted(set(values) - set(names))
+    if unknown or not all(isinstance(value, str) for value in values.values()):
         raise BadInput("the credentials hold what is not known", where=path, fix=f"Known are: {', '.join(names)}.")
-    return Credentials(**found)
+    return Credentials(**values)

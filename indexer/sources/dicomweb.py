@@ -167,8 +167,8 @@ class Connection:
         listed: set[str] = set()
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             studies = self._studies(selection)
-            while some := list(islice(studies, 4 * REQUESTS_AT_ONCE)):
-                for paths in pool.map(lambda study: self._of_study(study, selection), some):
+            while group := list(islice(studies, 4 * REQUESTS_AT_ONCE)):
+                for paths in pool.map(lambda study: self._of_study(study, selection), group):
                     for path in paths:
                         if path in listed:
                             continue
@@ -241,10 +241,10 @@ class Connection:
             return
         filters: list[dict[str, str]] = [{"ModalitiesInStudy": modality} for modality in selection.modalities] or [{}]
         seen: set[str] = set()
-        for wanted in filters:
+        for matching in filters:
             if selection.since:
-                wanted["StudyDate"] = f"{selection.since:%Y%m%d}-"
-            for row in self._paged(self._client.search_for_studies, wanted):
+                matching["StudyDate"] = f"{selection.since:%Y%m%d}-"
+            for row in self._paged(self._client.search_for_studies, matching):
                 study, day = _value(row, _STUDY), _value(row, _STUDY_DATE)
                 old = selection.since is not None and day[:8].isdecimal() and day[:8] < f"{selection.since:%Y%m%d}"
                 if _is_uid(study) and study not in seen and not old:
@@ -252,11 +252,11 @@ class Connection:
                     yield study
 
     def _of_study(self, study: str, selection: Selection) -> list[str]:
-        wanted = {modality.upper() for modality in selection.modalities or RADIOGRAPHS}
+        modalities = {modality.upper() for modality in selection.modalities or RADIOGRAPHS}
         paths = []
         for row in self._paged(self._client.search_for_series, {}, study, fields=["BodyPartExamined"]):
             series, modality, part = (_value(row, tag) for tag in (_SERIES, _MODALITY, _BODY_PART))
-            if not _is_uid(series) or (modality and modality.upper() not in wanted):
+            if not _is_uid(series) or (modality and modality.upper() not in modalities):
                 continue
             if selection.body_part and part and part.upper() != selection.body_part.upper():
                 continue

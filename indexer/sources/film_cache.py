@@ -67,8 +67,8 @@ def _cached(root: str, path: str) -> Path:
         os.utime(place)
         return place
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as aside:
-        fetched = Path(aside) / "film"
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
+        fetched = Path(scratch) / "film"
         try:
             (_bucket if is_bucket(root) else _server)(root).fetch(path, fetched, max_bytes=LIMIT_BYTES)
         except ServerError as error:
@@ -86,9 +86,9 @@ def _place(root: str, path: str) -> Path:
 def _make_room(folder: Path, size: int) -> None:
     """Delete what was not looked at for longest."""
     limit = int(float(os.environ.get("FILMROOM_CACHE_MB") or LIMIT_BYTES / 2**20) * 2**20)
-    kept = sorted(((path.stat(), path) for path in folder.glob("*.dcm")), key=lambda one: one[0].st_mtime)
-    total = size + sum(facts.st_size for facts, _ in kept)
-    for facts, path in kept:
+    cached = sorted(((path.stat(), path) for path in folder.glob("*.dcm")), key=lambda film: film[0].st_mtime)
+    total = size + sum(facts.st_size for facts, _ in cached)
+    for facts, path in cached:
         if total <= limit:
             return
         path.unlink(missing_ok=True)

@@ -52,8 +52,8 @@ def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Iterator[SourceFi
     while waiting:
         folder = waiting.pop()
         try:
-            with os.scandir(os.path.join(top, folder)) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            with os.scandir(os.path.join(top, folder)) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
             yield replace(_fail(top, folder or ".", Refusal.UNREADABLE), is_folder=True)
             continue

@@ -45,10 +45,10 @@ def without_secrets(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
-def same_origin(one: str, other: str) -> bool:
+def same_origin(url: str, other: str) -> bool:
     """Tell whether two addresses are of one server: scheme, host and port."""
     try:
-        first, second = urlsplit(one), urlsplit(other)
+        first, second = urlsplit(url), urlsplit(other)
         ports = [parts.port or _PORTS.get(parts.scheme) for parts in (first, second)]
     except ValueError:
         return False

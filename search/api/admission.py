@@ -57,9 +57,9 @@ def caller(request: Request, context: Context) -> Caller:
     A token decides where one is given. Without one a browser's request must come from a page of ours: another site's
     page may send requests here, too.
     """
-    given = request.headers.get("authorization")
-    if given is not None:
-        kind, _, secret = given.partition(" ")
+    header = request.headers.get("authorization")
+    if header is not None:
+        kind, _, secret = header.partition(" ")
         known = tokens.recognise(context.archive().catalog, secret.strip()) if kind.lower() == "bearer" else None
         if known is None:
             raise Refused(401, "the token is not known or was revoked", fix="Ask for another one.", headers=_CHALLENGE)

@@ -87,13 +87,13 @@ def _watching(app: FastAPI, metrics: Metrics) -> None:
         return {"status": "ok"}
 
     for place in ("", PREFIX):
-        shown = bool(place)
+        in_schema = bool(place)
         app.add_api_route(
             f"{place}/metrics",
             exposition,
-            include_in_schema=shown,
+            include_in_schema=in_schema,
             tags=["watching"],
             response_class=Response,
             responses={200: {"content": {"text/plain": {}}}},
         )
-        app.add_api_route(f"{place}/health", health, include_in_schema=shown, tags=["watching"])
+        app.add_api_route(f"{place}/health", health, include_in_schema=in_schema, tags=["watching"])

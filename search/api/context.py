@@ -65,10 +65,11 @@ class Context:
 
     def check_model(self, model: str) -> None:
         """Raise NotFound for a model that the archive holds no vectors of."""
-        held = list(dict.fromkeys(space.space.model for space in spaces.spaces(self.archive().catalog) if space.films))
-        if model not in held:
-            have = ", ".join(held) or "none"
-            raise NotFound("no film of this archive is indexed with this model", where=model, fix=f"It has: {have}.")
+        indexed = [space for space in spaces.spaces(self.archive().catalog) if space.films]
+        models = list(dict.fromkeys(space.space.model for space in indexed))
+        if model not in models:
+            names = ", ".join(models) or "none"
+            raise NotFound("no film of this archive is indexed with this model", where=model, fix=f"It has: {names}.")
 
     def film(self, film_id: int) -> Film:
         """Raise NotFound."""
@@ -76,9 +77,9 @@ class Context:
 
     def check_films(self, ids: list[int]) -> None:
         """Raise NotFound for an id that no film has."""
-        wanted = list(dict.fromkeys(ids))
-        known = {film.id for film in films.films(self.archive().catalog, wanted)}
-        for film_id in wanted:
+        distinct = list(dict.fromkeys(ids))
+        known = {film.id for film in films.films(self.archive().catalog, distinct)}
+        for film_id in distinct:
             if film_id not in known:
                 raise NotFound("no film has this id", where=film_id, fix="A search shows the ids of films.")
 

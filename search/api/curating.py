@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.names import check_name
 from filmroom.db.records import Label
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes.annotations import Judgement
 from filmroom.search.api.admission import MayWrite
 from filmroom.search.api.context import FilmId, Here
@@ -69,7 +69,7 @@ class Grade(BaseModel):
 @router.get("/collections")
 def collections(context: Here) -> list[dict[str, Any]]:
     """List the collections."""
-    return [asdict(collection) for collection in kept.collections(context.archive().catalog)]
+    return [asdict(collection) for collection in db_annotations.collections(context.archive().catalog)]
 
 
 @router.get("/collections/{name:path}")
@@ -81,15 +81,15 @@ def collection(
 ) -> dict[str, Any]:
     """Give the film ids of a collection, in the order in which they came."""
     catalog = context.archive().catalog
-    films = kept.collected(catalog, name, most=k, offset=offset)
-    return {"name": name, "total": kept.count_collected(catalog, name), "films": films}
+    films = db_annotations.collected(catalog, name, most=k, offset=offset)
+    return {"name": name, "total": db_annotations.count_collected(catalog, name), "films": films}
 
 
 @router.post("/collections/{name:path}/films", dependencies=[MayWrite])
-def collect(context: Here, name: Name, asked: Films) -> dict[str, Any]:
+def collect(context: Here, name: Name, body: Films) -> dict[str, Any]:
     """Put films into a collection, which is made if it is not there."""
-    context.check_films(asked.films)
-    return {"name": name.strip(), "added": kept.collect(context.archive().catalog, name, asked.films)}
+    context.check_films(body.films)
+    return {"name": name.strip(), "added": db_annotations.collect(context.archive().catalog, name, body.films)}
 
 
 @router.delete("/collections/{name:path}/films", dependencies=[MayWrite])
@@ -100,37 +100,37 @@ def uncollect(
     if not film:
         return remove_collection(context, f"{name}/films")
     catalog = context.archive().catalog
-    kept.count_collected(catalog, name)  # raises NotFound
-    return {"name": name, "removed": len(kept.uncollect(catalog, name, film))}
+    db_annotations.count_collected(catalog, name)  # raises NotFound
+    return {"name": name, "removed": len(db_annotations.uncollect(catalog, name, film))}
 
 
 @router.delete("/collections/{name:path}", dependencies=[MayWrite])
 def remove_collection(context: Here, name: str) -> dict[str, Any]:
     """Remove a collection; its films stay."""
     catalog = context.archive().catalog
-    kept.count_collected(catalog, name)  # raises NotFound
-    return {"name": name, "films": len(kept.uncollect(catalog, name))}
+    db_annotations.count_collected(catalog, name)  # raises NotFound
+    return {"name": name, "films": len(db_annotations.uncollect(catalog, name))}
 
 
 @router.get("/tags")
 def tags(context: Here) -> list[str]:
     """List every tag of the archive."""
-    return kept.all_tags(context.archive().catalog)
+    return db_annotations.all_tags(context.archive().catalog)
 
 
 @router.get("/films/{film_id}/tags")
 def tags_of_film(context: Here, film_id: FilmId) -> list[str]:
     """List the tags of a film."""
     context.film(film_id)
-    return kept.tags_of(context.archive().catalog, film_id)
+    return db_annotations.tags_of(context.archive().catalog, film_id)
 
 
 @router.put("/films/{film_id}/tags", dependencies=[MayWrite])
-def set_tags(context: Here, film_id: FilmId, asked: TagNames) -> list[str]:
+def set_tags(context: Here, film_id: FilmId, body: TagNames) -> list[str]:
     """Give a film these tags and no others."""
     context.film(film_id)
-    kept.set_tags(context.archive().catalog, film_id, asked.tags)
-    return kept.tags_of(context.archive().catalog, film_id)
+    db_annotations.set_tags(context.archive().catalog, film_id, body.tags)
+    return db_annotations.tags_of(context.archive().catalog, film_id)
 
 
 @router.get("/films/{film_id}/labels")
@@ -140,16 +140,16 @@ def labels_of_film(context: Here, film_id: FilmId) -> list[dict[str, Any]]:
 
 
 @router.post("/labels", dependencies=[MayWrite])
-def put_labels(context: Here, asked: Labels) -> dict[str, Any]:
+def put_labels(context: Here, body: Labels) -> dict[str, Any]:
     """Give films labels; the same name from the same source is replaced."""
-    if any(label.source == SOURCE for label in asked.labels):
+    if any(label.source == SOURCE for label in body.labels):
         raise BadInput("this source is kept for probes", where=SOURCE, fix="Name another source.")
-    for label in asked.labels:
+    for label in body.labels:
         check_name(label.name, "a label")
         check_name(label.source, "a source")
-    context.check_films([label.film for label in asked.labels])
-    labels = [(label.film, Label(label.name, label.value, label.source)) for label in asked.labels]
-    return {"added": kept.put_labels(context.archive().catalog, labels)}
+    context.check_films([label.film for label in body.labels])
+    labels = [(label.film, Label(label.name, label.value, label.source)) for label in body.labels]
+    return {"added": db_annotations.put_labels(context.archive().catalog, labels)}
 
 
 @router.delete("/labels", dependencies=[MayWrite])
@@ -159,7 +159,7 @@ def remove_labels(
     """Remove the labels of a source, all or those of one name."""
     if source == SOURCE:
         raise BadInput("labels of probes go with their probe", where=SOURCE, fix="filmroom probe --remove NAME")
-    return {"removed": kept.remove_labels(context.archive().catalog, source=source, name=name)}
+    return {"removed": db_annotations.remove_labels(context.archive().catalog, source=source, name=name)}
 
 
 @router.get("/judgements")
@@ -171,21 +171,21 @@ def judgements(
 ) -> dict[str, Any]:
     """List grades of films for queries, oldest first."""
     catalog = context.archive().catalog
-    judged = kept.judgements(catalog, query, most=k, offset=offset)
-    shown = [
+    judged = db_annotations.judgements(catalog, query, most=k, offset=offset)
+    rows = [
         {"query": judgement.query, "film": judgement.film_id, "judge": judgement.judge, "grade": judgement.grade}
         for judgement in judged
     ]
-    return {"total": kept.count_judgements(catalog, query), "judgements": shown}
+    return {"total": db_annotations.count_judgements(catalog, query), "judgements": rows}
 
 
 @router.put("/judgements", dependencies=[MayWrite])
-def judge(context: Here, asked: Grade) -> dict[str, Any]:
+def judge(context: Here, body: Grade) -> dict[str, Any]:
     """Keep a grade, or take it back."""
     catalog = context.archive().catalog
-    context.film(asked.film)
-    if asked.grade is not None:
-        kept.judge(catalog, Judgement(asked.query, asked.film, asked.judge, asked.grade))
-    elif not kept.unjudge(catalog, Judgement(asked.query, asked.film, asked.judge, grade=0)):
-        raise NotFound("there is no such judgement", where=f"film {asked.film}")
-    return asked.model_dump()
+    context.film(body.film)
+    if body.grade is not None:
+        db_annotations.judge(catalog, Judgement(body.query, body.film, body.judge, body.grade))
+    elif not db_annotations.unjudge(catalog, Judgement(body.query, body.film, body.judge, grade=0)):
+        raise NotFound("there is no such judgement", where=f"film {body.film}")
+    return body.model_dump()

@@ -22,8 +22,9 @@ def docs_page(document: dict[str, Any]) -> str:
     for path, methods in document["paths"].items():
         for method in _METHODS:
             if method in methods:
-                said = methods[method]
-                by_tag.setdefault(said.get("tags", ["other"])[0], []).append(_operation(path, method, said, document))
+                operation = methods[method]
+                tag = operation.get("tags", ["other"])[0]
+                by_tag.setdefault(tag, []).append(_operation(path, method, operation, document))
     parts = [
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Filmroom: REST</title>',
@@ -65,7 +66,7 @@ def _parameter(parameter: dict[str, Any]) -> str:
 
 def _kind(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
+        return " or ".join(_kind(choice) for choice in schema["anyOf"])
     kind = str(schema.get("type", schema.get("$ref", "").rpartition("/")[2]))
     return f"{kind} of {_kind(schema['items'])}" if "items" in schema else kind
 
@@ -73,10 +74,10 @@ def _kind(schema: dict[str, Any]) -> str:
 def _resolved(schema: Any, document: dict[str, Any], depth: int = 4) -> Any:
     """Return the schema with what it refers to in its place."""
     if isinstance(schema, list):
-        return [_resolved(one, document, depth) for one in schema]
+        return [_resolved(part, document, depth) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema and depth:
         name = schema["$ref"].rpartition("/")[2]
         return _resolved(document["components"]["schemas"][name], document, depth - 1)
-    return {key: _resolved(one, document, depth) for key, one in schema.items() if key != "title"}
+    return {key: _resolved(part, document, depth) for key, part in schema.items() if key != "title"}

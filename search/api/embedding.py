@@ -47,21 +47,21 @@ class Instances(BaseModel):
 
 
 @router.post("/embed/text")
-def embed_text(context: Here, asked: Texts) -> dict[str, Any]:
+def embed_text(context: Here, body: Texts) -> dict[str, Any]:
     """Embed texts: a unit vector (D) each, in the space of the films."""
-    _few(asked.texts, context.limits.texts, "texts")
-    searcher = context.open(asked.model)
-    vectors = searcher.towers.embed_texts(asked.texts).tolist() if asked.texts else []
+    _few(body.texts, context.limits.texts, "texts")
+    searcher = context.open(body.model)
+    vectors = searcher.towers.embed_texts(body.texts).tolist() if body.texts else []
     return {**_space(searcher), "vectors": vectors}
 
 
 @router.post("/embed/images")
-def embed_images(context: Here, asked: Pictures) -> dict[str, Any]:
+def embed_images(context: Here, body: Pictures) -> dict[str, Any]:
     """Embed films given as base64: unit vectors (T, D) each, or null and an error for one that cannot be read."""
-    _few(asked.images, context.limits.batch, "images")
-    searcher = context.open(asked.model)
+    _few(body.images, context.limits.batch, "images")
+    searcher = context.open(body.model)
     with Uploaded(context) as uploaded:
-        files = [uploaded.keep_base64(text, at) for at, text in enumerate(asked.images)]
+        files = [uploaded.keep_base64(text, at) for at, text in enumerate(body.images)]
         return {**_space(searcher), **_films(uploaded.embed(searcher, files))}
 
 
@@ -73,28 +73,28 @@ def embed_files(
     _few(files, context.limits.batch, "files")
     searcher = context.open(model)
     with Uploaded(context) as uploaded:
-        kept = [uploaded.keep(file, at) for at, file in enumerate(files)]
-        return {**_space(searcher), **_films(uploaded.embed(searcher, kept))}
+        paths = [uploaded.keep(file, at) for at, file in enumerate(files)]
+        return {**_space(searcher), **_films(uploaded.embed(searcher, paths))}
 
 
 @router.post("/predict")
-def predict(context: Here, asked: Instances, model: ModelName = None) -> dict[str, Any]:
+def predict(context: Here, body: Instances, model: ModelName = None) -> dict[str, Any]:
     """Embed a batch in the shape of the Model Garden's predictor of CXR Foundation.
 
     An instance with `input_bytes` gets `contrastive_img_emb` (T, D), one with `prompt_query` gets `contrastive_txt_emb`
     (D); one that cannot be embedded gets `error` alone, and the others their vectors.
     """
-    _few(asked.instances, context.limits.batch, "instances")
+    _few(body.instances, context.limits.batch, "instances")
     searcher = context.open(model)
     with Uploaded(context) as uploaded:
-        files = [uploaded.keep_base64(instance.input_bytes or "", at) for at, instance in enumerate(asked.instances)]
-        with_film = [at for at, instance in enumerate(asked.instances) if instance.input_bytes is not None]
+        files = [uploaded.keep_base64(instance.input_bytes or "", at) for at, instance in enumerate(body.instances)]
+        with_film = [at for at, instance in enumerate(body.instances) if instance.input_bytes is not None]
         films = dict(zip(with_film, uploaded.embed(searcher, [files[at] for at in with_film]), strict=True))
     texts = {
-        at: instance.prompt_query for at, instance in enumerate(asked.instances) if instance.prompt_query is not None
+        at: instance.prompt_query for at, instance in enumerate(body.instances) if instance.prompt_query is not None
     }
     embedded: dict[int, Vectors] | str = _texts(searcher, texts)
-    return {"predictions": [_prediction(films.get(at), at, embedded, texts) for at in range(len(asked.instances))]}
+    return {"predictions": [_prediction(films.get(at), at, embedded, texts) for at in range(len(body.instances))]}
 
 
 def _texts(searcher: Searcher, texts: dict[int, str]) -> dict[int, Vectors] | str:
@@ -132,8 +132,8 @@ def _space(searcher: Searcher) -> dict[str, Any]:
     return {"model": space.model, "fingerprint": space.fingerprint, "dim": space.dim}
 
 
-def _few(batch: list[Any], most: int, what: str) -> None:
+def _few(batch: list[Any], most: int, kind: str) -> None:
     if len(batch) > most:
         raise BadInput(
-            f"{len(batch):,} {what} are more than {most:,}", where=what, fix="Send them in several requests."
+            f"{len(batch):,} {kind} are more than {most:,}", where=kind, fix="Send them in several requests."
         )

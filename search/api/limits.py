@@ -156,8 +156,8 @@ class _Request:
             await self._send(message)
 
 
-def busy(what: str) -> Response:
-    return problem(503, what, fix="Try again.", headers={"Retry-After": "1"})
+def busy(reason: str) -> Response:
+    return problem(503, reason, fix="Try again.", headers={"Retry-After": "1"})
 
 
 def too_large(limits: Limits) -> Response:

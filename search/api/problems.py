@@ -55,7 +55,7 @@ def problem(
     where: str | None = None,
     fix: str | None = None,
     headers: dict[str, str] | None = None,
-    **more: Any,
+    **extensions: Any,
 ) -> JSONResponse:
     """Make a problem document."""
     message = str(FilmroomError(what, where=where, fix=fix))
@@ -67,7 +67,7 @@ def problem(
         "what": what,
         "where": where,
         "fix": fix,
-        **more,
+        **extensions,
     }
     return JSONResponse(_encodable(content), status, headers=headers, media_type=MEDIA_TYPE)
 
@@ -90,15 +90,16 @@ def install(app: FastAPI, on_error: Callable[[], None]) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        faults = [{"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors()[:_SHOWN]]
-        first = faults[0] if faults else {"where": "body", "what": "cannot be read"}
-        return problem(422, first["what"], where=first["where"], fix="See /api/docs.", errors=faults)
+        faults = error.errors()[:_SHOWN]
+        errors = [{"where": ".".join(map(str, fault["loc"])), "what": fault["msg"]} for fault in faults]
+        first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
+        return problem(422, first["what"], where=first["where"], fix="See /api/docs.", errors=errors)
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101
-        what = {404: "there is no such address", 405: "this address does not take the method"}.get(error.status_code)
+        reason = {404: "there is no such address", 405: "this address does not take the method"}.get(error.status_code)
         headers = dict(error.headers or {})
-        return problem(error.status_code, what or str(error.detail), fix="See /api/docs.", headers=headers)
+        return problem(error.status_code, reason or str(error.detail), fix="See /api/docs.", headers=headers)
 
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
         on_error()
@@ -129,5 +130,5 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {key: _encodable(one) for key, one in value.items()}
-    return [_encodable(one) for one in value] if isinstance(value, list) else value
+        return {key: _encodable(part) for key, part in value.items()}
+    return [_encodable(part) for part in value] if isinstance(value, list) else value

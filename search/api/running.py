@@ -85,17 +85,17 @@ def list_runs(context: Here, k: Annotated[int, Query(ge=1, le=_MOST_RUNS)] = 20)
 
 
 @router.post("/runs", status_code=202, dependencies=[MayNameFolders])
-def start_run(context: Here, asked: Start) -> dict[str, Any]:
+def start_run(context: Here, body: Start) -> dict[str, Any]:
     """Start to index folders of the serving machine; /runs tells how far it is."""
-    paths = [Path(path) for path in asked.paths]
+    paths = [Path(path) for path in body.paths]
     for path in paths:
         if not path.is_absolute() or "\0" in str(path):
             raise BadInput("not a whole path", where=str(path)[:200], fix="Begin with the root of the serving machine.")
-    if asked.model is not None and asked.model not in (known := [one.name for one in list_models()]):
-        raise NotFound("no model has this name", where=asked.model, fix=f"Known: {', '.join(known)}.")
+    if body.model is not None and body.model not in (known := [model.name for model in list_models()]):
+        raise NotFound("no model has this name", where=body.model, fix=f"Known: {', '.join(known)}.")
     if (busy := context.archive().writer()) is not None:
         raise ArchiveBusy("the archive is being written to", where=busy, fix="Wait for it, or stop it.")
-    return {"pid": background_index.start_index(context.folder, paths, model=asked.model)}
+    return {"pid": background_index.start_index(context.folder, paths, model=body.model)}
 
 
 @router.get("/runs/{run_id}")
@@ -119,12 +119,12 @@ def list_checks(context: Here, k: Annotated[int, Query(ge=1, le=background_check
 
 
 @router.post("/checks", status_code=202, dependencies=[MayWrite])
-def start_check(context: Here, asked: AskedCheck) -> dict[str, Any]:
+def start_check(context: Here, body: AskedCheck) -> dict[str, Any]:
     """Start a check, one at a time; /checks/ID tells how far it is. It changes no label, no split and no film."""
-    options = asked.model_dump(exclude={"check"})
-    if asked.model is not None:
-        context.check_model(asked.model)
-    return asdict(background_check.start_check(context.archive(), asked.check, options))
+    options = body.model_dump(exclude={"check"})
+    if body.model is not None:
+        context.check_model(body.model)
+    return asdict(background_check.start_check(context.archive(), body.check, options))
 
 
 @router.get("/checks/{check_id}")
@@ -154,8 +154,8 @@ def result(context: Here, check_id: CheckId) -> dict[str, Any]:
 def result_csv(context: Here, check_id: CheckId) -> Response:
     """Give what a check found as `filmroom check --csv`: films by id and identity."""
     archive = context.archive()
-    found = background_check.result_of(archive, check_id)
-    return Response(as_csv(archive, found), media_type="text/csv; charset=utf-8")
+    outcome = background_check.result_of(archive, check_id)
+    return Response(as_csv(archive, outcome), media_type="text/csv; charset=utf-8")
 
 
 @router.delete("/checks/{check_id}", dependencies=[MayWrite])

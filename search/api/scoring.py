@@ -30,13 +30,13 @@ class Screened(BaseModel):
 
 
 @router.post("/zeroshot")
-def zeroshot(context: Here, asked: Screened) -> dict[str, Any]:
+def zeroshot(context: Here, body: Screened) -> dict[str, Any]:
     """Score films for findings from prompts alone, as `filmroom zeroshot`, with the best films of each."""
-    screening = screen(context.open(asked.model), asked.findings, where=asked.where, threshold=asked.threshold)
+    screening = screen(context.open(body.model), body.findings, where=body.where, threshold=body.threshold)
     answer = screening.to_json()
     for finding in answer["findings"]:
         scores = screening.scores[finding["finding"]]
-        best = scores.argsort(kind="stable")[::-1][: asked.k]
+        best = scores.argsort(kind="stable")[::-1][: body.k]
         finding["films"] = [
             {"id": int(screening.film_ids[place]), "score": round(float(scores[place]), 6)} for place in best
         ]
@@ -57,7 +57,7 @@ def probe_scores(
 ) -> dict[str, Any]:
     """Give a probe's probabilities of films, null for one that came after the probe was applied."""
     archive = context.archive()
-    if name not in {one.name for one in saved_probes.saved(archive)}:
+    if name not in {probe.name for probe in saved_probes.saved(archive)}:
         raise NotFound("there is no probe of this name", where=name, fix="See /api/v1/probes.")
     context.check_films(films_)
     known = {
@@ -66,4 +66,4 @@ def probe_scores(
         for label in film.labels
         if (label.source, label.name) == (saved_probes.SOURCE, name)
     }
-    return {"probe": name, "scores": [{"film": one, "probability": known.get(one)} for one in films_]}
+    return {"probe": name, "scores": [{"film": film_id, "probability": known.get(film_id)} for film_id in films_]}

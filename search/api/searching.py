@@ -10,6 +10,7 @@ from fastapi import APIRouter, File, Query, UploadFile
 from fastapi.responses import Response
 from filmroom.db.errors import NotFound
 from filmroom.db.reads import film_facts, films
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.writes import annotations as kept
 from filmroom.db.writes import findings as said_findings
 from filmroom.search.api.context import Context, FilmId, Here, ModelName
@@ -143,7 +144,7 @@ def film(context: Here, film_id: FilmId) -> dict[str, Any]:
 def thumbnail(context: Here, film_id: FilmId) -> Response:
     """Give a film as WebP of at most 256 pixels a side."""
     context.film(film_id)
-    webp = films.thumbnails(context.archive().catalog, [film_id]).get(film_id)
+    webp = thumbnails(context.archive().catalog, [film_id]).get(film_id)
     if webp is None:
         raise NotFound("this film has no thumbnail", where=film_id)
     return Response(webp, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})

@@ -68,7 +68,7 @@ class Uploaded:
     def embed(self, searcher: Searcher, files: Sequence[Path | str]) -> list[Vectors | str]:
         """Embed films: (T, D) of each file's first frame, or in words why it cannot be had."""
         towers: Any = searcher.towers
-        paths = {one.name: at for at, one in enumerate(files) if isinstance(one, Path)}
+        paths = {file.name: at for at, file in enumerate(files) if isinstance(file, Path)}
         vectors: list[Vectors | str] = ["" if isinstance(file, Path) else file for file in files]
         prepared: dict[int, Any] = {}
         listed = [SourceFile(self._folder.name, name, 0, 0) for name in paths]

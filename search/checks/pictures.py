@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from filmroom.db.catalog import Catalog
-from filmroom.db.reads.films import thumbnails
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.search.checks.thumbnails import miniatures
 from filmroom.search.checks.thumbnails.measures import Measure, Measured
 from numpy.typing import NDArray

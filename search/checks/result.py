@@ -15,6 +15,7 @@ from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.tables import write_aside
 
 Value = str | int | float | bool | None
+LEAST_WRITTEN = 0.001
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Pick:
 @dataclass(frozen=True)
 class Result:
     """What a check found among `films` films. `figures` are single numbers, `rows` a table of them; `notes` say what
-    the numbers cannot. `model` is None where no vector was asked. `ok`: there is nothing to look at."""
+    the numbers cannot. `model` is None where no vector was asked. `ok`: there is nothing to look at; `conclusion` says
+    what that means where it does not mean that all is well."""
 
     check: str
     films: int
@@ -41,6 +43,7 @@ class Result:
     rows: tuple[Mapping[str, Value], ...] = ()
     notes: tuple[str, ...] = ()
     model: str | None = None
+    conclusion: str = ""
 
     @property
     def picked(self) -> tuple[int, ...]:
@@ -54,6 +57,7 @@ class Result:
             "model": self.model,
             "films": self.films,
             "ok": self.ok,
+            "conclusion": self.conclusion,
             "figures": _plain(self.figures),
             "rows": [_plain(row) for row in self.rows],
             "notes": list(self.notes),
@@ -78,7 +82,22 @@ def from_json(said: Mapping[str, Any]) -> Result:
         rows=tuple(said["rows"]),
         notes=tuple(said["notes"]),
         model=said["model"],
+        conclusion=said.get("conclusion", ""),
     )
+
+
+def measured_rows(rows: Sequence[Mapping[str, Value]]) -> list[Mapping[str, Value]]:
+    """Return the rows without those whose figure is of too few films to be tested: their p is not a number."""
+    return [row for row in rows if "p" not in row or is_number(row["p"])]
+
+
+def is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def written_p(p: float) -> str:
+    """Write a p: none is nought."""
+    return f"{p:.3f}" if p >= LEAST_WRITTEN else f"<{LEAST_WRITTEN}"
 
 
 def write_csv(path: Path, archive: Archive, found: Result) -> int:
@@ -122,5 +141,5 @@ def _plain(values: Mapping[str, Value]) -> dict[str, Value]:
 
 def _rounded(value: Value) -> Value:
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
+        return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

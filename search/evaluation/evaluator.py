@@ -13,6 +13,7 @@ from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films, named_films
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.writes import model_scores
 from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.cli.counting import counted
@@ -205,5 +206,5 @@ def _page(searcher: Searcher, done: Measured, *, queries: Path, qrels: Path) -> 
         model=done.model,
         warning=str(done.seen) if done.seen else "",
         notes=notes,
-        thumbnail=lambda film: films.thumbnails(searcher.catalog, [film]).get(film),
+        thumbnail=lambda film: thumbnails(searcher.catalog, [film]).get(film),
     )

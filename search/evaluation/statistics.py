@@ -120,17 +120,37 @@ def auc_interval(
     if min(positive.sum(), (~positive).sum()) < FEWEST:
         return Interval(value, float("nan"), float("nan"), int(positive.size))
     keys = np.arange(positive.size) if groups is None else np.asarray(groups)
-    members = _members(keys)
-    if len(members) < 2:
+    names, member_of = np.unique(keys, return_inverse=True)
+    if len(names) < 2:
         return Interval(value, float("nan"), float("nan"), int(positive.size))
+    area = _WeightedArea(values, positive)
 
-    def area(chosen: NDArray[np.int64]) -> float:
-        films = np.concatenate([members[index] for index in chosen])
-        return auc(values[films], positive[films])
+    def area_of(chosen: NDArray[np.int64]) -> float:
+        return area(np.bincount(chosen, minlength=len(names))[member_of])
 
-    drawn = _resampled(np.arange(len(members)), area, samples=samples, seed=seed, vectorized=False)
+    drawn = _resampled(np.arange(len(names)), area_of, samples=samples, seed=seed, vectorized=False)
     low, high = np.nanquantile(drawn, (0.025, 0.975))  # NaN where all the films drawn are of one class
     return Interval(value, float(low), float(high), int(positive.size))
+
+
+class _WeightedArea:
+    """The AUC of a sample in which each film stands as often as its weight says: scores are sorted once."""
+
+    def __init__(self, values: Floats, positive: NDArray[np.bool_]) -> None:
+        self._order = np.argsort(values, kind="stable")
+        ascending = values[self._order]
+        self._positive = positive[self._order]
+        self._below = np.searchsorted(ascending, ascending, side="left")
+        self._upto = np.searchsorted(ascending, ascending, side="right")
+
+    def __call__(self, weights: NDArray[np.int64]) -> float:
+        """Return the AUC, ties as halves; NaN where all weight is of one class."""
+        ordered = weights[self._order].astype(np.float64)
+        absent = np.concatenate([[0.0], np.cumsum(np.where(self._positive, 0.0, ordered))])
+        present = np.where(self._positive, ordered, 0.0)
+        pairs = present.sum() * absent[-1]
+        beaten = present @ (absent[self._below] + absent[self._upto]) / 2
+        return float(beaten / pairs) if pairs else float("nan")
 
 
 def _resampled(
@@ -158,9 +178,3 @@ def _ranks(values: Floats) -> Floats:
     ends = np.cumsum(counts)
     middle: Floats = ends - (counts - 1) / 2
     return middle[inverse]
-
-
-def _members(keys: NDArray[np.generic]) -> list[NDArray[np.int64]]:
-    order = np.argsort(keys, kind="stable")
-    _, starts = np.unique(keys[order], return_index=True)
-    return np.split(order, starts[1:])

@@ -37,8 +37,8 @@ def _by_path(row: FactRow) -> FactRow:
     if not match:
         return row
     split, patient, study = match.groups()
-    said = {"patient": (patient,), "study": (study,), **({"split": (split,)} if split else {})}
-    return FactRow(Named(row.name.film, patient, study), {**said, **row.values})
+    facts = {"patient": (patient,), "study": (study,), **({"split": (split,)} if split else {})}
+    return FactRow(Named(row.name.film, patient, study), {**facts, **row.values})
 
 
 def _mimic(path: Path) -> list[FactRow]:

@@ -46,15 +46,15 @@ def read_folders(folders: Sequence[Path], films: Iterable[Film]) -> list[Foldere
     Raises BadInput where no film lies there, or the folders are too many to be classes.
     """
     everyone = list(films)
-    found = [one for folder in folders for one in _below(folder, everyone)]
-    classes = {one.label for one in found if one.label}
+    foldered = [film for folder in folders for film in _below(folder, everyone)]
+    classes = {film.label for film in foldered if film.label}
     if len(classes) > MOST_CLASSES or not classes:
         raise BadInput(
             f"there are {len(classes):,} folders that could be classes" if classes else "no folder is that of a class",
             where=folders[0],
             fix="Name the folder that holds one folder for each class.",
         )
-    return found
+    return foldered
 
 
 def split_of(folders: Iterable[str]) -> str:
@@ -64,13 +64,13 @@ def split_of(folders: Iterable[str]) -> str:
 
 def _below(folder: Path, films: Iterable[Film]) -> Iterator[Foldered]:
     top = folder.resolve()
-    here = [(film, path.relative_to(top)) for film in films if (path := full_path(film)).is_relative_to(top)]
-    if not here:
+    below = [(film, path.relative_to(top)) for film in films if (path := full_path(film)).is_relative_to(top)]
+    if not below:
         raise BadInput("no film of the archive lies in this folder", where=folder, fix="Index it first.")
-    flat = all(len(path.parts) == 1 for _, path in here)
-    for film, path in here:
+    flat = all(len(path.parts) == 1 for _, path in below)
+    for film, path in below:
         above = [top.name] if flat else list(path.parts[:-1])
         masked = any("mask" in name.lower() for name in above)
-        named = [] if masked else [name for name in above if name.lower() not in _NO_CLASS]
-        label = " ".join(named[-1].replace("_", " ").split()).lower() if named else ""
+        classes = [] if masked else [name for name in above if name.lower() not in _NO_CLASS]
+        label = " ".join(classes[-1].replace("_", " ").split()).lower() if classes else ""
         yield Foldered(film, label, split_of([top.name, *path.parts[:-1]]))

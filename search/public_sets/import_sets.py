@@ -42,19 +42,19 @@ def import_set_labels(archive: Archive, name: str, files: Sequence[Path], *, sou
     if name == FOLDERS:
         return _label_by_folder(archive, files, source=source or FOLDERS)
     documents = read_set(name, files)
-    placed = _place(archive, documents, [one.labels for one in documents])
-    found, contradicted = FilmLabels.of(
+    placed = _place(archive, documents, [document.labels for document in documents])
+    labels, contradicted = FilmLabels.of(
         (
             (film_id, label, value)
-            for one, ids in zip(documents, placed.films, strict=True)
+            for document, ids in zip(documents, placed.films, strict=True)
             for film_id in sorted(ids)
-            for label, value in one.labels
+            for label, value in document.labels
         ),
         source or name,
     ).without_contradictions()
-    put_labels(archive.catalog, found)
-    empty = sum(not one.labels for one in documents)
-    return replace(_imported(len(documents), found, placed, empty), contradicted=contradicted)
+    put_labels(archive.catalog, labels)
+    empty = sum(not document.labels for document in documents)
+    return replace(_imported(len(documents), labels, placed, empty), contradicted=contradicted)
 
 
 def import_set_reports(
@@ -64,55 +64,55 @@ def import_set_reports(
 
     Raises BadInput where the set has none.
     """
-    documents = read_set(name, files) if name else [one for file in files for one in read_report_folder(file)]
-    if not any(one.report for one in documents):
+    documents = read_set(name, files) if name else [report for file in files for report in read_report_folder(file)]
+    if not any(document.report for document in documents):
         raise BadInput("there are no reports in it", where=files[0], fix="Sets with reports: mimic, padchest, open-i.")
-    placed = _place(archive, documents, [one.report for one in documents])
+    placed = _place(archive, documents, [document.report for document in documents])
     pairs = list(zip(documents, placed.films, strict=True))
-    found: list[Report] = []
-    for one, ids in pairs:
-        if one.report and one.id in placed.by_name:
-            found += [Report(one.report, film_id=film_id) for film_id in ids]
-        elif one.report:
-            found += reports_of_study(one.report, ids, placed.studies)
-    touched = {film_id for one, ids in pairs if one.report for film_id in ids}
-    put_reports(archive.catalog, found, source=source_name(source or name, files[0]))
-    empty = sum(not one.report for one in documents)
-    return Imported(len(documents), len(touched), len(found), placed.missing, placed.ambiguous, empty)
+    reports: list[Report] = []
+    for document, ids in pairs:
+        if document.report and document.id in placed.by_name:
+            reports += [Report(document.report, film_id=film_id) for film_id in ids]
+        elif document.report:
+            reports += reports_of_study(document.report, ids, placed.studies)
+    touched = {film_id for document, ids in pairs if document.report for film_id in ids}
+    put_reports(archive.catalog, reports, source=source_name(source or name, files[0]))
+    empty = sum(not document.report for document in documents)
+    return Imported(len(documents), len(touched), len(reports), placed.missing, placed.ambiguous, empty)
 
 
 def _label_by_folder(archive: Archive, folders: Sequence[Path], *, source: str) -> Imported:
     rows = read_folders(folders, films.everyone(archive.catalog))
-    found = FilmLabels.of(((one.film.id, one.label, 1.0) for one in rows if one.label), source)
-    put_labels(archive.catalog, found)
-    return _imported(len(rows), found, _Placed([], {}, {}, (), ()), sum(not one.label for one in rows))
+    labels = FilmLabels.of(((row.film.id, row.label, 1.0) for row in rows if row.label), source)
+    put_labels(archive.catalog, labels)
+    return _imported(len(rows), labels, _Placed([], {}, {}, (), ()), sum(not row.label for row in rows))
 
 
-def _imported(rows: int, found: FilmLabels, placed: _Placed, empty: int) -> Imported:
-    return Imported(rows, found.film_count, len(found), placed.missing, placed.ambiguous, empty, found.counts())
+def _imported(rows: int, labels: FilmLabels, placed: _Placed, empty: int) -> Imported:
+    return Imported(rows, labels.film_count, len(labels), placed.missing, placed.ambiguous, empty, labels.counts())
 
 
-def _place(archive: Archive, documents: Sequence[Document], meant: Sequence[object]) -> _Placed:
-    """Give each document its film, or the films of its study; `meant` is what each says of it."""
+def _place(archive: Archive, documents: Sequence[Document], statements: Sequence[object]) -> _Placed:
+    """Give each document its film, or the films of its study; `statements` are what each says of it."""
     names = CatalogNames(archive.catalog)
     studies = CatalogStudies(
-        archive.catalog, archive.patient_key(), (one.study for one in documents if one.study is not None)
+        archive.catalog, archive.patient_key(), (document.study for document in documents if document.study is not None)
     )
     several = Several()
-    for one, said in zip(documents, meant, strict=True):
-        several.add(one.id, said)
-    of_studies = dict.fromkeys(one.id for one in documents if one.study is not None)
+    for document, statement in zip(documents, statements, strict=True):
+        several.add(document.id, statement)
+    of_studies = dict.fromkeys(document.id for document in documents if document.study is not None)
     films = {name for name, (ids, _) in names.nearest(of_studies) if len(ids) == 1}
-    alone = [one.id for one in documents if one.study is None or one.id in films]
+    alone = [document.id for document in documents if document.study is None or document.id in films]
     placed = names.place(alone, doubtful=names.bare(several.among(dict.fromkeys(alone))))
-    found: list[frozenset[int]] = []
+    placed_films: list[frozenset[int]] = []
     missing, ambiguous = dict.fromkeys(placed.missing), dict.fromkeys(placed.ambiguous)
-    for one in documents:
-        ids = frozenset({placed.films[one.id]}) if one.id in placed.films else frozenset()
-        if not ids and one.study is not None:
-            groups = studies.find(*one.study)
+    for document in documents:
+        ids = frozenset({placed.films[document.id]}) if document.id in placed.films else frozenset()
+        if not ids and document.study is not None:
+            groups = studies.find(*document.study)
             ids = groups[0] if len(groups) == 1 else ids
-            (missing if not groups else ambiguous if len(groups) > 1 else {})[one.id] = None
-        found.append(ids)
-    whole = studies.whole(found)
-    return _Placed(found, placed.films, whole, tuple(name or "(empty)" for name in missing), tuple(ambiguous))
+            (missing if not groups else ambiguous if len(groups) > 1 else {})[document.id] = None
+        placed_films.append(ids)
+    uids = studies.whole(placed_films)
+    return _Placed(placed_films, placed.films, uids, tuple(name or "(empty)" for name in missing), tuple(ambiguous))

@@ -31,12 +31,9 @@ def read_chexpert(path: Path) -> list[Document]:
     for row in table:
         statements, labels = _columns(row, findings)
         views = view_statements(row.get(projection) or row.get(side))
-        named = row.id(name)
-        documents.append(
-            Document(
-                named, (*statements, *views), closed=False, labels=labels, study=("", named) if of_studies else None
-            )
-        )
+        film = row.id(name)
+        study = ("", film) if of_studies else None
+        documents.append(Document(film, (*statements, *views), closed=False, labels=labels, study=study))
     return documents
 
 
@@ -44,24 +41,24 @@ def read_mimic(path: Path) -> list[Document]:
     """Read MIMIC-CXR: a label table (a row a study), mimic_cxr_sectioned.csv, or the folder of its reports
     (pNN/pNNNNNNNN/sNNNNNNNN.txt)."""
     if path.is_dir():
-        found = [(one, one.study or ("", "")) for one in read_report_folder(path)]
-        return [replace(one, study=(bare_number(who), bare_number(which))) for one, (who, which) in found]
+        studies = [(report, report.study or ("", "")) for report in read_report_folder(path)]
+        return [replace(report, study=(bare_number(who), bare_number(which))) for report, (who, which) in studies]
     table = read_table(path)
     patient, study = table.column(*FACTS["patient"]), table.need(*FACTS["study"])
     image, texts = table.column("dicom_id"), [table.column(name) for name in ("findings", "impression")]
     findings = [column for column in table.columns if column and plain(column) not in NO_FINDINGS]
-    told = any(texts)
+    with_reports = any(texts)
     documents = []
     for row in table:
         who, which = bare_number(row.id(patient)), bare_number(row.id(study))
-        statements, labels = ((), ()) if told else _columns(row, findings)
+        statements, labels = ((), ()) if with_reports else _columns(row, findings)
         report = "\n\n".join(f"{name}: {row.get(name)}" for name in texts if name and row.get(name)).replace("_", " ")
         study_name = f"p{who}/s{which}" if who else f"s{which}"
-        named = row.get(image)
+        film = row.get(image)
         documents.append(
             Document(
-                named or study_name, statements, closed=False, labels=labels, report=report,
-                study=None if named else (who, which),
+                film or study_name, statements, closed=False, labels=labels, report=report,
+                study=None if film else (who, which),
             )
         )  # fmt: skip
     return documents
@@ -77,8 +74,8 @@ def read_report_folder(folder: Path) -> list[Document]:
     for file in files:
         name = file.relative_to(folder).with_suffix("")
         # A folder that was itself named is a part of the name: p10000032/s50414267.txt below .../p10000032.
-        whole = Path(folder.resolve().name) / name
-        *_, who, which = ("", *whole.parts)
+        path = Path(folder.resolve().name) / name
+        *_, who, which = ("", *path.parts)
         documents.append(Document(str(name), (), closed=False, report=read_text(file).strip(), study=(who, which)))
     return documents
 
@@ -112,20 +109,20 @@ def read_vindr(path: Path) -> list[Document]:
     votes: dict[str, dict[str, set[str]]] = {}
     for row in table:
         image = votes.setdefault(row.get(name), {})
-        named = [row.get(label)] if label else _ones(row, skip={name, reader})
-        for finding in filter(None, named):
+        findings = [row.get(label)] if label else _ones(row, skip={name, reader})
+        for finding in filter(None, findings):
             image.setdefault(finding, set()).add(row.get(reader))
-    return [_voted(image, found) for image, found in votes.items()]
+    return [_voted(image, findings) for image, findings in votes.items()]
 
 
-def _voted(image: str, found: dict[str, set[str]]) -> Document:
-    readers: dict[str, set[str]] = {}
-    for finding, some in found.items():
-        readers.setdefault(finding_of(finding), set()).update(some)
-    statements = tuple(Statement(idea, votes=len(some)) for idea, some in readers.items())
+def _voted(image: str, findings: dict[str, set[str]]) -> Document:
+    voters: dict[str, set[str]] = {}
+    for finding, readers in findings.items():
+        voters.setdefault(finding_of(finding), set()).update(readers)
+    statements = tuple(Statement(idea, votes=len(readers)) for idea, readers in voters.items())
     # Where one radiologist found something, another's "No finding" is no label of the film.
-    named = [finding for finding in found if finding_of(finding) != NORMAL] or list(found)
-    return Document(image, statements, labels=tuple((finding.lower(), 1.0) for finding in named))
+    labels = [finding for finding in findings if finding_of(finding) != NORMAL] or list(findings)
+    return Document(image, statements, labels=tuple((finding.lower(), 1.0) for finding in labels))
 
 
 def read_padchest(path: Path) -> list[Document]:
@@ -150,11 +147,11 @@ def read_padchest(path: Path) -> list[Document]:
                 for finding in findings
                 if finding not in _NO_LABEL
             ]
-        named = [label.strip().lower() for label in _quoted(row.get(labels))]
-        own = tuple((label, 1.0) for label in dict.fromkeys(named) if label not in _NO_LABEL)
+        names = dict.fromkeys(label.strip().lower() for label in _quoted(row.get(labels)))
+        present = tuple((label, 1.0) for label in names if label not in _NO_LABEL)
         views = view_statements(row.get(view))
         documents.append(
-            Document(row.get(name), (*dict.fromkeys(statements), *views), labels=own, report=row.get(report))
+            Document(row.get(name), (*dict.fromkeys(statements), *views), labels=present, report=row.get(report))
         )
     return documents
 

@@ -32,15 +32,15 @@ def read_nih(entries: Path, *, boxes: Path | None = None, adjudicated: Path | No
     documents = []
     for row in table:
         image = row.get(name)
-        named = [label.strip() for label in row.get(labels).split("|") if label.strip()]
+        names = [label.strip() for label in row.get(labels).split("|") if label.strip()]
         if not image:
             raise BadInput("The row names no image", where=row.where)
-        found = [Statement(finding_of(label)) for label in named]
-        boxed = {one.idea for one in placed.get(image, ())}
-        found = [*placed.get(image, ()), *(one for one in found if one.idea not in boxed)]
+        boxed = placed.get(image, [])
+        ideas = {statement.idea for statement in boxed}
+        unboxed = [Statement(finding_of(label)) for label in names if finding_of(label) not in ideas]
         read = judged.get(image, {})
-        statements = _decided(found, read) + view_statements(row.get(view))
-        documents.append(Document(image, statements, labels=_own_labels(named, statements, read)))
+        statements = _decided([*boxed, *unboxed], read) + view_statements(row.get(view))
+        documents.append(Document(image, statements, labels=_own_labels(names, statements, read)))
     return documents
 
 
@@ -48,7 +48,7 @@ def _nih_boxes(path: Path) -> dict[str, list[Statement]]:
     table = read_table(path)
     name, label = table.need("Image Index"), table.need("Finding Label")
     columns = [table.need("Bbox [x", "x"), table.need("y"), table.need("w"), table.need("h", "h]")]
-    found: dict[str, list[Statement]] = {}
+    boxes: dict[str, list[Statement]] = {}
     for row in table:
         x, y, width, height = map(row.number, columns)
         if not math.isfinite(x + y + width + height):
@@ -57,24 +57,24 @@ def _nih_boxes(path: Path) -> dict[str, list[Statement]]:
         wide = x / _NIH_SIZE < 0.45 and (x + width) / _NIH_SIZE > 0.55
         side = "" if wide else "right" if across < 0.5 else "left"  # the patient's right is at the picture's left
         zone = ("upper", "middle", "lower")[min(2, int(down * 3))]
-        found.setdefault(row.get(name), []).append(
+        boxes.setdefault(row.get(name), []).append(
             Statement(finding_of(row.get(label)), side=side, places=frozenset({zone}))
         )
-    return found
+    return boxes
 
 
 def _adjudicated(path: Path) -> dict[str, dict[str, bool]]:
     table = read_table(path)
     name = table.need("Image Index", "Image ID")
     columns = {table.need(label): label for label in _GOOGLE}
-    found: dict[str, dict[str, bool]] = {}
+    readings: dict[str, dict[str, bool]] = {}
     for row in table:
         for column, label in columns.items():
-            said = row.get(column).lower()
-            if said not in _YES_NO:
+            word = row.get(column).lower()
+            if word not in _YES_NO:
                 raise BadInput(f"Unknown value {row.get(column)} for {column}", where=row.where, fix="Write YES or NO")
-            found.setdefault(row.get(name), {})[label] = _YES_NO[said]
-    return found
+            readings.setdefault(row.get(name), {})[label] = _YES_NO[word]
+    return readings
 
 
 _GOOGLE = {
@@ -85,19 +85,22 @@ _GOOGLE = {
 }
 
 
-def _decided(found: Iterable[Statement], judged: dict[str, bool]) -> tuple[Statement, ...]:
+def _decided(statements: Iterable[Statement], judged: dict[str, bool]) -> tuple[Statement, ...]:
+    """Return the statements, uncertain where the radiologists deny them, and what else the radiologists say."""
     denied = {idea for label, yes in judged.items() if not yes for idea in _GOOGLE[label]}
-    kept = [replace(statement, certain=statement.idea not in denied) for statement in found]
-    have = {one.idea for one in kept}
-    said = [Statement(finding_of(label), present=yes) for label, yes in judged.items() if finding_of(label) not in have]
-    normal = [one for one in kept if one.idea != NORMAL or not any(judged.values())]
-    return (*normal, *said)
+    mined = [replace(statement, certain=statement.idea not in denied) for statement in statements]
+    ideas = {statement.idea for statement in mined}
+    read = [
+        Statement(finding_of(label), present=yes) for label, yes in judged.items() if finding_of(label) not in ideas
+    ]
+    mined = [statement for statement in mined if statement.idea != NORMAL or not any(judged.values())]
+    return (*mined, *read)
 
 
 def _own_labels(
-    named: Sequence[str], statements: Iterable[Statement], judged: dict[str, bool]
+    names: Sequence[str], statements: Iterable[Statement], judged: dict[str, bool]
 ) -> tuple[tuple[str, float], ...]:
     """Return the set's labels that no radiologist contradicts, and what the radiologists found."""
     certain = {statement.idea for statement in statements if statement.present and statement.certain}
-    mined = {label.lower().replace("_", " "): 1.0 for label in named if finding_of(label) in certain}
+    mined = {label.lower().replace("_", " "): 1.0 for label in names if finding_of(label) in certain}
     return tuple((mined | {label.lower(): float(yes) for label, yes in judged.items()}).items())

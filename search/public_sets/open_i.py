@@ -32,9 +32,9 @@ def read_open_i(path: Path, *, projections: Path | None = None) -> list[Document
     reports = _open_i_xml(path) if path.is_dir() else _open_i_table(path)
     documents = []
     for report in reports:
-        coded = tuple(one for term in report.mesh for one in _mesh(term))
-        denied = tuple(one for one in read_report(report.judged) if not one.present)
-        labels = tuple((_label(one.idea), 1.0) for one in coded if one.certain)
+        coded = tuple(statement for term in report.mesh for statement in _mesh(term))
+        denied = tuple(statement for statement in read_report(report.judged) if not statement.present)
+        labels = tuple((_label(statement.idea), 1.0) for statement in coded if statement.certain)
         pictures = films.get(report.id) or [(image, "") for image in report.images] or [(report.id, "")]
         documents += [
             Document(image, (*coded, *denied, *view_statements(view)), labels=labels, report=report.text)
@@ -74,10 +74,10 @@ def _mesh(term: str) -> tuple[Statement, ...]:
     if head == "cardiac shadow" and "enlarged" in parts:
         idea = "cardiomegaly"
     elif head in _ANATOMY:  # "Aorta/tortuous": the finding is what is said of the part
-        said = [part for part in parts if not qualifies(part)]
-        if not said:
+        words = [part for part in parts if not qualifies(part)]
+        if not words:
             return ()
-        idea = finding_of(f"{said[-1]} {head.split(',')[0]}")
+        idea = finding_of(f"{words[-1]} {head.split(',')[0]}")
     else:
         idea = finding_of(head)
     return (replace(qualified(idea, rest), certain="possible" not in parts),)
@@ -103,11 +103,11 @@ def _open_i_xml(folder: Path) -> Iterator[_Report]:
             root = ElementTree.fromstring(content.encode("utf-8"))  # noqa: S314  entities were refused above
         except ElementTree.ParseError:
             raise BadInput("This is not an XML report", where=file) from None
-        found = root.find("uId")
-        report = found.get("id", file.stem) if found is not None else file.stem
-        mesh = tuple(one.text or "" for one in root.findall("./MeSH/major"))
-        texts = {one.get("Label", ""): one.text or "" for one in root.iter("AbstractText")}
-        images = tuple(one.get("id", "") for one in root.findall("parentImage"))
+        uid = root.find("uId")
+        report = uid.get("id", file.stem) if uid is not None else file.stem
+        mesh = tuple(term.text or "" for term in root.findall("./MeSH/major"))
+        texts = {part.get("Label", ""): part.text or "" for part in root.iter("AbstractText")}
+        images = tuple(image.get("id", "") for image in root.findall("parentImage"))
         yield _Report(report, images, mesh, {part: texts[part] for part in _SECTIONS if part in texts})
 
 
@@ -120,7 +120,7 @@ def projections_of(path: Path) -> dict[str, list[tuple[str, str]]]:
     """Return (image, view) of each report, from indiana_projections.csv."""
     table = read_table(path)
     name, file, view = table.need("uid"), table.need("filename"), table.column("projection")
-    found: dict[str, list[tuple[str, str]]] = {}
+    images: dict[str, list[tuple[str, str]]] = {}
     for row in table:
-        found.setdefault(row.get(name), []).append((row.get(file), row.get(view)))
-    return found
+        images.setdefault(row.get(name), []).append((row.get(file), row.get(view)))
+    return images

@@ -33,10 +33,10 @@ def read_labels(path: Path) -> list[Document]:
     several, single, value = table.column("labels"), table.column("label", "finding"), table.column("value")
     if several is None and single is None:
         table.need("labels", "label")
-    found: dict[str, list[Statement]] = {}
+    by_film: dict[str, list[Statement]] = {}
     stated = False
     for row in table:
-        statements = found.setdefault(row.get(name), [])
+        statements = by_film.setdefault(row.get(name), [])
         if several is not None:
             statements += [Statement(finding_of(part)) for part in re.split(r"[|;]", row.get(several)) if part.strip()]
             continue
@@ -45,7 +45,7 @@ def read_labels(path: Path) -> list[Document]:
         number = _value(row, value)
         stated = stated or number < 0.5
         statements.append(Statement(finding_of(row.get(single)), present=number >= 0.5))
-    return [Document(film, tuple(statements), closed=not stated) for film, statements in found.items()]
+    return [Document(film, tuple(statements), closed=not stated) for film, statements in by_film.items()]
 
 
 def _value(row: Row, column: str | None) -> float:

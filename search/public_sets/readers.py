@@ -66,7 +66,7 @@ def documents_of(name: str, file: Path, further: dict[str, Path]) -> list[Docume
     unfit = sorted(set(further) - set(inspect.signature(read).parameters))
     if unfit:
         raise BadInput(f"the reader {name} takes no such file", where=f"--{unfit[0]}")
-    found = read(file, **further)
-    if not found:
+    documents = read(file, **further)
+    if not documents:
         raise BadInput("there are no rows", where=file)
-    return found
+    return documents

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import re
 from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +19,14 @@ import numpy as np
 from filmroom.db.files import private_files
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
+from filmroom.indexer.radiology.report_labeler import says_normal
+from filmroom.indexer.radiology.vocabulary import names_finding
 from filmroom.search.query.concept_vector import unit
+from filmroom.search.query.parser import Concept, Query
 from filmroom.search.request import SearchRequest
 from numpy.typing import NDArray
 
+_JOINED = re.compile(r"\s*(?:[,;&+]|(?<!\S)(?:and|or|with|plus)(?!\S))\s*", re.I)
 COUNT = 48
 KEPT = 8
 QUANTILE = 0.95
@@ -46,6 +51,20 @@ def random_texts() -> list[str]:
         return draw.choice(_EVERYDAY)
 
     return [" ".join(word() for _ in range(draw.randint(1, 3))) for word in (gibberish, everyday) * (COUNT // 2)]
+
+
+def asked_alone(query: Query) -> list[Query]:
+    """Return what a query asks for, one by one: its concepts but a normal film, and of one that names several findings
+    each of these.
+
+    Together they draw apart, and reach less than random words where each is found.
+    """
+    asked = [words for words in query.positive if not says_normal(words)]
+    alone = list(asked) if len(query.concepts) > 1 else []
+    for words in asked:
+        parts = [part for part in _JOINED.split(words) if names_finding(part)]
+        alone += parts if len(parts) > 1 else []
+    return [Query((Concept(words),)) for words in dict.fromkeys(alone)]
 
 
 class Chance:

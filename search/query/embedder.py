@@ -98,4 +98,4 @@ def liked_first(
     ids = np.array(like, np.int64)
     ids = ids[np.isin(ids, passing)]
     scores = index.scores(vector[None], ids)[0].tolist() if scored and ids.size else [np.nan] * ids.size
-    return list(zip(ids.tolist(), scores, strict=True)), np.setdiff1d(passing, ids)
+    return list(zip(ids.tolist(), scores, strict=True)), passing[np.isin(passing, ids, invert=True)]

@@ -19,21 +19,23 @@ from filmroom.db.records import Filter
 from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.negation import normal_film_apart, split_negations
 from filmroom.indexer.radiology.wordings import signs_as_words
-from filmroom.search.query.fields import filter_terms, filtered, phrase_filter, settled, tokens
+from filmroom.search.query.fields import FIELDS, filter_terms, filtered, phrase_filter, settled, tokens
 from filmroom.search.query.groups import bracketed_values, plain_operators, taken_groups
-from filmroom.search.query.quoting import MARK, QUOTED, plain, quote, restored
+from filmroom.search.query.quoting import MARK, QUOTED, TYPOGRAPHIC, plain, quote, restored
 
 MAX_CHARACTERS = 10_000
 MAX_CONCEPTS = 32
 
 
 _JOINS = ("OR", "and", "-")
-_PART = re.compile(rf'-?{QUOTED}|(?:(?!-?{QUOTED})[^"])+')
+# A quote or a field, of which no sign is read in words ("tag:HER2+"), or what stands between them.
+_APART = rf'-?{QUOTED}|(?<!\w)-?(?i:{"|".join(FIELDS)}):(?:{QUOTED}|[^\s"])+'
+_PART = re.compile(rf'(?P<apart>{_APART})|(?:(?!{_APART})[^"])+')
+_EXCLUDES = re.compile(rf"(?<!\S)\(-\)\s+(?=(?i:{'|'.join(FIELDS)}):)")
 # Beside a field or a quote a dash that stands alone only parts them; elsewhere "effusion -" denies.
 _LONE_DASH = re.compile(r'(?<!\S)-\s+(?=-?"|[A-Za-z_]+:\S|\()')
 # What would be read with a field that is written behind it.
 _REACHES_ON = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding|\(-\)|w/)\s*$", re.I)
-_TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Query:
     """What the words leave open ("cannot be excluded"): it ranks like what is asked for."""
     unclosed: str = field(default="", compare=False)
     """The words behind a quote that is never closed: they rank, and filter nothing."""
+    either: tuple[str, ...] = field(default=(), compare=False)
+    """What says nothing of a finding ("with or without atelectasis"), and ranks nothing."""
 
     @property
     def positive(self) -> tuple[str, ...]:
@@ -75,13 +79,12 @@ def parse(text: str) -> Query:
     A quote that is never closed is ignored, and told in `unclosed`; control characters are ignored, too. Bounds are
     inclusive, and `probe:NAME` alone means at least 0.5. An empty text is an empty query.
     """
-    if len(text) > MAX_CHARACTERS:
-        raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
-    rest = "".join(char if char.isprintable() else " " for char in text.translate(_TYPOGRAPHIC))
+    rest = _readable(text)
     wanted = Filter()
     negated: list[str] = []
     doubted: list[str] = []
     unclosed: list[str] = []
+    either: list[str] = []
     before = None
     while rest != before:  # what remains when something is taken out may itself read as an operator
         before, rest = rest, settled(rest, unclosed)
@@ -100,6 +103,7 @@ def parse(text: str) -> Query:
                 words.append(token["word"])
         asserted = plain_assertions(_without_joins(words))
         doubted += asserted.doubted
+        either += asserted.either
         rest, said = split_negations(asserted.text)
         negated += said
         rest = ", ".join(normal_film_apart(rest))
@@ -113,14 +117,20 @@ def parse(text: str) -> Query:
         text.strip(),
         tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
         " ".join(unclosed),
+        tuple(dict.fromkeys(words.replace(MARK, '"') for words in either)),
     )
+
+
+def _readable(text: str) -> str:
+    if len(text) > MAX_CHARACTERS:
+        raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")
+    return "".join(char if char.isprintable() else " " for char in text.translate(TYPOGRAPHIC))
 
 
 def _with_signs_read(text: str) -> str:
-    """Write "effusion -" and the like in words, outside of what is quoted."""
-    return _PART.sub(
-        lambda part: part[0] if part[0].endswith('"') else signs_as_words(part[0]), _LONE_DASH.sub("", text)
-    )
+    """Write "effusion -" and the like in words, outside of what is quoted and of fields."""
+    text = _EXCLUDES.sub("no ", _LONE_DASH.sub("", text))
+    return _PART.sub(lambda part: part[0] if part["apart"] else signs_as_words(part[0]), text)
 
 
 def _without_joins(words: list[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 QUOTED = r'"(?:[^"]|"")*"'
+TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\N{MINUS SIGN}": "-"})
+"""What a query is read with: quotes and minus as Word and macOS write them are those of the keyboard."""
 MARK = "\ue000"
 """Stands for a quote that quotes nothing, as in 5" tube, while a query is read; no query holds a private character."""
 _HIDDEN = str.maketrans(" ()|", "\ue001\ue002\ue003\ue004")
@@ -26,10 +28,11 @@ def unquote(quoted: str) -> str:
 
 
 def quote(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'
+    return '"' + value.translate(TYPOGRAPHIC).replace('"', '""') + '"'
 
 
 def plain(value: str) -> str:
+    value = value.translate(TYPOGRAPHIC)
     return value if re.fullmatch(r"(?![-!])[^\s,\"<>=|;()]+", value) else quote(value)
 
 

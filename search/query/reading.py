@@ -76,7 +76,8 @@ class Reading:
 
     `doubted` ranks as if it were sure. `spelled_out` pairs an abbreviation with what it was read as; `unknown` are
     words in capitals that stand in no table, `unfamiliar` ones that neither the model nor a report knows. `changes` are
-    parts that say how a film differs from an earlier one, `unclosed` the words behind a quote that is never closed.
+    parts that say how a film differs from an earlier one, `unclosed` the words behind a quote that is never closed,
+    `either` what says nothing of a finding ("with or without atelectasis").
     `as_filter` is the query with those words turned to fields that could be.
     """
 
@@ -89,6 +90,7 @@ class Reading:
     as_filter: str = ""
     changes: tuple[str, ...] = ()
     unclosed: str = ""
+    either: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -110,6 +112,7 @@ class Reading:
             which = "a word that" if len(self.unfamiliar) == 1 else "words that"
             said.append(f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.")
         said += [f"{part}: one film alone cannot show it. Name the finding that changed." for part in self.changes]
+        said += [f"{part}: that says nothing of it, and ranks nothing." for part in self.either]
         if self.unclosed:
             said.append(f'The quote before "{self.unclosed}" is not closed: these words rank, and filter nothing.')
         if self.as_filter:
@@ -136,6 +139,7 @@ def read(query: Query, towers: object = None, catalog: Catalog | None = None) ->
         as_filter(query),
         tuple(part for concept in query.positive for part in concept.split(", ") if is_change_alone(part)),
         query.unclosed,
+        query.either,
     )
 
 

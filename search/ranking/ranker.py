@@ -47,18 +47,19 @@ class Ranker:
                 within = above(self._index, vector, request, ids)
             total = len(self._index) if within is None else within.size
         else:
-            total = films.count(self._catalog) if within is None else within.size
+            total = self._passing.of_filter(Filter()).size if within is None else within.size
         needed = total if needed is None else needed
+        most = total if per_study else needed
         first: Ranked = []
         if request.liked_first and request.order is Order.MATCH and vector is not None:
             passing = self._passing.of_filter(Filter()) if within is None else within
             first, within = liked_first(self._index, request.like, vector, passing, scored=not hybrid)
         if request.order is not Order.MATCH:
-            ranked = self._by_fact(request.order, vector, within)
+            ranked = self._by_fact(request.order, vector, within, most)
         elif vector is None:
-            ranked = self._unranked(within, query.filter)
+            ranked = self._unranked(within, query.filter, most)
         elif hybrid:
-            ranked = self.fused(query, vector, needed if not per_study else total, within)
+            ranked = self.fused(query, vector, most, within)
         else:
             ranked = self.nearest(vector, needed if not per_study else min(total, 4 * needed), within)
         ranked = [*first, *ranked]
@@ -81,26 +82,27 @@ class Ranker:
         by_words = by_words if within is None else by_words[np.isin(by_words, within)]
         return reciprocal_rank_fusion([by_films, by_words.tolist()])
 
-    def _unranked(self, within: NDArray[np.int64] | None, where: Filter) -> Ranked:
-        """List films without words: by id, or by the probability of the first probe that the filter names."""
-        ids = films.select_ids(self._catalog, Filter()) if within is None else within
+    def _unranked(self, within: NDArray[np.int64] | None, where: Filter, most: int) -> Ranked:
+        """List the first films without words: by id, or by the probability of the first probe that the filter names."""
+        ids = self._passing.of_filter(Filter()) if within is None else within
         if not where.scores:
-            return [(film_id, math.nan) for film_id in ids.tolist()]
+            return [(film_id, math.nan) for film_id in ids[:most].tolist()]
         from filmroom.db.writes.annotations import label_values  # brings SQLAlchemy with it
 
         probabilities = label_values(self._catalog, sources=["probe"]).get(where.scores[0].name.lower(), {})
         scored = [(film_id, probabilities[film_id]) for film_id in ids.tolist()]
-        return sorted(scored, key=lambda pair: (-pair[1], pair[0]))
+        return sorted(scored, key=lambda pair: (-pair[1], pair[0]))[:most]
 
-    def _by_fact(self, order: Order, vector: NDArray[np.float32] | None, within: NDArray[np.int64] | None) -> Ranked:
-        """Sort all that pass by year or age, not the part that is shown."""
-        descending = order is Order.NEWEST
-        ids = films.ids_by_fact(self._catalog, "age" if order is Order.AGE else "year", descending=descending)
+    def _by_fact(
+        self, order: Order, vector: NDArray[np.float32] | None, within: NDArray[np.int64] | None, most: int
+    ) -> Ranked:
+        """Sort all that pass by year or age, not the part that is shown; returns the first."""
+        ids = self._passing.by_fact("age" if order is Order.AGE else "year", descending=order is Order.NEWEST)
         if within is not None:
             ids = ids[np.isin(ids, within)]
         elif vector is not None:
             ids = ids[self._index.holds(ids)]
-        return [(film_id, math.nan) for film_id in ids.tolist()]
+        return [(film_id, math.nan) for film_id in ids[:most].tolist()]
 
     def _one_per_study(
         self,

@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError, ModelUnavailable
-from filmroom.db.reads import films
 from filmroom.db.records import Film
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes import findings
 from filmroom.indexer.decoding.dicom.spacing import Spacing, spacing_of
@@ -44,7 +44,7 @@ def plain_viewer(
     linked: bool = False,
 ) -> None:
     """Show the film large; its thumbnail, and the reason, where the original cannot be shown."""
-    preview = films.thumbnails(archive.catalog, [film.id]).get(film.id)
+    preview = thumbnails(archive.catalog, [film.id]).get(film.id)
     original = pixels(film)
     missing = isinstance(original, str)
     if isinstance(original, str):

@@ -1,4 +1,4 @@
-"""Draw films and hits as cells of the wall, with their thumbnails from the catalog."""
+"""Draw films and hits as cells of the wall, with their thumbnails."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from filmroom.db.catalog import Catalog
-from filmroom.db.reads import films as db_films
 from filmroom.db.reads.facets import tags_of_films
 from filmroom.db.records import Film
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.search.query.parser import term
 from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit
@@ -37,7 +37,7 @@ def wall_of_hits(
     """Draw the wall of an answer: a cell's bar is the film's percentile in the archive, its upper half, as that is
     where hits are. Without `standing`, for an answer whose best film is not good, it shows the score alone. `bar` and
     `change` are those of the picked films. Returns what was done to which films."""
-    thumbnails = db_films.thumbnails(catalog, [hit.id for hit in hits])
+    pictures = thumbnails(catalog, [hit.id for hit in hits])
     votes = request.votes if request else {}
     viewer = dicom_viewer.template(catalog)
     tags = tags_of_films(catalog, [hit.id for hit in hits])
@@ -51,7 +51,7 @@ def wall_of_hits(
                 alt=_alt(hit),
                 facts=facts(hit.film.tags),
                 terms=_terms(hit.film, tags.get(hit.id, [])),
-                thumbnail=thumbnails.get(hit.id),
+                thumbnail=pictures.get(hit.id),
                 bar=None if hit.percentile is None else (hit.percentile - 50) / 50 if standing else 0.0,
                 score=_standing(hit) if standing or hit.score is None else f"{hit.score:.2f}",
                 score_says=_score_says(hit),

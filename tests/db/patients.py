@@ -9,6 +9,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.reads import films as catalog_films
 from filmroom.db.reads import spaces
 from filmroom.db.records import Film
+from filmroom.db.thumbnails.reading import thumbnails
 
 from tests.indexer import dicom_files
 
@@ -52,7 +53,7 @@ def traces(archive: Archive, name: str) -> dict[str, bytes]:
             f"{one.id} series": f"{tags.series_uid}".encode(),
             "study": tags.study_uid.encode(),
             "patient": tags.patient_key.encode(),
-            f"{one.id} thumbnail": catalog_films.thumbnails(archive.catalog, [one.id])[one.id][40:400],
+            f"{one.id} thumbnail": thumbnails(archive.catalog, [one.id])[one.id][40:400],
             f"{one.id} vector": spaces.vectors_of(archive.catalog, held, [one.id])[one.id].astype(np.float16).tobytes(),
         }
     words = (

@@ -6,7 +6,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from filmroom.db.batching import ids_of
+from filmroom.db.batching import ids_by_value, ids_of
 
 
 @pytest.mark.parametrize("highest", [1, 10, 9_999_999, 10**7, 89_999_999, 90_000_000, 10**12])
@@ -21,3 +21,17 @@ def test_ids_come_out_ascending(highest: int) -> None:
     lower = ids[: ids.size // 2 + 1]
     assert ids_of(connection, "SELECT id FROM film WHERE id <= ?", (int(lower[-1]),)).tolist() == lower.tolist()
     assert ids_of(connection, "SELECT id FROM film WHERE id < 0").size == 0
+
+
+@pytest.mark.parametrize("highest", [5, 10**12])
+def test_ids_come_by_value(highest: int) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE film (id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT)")
+    films = [(1, "PA"), (2, "AP"), (3, None), (4, "PA"), (highest, "LL")]
+    connection.executemany("INSERT INTO film VALUES (?, ?)", films)
+    grouped = "SELECT view, {ids} FROM film WHERE view IS NOT NULL GROUP BY view ORDER BY 1"
+    values, ids, counts = ids_by_value(connection, grouped)
+    assert (values, ids.tolist(), counts) == (["AP", "LL", "PA"], [2, highest, 1, 4], [1, 1, 2])
+    connection.execute("UPDATE film SET view = NULL")
+    values, ids, counts = ids_by_value(connection, grouped)
+    assert (values, ids.size, counts) == ([], 0, [])

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from filmroom.db import doctor
 from filmroom.db.archive import Archive
-from filmroom.db.reads import films as catalog_films
 from filmroom.db.reads import spaces
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.vector_index import snapshot
 from filmroom.db.writes import annotations as say
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, index
 
 from tests.bit_flips import flipped
+from tests.db.earlier_thumbnails import put_back
 from tests.terminal import Terminal
 
 
@@ -77,7 +78,7 @@ def test_a_vector_damaged_in_the_index_comes_back_from_the_catalog(kept: Archive
 
 
 def test_what_is_damaged_on_both_sides_is_made_again(kept: Archive, tiny: Path, tmp_path: Path) -> None:
-    right, picture = vector_of(kept, 3), catalog_films.thumbnails(kept.catalog, [5])[5]
+    right, picture = vector_of(kept, 3), thumbnails(kept.catalog, [5])[5]
     write(kept, "UPDATE embedding SET vectors = ? WHERE film_id = 3", turned(right))
     write(kept, "UPDATE thumbnail SET webp = ? WHERE film_id = 5", picture[:-1] + bytes([picture[-1] ^ 1]))
     (held,) = spaces.spaces(kept.catalog)
@@ -88,13 +89,14 @@ def test_what_is_damaged_on_both_sides_is_made_again(kept: Archive, tiny: Path, 
     run(kept, tmp_path / "films", tiny)
     assert doctor.examine(kept).faults == ()
     assert vector_of(kept, 3) == right
-    assert catalog_films.thumbnails(kept.catalog, [5])[5] == picture
+    assert thumbnails(kept.catalog, [5])[5] == picture
 
 
 def test_without_checksums_nothing_is_guessed_and_the_next_run_keeps_some(
     kept: Archive, tiny: Path, tmp_path: Path
 ) -> None:
     """As an earlier version left it."""
+    put_back(kept)
     right = vector_of(kept, 3)
     write(kept, "UPDATE embedding SET checksum = NULL")
     write(kept, "UPDATE thumbnail SET checksum = NULL")
@@ -151,6 +153,7 @@ def test_a_vector_or_picture_that_is_no_longer_bytes_is_damage(
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(f"UPDATE sqlite_master SET sql = replace(sql, '{column} BLOB NOT NULL', '{column} BLOB')")
         connection.commit()
+    put_back(kept)
     write(kept, f"UPDATE {table} SET {column} = ? WHERE film_id = 3", value)
     if not known:
         write(kept, f"UPDATE {table} SET checksum = NULL")

@@ -96,10 +96,10 @@ VOI = {
         {"WindowCenter": 1000, "WindowWidth": 800, "VOILUTFunction": "SIGMOID"},
         1 / (1 + np.exp(-4 * (STORED - 1000.0) / 800)),
     ),
-    "LUT": ({"VOILUTSequence": [voi_lut(SQUARED)]}, (SQUARED[STORED] - 1000.0) / 60000),
+    "LUT": ({"VOILUTSequence": [voi_lut(SQUARED)]}, SQUARED[STORED] / 65535),
     "LUT before window": (
         {"VOILUTSequence": [voi_lut(SQUARED)], "WindowCenter": 1, "WindowWidth": 2},
-        (SQUARED[STORED] - 1000.0) / 60000,
+        SQUARED[STORED] / 65535,
     ),
     "rescale": (
         {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 1900, "WindowWidth": 1600},

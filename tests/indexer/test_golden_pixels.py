@@ -45,6 +45,11 @@ FILMS: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     ),
     "VOI table of 12 bits": ({"VOILUTSequence": [voi_lut(CURVE, bits=12)]}, ("+Wl", "1")),
     "VOI table of 8 bits, one entry in a word": ({"VOILUTSequence": [voi_lut(CURVE >> 4, bits=8)]}, ("+Wl", "1")),
+    "VOI table of half its range": ({"VOILUTSequence": [voi_lut(CURVE >> 1, bits=12)]}, ("+Wl", "1")),
+    "VOI table of the upper half": ({"VOILUTSequence": [voi_lut((CURVE >> 1) + 2048, bits=12)]}, ("+Wl", "1")),
+    "VOI table of half of 16 bits": ({"VOILUTSequence": [voi_lut(CURVE * 8)]}, ("+Wl", "1")),
+    "VOI table of half of 8 bits": ({"VOILUTSequence": [voi_lut(CURVE >> 5, bits=8)]}, ("+Wl", "1")),
+    "VOI table of a quarter of 12 bits": ({"VOILUTSequence": [voi_lut(CURVE >> 2, bits=12)]}, ("+Wl", "1")),
     "logarithmic window": (WINDOW | {"VOILUTFunction": "LOG"}, ("+Wi", "1")),
     "high bit 11 of 8": ({"BitsStored": 8, "HighBit": 11, "WindowCenter": "128", "WindowWidth": "256"}, ("+Wi", "1")),
     "high bit 10 of 10": ({"BitsStored": 10, "HighBit": 10, "WindowCenter": "512", "WindowWidth": "900"}, ("+Wi", "1")),
@@ -57,6 +62,11 @@ NOT_FOR_HIGHDICOM = {
     "modality table of 12 bits": "an invalid descriptor",
     "VOI table of 12 bits": "an invalid descriptor",
     "VOI table of 8 bits, one entry in a word": "a wrong length",
+    "VOI table of half its range": "an invalid descriptor",
+    "VOI table of the upper half": "an invalid descriptor",
+    "VOI table of half of 16 bits": "stretched to what the entries reach",
+    "VOI table of half of 8 bits": "a wrong length",
+    "VOI table of a quarter of 12 bits": "an invalid descriptor",
     "logarithmic window": "no such function",
     "high bit 11 of 8": "read as if it were 7",
     "high bit 10 of 10": "read as if it were 9",
@@ -72,11 +82,8 @@ needs_dcmtk = pytest.mark.skipif(shutil.which("dcm2pnm") is None, reason="dcmtk 
 def test_agrees_with_dcmtk(name: str, photometric: str, syntax: str, tmp_path: Path) -> None:
     elements, how = FILMS[name]
     data = dicom(STORED, syntax=syntax, PhotometricInterpretation=photometric, PatientID="", **elements)
-    source, target = tmp_path / "film.dcm", tmp_path / "film.pgm"
-    source.write_bytes(data)
-    subprocess.run(["dcm2pnm", "-q", *how, "+opb", str(source), str(target)], check=True, capture_output=True)
     (film,) = decode_bytes(data)
-    np.testing.assert_allclose(film.pixels, np.asarray(Image.open(target)) / 255, atol=1.5 / 255)
+    np.testing.assert_allclose(film.pixels, by_dcmtk(data, tmp_path, *how), atol=1.5 / 255)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES[:2])
@@ -106,3 +113,32 @@ def test_what_dcmtk_compressed_is_what_it_was(bits: int, signed: int, how: list[
     subprocess.run([how[0], "-q", *how[1:], str(plain), str(packed)], check=True, capture_output=True)
     (film,), (same,) = decode_bytes(packed.read_bytes()), decode_bytes(plain.read_bytes())
     np.testing.assert_array_equal(film.pixels, same.pixels)
+
+
+@needs_dcmtk
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_a_table_of_fewer_bits_than_its_words_is_no_black_film(bits: int, tmp_path: Path) -> None:
+    """A claim of 16 bits is that of the words; dcmtk believes it, and is told the truth here."""
+    entries = CURVE >> 12 - bits if bits < 12 else CURVE << bits - 12
+    claimed, true = (dicom(STORED, PatientID="", VOILUTSequence=[voi_lut(entries, bits=n)]) for n in (16, bits))
+    (film,) = decode_bytes(claimed)
+    np.testing.assert_allclose(film.pixels, by_dcmtk(true, tmp_path, "+Wl", "1"), atol=1.5 / 255)
+
+
+@needs_dcmtk
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("shape", ["IDENTITY", "INVERSE"])
+def test_white_is_where_the_photometric_interpretation_says(photometric: str, shape: str, tmp_path: Path) -> None:
+    """dcmtk believes an IDENTITY that contradicts MONOCHROME1, which no image may have (PS3.3 C.8.11.3.1.2)."""
+    data = dicom(STORED, PhotometricInterpretation=photometric, PresentationLUTShape=shape, PatientID="", **WINDOW)
+    (film,) = decode_bytes(data)
+    theirs = by_dcmtk(data, tmp_path, "+Wi", "1")
+    contradicts = (photometric, shape) == ("MONOCHROME1", "IDENTITY")
+    np.testing.assert_allclose(film.pixels, 1 - theirs if contradicts else theirs, atol=1.5 / 255)
+
+
+def by_dcmtk(data: bytes, folder: Path, *how: str) -> np.ndarray:
+    source, target = folder / "film.dcm", folder / "film.pgm"
+    source.write_bytes(data)
+    subprocess.run(["dcm2pnm", "-q", *how, "+opb", str(source), str(target)], check=True, capture_output=True)
+    return np.asarray(Image.open(target)) / 255

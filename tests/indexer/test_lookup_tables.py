@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filmroom.indexer.decoding.dicom.lookup_tables import is_packed, number, numbers, plain_table
+from filmroom.indexer.decoding.dicom.lookup_tables import is_packed, number, numbers, plain_table, white_of
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
@@ -68,6 +68,26 @@ def test_entries_may_be_numbers_already_and_one_stands_alone() -> None:
     assert entries(plain_table(item([3, 2, 1, 9], 3), header())) == [3, 2, 1]
     with pytest.raises(ValueError, match="fewer entries"):
         plain_table(item(5, 2), header())
+
+
+@pytest.mark.parametrize(
+    ("claimed", "highest", "white"),
+    [
+        (12, 4095, 4095), (12, 2047, 4095), (12, 1, 4095), (8, 127, 255), (8, 255, 255), (14, 8000, 16383),
+        (16, 65535, 65535), (16, 40000, 65535), (16, 32767, 65535), (16, 16384, 65535),
+        (16, 16383, 16383), (16, 4095, 4095), (16, 255, 255), (8, 4095, 4095), (10, 4000, 4095), (0, 4095, 4095),
+        (32, 4095, 4095),
+    ],
+)  # fmt: skip
+def test_white_is_the_highest_number_of_the_bits_that_are_claimed(claimed: int, highest: int, white: int) -> None:
+    table = item([0, highest], 2, bits=claimed)
+    assert white_of(table, plain_table(table, header())) == white
+
+
+def test_a_table_of_black_alone_has_no_white() -> None:
+    table = item([0, 0], 2)
+    with pytest.raises(ValueError, match="lighter than black"):
+        white_of(table, plain_table(table, header()))
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ DENIED = (
     ("normal heart and lungs", (*_HEART, *_LUNGS)),
     ("heart, mediastinum and hila are normal", (*_HEART, "widened mediastinum", "hilar enlargement")),
     ("The cardiac and mediastinal contours are normal", (*_HEART, "widened mediastinum")),
+    ("normal heart and lungs on this film", (*_HEART, *_LUNGS)),
+    ("normal heart and lungs compared to the prior study", (*_HEART, *_LUNGS)),
 )
 
 
@@ -62,6 +64,16 @@ def test_a_normal_structure_denies_its_finding(text: str, denied: tuple[str, ...
         ("heart size not normal", ("cardiomegaly",), ()),
         ("the costophrenic angles are not sharp", ("pleural effusion",), ()),
         ("lungs are clear except for effusion", ("effusion",), ()),
+        # a structure of the list with a word of its own
+        ("enlarged heart, lungs are clear", ("enlarged heart",), _LUNGS),
+        ("enlarged heart and lungs are clear", ("enlarged heart",), _LUNGS),
+        ("tortuous aorta, heart size normal", ("tortuous aorta",), _HEART),
+        ("small lung volumes, heart size is normal", ("small lung volumes",), _HEART),
+        ("prominent hila and clear lungs", ("prominent hila",), _LUNGS),
+        ("normal heart size, lungs hazy", ("lungs hazy",), _HEART),
+        ("normal heart and mediastinum widened", ("mediastinum widened",), _HEART),
+        ("not a normal heart", ("cardiomegaly",), ()),
+        ("not quite normal lungs, pacemaker", ("lung opacity, pacemaker",), ()),
         *((text, (text,), ()) for text in (
             "the aorta is at the upper limits of normal", "abnormal heart",
             "normal central line", "intact sternotomy wires", "normal chest x-ray", "heart",
@@ -85,6 +97,17 @@ def test_only_what_is_normal_is_denied(text: str, positive: tuple[str, ...], neg
         ("Except for an opacity in the left base, the lungs are clear.", {"opacity": True}),
         ("Osseous structures are intact.", {"fracture": False}),
         ("Heart is mildly enlarged, lungs are clear.", {"cardiomegaly": True, "opacity": False}),
+        ("Enlarged heart, lungs are clear.", {"cardiomegaly": True, "opacity": False}),
+        ("Large heart, mediastinum and hila are normal.", {"cardiomegaly": True, "hilar": False}),
+        ("Calcified aorta and heart size is normal.", {"aorta": True, "cardiomegaly": False}),
+        ("Prominent hila and clear lungs.", {"hilar": True, "opacity": False}),
+        ("Normal heart size, lungs hazy.", {"cardiomegaly": False}),
+        ("The heart, lungs and mediastinum are normal.", {"cardiomegaly": False, "opacity": False, NORMAL: True}),
+        ("No acute process.", {NORMAL: True}),
+        ("No active processes on this film.", {NORMAL: True}),
+        ("No acute cardiopulmonary abnormality on this exam.", {NORMAL: True}),
+        ("No acute bony process.", {}),
+        ("No acute process, effusion.", {"effusion": True}),
     ],
 )  # fmt: skip
 def test_reports_of_normal_structures(text: str, read: dict[str, bool]) -> None:
@@ -107,6 +130,7 @@ def test_reports_of_normal_structures(text: str, read: dict[str, bool]) -> None:
         "borderline enlarged heart",
         "heart normal to mildly enlarged",
         "heart normal or enlarged",
+        "heart size normal to borderline",
         "no effusion, top normal heart size",
         "top normal heart size, lungs are clear",
     ],

@@ -14,7 +14,8 @@ import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.doctor import examine
 from filmroom.db.records import DECODING, IMPORTED, SourceFile, Space
-from filmroom.db.schema import embedding, file, film, space, thumbnail
+from filmroom.db.schema import embedding, file, film, space
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.writes import findings, ingest
 from filmroom.db.writes.facts import put_facts
 from filmroom.db.writes.imported_vectors import put_vectors
@@ -27,7 +28,7 @@ from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, Summary, index
 from sqlalchemy import select, update
 
-from tests.indexer.dicom_files import LOSSLESS, ramp, write
+from tests.indexer.dicom_files import LOSSLESS, ramp, voi_lut, write
 from tests.tiny_model import make_model
 
 MADE = Path(__file__).with_name("archive_of_0_1.zip")
@@ -64,13 +65,11 @@ class Old:
             return {(row.path, row.frame): (row.id, row.vectors) for row in connection.execute(statement)}
 
     def thumbnails(self) -> dict[tuple[str, int], bytes]:
-        statement = (
-            select(file.c.path, film.c.frame, thumbnail.c.webp)
-            .join(film, film.c.file_id == file.c.id)
-            .join(thumbnail, thumbnail.c.film_id == film.c.id)
-        )
+        statement = select(file.c.path, film.c.frame, film.c.id).join(film, film.c.file_id == file.c.id)
         with self.archive.catalog.read() as connection:
-            return {(row.path, row.frame): row.webp for row in connection.execute(statement)}
+            rows = connection.execute(statement).all()
+        pictures = thumbnails(self.archive.catalog, [row.id for row in rows])
+        return {(row.path, row.frame): pictures[row.id] for row in rows if row.id in pictures}
 
     def view(self, name: str) -> str | None:
         statement = select(film.c.view).join(file, file.c.id == film.c.file_id).where(file.c.path == name)
@@ -142,6 +141,16 @@ def test_a_header_is_looked_at_in_every_transfer_syntax(tmp_path: Path, syntax: 
     assert (tags.view, tags.rows, tags.columns) == ("PA", 64, 80)
     (film,) = looked["mirrored.dcm"].films  # type: ignore[union-attr]
     assert (film.since, film.tags.orientation) == (2, "mirrored")
+
+
+def test_films_whose_table_is_shown_darker_or_lighter_now_are_decoded_again(tmp_path: Path) -> None:
+    curve = np.arange(4096, dtype=np.uint16)
+    tables = {"full": voi_lut(curve, bits=12), "words": voi_lut(curve, bits=16), "half": voi_lut(curve >> 1, bits=12)}
+    for name, table in tables.items():
+        (tmp_path / f"{name}.dcm").write_bytes(write(ramp(64, 80), tmp_path, PatientID="", VOILUTSequence=[table]))
+    listed = [SourceFile(str(tmp_path), f"{name}.dcm", 0, 0, decoding=3) for name in tables]
+    looked = process(listed, prepare=np.copy, limits=Limits(), workers=1)
+    assert {one.listed.path for one in looked if one.alike is None} == {"half.dcm"}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"\0" * 128 + b"DICM", b"not a film"])

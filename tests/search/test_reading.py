@@ -91,6 +91,24 @@ def test_a_finding_that_changed_is_no_change_alone(text: str) -> None:
     assert read(parse(text)).changes == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("with or without effusion", ("with or without effusion",)),
+        ("mass with or without effusion, edema +/- collapse", ("with or without effusion", "+/- collapse")),
+        ("mass with or without effusion view:AP", ("with or without effusion",)),
+        ("mass with effusion", ()),
+        ('"with or without effusion"', ()),
+    ],
+)
+def test_what_is_said_to_be_there_or_not_is_said_to_rank_nothing(text: str, said: tuple[str, ...]) -> None:
+    reading = read(parse(text))
+    assert reading.either == said
+    assert [one for one in reading.sentences if "ranks nothing" in one] == [
+        f"{words}: that says nothing of it, and ranks nothing." for words in said
+    ]
+
+
 @pytest.mark.parametrize("text", ['"left base', 'effusion "left base', "\N{LEFT DOUBLE QUOTATION MARK}left base"])
 def test_a_quote_that_is_not_closed_is_said(text: str) -> None:
     query = parse(text)

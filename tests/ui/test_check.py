@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,10 @@ def test_slices_are_plotted_and_listed_the_worst_first(
     table = test.dataframe[0].value
     assert set(table.Slice[table.Fact == "sex"]) == {"F", "M"}
     assert {"Value", "Low", "High", "Others", "p", "State", "Patients"} <= set(table.columns)
+    assert all(re.fullmatch(r"<0\.001|[01]\.\d{3}", p) for p in table.p)
+    assert not test.success
+    worse = (table.State == "worse").any()
+    assert worse or "slices could be measured" in test.info[0].value or "were measured" in test.info[0].value
     assert test.get("arrow_vega_lite_chart") or test.get("vega_lite_chart")
 
 

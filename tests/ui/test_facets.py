@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films
-from filmroom.db.reads.facets import FACETS, load_facets
+from filmroom.db.reads.facets import FACETS, FacetTable
 from filmroom.db.records import Filter, Label, Range
 from filmroom.db.writes import annotations
 from filmroom.db.writes.facts import put_facts
@@ -54,7 +54,7 @@ def plain(found: dict[str, list[Any]]) -> dict[str, dict[str, int]]:
 def test_facets_count_what_a_scan_of_the_films_counts(ward: Path, where: Filter) -> None:
     catalog = Archive.open(ward).catalog
     ids = films.select_ids(catalog, where)
-    found = plain(load_facets(catalog).count(None if where == Filter() else ids))
+    found = plain(FacetTable(catalog).count(None if where == Filter() else ids))
     for name in ("view", "sex", "modality", "body_part", "year", "label", "tag", "collection"):
         assert found[name] == {one.value: one.count for one in films.facets(catalog, name, where)}, name
     records = list(films.everyone(catalog, where))
@@ -102,9 +102,55 @@ def test_a_chosen_value_that_no_film_has_can_be_taken_back(ward: Path) -> None:
     assert [(one.count, one.chosen) for one in sections["view"].values if one.value == "XX"] == [(0, "not")]
 
 
+def test_of_many_values_the_most_frequent_are_listed_and_those_that_filter(ward: Path) -> None:
+    table = FacetTable(Archive.open(ward).catalog)
+    every = table.count(None, ["patient"])["patient"]
+    assert len(every) == 9
+    assert table.count(None, ["patient"], most=2)["patient"] == every[:2]
+    assert table.count(None, ["patient"], most=2, also=["key8", "key0"])["patient"] == [
+        facet for at, facet in enumerate(every) if at < 2 or facet.value in ("key8", "key0")
+    ]
+
+
+def test_what_readers_put_on_films_counts_at_once_and_leaves_known_what_films_are(ward: Path) -> None:
+    searcher = Searcher.open(ward)
+    catalog, table = searcher.catalog, FacetTable(searcher.catalog)
+    before, facts = catalog.changes(), catalog.fact_changes()
+    assert plain(table.count(None, ["tag", "collection"])) == {"tag": {"seen": 3}, "collection": {"mine": 3}}
+    assert searcher.search("effusion tag:seen").total == 3
+    annotations.add_tags(catalog, [4], ["seen"])
+    annotations.collect(catalog, "mine", [4])
+    annotations.set_note(catalog, 4, "look")
+    assert catalog.changes() == before + 3
+    assert catalog.fact_changes() == facts
+    assert plain(table.count(None, ["tag", "collection"])) == {"tag": {"seen": 4}, "collection": {"mine": 4}}
+    assert searcher.search("effusion tag:seen").total == 4
+    assert searcher.search("effusion (tag:seen OR collection:mine)").total == 6
+    annotations.remove_tags(catalog, [(4, "seen")])
+    assert searcher.search("effusion (tag:seen OR collection:mine)").total == 6
+    assert searcher.search("effusion tag:seen").total == 3
+    assert searcher.search("effusion label:odd").total == 0
+    annotations.put_labels(catalog, [(5, Label("odd", 1.0, "reader"))])
+    assert catalog.fact_changes() == facts + 1
+    assert searcher.search("effusion label:odd").total == 1
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_films_stand_in_the_order_of_a_fact_and_those_without_it_at_the_end(ward: Path, descending: bool) -> None:
+    with sqlite3.connect(ward / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE film SET age = NULL WHERE id % 7 = 0")
+        catalog.execute("UPDATE film SET age = 50 WHERE id % 5 = 0")
+    order = "age IS NULL, age DESC, id" if descending else "age IS NULL, age, id"
+    with sqlite3.connect(ward / "catalog.sqlite") as catalog:
+        rows = catalog.execute(f"SELECT id FROM film WHERE state = 'present' ORDER BY {order}").fetchall()
+    sorted_ids = films.ids_by_fact(Archive.open(ward).catalog, "age", descending=descending)
+    assert sorted_ids.tolist() == [row[0] for row in rows]
+    assert len(rows) == 35
+
+
 def test_ten_thousand_films_are_counted_at_once(ward: Path) -> None:
     """A bound that only another way of counting would break; benchmarks measure it."""
-    table = load_facets(Archive.open(ward).catalog)
+    table = FacetTable(Archive.open(ward).catalog)
     many = np.arange(1, 10_001)
     assert plain(table.count(many))["sex"] == {"F": 35}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filmroom.db.archive import Archive
-from filmroom.db.reads.facets import FACETS, load_facets
+from filmroom.db.reads.facets import FACETS, FacetTable
 from filmroom.search.ui.components.scatter.scatter import KINDS, Colours, MapAct, _read
 from filmroom.search.ui.pages.map import Colour
 
@@ -42,7 +42,7 @@ def test_what_a_browser_sends_is_read_with_care(region: object, opened: object, 
 
 
 def test_values_of_films_come_in_the_order_of_the_films(archive_folder: Path, numbered: list[int]) -> None:
-    table = load_facets(Archive.open(archive_folder).catalog)
+    table = FacetTable(Archive.open(archive_folder).catalog)
     ids = np.array([numbered[3], numbered[2], 10**9, numbered[5]])
     assert [value and value.replace("<b>bold</b> [x](y)", "effusion") for value in table.values("label", ids)] == [
         "effusion", "no finding", None, "effusion",

@@ -148,11 +148,33 @@ def test_an_answer_no_better_than_chance_says_so_and_shows_no_percentile(
 def test_several_concepts_are_held_against_chance_one_by_one(archive_folder: Path, text: str) -> None:
     """Together they draw apart: films that show what is asked score less than random words reach."""
     searcher = Searcher.open(archive_folder, stays=True)
-    alone = [searcher.answer(SearchRequest(words)) for words in parse(text).positive]
+    alone = [searcher.answer(SearchRequest(words)) for words in parse(text).positive if words != "normal"]
     found = searcher.answer(SearchRequest(text))
     assert found.best == pytest.approx(max(answer.best or 0.0 for answer in alone), abs=1e-5)
     assert found.doubtful == all(answer.doubtful for answer in alone)
     assert searcher.answer(SearchRequest("xqzzk without blorp")).doubtful
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("effusion with pacemaker", ("effusion with pacemaker", "effusion", "pacemaker")),
+        ("effusion, PTX and a mass", ("effusion, PTX and a mass", "effusion", "PTX", "a mass")),
+        ("effusion in the left and right lung", ("effusion in the left and right lung",)),
+    ],
+)
+def test_findings_that_are_named_together_are_held_against_chance_alone(
+    archive_folder: Path, text: str, asked: tuple[str, ...]
+) -> None:
+    searcher = Searcher.open(archive_folder, stays=True)
+    found = searcher.answer(SearchRequest(text))
+    best = [hit.score for words in asked for hit in searcher.answer(SearchRequest(words, k=1)).hits]
+    assert found.best == pytest.approx(max(best), abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["nothing acute", "NAD", "normal chest x-ray", "no acute process"])
+def test_a_normal_film_is_not_held_against_chance(archive_folder: Path, text: str) -> None:
+    assert Searcher.open(archive_folder, stays=True).answer(SearchRequest(text)).chance is None
 
 
 def test_gibberish_is_told_and_reads_as_no_percentile(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

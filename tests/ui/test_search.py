@@ -37,6 +37,9 @@ def test_filters_are_written_into_the_query_and_read_from_it(
 ) -> None:
     test = page(archive_folder, "search", monkeypatch, q="mass label:effusion")
     assert len(shown(test)) == 18
+    assert not components(test, "facets"), "what is closed is not counted"
+    test.session_state["filters"] = True
+    test.run()
     (labels,) = [one for one in components(test, "facets")[0]["sections"] if one["name"] == "label"]
     assert {one["value"]: (one["count"], one["chosen"]) for one in labels["values"]} == {
         "effusion": (18, "only"),

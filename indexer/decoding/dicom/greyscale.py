@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from filmroom.indexer.decoding.dicom.headers import altered
-from filmroom.indexer.decoding.dicom.lookup_tables import numbers, plain_table
+from filmroom.indexer.decoding.dicom.lookup_tables import numbers, plain_table, white_of
 from filmroom.indexer.decoding.radiograph import Window
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.spread import spread_of_counts
@@ -121,11 +121,7 @@ def _by_voi(values: NDArray[Any], facts: Dataset) -> Iterator[NDArray[np.float64
             offered = facts.VOILUTSequence[0]
             table = Dataset()
             table.VOILUTSequence = [plain_table(offered, facts)]
-            count, first, _ = offered.LUTDescriptor
-            entries = apply_voi(np.arange(first, first + (count or 1 << 16)), table)
-            # By what the table reaches, as many claim 16 bits for entries of 12.
-            low, high = float(entries.min()), float(entries.max())
-            yield (apply_voi(stored, table).astype(np.float64) - low) / (high - low)
+            yield apply_voi(stored, table).astype(np.float64) / white_of(offered, table.VOILUTSequence[0])
         except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
             pass
     for center, width in zip(numbers(facts, "WindowCenter"), numbers(facts, "WindowWidth"), strict=False):

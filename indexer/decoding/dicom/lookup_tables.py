@@ -38,6 +38,21 @@ def plain_table(item: Dataset, header: Dataset) -> Dataset:
     return table
 
 
+def white_of(item: Dataset, table: Dataset) -> int:
+    """Return the entry of a VOI LUT that is white, of its `plain_table`: the highest number of the bits that the
+    descriptor claims (PS3.3 C.11.2.1.1), also where no entry reaches it.
+
+    A claim of 16 bits may be no more than the word that entries of 14 bits or fewer are stored in (all that a CR image
+    may claim besides 8), and then, as where it is too low or none, the bits that the entries need are taken.
+    Raises ValueError where all entries are 0.
+    """
+    claimed, needed = int(item.LUTDescriptor[2]), int(np.max(table.LUTData)).bit_length()
+    if not needed:
+        raise ValueError("no entry of the table is lighter than black")
+    believed = needed <= claimed < 16 or (claimed == 16 and needed >= 15)
+    return int((1 << (claimed if believed else needed)) - 1)
+
+
 def number(value: object) -> float | None:
     """Read a decimal string, also with a comma for its point. None where it is empty or no finite number."""
     try:

@@ -39,16 +39,16 @@ class Confined:
             initargs=(module, made_by, folder.resolve(), threads),
         )
 
-    def call(self, method: str, *given: Any) -> Any:
+    def call(self, method: str, *arguments: Any) -> Any:
         """Return the answer of a method. Raises what it raises, and ModelUnavailable where its process ends."""
-        (answer,) = self.each(method, [given])
+        (answer,) = self.each(method, [arguments])
         return answer
 
     def each(self, method: str, several: Iterable[tuple[Any, ...]]) -> list[Any]:
         """Return the answers to several calls, side by side, in their order."""
         try:
-            waiting = [self._pool.submit(_call, method, given) for given in several]
-            return [one.result() for one in waiting]
+            waiting = [self._pool.submit(_call, method, arguments) for arguments in several]
+            return [future.result() for future in waiting]
         except BrokenProcessPool:
             raise ModelUnavailable(
                 "a process of this model ended, most likely for want of memory",
@@ -71,12 +71,12 @@ def _start(module: str, made_by: str, folder: Path, threads: int | None) -> None
     _MAKING = module, made_by, folder
 
 
-def _call(method: str, given: tuple[Any, ...]) -> Any:
+def _call(method: str, arguments: tuple[Any, ...]) -> Any:
     global _MADE
     if _MADE is None:
         module, made_by, folder = _MAKING
         _MADE = getattr(import_module(module), made_by)(folder)
-    return getattr(_MADE, method)(*given)
+    return getattr(_MADE, method)(*arguments)
 
 
 def confine() -> None:

@@ -51,7 +51,7 @@ class AsPng:
         return np.frombuffer(out.getvalue(), np.uint8)
 
     def batch(self, shrunk: Sequence[NDArray[np.generic]]) -> list[bytes]:
-        return [one.tobytes() for one in shrunk]
+        return [png.tobytes() for png in shrunk]
 
 
 class ElixrTowers:
@@ -70,8 +70,8 @@ class ElixrTowers:
         """Turn N PNG files into (N, 32, 128), rows of unit length; in several processes where there is more than
         one."""
         workers = self._one if len(batch) < 2 else self._several
-        found = workers.each("image", [(png,) for png in batch])
-        return unit_rows(np.stack(found)) if found else np.empty((0, VECTORS, DIM), np.float32)
+        vectors = workers.each("image", [(png,) for png in batch])
+        return unit_rows(np.stack(vectors)) if vectors else np.empty((0, VECTORS, DIM), np.float32)
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
         """Return (N, 32, 128), rows of unit length."""
@@ -80,8 +80,8 @@ class ElixrTowers:
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return (N, 128), rows of unit length; what is longer than 128 tokens is cut."""
         ids, paddings = elixr_text.encode(self._tokenizer, [self.prompt.replace("{}", text) for text in texts])
-        found = self._one.each("text", [(ids[at : at + 1], paddings[at : at + 1]) for at in range(len(texts))])
-        return unit_rows(np.stack(found)) if found else np.empty((0, DIM), np.float32)
+        vectors = self._one.each("text", [(ids[at : at + 1], paddings[at : at + 1]) for at in range(len(texts))])
+        return unit_rows(np.stack(vectors)) if vectors else np.empty((0, DIM), np.float32)
 
     def patch_vectors(self, film: Radiograph) -> Vectors:
         """Raise ModelUnavailable always: its vectors belong to no place on the film."""
@@ -122,21 +122,21 @@ class Model:
         if tuple(maps.shape) != _MAPS:
             raise _other(self._folder / IMAGE_MODEL, "feature_maps_0", tuple(maps.shape), _MAPS)
         zeros = np.zeros((1, 1, elixr_text.LENGTH))
-        found = self._qformer(maps, zeros.astype(np.int32), zeros.astype(np.float32))["all_contrastive_img_emb"]
-        return self._shaped(found, "all_contrastive_img_emb", (VECTORS, DIM))
+        vectors = self._qformer(maps, zeros.astype(np.int32), zeros.astype(np.float32))["all_contrastive_img_emb"]
+        return self._shaped(vectors, "all_contrastive_img_emb", (VECTORS, DIM))
 
     def text(self, ids: NDArray[np.int32], paddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (128,) of token ids and paddings (1, 1, 128)."""
-        found = self._qformer(np.zeros(_MAPS, np.float32), ids, paddings)["contrastive_txt_emb"]
-        return self._shaped(found, "contrastive_txt_emb", (DIM,))
+        vector = self._qformer(np.zeros(_MAPS, np.float32), ids, paddings)["contrastive_txt_emb"]
+        return self._shaped(vector, "contrastive_txt_emb", (DIM,))
 
     def _qformer(self, maps: Any, ids: NDArray[np.int32], paddings: NDArray[np.float32]) -> Any:
         tf = saved_model.tensorflow()
-        given = {"image_feature": maps, "ids": ids, "paddings": paddings}
-        return self._joined.call(**{name: tf.constant(value) for name, value in given.items()})
+        inputs = {"image_feature": maps, "ids": ids, "paddings": paddings}
+        return self._joined.call(**{name: tf.constant(value) for name, value in inputs.items()})
 
-    def _shaped(self, found: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        rows: NDArray[np.float32] = found.numpy().astype(np.float32)
+    def _shaped(self, output: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        rows: NDArray[np.float32] = output.numpy().astype(np.float32)
         if rows.size != np.prod(shape):
             raise _other(self._folder / TEXT_MODEL, name, rows.shape, shape)
         return rows.reshape(shape)
@@ -172,9 +172,9 @@ def vocabulary_of(folder: Path) -> Path:
     )
 
 
-def _other(folder: Path, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> ModelUnavailable:
+def _other(folder: Path, name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> ModelUnavailable:
     return ModelUnavailable(
-        f"this is another model: {name} has the shape {found}, not {wanted}",
+        f"this is another model: {name} has the shape {shape}, not {expected}",
         where=folder,
         fix="Give the folder of google/cxr-foundation (ELIXR v2).",
     )

@@ -37,9 +37,11 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDA
 
     The end of the sentence ([SEP], 102) counts as padding: the model was trained without it.
     """
-    found = tokenizer.encode_batch([text.lower() for text in texts])
-    ids = np.array([one.ids for one in found], np.int32).reshape(len(texts), 1, LENGTH)
-    paddings = 1.0 - np.array([one.attention_mask for one in found], np.float32).reshape(len(texts), 1, LENGTH)
+    encodings = tokenizer.encode_batch([text.lower() for text in texts])
+    ids = np.array([encoding.ids for encoding in encodings], np.int32).reshape(len(texts), 1, LENGTH)
+    paddings = 1.0 - np.array([encoding.attention_mask for encoding in encodings], np.float32).reshape(
+        len(texts), 1, LENGTH
+    )
     ends = ids == _SPECIAL["[SEP]"]
     ids[ends], paddings[ends] = 0, 1.0
     return ids, paddings

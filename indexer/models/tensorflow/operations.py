@@ -67,12 +67,12 @@ def others(meta_graph: Any) -> set[str]:
     where something else leads to it.
     """
     graph = meta_graph.graph_def
-    functions = {one.signature.name: one for one in graph.library.function}
-    nodes = {one.name: one for one in graph.node}
+    functions = {function.signature.name: function for function in graph.library.function}
+    nodes = {node.name: node for node in graph.node}
     called = set(meta_graph.object_graph_def.concrete_functions)
     # TensorFlow may put one function of a name of this kind in the place of another.
-    called |= {name for name, one in functions.items() if "api_implements" in one.attr}
-    starts = {output.name for one in meta_graph.signature_def.values() for output in one.outputs.values()}
+    called |= {name for name, function in functions.items() if "api_implements" in function.attr}
+    starts = {output.name for signature in meta_graph.signature_def.values() for output in signature.outputs.values()}
     for key in _INITIAL:
         starts |= set(meta_graph.collection_def[key].node_list.value) if key in meta_graph.collection_def else set()
     run = _leading_to(starts, nodes)
@@ -83,14 +83,14 @@ def others(meta_graph: Any) -> set[str]:
 
 def _leading_to(names: set[str], nodes: Any) -> set[str]:
     """Return the nodes of these tensors, and all that they depend on."""
-    found: set[str] = set()
+    reached: set[str] = set()
     left = [_node(name) for name in names]
     while left:
         name = left.pop()
-        if name in nodes and name not in found:
-            found.add(name)
-            left += [_node(one) for one in nodes[name].input]
-    return found
+        if name in nodes and name not in reached:
+            reached.add(name)
+            left += [_node(tensor) for tensor in nodes[name].input]
+    return reached
 
 
 def _within(run: set[str], called: set[str], nodes: Any, functions: Any) -> set[str]:
@@ -111,10 +111,10 @@ def _within(run: set[str], called: set[str], nodes: Any, functions: Any) -> set[
 
 def _operations(node: Any, used: set[str]) -> list[str]:
     used.add(node.op)
-    named = [node.op]
+    names = [node.op]
     for value in node.attr.values():
-        named += [value.func.name, *(one.name for one in value.list.func)]
-    return [name for name in named if name]
+        names += [value.func.name, *(function.name for function in value.list.func)]
+    return [name for name in names if name]
 
 
 def _node(tensor: str) -> str:

@@ -36,14 +36,14 @@ class SavedModelTowers:
         self._encoder = Confined(__name__, Encoder.__name__, folder)
         side, dim = self._encoder.call("facts")
         self.preprocess = Preprocess(side, (0.0,) * 3, (1.0,) * 3)
-        digest = digest_of(folder, files)
-        made = fingerprint(digest, tokenizer=None, model_cfg={}, preprocess=self.preprocess)
-        self.space = Space(name, made, dim, has_text=False)
+        weights = digest_of(folder, files)
+        digest = fingerprint(weights, tokenizer=None, model_cfg={}, preprocess=self.preprocess)
+        self.space = Space(name, digest, dim, has_text=False)
 
     def embed_prepared(self, batch: NDArray[np.float32]) -> Vectors:
         """Turn (N, 3, S, S) into (N, 1, D), rows of unit length."""
-        found = [self._encoder.call("run", batch[at : at + _AT_ONCE]) for at in range(0, len(batch), _AT_ONCE)]
-        rows = np.concatenate(found) if found else np.empty((0, self.space.dim), np.float32)
+        batches = [self._encoder.call("run", batch[at : at + _AT_ONCE]) for at in range(0, len(batch), _AT_ONCE)]
+        rows = np.concatenate(batches) if batches else np.empty((0, self.space.dim), np.float32)
         return unit_rows(rows)[:, None, :]
 
     def embed_images(self, batch: Sequence[Radiograph]) -> Vectors:
@@ -78,14 +78,14 @@ class Encoder:
         Raises ModelUnavailable where it takes no films.
         """
         if "serving_default" in self._loaded.signatures:
-            found = saved_model.signature(self._loaded, self.folder)
-            inputs, call = dict(found.shapes), found.call
+            signature = saved_model.signature(self._loaded, self.folder)
+            inputs, call = dict(signature.shapes), signature.call
         else:
             functions = self._loaded.__call__.concrete_functions if callable(self._loaded) else []
             if not functions:
                 raise self._other("it has no signature and cannot be called")
-            given = functions[0].structured_input_signature[0]
-            inputs, call = {"": saved_model.shape_of(given[0])}, self._loaded
+            specs = functions[0].structured_input_signature[0]
+            inputs, call = {"": saved_model.shape_of(specs[0])}, self._loaded
         if len(inputs) != 1:
             raise self._other(f"it has {len(inputs)} inputs")
         ((name, shape),) = inputs.items()
@@ -97,20 +97,20 @@ class Encoder:
         """Turn (N, 3, S, S) into (N, D)."""
         tf = saved_model.tensorflow()
         channels_last = tf.constant(np.ascontiguousarray(batch.transpose(0, 2, 3, 1)))
-        found = self._call(channels_last)
-        if isinstance(found, dict):
-            named = [found[name] for name in _OUTPUTS if name in found]
-            found = next(iter(found.values())) if len(found) == 1 else named[0] if named else None
-        if found is None:
+        output = self._call(channels_last)
+        if isinstance(output, dict):
+            candidates = [output[name] for name in _OUTPUTS if name in output]
+            output = next(iter(output.values())) if len(output) == 1 else candidates[0] if candidates else None
+        if output is None:
             raise self._other("none of its outputs is called default or final_avg_pool")
-        if found.shape.rank != 2:
-            raise self._other(f"it gives {tuple(found.shape)}")
-        vectors: NDArray[np.float32] = found.numpy().astype(np.float32)
+        if output.shape.rank != 2:
+            raise self._other(f"it gives {tuple(output.shape)}")
+        vectors: NDArray[np.float32] = output.numpy().astype(np.float32)
         return vectors
 
-    def _other(self, what: str) -> ModelUnavailable:
+    def _other(self, reason: str) -> ModelUnavailable:
         return ModelUnavailable(
-            f"this SavedModel is no image encoder: {what}",
+            f"this SavedModel is no image encoder: {reason}",
             where=self.folder,
             fix="Films go in as (batch, side, side, 3), one vector each comes out (batch, dimensions).",
         )

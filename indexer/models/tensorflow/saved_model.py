@@ -96,15 +96,15 @@ def signature(loaded: Any, folder: Path, *, needs: Sequence[str] = (), gives: Se
     call = loaded.signatures.get("serving_default")
     if call is None:
         raise ModelUnavailable("this SavedModel has no signature serving_default", where=folder)
-    specs = call.structured_input_signature[1]
-    for names, have, kind in ((needs, specs, "input"), (gives, call.structured_outputs, "output")):
-        missing = [name for name in names if name not in have]
+    inputs = call.structured_input_signature[1]
+    for names, specs, kind in ((needs, inputs, "input"), (gives, call.structured_outputs, "output")):
+        missing = [name for name in names if name not in specs]
         if missing:
             raise ModelUnavailable(
-                f"this is another model: its signature has no {kind} {missing[0]} (it has {', '.join(sorted(have))})",
+                f"this is another model: its signature has no {kind} {missing[0]} (it has {', '.join(sorted(specs))})",
                 where=folder,
             )
-    return Signature(loaded, call, {name: shape_of(spec) for name, spec in specs.items()})
+    return Signature(loaded, call, {name: shape_of(spec) for name, spec in inputs.items()})
 
 
 def shape_of(spec: Any) -> tuple[int | None, ...] | None:
@@ -115,16 +115,16 @@ def shape_of(spec: Any) -> tuple[int | None, ...] | None:
 def _look_over(folder: Path) -> None:
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-    said = SavedModel()
+    program = SavedModel()
     try:
-        said.ParseFromString((folder / GRAPH).read_bytes())
+        program.ParseFromString((folder / GRAPH).read_bytes())
     except Exception:  # protobuf's errors differ with its implementation
         raise ModelUnavailable("it is damaged or no SavedModel", where=folder / GRAPH, fix="Fetch it again.") from None
-    unknown = sorted(set().union(*(others(graph) for graph in said.meta_graphs)))
+    unknown = sorted(set().union(*(others(graph) for graph in program.meta_graphs)))
     if unknown:
-        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        first = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise ModelUnavailable(
-            f"its program uses operations that a model may not use ({shown}); it was not loaded", where=folder
+            f"its program uses operations that a model may not use ({first}); it was not loaded", where=folder
         )
 
 

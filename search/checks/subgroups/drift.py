@@ -9,7 +9,7 @@ from filmroom.db.errors import BadInput
 from filmroom.search.checks.neighbours import centred_vectors
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.checks.subgroups.facts import MORE_FACTS, KnownFilms, known_films
-from filmroom.search.checks.subgroups.moved_facts import ALPHA, moved_facts
+from filmroom.search.checks.subgroups.moved_facts import ALPHA, MovedFact, moved_facts
 from filmroom.search.checks.subgroups.named_sides import Side, two_sides
 from filmroom.search.checks.subgroups.resampling import Cases, areas, patient_weights
 from filmroom.search.checks.subgroups.two_sample import PERMUTATIONS, TwoSample, permuted_sides, two_sample
@@ -49,11 +49,13 @@ def check_drift(
     moved = moved_facts(searcher.catalog, films, second, permuted, weights, but=sides[0].facts | sides[1].facts)
     low, high = _interval(test, films, second, weights)
     changed = test.p < ALPHA
+    is_alike = not changed and not any(fact.moved for fact in moved)
     return Result(
         check="drift",
         model=searcher.model,
         films=len(films.ids),
-        ok=not changed and not any(fact.moved for fact in moved),
+        ok=is_alike,
+        conclusion=_conclusion(moved) if is_alike else "",
         figures={
             f"films in {sides[0].name}": int((~second).sum()),
             f"films in {sides[1].name}": int(second.sum()),
@@ -67,6 +69,13 @@ def check_drift(
         picks=tuple(_typical(sides, films, second, test)) if changed else (),
         notes=_notes(sides, films, test, overlap=len(overlap), without=without, sampled=sampled),
     )
+
+
+def _conclusion(facts: Sequence[MovedFact]) -> str:
+    """Say what it means that nothing differs: of how many facts it could be told."""
+    tested = sum(not np.isnan(fact.p) for fact in facts)
+    small = f" ({len(facts) - tested:,} too small)" if tested < len(facts) else ""
+    return f"No difference is shown, by vectors or in the {tested:,} facts that were tested{small}."
 
 
 def _compared(searcher: Searcher, ids: NDArray[np.int64]) -> tuple[KnownFilms, NDArray[np.float32], int, bool]:

@@ -14,10 +14,12 @@ from filmroom.search.checks.subgroups.resampling import (
     Cases,
     Spread,
     areas,
+    error_of_areas,
+    error_of_shares,
     p_of_difference,
     shares,
 )
-from filmroom.search.evaluation.statistics import holm
+from filmroom.search.evaluation.statistics import auc, holm
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -100,10 +102,16 @@ def finding_slices(
         present = truth[known] > 0.5
         counts = _Counts.of(cases, present)
         inside, outside = areas(scores[known], present, cases, weights)
-        yield from _figures("AUC", finding, groups, counts, inside, outside, enough=counts.enough & counts.enough_with)
+        least = error_of_areas(auc(scores[known], present), counts.with_it, counts.films - counts.with_it)
+        large = counts.enough & counts.enough_with
+        yield from _figures("AUC", finding, groups, counts, inside, outside, least, enough=large)
         if present.any():
-            inside, outside = shares((scores[known] >= threshold)[present], cases.of(present), weights)
-            yield from _figures("sensitivity", finding, groups, counts, inside, outside, enough=counts.enough_with)
+            hits = (scores[known] >= threshold)[present]
+            inside, outside = shares(hits, cases.of(present), weights)
+            least = error_of_shares(float(hits.mean()), counts.with_it)
+            yield from _figures(
+                "sensitivity", finding, groups, counts, inside, outside, least, enough=counts.enough_with
+            )
 
 
 def query_slices(name: str, queries: Sequence[RankedQuery], films: KnownFilms) -> Iterator[SliceFigure]:
@@ -173,11 +181,12 @@ def _figures(
     counts: _Counts,
     inside: Spread,
     outside: Spread,
+    least: Floats,
     *,
     enough: NDArray[np.bool_],
 ) -> Iterator[SliceFigure]:
     low, high = inside.intervals()
-    p = p_of_difference(inside, outside, counts.scarcer)
+    p = p_of_difference(inside, outside, counts.scarcer, least)
     for at, name in enumerate(groups.names):
         if not counts.films[at] or len(groups.names) < 2:
             continue

@@ -99,15 +99,40 @@ def distributions(
         )
 
 
-def p_of_difference(of: Spread, other: Spread, patients: Ints) -> Floats:
+def error_of_areas(area: float, with_it: Ints, without: Ints) -> Floats:
+    """Return the standard error (G,) of the difference that each group's AUC has from that of all others where both are
+    `area`, by films with and without the finding (G,) of each group (Hanley and McNeil, Radiology 1982)."""
+    two_with = area / (2 - area) - area**2  # of two films with the finding and one without, and the reverse
+    two_without = 2 * area**2 / (1 + area) - area**2
+
+    def variance(positive: Ints, negative: Ints) -> Floats:
+        positive, negative = np.maximum(positive, 1), np.maximum(negative, 1)
+        summed = area * (1 - area) + (positive - 1) * two_with + (negative - 1) * two_without
+        return np.asarray(summed / (positive * negative), np.float64)
+
+    outside = variance(with_it.sum() - with_it, without.sum() - without)
+    return np.asarray(np.sqrt(variance(with_it, without) + outside), np.float64)
+
+
+def error_of_shares(share: float, films: Ints) -> Floats:
+    """Return the same of a share, by films (G,)."""
+    parts = 1 / np.maximum(films, 1) + 1 / np.maximum(films.sum() - films, 1)
+    return np.asarray(np.sqrt(share * (1 - share) * parts), np.float64)
+
+
+def p_of_difference(of: Spread, other: Spread, patients: Ints, least: Floats) -> Floats:
     """Test whether two figures differ: the difference over its standard error among the draws, by Student's t with as
-    many degrees of freedom as the group's scarcer class has `patients` (G,), less one. Two-sided, (G,)."""
+    many degrees of freedom as the group's scarcer class has `patients` (G,), less one. Two-sided, (G,).
+
+    The error is `least` (G,), what it is of films that do not differ, where the draws have less: of a figure near 0
+    or 1 they hardly vary, however few films it rests on.
+    """
     from scipy.stats import t  # type: ignore[import-untyped]
 
     difference = of.values - other.values
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        error = np.nanstd(of.draws - other.draws, axis=1)
+        error = np.fmax(np.nanstd(of.draws - other.draws, axis=1), least)
         ratio = np.where(error > 0, np.abs(difference) / error, np.where(difference == 0, 0.0, np.inf))
     return np.asarray(2 * t.sf(ratio, np.maximum(patients - 1, 1)), np.float64)
 

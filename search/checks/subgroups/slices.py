@@ -133,11 +133,13 @@ def check_slices(
         )
     figures = worst_first(figures)
     worse = [figure for figure in figures if figure.state is State.WORSE]
+    measured = sum(figure.state is not State.SMALL for figure in figures)
     return Result(
         check="slices",
         model=searcher.model,
         films=len(films.ids),
-        ok=not worse,
+        ok=not worse and bool(measured),
+        conclusion="" if worse else _conclusion(measured, len(figures)),
         figures=_counts(figures),
         rows=tuple(figure.row for figure in figures),
         picks=tuple(
@@ -148,6 +150,14 @@ def check_slices(
         ),
         notes=_notes(films, figures, thresholds, left_out, is_given=threshold is not None),
     )
+
+
+def _conclusion(measured: int, slices: int) -> str:
+    """Say what it means that no slice is worse: of how many it could be told."""
+    if not measured:
+        return f"Nothing is known: all {counted(slices, 'slice')} are too small to measure."
+    of = f"{measured:,} of {slices:,} slices could be measured" if measured < slices else f"{measured:,} were measured"
+    return f"No slice is shown to be worse; {of}."
 
 
 def _counts(figures: Sequence[SliceFigure]) -> dict[str, Value]:

@@ -21,7 +21,7 @@ from filmroom.db.archive import PICTURE_MEASURES, Archive
 from filmroom.db.errors import ArchiveReadOnly
 from filmroom.db.files import private_files
 from filmroom.db.reads.film_table import picture_stamps
-from filmroom.db.reads.films import thumbnails
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.indexer.decoding.workers import usable_cpus
 from numpy.typing import NDArray
 

@@ -1,4 +1,4 @@
-"""What a check prints: its figures, a table of them, the first films with the reasons, and what comes next."""
+"""Print what a check found: its figures, a table of them, the first films with the reasons, and what comes next."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from filmroom.db.reads.films import films as films_of
+from filmroom.search.checks.result import measured_rows, written_p
 from filmroom.search.cli.counting import counted
 from filmroom.search.cli.output import Text, console, path_text
 from rich.table import Table
@@ -18,28 +19,34 @@ _FEW = 20
 _ROWS = 40
 
 
-def print_result(archive: Archive, found: Result) -> None:
+def print_result(archive: Archive, result: Result) -> None:
     """Print a result for a person."""
-    for name, value in found.figures.items():
-        console.print(Text(f"{name[:1].upper()}{name[1:]}: {_shown(value)}"))
-    if found.rows:
-        _print_rows([_short(row) for row in found.rows])
-    if found.picks:
-        _print_picks(archive, found)
-    for note in found.notes:
+    for name, value in result.figures.items():
+        console.print(Text(f"{name if name == 'p' else name[:1].upper() + name[1:]}: {_shown(value, name)}"))
+    if result.rows:
+        _print_rows(result.rows)
+    if result.picks:
+        _print_picks(archive, result)
+    for note in result.notes:
         console.print(Text(note))
-    if found.ok:
-        console.print(Text(f"Nothing to look at among {counted(found.films, 'film')}."))
+    if result.conclusion:
+        console.print(Text(result.conclusion))
+    elif result.ok:
+        console.print(Text(f"Nothing to look at among {counted(result.films, 'film')}."))
 
 
 def _print_rows(rows: Sequence[Mapping[str, Value]]) -> None:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    measured = [_short(row) for row in measured_rows(rows)]
+    columns = list(dict.fromkeys(name for row in measured for name in row))
     table = Table(*columns, box=None, pad_edge=False)
-    for row in rows[:_ROWS]:
-        table.add_row(*(Text(_shown(row.get(name))) for name in columns))
-    console.print(table)
-    if len(rows) > _ROWS:
-        console.print(Text(f"And {counted(len(rows) - _ROWS, 'more line')}: --csv FILE writes all."))
+    for row in measured[:_ROWS]:
+        table.add_row(*(Text(_shown(row.get(name), name)) for name in columns))
+    if measured:
+        console.print(table)
+    left = [(len(measured) - _ROWS, "more line"), (len(rows) - len(measured), "line of too few films")]
+    for count, kind in left:
+        if count > 0:
+            console.print(Text(f"And {counted(count, kind, kind.replace('line', 'lines'))}: --csv FILE writes all."))
 
 
 def _short(row: Mapping[str, Value]) -> dict[str, Value]:
@@ -52,42 +59,44 @@ def _short(row: Mapping[str, Value]) -> dict[str, Value]:
     for name, value in row.items():
         joined = next((key for key, parts in names.items() if name in parts), name)
         if joined in names and joined not in short:
-            parts = [_shown(row[part]) for part in names[joined] if part in row]
+            parts = [_shown(row[part], part) for part in names[joined] if part in row]
             short[joined] = " to ".join(filter(None, parts)) if joined == "95 %" else " ".join(parts)
         elif joined not in names and name not in hidden:
             short[name] = value
     return short
 
 
-def _print_picks(archive: Archive, found: Result) -> None:
-    some = _some_of_each(found)
-    known = {film.id: film for film in films_of(archive.catalog, [one.film for one in some])}
-    grouped = any(one.group for one in some)
-    names = [name for name in some[0].evidence if any(one.evidence.get(name) is not None for one in some)]
+def _print_picks(archive: Archive, result: Result) -> None:
+    picks = _some_of_each(result)
+    known = {film.id: film for film in films_of(archive.catalog, [pick.film for pick in picks])}
+    grouped = any(pick.group for pick in picks)
+    names = [name for name in picks[0].evidence if any(pick.evidence.get(name) is not None for pick in picks)]
     table = Table(*["group"] * grouped, "film", "file", "why", *names, box=None, pad_edge=False)
-    for one in some:
-        path = path_text(known[one.film].path) if one.film in known else Text("")
-        shown = [Text(_shown(one.evidence.get(name))) for name in names]
-        table.add_row(*[Text(str(one.group or ""))] * grouped, Text(str(one.film)), path, Text(one.why), *shown)
+    for pick in picks:
+        path = path_text(known[pick.film].path) if pick.film in known else Text("")
+        cells = [Text(_shown(pick.evidence.get(name), name)) for name in names]
+        table.add_row(*[Text(str(pick.group or ""))] * grouped, Text(str(pick.film)), path, Text(pick.why), *cells)
     console.print(table)
-    if len(found.picks) > len(some):
-        more = counted(len(found.picks) - len(some), "more line")
-        written = "" if found.rows else "--csv FILE writes all, "
-        console.print(Text(f"And {more}: {written}--collect NAME keeps the films."))
+    if len(result.picks) > len(picks):
+        rest = counted(len(result.picks) - len(picks), "more line")
+        written = "" if result.rows else "--csv FILE writes all, "
+        console.print(Text(f"And {rest}: {written}--collect NAME keeps the films."))
 
 
-def _some_of_each(found: Result) -> Sequence[Pick]:
-    """Choose the picks to print: the first ones, or of several reasons the first ones of each."""
-    if any(one.group for one in found.picks):
-        return found.picks[:_FEW]
-    by_reason: dict[str, list[Pick]] = {}
-    for one in found.picks:
-        by_reason.setdefault(one.why, []).append(one)
-    most = max(3, _FEW // len(by_reason))
-    return [one for some in by_reason.values() for one in some[:most]]
+def _some_of_each(result: Result) -> Sequence[Pick]:
+    """Choose the picks to print: the first ones, or of several reasons or a few groups the first ones of each."""
+    parts: dict[tuple[int, str], list[Pick]] = {}
+    for pick in result.picks:
+        parts.setdefault((pick.group, pick.why), []).append(pick)
+    if len({group for group, _ in parts}) > _FEW // 3:
+        return result.picks[:_FEW]
+    most = max(3, _FEW // len(parts))
+    return [pick for picks in parts.values() for pick in picks[:most]]
 
 
-def _shown(value: Value) -> str:
+def _shown(value: Value, name: str) -> str:
     if value is None or value != value:
         return ""
+    if name == "p" and isinstance(value, float):
+        return written_p(value)
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)

@@ -22,7 +22,7 @@ from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits
 from filmroom.search.checks.subgroups.drift import check_drift
-from filmroom.search.checks.subgroups.slices import check_slices, judged_here
+from filmroom.search.checks.subgroups.slices import MOST_SCORE, check_slices, judged_here
 from filmroom.search.ui import layout, models
 from filmroom.search.ui.pages import check_results
 from filmroom.search.ui.result_grid import picks_place
@@ -142,7 +142,8 @@ def _slices(archive: Archive, count: int) -> _Asked:
     sets = list(query_sets(archive.catalog))
     query_set = middle.selectbox("Query set", sets, index=None, key="check-query-set", placeholder="All judged queries")
     threshold = right.number_input(
-        "Threshold", value=None, key="check-threshold", format="%.3f", placeholder="Specificity 90 %",
+        "Threshold", value=None, min_value=-float(MOST_SCORE), max_value=float(MOST_SCORE), key="check-threshold",
+        format="%.3f", placeholder="Specificity 90 %",
         help="The zero-shot score from which a film counts as found; without one, that of each finding which 90 % of "
         "the films without it stay under.",
     )  # fmt: skip

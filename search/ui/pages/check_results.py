@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films as db_films
-from filmroom.search.checks.result import Pick, Result, Value, as_csv
+from filmroom.search.checks.result import Pick, Result, Value, as_csv, measured_rows, written_p
 from filmroom.search.exchange.delimited import cell
 from filmroom.search.request import SearchRequest
 from filmroom.search.ui import layout, picks
@@ -40,7 +40,9 @@ def begin() -> None:
 
 def show(archive: Archive, found: Result) -> None:
     """Show a result; to be called in a fragment."""
-    if found.ok:
+    if found.conclusion:
+        st.info(plain(found.conclusion))
+    elif found.ok:
         st.success(f"Nothing to look at among {counted(found.films, 'film')}.")
     _figures(found)
     with st.expander(counted(len(found.notes), "note")) if len(found.notes) > FEW_NOTES else st.container():
@@ -65,8 +67,8 @@ def show(archive: Archive, found: Result) -> None:
 def _figures(found: Result) -> None:
     with st.container(horizontal=True, gap="large"):
         for name, value in found.figures.items():
-            said = number(value) if isinstance(value, int) else _short(value)
-            st.metric(plain(name[:1].upper() + name[1:]), said, width="content")
+            said = number(value) if isinstance(value, int) else _p(value) if name == "p" else _short(value)
+            st.metric(plain(_capital(name)), said, width="content")
 
 
 def _lines(found: Result) -> None:
@@ -77,19 +79,31 @@ def _lines(found: Result) -> None:
 
 
 def _figures_with_intervals(found: Result) -> None:
-    """Plot the rows of figures with their intervals, the first at the top, and show all of them as a table."""
-    table = pd.DataFrame(
-        [{name: cell(v) if isinstance(v, str) else v for name, v in row.items()} for row in found.rows]
-    )
-    drawn = table[table.p.notna()].head(_DRAWN)
-    if len(drawn):
+    """Plot the rows of figures with their intervals, the first at the top, and show them as a table; those of too few
+    films are counted."""
+    measured = measured_rows(found.rows)
+    if measured:
+        table = pd.DataFrame(
+            [{name: cell(v) if isinstance(v, str) else v for name, v in row.items()} for row in measured]
+        )
+        table["p"] = [_p(value) for value in table.p]
+        drawn = table.head(_DRAWN)
         _plot(drawn.assign(Row=[_row_name(row) for row in drawn.to_dict("records")]))
-    columns = {name: name.capitalize() if name != "p" else name for name in table.columns}
-    st.dataframe(
-        table.round(3).rename(columns=columns),
-        hide_index=True,
-        alt="Every figure with its interval, p and what it says",
-    )
+        st.dataframe(
+            table.round(3).rename(columns=_capital),
+            hide_index=True,
+            alt="Every figure with its interval, p and what it says",
+        )
+    if few := len(found.rows) - len(measured):
+        st.caption(f"{counted(few, 'line')} of too few films not shown: CSV and JSON hold all.")
+
+
+def _capital(name: str) -> str:
+    return name if name == "p" else name[:1].upper() + name[1:]
+
+
+def _p(value: Value) -> str:
+    return written_p(value) if isinstance(value, float) else ""
 
 
 def _row_name(row: Mapping[Any, Any]) -> str:

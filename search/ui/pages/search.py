@@ -6,13 +6,14 @@ import dataclasses
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.names import check_name
-from filmroom.db.reads import films as db_films
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.query.fields import FIELDS
 from filmroom.search.query.model_limits import ModelLimits
@@ -62,8 +63,10 @@ def show() -> None:
         st.warning(plain(str(fault)))
         _help()
         return
-    fill = _controls(archive, searcher)
+    filters, fill = _controls(archive, searcher)
     request = _request(searcher)
+    with filters:
+        filter_panel.narrow(searcher, request)
     chosen = None if request.query else memory("", listed=True)
     if chosen:
         _order(SearchRequest(chosen))
@@ -135,11 +138,11 @@ def _words(query: str) -> str:
         return ""
 
 
-def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
-    """Return the line of controls. What it returns fills those that are closed: nobody waits for them, the films go
-    first."""
+def _controls(archive: Archive, searcher: Searcher) -> tuple[AbstractContextManager[object], Callable[[], None]]:
+    """Show the line of controls. Returns the place of the filters, which need the request that the controls make, and
+    what fills those that are closed: nobody waits for them, the films go first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
-        filters = st.popover("Filters", icon=":material/tune:", key="filters")
+        filters = st.container(width="content")
         with st.popover("By film", icon=":material/image_search:", key="by-film"):
             st.file_uploader(
                 "Find films like this one",
@@ -172,12 +175,10 @@ def _controls(archive: Archive, searcher: Searcher) -> Callable[[], None]:
         models.choose(archive, beside=True)
 
     def fill() -> None:
-        with filters:
-            filter_panel.narrow(searcher, search_state.request_of_address())
         with saved:
             _saved(archive)
 
-    return fill
+    return filters, fill
 
 
 def _saved(archive: Archive) -> None:
@@ -323,8 +324,8 @@ def _limits(limits: ModelLimits) -> None:
 def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Reading) -> None:
     """Show what the answer is made of, each part with the way to take it away, and filters that words could be."""
     labels = [name for name, _ in filter_panel.labels(archive.catalog)] if parsed.negated else []
-    thumbnails = db_films.thumbnails(archive.catalog, [*request.like, *request.unlike])
-    parts = query_chips.chips_of(request, parsed, reading, thumbnails)
+    pictures = thumbnails(archive.catalog, [*request.like, *request.unlike])
+    parts = query_chips.chips_of(request, parsed, reading, pictures)
     offered = query_chips.offers(parsed, reading, labels)
     done = chips(parts, offered, key="chips") if parts or offered else None
     if isinstance(done, Offer):

@@ -12,7 +12,7 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.records import Filter
 from filmroom.db.writes import annotations as db_annotations
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
-from filmroom.search.evaluation.statistics import auc_interval
+from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse
 from filmroom.search.results import Hit
@@ -55,16 +55,17 @@ def show() -> None:
         return
     try:
         where = parse(among or "").filter
-        ids, scores = _scores(searcher, searcher.held.space.fingerprint, archive.catalog.changes(), prompts, where)
+        key = (searcher.held.space.fingerprint, archive.catalog.changes(), prompts, where)
+        ids, scores = _scores(searcher, *key)
     except (BadInput, ModelUnavailable) as fault:
         st.warning(plain(str(fault)))
         return
     if not len(ids):
         st.write("No film passes.")
         return
-    if said := limits_of_texts(searcher.held.space, [finding]).sentence:
-        st.caption(plain(said))
-    _threshold(archive, prompts, ids, scores)
+    if weakness := limits_of_texts(searcher.held.space, [finding]).sentence:
+        st.caption(plain(weakness))
+    _threshold(archive, prompts, ids, scores, *_measured(searcher, *key))
 
 
 def _lines(text: str) -> tuple[str, ...]:
@@ -90,8 +91,28 @@ def _scores(
     return ids[order], scores[order]
 
 
+@st.cache_data(show_spinner="Measuring", max_entries=16)
+def _measured(
+    _searcher: Searcher, fingerprint: str, changes: int, prompts: Prompts, where: Filter
+) -> tuple[NDArray[np.float64], Interval | None]:
+    """Return what labels say of the films that `_scores` returns, and the AUC; None where they do not say both present
+    and absent. Neither depends on the threshold."""
+    ids, scores = _scores(_searcher, fingerprint, changes, prompts, where)
+    truth = truth_of(prompts, db_annotations.label_values(_searcher.catalog), ids.tolist())
+    known = ~np.isnan(truth)
+    present = truth[known] > 0.5
+    return truth, auc_interval(scores[known], present) if present.any() and not present.all() else None
+
+
 @st.fragment
-def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+def _threshold(
+    archive: Archive,
+    prompts: Prompts,
+    ids: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    truth: NDArray[np.float64],
+    area: Interval | None,
+) -> None:
     low, high = float(scores.min()), float(scores.max())
     if high - low < 1e-6:
         st.write("All films score the same.")
@@ -100,10 +121,9 @@ def _threshold(archive: Archive, prompts: Prompts, ids: NDArray[np.int64], score
     usual = float(np.clip(0.0, low, high))
     cut = st.slider("Threshold", low, high, usual, step=step, format="%.3f", key=f"cut-{prompts.finding}")
     selected = int(np.searchsorted(-scores, -cut, side="right"))
-    truth = truth_of(prompts, db_annotations.label_values(archive.catalog), ids.tolist())
     share = selected / len(ids)
     summary = f"**{number(selected)}** of {films(len(ids))} ({100 * share:.1f} %) score at least {cut:.3f}"
-    st.markdown(summary + _measured(scores, truth, selected))
+    st.markdown(summary + _accuracy(truth, area, selected))
     st.altair_chart(
         layout.readable(_histogram(scores, truth, cut)),
         width="stretch",
@@ -159,15 +179,14 @@ def _walls(archive: Archive, above: list[Hit], below: list[Hit], bar: PickBar) -
     return next((act for act in acts if act), None)
 
 
-def _measured(scores: NDArray[np.float32], truth: NDArray[np.float64], selected: int) -> str:
+def _accuracy(truth: NDArray[np.float64], area: Interval | None, selected: int) -> str:
     """Return AUC, sensitivity and specificity at the threshold, where labels say what is there."""
+    if area is None:
+        return ". No AUC: the archive has no labels that say both present and absent."
     known = ~np.isnan(truth)
     present = truth[known] > 0.5
-    if not present.any() or present.all():
-        return ". No AUC: the archive has no labels that say both present and absent."
-    area = auc_interval(scores[known], present)
     span = "" if np.isnan(area.low) else f" ({area.low:.3f} to {area.high:.3f})"
-    above = np.arange(len(scores))[known] < selected
+    above = np.flatnonzero(known) < selected
     sensitivity = float(above[present].mean())
     specificity = float((~above[~present]).mean())
     return (

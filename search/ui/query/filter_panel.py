@@ -6,8 +6,7 @@ import dataclasses
 
 import streamlit as st
 from filmroom.db.catalog import Catalog
-from filmroom.db.reads import films
-from filmroom.db.reads.facets import AGE_BAND, FACETS, FacetTable, load_facets
+from filmroom.db.reads.facets import AGE_BAND, FACETS, FacetTable
 from filmroom.db.records import Facet, Filter, Range
 from filmroom.search.query.parser import parse, with_filter
 from filmroom.search.request import SearchRequest
@@ -34,48 +33,43 @@ _USUAL = Filter()
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _table(_catalog: Catalog, place: str, changes: int) -> FacetTable:
-    """Return the facts of all films; `changes` makes another one when the catalog has changed."""
-    return load_facets(_catalog)
+def _table(_catalog: Catalog, place: str, fact_changes: int) -> FacetTable:
+    """Return the facts of all films; `fact_changes` makes another one when these have changed."""
+    return FacetTable(_catalog)
 
 
 def facts(catalog: Catalog) -> FacetTable:
     """Return the values of all films that are present, by facet, as they are now."""
-    return _table(catalog, str(catalog.path), catalog.changes())
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def _labels(_catalog: Catalog, place: str, changes: int) -> list[tuple[str, int]]:
-    return [(facet.value, facet.count) for facet in films.facets(_catalog, "label")]
+    return _table(catalog, str(catalog.path), catalog.fact_changes())
 
 
 def labels(catalog: Catalog) -> list[tuple[str, int]]:
     """Return the labels of the archive with their films, the most frequent first."""
-    return _labels(catalog, str(catalog.path), catalog.changes())
+    return [(facet.value, facet.count) for facet in facts(catalog).count(None, ["label"])["label"]]
 
 
-def narrow(searcher: Searcher, request: SearchRequest, *, key: str = "q") -> None:
-    """Show the facets of the answer to `request`, whose query stands in `st.session_state[key]` and must be
-    readable."""
-    filters = parse(request.query).filter
-    sections = sections_of(counts(searcher, request), filters)
-    done = facets(sections, key="facets")
-    if done:
-        st.session_state["facet-query"] = with_filter(request.query, **toggled(filters, *done))
-        st.rerun()
-    if filters:
-        st.button("Clear all filters", on_click=_clear, args=(key,), type="tertiary")
+@st.fragment
+def narrow(searcher: Searcher, request: SearchRequest) -> None:
+    """Show the facets of the answer to `request`, whose query must be readable. They are counted when they are looked
+    at."""
+    with st.popover("Filters", icon=":material/tune:", key="filters", on_change="rerun") as panel:
+        if not panel.open:
+            return
+        filters = parse(request.query).filter
+        changes: dict[str, object] = {}
+        if done := facets(sections_of(counts(searcher, request), filters), key="facets"):
+            changes = toggled(filters, *done)
+        if filters and st.button("Clear all filters", type="tertiary"):
+            changes = {name: getattr(_USUAL, name) for name in vars(_USUAL)}
+        if changes:
+            st.session_state["facet-query"] = with_filter(request.query, **changes)
+            st.rerun()
 
 
 def take_choice(key: str = "q") -> None:
     """Put the query that a facet has changed into the box, before the box is made."""
     if (query := st.session_state.pop("facet-query", None)) is not None:
         st.session_state[key] = query
-
-
-def _clear(key: str) -> None:
-    changes = {name: getattr(_USUAL, name) for name in vars(_USUAL)}
-    st.session_state[key] = with_filter(st.session_state.get(key) or "", **changes)
 
 
 def counts(searcher: Searcher, request: SearchRequest) -> dict[str, list[Facet]]:
@@ -88,7 +82,8 @@ def counts(searcher: Searcher, request: SearchRequest) -> dict[str, list[Facet]]
     for name in filtering:
         left = _without_facet(filters, name)
         query = with_filter(request.query, **{field: getattr(left, field) for field in vars(left)})
-        facets |= table.count(searcher.within(dataclasses.replace(request, query=query)), [name])
+        within = searcher.within(dataclasses.replace(request, query=query))
+        facets |= table.count(within, [name], also=getattr(filters, _LISTS.get(name, ""), ()))
     return facets
 
 

@@ -28,6 +28,7 @@ def chips_of(
     chips += [Chip("", Kind.WARNING, f"{word} is not known here: write it out") for word in reading.unknown]
     chips += [Chip("", Kind.WARNING, f"{word}: neither the model nor a report knows it") for word in reading.unfamiliar]
     chips += [Chip("", Kind.WARNING, f"{part}: one film alone cannot show it") for part in reading.changes]
+    chips += [Chip("", Kind.WARNING, f"{part}: ranks nothing") for part in reading.either]
     if reading.unclosed:
         chips.append(Chip("", Kind.WARNING, f'a quote is not closed: "{reading.unclosed}" ranks, and filters nothing'))
     for upload in request.uploads:
@@ -107,7 +108,7 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
 
 
 def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer]:
-    """Filter that could stand in for words: of those against, a label that excludes; of the others, fields."""
+    """Return filters that could stand in for words: of those against, a label that excludes; of the others, fields."""
     offers_made = []
     for concept in parsed.concepts:
         label = _label_of(concept.text, labels) if concept.negated else None

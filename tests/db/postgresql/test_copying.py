@@ -13,7 +13,8 @@ from filmroom.db.postgresql import copying
 from filmroom.db.postgresql.copying import copy
 from filmroom.db.reads import films, fulltext, spaces
 from filmroom.db.records import Filter, State
-from filmroom.db.schema import embedding, film, metadata, root
+from filmroom.db.schema import embedding, film, metadata, root, thumbnail
+from filmroom.db.thumbnails.reading import filled
 from filmroom.db.writes import annotations as say
 from sqlalchemy import delete, func, insert, select, update
 
@@ -31,6 +32,8 @@ def rows(archive: Archive) -> dict[str, list[tuple[Any, ...]]]:
 def contents(archive: Archive) -> dict[str, list[tuple[Any, ...]]]:
     """All rows, but for what one archive alone keeps: how often it was written, and the check of its key."""
     found = rows(archive)
+    pictures = [dict(zip(thumbnail.columns.keys(), row, strict=True)) for row in found["thumbnail"]]
+    found["thumbnail"] = [tuple(row.values()) for row in filled(archive.catalog, pictures)]
     found["meta"] = [row for row in found["meta"] if row[0] not in ("changes", "key_check")]
     return found
 

@@ -117,6 +117,19 @@ def test_the_fact_that_names_the_sides_is_left_out(sided: Terminal) -> None:
     assert "sex" in {row["fact"] for row in found["rows"]}
 
 
+def test_of_sides_that_are_alike_it_says_how_many_facts_were_tested(sided: Terminal) -> None:
+    found: Any = sided.json("check", "drift", "year:2000", "year:2001")
+    assert found["ok"]
+    measured = [row for row in found["rows"] if row["p"] is not None]
+    few = len(found["rows"]) - len(measured)
+    small = f" ({few} too small)" if few else ""
+    said = f"No difference is shown, by vectors or in the {len(measured)} facts that were tested{small}."
+    assert found["conclusion"] == said
+    out = sided("check", "drift", "year:2000", "year:2001")
+    assert said in out
+    assert "Nothing to look at" not in out
+
+
 def test_of_more_films_random_patients_are_compared(sided: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "MOST_FILMS", 44)
     found: Any = sided.json("check", "drift", "split:train", "split:test")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from filmroom.db.archive import PICTURE_MEASURES, Archive
 from filmroom.db.erasure.forget import forget
-from filmroom.db.reads import films as db_films
 from filmroom.db.reads.film_table import film_columns
+from filmroom.db.thumbnails.reading import thumbnails
 from filmroom.search.checks.neighbours import nearest
 from filmroom.search.checks.thumbnails import measures
 from filmroom.search.checks.thumbnails.measures import Measure, left_to_measure, measured
@@ -59,7 +59,7 @@ def test_a_check_that_was_stopped_goes_on_where_it_was(archive: Archive) -> None
     found = measured(archive, ids(archive), LENGTHS)
     assert len(READ) == 7, "each film is read once"
     assert found.ids.tolist() == ids(archive)
-    stored = db_films.thumbnails(archive.catalog, ids(archive))
+    stored = thumbnails(archive.catalog, ids(archive))
     assert found.values()[:, 0].tolist() == [len(stored[film]) for film in found.ids.tolist()]
     assert kept(archive).stat().st_mode & 0o077 == 0
 

@@ -11,10 +11,13 @@ import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads.films import everyone
 from filmroom.db.records import Label
+from filmroom.db.schema import judgement
 from filmroom.db.writes.annotations import Judgement, judge, put_labels
+from filmroom.db.writes.facts import put_facts
 from filmroom.db.writes.query_sets import put_query_set
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.training.data.archive import training_films
+from filmroom.search.checks.result import Result, written_p
 from filmroom.search.checks.subgroups.facts import Groups, KnownFilms, band_of, short_names
 from filmroom.search.checks.subgroups.figures import SliceFigure, State, finding_slices, worst_first
 from filmroom.search.checks.subgroups.model_card import add_slices
@@ -22,6 +25,7 @@ from filmroom.search.checks.subgroups.ranking import RankedQuery, group_ndcg
 from filmroom.search.checks.subgroups.resampling import Cases, areas, patient_weights
 from filmroom.search.evaluation.metrics import measure_run
 from sklearn.metrics import roc_auc_score
+from sqlalchemy import delete
 
 from tests.terminal import Terminal
 
@@ -54,6 +58,19 @@ def test_the_worse_slice_comes_first_and_a_small_one_says_so() -> None:
     assert all(one.state is State.SMALL and np.isnan(one.value) and one.films == 8 for one in small)
     assert all(one.state is State.ALIKE for one in found if one.fact == "sex")
     assert [one.state for one in found] == sorted((one.state for one in found), key=list(State).index)
+
+
+def test_a_slice_of_which_every_film_is_found_is_no_certain_difference() -> None:
+    """No draw of patients differs from 15 of 15, which does not make 15 films certain: Fisher's exact p is .04."""
+    truth = np.ones(135)
+    truth[115:] = 0.0
+    codes = np.array([0] * 15 + [1] * 100 + [0, 1] * 10)
+    scores = np.array([1.0] * 15 + [1.0] * 75 + [-1.0] * 25 + [-2.0] * 20)
+    films = KnownFilms(np.arange(135), np.arange(135), (Groups("view", ("AP", "PA"), codes),), 0)
+    slices = list(finding_slices("edema", scores, truth, films, patient_weights(135), threshold=0.0))
+    sensitivity = next(figure for figure in slices if figure.measure == "sensitivity" and figure.name == "AP")
+    assert (sensitivity.value, sensitivity.rest) == (1.0, 0.75)
+    assert 0.01 < sensitivity.p < 0.1
 
 
 def test_areas_are_exact_and_their_intervals_are_those_of_patients() -> None:
@@ -151,6 +168,37 @@ def test_the_command_measures_and_hands_on(labelled: Terminal, tmp_path: Path) -
     out = labelled("check", "slices", "--threshold", 1.5)
     assert "sensitivity edema" in out
     assert "at the threshold given" in out
+
+
+def test_slices_that_are_too_small_do_not_fill_the_screen_and_are_no_success(labelled: Terminal) -> None:
+    catalog = Archive.open(labelled.archive).catalog
+    ids = [film.id for film in everyone(catalog)]
+    put_facts(catalog, {film: {"view": ("PA", "LL")[at < 4]} for at, film in enumerate(ids)}, source="test")
+    out = labelled("check", "slices", "edema", "--threshold", 2)
+    assert "LL" not in out
+    assert "And 5 lines of too few films: --csv FILE writes all." in out
+    assert "No slice is shown to be worse; 7 of 12 slices could be measured." in out
+    assert "Nothing to look at" not in out
+    found: Any = labelled.json("check", "slices", "edema")
+    assert len(found["rows"]) == 12
+    with catalog.write() as connection:
+        connection.execute(delete(judgement))
+    put_labels(catalog, [(film, Label("mass", float(film == ids[0]))) for film in ids])
+    nothing: Any = labelled.json("check", "slices", "mass")
+    assert not nothing["ok"]
+    assert nothing["conclusion"] == "Nothing is known: all 8 slices are too small to measure."
+
+
+def test_a_p_is_never_nought() -> None:
+    assert [written_p(p) for p in (1e-12, 0.00099, 0.001, 0.0456, 1.0)] == [
+        "<0.001",
+        "<0.001",
+        "0.001",
+        "0.046",
+        "1.000",
+    ]
+    result = Result("slices", 9, ok=False, rows=({"p": 1.23456789e-12, "value": 0.123456789},))
+    assert result.to_json()["rows"] == [{"p": 1.23457e-12, "value": 0.123457}]
 
 
 def test_what_cannot_be_measured_is_one_line(labelled: Terminal, tmp_path: Path) -> None:

@@ -72,21 +72,21 @@ class Archive:
             self.catalog.check_key(None, path)
             import secrets
 
-            aside = path.with_name(f"patient.key.{os.getpid()}")
-            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            temporary = path.with_name(f"patient.key.{os.getpid()}")
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
                 out.write(secrets.token_bytes(32))
                 out.flush()
                 os.fsync(out.fileno())
             try:
                 # A link never replaces: of two processes that make the key at once, one wins and both use it.
-                os.link(aside, path)
+                os.link(temporary, path)
             except FileExistsError:
                 pass
             except OSError:  # a file system without links, as removable disks have
                 if not path.exists():
-                    os.replace(aside, path)
+                    os.replace(temporary, path)
             finally:
-                aside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
         key = path.read_bytes()
         self.catalog.check_key(key, path)
         return key
@@ -107,24 +107,24 @@ class Archive:
         if run.state is not RunState.RUNNING:
             return None
         at_work = _writers(self.folder)
-        return next((one for one in at_work if one.run in (run.id, None) and one.pid == run.pid), None)
+        return next((holder for holder in at_work if holder.run in (run.id, None) and holder.pid == run.pid), None)
 
 
-def folder_of(named: str | Path) -> Path:
+def folder_of(name: str | Path) -> Path:
     """Return the folder that the name of an archive means: of a PostgreSQL server's address, that of this client.
 
     Raises BadInput for any other address, which would be made as a folder; its scheme alone is shown, as the rest may
     hold a password.
     """
-    if isinstance(named, str) and address.is_address(named):
-        return address.folder_of(named)
-    if scheme := _SCHEME.match(str(named)):
+    if isinstance(name, str) and address.is_address(name):
+        return address.folder_of(name)
+    if scheme := _SCHEME.match(str(name)):
         raise BadInput(
             "an archive is a folder on this machine, and this is an address",
             where=scheme[0],
             fix="Name a folder, or postgresql://HOST/DATABASE; a folder with a colon in its name by its whole path.",
         )
-    return Path(named)
+    return Path(name)
 
 
 def catalog_file(folder: Path) -> Path:
@@ -177,13 +177,13 @@ def _opened(path: Path, *, create: bool) -> Catalog:
 
 def writer(folder: Path) -> Writer | None:
     """Say who holds the writer's lock of an archive, one of this machine first; None when nobody does."""
-    return min(_writers(folder), key=lambda one: bool(one.host), default=None)
+    return min(_writers(folder), key=lambda holder: bool(holder.host), default=None)
 
 
 def _writers(folder: Path) -> list[Writer]:
     if not (folder / address.FILE).is_file():
-        one = writer_lock.writer(folder)
-        return [] if one is None else [one]
+        holder = writer_lock.writer(folder)
+        return [] if holder is None else [holder]
     from filmroom.db.postgresql.catalog import writers
 
     return writers(folder / address.FILE)
@@ -191,9 +191,9 @@ def _writers(folder: Path) -> list[Writer]:
 
 def default_folder() -> Path:
     """Return `FILMROOM_ARCHIVE`, else the user's data folder. Raises BadInput where that is an address."""
-    named = os.environ.get("FILMROOM_ARCHIVE")
-    if named:
-        return folder_of(named)
+    name = os.environ.get("FILMROOM_ARCHIVE")
+    if name:
+        return folder_of(name)
     from platformdirs import user_data_path
 
     return user_data_path("filmroom", appauthor=False) / "archive"

@@ -21,8 +21,8 @@ _STEPS = ((8, 10, 0x00FF00FF00FF00FF), (16, 100, 0x0000FFFF0000FFFF), (32, 10_00
 
 def chunked(items: Iterable[T], size: int = SIZE) -> Iterator[list[T]]:
     iterator = iter(items)
-    while some := list(islice(iterator, size)):
-        yield some
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
 def marks(values: Sequence[object]) -> str:

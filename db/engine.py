@@ -68,6 +68,6 @@ def _tables_apart(without: Collection[str]) -> MetaData:
     would leave it out of the next SQLite catalog of this process."""
     copy = MetaData()
     for table in schema.metadata.tables.values():
-        own = table.to_metadata(copy)
-        own.indexes -= {index for index in own.indexes if index.name in without}
+        copied = table.to_metadata(copy)
+        copied.indexes -= {index for index in copied.indexes if index.name in without}
     return copy

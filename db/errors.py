@@ -19,9 +19,9 @@ class FilmroomError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        said = self.what if self.where is None else f"{self.where.removesuffix(':')}: {self.what}"
-        said = said.rstrip(".")
-        return f"{said}. {self.fix}" if self.fix else f"{said}."
+        line = self.what if self.where is None else f"{self.where.removesuffix(':')}: {self.what}"
+        line = line.rstrip(".")
+        return f"{line}. {self.fix}" if self.fix else f"{line}."
 
 
 class BadInput(FilmroomError):

@@ -24,7 +24,7 @@ def check_name(name: str, of: str) -> str:
     return name
 
 
-def check_letters(text: str, what: str) -> None:
+def check_letters(text: str, subject: str) -> None:
     """Raise BadInput for a line of text with letters that nobody sees, or that break it; `what` says what it is."""
     if any(unicodedata.category(letter) in _UNSEEN for letter in text):
-        raise BadInput(f"{what} holds a character that cannot be seen", fix="Type another one.")
+        raise BadInput(f"{subject} holds a character that cannot be seen", fix="Type another one.")

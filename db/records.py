@@ -229,14 +229,14 @@ class Filter:
     @property
     def asks_reports(self) -> bool:
         """Whether what reports say or deny is asked for anywhere in it."""
-        own = self.says or self.not_says or self.denies or self.not_denies
-        return bool(own) or any(one.asks_reports for group in self.any_of for one in group)
+        fields = self.says or self.not_says or self.denies or self.not_denies
+        return bool(fields) or any(alternative.asks_reports for group in self.any_of for alternative in group)
 
     @property
     def asks_annotations(self) -> bool:
         """Whether what readers put on films, tags or collections, is asked for anywhere in it."""
-        own = self.tags or self.not_tags or self.collections or self.not_collections
-        return bool(own) or any(part.asks_annotations for group in self.any_of for part in group)
+        fields = self.tags or self.not_tags or self.collections or self.not_collections
+        return bool(fields) or any(part.asks_annotations for group in self.any_of for part in group)
 
 
 @dataclass(frozen=True)
@@ -335,10 +335,11 @@ class Facet:
 
 def same_uid_note(paths: Sequence[str]) -> str:
     """Say which files bear the instance UID of another picture, and how to index them."""
-    more = len(paths) - 3
-    named = ", ".join(paths[:3]) + (f" and {more:,} more" if more > 0 else "")
-    said = "1 file bears" if len(paths) == 1 else f"{len(paths):,} files bear"
+    rest = len(paths) - 3
+    names = ", ".join(paths[:3]) + (f" and {rest:,} more" if rest > 0 else "")
+    subject = "1 file bears" if len(paths) == 1 else f"{len(paths):,} files bear"
+    verb = "is" if len(paths) == 1 else "are"
     return (
-        f"{said} the instance UID of another picture and so {'is' if len(paths) == 1 else 'are'} not indexed: {named}. "
+        f"{subject} the instance UID of another picture and so {verb} not indexed: {names}. "
         "Where they are films of their own (some anonymisers give all one UID), index them with --keep-apart"
     )

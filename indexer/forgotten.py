@@ -57,7 +57,7 @@ class Forgetting:
                 # A film that was kept apart from another of its UID is known by its content.
                 by_content = {frame: identity(Tags(), result.sha256, frame) for frame in names}
                 forgotten = {
-                    frame for frame, named in names.items() if marks.hold(*named) or marks.hold(by_content[frame], None)
+                    frame for frame, keys in names.items() if marks.hold(*keys) or marks.hold(by_content[frame], None)
                 }
                 if forgotten and self._bring_back:
                     for frame in forgotten:

@@ -29,8 +29,8 @@ def not_run_again() -> Iterator[None]:
     thread = threading.get_ident()
 
     def without_main(name: str) -> dict[str, Any]:
-        told: dict[str, Any] = of_library(name)
-        return {key: told[key] for key in told if threading.get_ident() != thread or key not in _MAIN}
+        preparation: dict[str, Any] = of_library(name)
+        return {key: preparation[key] for key in preparation if threading.get_ident() != thread or key not in _MAIN}
 
     with _changing:
         of_library = spawn.get_preparation_data

@@ -1,4 +1,4 @@
-"""Index runs as processes of their own: started from a page, followed through the catalog, stopped cleanly."""
+"""Do index runs in processes of their own: started from a page, followed through the catalog, stopped cleanly."""
 
 from __future__ import annotations
 

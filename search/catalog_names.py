@@ -43,9 +43,9 @@ class CatalogNames:
     def nearest(self, names: Iterable[str]) -> Iterator[tuple[str, Nearest]]:
         """Yield each name with the films that it may mean, and how far it is from theirs. Of many films that share a
         name two are given: which they are tells nobody what is meant."""
-        for some in chunked(names, _TOGETHER):
-            known = FilmNames(_candidates(self._catalog, some))
-            for name in some:
+        for chunk in chunked(names, _TOGETHER):
+            known = FilmNames(_candidates(self._catalog, chunk))
+            for name in chunk:
                 yield name, known.nearest(name)
 
     def place(self, names: Iterable[str], *, doubtful: Collection[str] = ()) -> Placed:
@@ -64,17 +64,17 @@ class CatalogStudies:
 
     def __init__(self, catalog: Catalog, key: bytes, studies: Iterable[tuple[str, str]]) -> None:
         """Look up all (patient, study) that will be asked for."""
-        wanted = dict.fromkeys(studies)
+        pairs = dict.fromkeys(studies)
         uids = {
             uid
-            for patient, study in wanted
+            for patient, study in pairs
             for uid in (study, hashed_uid(study, key=key), study_uid(study, patient=patient, key=key))
         }
         films = {film.id: film for film in named_films.by_uid(catalog, uids, of="study")}
         known = StudyNames(films.values(), key)
         if folders := {
             name
-            for patient, study in wanted
+            for patient, study in pairs
             if study and not known.find(patient, study)
             for name in study_folders(study)
         }:
@@ -90,12 +90,12 @@ class CatalogStudies:
 
     def whole(self, groups: Iterable[frozenset[int]]) -> dict[frozenset[int], str]:
         """Return the UID of each of these groups that is all films of a study."""
-        some = set(groups)
-        uids = dict.fromkeys(uid for group in some for film_id in group if (uid := self._uids.get(film_id)))
+        distinct = set(groups)
+        uids = dict.fromkeys(uid for group in distinct for film_id in group if (uid := self._uids.get(film_id)))
         films: dict[str, set[int]] = {}
         for film in named_films.by_uid(self._catalog, uids, of="study"):
             films.setdefault(str(film.tags.study_uid), set()).add(film.id)
-        return {group: uid for uid, ids in films.items() if (group := frozenset(ids)) in some}
+        return {group: uid for uid, ids in films.items() if (group := frozenset(ids)) in distinct}
 
 
 def _candidates(catalog: Catalog, names: Sequence[str]) -> list[Film]:
@@ -106,18 +106,18 @@ def _candidates(catalog: Catalog, names: Sequence[str]) -> list[Film]:
         for called in dict.fromkeys((name, decoded(name), chexpert_name(name) or name)):
             if parts := parts_of(called):
                 ranges |= dict.fromkeys(_ranges(parts))
-                for one in (called, parts[-1], without_suffix(parts[-1])):
-                    uids[one] = uids[_unframed(one)] = None
+                for spelling in (called, parts[-1], without_suffix(parts[-1])):
+                    uids[spelling] = uids[_unframed(spelling)] = None
     films = {film.id: film for film in named_films.by_uid(catalog, uids)}
-    taken: dict[object, int] = {}
+    counts: dict[object, int] = {}
     for low, high, film in named_films.by_tail(catalog, ranges):
         *folders, file = parts_of(film.path)
         root = parts_of(film.root)
         of_release = of_chexpert((*root, *folders))
         alike = (low, high, film.frame, file, tail(folders, without_suffix(file)) == low, of_release)
-        taken[alike] = taken.get(alike, 0) + 1
+        counts[alike] = counts.get(alike, 0) + 1
         # An exact tail is a film's that lies less deep than the name says: there the root is looked at, too.
-        if taken[alike] <= 2 or _is_exact((low, high)):
+        if counts[alike] <= 2 or _is_exact((low, high)):
             films[film.id] = film
     return list(films.values())
 
@@ -128,8 +128,8 @@ def _ranges(parts: Sequence[str]) -> Iterator[Range]:
     bare = _unframed(file)
     plain, bare_plain = without_suffix(file), without_suffix(bare)
     for stem in dict.fromkeys((file, bare, plain, bare_plain, _unframed(plain), _unframed(bare_plain))):
-        whole = tail(folders, stem)
-        yield whole, whole[:-1] + b"0"  # the character behind the slash
+        end = tail(folders, stem)
+        yield end, end[:-1] + b"0"  # the character behind the slash
         for at in range(1, len(folders) + 1):
             shorter = tail(folders[at:], stem)
             yield shorter, shorter + b"\0"
@@ -139,8 +139,8 @@ def _unframed(name: str) -> str:
     return _FRAME.sub("", name) if "#" in name else name
 
 
-def _is_exact(asked: Range) -> bool:
-    return asked[1].endswith(b"\0")
+def _is_exact(span: Range) -> bool:
+    return span[1].endswith(b"\0")
 
 
 def _above(film: Film) -> list[str]:

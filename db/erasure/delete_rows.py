@@ -25,26 +25,26 @@ def rows_of(connection: Connection, film_ids: Sequence[int]) -> list[Row[Any]]:
         .join(file, file.c.id == film.c.file_id)
         .join(root, root.c.id == file.c.root_id)
     )
-    found = [row for some in chunked(film_ids) for row in connection.execute(statement.where(film.c.id.in_(some)))]
-    missing = sorted(set(film_ids) - {row.id for row in found})
+    rows = [row for chunk in chunked(film_ids) for row in connection.execute(statement.where(film.c.id.in_(chunk)))]
+    missing = sorted(set(film_ids) - {row.id for row in rows})
     if missing:
-        said = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        raise NotFound("there is no such film", where=f"film {said}", fix="A search shows the ids of films.")
-    return found
+        ids = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        raise NotFound("there is no such film", where=f"film {ids}", fix="A search shows the ids of films.")
+    return rows
 
 
 def erase(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[int, int]:
     """Delete these films, their files' rows, and what names them elsewhere. Gives (files, reports) deleted."""
     files, reports = {row.file_id for row in rows}, 0
-    for some in chunked(row.id for row in rows):
-        touched = select(embedding.c.space_id).where(embedding.c.film_id.in_(some)).distinct()
+    for chunk in chunked(row.id for row in rows):
+        touched = select(embedding.c.space_id).where(embedding.c.film_id.in_(chunk)).distinct()
         touch_generation(connection, set(connection.scalars(touched)))
-        files |= set(connection.scalars(select(file.c.id).where(file.c.duplicate_of.in_(some))))
-        connection.execute(update(file).where(file.c.duplicate_of.in_(some)).values(duplicate_of=None))
-        own = select(func.count()).select_from(report).where(report.c.film_id.in_(some))
-        reports += connection.scalar(own) or 0
+        files |= set(connection.scalars(select(file.c.id).where(file.c.duplicate_of.in_(chunk))))
+        connection.execute(update(file).where(file.c.duplicate_of.in_(chunk)).values(duplicate_of=None))
+        own_reports = select(func.count()).select_from(report).where(report.c.film_id.in_(chunk))
+        reports += connection.scalar(own_reports) or 0
         # Labels, tags, notes, judgements, thumbnails, vectors and reports of the film go with it.
-        connection.execute(delete(film).where(film.c.id.in_(some)))
+        connection.execute(delete(film).where(film.c.id.in_(chunk)))
     studies = {row.study_uid for row in rows if row.study_uid}
     for some_studies in chunked(studies):
         filmless = ~exists().where(film.c.study_uid == report.c.study_uid)
@@ -61,11 +61,12 @@ def erase(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[int, int]:
 
 
 def _drop_files(connection: Connection, ids: set[int]) -> tuple[set[str], int]:
-    """Return rows of files that no film belongs to, and of folders without files; gives their full paths."""
+    """Delete rows of files that no film belongs to, and of folders without files. Returns their full paths, and how
+    many files there were."""
     places: set[str] = set()
     dropped = 0
-    for some in chunked(ids):
-        unused = (file.c.id.in_(some), ~exists().where(film.c.file_id == file.c.id))
+    for chunk in chunked(ids):
+        unused = (file.c.id.in_(chunk), ~exists().where(film.c.file_id == file.c.id))
         statement = select(file.c.path, root.c.path.label("root")).join(root, root.c.id == file.c.root_id)
         places |= {str(Path(row.root, row.path)) for row in connection.execute(statement.where(*unused))}
         dropped += connection.execute(delete(file).where(*unused)).rowcount
@@ -76,21 +77,21 @@ def _drop_files(connection: Connection, ids: set[int]) -> tuple[set[str], int]:
 
 
 def _drop_mentions(connection: Connection, rows: Sequence[Row[Any]], places: set[str]) -> None:
-    """Search and run that name what is no longer there."""
-    for one in connection.execute(select(run)).all():
-        paths = [_REDACTED if path in places else path for path in json.loads(one.paths)]
-        message = None if one.message and any(place in one.message for place in places) else one.message
-        if paths != json.loads(one.paths) or message != one.message:
-            connection.execute(update(run).where(run.c.id == one.id).values(paths=json.dumps(paths), message=message))
+    """Delete the searches and judgements that name what is no longer there, and its paths from the runs."""
+    for old in connection.execute(select(run)).all():
+        paths = [_REDACTED if path in places else path for path in json.loads(old.paths)]
+        message = None if old.message and any(place in old.message for place in places) else old.message
+        if paths != json.loads(old.paths) or message != old.message:
+            connection.execute(update(run).where(run.c.id == old.id).values(paths=json.dumps(paths), message=message))
     for identifier in (film.c.patient_key, film.c.study_uid, film.c.series_uid, film.c.instance_uid):
-        named = {value for row in rows if (value := getattr(row, identifier.name))}
-        for some in chunked(named):
-            left = set(connection.scalars(select(identifier).where(identifier.in_(some))))
-            for value in set(some) - left:
+        values = {value for row in rows if (value := getattr(row, identifier.name))}
+        for chunk in chunked(values):
+            left = set(connection.scalars(select(identifier).where(identifier.in_(chunk))))
+            for value in set(chunk) - left:
                 # Alone, not within a longer one: UIDs are numbered on.
                 alone = re.compile(rf"(?<![\w.]){re.escape(value)}(?!\.?\w)")
-                for kept in (saved_search, judgement):
-                    holding = select(kept.c.query).where(kept.c.query.contains(value, autoescape=True)).distinct()
-                    said = [query for query in connection.scalars(holding) if alone.search(query)]
-                    for those in chunked(said):
-                        connection.execute(delete(kept).where(kept.c.query.in_(those)))
+                for holder in (saved_search, judgement):
+                    holding = select(holder.c.query).where(holder.c.query.contains(value, autoescape=True)).distinct()
+                    queries = [query for query in connection.scalars(holding) if alone.search(query)]
+                    for those in chunked(queries):
+                        connection.execute(delete(holder).where(holder.c.query.in_(those)))

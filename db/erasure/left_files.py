@@ -32,20 +32,20 @@ def holding(catalog: Catalog, film_ids: Sequence[int]) -> list[Held]:
     copies = select(root.c.path.label("root"), copy.c.path, copy.c.id, film.c.file_id).where(
         copy.c.duplicate_of == film.c.id
     )
-    found: dict[Held, None] = {}
+    files: dict[Held, None] = {}
     with catalog.read() as connection:
-        for some in chunked(film_ids):
+        for chunk in chunked(film_ids):
             for rows, of_root in ((of_films, file.c.root_id), (copies, copy.c.root_id)):
-                for row in connection.execute(rows.where(root.c.id == of_root, film.c.id.in_(some))):
-                    found[Held(row.root, row.path, frozenset({row.id, row.file_id}))] = None
-    return list(found)
+                for row in connection.execute(rows.where(root.c.id == of_root, film.c.id.in_(chunk))):
+                    files[Held(row.root, row.path, frozenset({row.id, row.file_id}))] = None
+    return list(files)
 
 
 def films_in(catalog: Catalog, held: Held) -> list[int]:
     """Return the films that the file holds as the catalog has it now; what was replaced is not in it any more."""
-    here = (film.c.file_id.in_(held.files), film.c.state != State.REPLACED.value)
+    in_file = (film.c.file_id.in_(held.files), film.c.state != State.REPLACED.value)
     with catalog.read() as connection:
-        return list(connection.scalars(select(film.c.id).where(*here).order_by(film.c.id)))
+        return list(connection.scalars(select(film.c.id).where(*in_file).order_by(film.c.id)))
 
 
 def forgotten_uids(archive: Archive, uids: Iterable[str]) -> set[str]:
@@ -53,6 +53,6 @@ def forgotten_uids(archive: Archive, uids: Iterable[str]) -> set[str]:
     marks = forget.marks(archive)
     marked = {uid for uid in uids if marks.hold(f"uid:{uid}#0", None)}
     with archive.catalog.read() as connection:
-        for some in chunked(list(marked)):
-            marked -= set(connection.scalars(select(film.c.instance_uid).where(film.c.instance_uid.in_(some))))
+        for chunk in chunked(list(marked)):
+            marked -= set(connection.scalars(select(film.c.instance_uid).where(film.c.instance_uid.in_(chunk))))
     return marked

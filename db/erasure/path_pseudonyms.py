@@ -30,8 +30,8 @@ class ForgottenPaths:
 
     def digest(self, path: str) -> str:
         """Return what stands for a file of this root."""
-        whole = os.fsencode(f"{self.root.rstrip('/')}/{path}")
-        return _MARK + hmac.new(self.key, b"place " + whole, hashlib.sha256).hexdigest()[:32]
+        address = os.fsencode(f"{self.root.rstrip('/')}/{path}")
+        return _MARK + hmac.new(self.key, b"place " + address, hashlib.sha256).hexdigest()[:32]
 
     def known(self, path: str) -> str | None:
         """Return what the catalog holds in place of this path, where it does."""
@@ -48,26 +48,26 @@ def is_nameless(path: str) -> bool:
 def places(catalog: Catalog, key: bytes, scope: Scope) -> ForgottenPaths:
     of_root = (file.c.root_id == scope.root_id, file.c.path.startswith(_MARK, autoescape=True))
     with catalog.read() as connection:
-        found = connection.scalars(select(file.c.path).where(*of_root))
-        return ForgottenPaths(key, scope.root, frozenset(filter(is_nameless, found)))
+        paths = connection.scalars(select(file.c.path).where(*of_root))
+        return ForgottenPaths(key, scope.root, frozenset(filter(is_nameless, paths)))
 
 
 def named(catalog: Catalog, scope: Scope, *, code: str) -> list[str]:
     """Return paths that stand there with this code all the same: an archive of an earlier version has them."""
     with catalog.read() as connection:
-        found = connection.scalars(select(file.c.path).where(file.c.root_id == scope.root_id, file.c.reason == code))
-        return [path for path in found if not is_nameless(path)]
+        paths = connection.scalars(select(file.c.path).where(file.c.root_id == scope.root_id, file.c.reason == code))
+        return [path for path in paths if not is_nameless(path)]
 
 
 def vacate(catalog: Catalog, scope: Scope, paths: Iterable[str]) -> None:
     """Mark these paths as no longer there. Rows that no film belongs to go, and are overwritten, in the log
     of the catalog, too, unless somebody reads it for long: then with the next that are, or when it is closed."""
     dropped = 0
-    for some in chunked(paths):
-        here = (file.c.root_id == scope.root_id, file.c.path.in_(some))
+    for chunk in chunked(paths):
+        at_place = (file.c.root_id == scope.root_id, file.c.path.in_(chunk))
         with catalog.write() as connection:
-            unused = delete(file).where(*here, ~exists().where(film.c.file_id == file.c.id))
+            unused = delete(file).where(*at_place, ~exists().where(film.c.file_id == file.c.id))
             dropped += connection.execute(unused).rowcount
-            connection.execute(update(file).where(*here).values(listed=False))
+            connection.execute(update(file).where(*at_place).values(listed=False))
     if dropped:
         catalog.empty_log(seconds=_LOG_SECONDS)

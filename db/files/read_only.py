@@ -66,14 +66,14 @@ def _copied(path: Path) -> Path:
             known = _copies.get(path)
             if known is not None and known[0] == stamp:
                 return Path(known[1].name, path.name)
-            aside = tempfile.TemporaryDirectory(prefix="filmroom-")
-            for one in (path, _log(path)):
-                if one.exists():
-                    shutil.copyfile(one, Path(aside.name, one.name))
+            folder = tempfile.TemporaryDirectory(prefix="filmroom-")
+            for file in (path, _log(path)):
+                if file.exists():
+                    shutil.copyfile(file, Path(folder.name, file.name))
             if _stamp(path) == stamp:
-                _copies[path] = stamp, aside
+                _copies[path] = stamp, folder
             else:
-                aside.cleanup()
+                folder.cleanup()
     raise _busy(path)
 
 
@@ -91,15 +91,15 @@ def _log(path: Path) -> Path:
 
 def _stamp(path: Path) -> Stamp:
     """Return what tells that catalog or log have changed."""
-    found: list[tuple[int, int, int] | None] = []
-    for one in (path, _log(path)):
+    stamps: list[tuple[int, int, int] | None] = []
+    for file in (path, _log(path)):
         try:
-            facts = one.stat()
+            facts = file.stat()
         except FileNotFoundError:
-            found.append(None)
+            stamps.append(None)
         else:
-            found.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
-    return tuple(found)
+            stamps.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return tuple(stamps)
 
 
 def _busy(path: Path) -> ArchiveBusy:

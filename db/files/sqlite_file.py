@@ -33,16 +33,16 @@ def revision_of(connection: sqlite3.Connection) -> str | None:
 
 def backup(source: Path, target: Path) -> None:
     """Make a consistent copy of the catalog while others read and write it."""
-    aside = target.with_name(target.name + ".part")
-    aside.unlink(missing_ok=True)
-    os.close(os.open(aside, os.O_CREAT | os.O_EXCL, 0o600))
+    partial = target.with_name(target.name + ".part")
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o600))
     try:
         opened = closing(sqlite3.connect(source)) if may_write(source) else reading(source)
-        with opened as from_, closing(sqlite3.connect(aside)) as to:
+        with opened as from_, closing(sqlite3.connect(partial)) as to:
             from_.backup(to)
-        shutil.move(aside, target)
+        shutil.move(partial, target)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

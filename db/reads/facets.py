@@ -144,8 +144,8 @@ def _counted(
     codes = np.flatnonzero(counts)
     if codes.size > most:
         frequent = np.argsort(-counts[codes], kind="stable")[:most]  # by name among equals: values are in that order
-        asked = [code for code, value in enumerate(pairs.values) if value in also and counts[code]] if also else []
-        codes = np.array(sorted({*codes[frequent].tolist(), *asked}), np.int64)
+        extra = [code for code, value in enumerate(pairs.values) if value in also and counts[code]] if also else []
+        codes = np.array(sorted({*codes[frequent].tolist(), *extra}), np.int64)
     facets = [Facet(pairs.values[code], int(counts[code])) for code in codes.tolist()]
     if numbers:
         return sorted(facets, key=lambda facet: int(facet.value))

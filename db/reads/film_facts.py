@@ -33,14 +33,14 @@ def identities(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
     }
 
 
-def ids_of_identities(catalog: Catalog, wanted: Sequence[str]) -> dict[str, int]:
+def ids_of_identities(catalog: Catalog, keys: Sequence[str]) -> dict[str, int]:
     """Find films by identity; identities of no film are left out."""
-    found: dict[str, int] = {}
+    ids: dict[str, int] = {}
     with catalog.look() as connection:
-        for some in chunked(wanted):
-            statement = f"SELECT identity, id FROM film WHERE identity IN ({marks(some)})"
-            found.update(map(tuple, connection.execute(statement, some)))
-    return found
+        for chunk in chunked(keys):
+            statement = f"SELECT identity, id FROM film WHERE identity IN ({marks(chunk)})"
+            ids.update(map(tuple, connection.execute(statement, chunk)))
+    return ids
 
 
 def tags_of_films(catalog: Catalog, ids: Sequence[int]) -> dict[int, list[str]]:
@@ -67,10 +67,10 @@ def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
 
 
 def _by_film(catalog: Catalog, statement: str, ids: Sequence[int]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
+    values: dict[int, list[str]] = {}
     with catalog.look() as connection:
-        for some in chunked(ids):
-            for film_id, value in connection.execute(statement.format(marks(some)), some):
+        for chunk in chunked(ids):
+            for film_id, value in connection.execute(statement.format(marks(chunk)), chunk):
                 text = os.fsdecode(value) if isinstance(value, bytes) else value
-                found.setdefault(int(film_id), []).append(text)
-    return found
+                values.setdefault(int(film_id), []).append(text)
+    return values

@@ -31,54 +31,61 @@ class Clause:
 
 
 def film_ids(where: Filter) -> Clause:
-    """SELECT of the ids of the films that are present and pass."""
-    here = present(where)
-    return Clause(f"SELECT film.id AS id FROM film WHERE {here.sql}", here.values)
+    """Return the SELECT of the ids of the films that are present and pass."""
+    passing = present(where)
+    return Clause(f"SELECT film.id AS id FROM film WHERE {passing.sql}", passing.values)
 
 
 def film_ids_of_any_state(where: Filter) -> Clause:
-    """SELECT of the ids of the films that pass, present or not: where one field is asked for, its index has it all, and
-    no film's row is read."""
-    here = _joined(" AND ", _conditions(where) or [Clause("true")])
-    return Clause(f"SELECT film.id AS id FROM film WHERE {here.sql}", here.values)
+    """Return the SELECT of the ids of the films that pass, present or not: where one field is asked for, its index has
+    it all, and no film's row is read."""
+    passing = _all(where)
+    return Clause(f"SELECT film.id AS id FROM film WHERE {passing.sql}", passing.values)
 
 
 def by_field(where: Filter) -> list[Filter]:
     """Return filters that a film passes all of where it passes this one. Where nothing is asked but fields that have
     an index each, they are one a field: then no film's row is read, and no index's films are looked for in another."""
-    asked = {name: value for name in _INDEXED if (value := getattr(where, name)) != getattr(Filter(), name)}
-    return [Filter(**{name: value}) for name, value in asked.items()] if asked and Filter(**asked) == where else [where]
+    fields = {name: value for name in _INDEXED if (value := getattr(where, name)) != getattr(Filter(), name)}
+    if not fields or Filter(**fields) != where:
+        return [where]
+    return [Filter(**{name: value}) for name, value in fields.items()]
 
 
 def present(where: Filter) -> Clause:
-    """Return films that are present and pass."""
+    """Return the condition of a film that is present and passes."""
     return _joined(" AND ", [Clause("film.state = 'present'"), *_conditions(where)])
 
 
 def _conditions(where: Filter) -> list[Clause]:
-    found: list[Clause] = []
+    clauses: list[Clause] = []
     for name, clause in _LISTS.items():
         if values := getattr(where, name):
-            found.append(clause(values))
+            clauses.append(clause(values))
         if excluded := getattr(where, f"not_{name}"):
-            found.append(_unless(clause(excluded)))
-    found += _between("film.age", where.age) + _between("film.year", where.year)
-    found += [_has_phrase(phrase) for phrase in where.phrases]
-    found += [_not(_has_phrase(phrase)) for phrase in where.not_phrases]
+            clauses.append(_unless(clause(excluded)))
+    clauses += _between("film.age", where.age) + _between("film.year", where.year)
+    clauses += [_has_phrase(phrase) for phrase in where.phrases]
+    clauses += [_not(_has_phrase(phrase)) for phrase in where.not_phrases]
     if where.has_report is not None:
-        found.append(_HAS_REPORT if where.has_report else _not(_HAS_REPORT))
+        clauses.append(_HAS_REPORT if where.has_report else _not(_HAS_REPORT))
     if where.burned_in is not None:
-        found.append(Clause("film.burned_in" if where.burned_in else "NOT coalesce(film.burned_in, FALSE)"))
+        clauses.append(Clause("film.burned_in" if where.burned_in else "NOT coalesce(film.burned_in, FALSE)"))
     for score in where.scores:
         values_of = "label WHERE label.film_id = film.id AND label.source = 'probe'"
-        said = Clause("label.name = ? AND label.value BETWEEN ? AND ?", (score.name.lower(), score.low, score.high))
-        found.append(_exists(values_of, said))
-    found += [_any(_joined(" AND ", _conditions(one) or [Clause("true")]) for one in group) for group in where.any_of]
-    return found
+        scored = Clause("label.name = ? AND label.value BETWEEN ? AND ?", (score.name.lower(), score.low, score.high))
+        clauses.append(_exists(values_of, scored))
+    clauses += [_any(_all(alternative) for alternative in group) for group in where.any_of]
+    return clauses
+
+
+def _all(where: Filter) -> Clause:
+    return _joined(" AND ", _conditions(where) or [Clause("true")])
 
 
 def _view_any(views: Sequence[str]) -> Clause:
-    return _within("film.view", sorted({one for view in views for one in LATERALS.get(view.upper(), (view.upper(),))}))
+    names = {name for view in views for name in LATERALS.get(view.upper(), (view.upper(),))}
+    return _within("film.view", sorted(names))
 
 
 def _tag_any(names: Sequence[str]) -> Clause:
@@ -95,8 +102,8 @@ def _collection_any(names: Sequence[str]) -> Clause:
 
 
 def _split_any(names: Sequence[str]) -> Clause:
-    named = _within("fact.value", [name.lower() for name in names])
-    return _exists("fact WHERE fact.film_id = film.id AND fact.name = 'split'", named)
+    split = _within("fact.value", [name.lower() for name in names])
+    return _exists("fact WHERE fact.film_id = film.id AND fact.name = 'split'", split)
 
 
 def _between(column: str, span: Range) -> list[Clause]:
@@ -108,15 +115,15 @@ def _between(column: str, span: Range) -> list[Clause]:
 
 
 def _has_label(name: str) -> Clause:
-    said = Clause("label.name = ? AND label.value >= 0.5 AND label.source != 'probe'", (name.lower(),))
-    return _exists("label WHERE label.film_id = film.id", said)
+    labelled = Clause("label.name = ? AND label.value >= 0.5 AND label.source != 'probe'", (name.lower(),))
+    return _exists("label WHERE label.film_id = film.id", labelled)
 
 
 def _has_path(part: str) -> Clause:
     """Take composed and decomposed Unicode for one name: zip files of macOS hold the latter."""
     spellings = dict.fromkeys((part, normalize("NFC", part), normalize("NFD", part)))
     literal = [spelling.replace("/", "//").replace("%", "/%").replace("_", "/_") for spelling in spellings]
-    return _any(Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (one,)) for one in literal)
+    return _any(Clause("CAST(file.path AS TEXT) LIKE '%' || ? || '%' ESCAPE '/'", (spelling,)) for spelling in literal)
 
 
 _HAS_REPORT = Clause(
@@ -144,15 +151,15 @@ def _has_finding(phrase: str) -> Clause:
     )
 
 
-def _reported(wanted: ReportedFinding, assertion: str) -> Clause:
+def _reported(finding: ReportedFinding, assertion: str) -> Clause:
     """Return films whose report, or study's report, asserts the finding so; both sides include each of them."""
-    said = [Clause("report_finding.finding = ? AND report_finding.assertion = ?", (wanted.finding, assertion))]
-    if wanted.side:
-        said.append(_within("report_finding.side", (wanted.side, "bilateral")))
-    if wanted.severity:
-        said.append(Clause("report_finding.severity = ?", (wanted.severity,)))
-    said += [Clause("instr(report_finding.places, ?) > 0", (f" {place} ",)) for place in wanted.places]
-    rows = _joined(" AND ", said)
+    clauses = [Clause("report_finding.finding = ? AND report_finding.assertion = ?", (finding.finding, assertion))]
+    if finding.side:
+        clauses.append(_within("report_finding.side", (finding.side, "bilateral")))
+    if finding.severity:
+        clauses.append(Clause("report_finding.severity = ?", (finding.severity,)))
+    clauses += [Clause("instr(report_finding.places, ?) > 0", (f" {place} ",)) for place in finding.places]
+    rows = _joined(" AND ", clauses)
     hit = f"report.id IN (SELECT report_finding.report_id FROM report_finding WHERE {rows.sql})"
     return Clause(
         f"(film.id IN (SELECT film_id FROM report WHERE {hit} AND film_id IS NOT NULL) "
@@ -170,27 +177,27 @@ def _within(column: str, values: Sequence[str]) -> Clause:
     return Clause(f"{column} IN ({marks(values)})", tuple(values))
 
 
-def _unless(one: Clause) -> Clause:
+def _unless(clause: Clause) -> Clause:
     """Let films pass of which it is unknown."""
-    return Clause(f"NOT coalesce({one.sql}, FALSE)", one.values)
+    return Clause(f"NOT coalesce({clause.sql}, FALSE)", clause.values)
 
 
-def _exists(rows: str, one: Clause) -> Clause:
-    return Clause(f"EXISTS (SELECT 1 FROM {rows} AND {one.sql})", one.values)
+def _exists(rows: str, clause: Clause) -> Clause:
+    return Clause(f"EXISTS (SELECT 1 FROM {rows} AND {clause.sql})", clause.values)
 
 
-def _not(one: Clause) -> Clause:
-    return Clause(f"NOT {one.sql}", one.values)
+def _not(clause: Clause) -> Clause:
+    return Clause(f"NOT {clause.sql}", clause.values)
 
 
 def _any(clauses: Iterable[Clause]) -> Clause:
-    found = _joined(" OR ", clauses)
-    return Clause(f"({found.sql})", found.values)
+    joined = _joined(" OR ", clauses)
+    return Clause(f"({joined.sql})", joined.values)
 
 
 def _joined(word: str, clauses: Iterable[Clause]) -> Clause:
-    several = list(clauses)
-    return Clause(word.join(one.sql for one in several), tuple(value for one in several for value in one.values))
+    parts = list(clauses)
+    return Clause(word.join(part.sql for part in parts), tuple(value for part in parts for value in part.values))
 
 
 def _each(clause: Callable[[Any], Clause]) -> Callable[[Sequence[Any]], Clause]:
@@ -209,8 +216,8 @@ _LISTS: dict[str, Callable[[Sequence[Any]], Clause]] = {
     "tags": _tag_any,
     "collections": _collection_any,
     "paths": lambda values: _exists("file WHERE file.id = film.file_id", _each(_has_path)(values)),
-    "says": _each(lambda wanted: _reported(wanted, "present")),
-    "denies": _each(lambda wanted: _reported(wanted, "absent")),
+    "says": _each(lambda finding: _reported(finding, "present")),
+    "denies": _each(lambda finding: _reported(finding, "absent")),
     "findings": _each(_has_finding),
     "splits": _split_any,
 }

@@ -24,19 +24,19 @@ def rank(catalog: Catalog, words: str, k: int, where: Filter | None = None) -> l
     terms = " OR ".join(fts_phrase(word) for word in dict.fromkeys(_WORD.findall(words.lower())))
     if not terms:
         return []
-    here = present(where or Filter())
+    passing = present(where or Filter())
     statement = f"""
 WITH matched AS MATERIALIZED (SELECT rowid AS id, bm25(report_fts) AS score FROM report_fts WHERE report_fts MATCH ?)
 SELECT id FROM (
     SELECT film.id AS id, matched.score AS score FROM report JOIN matched ON matched.id = report.id
-    JOIN film ON film.id = report.film_id WHERE {here.sql}
+    JOIN film ON film.id = report.film_id WHERE {passing.sql}
     UNION ALL
     SELECT film.id, matched.score FROM report JOIN matched ON matched.id = report.id
-    JOIN film ON film.study_uid = report.study_uid WHERE report.film_id IS NULL AND {here.sql}
+    JOIN film ON film.study_uid = report.study_uid WHERE report.film_id IS NULL AND {passing.sql}
 ) AS hits GROUP BY id ORDER BY min(score), id LIMIT ?
 """
     with catalog.look() as connection:
-        return [row[0] for row in connection.execute(statement, (terms, *here.values, *here.values, k))]
+        return [row[0] for row in connection.execute(statement, (terms, *passing.values, *passing.values, k))]
 
 
 def sentences(catalog: Catalog, words: str) -> list[tuple[int, float]]:

@@ -20,13 +20,13 @@ def judged_queries(catalog: Catalog) -> list[str]:
 
 def grades(catalog: Catalog, queries: Sequence[str]) -> dict[int, int]:
     """Return the grade of each film that was judged for one of the queries; of several the lower median."""
-    given: dict[int, list[int]] = {}
+    by_film: dict[int, list[int]] = {}
     with catalog.look() as connection:
-        for some in chunked(queries):
-            statement = f"SELECT film_id, grade FROM judgement WHERE query IN ({marks(some)})"
-            for film_id, grade in connection.execute(statement, tuple(some)):
-                given.setdefault(film_id, []).append(grade)
-    return {film_id: statistics.median_low(some) for film_id, some in given.items()}
+        for chunk in chunked(queries):
+            statement = f"SELECT film_id, grade FROM judgement WHERE query IN ({marks(chunk)})"
+            for film_id, grade in connection.execute(statement, tuple(chunk)):
+                by_film.setdefault(film_id, []).append(grade)
+    return {film_id: statistics.median_low(grades) for film_id, grades in by_film.items()}
 
 
 def labelled(catalog: Catalog, names: Sequence[str]) -> dict[int, bool]:
@@ -39,8 +39,8 @@ def labelled(catalog: Catalog, names: Sequence[str]) -> dict[int, bool]:
         f"SELECT film_id, max(value) FROM label WHERE source <> 'probe' AND name IN ({marks(names)}) GROUP BY film_id"
     )
     with catalog.look() as connection:
-        found = {row[0]: row[1] >= YES for row in connection.execute(values, tuple(names))}
-        if found and all(found.values()):
-            others = connection.execute("SELECT DISTINCT film_id FROM label WHERE source <> 'probe'")
-            found |= {row[0]: False for row in others if row[0] not in found}
-    return found
+        has_label = {row[0]: row[1] >= YES for row in connection.execute(values, tuple(names))}
+        if has_label and all(has_label.values()):
+            films = connection.execute("SELECT DISTINCT film_id FROM label WHERE source <> 'probe'")
+            has_label |= {row[0]: False for row in films if row[0] not in has_label}
+    return has_label

@@ -26,28 +26,28 @@ _STREAMED = 2000
 def by_tail(catalog: Catalog, ranges: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes, Film]]:
     """Yield (low, high, film) for each present film whose path's tail (`filmroom.db.path_names`) is from `low` on and
     below `high`. The films know their names and UIDs alone."""
-    for some in chunked(ranges, _PAIRS):
+    for chunk in chunked(ranges, _PAIRS):
         # CROSS: each range asks the index; SQLite would else go through all files and compare them with the ranges.
         statement = (
-            f"WITH asked(low, high) AS (VALUES {', '.join(['(?, ?)'] * len(some))}) "
+            f"WITH asked(low, high) AS (VALUES {', '.join(['(?, ?)'] * len(chunk))}) "
             f"SELECT asked.low AS low, asked.high AS high, {_COLUMNS} FROM asked "
             "CROSS JOIN file ON file.tail >= asked.low AND file.tail < asked.high "
             "CROSS JOIN film ON film.file_id = file.id CROSS JOIN root ON root.id = file.root_id "
             "WHERE film.state = 'present'"
         )
-        for row in _rows(catalog, statement, [end for pair in some for end in pair]):
+        for row in _rows(catalog, statement, [end for pair in chunk for end in pair]):
             yield row["low"], row["high"], _film(row)
 
 
 def by_uid(catalog: Catalog, uids: Iterable[str], *, of: str = "instance") -> Iterator[Film]:
     """Yield the present films of these UIDs, of `instance` or `study`. They know their names and UIDs alone."""
     column = {"instance": "film.instance_uid", "study": "film.study_uid"}[of]
-    for some in chunked(filter(_is_text, uids)):
+    for chunk in chunked(filter(_is_text, uids)):
         statement = (
             f"SELECT {_COLUMNS} FROM film CROSS JOIN file ON file.id = film.file_id "
-            f"CROSS JOIN root ON root.id = file.root_id WHERE {column} IN ({marks(some)}) AND film.state = 'present'"
+            f"CROSS JOIN root ON root.id = file.root_id WHERE {column} IN ({marks(chunk)}) AND film.state = 'present'"
         )
-        for row in _rows(catalog, statement, some):
+        for row in _rows(catalog, statement, chunk):
             yield _film(row)
 
 
@@ -85,8 +85,8 @@ def _is_text(name: str) -> bool:
 
 def _rows(catalog: Catalog, statement: str, values: list[Any]) -> Iterator[sqlite3.Row]:
     with catalog.look() as connection:
-        found = connection.execute(statement, values)
-        while rows := found.fetchmany(_STREAMED):
+        cursor = connection.execute(statement, values)
+        while rows := cursor.fetchmany(_STREAMED):
             yield from rows
 
 

@@ -63,16 +63,16 @@ class Block:
     vectors: NDArray[np.float16]
 
 
-def vectors_since(catalog: Catalog, held: StoredSpace, mark: int) -> Iterator[Block]:
+def vectors_since(catalog: Catalog, stored_space: StoredSpace, mark: int) -> Iterator[Block]:
     """Yield what was committed after the watermark `mark`, in blocks."""
     statement = "SELECT id, film_id, vectors FROM embedding WHERE space_id = ? AND id > ? ORDER BY id LIMIT ?"
     while True:
         with catalog.look() as connection:
-            rows = connection.execute(statement, (held.id, mark, BLOCK)).fetchall()
+            rows = connection.execute(statement, (stored_space.id, mark, BLOCK)).fetchall()
         if not rows:
             return
-        shape = (len(rows), held.space.vectors, held.space.dim)
-        _check_sizes((row[2] for row in rows), held)
+        shape = (len(rows), stored_space.space.vectors, stored_space.space.dim)
+        _check_sizes((row[2] for row in rows), stored_space)
         yield Block(
             np.fromiter((row[0] for row in rows), np.int64, len(rows)),
             np.fromiter((row[1] for row in rows), np.int64, len(rows)),
@@ -87,26 +87,26 @@ def live_ids(catalog: Catalog, space_id: int) -> NDArray[np.int64]:
         return ids_of(connection, "SELECT id FROM embedding WHERE space_id = ?", (space_id,))
 
 
-def vectors_of(catalog: Catalog, held: StoredSpace, film_ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+def vectors_of(catalog: Catalog, stored_space: StoredSpace, film_ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
     """Return the stored vectors, float32 (T, D), by film id; films without one are left out."""
-    found: dict[int, NDArray[np.float32]] = {}
-    shape = (held.space.vectors, held.space.dim)
+    by_film: dict[int, NDArray[np.float32]] = {}
+    shape = (stored_space.space.vectors, stored_space.space.dim)
     with catalog.look() as connection:
-        for some in chunked(int(i) for i in film_ids):
-            statement = f"SELECT film_id, vectors FROM embedding WHERE space_id = ? AND film_id IN ({marks(some)})"
-            rows = connection.execute(statement, (held.id, *some)).fetchall()
-            _check_sizes((row[1] for row in rows), held)
+        for chunk in chunked(int(i) for i in film_ids):
+            statement = f"SELECT film_id, vectors FROM embedding WHERE space_id = ? AND film_id IN ({marks(chunk)})"
+            rows = connection.execute(statement, (stored_space.id, *chunk)).fetchall()
+            _check_sizes((row[1] for row in rows), stored_space)
             for film_id, stored in rows:
-                found[film_id] = np.frombuffer(stored, np.float16).reshape(shape).astype(np.float32)
-    return found
+                by_film[film_id] = np.frombuffer(stored, np.float16).reshape(shape).astype(np.float32)
+    return by_film
 
 
-def _check_sizes(stored: Iterable[object], held: StoredSpace) -> None:
+def _check_sizes(stored: Iterable[object], stored_space: StoredSpace) -> None:
     """Raise ArchiveDamaged where a stored vector is not the bytes of one of this space."""
-    size = 2 * held.space.vectors * held.space.dim
+    size = 2 * stored_space.space.vectors * stored_space.space.dim
     if any(not isinstance(vector, bytes) or len(vector) != size for vector in stored):
         raise ArchiveDamaged(
             "stored vectors have the wrong length",
-            where=held.space.model,
+            where=stored_space.space.model,
             fix="`filmroom doctor` counts them; index again with this model.",
         )

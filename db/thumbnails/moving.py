@@ -54,8 +54,8 @@ def sweep(catalog: Catalog) -> None:
 
 
 def finish(catalog: Catalog) -> None:
-    """Sweep, and give back the room that the thumbnails left in the catalog, where it is most of it: once in an
-    archive's life."""
+    """Delete strays as `sweep` does, and give back the room that thumbnails left in the catalog, where it is most of
+    it: once in an archive's life."""
     if not catalog.is_file:
         return
     sweep(catalog)

@@ -66,8 +66,8 @@ class FilmRows:
     def of_embeddings(self, embedding_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of those of these vectors that are here."""
         rows = np.searchsorted(self.embedding_ids, embedding_ids).clip(max=max(0, len(self) - 1))
-        there: NDArray[np.int64] = rows[self.embedding_ids[rows] == embedding_ids]
-        return there
+        known: NDArray[np.int64] = rows[self.embedding_ids[rows] == embedding_ids]
+        return known
 
     def since(self, mark: int) -> NDArray[np.int64]:
         """Return the rows of the vectors that came after the watermark."""

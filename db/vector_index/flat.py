@@ -102,8 +102,8 @@ class ManyRows:
         if len(queries) >= TOGETHER:
             return self._scan_together(queries, k, keep)
         if keep is None:
-            found: tuple[NDArray[np.float32], NDArray[np.int64]] = self._index.search(queries, k)
-            return found
+            ranked: tuple[NDArray[np.float32], NDArray[np.int64]] = self._index.search(queries, k)
+            return ranked
         packed = np.packbits(keep, bitorder="little")
         selector = faiss.IDSelectorBitmap(packed)  # type: ignore[call-arg, arg-type]
         settings = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
@@ -118,8 +118,8 @@ class ManyRows:
 
         if not len(self):
             return np.empty((0, self._dim), np.float16)
-        held = faiss.rev_swig_ptr(self._index.codes.data(), self._index.codes.size())
-        return np.asarray(held).view(np.float16).reshape(-1, self._dim)
+        codes = faiss.rev_swig_ptr(self._index.codes.data(), self._index.codes.size())
+        return np.asarray(codes).view(np.float16).reshape(-1, self._dim)
 
     def _scan_together(
         self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
@@ -131,10 +131,10 @@ class ManyRows:
             scores = queries @ stored[start : start + BLOCK].astype(np.float32).T
             if keep is not None:
                 scores[:, ~keep[start : start + BLOCK]] = -np.inf
-            more, at = best(scores, k)
-            both, where = np.concatenate([top, more], axis=1), np.concatenate([rows, at + start * (at >= 0)], axis=1)
-            top, order = best(both, k)
-            rows = np.take_along_axis(where, order, axis=1)
+            block_scores, at = best(scores, k)
+            joined = np.concatenate([rows, at + start * (at >= 0)], axis=1)
+            top, order = best(np.concatenate([top, block_scores], axis=1), k)
+            rows = np.take_along_axis(joined, order, axis=1)
         return top, rows
 
 
@@ -161,8 +161,8 @@ class GpuRows:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if keep is None and k <= GPU_DEEP:
             with self._alone:
-                found: tuple[NDArray[np.float32], NDArray[np.int64]] = self._index.search(queries, k)
-            return found
+                ranked: tuple[NDArray[np.float32], NDArray[np.int64]] = self._index.search(queries, k)
+            return ranked
         rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
         scores, at = best(queries @ self.take(rows).T, k)
         return scores, np.where(at >= 0, rows[at], -1)
@@ -174,11 +174,11 @@ class GpuRows:
             return np.asarray(self._index.reconstruct_batch(rows), np.float32)
 
     def stored(self) -> NDArray[np.float16]:
-        found = np.empty((len(self), self._dim), np.float16)
+        rows = np.empty((len(self), self._dim), np.float16)
         for start in range(0, len(self), 1 << 18):
             count = min(1 << 18, len(self) - start)
-            found[start : start + count] = self._index.reconstruct_n(start, count)
-        return found
+            rows[start : start + count] = self._index.reconstruct_n(start, count)
+        return rows
 
 
 def are_few(count: int, dim: int) -> bool:
@@ -199,14 +199,14 @@ def best(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDAr
         at = np.sort(np.argpartition(-scores, k, axis=1)[:, :k], axis=1)
     else:
         at = np.broadcast_to(np.arange(count), scores.shape)
-    held = np.take_along_axis(scores, at, axis=1)
-    order = np.argsort(-held, axis=1, kind="stable")[:, :k]
-    held = np.take_along_axis(held, order, axis=1)
-    at = np.where(np.isneginf(held), -1, np.take_along_axis(at, order, axis=1))
+    top = np.take_along_axis(scores, at, axis=1)
+    order = np.argsort(-top, axis=1, kind="stable")[:, :k]
+    top = np.take_along_axis(top, order, axis=1)
+    at = np.where(np.isneginf(top), -1, np.take_along_axis(at, order, axis=1))
     if count < k:
-        held = np.pad(held, ((0, 0), (0, k - count)), constant_values=-np.inf)
+        top = np.pad(top, ((0, 0), (0, k - count)), constant_values=-np.inf)
         at = np.pad(at, ((0, 0), (0, k - count)), constant_values=-1)
-    return held, at
+    return top, at
 
 
 def gpu_works() -> bool:
@@ -220,8 +220,8 @@ def gpu_works() -> bool:
             return False
         index = gpu_index(8)
         index.add(np.eye(8, dtype=np.float32))
-        _, found = index.search(np.eye(8, dtype=np.float32)[3:4], 1)
-        return int(found[0, 0]) == 3
+        _, places = index.search(np.eye(8, dtype=np.float32)[3:4], 1)
+        return int(places[0, 0]) == 3
     except RuntimeError:
         return False
 

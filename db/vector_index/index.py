@@ -54,9 +54,9 @@ RECENT = 50_000
 class VectorIndex:
     """Searches one space. Safe for many threads; `refresh` brings it up to what the catalog holds now."""
 
-    def __init__(self, catalog: Catalog, held: StoredSpace, folder: Path, *, gpu: bool | None) -> None:
+    def __init__(self, catalog: Catalog, stored_space: StoredSpace, folder: Path, *, gpu: bool | None) -> None:
         self._catalog = catalog
-        self._held = held
+        self._held = stored_space
         self._folder = folder
         self._sharing = Sharing()
         self._gpu = gpu
@@ -64,29 +64,29 @@ class VectorIndex:
         self._sampled = -1
         self._generation = 0
         self._mark = 0
-        self._rows: Rows = rows_for(0, held.space.dim, gpu=gpu)
+        self._rows: Rows = rows_for(0, stored_space.space.dim, gpu=gpu)
         self._approximate: Approximate | None = None
         self._building = threading.Lock()
         self._tried = 0
         self._films = FilmRows()
-        self._sample = np.empty((0, held.space.vectors, held.space.dim), np.float32)
+        self._sample = np.empty((0, stored_space.space.vectors, stored_space.space.dim), np.float32)
 
     @classmethod
     def open(
-        cls, catalog: Catalog, held: StoredSpace, folder: Path, *, gpu: bool | None = None, whole: bool = True
+        cls, catalog: Catalog, stored_space: StoredSpace, folder: Path, *, gpu: bool | None = None, whole: bool = True
     ) -> VectorIndex:
         """Load the snapshot below `folder` if it can be trusted and add what the catalog has besides.
 
         `gpu=None` uses one for many films, where a real search on it succeeds. Where it need not be `whole`, for a
         process that asks once, many rows stay on the disk.
         """
-        index = cls(catalog, held, folder, gpu=gpu)
-        if (stored := snapshot.load(folder, held, whole=whole)) is not None:
+        index = cls(catalog, stored_space, folder, gpu=gpu)
+        if (stored := snapshot.load(folder, stored_space, whole=whole)) is not None:
             index._adopt(stored)
         index.refresh()
         if index._is_large() and index.device == "CPU":
             with index._sharing.changing():
-                index._approximate = ivf.load(folder, held, whole=whole)
+                index._approximate = ivf.load(folder, stored_space, whole=whole)
                 index._catch_up()
         return index
 
@@ -100,7 +100,7 @@ class VectorIndex:
         return None if self._approximate is None else self._approximate.facts
 
     def __len__(self) -> int:
-        """Return films that a search can find."""
+        """Count the films that a search can find."""
         return self._films.count
 
     def refresh(self) -> None:
@@ -130,8 +130,8 @@ class VectorIndex:
     def keep_fast(self) -> threading.Thread | None:
         """Help a process that stays: where exact answers are slow here, build an IVF index in the background,
         and again when the archive has grown by half since. Answers go on meanwhile. Gives the thread at work."""
-        held, size = self._approximate, len(self)
-        covered = max(self._tried, 0 if held is None else held.facts.rows // self._held.space.vectors)
+        lists, size = self._approximate, len(self)
+        covered = max(self._tried, 0 if lists is None else lists.facts.rows // self._held.space.vectors)
         if not self._is_large() or self.device != "CPU" or size < 1.5 * covered:
             return None
         if not self._building.acquire(blocking=False):
@@ -170,9 +170,9 @@ class VectorIndex:
                 self._stamp = None
             shape = (-1, self._held.space.vectors, self._held.space.dim)
             stored = self._rows.stored().reshape(shape)
-            found = snapshot.Snapshot(stored, self._films.ids, self._films.live, self._generation, self._mark)
+            content = snapshot.Snapshot(stored, self._films.ids, self._films.live, self._generation, self._mark)
             try:
-                snapshot.save(self._folder, self._held, found)
+                snapshot.save(self._folder, self._held, content)
             except OSError as error:
                 raise FilmroomError(
                     f"the index snapshot could not be written ({error.strerror or error})",
@@ -223,8 +223,8 @@ class VectorIndex:
         """Say which of these films a search can find."""
         with self._sharing.reading():
             rows = self._films.of(film_ids)
-            found: NDArray[np.bool_] = (rows >= 0) & self._films.alive[rows] if self._films.alive.size else rows >= 0
-            return found
+            findable: NDArray[np.bool_] = (rows >= 0) & self._films.alive[rows] if self._films.alive.size else rows >= 0
+            return findable
 
     @property
     def sample(self) -> NDArray[np.float32]:
@@ -240,19 +240,19 @@ class VectorIndex:
         """Return the vectors (N, T, D) of those of the films that have one."""
         return self._answered(lambda: self._take((rows := self._films.of(film_ids))[rows >= 0]))
 
-    def _adopt(self, found: snapshot.Snapshot) -> None:
-        flat = found.rows.reshape(-1, self._held.space.dim)
-        if found.pieces is not None and not are_few(len(flat), self._held.space.dim):
-            self._rows = MappedRows(flat, found.offset, found.pieces)
+    def _adopt(self, content: snapshot.Snapshot) -> None:
+        flat = content.rows.reshape(-1, self._held.space.dim)
+        if content.pieces is not None and not are_few(len(flat), self._held.space.dim):
+            self._rows = MappedRows(flat, content.offset, content.pieces)
         else:
-            if found.pieces is not None:
-                found.pieces.check(np.zeros(1, np.int64), found.offset + flat.nbytes)
+            if content.pieces is not None:
+                content.pieces.check(np.zeros(1, np.int64), content.offset + flat.nbytes)
             self._rows = rows_for(len(flat), self._held.space.dim, gpu=self._gpu)
             self._rows.add(flat)
-        self._films.adopt(found.ids, found.live)
-        self._mark = found.mark
+        self._films.adopt(content.ids, content.live)
+        self._mark = content.mark
         # While the catalog's generation is the snapshot's, what lived then lives now.
-        self._generation = found.generation
+        self._generation = content.generation
 
     def _append(self, block: spaces.Block) -> None:
         rows = block.vectors.reshape(-1, self._held.space.dim)
@@ -266,13 +266,13 @@ class VectorIndex:
 
     def _catch_up(self) -> None:
         """Add to the IVF index every row that the exact ones know."""
-        held = self._approximate
-        if held is None or not held.grows or held.mark >= self._mark:
+        lists = self._approximate
+        if lists is None or not lists.grows or lists.mark >= self._mark:
             return
         count = self._held.space.vectors
-        for rows in np.array_split(newer := self._films.since(held.mark), newer.size // (1 << 15) + 1):
+        for rows in np.array_split(newer := self._films.since(lists.mark), newer.size // (1 << 15) + 1):
             ids = self._films.embedding_ids[rows]
-            held.add(ivf.numbers(ids, count), self._take(rows).reshape(-1, self._held.space.dim), int(ids[-1]))
+            lists.add(ivf.numbers(ids, count), self._take(rows).reshape(-1, self._held.space.dim), int(ids[-1]))
 
     def _is_large(self) -> bool:
         return self._films.count * self._held.space.vectors * self._held.space.dim >= LARGE
@@ -280,15 +280,15 @@ class VectorIndex:
     def _build(self) -> None:
         try:
             self._tried = len(self)
-            found = snapshot.load(self._folder, self._held) if self._scan_ms() >= SLOW_MS else None
-            if found is None:
+            content = snapshot.load(self._folder, self._held) if self._scan_ms() >= SLOW_MS else None
+            if content is None:
                 return
             # From the snapshot, which stays as it is: no lock is held, and what came since is caught up with.
-            built = ivf.build(self._held, found.rows, found.ids[0], found.live)
+            built = ivf.build(self._held, content.rows, content.ids[0], content.live)
             if built is not None:
                 with suppress(OSError):  # a full disk: it is built again at the next start
                     ivf.save(self._folder, self._held.id, built)
-                if self._outdated(found.generation):
+                if self._outdated(content.generation):
                     # Films may have been forgotten meanwhile: none of their vectors is left on the disk.
                     ivf.remove(self._folder, self._held.id)
                 with self._sharing.changing():
@@ -314,21 +314,21 @@ class VectorIndex:
 
     def _near(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> Ranked | None:
         """Return the exact order of what the IVF index names; None where it names fewer than k films."""
-        held, count = self._approximate, self._held.space.vectors
-        assert held is not None  # noqa: S101
+        lists, count = self._approximate, self._held.space.vectors
+        assert lists is not None  # noqa: S101
         keep, share = None, 1.0
         if rows is not None and rows.size < self._films.count:
             keep = np.zeros((self._mark + 1, count), np.bool_)
             keep[self._films.embedding_ids[rows]] = True
             share = rows.size / max(1, self._films.count)
-        newer = self._films.since(held.mark)
+        newer = self._films.since(lists.mark)
         if newer.size > RECENT:
             return None
         if rows is not None:
             newer = np.intersect1d(newer, rows, assume_unique=True)
-        named = held.candidates(queries, k * min(count, 4), share=share, keep=None if keep is None else keep.ravel())
+        near = lists.candidates(queries, k * min(count, 4), share=share, keep=None if keep is None else keep.ravel())
         film_ids, scores = [], []
-        for query, numbers in zip(queries, named, strict=True):
+        for query, numbers in zip(queries, near, strict=True):
             rows_near = self._films.of_embeddings(np.unique(numbers[numbers >= 0] // count))
             candidates = np.union1d(rows_near, newer)
             candidates = candidates[self._films.alive[candidates]]
@@ -352,18 +352,18 @@ class VectorIndex:
             if ranked is not None:
                 return ranked
         # The best k * T rows hold at least k films, and each film's best row comes first.
-        scores, found = self._rows.scan(queries, min(k * count, len(self._rows)), keep)
-        return rank_rows(self._films.film_ids, found // count, scores, k)
+        scores, places = self._rows.scan(queries, min(k * count, len(self._rows)), keep)
+        return rank_rows(self._films.film_ids, places // count, scores, k)
 
     def _from_all(self, queries: NDArray[np.float32], mask: NDArray[np.bool_], k: int) -> Ranked | None:
         """Return a scan of all rows, which FAISS does on all processors, for so many that k should pass the mask; None
         where they do not. What lies above the last row found is all there is, so that the k are exact."""
         count = self._held.space.vectors
         deep = int(1.5 * k / mask.mean()) + 16
-        scores, found = self._rows.scan(queries, min(deep * count, len(self._rows)), None)
-        rows = np.where(found >= 0, found // count, -1)
+        scores, places = self._rows.scan(queries, min(deep * count, len(self._rows)), None)
+        rows = np.where(places >= 0, places // count, -1)
         passing = (rows >= 0) & mask[rows]
-        if min(np.unique(row[held]).size for row, held in zip(rows, passing, strict=True)) < k:
+        if min(np.unique(row[passes]).size for row, passes in zip(rows, passing, strict=True)) < k:
             return None
         return rank_rows(self._films.film_ids, np.where(passing, rows, -1), scores, k)
 
@@ -377,15 +377,15 @@ class VectorIndex:
         dim, count = self._held.space.dim, self._held.space.vectors
         blocks = []
         for start in range(0, rows.size, 65_536):
-            some = self._take(rows[start : start + 65_536])
-            blocks.append((queries @ some.reshape(-1, dim).T).reshape(len(queries), -1, count).max(axis=2))
+            vectors = self._take(rows[start : start + 65_536])
+            blocks.append((queries @ vectors.reshape(-1, dim).T).reshape(len(queries), -1, count).max(axis=2))
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
     def _take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return (N, T, D)"""
+        """Return the vectors (N, T, D) of these rows of films."""
         count, dim = self._held.space.vectors, self._held.space.dim
-        wanted = rows if count == 1 else (rows[:, None] * count + np.arange(count)).ravel()
-        return self._rows.take(wanted).reshape(-1, count, dim)
+        numbers = rows if count == 1 else (rows[:, None] * count + np.arange(count)).ravel()
+        return self._rows.take(numbers).reshape(-1, count, dim)
 
     def _take_sample(self) -> None:
         # A hundredth more or fewer films moves no percentile that is shown.

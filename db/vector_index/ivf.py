@@ -61,13 +61,12 @@ class Approximate:
             packed = np.packbits(keep, bitorder="little")
             selector = faiss.IDSelectorBitmap(packed)  # type: ignore[call-arg, arg-type]
             settings = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]
-        _, found = self.index.search(queries, _DEEPER * k, params=settings)
-        named: NDArray[np.int64] = found
-        return named
+        near: NDArray[np.int64] = self.index.search(queries, _DEEPER * k, params=settings)[1]
+        return near
 
 
 def build(
-    held: StoredSpace, stored: NDArray[np.float16], embedding_ids: NDArray[np.int64], alive: NDArray[np.bool_]
+    stored_space: StoredSpace, stored: NDArray[np.float16], embedding_ids: NDArray[np.int64], alive: NDArray[np.bool_]
 ) -> Approximate | None:
     """Learn the lists, fill them with `stored` (N, T, D) of these ids, and measure. None where it does not reach
     RECALL, or is no faster than an exact scan by half."""
@@ -78,21 +77,21 @@ def build(
     rng = np.random.default_rng(0)
     index: Any = faiss.index_factory(dim, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
     flat = stored.reshape(-1, dim)
-    some = np.sort(rng.choice(len(flat), min(len(flat), _PER_LIST * lists), replace=False))
+    sample = np.sort(rng.choice(len(flat), min(len(flat), _PER_LIST * lists), replace=False))
     index.cp.niter = 8
-    index.train(flat[some].astype(np.float32))
+    index.train(flat[sample].astype(np.float32))
     for start in range(0, count, 1 << 15):
         ids = embedding_ids[start : start + (1 << 15)]
         index.add_with_ids(
             flat[start * per_film : (start + ids.size) * per_film].astype(np.float32), numbers(ids, per_film)
         )
     mark = int(embedding_ids[-1])
-    facts = IvfStats(held.space.fingerprint, mark, len(flat), lists, 1, 0.0, 0.0, 0.0)
+    facts = IvfStats(stored_space.space.fingerprint, mark, len(flat), lists, 1, 0.0, 0.0, 0.0)
     return _measured(Approximate(index, facts, mark), stored, embedding_ids, np.flatnonzero(alive))
 
 
 def numbers(embedding_ids: NDArray[np.int64], per_film: int) -> NDArray[np.int64]:
-    """Turn (N,) into (N * T,)"""
+    """Return the numbers (N * T,) of the vectors that these embeddings (N,) hold."""
     return (embedding_ids[:, None] * per_film + np.arange(per_film)).ravel()
 
 
@@ -112,11 +111,11 @@ def _measured(
         started = time.perf_counter()
         built.candidates(query[None], _TEN)
         spent.append(1000 * (time.perf_counter() - started))
-    taken = float(np.median(spent))
-    if recall < RECALL or taken > exact_ms / 2:
+    approximate_ms = float(np.median(spent))
+    if recall < RECALL or approximate_ms > exact_ms / 2:
         return None
     built.facts = replace(
-        built.facts, recall=round(recall, 4), exact_ms=round(exact_ms, 2), approximate_ms=round(taken, 3)
+        built.facts, recall=round(recall, 4), exact_ms=round(exact_ms, 2), approximate_ms=round(approximate_ms, 3)
     )
     return built
 
@@ -134,30 +133,30 @@ def _exactly(stored: NDArray[np.float16], queries: NDArray[np.float32], rows: ND
     count, per_film, dim = stored.shape
     gone = np.ones(count, np.bool_)
     gone[rows] = False
-    scores, found = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    scores, best_rows = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
     for start in range(0, count, 1 << 13):
         block = stored[start : start + (1 << 13)].reshape(-1, dim).astype(np.float32)
-        more = (queries @ block.T).reshape(len(queries), -1, per_film).max(axis=2)
-        more[:, gone[start : start + (1 << 13)]] = -np.inf
-        top, at = best(more, _TEN)
+        block_scores = (queries @ block.T).reshape(len(queries), -1, per_film).max(axis=2)
+        block_scores[:, gone[start : start + (1 << 13)]] = -np.inf
+        top, at = best(block_scores, _TEN)
         scores = np.concatenate([scores, top], axis=1)
-        found = np.concatenate([found, np.where(at >= 0, at + start, -1)], axis=1)
+        best_rows = np.concatenate([best_rows, np.where(at >= 0, at + start, -1)], axis=1)
         scores, order = best(scores, _TEN)
-        found = np.where(order >= 0, np.take_along_axis(found, order, axis=1), -1)
-    return found
+        best_rows = np.where(order >= 0, np.take_along_axis(best_rows, order, axis=1), -1)
+    return best_rows
 
 
 def _exact_ms(stored: NDArray[np.float16], queries: NDArray[np.float32]) -> float:
     """Say how long FAISS takes to scan all of them for one query, from a part that no cache of the processor holds."""
     count, per_film, dim = stored.shape
-    some = ManyRows(dim)
-    some.add(stored[: (1 << 25) // (per_film * dim)].reshape(-1, dim))
+    part = ManyRows(dim)
+    part.add(stored[: (1 << 25) // (per_film * dim)].reshape(-1, dim))
     spent = []
     for query in queries[:9]:
         started = time.perf_counter()
-        some.scan(query[None], _TEN, None)
+        part.scan(query[None], _TEN, None)
         spent.append(1000 * (time.perf_counter() - started))
-    return float(np.median(spent) * count * per_film / max(1, len(some)))
+    return float(np.median(spent) * count * per_film / max(1, len(part)))
 
 
 def _recall(
@@ -168,13 +167,13 @@ def _recall(
     exact: NDArray[np.int64],
 ) -> float:
     per_film = stored.shape[1]
-    found = built.candidates(queries, _TEN)
+    candidates = built.candidates(queries, _TEN)
     shares = []
-    for query, wanted, named in zip(queries, exact, found, strict=True):
-        rows = np.unique(np.searchsorted(embedding_ids, named[named >= 0] // per_film))
+    for query, expected, near in zip(queries, exact, candidates, strict=True):
+        rows = np.unique(np.searchsorted(embedding_ids, near[near >= 0] // per_film))
         scores = (stored[rows].astype(np.float32) @ query).max(axis=1)
         ten = rows[np.argsort(-scores)[:_TEN]]
-        shares.append(np.isin(wanted[wanted >= 0], ten).mean())
+        shares.append(np.isin(expected[expected >= 0], ten).mean())
     return float(np.mean(shares))
 
 
@@ -192,33 +191,33 @@ def save(folder: Path, space_id: int, built: Approximate) -> None:
 
     private_files.make_folder(folder)
     path, facts = _paths(folder, space_id)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    private_files.write(aside, b"")  # FAISS opens it by its name, and keeps its mode
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    private_files.write(partial, b"")  # FAISS opens it by its name, and keeps its mode
     try:
-        faiss.write_index(built.index, str(aside))
+        faiss.write_index(built.index, str(partial))
     except RuntimeError as error:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise OSError(f"the index could not be written: {path.name}") from error
-    crc = _checksum(aside)
-    head_crc = _checksum(aside, aside.stat().st_size - built.index.ntotal * (built.index.d + 8))
+    crc = _checksum(partial)
+    head_crc = _checksum(partial, partial.stat().st_size - built.index.ntotal * (built.index.d + 8))
     facts.unlink(missing_ok=True)
-    os.replace(aside, path)
-    told = facts.with_name(f"{facts.name}.{os.getpid()}.part")
+    os.replace(partial, path)
+    facts_partial = facts.with_name(f"{facts.name}.{os.getpid()}.part")
     facts_now = asdict(built.facts) | {"mark": built.mark, "rows": built.index.ntotal, "crc": crc, "head_crc": head_crc}
-    private_files.write(told, json.dumps(facts_now).encode())
-    os.replace(told, facts)
+    private_files.write(facts_partial, json.dumps(facts_now).encode())
+    os.replace(facts_partial, facts)
 
 
-def load(folder: Path, held: StoredSpace, *, whole: bool = True) -> Approximate | None:
+def load(folder: Path, stored_space: StoredSpace, *, whole: bool = True) -> Approximate | None:
     """Return what was saved for the space, or None where there is nothing that can be trusted. Where it need not be
     `whole`, the lists stay on the disk, take nothing new, and are not checked: they only name rows, which have the last
     word."""
-    path, _ = _paths(folder, held.id)
+    path, _ = _paths(folder, stored_space.id)
     try:
-        facts = ivf_stats(folder, held)
+        facts = ivf_stats(folder, stored_space)
         if facts is None:
             return None
-        lists_bytes = facts.rows * (held.space.dim + 8)
+        lists_bytes = facts.rows * (stored_space.space.dim + 8)
         if whole or not facts.head_crc:
             sound = _checksum(path) == facts.crc
         else:
@@ -230,7 +229,7 @@ def load(folder: Path, held: StoredSpace, *, whole: bool = True) -> Approximate 
         index = faiss.read_index(str(path), 0 if whole else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     except (OSError, ValueError, TypeError, RuntimeError):
         return None
-    if (index.ntotal, index.d) != (facts.rows, held.space.dim):
+    if (index.ntotal, index.d) != (facts.rows, stored_space.space.dim):
         return None
     return Approximate(index, facts, facts.mark, grows=whole)
 

@@ -66,7 +66,7 @@ class MappedRows:
     """Rows (N, D) of a file in float16, and those that came since. Whoever scans them more than once holds them all."""
 
     def __init__(self, stored: NDArray[np.float16], offset: int, pieces: Pieces) -> None:
-        """`stored` lies `offset` bytes from the beginning of its file."""
+        """Take rows that lie `offset` bytes from the beginning of their file."""
         self._stored = stored
         self._offset = offset
         self._pieces = pieces
@@ -104,11 +104,11 @@ class MappedRows:
         count = len(self._stored)
         if not len(self._newer) or not rows.size or int(rows.max()) < count:
             return self._read(rows).astype(np.float32)
-        taken = np.empty((rows.size, self._stored.shape[1]), np.float32)
+        vectors = np.empty((rows.size, self._stored.shape[1]), np.float32)
         is_newer = rows >= count
-        taken[is_newer] = self._newer[rows[is_newer] - count]
-        taken[~is_newer] = self._read(rows[~is_newer])
-        return taken
+        vectors[is_newer] = self._newer[rows[is_newer] - count]
+        vectors[~is_newer] = self._read(rows[~is_newer])
+        return vectors
 
     def stored(self) -> NDArray[np.float16]:
         self._pieces.check(np.zeros(1, np.int64), self._offset + self._stored.nbytes)
@@ -134,8 +134,8 @@ class MappedRows:
                 block.add(self._read_range(start, min(stop, count)))
             if stop > count:
                 block.add(self._newer[max(start - count, 0) : stop - count])
-            more, places = block.scan(queries, min(k, len(block)), None if keep is None else keep[start:stop])
-            scores = np.concatenate([scores, np.where(places >= 0, more, -np.inf)], axis=1)
+            block_scores, places = block.scan(queries, min(k, len(block)), None if keep is None else keep[start:stop])
+            scores = np.concatenate([scores, np.where(places >= 0, block_scores, -np.inf)], axis=1)
             rows = np.concatenate([rows, np.where(places >= 0, places + start, -1)], axis=1)
             scores, order = best(scores, k)
             rows = np.where(order >= 0, np.take_along_axis(rows, np.maximum(order, 0), axis=1), -1)

@@ -64,10 +64,10 @@ class Snapshot:
     offset: int = 0
 
 
-def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
+def save(folder: Path, stored_space: StoredSpace, snapshot: Snapshot) -> None:
     """Write aside, flush, rename; then remove what is no longer named. Raises OSError."""
     private_files.make_folder(folder)
-    stem = f"{held.id}-{snapshot.mark}-{os.getpid()}"
+    stem = f"{stored_space.id}-{snapshot.mark}-{os.getpid()}"
     rows_path, ids_path = folder / f"{stem}.rows.npy", folder / f"{stem}.ids.npy"
     for path, data in ((rows_path, snapshot.rows), (ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))):
         path.unlink(missing_ok=True)
@@ -75,11 +75,11 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
             np.save(out, data)
     manifest = Manifest(
         version=VERSION,
-        archive=held.archive,
-        model=held.space.model,
-        fingerprint=held.space.fingerprint,
-        dim=held.space.dim,
-        vectors=held.space.vectors,
+        archive=stored_space.archive,
+        model=stored_space.space.model,
+        fingerprint=stored_space.space.fingerprint,
+        dim=stored_space.space.dim,
+        vectors=stored_space.space.vectors,
         generation=snapshot.generation,
         mark=snapshot.mark,
         rows=snapshot.ids.shape[1],
@@ -89,20 +89,20 @@ def save(folder: Path, held: StoredSpace, snapshot: Snapshot) -> None:
         ids_sums=_sums(ids_path, flush=True),
         live=int(snapshot.live.sum()),
     )
-    _write(folder, held.id, manifest)
-    keep = {rows_path.name, ids_path.name, f"{held.id}.json"}
-    for old in folder.glob(f"{held.id}-*"):
+    _write(folder, stored_space.id, manifest)
+    keep = {rows_path.name, ids_path.name, f"{stored_space.id}.json"}
+    for old in folder.glob(f"{stored_space.id}-*"):
         if old.name not in keep:
             with suppress(PermissionError):  # Windows: a process reads it; the next that saves removes it
                 old.unlink(missing_ok=True)
 
 
-def load(folder: Path, held: StoredSpace, *, whole: bool = True) -> Snapshot | None:
+def load(folder: Path, stored_space: StoredSpace, *, whole: bool = True) -> Snapshot | None:
     """Return the snapshot of a space, or None where there is none that can be trusted: the caller rebuilds. Where it
     need not be `whole`, rows are not read, and checked by its `pieces` only when they are."""
     try:
-        manifest = _manifest(folder, held)
-        if not _is_of(manifest, held):
+        manifest = _manifest(folder, stored_space)
+        if not _is_of(manifest, stored_space):
             return None
         rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
         if _sums(ids_path) != manifest.ids_sums or (whole and _sums(rows_path) != manifest.rows_sums):
@@ -120,29 +120,31 @@ def load(folder: Path, held: StoredSpace, *, whole: bool = True) -> Snapshot | N
     return Snapshot(rows, ids[:2], ids[2] != 0, manifest.generation, manifest.mark, unread, rows.offset)
 
 
-def is_of_another_version(folder: Path, held: StoredSpace) -> bool:
+def is_of_another_version(folder: Path, stored_space: StoredSpace) -> bool:
     """Tell whether another version of this program wrote it. It is not damaged, and of no use here."""
     try:
-        claims = json.loads((folder / f"{held.id}.json").read_text())
+        claims = json.loads((folder / f"{stored_space.id}.json").read_text())
         return bool(claims.pop("crc") == _crc(claims) and claims["version"] != VERSION)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 
-def is_current(folder: Path, held: StoredSpace, *, generation: int, mark: int) -> bool:
+def is_current(folder: Path, stored_space: StoredSpace, *, generation: int, mark: int) -> bool:
     """Tell whether the manifest names all that the catalog holds; of a large archive, all but a fiftieth: to read that
     from the catalog takes less time than to write a large snapshot anew. Looks at no data: `load` does."""
     try:
-        said = _manifest(folder, held)
-        late = 0 if said.rows < LARGE else said.rows // 50
-        return _is_of(said, held) and said.generation == generation and 0 <= mark - said.mark <= late
+        manifest = _manifest(folder, stored_space)
+        late = 0 if manifest.rows < LARGE else manifest.rows // 50
+        return (
+            _is_of(manifest, stored_space) and manifest.generation == generation and 0 <= mark - manifest.mark <= late
+        )
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
-def is_written(folder: Path, held: StoredSpace) -> bool:
+def is_written(folder: Path, stored_space: StoredSpace) -> bool:
     """Tell whether there is a snapshot at all, sound or not. A run that was stopped has written none yet."""
-    return (folder / f"{held.id}.json").exists()
+    return (folder / f"{stored_space.id}.json").exists()
 
 
 def strangers(folder: Path, archive: str, space_ids: set[int]) -> int:
@@ -168,7 +170,7 @@ def remove(folder: Path, space_id: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def take_away(folder: Path, held: StoredSpace, film_ids: Sequence[int]) -> Manifest | None:
+def take_away(folder: Path, stored_space: StoredSpace, film_ids: Sequence[int]) -> Manifest | None:
     """Overwrite the vectors of films, also those that were replaced, where they stand in the snapshot of a
     space.
 
@@ -176,12 +178,12 @@ def take_away(folder: Path, held: StoredSpace, film_ids: Sequence[int]) -> Manif
     process, no vector is found that its catalog has not. None where there is no snapshot. Raises OSError.
     """
     try:
-        manifest = _manifest(folder, held)
+        manifest = _manifest(folder, stored_space)
         rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
-        (folder / f"{held.id}.json").unlink()
+        (folder / f"{stored_space.id}.json").unlink()
         ids = np.load(ids_path, mmap_mode="r+", allow_pickle=False)
         rows = np.load(rows_path, mmap_mode="r+", allow_pickle=False)
-        if not _is_of(manifest, held) or len(rows) != ids.shape[1]:
+        if not _is_of(manifest, stored_space) or len(rows) != ids.shape[1]:
             return None
     except (OSError, ValueError, LookupError, TypeError):
         return None
@@ -198,17 +200,17 @@ def take_away(folder: Path, held: StoredSpace, film_ids: Sequence[int]) -> Manif
     return manifest
 
 
-def put_back(folder: Path, held: StoredSpace, manifest: Manifest, *, generation: int, mark: int) -> None:
+def put_back(folder: Path, stored_space: StoredSpace, manifest: Manifest, *, generation: int, mark: int) -> None:
     """Let a snapshot count again, as of the catalog's `generation` and watermark. Raises OSError."""
-    _write(folder, held.id, replace(manifest, generation=generation, mark=min(manifest.mark, mark)))
+    _write(folder, stored_space.id, replace(manifest, generation=generation, mark=min(manifest.mark, mark)))
 
 
 def remove_strays(folder: Path, keep: Iterable[Manifest]) -> None:
     """Delete all that is derived from vectors but the data of these snapshots: lists, which are made again in the
     background, what spaces that are no more have left, and what a process that was ended has not put in its place."""
-    named = {name for one in keep for name in (one.rows_file, one.ids_file)}
+    kept_files = {name for manifest in keep for name in (manifest.rows_file, manifest.ids_file)}
     for path in folder.glob("*"):
-        if path.is_file() and path.name not in named:
+        if path.is_file() and path.name not in kept_files:
             path.unlink(missing_ok=True)
 
 
@@ -222,16 +224,16 @@ def _sum_again(path: Path, sums: list[int], starts: NDArray[np.int64], size: int
         os.fsync(data.fileno())
 
 
-def _is_of(manifest: Manifest, held: StoredSpace) -> bool:
-    said = (manifest.archive, manifest.model, manifest.fingerprint, manifest.dim, manifest.vectors)
-    space = held.space
-    wanted = (held.archive, space.model, space.fingerprint, space.dim, space.vectors)
-    return manifest.version == VERSION and said == wanted
+def _is_of(manifest: Manifest, stored_space: StoredSpace) -> bool:
+    claimed = (manifest.archive, manifest.model, manifest.fingerprint, manifest.dim, manifest.vectors)
+    space = stored_space.space
+    expected = (stored_space.archive, space.model, space.fingerprint, space.dim, space.vectors)
+    return manifest.version == VERSION and claimed == expected
 
 
-def _manifest(folder: Path, held: StoredSpace) -> Manifest:
+def _manifest(folder: Path, stored_space: StoredSpace) -> Manifest:
     """Raise OSError, ValueError, LookupError or TypeError where it is not what was written."""
-    claims = json.loads((folder / f"{held.id}.json").read_text())
+    claims = json.loads((folder / f"{stored_space.id}.json").read_text())
     if claims.pop("crc") != _crc(claims):
         raise ValueError
     return Manifest(**claims)
@@ -242,14 +244,14 @@ def _crc(claims: dict[str, object]) -> int:
 
 
 def _write(folder: Path, space_id: int, manifest: Manifest) -> None:
-    aside = folder / f"{space_id}-{manifest.mark}-{os.getpid()}.json.part"
-    aside.unlink(missing_ok=True)
-    with private_files.create(aside) as out:
+    partial = folder / f"{space_id}-{manifest.mark}-{os.getpid()}.json.part"
+    partial.unlink(missing_ok=True)
+    with private_files.create(partial) as out:
         claims = asdict(manifest)
         out.write(json.dumps(claims | {"crc": _crc(claims)}).encode())
         out.flush()
         os.fsync(out.fileno())
-    os.replace(aside, folder / f"{space_id}.json")
+    os.replace(partial, folder / f"{space_id}.json")
 
 
 def _sums(path: Path, *, flush: bool = False) -> list[int]:

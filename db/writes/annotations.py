@@ -19,20 +19,20 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 def put_labels(catalog: Catalog, labels: Iterable[tuple[int, Label]]) -> int:
     """Add labels to films (film id, label); the same name from the same source is replaced. Returns how many."""
     rows = (
-        {"film_id": film_id, "name": one.name.strip().lower(), "source": one.source, "value": one.value}
-        for film_id, one in labels
+        {"film_id": film_id, "name": entry.name.strip().lower(), "source": entry.source, "value": entry.value}
+        for film_id, entry in labels
     )
     count = 0
     with catalog.write() as connection:
-        for some in chunked(rows):
+        for chunk in chunked(rows):
             statement = upsert(label)
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["film_id", "name", "source"], set_={"value": statement.excluded.value}
                 ),
-                some,
+                chunk,
             )
-            count += len(some)
+            count += len(chunk)
     return count
 
 
@@ -43,14 +43,14 @@ def remove_labels(catalog: Catalog, *, source: str, name: str | None = None) -> 
 
 
 def label_values(catalog: Catalog, *, sources: Sequence[str] | None = None) -> dict[str, dict[int, float]]:
-    """Turn every label's value by film: name into film id -> the highest value among the sources (probes left out)."""
-    found: dict[str, dict[int, float]] = {}
+    """Return the values of every label by its name, then by film id: the highest among the sources, without probes."""
+    values: dict[str, dict[int, float]] = {}
     statement = select(label).where(label.c.source.in_(sources) if sources else label.c.source != "probe")
     with catalog.read() as connection:
         for row in connection.execute(statement):
-            films = found.setdefault(row.name, {})
+            films = values.setdefault(row.name, {})
             films[row.film_id] = max(row.value, films.get(row.film_id, 0.0))
-    return found
+    return values
 
 
 @dataclass(frozen=True)
@@ -65,36 +65,36 @@ class Report:
 def put_reports(catalog: Catalog, reports: Sequence[Report], *, source: str) -> int:
     """Add reports; an earlier one of the same film or study from the same source is replaced."""
     with catalog.write() as connection:
-        for one in reports:
-            same = report.c.film_id == one.film_id if one.film_id is not None else report.c.study_uid == one.study_uid
+        for new in reports:
+            same = report.c.film_id == new.film_id if new.film_id is not None else report.c.study_uid == new.study_uid
             connection.execute(delete(report).where(same, report.c.source == source))
-            values = {"film_id": one.film_id, "study_uid": one.study_uid, "source": source, "text": one.text}
+            values = {"film_id": new.film_id, "study_uid": new.study_uid, "source": source, "text": new.text}
             connection.execute(insert(report).values(**values))
     return len(reports)
 
 
 def set_tags(catalog: Catalog, film_id: int, names: Sequence[str]) -> None:
     """Give a film these tags and no others. Raises BadInput for a new tag that cannot stand on one line."""
-    named = _tag_names(catalog, names)
+    stored = _tag_names(catalog, names)
     with catalog.write(annotates=True) as connection:
         connection.execute(delete(tag).where(tag.c.film_id == film_id))
-        for name in named:
+        for name in stored:
             connection.execute(insert(tag).values(film_id=film_id, name=name))
 
 
 def add_tags(catalog: Catalog, film_ids: Sequence[int], names: Sequence[str]) -> list[tuple[int, str]]:
     """Put tags on films; returns the (film id, tag) that are new, which `remove_tags` takes off again. Raises BadInput
     for a new tag that cannot stand on one line."""
-    named = _tag_names(catalog, names)
-    return _change_tags(catalog, [(film_id, name) for film_id in film_ids for name in named], add=True)
+    stored = _tag_names(catalog, names)
+    return _change_tags(catalog, [(film_id, name) for film_id in film_ids for name in stored], add=True)
 
 
 def _tag_names(catalog: Catalog, names: Sequence[str]) -> list[str]:
     """Return the tags as they are stored. Those of archives from before are taken as they are, so that they can stay
     beside a new one."""
     known = set(all_tags(catalog))
-    named = sorted({name.strip().lower() for name in names if name.strip()})
-    return [name if name in known else check_name(name, "a tag") for name in named]
+    typed = sorted({name.strip().lower() for name in names if name.strip()})
+    return [name if name in known else check_name(name, "a tag") for name in typed]
 
 
 def remove_tags(catalog: Catalog, tagged: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
@@ -129,8 +129,8 @@ def tag_counts(catalog: Catalog, film_ids: Sequence[int]) -> dict[str, int]:
     """Say how many of the films have each tag, the most frequent first."""
     counts: dict[str, int] = {}
     with catalog.read() as connection:
-        for some in chunked(film_ids):
-            statement = select(tag.c.name, func.count()).where(tag.c.film_id.in_(some)).group_by(tag.c.name)
+        for chunk in chunked(film_ids):
+            statement = select(tag.c.name, func.count()).where(tag.c.film_id.in_(chunk)).group_by(tag.c.name)
             for name, count in connection.execute(statement):
                 counts[name] = counts.get(name, 0) + count
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
@@ -156,11 +156,11 @@ def note_of(catalog: Catalog, film_id: int) -> str:
 
 def notes_of(catalog: Catalog, film_ids: Sequence[int]) -> dict[int, str]:
     """Return the notes of these films, by film, in their order."""
-    found: dict[int, str] = {}
+    notes: dict[int, str] = {}
     with catalog.read() as connection:
-        for some in chunked(film_ids):
-            found.update(connection.execute(select(note.c.film_id, note.c.text).where(note.c.film_id.in_(some))).all())
-    return {film_id: found[film_id] for film_id in film_ids if film_id in found}
+        for chunk in chunked(film_ids):
+            notes.update(connection.execute(select(note.c.film_id, note.c.text).where(note.c.film_id.in_(chunk))).all())
+    return {film_id: notes[film_id] for film_id in film_ids if film_id in notes}
 
 
 @dataclass(frozen=True)
@@ -217,10 +217,10 @@ def count_collected(catalog: Catalog, name: str) -> int:
 
 
 def _collection_id(connection: Connection, name: str) -> int:
-    found = connection.scalar(select(collection.c.id).where(collection.c.name == name))
-    if found is None:
+    collection_id = connection.scalar(select(collection.c.id).where(collection.c.name == name))
+    if collection_id is None:
         raise NotFound("there is no collection of this name", where=name, fix="The page Collections lists them.")
-    return int(found)
+    return int(collection_id)
 
 
 def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None) -> list[tuple[int, int]]:
@@ -228,11 +228,11 @@ def uncollect(catalog: Catalog, name: str, film_ids: Sequence[int] | None = None
     what went, which `recollect` puts back."""
     gone: list[tuple[int, int]] = []
     with catalog.write(annotates=True) as connection:
-        wanted = select(collection.c.id).where(collection.c.name == name).scalar_subquery()
-        mine = collection_film.c.collection_id == wanted
+        collection_id = select(collection.c.id).where(collection.c.name == name).scalar_subquery()
+        mine = collection_film.c.collection_id == collection_id
         rows = select(collection_film.c.film_id, collection_film.c.place)
-        for some in [None] if film_ids is None else chunked(film_ids):
-            these = mine if some is None else mine & collection_film.c.film_id.in_(some)
+        for chunk in [None] if film_ids is None else chunked(film_ids):
+            these = mine if chunk is None else mine & collection_film.c.film_id.in_(chunk)
             gone += [(row.film_id, row.place) for row in connection.execute(rows.where(these))]
             connection.execute(delete(collection_film).where(these))
         if film_ids is None:
@@ -286,24 +286,24 @@ class Judgement:
     grade: int
 
 
-def judge(catalog: Catalog, given: Judgement) -> None:
+def judge(catalog: Catalog, new: Judgement) -> None:
     """Keep one judge's grade (0 to 3) of a film for a query; a later grade replaces it. Raises BadInput."""
-    check_letters(given.judge, "the name of a judge")
-    check_letters(given.query, "a query")
-    if not 0 <= given.grade <= 3:
-        raise BadInput("a grade is 0, 1, 2 or 3", where=given.grade, fix="0 is no match, 3 is exactly what was asked.")
-    values = {"grade": given.grade, "judged_at": int(time.time())}
-    statement = upsert(judgement).values(query=given.query, film_id=given.film_id, judge=given.judge, **values)
+    check_letters(new.judge, "the name of a judge")
+    check_letters(new.query, "a query")
+    if not 0 <= new.grade <= 3:
+        raise BadInput("a grade is 0, 1, 2 or 3", where=new.grade, fix="0 is no match, 3 is exactly what was asked.")
+    values = {"grade": new.grade, "judged_at": int(time.time())}
+    statement = upsert(judgement).values(query=new.query, film_id=new.film_id, judge=new.judge, **values)
     with catalog.write(annotates=True) as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["query", "film_id", "judge"], set_=values))
 
 
-def unjudge(catalog: Catalog, given: Judgement) -> bool:
+def unjudge(catalog: Catalog, judged: Judgement) -> bool:
     """Take back what a judge said of a film for a query, whatever the grade; tells whether there was a judgement."""
     same = (
-        judgement.c.query == given.query,
-        judgement.c.film_id == given.film_id,
-        judgement.c.judge == given.judge,
+        judgement.c.query == judged.query,
+        judgement.c.film_id == judged.film_id,
+        judgement.c.judge == judged.judge,
     )
     with catalog.write(annotates=True) as connection:
         return bool(connection.execute(delete(judgement).where(*same)).rowcount)

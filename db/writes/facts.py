@@ -35,32 +35,32 @@ class Kept:
 
 def put_facts(catalog: Catalog, facts: Mapping[int, Facts], *, source: str, overrides: bool = False) -> Kept:
     """Give films facts. What a film's own header says stays, unless it is overridden; what a table said before goes."""
-    given: Counter[str] = Counter()
-    own: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    differing: Counter[str] = Counter()
     put = upsert(fact)
     put = put.on_conflict_do_update(
         index_elements=["film_id", "name"], set_={name: put.excluded[name] for name in ("value", "source", "overrides")}
     )
     with catalog.write() as connection:
-        for some in chunked(sorted(facts)):
-            known = _known(connection, some)
+        for chunk in chunked(sorted(facts)):
+            known = _known(connection, chunk)
             rows: list[dict[str, Any]] = []
-            for row in connection.execute(select(film).where(film.c.id.in_(some))).all():
+            for row in connection.execute(select(film).where(film.c.id.in_(chunk))).all():
                 columns: dict[str, Any] = {}
                 for name, value in facts[row.id].items():
                     header = getattr(row, COLUMNS[name]) if name in COLUMNS else None
                     if header is not None and (row.id, name) not in known and not overrides:
-                        own[name] += header != value
+                        differing[name] += header != value
                         continue
                     rows.append({"film_id": row.id, "name": name, "value": str(value)})
-                    given[name] += 1
+                    counts[name] += 1
                     if name in COLUMNS:
                         columns[COLUMNS[name]] = value
                 if columns:
                     connection.execute(update(film).where(film.c.id == row.id).values(columns))
             if rows:
                 connection.execute(put, [row | {"source": source, "overrides": overrides} for row in rows])
-    return Kept(dict(given), {name: count for name, count in own.items() if count})
+    return Kept(dict(counts), {name: count for name, count in differing.items() if count})
 
 
 def sources(catalog: Catalog, film_id: int) -> dict[str, tuple[str, str]]:
@@ -72,12 +72,12 @@ def sources(catalog: Catalog, film_id: int) -> dict[str, tuple[str, str]]:
 
 def given_facts(connection: Connection, film_id: int, header: Tags) -> dict[str, Any]:
     """Return columns of a film that is indexed anew: what tables gave it where its header is silent or overridden."""
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for row in connection.execute(select(fact).where(fact.c.film_id == film_id)):
         column = COLUMNS.get(row.name)
         if column and (row.overrides or getattr(header, column) is None):
-            found[column] = _typed(row.name, row.value)
-    return found
+            columns[column] = _typed(row.name, row.value)
+    return columns
 
 
 def _known(connection: Connection, ids: Sequence[int]) -> set[tuple[int, str]]:

@@ -77,10 +77,10 @@ def is_there(root_path: str, path: str, *, size: int, mtime_ns: int) -> bool:
     if is_remote(root_path):
         return True
     try:
-        found = os.stat(os.path.join(root_path, path))
+        facts = os.stat(os.path.join(root_path, path))
     except (OSError, ValueError):
         return False
-    return (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
+    return (facts.st_size, facts.st_mtime_ns) == (size, mtime_ns)
 
 
 def open_scope(catalog: Catalog, folder: Path) -> Scope:
@@ -144,12 +144,12 @@ def compare(
             connection.execute(CreateTable(table))
         # Of an ordinary file the table holds everything; of these few it does not.
         marked: dict[str, SourceFile] = {}
-        for some in chunked(listing):
-            marked |= {source.key: source for source in some if source.rejected or source.stored_as}
+        for chunk in chunked(listing):
+            marked |= {source.key: source for source in chunk if source.rejected or source.stored_as}
             # Straight to the driver: of an unchanged folder this is most of the work.
             connection.exec_driver_sql(
                 _PUT_SEEN,
-                [(stored_path(source.key, connection.dialect), source.size, source.mtime_ns) for source in some],
+                [(stored_path(source.key, connection.dialect), source.size, source.mtime_ns) for source in chunk],
             )
         for ids in chunked(_orphaned_duplicates(connection, scope)):
             connection.execute(insert(_orphan), [{"id": file_id} for file_id in ids])
@@ -171,8 +171,8 @@ def compare(
         changed: list[tuple[bool, ColumnElement[bool]]] = [(True, and_(~file.c.listed, now_listed))]
         # A disk that is not mounted looks like an empty folder: an empty listing takes nothing away.
         if complete and any(counts.values()):
-            hidden = [~_below(path) for path in (*unseen, *(one.path for one in marked.values() if one.is_folder))]
-            changed.append((False, and_(file.c.listed, ~now_listed, *hidden)))
+            hidden = (*unseen, *(source.path for source in marked.values() if source.is_folder))
+            changed.append((False, and_(file.c.listed, ~now_listed, *(~_below(path) for path in hidden))))
         differing = [
             (listed, list(connection.scalars(select(file.c.id).where(in_scope, condition))))
             for listed, condition in changed
@@ -196,8 +196,8 @@ def unlist(catalog: Catalog, scope: Scope, paths: Sequence[str]) -> None:
     """Note that nothing is at these paths of the scope, or below them, any more; `finish` says what that means."""
     for path in paths:
         with catalog.read() as connection:
-            here = select(file.c.id).where(file.c.root_id == scope.root_id, file.c.listed, _below(path))
-            ids = list(connection.scalars(here))
+            below = select(file.c.id).where(file.c.root_id == scope.root_id, file.c.listed, _below(path))
+            ids = list(connection.scalars(below))
         _note(catalog, [(False, ids)])
 
 
@@ -221,8 +221,8 @@ def finish(catalog: Catalog, scope: Scope) -> int:
         for file_id in lost_files:
             stand_in = _stand_in(connection, file_id)
             if stand_in is None:
-                here = and_(film.c.file_id == file_id, film.c.state == State.PRESENT.value)
-                connection.execute(update(film).where(here).values(state=State.GONE.value))
+                present = and_(film.c.file_id == file_id, film.c.state == State.PRESENT.value)
+                connection.execute(update(film).where(present).values(state=State.GONE.value))
                 gone += 1
             else:
                 repoint(connection, old_file=file_id, new_file=stand_in)
@@ -249,7 +249,7 @@ def drop_unused(connection: Connection, file_id: int) -> None:
 
 
 def _orphaned_duplicates(connection: Connection, scope: Scope) -> list[int]:
-    """Copy in the scope whose original is no longer at its place: one of them is the film now."""
+    """Return the copies in the scope whose original is no longer at its place: one of them is the film now."""
     statement = (
         select(_copy.c.id, root.c.path.label("root"), file.c.path, file.c.size, file.c.mtime_ns, film.c.state)
         .select_from(_copy)
@@ -313,10 +313,10 @@ def _note(catalog: Catalog, differing: Sequence[tuple[bool, Sequence[int]]]) -> 
         return
     with catalog.write() as connection:
         for listed, ids in differing:
-            for some in chunked(ids):
-                connection.execute(update(file).where(file.c.id.in_(some)).values(listed=listed))
+            for chunk in chunked(ids):
+                connection.execute(update(file).where(file.c.id.in_(chunk)).values(listed=listed))
                 if listed:
-                    back = and_(film.c.file_id.in_(some), film.c.state == State.GONE.value)
+                    back = and_(film.c.file_id.in_(chunk), film.c.state == State.GONE.value)
                     connection.execute(update(film).where(back).values(state=State.PRESENT.value))
 
 

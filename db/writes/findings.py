@@ -50,9 +50,9 @@ def put(catalog: Catalog, film_ids: Sequence[int], findings: Sequence[Finding], 
     first = film_ids[0]
     with catalog.write() as connection:
         connection.execute(delete(finding).where(finding.c.film_id == first, finding.c.source == source))
-        for position, one in enumerate(findings):
-            values = {"film_id": first, "source": source, "position": position, "boxes": json.dumps(one.boxes)}
-            connection.execute(insert(finding).values(**values, sentence_id=_sentence_id(connection, one.text)))
+        for position, new in enumerate(findings):
+            values = {"film_id": first, "source": source, "position": position, "boxes": json.dumps(new.boxes)}
+            connection.execute(insert(finding).values(**values, sentence_id=_sentence_id(connection, new.text)))
         for film_id in film_ids:
             done = upsert(described).values(film_id=film_id, source=source, described_at=int(time.time()))
             connection.execute(done.on_conflict_do_nothing())
@@ -87,23 +87,23 @@ def everything(catalog: Catalog, *, most: int | None = None) -> Iterator[Kept]:
 def of_sentences(catalog: Catalog, ids: Sequence[int], *, most: int) -> list[tuple[int, Kept]]:
     """Say where these sentences are said, on films that are present: the first `most` (sentence, finding), in the order
     of the sentences. One sentence may be said of every film, so that no more than these are read."""
-    found: list[tuple[int, Kept]] = []
+    placed: list[tuple[int, Kept]] = []
     with catalog.read() as connection:
-        for some in chunked(ids, SIZE // 4):  # each is bound three times
-            place = case({one: at for at, one in enumerate(some)}, value=finding.c.sentence_id)
-            statement = _select().where(finding.c.sentence_id.in_(some), film.c.state == State.PRESENT.value)
+        for chunk in chunked(ids, SIZE // 4):  # each is bound three times
+            place = case({sentence_id: at for at, sentence_id in enumerate(chunk)}, value=finding.c.sentence_id)
+            statement = _select().where(finding.c.sentence_id.in_(chunk), film.c.state == State.PRESENT.value)
             statement = statement.order_by(place, finding.c.film_id, finding.c.position, finding.c.id)
-            rows = connection.execute(statement.limit(most - len(found)))
-            found += [(row.sentence_id, _kept(row)) for row in rows]
-            if len(found) >= most:
+            rows = connection.execute(statement.limit(most - len(placed)))
+            placed += [(row.sentence_id, _kept(row)) for row in rows]
+            if len(placed) >= most:
                 break
-    return found
+    return placed
 
 
 def without_vector(catalog: Catalog, space_id: int) -> list[tuple[int, str]]:
     """Return (sentence, text) of the sentences that have no vector in the space yet."""
-    held = select(sentence_vector.c.sentence_id).where(sentence_vector.c.space_id == space_id)
-    statement = select(sentence.c.id, sentence.c.text).where(sentence.c.id.not_in(held)).order_by(sentence.c.id)
+    embedded = select(sentence_vector.c.sentence_id).where(sentence_vector.c.space_id == space_id)
+    statement = select(sentence.c.id, sentence.c.text).where(sentence.c.id.not_in(embedded)).order_by(sentence.c.id)
     with catalog.read() as connection:
         return [(row.id, row.text) for row in connection.execute(statement)]
 
@@ -111,11 +111,11 @@ def without_vector(catalog: Catalog, space_id: int) -> list[tuple[int, str]]:
 def put_vectors(catalog: Catalog, space_id: int, ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Keep the unit vectors (N, D) of sentences; a sentence that is gone by now is passed over."""
     with catalog.write() as connection:
-        there = {one for some in chunked(ids) for one in connection.scalars(_ids_in(some))}
+        known = {sentence_id for chunk in chunked(ids) for sentence_id in connection.scalars(_ids_in(chunk))}
         rows = [
-            {"sentence_id": one, "space_id": space_id, "vector": vector.astype(np.float16).tobytes()}
-            for one, vector in zip(ids, vectors, strict=True)
-            if one in there
+            {"sentence_id": sentence_id, "space_id": space_id, "vector": vector.astype(np.float16).tobytes()}
+            for sentence_id, vector in zip(ids, vectors, strict=True)
+            if sentence_id in known
         ]
         if rows:
             connection.execute(upsert(sentence_vector).on_conflict_do_nothing(), rows)
@@ -131,8 +131,8 @@ def vectors(catalog: Catalog, space_id: int) -> tuple[NDArray[np.int64], NDArray
     return ids, flat.reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
 
 
-def _ids_in(some: Sequence[int]) -> Select[Any]:
-    return select(sentence.c.id).where(sentence.c.id.in_(some))
+def _ids_in(ids: Sequence[int]) -> Select[Any]:
+    return select(sentence.c.id).where(sentence.c.id.in_(ids))
 
 
 def _sentence_id(connection: Connection, text: str) -> int:

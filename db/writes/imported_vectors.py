@@ -18,13 +18,13 @@ def put_vectors(catalog: Catalog, space_id: int, vectors: Mapping[int, NDArray[n
     """Keep the unit vectors (T, D) of films by id, in one transaction; earlier ones of the space are replaced."""
     with catalog.write() as connection:
         replaced = 0
-        for some in chunked(vectors):
-            old = delete(embedding).where(embedding.c.space_id == space_id, embedding.c.film_id.in_(some))
+        for chunk in chunked(vectors):
+            old = delete(embedding).where(embedding.c.space_id == space_id, embedding.c.film_id.in_(chunk))
             replaced += connection.execute(old).rowcount
-        stored = {film_id: one.astype(np.float16).tobytes() for film_id, one in vectors.items()}
+        stored = {film_id: vector.astype(np.float16).tobytes() for film_id, vector in vectors.items()}
         rows = [
-            {"space_id": space_id, "film_id": film_id, "vectors": one, "checksum": checksum(one)}
-            for film_id, one in stored.items()
+            {"space_id": space_id, "film_id": film_id, "vectors": data, "checksum": checksum(data)}
+            for film_id, data in stored.items()
         ]
         connection.execute(insert(embedding), rows)
         if replaced:

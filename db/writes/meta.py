@@ -27,5 +27,5 @@ def count_write(connection: Connection, *, annotates: bool) -> None:
 def touch_generation(connection: Connection, space_ids: set[int]) -> None:
     """Tell cached indexes of these spaces that a vector they may hold is no longer valid."""
     if space_ids:
-        more = {"generation": space.c.generation + 1}
-        connection.execute(update(space).where(space.c.id.in_(space_ids)).values(**more))
+        raised = {"generation": space.c.generation + 1}
+        connection.execute(update(space).where(space.c.id.in_(space_ids)).values(**raised))

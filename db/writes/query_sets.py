@@ -17,11 +17,11 @@ _PREFIX = "query set: "
 
 def put_query_set(catalog: Catalog, name: str, queries: Sequence[str]) -> None:
     """Keep queries under a name, in their order, in place of an earlier set of this name. Raises BadInput."""
-    name, wanted = name.strip(), list(dict.fromkeys(query.strip() for query in queries if query.strip()))
-    if not name or not wanted:
+    name, distinct = name.strip(), list(dict.fromkeys(query.strip() for query in queries if query.strip()))
+    if not name or not distinct:
         raise BadInput("a query set needs a name and queries", fix="Name it, and write a query a line.")
     check_letters(name, "the name of a query set")
-    values = {"key": _PREFIX + name, "value": json.dumps(wanted)}
+    values = {"key": _PREFIX + name, "value": json.dumps(distinct)}
     with catalog.write(annotates=True) as connection:
         statement = upsert(meta).values(**values)
         connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": values["value"]}))
@@ -31,8 +31,8 @@ def query_sets(catalog: Catalog) -> dict[str, list[str]]:
     """Return every set by its name."""
     with catalog.read() as connection:
         rows = connection.execute(select(meta).where(meta.c.key.startswith(_PREFIX, autoescape=True))).all()
-    found = {row.key.removeprefix(_PREFIX): list(json.loads(row.value)) for row in rows}
-    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+    sets = {row.key.removeprefix(_PREFIX): list(json.loads(row.value)) for row in rows}
+    return dict(sorted(sets.items(), key=lambda pair: pair[0].lower()))
 
 
 def remove_query_set(catalog: Catalog, name: str) -> None:

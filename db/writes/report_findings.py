@@ -42,21 +42,21 @@ def put_assertions(catalog: Catalog, read: Sequence[tuple[int, Sequence[Assertio
     """
     ids = [report_id for report_id, _ in read]
     with catalog.write() as connection:
-        there = set(connection.scalars(select(report.c.id).where(report.c.id.in_(ids))))
+        known = set(connection.scalars(select(report.c.id).where(report.c.id.in_(ids))))
         connection.execute(delete(report_finding).where(report_finding.c.report_id.in_(ids)))
         connection.execute(update(report).where(report.c.id.in_(ids)).values(read_by=reader))
         rows = [
             {
                 "report_id": report_id,
-                "finding": one.finding,
-                "assertion": one.assertion,
-                "side": one.side,
-                "severity": one.severity,
-                "places": f" {' '.join(one.places)} " if one.places else "",
+                "finding": assertion.finding,
+                "assertion": assertion.assertion,
+                "side": assertion.side,
+                "severity": assertion.severity,
+                "places": f" {' '.join(assertion.places)} " if assertion.places else "",
             }
             for report_id, assertions in read
-            if report_id in there
-            for one in dict.fromkeys(assertions)
+            if report_id in known
+            for assertion in dict.fromkeys(assertions)
         ]
         if rows:
             connection.execute(insert(report_finding), rows)

@@ -1,4 +1,4 @@
-"""Index runs and their counts, kept in the catalog so that any page or terminal can follow them."""
+"""Keep index runs and their counts in the catalog, so that any page or terminal can follow them."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ def add(catalog: Catalog, name: str, scope: Scope) -> str:
         raise BadInput(
             "a token's name is up to 64 letters, digits, blanks and . @ _ -", where=name, fix="For example: anna-script"
         )
-    made = PREFIX + secrets.token_urlsafe(_BYTES)
+    secret = PREFIX + secrets.token_urlsafe(_BYTES)
     with catalog.write() as connection:
         if connection.execute(select(token.c.id).where(token.c.name == name)).first() is not None:
             raise BadInput("there is a token of this name, or was one", where=name, fix="Give it another name.")
-        values = {"name": name, "digest": _digest(made), "scope": scope.value, "created_at": int(time.time())}
+        values = {"name": name, "digest": _digest(secret), "scope": scope.value, "created_at": int(time.time())}
         connection.execute(insert(token).values(**values))
-    return made
+    return secret
 
 
 def listed(catalog: Catalog) -> list[Token]:
@@ -66,15 +66,15 @@ def revoke(catalog: Catalog, name: str) -> None:
             raise NotFound("there is no token of this name that holds", where=name, fix="See: filmroom token list")
 
 
-def recognise(catalog: Catalog, given: str) -> Token | None:
+def recognise(catalog: Catalog, secret: str) -> Token | None:
     """Find the token that holds; None for any other text. It is looked up by its hash, whose comparison tells a guesser
     nothing of the token."""
-    statement = select(token).where(token.c.digest == _digest(given), token.c.revoked_at.is_(None))
+    statement = select(token).where(token.c.digest == _digest(secret), token.c.revoked_at.is_(None))
     with catalog.read() as connection:
         row = connection.execute(statement).first()
     return None if row is None else Token(row.name, Scope(row.scope), row.created_at, None)
 
 
-def _digest(given: str) -> str:
+def _digest(secret: str) -> str:
     # No slow hash: 256 random bits cannot be guessed, and every request is checked.
-    return hashlib.sha256(given.encode("utf-8", "backslashreplace")).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "backslashreplace")).hexdigest()

@@ -44,8 +44,8 @@ def folders(archive: Archive) -> list[str]:
 def holding(archive: Archive, film_ids: Sequence[int]) -> list[Held]:
     """Return the received files that hold these films, as the films' own or as copies of them."""
     received = folders(archive)
-    held = left_files.holding(archive.catalog, film_ids)
-    return [copy for copy in held if any(Path(copy.root, copy.path).is_relative_to(folder) for folder in received)]
+    copies = left_files.holding(archive.catalog, film_ids)
+    return [copy for copy in copies if any(Path(copy.root, copy.path).is_relative_to(folder) for folder in received)]
 
 
 @dataclass(frozen=True)

@@ -207,10 +207,10 @@ def _preprocess(folder: Path, config: dict[str, Any], kind: str) -> Preprocess:
 
 def _dim(folder: Path, config: dict[str, Any], kind: str) -> int:
     """Return D: for SigLIP the width of the vision tower, as its pooling head keeps it."""
-    said = config.get("vision_config", {}) if kind == SIGLIP else config
+    vision = config.get("vision_config", {}) if kind == SIGLIP else config
     text = config.get("text_config", {}) if kind == SIGLIP else {}
     # transformers leaves out of the file what is as its class has it by default.
-    width = int(said.get("hidden_size", 768))
+    width = int(vision.get("hidden_size", 768))
     if kind == SIGLIP and int(text.get("projection_size") or text.get("hidden_size", width)) != width:
         raise ModelUnavailable("its towers give vectors of two sizes: they share no space", where=folder / CONFIG)
     return width

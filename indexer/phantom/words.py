@@ -120,19 +120,19 @@ def _device(finding: Finding) -> str:
 
 
 def _absent(phantom: Phantom) -> list[str]:
-    there = {f.kind for f in phantom.findings}
+    kinds = {f.kind for f in phantom.findings}
     lungs = {Kind.CONSOLIDATION, Kind.EDEMA, Kind.VIRAL, Kind.ATELECTASIS, Kind.NODULE, Kind.MASS}
     out = []
-    if not there & lungs:
+    if not kinds & lungs:
         out.append("The lungs are clear.")
-    elif Kind.CONSOLIDATION not in there:
+    elif Kind.CONSOLIDATION not in kinds:
         out.append("No consolidation.")
-    pleura = [k for k in (Kind.EFFUSION, Kind.PNEUMOTHORAX) if k not in there]
+    pleura = [k for k in (Kind.EFFUSION, Kind.PNEUMOTHORAX) if k not in kinds]
     if pleura:
         out.append(_sentence("no " + " or ".join(name(k) for k in pleura)))
-    if Kind.CARDIOMEGALY not in there:
+    if Kind.CARDIOMEGALY not in kinds:
         out.append("The heart is of normal size.")
-    if Kind.RIB_FRACTURE not in there:
+    if Kind.RIB_FRACTURE not in kinds:
         out.append("No displaced rib fracture.")
     if not any(f.kind.device for f in phantom.findings):
         out.append("No tubes or lines.")

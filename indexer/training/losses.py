@@ -18,8 +18,9 @@ def sigmoid_loss(logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tenso
 
 
 def softmax_loss(logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """CLIP (Radford et al. 2021): films against texts and texts against films; the right answer is spread evenly over
-    what is true, and what is unknown competes with nothing. Rows and columns with no true pair are left out."""
+    """Return the loss of CLIP (Radford et al. 2021): films against texts and texts against films; the right answer is
+    spread evenly over what is true, and what is unknown competes with nothing. Rows and columns with no true pair are
+    left out."""
     return (_one_way(logits, truth, weights) + _one_way(logits.T, truth.T, weights.T)) / 2
 
 

@@ -17,5 +17,5 @@ def counted(count: int, singular: str, many: str | None = None, *, thousands: st
 
 def some_of(names: Sequence[str], most: int = 12) -> str:
     """Name the first of some things, and say how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {number(more)} more" if more > 0 else "")
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {number(rest)} more" if rest > 0 else "")

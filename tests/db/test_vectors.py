@@ -64,13 +64,19 @@ def test_all_films_can_be_ranked(tmp_path: Path, per_film: int, monkeypatch: pyt
         assert np.allclose(found.scores[0], np.sort(scores)[::-1][:k], atol=2e-3)
 
 
+@pytest.fixture(scope="module")
+def hundreds(either: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Bench]:
+    """Archives of a hundred films by their vectors a film, which are only read."""
+    return {per_film: make_bench(tmp_path_factory.mktemp(either), 100, per_film) for per_film in (1, 4)}
+
+
 @pytest.mark.parametrize("per_film", [1, 4])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1])
 @pytest.mark.parametrize("asked", [6, 40])
 def test_a_search_is_exact_within_any_filter(
-    tmp_path: Path, kind: str, per_film: int, share: float, asked: int
+    hundreds: dict[int, Bench], kind: str, per_film: int, share: float, asked: int
 ) -> None:
-    bench = make_bench(tmp_path, 100, per_film)
+    bench = hundreds[per_film]
     rng = np.random.default_rng(5)
     allowed = np.sort(rng.choice(100, int(100 * share), replace=False))
     queries = unit(rng, asked, DIM)

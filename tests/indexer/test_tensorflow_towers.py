@@ -17,7 +17,7 @@ from filmroom.indexer.models import registry
 from filmroom.indexer.models.preprocess import Preprocess, Resize
 from filmroom.indexer.models.tensorflow import elixr_text, saved_model
 from filmroom.indexer.models.tensorflow.elixr import AsPng, ElixrTowers
-from filmroom.indexer.models.tensorflow.remedis import SavedModelTowers
+from filmroom.indexer.models.tensorflow.remedis import Encoder, SavedModelTowers
 from PIL import Image
 
 from tests.indexer.saved_models import (
@@ -222,7 +222,7 @@ def test_an_encoder_of_another_input_is_refused(tmp_path: Path, elixr: Path) -> 
     with pytest.raises(ModelUnavailable, match="this SavedModel is no image encoder: it takes"):
         SavedModelTowers(elixr / "elixr-c-v2-pooled", name="x")
     with pytest.raises(ModelUnavailable, match="this SavedModel is no image encoder: it has 3 inputs"):
-        SavedModelTowers(elixr / "pax-elixr-b-text", name="x")
+        Encoder(elixr / "pax-elixr-b-text")
 
 
 def test_a_program_that_reads_files_is_not_loaded(tmp_path: Path) -> None:
@@ -235,10 +235,11 @@ def test_a_program_that_reads_files_is_not_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["PrintV2", "SaveV2", "WriteFile", "DebugIdentityV2", "in a branch"])
 def test_a_program_that_writes_files_is_not_loaded(tmp_path: Path, kind: str) -> None:
+    """As the process of a model loads it: each would import TensorFlow for seconds."""
     folder = writing_folder(tmp_path / "model", tmp_path / "target", kind)
     wanted = "WriteFile" if kind == "in a branch" else kind
     with pytest.raises(ModelUnavailable, match=rf"operations that a model may not use \(.*{wanted}"):
-        SavedModelTowers(folder, name="x")
+        Encoder(folder)
     assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
 

@@ -45,7 +45,7 @@ def _ramp(x: F32) -> F32:
 
 
 def _effusion(lung: Lung, density: F32, finding: Finding, radius: F32, anatomy: Anatomy) -> F32:
-    """Free fluid of a standing patient: a level that climbs along the chest wall (meniscus)."""
+    """Return the free fluid of a standing patient: a level that climbs along the chest wall (meniscus)."""
     level = finding.severity.level if finding.severity else 0.5
     top = anatomy.dome_top[lung.side]
     middle = top + 30 - 46 * level - 92 * level * level

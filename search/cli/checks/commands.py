@@ -1,4 +1,4 @@
-"""The commands `filmroom check …`: each runs one check and hands its result on."""
+"""Run the checks of `filmroom check …`: each command runs one and hands its result on."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def archive_health(
     """Say how healthy the archive is: counts, missing facts, odd films, pictures that contradict their facts."""
     from filmroom.search.checks.archive_health import check_archive
 
-    kept = open_archive(archive)
+    opened = open_archive(archive)
     with comparing(quiet=as_json, doing="Looking at pictures") as on_films:
-        result = check_archive(kept, on_films=on_films)
-    hand_on(kept, result, csv=csv, collect=collect, as_json=as_json)
+        result = check_archive(opened, on_films=on_films)
+    hand_on(opened, result, csv=csv, collect=collect, as_json=as_json)
 
 
 @check_app.command()

@@ -1,4 +1,4 @@
-"""What every check takes besides its own options, and what becomes of its result. Imports nothing heavy."""
+"""State what every check takes besides its own options, and hand its result on. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ CollectOption = Annotated[
 ]
 
 
-def hand_on(archive: Archive, found: Result, *, csv: Path | None, collect: str | None, as_json: bool) -> None:
+def hand_on(archive: Archive, outcome: Result, *, csv: Path | None, collect: str | None, as_json: bool) -> None:
     """Write, collect and print a result."""
     from filmroom.search.checks import result
     from filmroom.search.cli.checks.output import print_result
 
     if csv is not None:
-        lines = result.write_csv(csv, archive, found)
-    new = result.keep(archive, collect, found) if collect is not None else 0
+        lines = result.write_csv(csv, archive, outcome)
+    new = result.keep(archive, collect, outcome) if collect is not None else 0
     if as_json:
-        print_json(found.to_json())
+        print_json(outcome.to_json())
         return
-    print_result(archive, found)
+    print_result(archive, outcome)
     if csv is not None:
         say(f"{counted(lines, 'line')} written to {csv}.")
     if collect is not None:
-        say(f"{counted(len(found.picked), 'film')} in the collection {collect.strip()}, {new:,} of them new.")
+        say(f"{counted(len(outcome.picked), 'film')} in the collection {collect.strip()}, {new:,} of them new.")
 
 
 @contextmanager

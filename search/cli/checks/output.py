@@ -1,4 +1,4 @@
-"""What a check prints: its figures, a table of them, the first films with the reasons, and what comes next."""
+"""Print what a check found: its figures, a table of them, the first films with the reasons, and what comes next."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _FEW = 20
 _ROWS = 40
 
 
-def print_result(archive: Archive, found: Result) -> None:
+def print_result(archive: Archive, result: Result) -> None:
     """Print a result for a person."""
-    for name, value in found.figures.items():
+    for name, value in result.figures.items():
         console.print(Text(f"{name if name == 'p' else name[:1].upper() + name[1:]}: {_shown(value, name)}"))
-    if found.rows:
-        _print_rows(found.rows)
-    if found.picks:
-        _print_picks(archive, found)
-    for note in found.notes:
+    if result.rows:
+        _print_rows(result.rows)
+    if result.picks:
+        _print_picks(archive, result)
+    for note in result.notes:
         console.print(Text(note))
-    if found.conclusion:
-        console.print(Text(found.conclusion))
-    elif found.ok:
-        console.print(Text(f"Nothing to look at among {counted(found.films, 'film')}."))
+    if result.conclusion:
+        console.print(Text(result.conclusion))
+    elif result.ok:
+        console.print(Text(f"Nothing to look at among {counted(result.films, 'film')}."))
 
 
 def _print_rows(rows: Sequence[Mapping[str, Value]]) -> None:
@@ -66,30 +66,30 @@ def _short(row: Mapping[str, Value]) -> dict[str, Value]:
     return short
 
 
-def _print_picks(archive: Archive, found: Result) -> None:
-    some = _some_of_each(found)
-    known = {film.id: film for film in films_of(archive.catalog, [one.film for one in some])}
-    grouped = any(one.group for one in some)
-    names = [name for name in some[0].evidence if any(one.evidence.get(name) is not None for one in some)]
+def _print_picks(archive: Archive, result: Result) -> None:
+    picks = _some_of_each(result)
+    known = {film.id: film for film in films_of(archive.catalog, [pick.film for pick in picks])}
+    grouped = any(pick.group for pick in picks)
+    names = [name for name in picks[0].evidence if any(pick.evidence.get(name) is not None for pick in picks)]
     table = Table(*["group"] * grouped, "film", "file", "why", *names, box=None, pad_edge=False)
-    for one in some:
-        path = path_text(known[one.film].path) if one.film in known else Text("")
-        shown = [Text(_shown(one.evidence.get(name), name)) for name in names]
-        table.add_row(*[Text(str(one.group or ""))] * grouped, Text(str(one.film)), path, Text(one.why), *shown)
+    for pick in picks:
+        path = path_text(known[pick.film].path) if pick.film in known else Text("")
+        cells = [Text(_shown(pick.evidence.get(name), name)) for name in names]
+        table.add_row(*[Text(str(pick.group or ""))] * grouped, Text(str(pick.film)), path, Text(pick.why), *cells)
     console.print(table)
-    if len(found.picks) > len(some):
-        more = counted(len(found.picks) - len(some), "more line")
-        written = "" if found.rows else "--csv FILE writes all, "
-        console.print(Text(f"And {more}: {written}--collect NAME keeps the films."))
+    if len(result.picks) > len(picks):
+        rest = counted(len(result.picks) - len(picks), "more line")
+        written = "" if result.rows else "--csv FILE writes all, "
+        console.print(Text(f"And {rest}: {written}--collect NAME keeps the films."))
 
 
-def _some_of_each(found: Result) -> Sequence[Pick]:
+def _some_of_each(result: Result) -> Sequence[Pick]:
     """Choose the picks to print: the first ones, or of several reasons or a few groups the first ones of each."""
     parts: dict[tuple[int, str], list[Pick]] = {}
-    for pick in found.picks:
+    for pick in result.picks:
         parts.setdefault((pick.group, pick.why), []).append(pick)
     if len({group for group, _ in parts}) > _FEW // 3:
-        return found.picks[:_FEW]
+        return result.picks[:_FEW]
     most = max(3, _FEW // len(parts))
     return [pick for picks in parts.values() for pick in picks[:most]]
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import streamlit as st
@@ -28,7 +29,6 @@ from filmroom.search.ui.components.recent_searches.recent_searches import memory
 from filmroom.search.ui.query import cutoff, filter_panel, query_chips, search_state
 from filmroom.search.ui.result_grid import SEARCHING, wall_of_hits
 from filmroom.search.ui.text import counted, films, is_normal, number, plain
-from streamlit.delta_generator import DeltaGenerator
 
 SORTS = {
     Order.MATCH: "Best match",
@@ -138,7 +138,7 @@ def _words(query: str) -> str:
         return ""
 
 
-def _controls(archive: Archive, searcher: Searcher) -> tuple[DeltaGenerator, Callable[[], None]]:
+def _controls(archive: Archive, searcher: Searcher) -> tuple[AbstractContextManager[object], Callable[[], None]]:
     """Show the line of controls. Returns the place of the filters, which need the request that the controls make, and
     what fills those that are closed: nobody waits for them, the films go first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):

@@ -108,7 +108,7 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
 
 
 def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer]:
-    """Filter that could stand in for words: of those against, a label that excludes; of the others, fields."""
+    """Return filters that could stand in for words: of those against, a label that excludes; of the others, fields."""
     offers_made = []
     for concept in parsed.concepts:
         label = _label_of(concept.text, labels) if concept.negated else None

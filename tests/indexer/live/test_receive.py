@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import requests
@@ -101,7 +102,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, tiny: Path) 
             association = entity.associate("127.0.0.1", command.port, ae_title="FILMROOM")
             assert association.is_established
             enough = len(acknowledged) + 7
-            Thread(target=_kill_after, args=(command, acknowledged, enough), daemon=True).start()
+            Thread(target=_kill_after, args=(command, association, acknowledged, enough), daemon=True).start()
             for dataset in datasets[20 * part : 20 * part + 20]:
                 try:
                     status = association.send_c_store(dataset)
@@ -119,10 +120,12 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, tiny: Path) 
     assert set(acknowledged) <= {one.tags.instance_uid for one in there}
 
 
-def _kill_after(command: Command, acknowledged: list[str], enough: int) -> None:
+def _kill_after(command: Command, association: Any, acknowledged: list[str], enough: int) -> None:
     while len(acknowledged) < enough:
         time.sleep(0.001)
     command.process.kill()
+    command.process.wait()
+    association.dimse.msg_queue.put((None, None))  # no answer comes: it would wait for one until its time-out
 
 
 def test_a_full_disk_refuses_films(tmp_path: Path, tiny: Path) -> None:

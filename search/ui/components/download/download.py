@@ -47,7 +47,7 @@ class File:
 @dataclass(frozen=True)
 class _MadeFile:
     token: str
-    asked: object
+    click: object
     name: str
     kind: str
     data: bytes
@@ -61,7 +61,7 @@ def download(files: Sequence[File], *, key: str) -> None:
     latest: _MadeFile | None = st.session_state.get(place)
     label = click.get("label") if isinstance(click, dict) else None
     file = next((offered for offered in files if offered.label == label), None)
-    if file is not None and (latest is None or latest.asked != click):
+    if file is not None and (latest is None or latest.click != click):
         latest = st.session_state[place] = _MadeFile(uuid.uuid4().hex, click, file.name, file.kind, file.make())
     buttons = [{"label": offered.label, "title": offered.title} for offered in files]
     data: dict[str, Any] = {"files": buttons, "made": None}

@@ -15,9 +15,11 @@ from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, Arc
 from filmroom.db.files import read_only, sqlite_file, writer_lock
 from filmroom.db.files.sqlite_file import SETTINGS, revision_of
 from filmroom.db.reads.summary import is_alive
-from filmroom.db.records import Run
+from filmroom.db.records import Run, StoredSpace
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
 HEAD = "0017"
@@ -163,6 +165,16 @@ class Catalog:
 
     def check_key(self, key: bytes | None, path: Path) -> None:
         """Raise BadInput where this is not the key of the archive's patients: never where both are in one folder."""
+
+    def searches(self, stored: StoredSpace) -> bool:
+        """Tell whether the catalog itself can search the vectors of a space: a file never does."""
+        return False
+
+    def build_index(self, stored: StoredSpace, sample: NDArray[np.float32]) -> None:
+        """Build what makes such a search fast; `sample` (M, T, D) are vectors of the space."""
+
+    def remake_vectors(self) -> None:
+        """Make what the catalog itself searches anew, from its rows."""
 
     def learn_sizes(self) -> None:
         """Let SQLite look at a sample of every index, so that filters are answered by the one that tells most apart."""

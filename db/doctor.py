@@ -19,7 +19,8 @@ from filmroom.db.thumbnails import mending as mending_thumbnails
 from filmroom.db.thumbnails import moving
 from filmroom.db.thumbnails.file import NAME
 from filmroom.db.vector_index import snapshot
-from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.opening import open_index
+from filmroom.db.vector_index.server import ServerCopies, stored_vectors
 from filmroom.db.vector_index.snapshot import Snapshot
 from filmroom.db.writes import mending
 from filmroom.db.writes.runs import duplicates
@@ -129,9 +130,10 @@ def repair(archive: Archive) -> Examination:
                 pass
             moving.finish(archive.catalog)
             if not damage.doubtful:  # of those the index may be the right side
+                archive.catalog.remake_vectors()
                 for one in held:
                     snapshot.remove(archive.vectors, one.id)
-                    VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False).save()
+                    open_index(archive.catalog, one, archive.vectors, gpu=False).save()
     return examine(archive)
 
 
@@ -175,7 +177,7 @@ def _row_faults(archive: Archive) -> list[Fault]:
 
 def _damage(archive: Archive, held: Sequence[StoredSpace]) -> _Damage:
     known = {one.id: one for one in held}
-    copies = {one.id: _Copies(snapshot.load(archive.vectors, one)) for one in held}
+    copies = {one.id: _copies(archive, one) for one in held}
     mended: list[Blob] = []
     lost: list[Blob] = []
     doubtful: list[Blob] = []
@@ -205,6 +207,12 @@ def _damage(archive: Archive, held: Sequence[StoredSpace]) -> _Damage:
 def _settled(blob: Blob) -> Blob:
     """Leave out its data, as there may be millions."""
     return Blob(blob.film_id, blob.space_id, b"", integrity.checksum(blob.data))
+
+
+def _copies(archive: Archive, one: StoredSpace) -> _Copies | ServerCopies:
+    if archive.catalog.searches(one):
+        return ServerCopies(archive.catalog, one)
+    return _Copies(snapshot.load(archive.vectors, one))
 
 
 class _Copies:
@@ -251,7 +259,7 @@ def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
 
 
 def _index_note(archive: Archive, one: StoredSpace) -> str | None:
-    if not one.films:
+    if not one.films or archive.catalog.searches(one):
         return None
     if not snapshot.is_written(archive.vectors, one):
         why = "is not written yet, as its run was stopped"
@@ -266,10 +274,12 @@ def _index_note(archive: Archive, one: StoredSpace) -> str | None:
 def _index_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
     if not one.films or _index_note(archive, one):
         return []
+    if archive.catalog.searches(one):
+        return _server_faults(archive, one)
     found = snapshot.load(archive.vectors, one)
     if found is None:
         return [Fault(f"the index of {one.space.model} is damaged", _MEND)]
-    index = VectorIndex.open(archive.catalog, one, archive.vectors, gpu=False)
+    index = open_index(archive.catalog, one, archive.vectors, gpu=False)
     if len(index) != one.films:
         return [Fault(f"the index of {one.space.model} finds {len(index)} films of {one.films}", _MEND)]
     rows = {int(row): at for at, row in enumerate(found.ids[0])}
@@ -280,6 +290,28 @@ def _index_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
                 different += not np.array_equal(found.rows[rows[embedding_id]], stored)
             else:
                 missing += embedding_id <= found.mark
+    if missing:
+        return [Fault(f"the index of {one.space.model} lacks {missing} vectors", _MEND)]
+    if different:
+        return [Fault(f"{different} vectors of {one.space.model} differ between index and catalog", _MEND)]
+    return []
+
+
+def _server_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
+    index = open_index(archive.catalog, one, archive.vectors)
+    if len(index) != one.films:
+        return [Fault(f"the index of {one.space.model} finds {len(index)} films of {one.films}", _MEND)]
+    missing = different = 0
+    copies = stored_vectors(archive.catalog, one)
+    none = (0, np.empty(0, np.float16))
+    row_id, copy = next(copies, none)
+    for block in spaces.vectors_since(archive.catalog, one, 0):
+        for embedding_id, vectors in zip(block.ids.tolist(), block.vectors, strict=True):
+            if row_id != embedding_id:
+                missing += 1
+                continue
+            different += not np.array_equal(copy, vectors)
+            row_id, copy = next(copies, none)
     if missing:
         return [Fault(f"the index of {one.space.model} lacks {missing} vectors", _MEND)]
     if different:

@@ -26,7 +26,7 @@ from filmroom.db.reads import spaces
 from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, SourceFile, Tags
 from filmroom.db.thumbnails.moving import sweep
 from filmroom.db.vector_index import snapshot
-from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.opening import open_index
 from filmroom.db.writes import file_diff, ingest, runs
 from filmroom.db.writes.runs import DuplicateFile
 from filmroom.indexer.cluster.connection import check_address, connected
@@ -275,7 +275,7 @@ class _Run:
         # An earlier run may have been killed between its last commit and its snapshot.
         current = snapshot.is_current(self._archive.vectors, held, generation=stamp.generation, mark=stamp.mark)
         if stamp.mark and not current:
-            VectorIndex.open(self._catalog, held, self._archive.vectors, gpu=False).save()
+            open_index(self._catalog, held, self._archive.vectors, gpu=False).save()
 
     def end(self, state: RunState, message: str | None = None) -> None:
         runs.end(self._catalog, self._id, state, self._counts, message)

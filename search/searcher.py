@@ -16,6 +16,7 @@ from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import Film, Filter
 from filmroom.db.vector_index.flat import are_few
 from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.opening import open_index
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.radiology.report_labeler import says_normal
 from filmroom.search.query.chance import Chance, above, asked_alone
@@ -68,7 +69,7 @@ class Searcher:
         """
         archive = Archive.open(folder)
         stored, towers = choose(archive, model, weights)
-        index = VectorIndex.open(archive.catalog, stored, archive.vectors, whole=stays)
+        index = open_index(archive.catalog, stored, archive.vectors, in_memory=stays)
         return cls(archive, stored, towers, index, stays=stays)
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filmroom.db.archive import Archive, glance, place_of, writer
 from filmroom.db.errors import BadInput, NotFound
-from filmroom.db.reads.summary import IvfStats
+from filmroom.db.reads.summary import HnswStats, IvfStats
 from filmroom.db.records import Facet, FileCounts, Run, Space, StoredSpace
 from filmroom.indexer.decoding.rejections import option_of, reason_of, remedy_of
 from filmroom.search.cli.counting import counted
@@ -26,7 +26,7 @@ _WEIGHTS_SHOWN = 8
 class SpaceStatus:
     """One model's vectors in the archive. `label`: its name, with the beginning of the fingerprint where the archive
     holds vectors of several weights of it. `complete`: every present film has them. `ivf`: how a process that
-    stays answers fast from many films; None while every answer is exact."""
+    stays answers fast from many films, `hnsw`: how a server does; None while every answer is exact."""
 
     model: str
     fingerprint: str
@@ -36,6 +36,7 @@ class SpaceStatus:
     films: int
     complete: bool
     ivf: IvfStats | None
+    hnsw: HnswStats | None
     label: str
 
 
@@ -138,6 +139,7 @@ def status(folder: Path) -> Status:
                 space.films,
                 space.films == summary.films,
                 summary.ivf.get(space.id),
+                summary.hnsw.get(space.id),
                 label(space.space, [other.space for other in summary.spaces]),
             )
             for space in summary.spaces

@@ -16,16 +16,18 @@ from filmroom.db import migrate
 from filmroom.db.catalog import HEAD, Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveReplaced, BadInput
 from filmroom.db.files.writer_lock import Writer
-from filmroom.db.postgresql import address, locks, tables
+from filmroom.db.postgresql import address, locks, tables, vector_tables
 from filmroom.db.postgresql import connection as connections
 from filmroom.db.postgresql.connection import Looking
 from filmroom.db.postgresql.error_messages import no_archive, speaking
 from filmroom.db.reads.summary import Glance, glance_at
-from filmroom.db.records import Run
+from filmroom.db.records import Run, StoredSpace
 from filmroom.db.schema import metadata
 from filmroom.db.writes.meta import count_write, put_meta
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
 _OLDEST = 140000
@@ -144,7 +146,28 @@ class ServerCatalog(Catalog):
                     "the archive was replaced while it was open", where=self.place, fix="Open it again."
                 )
             yield connection
+            vector_tables.keep_up(connection)
             count_write(connection, annotates=annotates)
+
+    @contextmanager
+    def refill(self) -> Iterator[Connection]:
+        with super().refill() as connection:
+            yield connection
+            connection.execution_options(yield_per=None, stream_results=False)  # who fills it may have read in blocks
+            vector_tables.keep_up(connection)
+
+    def searches(self, stored: StoredSpace) -> bool:
+        """Tell whether the server has all vectors of a space in a table of pgvector that this client may read."""
+        with self.look() as connection:
+            return vector_tables.are_there(connection, stored)
+
+    def build_index(self, stored: StoredSpace, sample: NDArray[np.float32]) -> None:
+        with self._speaking(), closing(connections.connect(self.address)) as connection:
+            vector_tables.build(connection, self.look, stored, sample)
+
+    def remake_vectors(self) -> None:
+        with self.write() as connection:
+            vector_tables.drop_all(connection)
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
@@ -204,8 +227,10 @@ class ServerCatalog(Catalog):
 
     def settle(self, *, everything: bool) -> str | None:
         """Let the server reuse the place of what was deleted; it overwrites nothing by itself."""
+        with self.look() as looking:
+            relations = ", ".join([_TABLES, *sorted(vector_tables.names(looking))])
         with self._speaking(), closing(connections.connect(self.address)) as connection:
-            connection.execute(f"VACUUM {'(FULL) ' if everything else ''}{_TABLES}")
+            connection.execute(f"VACUUM {'(FULL) ' if everything else ''}{relations}")
         return None
 
     def empty_log(self, *, seconds: float) -> None:
@@ -237,7 +262,8 @@ def glance(path: Path) -> Glance:
     """Count what the archive holds whose address a file keeps. Raises NotFound."""
     with _looking(path) as connection:
         counted = glance_at(Looking(connection), path.with_name("vectors"), _living(connection))  # type: ignore[arg-type]
-        return replace(counted, size=connection.execute(_SIZE).fetchone()[0])  # type: ignore[index]
+        size = connection.execute(_SIZE).fetchone()[0]  # type: ignore[index]
+        return replace(counted, size=size, hnsw=vector_tables.stats(Looking(connection)))
 
 
 def writers(path: Path) -> list[Writer]:

@@ -16,7 +16,7 @@ from filmroom.db.reads.integrity import checksum
 from filmroom.db.schema import file, film, judgement, metadata, root, thumbnail
 from filmroom.db.thumbnails.reading import filled
 from filmroom.db.thumbnails.shelf import Shelf
-from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.opening import open_index
 from sqlalchemy import Connection, Table, cast, column, delete, func, insert, literal_column, select, table, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
@@ -67,7 +67,7 @@ def copy(source: Archive, target: Archive, *, on_progress: OnProgress = lambda t
     opened.patient_key()  # the target knows from now on which is its key
     opened.catalog.learn_sizes()
     for space in spaces.spaces(opened.catalog):
-        VectorIndex.open(opened.catalog, space, opened.vectors, gpu=False).save()
+        open_index(opened.catalog, space, opened.vectors, gpu=False).save()
     return Copied(films.count(opened.catalog), rows)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from filmroom.db import engine
-from filmroom.db.postgresql import words
+from filmroom.db.postgresql import vector_tables, words
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,3 +48,4 @@ def make_tables(connection: Connection, revision: str) -> None:
     engine.make_tables(connection, revision, without={f"ix_film_{name}" for name in _WITHOUT_CASE})
     for statement in (*words.columns(), *_OWN):
         connection.exec_driver_sql(statement)
+    vector_tables.add_extension(connection)

@@ -13,7 +13,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,23 @@ class IvfStats:
 
 
 @dataclass(frozen=True)
+class HnswStats:
+    """What a server's index of `rows` vectors was measured to do (`filmroom.db.vector_index.hnsw`): as `IvfStats`.
+    `ef_search`: the width of the search; 0 where none found enough, so that every answer is exact."""
+
+    rows: int
+    ef_search: int
+    recall: float
+    exact_ms: float
+    approximate_ms: float
+
+
+@dataclass(frozen=True)
 class Glance:
     """`ivf`: the IVF index by space id, where one was built. `labelled`: films that have labels;
     `burned_in`: that may have words in their pixels. `runs`: the newest first. `same_uid`: paths of files that are not
-    indexed, as they bear the UID of another picture. `size`: the bytes that a server keeps for it; None of a file."""
+    indexed, as they bear the UID of another picture. `size`: the bytes that a server keeps for it; None of a file.
+    `hnsw`: a server's own index by space id."""
 
     films: int
     files: FileCounts
@@ -59,6 +72,7 @@ class Glance:
     runs: tuple[Run, ...]
     same_uid: tuple[str, ...]
     size: int | None = None
+    hnsw: Mapping[int, HnswStats] = field(default_factory=dict)
 
 
 _SPACES = "SELECT id, model, fingerprint, dim, vectors, has_text, generation FROM space"

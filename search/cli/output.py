@@ -259,6 +259,11 @@ def print_status(status: Status) -> None:
                 f"  IVF index, {ivf.probes} of {ivf.lists} lists probed: recall@10 {ivf.recall:.3f} of the exact "
                 f"ranking, {ivf.approximate_ms:.1f} ms instead of {ivf.exact_ms:.0f} ms."
             )
+        if (hnsw := model.hnsw) is not None:
+            console.print(
+                f"  HNSW index of the server, ef_search {hnsw.ef_search}: recall@10 {hnsw.recall:.3f} of the exact "
+                f"ranking, {hnsw.approximate_ms:.1f} ms instead of {hnsw.exact_ms:.0f} ms."
+            )
     for root in status.roots:
         console.print(Text("Folder "), path_text(root), sep="")
     _print_facets("Views", status.views)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def config() -> Config:
-    found = Config()
-    found.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return found
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return settings
 
 
 def bring_up(path: Path, engine: Engine, head: str) -> None:
@@ -52,7 +52,7 @@ def bring_up(path: Path, engine: Engine, head: str) -> None:
 
 def check_known(path: Path, revision: str) -> None:
     """Raise ArchiveDamaged for a catalog from a newer Filmroom."""
-    if revision not in {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}:
+    if revision not in {script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()}:
         raise ArchiveDamaged(
             "was written by a newer version of Filmroom", where=path, fix="Install that version or a later one."
         )
@@ -81,7 +81,7 @@ def _revision(path: Path) -> str | None:
 def _changes_nothing(revision: str) -> bool:
     """Tell whether the missing migrations leave every row and table as it is, so that no copy is needed before."""
     missing = list(ScriptDirectory.from_config(config()).iterate_revisions("head", revision))
-    return bool(missing) and all(getattr(one.module, "CHANGES_NOTHING", False) for one in missing)
+    return bool(missing) and all(getattr(script.module, "CHANGES_NOTHING", False) for script in missing)
 
 
 def _forget_searches(path: Path) -> None:
@@ -94,13 +94,13 @@ def _forget_searches(path: Path) -> None:
         connection.execute("DELETE FROM recent_search")
         # Stays until the table goes: whoever opens the catalog after a fault in what follows begins again.
         connection.execute("INSERT INTO recent_search VALUES ('', 0)")
-    if why := scrub(path):
-        raise _busy(path, why)
+    if reason := scrub(path):
+        raise _busy(path, reason)
 
 
-def _busy(path: Path, why: str) -> ArchiveBusy:
+def _busy(path: Path, reason: str) -> ArchiveBusy:
     return ArchiveBusy(
-        f"the archive is of an earlier version, and cannot be brought up to date yet ({why})",
+        f"the archive is of an earlier version, and cannot be brought up to date yet ({reason})",
         where=path,
         fix="Stop runs, searches and reading rooms of it, see that there is room on the disk, and try again.",
     )

@@ -9,9 +9,9 @@ from filmroom.indexer.interrupts import step
 
 def move_thumbnails(catalog: Catalog) -> None:
     """Move them all; an interrupt ends it between two steps, and the next run goes on there."""
-    more = True
-    while more:
+    unfinished = True
+    while unfinished:
         with step():
-            more = moving.move_some(catalog)
+            unfinished = moving.move_some(catalog)
     with step():
         moving.finish(catalog)

@@ -41,9 +41,9 @@ def holding(catalog: Catalog, film_ids: Sequence[int]) -> list[Held]:
     return list(files)
 
 
-def films_in(catalog: Catalog, held: Held) -> list[int]:
+def films_in(catalog: Catalog, copy: Held) -> list[int]:
     """Return the films that the file holds as the catalog has it now; what was replaced is not in it any more."""
-    in_file = (film.c.file_id.in_(held.files), film.c.state != State.REPLACED.value)
+    in_file = (film.c.file_id.in_(copy.files), film.c.state != State.REPLACED.value)
     with catalog.read() as connection:
         return list(connection.scalars(select(film.c.id).where(*in_file).order_by(film.c.id)))
 

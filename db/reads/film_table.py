@@ -29,18 +29,18 @@ COLUMNS = {
 
 def film_columns(catalog: Catalog, names: Sequence[str]) -> dict[str, list[Any]]:
     """Give these columns of the present films, each in the order of the films' ids; `id` always comes with them."""
-    wanted = list(dict.fromkeys(["id", *names]))
-    asked = ", ".join(f"{COLUMNS[name]} AS {name}" for name in wanted)
+    columns = list(dict.fromkeys(["id", *names]))
+    selected = ", ".join(f"{COLUMNS[name]} AS {name}" for name in columns)
     statement = (
-        f"SELECT {asked} FROM film JOIN file ON file.id = film.file_id JOIN root ON root.id = file.root_id "
+        f"SELECT {selected} FROM film JOIN file ON file.id = film.file_id JOIN root ON root.id = file.root_id "
         "WHERE film.state = 'present' ORDER BY film.id"
     )
     with catalog.look() as connection:
         rows = connection.execute(statement).fetchall()
-    found: dict[str, list[Any]] = {name: [row[at] for row in rows] for at, name in enumerate(wanted)}
-    for name in {"path", "root"} & found.keys():
-        found[name] = [os.fsdecode(one) for one in found[name]]
-    return found
+    values: dict[str, list[Any]] = {name: [row[at] for row in rows] for at, name in enumerate(columns)}
+    for name in {"path", "root"} & values.keys():
+        values[name] = [os.fsdecode(place) for place in values[name]]
+    return values
 
 
 def fact_values(catalog: Catalog, name: str) -> dict[int, str]:

@@ -37,17 +37,18 @@ def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
     """Return the ids, ascending, of the films that are present and pass the filter."""
     with catalog.look() as connection:
         gone = ids_of(connection, _GONE)
-        parts = [ids_of(connection, one.sql, one.values) for one in map(film_ids_of_any_state, by_field(where))]
+        clauses = map(film_ids_of_any_state, by_field(where))
+        parts = [ids_of(connection, clause.sql, clause.values) for clause in clauses]
     passing = reduce(_in_both, sorted(parts, key=len))
     return passing[np.isin(passing, gone, assume_unique=True, invert=True)] if gone.size else passing
 
 
-def _in_both(fewer: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
+def _in_both(fewer: NDArray[np.int64], larger: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the ids that are in both, ascending."""
-    named = np.zeros(int(max(fewer.max(initial=-1), more.max(initial=-1))) + 1, np.bool_)
-    named[more] = True
-    found: NDArray[np.int64] = fewer[named[fewer]]
-    return found
+    in_larger = np.zeros(int(max(fewer.max(initial=-1), larger.max(initial=-1))) + 1, np.bool_)
+    in_larger[larger] = True
+    ids: NDArray[np.int64] = fewer[in_larger[fewer]]
+    return ids
 
 
 def gone_ids(catalog: Catalog) -> NDArray[np.int64]:
@@ -57,32 +58,33 @@ def gone_ids(catalog: Catalog) -> NDArray[np.int64]:
 
 def films(catalog: Catalog, ids: Sequence[int]) -> list[Film]:
     """Return the films of these ids, in their order; ids that are not there are left out."""
-    found: dict[int, Film] = {}
+    by_id: dict[int, Film] = {}
     with catalog.look() as connection:
-        for some in chunked(one for one in ids if one.bit_length() < 64):
-            found.update(_films(connection, some))
-    return [found[i] for i in ids if i in found]
+        for chunk in chunked(film_id for film_id in ids if film_id.bit_length() < 64):
+            by_id.update(_films(connection, chunk))
+    return [by_id[i] for i in ids if i in by_id]
 
 
 def get(catalog: Catalog, film_id: int) -> Film:
     """Read one film. Raises NotFound."""
-    found = films(catalog, [film_id])
-    if not found:
+    film = next(iter(films(catalog, [film_id])), None)
+    if film is None:
         raise NotFound("no film has this id", where=film_id, fix="A search shows the ids of films.")
-    return found[0]
+    return film
 
 
 def _films(connection: sqlite3.Connection, ids: Sequence[int]) -> Iterator[tuple[int, Film]]:
     labels: dict[int, list[Label]] = {}
-    said = f"SELECT film_id, name, value, source FROM label WHERE film_id IN ({marks(ids)}) ORDER BY value DESC, name"
-    for film_id, *one in connection.execute(said, ids):
-        labels.setdefault(film_id, []).append(Label(*one))
+    columns = "film_id, name, value, source"
+    statement = f"SELECT {columns} FROM label WHERE film_id IN ({marks(ids)}) ORDER BY value DESC, name"
+    for film_id, *fields in connection.execute(statement, ids):
+        labels.setdefault(film_id, []).append(Label(*fields))
     for row in connection.execute(rows_of(len(ids)), ids):
         yield row["id"], _film(row, tuple(labels.get(row["id"], ())))
 
 
 def rows_of(count: int) -> str:
-    """SELECT of `count` films by id, with their files.
+    """Return the SELECT of `count` films by id, with their files.
 
     The plus keeps SQLite from beginning with the root, all of whose files it would go through for some hundred films.
     """
@@ -112,28 +114,28 @@ def _film(row: sqlite3.Row, labels: tuple[Label, ...]) -> Film:
     )
 
 
-def full_path(one: Film) -> Path:
-    return Path(one.root) / one.path
+def full_path(film: Film) -> Path:
+    return Path(film.root) / film.path
 
 
 def file_hashes(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
     """Return the SHA-256 of each film's file, as it was indexed, by film id."""
-    found: dict[int, str] = {}
+    hashes: dict[int, str] = {}
     with catalog.look() as connection:
-        for some in chunked(ids):
+        for chunk in chunked(ids):
             statement = (
                 "SELECT film.id, file.sha256 FROM film JOIN file ON file.id = film.file_id "
-                f"WHERE film.id IN ({marks(some)}) AND file.sha256 IS NOT NULL"
+                f"WHERE film.id IN ({marks(chunk)}) AND file.sha256 IS NOT NULL"
             )
-            found.update(map(tuple, connection.execute(statement, some)))
-    return found
+            hashes.update(map(tuple, connection.execute(statement, chunk)))
+    return hashes
 
 
-def reports(catalog: Catalog, one: Film) -> list[str]:
+def reports(catalog: Catalog, film: Film) -> list[str]:
     """Return the reports of a film and of its study, newest first."""
     statement = f"SELECT report.text FROM film JOIN report ON {OF_FILM} WHERE film.id = ? ORDER BY report.id DESC"
     with catalog.look() as connection:
-        return [row[0] for row in connection.execute(statement, (one.id,))]
+        return [row[0] for row in connection.execute(statement, (film.id,))]
 
 
 def ids_by_fact(catalog: Catalog, column: Literal["year", "age"], *, descending: bool) -> NDArray[np.int64]:
@@ -150,46 +152,46 @@ def ids_by_fact(catalog: Catalog, column: Literal["year", "age"], *, descending:
 
 
 def study_uids(catalog: Catalog, ids: Sequence[int]) -> dict[int, str | None]:
-    found: dict[int, str | None] = {}
+    studies: dict[int, str | None] = {}
     with catalog.look() as connection:
-        for some in chunked(ids):
-            statement = f"SELECT id, study_uid FROM film WHERE id IN ({marks(some)})"
-            found.update(map(tuple, connection.execute(statement, some)))
-    return found
+        for chunk in chunked(ids):
+            statement = f"SELECT id, study_uid FROM film WHERE id IN ({marks(chunk)})"
+            studies.update(map(tuple, connection.execute(statement, chunk)))
+    return studies
 
 
 def with_shared_uid(catalog: Catalog, ids: Sequence[int]) -> set[int]:
     """Return those of the films whose instance UID and frame another present film has, too."""
     shared: set[int] = set()
     with catalog.look() as connection:
-        for some in chunked(ids):
+        for chunk in chunked(ids):
             statement = (
-                f"SELECT id FROM film WHERE id IN ({marks(some)}) AND EXISTS (SELECT 1 FROM film AS other "
+                f"SELECT id FROM film WHERE id IN ({marks(chunk)}) AND EXISTS (SELECT 1 FROM film AS other "
                 "WHERE other.instance_uid = film.instance_uid AND other.frame = film.frame AND other.id != film.id "
                 "AND other.state = 'present')"
             )
-            shared.update(row[0] for row in connection.execute(statement, some))
+            shared.update(row[0] for row in connection.execute(statement, chunk))
     return shared
 
 
-def study_of(catalog: Catalog, one: Film) -> list[Film]:
+def study_of(catalog: Catalog, film: Film) -> list[Film]:
     """Return the other films of its study."""
-    return _others(catalog, one, "study_uid", one.tags.study_uid)
+    return _others(catalog, film, "study_uid", film.tags.study_uid)
 
 
-def patient_of(catalog: Catalog, one: Film) -> list[Film]:
+def patient_of(catalog: Catalog, film: Film) -> list[Film]:
     """Return the other films of the same patient key."""
-    return _others(catalog, one, "patient_key", one.tags.patient_key)
+    return _others(catalog, film, "patient_key", film.tags.patient_key)
 
 
-def _others(catalog: Catalog, one: Film, column: str, value: str | None) -> list[Film]:
+def _others(catalog: Catalog, film: Film, column: str, value: str | None) -> list[Film]:
     if not value:
         return []
     statement = (
         f"SELECT id FROM film WHERE state = 'present' AND {column} = ? AND id != ? ORDER BY year IS NOT NULL, year, id"
     )
     with catalog.look() as connection:
-        ids = [row[0] for row in connection.execute(statement, (value, one.id))]
+        ids = [row[0] for row in connection.execute(statement, (value, film.id))]
     return films(catalog, ids)
 
 
@@ -220,5 +222,5 @@ def count(catalog: Catalog, where: Filter | None = None) -> int:
 def everyone(catalog: Catalog, where: Filter | None = None) -> Iterator[Film]:
     """Yield every present film that passes, by id."""
     ids = select_ids(catalog, where or Filter()).tolist()
-    for some in chunked(ids):
-        yield from films(catalog, some)
+    for chunk in chunked(ids):
+        yield from films(catalog, chunk)

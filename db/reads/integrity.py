@@ -47,8 +47,8 @@ def structural_faults(catalog: Catalog) -> list[str]:
     if not catalog.is_file:
         return []  # a server looks after its files, and holds no row that points nowhere
     with catalog.look() as connection:
-        said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
-    return [*(one for one in said if one != "ok"), *_disagreeing_words(catalog)]
+        lines = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
+    return [*(line for line in lines if line != "ok"), *_disagreeing_words(catalog)]
 
 
 def dangling_rows(catalog: Catalog) -> int:
@@ -61,17 +61,17 @@ def dangling_rows(catalog: Catalog) -> int:
 
 def unreadable_tables(catalog: Catalog) -> list[str]:
     """Return the tables that hold a text which is none any more."""
-    found: list[str] = []
+    names: list[str] = []
     if not catalog.is_file:
-        return found
+        return names
     with catalog.look() as connection:
         for name, columns in _texts(connection):
             try:
                 for _ in connection.execute(f"SELECT {columns} FROM {name}"):
                     pass
             except sqlite3.DatabaseError:
-                found.append(name)
-    return found
+                names.append(name)
+    return names
 
 
 def blobs(catalog: Catalog) -> Iterator[Blob]:
@@ -119,19 +119,19 @@ def unchecked(catalog: Catalog) -> bool:
 def _texts(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """Return each table with those of its columns that are no blobs. The words of reports have a check of their own."""
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
-    found = []
+    tables = []
     for (name,) in names:
         if name.startswith(("sqlite_", *_FTS)):
             continue
         columns = [row["name"] for row in connection.execute(f"PRAGMA table_info({name})") if row["type"] not in _BLOBS]
-        found.append((name, ", ".join(f'"{column}"' for column in columns)))
-    return found
+        tables.append((name, ", ".join(f'"{column}"' for column in columns)))
+    return tables
 
 
 def _disagreeing_words(catalog: Catalog) -> list[str]:
-    """Return FTS5 compares its words with the texts in a statement that it calls an INSERT: it is taken back at
-    once."""
-    found = []
+    """Return which words FTS5 finds to differ from their texts: it compares them in a statement that it calls an
+    INSERT, which is taken back at once."""
+    faults = []
     with closing(sqlite3.connect(catalog.path, timeout=1, isolation_level=None)) as connection:
         for name in _FTS:
             try:
@@ -140,8 +140,8 @@ def _disagreeing_words(catalog: Catalog) -> list[str]:
             except sqlite3.OperationalError:
                 pass  # another process is writing, or nobody may: the rest is looked at all the same
             except sqlite3.DatabaseError:
-                found.append(f"the words of {name.removesuffix('_fts')}s are not those of their texts")
+                faults.append(f"the words of {name.removesuffix('_fts')}s are not those of their texts")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-    return found
+    return faults

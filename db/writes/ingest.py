@@ -106,24 +106,25 @@ def identity(tags: Tags, sha256: str, frame: int) -> str:
     return f"{'uid:' + tags.instance_uid if tags.instance_uid else 'sha256:' + sha256}#{frame}"
 
 
-def ensure_space(catalog: Catalog, wanted: Space) -> int:
+def ensure_space(catalog: Catalog, model_space: Space) -> int:
     with catalog.read() as connection:
-        row = connection.execute(_space_row(wanted)).first()
+        row = connection.execute(_space_row(model_space)).first()
     if row is None:
         with catalog.write() as connection:
-            connection.execute(upsert(space).values(**asdict(wanted), generation=0).on_conflict_do_nothing())
-            row = connection.execute(_space_row(wanted)).one()
-    if (row.dim, row.vectors) != (wanted.dim, wanted.vectors):
+            connection.execute(upsert(space).values(**asdict(model_space), generation=0).on_conflict_do_nothing())
+            row = connection.execute(_space_row(model_space)).one()
+    if (row.dim, row.vectors) != (model_space.dim, model_space.vectors):
         raise BadInput(
-            f"gives ({wanted.vectors}, {wanted.dim}) vectors where the archive holds ({row.vectors}, {row.dim})",
-            where=f"model {wanted.model}",
+            f"gives ({model_space.vectors}, {model_space.dim}) vectors "
+            f"where the archive holds ({row.vectors}, {row.dim})",
+            where=f"model {model_space.model}",
             fix="Its fingerprint should differ: add it again with `filmroom models add`.",
         )
     return int(row.id)
 
 
-def _space_row(wanted: Space) -> Any:
-    return select(space).where(space.c.model == wanted.model, space.c.fingerprint == wanted.fingerprint)
+def _space_row(model_space: Space) -> Any:
+    return select(space).where(space.c.model == model_space.model, space.c.fingerprint == model_space.fingerprint)
 
 
 def any_films(catalog: Catalog) -> bool:
@@ -155,12 +156,12 @@ def _keep_known(connection: Connection, scope: Scope, space_id: int, source: Sou
     known = connection.execute(statement).first()
     if known is None:
         return None
-    there = _there(known)
+    in_place = _there(known)
     file_id = _put_file(connection, scope, source, sha256=sha256, outcome=Outcome.INDEXED, decoding=known.decoding)
     if file_id == known.id:
         return Settled(Outcome.INDEXED, known.decoding)
     _replace_others(connection, file_id, keep=set())
-    if not there:
+    if not in_place:
         repoint(connection, old_file=known.id, new_file=file_id)
         return Settled(Outcome.INDEXED, known.decoding)
     _mark_duplicate(connection, file_id, known.film_id, DuplicateReason.SAME_CONTENT)
@@ -174,16 +175,16 @@ def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[S
         for source, tags in looked_at:
             known = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": source.key}).one()
             connection.execute(update(file).where(file.c.id == known.id).values(decoding=DECODING))
-            for frame, said in enumerate(tags):
-                read = {name: value for name, value in vars(said).items() if name not in _OF_PIXELS}
+            for frame, film_tags in enumerate(tags):
+                read = {name: value for name, value in vars(film_tags).items() if name not in _OF_PIXELS}
                 of_frame = (film.c.file_id == known.id, film.c.frame == frame, film.c.state != State.REPLACED.value)
                 for film_id in connection.scalars(select(film.c.id).where(*of_frame)).all():
-                    given = {
+                    facts = {
                         name: value
-                        for name, value in given_facts(connection, film_id, said).items()
+                        for name, value in given_facts(connection, film_id, film_tags).items()
                         if name not in _OF_PIXELS
                     }
-                    connection.execute(update(film).where(film.c.id == film_id).values(**read | given))
+                    connection.execute(update(film).where(film.c.id == film_id).values(**read | facts))
 
 
 def commit(
@@ -212,12 +213,12 @@ def _keep(
             result.source,
             sha256=result.sha256,
             outcome=Outcome.REJECTED,
-            why=result.source.rejected,
+            rejected=result.source.rejected,
         )
         _replace_others(connection, file_id, keep=set())
         return Outcome.REJECTED
     file_id = _put_file(connection, scope, result.source, sha256=result.sha256, outcome=Outcome.INDEXED)
-    kept: set[int] = set()
+    film_ids: set[int] = set()
     twin: Row[Any] | None = None
     alike = False
     for new in result.films:
@@ -253,9 +254,9 @@ def _keep(
             twin, alike = old, shelf.holds(connection, old.id, new.thumbnail)
             continue
         _keep_pictures(connection, shelf, film_id, space_id, new)
-        kept.add(film_id)
-    _replace_others(connection, file_id, keep=kept)
-    if twin is not None and not kept:
+        film_ids.add(film_id)
+    _replace_others(connection, file_id, keep=film_ids)
+    if twin is not None and not film_ids:
         reason = DuplicateReason.SAME_PICTURE if alike else DuplicateReason.SAME_UID
         if twin.sha256 == result.sha256:
             reason = DuplicateReason.SAME_CONTENT
@@ -304,7 +305,7 @@ def _drop_vectors(connection: Connection, film_id: int, *, imported: bool = True
 
 
 def _lay_otherwise(before: str | None, now: str | None) -> bool:
-    done = [None if said == UNCERTAIN_ORIENTATION else said for said in (before, now)]
+    done = [None if orientation == UNCERTAIN_ORIENTATION else orientation for orientation in (before, now)]
     return done[0] != done[1]
 
 
@@ -322,7 +323,7 @@ def _put_file(
     *,
     sha256: str | None,
     outcome: Outcome,
-    why: Rejected | None = None,
+    rejected: Rejected | None = None,
     decoding: int = DECODING,
 ) -> int:
     values: dict[str, Any] = {
@@ -334,8 +335,8 @@ def _put_file(
         "outcome": outcome.value,
         "listed": True,
         "duplicate_of": None,
-        "stage": why.stage.value if why else None,
-        "reason": why.code if why else None,
+        "stage": rejected.stage.value if rejected else None,
+        "reason": rejected.code if rejected else None,
         "remedy": None,  # its words go with the code; an earlier version kept them here
         "tried_at": int(time.time()),
         "decoding": decoding,
@@ -345,9 +346,9 @@ def _put_file(
 
 def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> None:
     """Take films that this file held before and holds no more out of the search; their judgements are kept."""
-    others = [row.id for row in connection.execute(_FILMS_OF_FILE, {"of_file": file_id}) if row.id not in keep]
-    if others:
-        connection.execute(update(film).where(film.c.id.in_(others)).values(state=State.REPLACED.value))
+    replaced = [row.id for row in connection.execute(_FILMS_OF_FILE, {"of_file": file_id}) if row.id not in keep]
+    if replaced:
+        connection.execute(update(film).where(film.c.id.in_(replaced)).values(state=State.REPLACED.value))
 
 
 def _mark_duplicate(connection: Connection, file_id: int, film_id: int, reason: DuplicateReason) -> None:

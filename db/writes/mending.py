@@ -14,8 +14,8 @@ from filmroom.db.thumbnails.reading import keys_of
 
 def put(catalog: Catalog, mended: Sequence[Blob]) -> None:
     """Write vectors in place of those that stand there."""
-    for some in chunked(mended):
-        rows = [(one.data, checksum(one.data), one.film_id, one.space_id) for one in some]
+    for chunk in chunked(mended):
+        rows = [(blob.data, checksum(blob.data), blob.film_id, blob.space_id) for blob in chunk]
         with catalog.write() as connection:
             statement = "UPDATE embedding SET vectors = ?, checksum = ? WHERE film_id = ? AND space_id = ?"
             connection.exec_driver_sql(statement, rows)
@@ -23,9 +23,9 @@ def put(catalog: Catalog, mended: Sequence[Blob]) -> None:
 
 def settle(catalog: Catalog, sound: Sequence[Blob]) -> None:
     """Keep the checksums of vectors and thumbnails that have none."""
-    for some in chunked(sound):
-        vectors = [(one.checksum, one.film_id, one.space_id) for one in some if one.space_id is not None]
-        pictures = [(one.checksum, one.film_id) for one in some if one.space_id is None]
+    for chunk in chunked(sound):
+        vectors = [(blob.checksum, blob.film_id, blob.space_id) for blob in chunk if blob.space_id is not None]
+        pictures = [(blob.checksum, blob.film_id) for blob in chunk if blob.space_id is None]
         with catalog.write() as connection:
             if vectors:
                 statement = "UPDATE embedding SET checksum = ? WHERE film_id = ? AND space_id = ?"
@@ -37,9 +37,9 @@ def settle(catalog: Catalog, sound: Sequence[Blob]) -> None:
 def drop(catalog: Catalog, lost: Sequence[Blob]) -> None:
     """Delete vectors and thumbnails that nothing can mend, so that the next index run makes them again."""
     file = beside(catalog)
-    for some in chunked(lost):
-        vectors = [(one.film_id, one.space_id) for one in some if one.space_id is not None]
-        pictures = [(one.film_id,) for one in some if one.space_id is None]
+    for chunk in chunked(lost):
+        vectors = [(blob.film_id, blob.space_id) for blob in chunk if blob.space_id is not None]
+        pictures = [(blob.film_id,) for blob in chunk if blob.space_id is None]
         if file is not None and pictures:
             file.mark(film for (film,) in pictures)
         with catalog.write() as connection:

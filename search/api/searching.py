@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from filmroom.db.errors import NotFound
 from filmroom.db.reads import film_facts, films
 from filmroom.db.thumbnails.reading import thumbnails
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes import findings as said_findings
 from filmroom.search.api.context import Context, FilmId, Here, ModelName
 from filmroom.search.api.uploads import Uploaded, called
@@ -51,8 +51,8 @@ class HowAsked(BaseModel):
 
     def request(self, uploads: Sequence[UploadedFilm] = ()) -> SearchRequest:
         """Hand on what was asked, with the uploaded films as vectors."""
-        asked = self.model_dump(exclude={"like", "uploads", "model"})
-        return request_of(like=[*self.like, *uploads], **asked)
+        fields = self.model_dump(exclude={"like", "uploads", "model"})
+        return request_of(like=[*self.like, *uploads], **fields)
 
 
 class AskedInAddress(HowAsked):
@@ -81,21 +81,21 @@ def answer(context: Context, request: SearchRequest, model: str | None) -> dict[
 
 
 @router.get("/search")
-def search(context: Here, asked: Annotated[AskedInAddress, Query()]) -> dict[str, Any]:
+def search(context: Here, parameters: Annotated[AskedInAddress, Query()]) -> dict[str, Any]:
     """Find films, best first; without words and examples those that pass the fields, or all."""
-    return answer(context, asked.request(), asked.model)
+    return answer(context, parameters.request(), parameters.model)
 
 
 @router.post("/search")
-def search_by_request(context: Here, asked: Asked) -> dict[str, Any]:
+def search_by_request(context: Here, body: Asked) -> dict[str, Any]:
     """Find films by a search request."""
     uploads: list[UploadedFilm] = []
-    if asked.uploads:
-        searcher = context.open(asked.model)
+    if body.uploads:
+        searcher = context.open(body.model)
         with Uploaded(context) as uploaded:
-            files = [uploaded.keep_base64(text, at) for at, text in enumerate(asked.uploads)]
+            files = [uploaded.keep_base64(text, at) for at, text in enumerate(body.uploads)]
             uploads = uploaded.examples(searcher, files, "uploads.{}".format)
-    return answer(context, asked.request(uploads), asked.model)
+    return answer(context, body.request(uploads), body.model)
 
 
 @router.get("/films/{film_id}/similar")
@@ -134,7 +134,7 @@ def film(context: Here, film_id: FilmId) -> dict[str, Any]:
         **facts,
         "facts": asdict(record.tags),
         "collections": film_facts.collections_of_films(catalog, [film_id]).get(film_id, []),
-        "note": kept.note_of(catalog, film_id),
+        "note": db_annotations.note_of(catalog, film_id),
         "reports": films.reports(catalog, record),
         "findings": [asdict(finding) for finding in said_findings.of_film(catalog, film_id)],
     }

@@ -177,6 +177,8 @@ def _made_whole(folder: Path, source: Path) -> Copied:
 def _take_out(source: Path, folder: Path) -> None:
     """Write the files of a backup in a folder as they were, and no more than there is room for."""
     path = source / backup_store.NAME
+    if not path.is_file():
+        raise backup_store.Damaged
     if path.stat().st_size > shutil.disk_usage(folder).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     try:

@@ -154,11 +154,15 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def missing(path: Path) -> None:
+    path.unlink()
+
+
 def text(path: Path) -> None:
     path.write_bytes(b"no backup\n" * 1000)
 
 
-@pytest.mark.parametrize("harm", [strange_schema, a_page_less, another_page, a_number_for_a_key, cut, text])
+@pytest.mark.parametrize("harm", [strange_schema, a_page_less, another_page, a_number_for_a_key, cut, text, missing])
 def test_a_damaged_backup_is_refused_and_leaves_nothing(
     harm: Callable[[Path], None], indexed: Terminal, tmp_path: Path
 ) -> None:

@@ -89,8 +89,8 @@ def backup(archive: Archive, target: Path) -> Copied:
                 os.fsync(out.fileno())
                 _put(aside, target)
     except (OSError, sqlite3.OperationalError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BadInput(f"the backup cannot be written ({said})", where=target, fix="Name another place.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"the backup cannot be written ({reason})", where=target, fix="Name another place.") from error
     return Copied(films, _megabytes(target))
 
 
@@ -114,8 +114,8 @@ def _brought_up(archive: Archive, folder: Path) -> Copied:
     except backup_store.Damaged as error:
         raise BadInput("the backup in it is damaged", where=folder, fix="Name another folder.") from error
     except (OSError, sqlite3.OperationalError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BadInput(f"the backup cannot be written ({said})", where=folder, fix="Name another place.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"the backup cannot be written ({reason})", where=folder, fix="Name another place.") from error
     return Copied(films, _megabytes(folder / backup_store.NAME), round(written / 2**20, 1))
 
 
@@ -227,12 +227,12 @@ def _films(path: Path) -> int:
     """Return the films of a catalog that is whole. Raises ArchiveDamaged."""
     with closing(sqlite3.connect(path)) as connection:
         try:
-            said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             films = connection.execute("SELECT count(*) FROM film WHERE state = 'present'").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise ArchiveDamaged("the catalog is damaged", where=path, fix="Restore a backup.") from error
-    if said != "ok":
-        raise ArchiveDamaged(f"the catalog is damaged: {said}", where=path, fix="Restore a backup.")
+    if verdict != "ok":
+        raise ArchiveDamaged(f"the catalog is damaged: {verdict}", where=path, fix="Restore a backup.")
     return int(films)
 
 

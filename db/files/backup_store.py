@@ -45,8 +45,10 @@ class Another(Exception):
     """The backup is of another archive."""
 
 
-def update(place: Path, archive: str, key: bytes, catalog: Path, wanted: NDArray[np.int64], pictures: Pictures) -> int:
-    """Bring the backup in the folder `place` to a copy of the catalog and the `wanted` pictures; gives the bytes that
+def update(
+    place: Path, archive: str, key: bytes, catalog: Path, picture_keys: NDArray[np.int64], pictures: Pictures
+) -> int:
+    """Bring the backup in the folder `place` to a copy of the catalog and the pictures of `picture_keys`; gives the bytes that
     were new. Raises Another, Damaged, sqlite3.OperationalError."""
     path = place / NAME
     if not path.exists():
@@ -62,7 +64,7 @@ def update(place: Path, archive: str, key: bytes, catalog: Path, wanted: NDArray
                 connection.execute(statement)
         if _info(connection).get("archive", archive.encode()) != archive.encode():
             raise Another
-        written = _put_pages(connection, catalog) + _put_pictures(connection, wanted, pictures)
+        written = _put_pages(connection, catalog) + _put_pictures(connection, picture_keys, pictures)
         info = {"archive": archive.encode(), "key": key}
         connection.executemany("INSERT OR REPLACE INTO info (name, value) VALUES (?, ?)", info.items())
         connection.execute("COMMIT")
@@ -120,13 +122,13 @@ def _pages(catalog: Path) -> Iterator[bytes]:
             yield page
 
 
-def _put_pictures(connection: sqlite3.Connection, wanted: NDArray[np.int64], pictures: Pictures) -> int:
+def _put_pictures(connection: sqlite3.Connection, picture_keys: NDArray[np.int64], pictures: Pictures) -> int:
     rows = connection.execute("SELECT id FROM picture INDEXED BY picture_id ORDER BY id")
     stored = np.fromiter((row[0] for row in rows), np.int64)
-    gone = np.setdiff1d(stored, wanted, assume_unique=True).tolist()
+    gone = np.setdiff1d(stored, picture_keys, assume_unique=True).tolist()
     connection.executemany("DELETE FROM picture WHERE id = ?", [(key,) for key in gone])
     written = 0
-    for keys in chunked(np.setdiff1d(wanted, stored, assume_unique=True).tolist()):
+    for keys in chunked(np.setdiff1d(picture_keys, stored, assume_unique=True).tolist()):
         block = pictures(keys)
         connection.executemany("INSERT INTO picture VALUES (?, ?)", block.items())
         written += sum(map(len, block.values()))

@@ -209,10 +209,10 @@ def _settled(blob: Blob) -> Blob:
     return Blob(blob.film_id, blob.space_id, b"", integrity.checksum(blob.data))
 
 
-def _copies(archive: Archive, one: StoredSpace) -> _Copies | ServerCopies:
-    if archive.catalog.searches(one):
-        return ServerCopies(archive.catalog, one)
-    return _Copies(snapshot.load(archive.vectors, one))
+def _copies(archive: Archive, stored: StoredSpace) -> _Copies | ServerCopies:
+    if archive.catalog.searches(stored):
+        return ServerCopies(archive.catalog, stored)
+    return _Copies(snapshot.load(archive.vectors, stored))
 
 
 class _Copies:
@@ -297,15 +297,15 @@ def _index_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
     return []
 
 
-def _server_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
-    index = open_index(archive.catalog, one, archive.vectors)
-    if len(index) != one.films:
-        return [Fault(f"the index of {one.space.model} finds {len(index)} films of {one.films}", _MEND)]
+def _server_faults(archive: Archive, stored: StoredSpace) -> list[Fault]:
+    index = open_index(archive.catalog, stored, archive.vectors)
+    if len(index) != stored.films:
+        return [Fault(f"the index of {stored.space.model} finds {len(index)} films of {stored.films}", _MEND)]
     missing = different = 0
-    copies = stored_vectors(archive.catalog, one)
+    copies = stored_vectors(archive.catalog, stored)
     none = (0, np.empty(0, np.float16))
     row_id, copy = next(copies, none)
-    for block in spaces.vectors_since(archive.catalog, one, 0):
+    for block in spaces.vectors_since(archive.catalog, stored, 0):
         for embedding_id, vectors in zip(block.ids.tolist(), block.vectors, strict=True):
             if row_id != embedding_id:
                 missing += 1
@@ -313,7 +313,7 @@ def _server_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
             different += not np.array_equal(copy, vectors)
             row_id, copy = next(copies, none)
     if missing:
-        return [Fault(f"the index of {one.space.model} lacks {missing} vectors", _MEND)]
+        return [Fault(f"the index of {stored.space.model} lacks {missing} vectors", _MEND)]
     if different:
-        return [Fault(f"{different} vectors of {one.space.model} differ between index and catalog", _MEND)]
+        return [Fault(f"{different} vectors of {stored.space.model} differ between index and catalog", _MEND)]
     return []

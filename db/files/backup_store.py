@@ -48,8 +48,8 @@ class Another(Exception):
 def update(
     place: Path, archive: str, key: bytes, catalog: Path, picture_keys: NDArray[np.int64], pictures: Pictures
 ) -> int:
-    """Bring the backup in the folder `place` to a copy of the catalog and the pictures of `picture_keys`; gives the bytes
-    that were new. Raises Another, Damaged, sqlite3.OperationalError."""
+    """Bring the backup in the folder `place` to a copy of the catalog and the pictures of `picture_keys`; gives the
+    bytes that were new. Raises Another, Damaged, sqlite3.OperationalError."""
     path = place / NAME
     if not path.exists():
         private_files.create(path).close()

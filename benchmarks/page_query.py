@@ -2,7 +2,8 @@
 
 Every film has a vector in the bundled model's space and a thumbnail of its own, and each query is new to the server.
 Two times a query: what the search took (tower, vectors, catalog: the figure that the page shows), and what a reader
-waits, from Enter until the new films stand with their thumbnails. Needs playwright and a Chromium.
+waits, from Enter until the new films stand with their thumbnails. With --archive it asks one that is there, which a run
+with --keep has left. Needs playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from filmroom.db import schema  # noqa: E402
+from filmroom.db.reads.summary import glance  # noqa: E402
 from filmroom.indexer.models import registry  # noqa: E402
 
 from benchmarks.made import made_archive  # noqa: E402
@@ -80,11 +82,15 @@ def thumbnail(seed: int) -> bytes:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--films", type=int, default=10_000)
+    options.add_argument("--archive", type=Path, help="ask this one; nothing is made")
+    options.add_argument("--keep", type=Path, help="make the archive here, and keep it")
     asked = options.parse_args()
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder:
-        process, url = served(furnished(Path(folder) / "archive", asked.films))
+        archive = asked.archive or furnished(asked.keep or Path(folder) / "archive", asked.films)
+        films = glance(archive / "catalog.sqlite").films
+        process, url = served(archive)
         try:
             with sync_playwright() as driver:
                 browser = chromium(driver)
@@ -106,7 +112,7 @@ def main() -> None:
         finally:
             process.terminate()
             process.wait(20)
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, {asked.films:,} films, {len(WORDS)} new queries, ms")
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, {films:,} films, {len(WORDS)} new queries, ms")
     for name, values in (("search", searches), ("to the films on the page", waits)):
         print(f"{name}: median {statistics.median(values):.0f}, worst {max(values):.0f}")
 

@@ -1,4 +1,5 @@
-"""Write an archive into one file: its catalog and its key. Indexes are made again when it is restored."""
+"""Write an archive into one file, or bring one up to date: its catalog, its thumbnails and its key. Indexes are made
+again when it is restored."""
 
 from __future__ import annotations
 
@@ -14,11 +15,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from filmroom.db import doctor
 from filmroom.db.archive import Archive, folder_of
+from filmroom.db.catalog import get_meta
 from filmroom.db.errors import ArchiveDamaged, BadInput
-from filmroom.db.files import private_files, sqlite_file
+from filmroom.db.files import backup_store, private_files, sqlite_file
 from filmroom.db.thumbnails.file import NAME as THUMBNAILS
+from filmroom.db.thumbnails.file import ThumbnailFile, key_of
+from numpy.typing import NDArray
 
 _CATALOG, _KEY = "catalog.sqlite", "patient.key"
 _NAMES = (sorted([_CATALOG, _KEY]), sorted([_CATALOG, _KEY, THUMBNAILS]))
@@ -32,16 +37,22 @@ _END, _END_64 = 22, 76
 """Bytes of a zip's end record, and of the two that come before it where the file is large."""
 
 
+_WRONG = (NotImplementedError, RuntimeError, ArchiveDamaged, backup_store.Damaged)
+
+
 @dataclass(frozen=True)
 class Copied:
     """What was written or restored."""
 
     films: int
     megabytes: float
+    new_megabytes: float | None = None
+    """Of a backup that was brought up to date."""
 
 
 def backup(archive: Archive, target: Path) -> Copied:
-    """Write all that cannot be made again into one new file, as of one instant, while others read and write.
+    """Write all that cannot be made again into one new file, as of one instant, while others read and write; or bring
+    the backup in a folder, which may be empty, up to date, by writing what is new.
 
     The file holds the archive's key, so it is its owner's alone (mode 0600). Raises BadInput where it cannot be
     written, ArchiveDamaged where the catalog is not whole.
@@ -52,9 +63,12 @@ def backup(archive: Archive, target: Path) -> Copied:
             where=archive.catalog.place,
             fix=f"Use pg_dump, and keep {archive.folder / _KEY}; or first: filmroom copy ADDRESS DIR",
         )
-    if target.exists():
-        raise BadInput("there is a file of this name already", where=target, fix="Name a new one.")
     archive.patient_key()
+    if target.is_dir():
+        return _brought_up(archive, target)
+    if target.exists():
+        fix = "Name a new one, or a folder, whose backup is brought up to date."
+        raise BadInput("there is a file of this name already", where=target, fix=fix)
     try:
         with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=target.absolute().parent) as folder:
             copy = Path(folder, _CATALOG)
@@ -75,9 +89,41 @@ def backup(archive: Archive, target: Path) -> Copied:
                 os.fsync(out.fileno())
                 _put(aside, target)
     except (OSError, sqlite3.OperationalError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BadInput(f"the backup cannot be written ({said})", where=target, fix="Name another place.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"the backup cannot be written ({reason})", where=target, fix="Name another place.") from error
     return Copied(films, _megabytes(target))
+
+
+def _brought_up(archive: Archive, folder: Path) -> Copied:
+    names = {path.name for path in folder.iterdir()}
+    if names - {backup_store.NAME, f"{backup_store.NAME}-journal"}:
+        fix = "Name an empty folder, or one that holds a backup alone."
+        raise BadInput("there is something else in this folder", where=folder, fix=fix)
+    aside = folder if archive.catalog.read_only else archive.folder
+    try:
+        with tempfile.TemporaryDirectory(prefix=private_files.PREFIX, dir=aside) as place:
+            copy = Path(place, _CATALOG)
+            sqlite_file.backup(archive.catalog.path, copy)
+            films = _films(copy)
+            archive_id = get_meta(archive.catalog, "archive_id") or ""
+            key = (archive.folder / _KEY).read_bytes()
+            pictures = ThumbnailFile(archive.folder / THUMBNAILS)
+            written = backup_store.update(folder, archive_id, key, copy, _picture_keys(copy), pictures.read)
+    except backup_store.Another as error:
+        raise BadInput("holds the backup of another archive", where=folder, fix="Name another folder.") from error
+    except backup_store.Damaged as error:
+        raise BadInput("the backup in it is damaged", where=folder, fix="Name another folder.") from error
+    except (OSError, sqlite3.OperationalError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"the backup cannot be written ({reason})", where=folder, fix="Name another place.") from error
+    return Copied(films, _megabytes(folder / backup_store.NAME), round(written / 2**20, 1))
+
+
+def _picture_keys(catalog: Path) -> NDArray[np.int64]:
+    """Return the keys of the pictures that a catalog means in the file beside it, ascending."""
+    statement = "SELECT film_id, checksum FROM thumbnail WHERE webp = x'' AND checksum IS NOT NULL ORDER BY film_id"
+    with closing(sqlite3.connect(catalog)) as connection:
+        return np.fromiter((key_of(film, check) for film, check in connection.execute(statement)), np.int64)
 
 
 def _put(aside: Path, target: Path) -> None:
@@ -104,14 +150,14 @@ def restore(source: Path, folder: Path) -> Copied:
         with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=folder.absolute().parent) as aside:
             work = Path(aside, "archive")
             work.mkdir(mode=0o700)
-            _unpack(source, work)
+            (_take_out if source.is_dir() else _unpack)(source, work)
             _films(work / _CATALOG)
             copied = _made_whole(work, source)
             if folder.exists():
                 folder.rmdir()
             os.replace(work, folder)
             return copied
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ArchiveDamaged) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, *_WRONG) as error:
         raise BadInput("is no Filmroom backup, or is damaged", where=source, fix="Use another backup.") from error
     except OSError as error:
         raise BadInput(f"cannot be restored ({error.strerror or error})", where=source) from error
@@ -125,7 +171,21 @@ def _made_whole(folder: Path, source: Path) -> Copied:
         raise BadInput(error.what, where=source, fix=error.fix) from error
     films = doctor.repair(archive).films
     archive.catalog.close()
-    return Copied(films, _megabytes(source))
+    return Copied(films, _megabytes(source / backup_store.NAME if source.is_dir() else source))
+
+
+def _take_out(source: Path, folder: Path) -> None:
+    """Write the files of a backup in a folder as they were, and no more than there is room for."""
+    path = source / backup_store.NAME
+    if not path.is_file():
+        raise backup_store.Damaged
+    if path.stat().st_size > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    try:
+        key = backup_store.unpack(path, folder / _CATALOG, ThumbnailFile(folder / THUMBNAILS).put)
+    except sqlite3.OperationalError as error:
+        raise backup_store.Damaged from error
+    private_files.write(folder / _KEY, key)
 
 
 def _unpack(source: Path, folder: Path) -> None:
@@ -167,12 +227,12 @@ def _films(path: Path) -> int:
     """Return the films of a catalog that is whole. Raises ArchiveDamaged."""
     with closing(sqlite3.connect(path)) as connection:
         try:
-            said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             films = connection.execute("SELECT count(*) FROM film WHERE state = 'present'").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise ArchiveDamaged("the catalog is damaged", where=path, fix="Restore a backup.") from error
-    if said != "ok":
-        raise ArchiveDamaged(f"the catalog is damaged: {said}", where=path, fix="Restore a backup.")
+    if verdict != "ok":
+        raise ArchiveDamaged(f"the catalog is damaged: {verdict}", where=path, fix="Restore a backup.")
     return int(films)
 
 

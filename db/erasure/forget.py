@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from pathlib import Path
 from filmroom.db.archive import CHECKS, LOG, PICTURE_MEASURES, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
+from filmroom.db.files.private_files import PREFIX
 from filmroom.db.reads import spaces
 from filmroom.db.reads.spaces import Stamp, StoredSpace
 from filmroom.db.schema import film, forgotten
@@ -107,6 +109,8 @@ def forget(
             archive.folder / LOG,
         ):
             left.unlink(missing_ok=True)
+        for unfinished in archive.folder.glob(f"{PREFIX}*"):  # a copy of the catalog, of a backup that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
         if pictures is not None:
             pictures.settle(partial(keys_of, archive.catalog))
         if why := archive.catalog.settle(everything=not film_ids) or (pictures and pictures.overwrite()):

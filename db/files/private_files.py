@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import IO
 
 MODE = 0o600
+PREFIX = ".filmroom-"
+"""How the names of unfinished files and folders begin."""
+
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -32,7 +35,7 @@ def write(path: Path, data: bytes) -> None:
 def aside(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     """Open a new file beside `target` under a name that nobody can guess; removed where it is still there at the
     end."""
-    path = target.absolute().with_name(f".filmroom-{secrets.token_hex(16)}.part")
+    path = target.absolute().with_name(f"{PREFIX}{secrets.token_hex(16)}.part")
     out = create(path)
     try:
         with out:

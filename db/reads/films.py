@@ -13,7 +13,7 @@ import numpy as np
 from filmroom.db.batching import chunked, ids_by_value, ids_of, marks
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import NotFound
-from filmroom.db.reads.filters import OF_FILM, by_field, film_ids, film_ids_of_any_state
+from filmroom.db.reads.filters import OF_FILM, Clause, by_field, film_ids, film_ids_of_any_state
 from filmroom.db.records import Facet, Film, Filter, Label, State, Tags
 from numpy.typing import NDArray
 
@@ -198,16 +198,16 @@ def _others(catalog: Catalog, film: Film, column: str, value: str | None) -> lis
 def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:
     """Say how many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`),
     or each `label`, `probe`, `tag` or `collection`."""
-    within = film_ids(where or Filter())
+    # Of all, those that are gone are left out, which are few: the index of the column then answers in its order.
+    within = film_ids(where) if where else Clause(_GONE)
+    among = f"{'' if where else 'NOT '}IN ({within.sql})"
     if name in _NAMED:
-        counted = (
-            f"SELECT name, count(DISTINCT film_id) FROM {_NAMED[name]} AND film_id IN ({within.sql}) GROUP BY name"
-        )
+        statement = f"SELECT name, count(DISTINCT film_id) FROM {_NAMED[name]} AND film_id {among} GROUP BY name"
     else:
         column = _FACETS[_FACETS.index(name)]
-        counted = f"SELECT {column}, count(*) FROM film WHERE id IN ({within.sql}) AND {column} IS NOT NULL GROUP BY 1"
+        statement = f"SELECT {column}, count(*) FROM film WHERE id {among} AND {column} IS NOT NULL GROUP BY 1"
     with catalog.look() as connection:
-        counts = [Facet(str(value), int(count)) for value, count in connection.execute(counted, within.values)]
+        counts = [Facet(str(value), int(count)) for value, count in connection.execute(statement, within.values)]
     if name in ("year", "age"):
         return sorted(counts, key=lambda facet: int(facet.value))
     return sorted(counts, key=lambda facet: (-facet.count, facet.value))

@@ -28,9 +28,10 @@ _COURSE = (
 _NONE_OF = r"(?:no|without|w/o|nor|lack of|absence of|(?:did|does|do) not show)"
 # "no change in X", "without interval improvement of X": what has not changed is there.
 _UNCHANGED = re.compile(
-    rf"(?<![^\s,;(]){_NONE_OF}\s+(?:(?:evidence|signs?)\s+of\s+)?(?:an?\s+|any\s+)?{_DEGREE}{_COURSE}"
+    rf"(?<![^\s,;(])(?:there\s+(?:has\s+been|is|was)\s+)?{_NONE_OF}\s+(?:(?:evidence|signs?)\s+of\s+)?(?:an?\s+|any\s+)?{_DEGREE}{_COURSE}"
     rf"(?:\s+or\s+{_DEGREE}{_COURSE})?\s+(?:in\s+the\s+(?:size|extent|amount|appearance|degree|volume)\s+of|"
-    rf"in\s+(?:size|extent|amount|appearance)\s+of|in|of|to|with|regarding)\s+(?:the\s+|this\s+|these\s+|any\s+)?",
+    rf"in\s+(?:size|extent|amount|appearance)\s+of|in|of|to|with|regarding)\s+(?:the\s+|this\s+|these\s+|any\s+)?"
+    r"(?P<both>(?:(?!(?:and|but|no|not|without)\s)\w+\s+){1,4}or\s+(?=\w))?",
     re.I,
 )
 # "no pneumothorax or significant change in the effusion"
@@ -55,6 +56,18 @@ _GONE_BEFORE = re.compile(
     r"(?<![^\s,;(])(?:(?:status post|s/p)\s+)?(?:no longer\s+(?:any|has|have|shows?|with|a|an|the)|"
     r"(?:(?:completely|fully|interval|now)\s+)*resolved|(?:(?:complete|full|interval)\s+)*"
     r"(?:resolution|disappearance|clearance)\s+of)\s+(?:the\s+|an?\s+|any\s+)?(?=[a-z])(?!(?:since|from|but|and|or|in|on|by)(?!\w))",
+    re.I,
+)
+# "effusion-free", "after chest tube removal": neither is there.
+_FREE = re.compile(r"(?<![^\s,;(])(?P<what>[a-z]+(?:\s[a-z]+)?)-free(?!\w)", re.I)
+_REMOVED = re.compile(
+    r"(?<!\S)(?:after|following|since|status\s+post|s/p|post)\s+(?:the\s+)?(?:(?P<what>(?:(?!and\s|or\s)[a-z]+\s+){1,4}?)"
+    r"(?:removal|extraction|withdrawal)(?!\s+of)(?!\w)|(?:removal|extraction|withdrawal)\s+of\s+(?:the\s+)?(?P<of>[^,;.]+))",
+    re.I,
+)
+_SEEMS_GONE = re.compile(
+    r"\s+(?:(?:appears?|seems?)\s+to\s+have\s+(?=(?:\w+ly\s+)?(?:resolved|cleared|disappeared|gone))|"
+    r"(?:has|have)\s+(?=(?:\w+ly\s+|since\s+|now\s+)?gone))",
     re.I,
 )
 _PARTLY = re.compile(
@@ -159,10 +172,11 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     The texts of queries and the sentences of reports are read alike; with `keep_doubt` the words of doubt stay in the
     text, for a reader that marks each clause by them.
     """
+    text = _REMOVED.sub(_without_device, _FREE.sub(_without_finding, _SEEMS_GONE.sub(" ", text)))
     text = usual_wording(_SEVERAL_MARKS.sub("? ", text), keep_normal=keep_doubt)
     text = text if keep_doubt else excepted(text)
     text = _NO_DOUBT.sub("", text)
-    text = _OR_UNCHANGED.sub("; ", _UNCHANGED_BEHIND.sub("", _UNCHANGED.sub("", text)))
+    text = _OR_UNCHANGED.sub("; ", _UNCHANGED_BEHIND.sub("", _UNCHANGED.sub(_all_of, text)))
     persists = " persists" if keep_doubt else ""
     text = _went(_STILL.sub(persists, _NO_CHANGE.sub("", text)), persists)
     text = _gone_before(text)
@@ -173,6 +187,21 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     for pattern in _DENIED_BEHIND:
         text = _denied_before(text, pattern)
     return Assertions(text, tuple(dict.fromkeys(doubted)), either)
+
+
+def _without_finding(match: re.Match[str]) -> str:
+    return f"without {match['what']};" if names_finding(match["what"]) else match[0]
+
+
+def _without_device(match: re.Match[str]) -> str:
+    """Write "no pneumothorax after chest tube removal" as "no pneumothorax; without chest tube;"."""
+    device = (match["what"] or match["of"]).strip()
+    return f"; without {device};" if names_finding(device) else match[0]
+
+
+def _all_of(match: re.Match[str]) -> str:
+    """Return both of what has not changed: "no change in A or B" has A and B."""
+    return re.sub(r"(?<!\S)or(?!\S)", "and", match["both"] or "", flags=re.I)
 
 
 def is_change_alone(words: str) -> bool:

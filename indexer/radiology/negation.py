@@ -125,7 +125,7 @@ _PARTS = re.compile(
 )
 _FILM = r"(?:chest|films?|study|studies|x-?rays?|radiographs?|exam(?:ination)?|cxrs?|thorax|and|the)"
 _NORMAL_FILM = re.compile(
-    rf"(?:(?:an?|the|is|are|{_FILM})\s+)*(?:(?:otherwise|essentially|grossly|completely|entirely|almost|nearly)\s+)*"
+    rf"(?:(?:an?|the|is|are|everything|all|else|{_FILM})\s+)*(?:(?:otherwise|essentially|grossly|completely|entirely|almost|nearly)\s+)*"
     rf"(?:normal|unremarkable|healthy|negative|clear|within\s+normal\s+limits)(?:\s+(?:{_FILM}|otherwise))*",
     re.I,
 )

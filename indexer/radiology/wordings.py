@@ -87,7 +87,7 @@ _OPEN = _phrases(
         r"(?:there\s+(?:is|are|was)\s+)?(?:no(?=\s)|without)",
         r"(?:not\s+(?:certain|clear|sure)|un(?:certain|clear|sure))\s+(?:if|whether|about)(?:\s+there\s+(?:is|are))?",
         r"(?:suspicious|worrisome|equivocal|suggestion|suspicion)\s+(?:for|of)",
-        r"(?:equivocal|questioned|suspect|presumed|presumably|potential|potentially|conceivably|perhaps|maybe)",
+        r"(?:equivocal|questioned|suspect|presumed|presumably|potential|potentially|conceivably|perhaps|maybe|doubtful|doubt(?:\s+about)?)",
         r"(?:(?:most|very|more|less)\s+)?likely(?:\s+(?:to\s+be|to\s+represent|represent(?:s|ing)|reflect(?:s|ing)))?",
         r"(?:eval|evaluation|assessment|assess|check|screen|look|looking)\s+for",
         r"(?:may|might|could|can)\s+(?:well\s+)?(?:represent|reflect|indicate|be\s+due\s+to)",
@@ -113,7 +113,7 @@ _OPEN_BEHIND = _phrases(
         r"(?:can|could|should|may|might|must)\s+(?:also\s+)?be\s+(?:considered|suspected|questioned|present|seen|there)",
         rf"(?:(?:is|are|remains?|was|were)\s+)?{_FULLY}(?:difficult|hard|impossible)\s+to\s+(?:exclude|rule\s+out)",
         r"(?:(?:is|are|remains?|was|were)\s+)?(?:a\s+(?:possibility|consideration|concern)|in\s+question|in\s+the\s+"
-        r"differential|uncertain|equivocal|(?:also\s+)?(?:possible|questionable|suspected|probable)|"
+        r"differential|uncertain|equivocal|(?:also\s+)?(?:possible|questionable|suspected|probable|doubtful)|"
         r"(?:less\s+|more\s+|most\s+)?(?<!not\s)likely|not\s+(?:certain|clear|sure))",
         r"to\s+be\s+(?:excluded|ruled\s+out)",
         r"(?:was|were)\s+not\s+(?:completely\s+|entirely\s+)?(?:excluded|ruled\s+out)",

@@ -28,22 +28,34 @@ def register(app: typer.Typer) -> None:
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it holds the archive's key.")],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|DIR",
+            help="A file to write, or a folder, empty or with a backup that is brought up to date. It holds the "
+            "archive's key.",
+        ),
+    ],
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy the archive into one file, as of one instant, while it is in use. The films' own files are not in it."""
+    """Copy the archive into one file, as of one instant, while it is in use. The films' own files are not in it.
+
+    Into a folder that holds a backup only what is new is written, and what was forgotten since is overwritten there.
+    """
     from filmroom.db.backup import backup as write
 
-    done = write(open_archive(archive), file)
+    done = write(open_archive(archive), target)
     if as_json:
         print_json(asdict(done))
     else:
-        say(f"{counted(done.films, 'film')} in {file}, {done.megabytes:,.1f} MB. Keep it as you keep the archive.")
+        new = "" if done.new_megabytes is None else f" of which {done.new_megabytes:,.1f} were new"
+        size = f"{done.megabytes:,.1f} MB{new}"
+        say(f"{counted(done.films, 'film')} in {target}, {size}. Keep it as you keep the archive.")
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `filmroom backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A file or folder that `filmroom backup` wrote.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     as_json: JsonOption = False,
 ) -> None:

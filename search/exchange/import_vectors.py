@@ -11,7 +11,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import film_facts, spaces
 from filmroom.db.records import IMPORTED, Space
-from filmroom.db.vector_index.index import VectorIndex
+from filmroom.db.vector_index.opening import open_index
 from filmroom.db.writes import ingest
 from filmroom.db.writes.imported_vectors import put_vectors
 from filmroom.indexer.models.base import unit_rows
@@ -87,7 +87,7 @@ def import_vectors(
         if batch:
             put_vectors(archive.catalog, space_id, batch)
         space_row = next(stored for stored in spaces.spaces(archive.catalog) if stored.id == space_id)
-        VectorIndex.open(archive.catalog, space_row, archive.vectors, gpu=False).save()
+        open_index(archive.catalog, space_row, archive.vectors, gpu=False).save()
     count = len(set(placed.values()))
     answers = in_use(archive).space.model
     return ImportedVectors(space.model, space.vectors, space.dim, count, placing.missing, placing.ambiguous, answers)

@@ -33,7 +33,7 @@ def quote(value: str) -> str:
 
 def plain(value: str) -> str:
     value = value.translate(TYPOGRAPHIC)
-    return value if re.fullmatch(r"(?![-!])[^\s,\"<>=|;()]+", value) else quote(value)
+    return value if re.fullmatch(r"(?![-!]|//)[^\s,\"<>=|;()]+", value) else quote(value)
 
 
 def shown(piece: str) -> str:

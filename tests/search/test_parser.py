@@ -323,7 +323,7 @@ _VALUES = st.lists(_VALUE, max_size=3, unique=True).map(tuple)
 
 @given(_VALUES, _VALUES, _VALUES, st.sampled_from([None, True, False]))
 @example(("0\N{RIGHT DOUBLE QUOTATION MARK}",), ("\N{MINUS SIGN}x",), ("\N{RIGHT DOUBLE QUOTATION MARK}",), None)
-@example(("HER+",), ("in:-",), ("+",), None)
+@example(("HER+", "//"), ("in:-",), ("+", "//server/ward"), None)
 @example(("a\N{LEFT DOUBLE QUOTATION MARK}b",), (), ("\N{MINUS SIGN}1/\N{DOUBLE LOW-9 QUOTATION MARK}",), True)
 def test_any_label_tag_and_path_survives(
     labels: tuple[str, ...], tags: tuple[str, ...], paths: tuple[str, ...], has_report: bool | None

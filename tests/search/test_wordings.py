@@ -10,7 +10,10 @@ from filmroom.search.query.parser import parse, to_text
 ONE = (
     *(("+", text) for text in (
         "pleural effusion +", "pleural effusion: +", "positive for pleural effusion",
-        "normal except pleural effusion",
+        "normal except pleural effusion", "everything normal except pleural effusion",
+        "no doubt about pleural effusion", "there has been no change in pleural effusion",
+        "pleural effusion appears to have nearly resolved",
+        "symptom-free, pleural effusion",
         "NAD except pleural effusion", "NAD apart from pleural effusion", "NAD, pleural effusion",
         "no abnormality detected except pleural effusion", "no acute findings aside from pleural effusion",
         "no acute disease, pleural effusion", "No acute disease. Pleural effusion.",
@@ -34,6 +37,8 @@ ONE = (
         "no cardiomegaly. Pleural effusion has not resolved", "no cardiomegaly, pleural effusion has not resolved",
     )),
     *(("-", text) for text in (
+        "effusion-free", "pleural effusion-free lungs", "pleural effusion seems to have gone",
+        "pleural effusion has gone", "pleural effusion appears to have resolved",
         "effusion:none", "effusion:no", "Effusion:absent",
         "pleural effusion: NAD", "pleural effusion NAD", "PLEURAL EFFUSION: NAD", "pleural effusion -",
         "pleural effusion: -", "pleural effusion 0", "pleural effusion: 0", "NO LT. PLEURAL EFFUSION",
@@ -49,6 +54,7 @@ ONE = (
         "no pleural effusion or other abnormality", "no pleural effusion [none]", "no pleural effusion after all",
     )),
     *(("?", text) for text in (
+        "doubtful pleural effusion", "pleural effusion is doubtful", "doubt about pleural effusion",
         "exclude pleural effusion", "to exclude pleural effusion", "not possible to exclude pleural effusion",
         "not excluding pleural effusion", "no definite evidence to exclude pleural effusion",
         "pleural effusion more likely than not", "pleural effusion is less likely than edema",
@@ -81,7 +87,10 @@ TWO = (
     )),
     *(("?-", text) for text in ("no PTX, ? effusion", "no PTX, possible effusion", "no PTX, cannot exclude effusion")),
     *(("??", text) for text in ("PTX is less likely than effusion", "effusion more probable than PTX")),
-    *(("++", text) for text in ("NAD except effusion and PTX", "no acute findings except effusion and PTX")),
+    *(("++", text) for text in (
+        "no interval change in effusion or PTX", "there is no change in the left effusion or PTX",
+        "NAD except effusion and PTX", "no acute findings except effusion and PTX",
+    )),
     *(("--", text) for text in (
         "no acute, visible effusion or PTX is seen", "no effusion, PTX, or mass", "no effusion, new PTX, or mass",
     )),
@@ -106,6 +115,19 @@ def in_report(text: str, idea: str) -> str:
 def test_one_finding(sign: str, text: str) -> None:
     assert (in_query(text, "effusion"), in_report(text, "effusion")) == (sign, sign)
     assert parse(to_text(parse(text))) == parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no effusion after chest tube removal",
+        "no effusion following removal of the chest tube",
+        "no effusion status post chest tube removal",
+    ],
+)
+def test_what_was_taken_out_is_not_there(text: str) -> None:
+    assert [in_query(text, idea) for idea in ("effusion", "chest tube")] == ["-", "-"]
+    assert [in_report(text, idea) for idea in ("effusion", "chest tube")] == ["-", "-"]
 
 
 @pytest.mark.parametrize("text", QUERIES)

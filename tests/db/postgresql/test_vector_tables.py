@@ -261,18 +261,18 @@ def test_roles_that_share_an_archive_fill_its_tables(
     archive = Archive.create(folder_of(address))
     schema = address.rpartition("search_path%3D")[2].split(",")[0]
     with psycopg.connect(server, autocommit=True) as connection:
-        for role, rights in (("writer", "SELECT, INSERT, UPDATE, DELETE"), ("reader", "SELECT")):
+        for role, rights in (("vector_writer", "SELECT, INSERT, UPDATE, DELETE"), ("vector_reader", "SELECT")):
             connection.execute(f"CREATE ROLE {role} LOGIN")  # type: ignore[call-overload]
             connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")  # type: ignore[call-overload]
             connection.execute(f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {role}")  # type: ignore[call-overload]
-        connection.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO writer")  # type: ignore[call-overload]
+        connection.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO vector_writer")  # type: ignore[call-overload]
     add_films(archive, PLAIN, 4, tmp_path / "films")
-    for role in ("writer", "reader"):
+    for role in ("vector_writer", "vector_reader"):
         (tmp_path / role).mkdir()
         (tmp_path / role / "server.url").write_text(address.replace("postgres:@", f"{role}@"))
-    add_films(Archive.open(tmp_path / "writer"), PLAIN, 4, tmp_path / "films", start=4)
+    add_films(Archive.open(tmp_path / "vector_writer"), PLAIN, 4, tmp_path / "films", start=4)
     monkeypatch.setattr(vector_tables, "FEW", 1)
-    both(Archive.open(tmp_path / "writer"), tmp_path / "faiss")[0].save()  # it may not build an index
-    reading = Archive.open(tmp_path / "reader")
+    both(Archive.open(tmp_path / "vector_writer"), tmp_path / "faiss")[0].save()  # it may not build an index
+    reading = Archive.open(tmp_path / "vector_reader")
     assert reading.catalog.read_only
     assert len(both(reading, tmp_path / "faiss")[0].search(query(), 20).film_ids[0]) == 8

@@ -32,7 +32,7 @@ ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(seconds=4.0)
-FILMS = 240
+FILMS = 160
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",

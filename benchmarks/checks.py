@@ -100,7 +100,7 @@ def write_films(data: Path, folder: Path, films: int, most: int) -> None:
 def report(searcher: Searcher) -> str:
     columns = film_columns(searcher.catalog, ["path"])
     stems = {film: Path(path).stem for film, path in zip(columns["id"], columns["path"], strict=True)}
-    pairs = [(stems[pair.one], stems[pair.other], pair.likeness) for pair in near_duplicates(searcher)]
+    pairs = [(stems[pair.first], stems[pair.second], pair.likeness) for pair in near_duplicates(searcher)]
     right = [pair for pair in pairs if pair[0].split("~")[0] == pair[1].split("~")[0]]
     direct = {frozenset(pair): alike for *pair, alike in right}
     lines = ["| change | copies | found | recall | to drop |", "| --- | ---: | ---: | --- | ---: |"]

@@ -35,7 +35,7 @@ def check_archive(archive: Archive, *, on_films: Callable[[int, int], None] = la
     picks = _contradicting_facts(archive, columns, sides)
     doubts, seen = contradictions(archive, on_films=on_films)
     picks += doubts
-    tally = Counter(one.why for one in picks)
+    tally = Counter(pick.why for pick in picks)
     frames = len(films)
     rows: list[dict[str, Value]] = [
         _row("films that can be searched", frames, True),
@@ -44,13 +44,13 @@ def check_archive(archive: Archive, *, on_films: Callable[[int, int], None] = la
         _row("files rejected", counts.rejected, counts.rejected == 0),
         _row("files gone", counts.gone, True),
         *(_row(f"films without {_spoken(name)}", _missing(columns[name]), True) for name in FACTS),
-        *(_row(why, tally[why], tally[why] == 0) for why in ("burned-in words", "odd size")),
+        *(_row(line, tally[line], tally[line] == 0) for line in ("burned-in words", "odd size")),
         _row("may be mirrored or turned", tally["may be mirrored or turned"], not tally["may be mirrored or turned"]),
         _row("films with a split", len(sides), True),
         _row("films of patients on both sides", tally["patient on both sides"], not tally["patient on both sides"]),
         _row("same UID, other pixels", tally["same UID, other pixels"], not tally["same UID, other pixels"]),
         _row("pictures looked at", seen, True),
-        *(_row(why, tally[why], tally[why] == 0) for why in LINES),
+        *(_row(line, tally[line], tally[line] == 0) for line in LINES),
     ]
     red = [row for row in rows if row["state"] == "look"]
     return Result(
@@ -84,8 +84,8 @@ def _row(line: str, count: int, healthy: bool) -> dict[str, Value]:
     return {"line": line, "count": count, "state": "fine" if healthy else "look"}
 
 
-def _picked(why: str, films: Sequence[int], hit: Iterable[bool]) -> list[Pick]:
-    return [Pick(film, why) for film, one in zip(films, hit, strict=True) if one]
+def _picked(reason: str, films: Sequence[int], hit: Iterable[bool]) -> list[Pick]:
+    return [Pick(film, reason) for film, is_hit in zip(films, hit, strict=True) if is_hit]
 
 
 def _is_odd(rows: int, columns: int) -> bool:
@@ -94,7 +94,7 @@ def _is_odd(rows: int, columns: int) -> bool:
 
 
 def _missing(values: Sequence[Any]) -> int:
-    return sum(one is None for one in values)
+    return sum(value is None for value in values)
 
 
 def _spoken(name: str) -> str:
@@ -115,7 +115,7 @@ def _notes(rejected: int, tally: Counter[str]) -> tuple[str, ...]:
         notes.append("Why each rejected file was rejected, and what to do: filmroom rejected, and the page Archive.")
     if tally["same UID, other pixels"]:
         notes.append("The files that bear the UID of another picture: filmroom duplicates, and the page Archive.")
-    if any(tally[why] for why in LINES):
+    if any(tally[line] for line in LINES):
         notes.append("What a picture seems to be is a doubt, for a person to look at: some right films are among them.")
     if tally["patient on both sides"]:
         notes.append("The check of splits also looks for the same picture on both sides.")

@@ -29,31 +29,31 @@ def check_duplicates(searcher: Searcher, *, on_pairs: Callable[[int, int], None]
     pairs = near_duplicates(searcher, on_pairs=on_pairs)
     likeness: dict[int, float] = {}
     for pair in pairs:
-        for film in (pair.one, pair.other):
+        for film in (pair.first, pair.second):
             likeness[film] = max(pair.likeness, likeness.get(film, 0.0))
-    found = groups((pair.one, pair.other) for pair in pairs)
-    picks = [pick for number, some in enumerate(found, 1) for pick in _group(some, number, facts, likeness)]
+    near_groups = groups((pair.first, pair.second) for pair in pairs)
+    picks = [pick for number, group in enumerate(near_groups, 1) for pick in _group(group, number, facts, likeness)]
     copies, other_pictures = _files(searcher)
-    number = len(found)
-    for why, films in (("same UID, other pixels", other_pictures), ("exact copy", copies)):
+    number = len(near_groups)
+    for reason, films in (("same UID, other pixels", other_pictures), ("exact copy", copies)):
         for film, count in films.items():
             number += 1
-            picks.append(Pick(film, why, number, _evidence("keep", None, facts.get(film, {}), count)))
+            picks.append(Pick(film, reason, number, _evidence("keep", None, facts.get(film, {}), count)))
     return Result(
         check="duplicates",
         model=searcher.model,
         films=len(facts),
         ok=not picks,
         figures={
-            "groups of near-duplicates": len(found),
-            "films in them": sum(len(some) for some in found),
+            "groups of near-duplicates": len(near_groups),
+            "films in them": sum(len(group) for group in near_groups),
             "films with exact copies": len(copies),
             "films whose UID another picture bears": len(other_pictures),
         },
         picks=tuple(picks),
         notes=(
-            *([f"The best of a group: {RULE}."] if found else []),
-            *([_LOOK] if any(one.evidence["advice"] == "look" for one in picks) else []),
+            *([f"The best of a group: {RULE}."] if near_groups else []),
+            *([_LOOK] if any(pick.evidence["advice"] == "look" for pick in picks) else []),
             *not_compared(searcher, sorted(facts)),
         ),
     )
@@ -95,11 +95,11 @@ def _group(
 def _files(searcher: Searcher) -> tuple[dict[int, int], dict[int, int]]:
     """Count the files of each film that are exact copies, and those that bear its UID over another picture."""
     copies: dict[int, int] = {}
-    others: dict[int, int] = {}
-    for one in duplicates(searcher.catalog):
-        held = others if one.code == DuplicateReason.SAME_UID.value else copies
-        held[one.film] = held.get(one.film, 0) + 1
-    return copies, others
+    other_pictures: dict[int, int] = {}
+    for copy in duplicates(searcher.catalog):
+        counts = other_pictures if copy.code == DuplicateReason.SAME_UID.value else copies
+        counts[copy.film] = counts.get(copy.film, 0) + 1
+    return copies, other_pictures
 
 
 def _evidence(

@@ -53,12 +53,12 @@ def check_labels(
     BadInput for a finding that is not labelled, and where no film is labelled.
     """
     values = label_values(searcher.catalog)
-    wanted = labels_meant(findings, values)
+    names = labels_meant(findings, values)
     vectors = centred_vectors(searcher)
     patients = patients_by_film(searcher)
     rows, picks, notes = [], [], []
-    for done, name in enumerate(wanted):
-        on_finding(done, len(wanted))
+    for done, name in enumerate(names):
+        on_finding(done, len(names))
         truth = known_truth((name,), values, vectors.ids.tolist())
         known = np.flatnonzero(~np.isnan(truth))
         target = truth[known] > 0.5
@@ -66,11 +66,11 @@ def check_labels(
         if min(target.sum(), (~target).sum()) < LEAST_OF_EACH or len(np.unique(keys)) < FOLDS:
             notes.append(f"{name}: too few films or patients with or without it to check.")
             continue
-        found = doubts(vectors.rows[known], target, keys)
-        order = np.argsort(-found.doubt, kind="stable")
-        order = order[found.doubt[order] >= LEAST_DOUBT][:MOST]
+        film_doubts = doubts(vectors.rows[known], target, keys)
+        order = np.argsort(-film_doubts.doubt, kind="stable")
+        order = order[film_doubts.doubt[order] >= LEAST_DOUBT][:MOST]
         rows.append({"finding": name, "films": len(known), "with it": int(target.sum()), "doubtful": int(order.size)})
-        picks += _picks(name, order, known, target, found, vectors)
+        picks += _picks(name, order, known, target, film_doubts, vectors)
     if not rows:
         raise BadInput(
             "no finding has enough labelled films",
@@ -87,10 +87,10 @@ def doubts(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArr
     the other; its scores are given as their place among the films of either label, so that a rare finding can be
     doubted, too. The neighbours are the nearest films of other patients, weighed alike.
     """
-    said = _by_place(_out_of_fold(rows, target, patients), target)
+    probe = _by_place(_out_of_fold(rows, target, patients), target)
     near = _by_place(_of_neighbours(rows, target, patients), target)
-    doubt = 0.5 * (np.where(target, 1 - said, said) + np.where(target, 1 - near, near))
-    return Doubts(said, near, doubt)
+    doubt = 0.5 * (np.where(target, 1 - probe, probe) + np.where(target, 1 - near, near))
+    return Doubts(probe, near, doubt)
 
 
 def patients_by_film(searcher: Searcher) -> dict[int, str]:
@@ -113,11 +113,11 @@ def _out_of_fold(rows: NDArray[np.float32], target: NDArray[np.bool_], patients:
     return scores
 
 
-def _fitted(rows: NDArray[np.float32], target: NDArray[np.bool_], others: NDArray[np.float32]) -> F64:
+def _fitted(rows: NDArray[np.float32], target: NDArray[np.bool_], films: NDArray[np.float32]) -> F64:
     head = fit_head(
         rows, target.astype(np.float64), name="labels", space=Space("", "", rows.shape[1]), penalty=_PENALTY
     )
-    return head.probabilities(others).astype(np.float64)
+    return head.probabilities(films).astype(np.float64)
 
 
 def _of_neighbours(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> F64:
@@ -151,16 +151,16 @@ def _picks(
     order: NDArray[np.int64],
     known: NDArray[np.int64],
     target: NDArray[np.bool_],
-    found: Doubts,
+    film_doubts: Doubts,
     vectors: Vectors,
 ) -> list[Pick]:
     def evidence(at: int) -> Mapping[str, str | float]:
         return {
             "finding": name,
             "label": "present" if target[at] else "absent",
-            "doubt": float(found.doubt[at]),
-            "probe": float(found.probability[at]),
-            "neighbours": float(found.neighbours[at]),
+            "doubt": float(film_doubts.doubt[at]),
+            "probe": float(film_doubts.probability[at]),
+            "neighbours": float(film_doubts.neighbours[at]),
         }
 
     return [

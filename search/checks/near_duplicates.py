@@ -33,10 +33,10 @@ _ROWS_AT_ONCE = 65_536
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two films (`one` < `other` by id), the cosine of their centred vectors and the likeness of their pictures."""
+    """Two films (`first` < `second` by id), the cosine of their centred vectors and the likeness of their pictures."""
 
-    one: int
-    other: int
+    first: int
+    second: int
     cosine: float
     likeness: float
 
@@ -52,13 +52,13 @@ def near_duplicates(
     pairs = {pair[:2]: pair[2] for pair in candidates(vectors.ids, vectors.rows)}
     for pair in candidates(measured_films.ids, rows, opposite=True):  # inverted films have the opposite sketch
         pairs.setdefault(pair[:2], _cosine(vectors, pair[0], pair[1]))
-    wanted = [
+    compared = [
         (*pair, cosine)
         for pair, cosine in sorted(pairs.items())
         if across is None or (pair[0] in across and pair[1] in across and across[pair[0]] != across[pair[1]])
     ]
     return near_pairs(
-        Pictures(searcher.catalog), _worth_a_look(measured_films, rows, wanted, on_pairs), on_pairs=on_pairs
+        Pictures(searcher.catalog), _worth_a_look(measured_films, rows, compared, on_pairs), on_pairs=on_pairs
     )
 
 
@@ -70,11 +70,11 @@ def _worth_a_look(
         return []
     films = np.array([pair[:2] for pair in pairs], np.int64)
     places = np.minimum(np.searchsorted(measured_films.ids, films), len(measured_films.ids) - 1)
-    there = (measured_films.ids[places] == films).all(axis=1)  # both have a picture
+    have_pictures = (measured_films.ids[places] == films).all(axis=1)
     cosines = np.concatenate(
         [np.einsum("nd,nd->n", rows[a], rows[b]) for a, b in (block.T for block in _blocks(places))]
     )
-    near = np.flatnonzero(there & (np.abs(cosines) >= LEAST_SKETCH))
+    near = np.flatnonzero(have_pictures & (np.abs(cosines) >= LEAST_SKETCH))
     alike = miniatures.alike(
         [(int(a), int(b)) for a, b in places[near]],
         lambda block: miniatures_of(measured_films, block),
@@ -100,8 +100,8 @@ def candidates(
     once, the nearest first."""
     cosines, places = nearest(rows, NEAREST, opposite=opposite)
     at, columns = np.nonzero((cosines >= LEAST_COSINE) & (places >= 0))
-    others = places[at, columns]
-    low, high = np.minimum(at, others), np.maximum(at, others)
+    neighbours = places[at, columns]
+    low, high = np.minimum(at, neighbours), np.maximum(at, neighbours)
     keys, first = np.unique(low * len(ids) + high, return_index=True)
     values = cosines[at[first], columns[first]]
     order = np.argsort(-values, kind="stable")
@@ -116,18 +116,18 @@ def near_pairs(
 ) -> list[NearPair]:
     """Keep the candidates whose pictures are one, most alike first."""
     ordered = sorted(pairs)  # films that stand together are read once
-    found = []
+    alike_pairs = []
     for start in range(0, len(ordered), _AT_ONCE):
-        some = ordered[start : start + _AT_ONCE]
-        for (one, other, cosine), alike in zip(some, pictures.likenesses([p[:2] for p in some]), strict=True):
+        block = ordered[start : start + _AT_ONCE]
+        for (first, second, cosine), alike in zip(block, pictures.likenesses([p[:2] for p in block]), strict=True):
             if alike is not None and alike >= LEAST_LIKENESS:
-                found.append(NearPair(one, other, cosine, alike))
+                alike_pairs.append(NearPair(first, second, cosine, alike))
         on_pairs(min(start + _AT_ONCE, len(ordered)), len(ordered))
-    return sorted(found, key=lambda pair: (-pair.likeness, pair.one, pair.other))
+    return sorted(alike_pairs, key=lambda pair: (-pair.likeness, pair.first, pair.second))
 
 
-def _cosine(vectors: Vectors, one: int, other: int) -> float:
-    a, b = vectors.places(np.array([one, other], np.int64))
+def _cosine(vectors: Vectors, first: int, second: int) -> float:
+    a, b = vectors.places(np.array([first, second], np.int64))
     return float(vectors.rows[a] @ vectors.rows[b])
 
 
@@ -141,9 +141,9 @@ def groups(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
             leader[film] = film = leader[leader[film]]
         return film
 
-    for one, other in pairs:
-        leader[find(other)] = find(one)
+    for first, second in pairs:
+        leader[find(second)] = find(first)
     members: dict[int, list[int]] = {}
     for film in sorted(leader):
         members.setdefault(find(film), []).append(film)
-    return sorted((tuple(some) for some in members.values()), key=lambda some: (-len(some), some))
+    return sorted((tuple(films) for films in members.values()), key=lambda films: (-len(films), films))

@@ -36,18 +36,18 @@ class Vectors:
     def places(self, film_ids: Ints) -> Ints:
         """Give the row of each of these films; -1 for a film without a vector."""
         at = np.searchsorted(self.ids, film_ids)
-        found: Ints = np.where(self.ids[np.minimum(at, len(self.ids) - 1)] == film_ids, at, -1)
-        return found
+        rows: Ints = np.where(self.ids[np.minimum(at, len(self.ids) - 1)] == film_ids, at, -1)
+        return rows
 
 
 def centred_vectors(searcher: Searcher) -> Vectors:
     """Read all vectors of a model. What all films have in common is taken away: the cosines that are left tell films
     apart. Raises BadInput where fewer than two films have one."""
     blocks = list(vectors_since(searcher.catalog, searcher.held, 0))
-    if not blocks or sum(len(one.ids) for one in blocks) < 2:
+    if not blocks or sum(len(block.ids) for block in blocks) < 2:
         raise BadInput("fewer than two films have a vector of this model", fix="Run `filmroom index` with it first.")
-    ids = np.concatenate([one.film_ids for one in blocks])
-    rows = np.concatenate([one.vectors.mean(axis=1, dtype=np.float32) for one in blocks])
+    ids = np.concatenate([block.film_ids for block in blocks])
+    rows = np.concatenate([block.vectors.mean(axis=1, dtype=np.float32) for block in blocks])
     del blocks
     order = np.argsort(ids)
     order = order[np.isin(ids[order], select_ids(searcher.catalog, Filter()))]

@@ -50,12 +50,12 @@ def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Resul
         truth = known_truth((name,), labels, vectors.ids.tolist())
     places = {film: place for place, (film, _) in enumerate(searcher.rank(name))}
     prior = np.array([1 - places.get(film, len(vectors)) / len(vectors) for film in vectors.ids.tolist()])
-    found = unsure(vectors.rows, truth, prior, count)
+    chosen = unsure(vectors.rows, truth, prior, count)
     known = ~np.isnan(truth)
     with_it = int((truth[known] > 0.5).sum())
     picks = tuple(
         Pick(int(vectors.ids[row]), "its label teaches a probe", evidence={"finding": name, "probability": chance})
-        for row, chance in zip(found.rows, np.round(found.probability, 3).tolist(), strict=True)
+        for row, chance in zip(chosen.rows, np.round(chosen.probability, 3).tolist(), strict=True)
     )
     notes = [] if 0 < with_it < known.sum() else ["All labels are alike: the likeliest films by words come first."]
     if not asked_before:
@@ -94,14 +94,14 @@ def unsure(rows: F32, truth: F64, prior: F64, count: int) -> Unsure:
 def _unlike(rows: F32, doubt: F64, count: int) -> NDArray[np.int64]:
     """Take the most doubtful film, then again and again the one whose doubt, times its distance to the nearest one
     taken, is largest."""
-    some = np.argsort(-doubt, kind="stable")[: max(_CANDIDATES, count)]
-    near = np.full(len(some), -1.0)
-    taken: list[int] = []
-    for _ in range(min(count, len(some))):
-        worth = (doubt[some] + 1e-6) * (1 - near)
-        worth[taken] = -np.inf
+    candidates = np.argsort(-doubt, kind="stable")[: max(_CANDIDATES, count)]
+    near = np.full(len(candidates), -1.0)
+    places: list[int] = []
+    for _ in range(min(count, len(candidates))):
+        worth = (doubt[candidates] + 1e-6) * (1 - near)
+        worth[places] = -np.inf
         best = int(np.argmax(worth))
-        taken.append(best)
-        near = np.maximum(near, rows[some] @ rows[some[best]])
-    found: NDArray[np.int64] = some[taken]
-    return found
+        places.append(best)
+        near = np.maximum(near, rows[candidates] @ rows[candidates[best]])
+    film_rows: NDArray[np.int64] = candidates[places]
+    return film_rows

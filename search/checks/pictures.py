@@ -26,7 +26,7 @@ SIDE = 160
 """Pixels of the longer side at which pictures are compared."""
 
 _MIDDLE = 0.7
-_SIZES = tuple(float(one) for one in np.linspace(0.88, 1.14, 14))
+_SIZES = tuple(float(size) for size in np.linspace(0.88, 1.14, 14))
 _ROUGH_SIZES = (0.88, 0.94, 1.0, 1.06, 1.13)
 _ROUGH = 0.35
 """Likeness at half the size below which pictures are not compared more closely."""
@@ -75,8 +75,8 @@ def _structure(grey: Image.Image, *, side: int = SIDE, fine: float = _FINE) -> F
     pixels = np.asarray(grey, np.float32)
     detail = pixels - gaussian_filter(pixels, fine)
     spread = np.sqrt(gaussian_filter(detail * detail, 1.5 * fine))
-    found: F32 = np.clip(detail / (spread + _FLAT), -_CLIP, _CLIP).astype(np.float32)
-    return found
+    normalised: F32 = np.clip(detail / (spread + _FLAT), -_CLIP, _CLIP).astype(np.float32)
+    return normalised
 
 
 def _small(picture: F32, side: int) -> F32:
@@ -138,11 +138,11 @@ class Pictures:
     def likenesses(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
         """Give the likeness of each pair of films; None where one has no picture."""
         self._load([film for pair in pairs for film in pair])
-        found = []
-        for one, other in pairs:
-            a, b = self._held.get(one), self._held.get(other)
-            found.append(None if a is None or b is None else likeness(a, b))
-        return found
+        likenesses = []
+        for first, second in pairs:
+            a, b = self._held.get(first), self._held.get(second)
+            likenesses.append(None if a is None or b is None else likeness(a, b))
+        return likenesses
 
     def _load(self, ids: Sequence[int]) -> None:
         missing = [film for film in dict.fromkeys(ids) if film not in self._held]

@@ -48,7 +48,7 @@ class Result:
     @property
     def picked(self) -> tuple[int, ...]:
         """The films, each once, in the order of the picks."""
-        return tuple(dict.fromkeys(one.film for one in self.picks))
+        return tuple(dict.fromkeys(pick.film for pick in self.picks))
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values; what is not a number is None."""
@@ -62,27 +62,28 @@ class Result:
             "rows": [_plain(row) for row in self.rows],
             "notes": list(self.notes),
             "picks": [
-                {"group": one.group, "film": one.film, "why": one.why, **_plain(one.evidence)} for one in self.picks
+                {"group": pick.group, "film": pick.film, "why": pick.why, **_plain(pick.evidence)}
+                for pick in self.picks
             ],
         }
 
 
-def from_json(said: Mapping[str, Any]) -> Result:
+def from_json(values: Mapping[str, Any]) -> Result:
     """Return the result of which `to_json` gave these values."""
-    named = {"group", "film", "why"}
+    fields = {"group", "film", "why"}
     return Result(
-        check=said["check"],
-        films=said["films"],
-        ok=said["ok"],
-        figures=said["figures"],
+        check=values["check"],
+        films=values["films"],
+        ok=values["ok"],
+        figures=values["figures"],
         picks=tuple(
-            Pick(one["film"], one["why"], one["group"], {key: one[key] for key in one if key not in named})
-            for one in said["picks"]
+            Pick(pick["film"], pick["why"], pick["group"], {key: pick[key] for key in pick if key not in fields})
+            for pick in values["picks"]
         ),
-        rows=tuple(said["rows"]),
-        notes=tuple(said["notes"]),
-        model=said["model"],
-        conclusion=said.get("conclusion", ""),
+        rows=tuple(values["rows"]),
+        notes=tuple(values["notes"]),
+        model=values["model"],
+        conclusion=values.get("conclusion", ""),
     )
 
 
@@ -100,33 +101,33 @@ def written_p(p: float) -> str:
     return f"{p:.3f}" if p >= LEAST_WRITTEN else f"<{LEAST_WRITTEN}"
 
 
-def write_csv(path: Path, archive: Archive, found: Result) -> int:
+def write_csv(path: Path, archive: Archive, result: Result) -> int:
     """Write what `as_csv` gives; returns how many lines of data there are."""
-    lines = _lines(archive, found)
+    lines = _lines(archive, result)
     write_aside(path, _table(lines))
     return len(lines)
 
 
-def as_csv(archive: Archive, found: Result) -> str:
+def as_csv(archive: Archive, result: Result) -> str:
     """Give the rows of a result that has a table of figures, else its picks.
 
     Films are named by id and identity: names of files can name patients.
     """
-    return _table(_lines(archive, found))
+    return _table(_lines(archive, result))
 
 
-def keep(archive: Archive, name: str, found: Result) -> int:
+def keep(archive: Archive, name: str, result: Result) -> int:
     """Put the picks into a collection, in their order; gives how many films are new in it."""
-    return collect(archive.catalog, name, found.picked)
+    return collect(archive.catalog, name, result.picked)
 
 
-def _lines(archive: Archive, found: Result) -> list[dict[str, Value]]:
-    if found.rows:
-        return [dict(row) for row in found.rows]
-    known = identities(archive.catalog, found.picked)
+def _lines(archive: Archive, result: Result) -> list[dict[str, Value]]:
+    if result.rows:
+        return [dict(row) for row in result.rows]
+    known = identities(archive.catalog, result.picked)
     return [
-        {"group": one.group, "film": one.film, "identity": known.get(one.film), "why": one.why, **one.evidence}
-        for one in found.picks
+        {"group": pick.group, "film": pick.film, "identity": known.get(pick.film), "why": pick.why, **pick.evidence}
+        for pick in result.picks
     ]
 
 

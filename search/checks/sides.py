@@ -14,12 +14,12 @@ SPLIT = "split"
 def on_several_sides(catalog: Catalog, sides: Mapping[int, str]) -> list[list[int]]:
     """Give the films of each patient who has films on several sides, by side; `sides` name each film's."""
     columns = film_columns(catalog, ["patient_key"])
-    held: dict[str, list[int]] = {}
+    by_patient: dict[str, list[int]] = {}
     for film, key in zip(columns["id"], columns["patient_key"], strict=True):
         if key and film in sides:
-            held.setdefault(key, []).append(film)
+            by_patient.setdefault(key, []).append(film)
     return [
-        sorted(films, key=lambda one: (sides[one], one))
-        for films in held.values()
+        sorted(films, key=lambda film: (sides[film], film))
+        for films in by_patient.values()
         if len({sides[film] for film in films}) > 1
     ]

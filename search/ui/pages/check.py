@@ -12,7 +12,7 @@ from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films as db_films
 from filmroom.db.reads.judged import judged_queries
 from filmroom.db.records import Filter
-from filmroom.db.writes import annotations as kept
+from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes.query_sets import query_sets
 from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
@@ -88,29 +88,31 @@ def show() -> None:
 def _check(archive: Archive, title: str) -> None:
     st.write(QUESTIONS[title])
     name = title.lower()
-    asked = _asked(archive, name)
-    pressed = st.button("Run the check", key="run-check", type="primary", disabled=bool(asked.missing))
-    st.caption(asked.missing or f"It takes {roughly(asked.seconds)}. Leaving or using this page meanwhile ends it.")
+    question = _asked(archive, name)
+    pressed = st.button("Run the check", key="run-check", type="primary", disabled=bool(question.missing))
+    st.caption(
+        question.missing or f"It takes {roughly(question.seconds)}. Leaving or using this page meanwhile ends it."
+    )
     results: dict[str, Checked] = st.session_state.setdefault(_RESULTS, {})
     place = picks_place(archive.catalog)
     if pressed:
         results.pop(name, None)
         try:
-            found = _run(archive, name, asked)
+            result = _run(archive, name, question)
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return
-        if found is None:
+        if result is None:
             st.info("Another check is under way on this server. Run this one when it has ended.")
             return
-        results[name] = Checked(found, place, archive.catalog.changes())
+        results[name] = Checked(result, place, archive.catalog.changes())
         check_results.begin()
-    held = results.get(name)
-    if held is None or held.place != place:
+    checked = results.get(name)
+    if checked is None or checked.place != place:
         return
-    if held.changes != archive.catalog.changes():
+    if checked.changes != archive.catalog.changes():
         st.caption("The archive has been written to since: run the check again to be sure.")
-    check_results.show(archive, held.result)
+    check_results.show(archive, checked.result)
 
 
 def _asked(archive: Archive, name: str) -> _Asked:
@@ -160,7 +162,7 @@ def _between(count: int) -> _Asked:
 
 
 def _sides(archive: Archive, seconds: float) -> _Asked:
-    names = {one.name: one.films for one in kept.collections(archive.catalog)}
+    sizes = {collection.name: collection.films for collection in db_annotations.collections(archive.catalog)}
     left, right = st.columns(2, vertical_alignment="bottom")
     by = left.segmented_control(
         "The sides are", ("what a table says", "two collections"), key="check-sides", default="what a table says"
@@ -170,10 +172,10 @@ def _sides(archive: Archive, seconds: float) -> _Asked:
         return _Asked(seconds, column=column, missing="" if column else "Name the fact.")
     chosen = right.multiselect(
         "Collections",
-        list(names),
+        list(sizes),
         key="check-collections",
         max_selections=2,
-        format_func=lambda one: f"{one} ({films(names.get(one, 0))})",
+        format_func=lambda name: f"{name} ({films(sizes.get(name, 0))})",
     )
     return _Asked(seconds, collections=tuple(chosen), missing="" if len(chosen) == 2 else "Choose two collections.")
 
@@ -204,38 +206,38 @@ def roughly(seconds: float) -> str:
     return f"about {round(seconds / 3600)} hours"
 
 
-def _run(archive: Archive, name: str, asked: _Asked) -> Result | None:
+def _run(archive: Archive, name: str, question: _Asked) -> Result | None:
     """Run the check and show how far it is; None while another one runs."""
     if not _running.acquire(blocking=False):
         return None
     try:
-        bar = st.progress(0.0, text=f"Checking: {roughly(asked.seconds)}")
+        bar = st.progress(0.0, text=f"Checking: {roughly(question.seconds)}")
 
         def tell(done: int, total: int) -> None:
-            what = "findings" if name == "labels" else "steps"
-            bar.progress(min(1.0, done / max(1, total)), text=f"{number(done)} of {number(total)} {what}")
+            unit = "findings" if name == "labels" else "steps"
+            bar.progress(min(1.0, done / max(1, total)), text=f"{number(done)} of {number(total)} {unit}")
 
-        found = _result(archive, name, asked, tell)
+        result = _result(archive, name, question, tell)
         bar.empty()
     finally:
         _running.release()
-    return found
+    return result
 
 
-def _result(archive: Archive, name: str, asked: _Asked, tell: OnStep) -> Result:
+def _result(archive: Archive, name: str, question: _Asked, tell: OnStep) -> Result:
     if name == "archive":
         return check_archive(archive, on_films=tell)
     searcher = models.searcher(archive)
     searcher.index.refresh()
     if name == "splits":
-        return check_splits(searcher, column=asked.column, collections=asked.collections, on_pairs=tell)
+        return check_splits(searcher, column=question.column, collections=question.collections, on_pairs=tell)
     if name == "duplicates":
         return check_duplicates(searcher, on_pairs=tell)
     if name == "slices":
-        judged = judged_here(searcher, asked.query_set)
-        return check_slices(searcher, asked.findings, threshold=asked.threshold, judged=judged, on_finding=tell)
+        judged = judged_here(searcher, question.query_set)
+        return check_slices(searcher, question.findings, threshold=question.threshold, judged=judged, on_finding=tell)
     if name == "next":
-        return check_next(searcher, asked.findings[0])
+        return check_next(searcher, question.findings[0])
     if name == "drift":
-        return check_drift(searcher, *asked.between, on_step=tell)
-    return check_labels(searcher, asked.findings, on_finding=tell)
+        return check_drift(searcher, *question.between, on_step=tell)
+    return check_labels(searcher, question.findings, on_finding=tell)

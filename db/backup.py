@@ -78,7 +78,7 @@ def backup(archive: Archive, target: Path) -> Copied:
             pictures = archive.folder / THUMBNAILS
             if pictures.exists():
                 sqlite_file.backup(pictures, Path(folder, THUMBNAILS))
-            with private_files.aside(target) as (aside, out):
+            with private_files.aside(target) as (unfinished, out):
                 # Stored as they are: thumbnails and vectors do not get smaller.
                 with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
                     packed.write(copy, _CATALOG)
@@ -87,7 +87,7 @@ def backup(archive: Archive, target: Path) -> Copied:
                     packed.write(archive.folder / _KEY, _KEY)
                 out.flush()
                 os.fsync(out.fileno())
-                _put(aside, target)
+                _put(unfinished, target)
     except (OSError, sqlite3.OperationalError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"the backup cannot be written ({reason})", where=target, fix="Name another place.") from error
@@ -99,9 +99,9 @@ def _brought_up(archive: Archive, folder: Path) -> Copied:
     if names - {backup_store.NAME, f"{backup_store.NAME}-journal"}:
         fix = "Name an empty folder, or one that holds a backup alone."
         raise BadInput("there is something else in this folder", where=folder, fix=fix)
-    aside = folder if archive.catalog.read_only else archive.folder
+    beside = folder if archive.catalog.read_only else archive.folder
     try:
-        with tempfile.TemporaryDirectory(prefix=private_files.PREFIX, dir=aside) as place:
+        with tempfile.TemporaryDirectory(prefix=private_files.PREFIX, dir=beside) as place:
             copy = Path(place, _CATALOG)
             sqlite_file.backup(archive.catalog.path, copy)
             films = _films(copy)
@@ -126,14 +126,14 @@ def _picture_keys(catalog: Path) -> NDArray[np.int64]:
         return np.fromiter((key_of(film, check) for film, check in connection.execute(statement)), np.int64)
 
 
-def _put(aside: Path, target: Path) -> None:
+def _put(unfinished: Path, target: Path) -> None:
     """Give the finished file its name, and write over nothing that came there meanwhile. Raises OSError."""
     try:
-        os.link(aside, target)
+        os.link(unfinished, target)
     except FileExistsError:
         raise
     except OSError:  # a file system without links, as removable disks have
-        os.replace(aside, target)
+        os.replace(unfinished, target)
 
 
 def restore(source: Path, folder: Path) -> Copied:
@@ -147,8 +147,8 @@ def restore(source: Path, folder: Path) -> Copied:
         raise BadInput("there is something there already", where=folder, fix="Name a new folder.")
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=folder.absolute().parent) as aside:
-            work = Path(aside, "archive")
+        with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=folder.absolute().parent) as beside:
+            work = Path(beside, "archive")
             work.mkdir(mode=0o700)
             (_take_out if source.is_dir() else _unpack)(source, work)
             _films(work / _CATALOG)
@@ -194,13 +194,15 @@ def _unpack(source: Path, folder: Path) -> None:
     with zipfile.ZipFile(source) as packed:
         if sorted(packed.namelist()) not in _NAMES:
             raise zipfile.BadZipFile
-        for one in packed.infolist():
+        for entry in packed.infolist():
             # A link's or a folder's mode, or a size that no catalog shrinks from (pictures and vectors hardly do).
-            if one.external_attr >> 16 and not stat.S_ISREG(one.external_attr >> 16):
+            if entry.external_attr >> 16 and not stat.S_ISREG(entry.external_attr >> 16):
                 raise zipfile.BadZipFile
-            if one.file_size > _RATIO * one.compress_size + _SLACK or (one.filename == _KEY and one.file_size > _SLACK):
+            if entry.file_size > _RATIO * entry.compress_size + _SLACK or (
+                entry.filename == _KEY and entry.file_size > _SLACK
+            ):
                 raise zipfile.BadZipFile
-        if sum(one.file_size for one in packed.infolist()) > shutil.disk_usage(folder).free:
+        if sum(entry.file_size for entry in packed.infolist()) > shutil.disk_usage(folder).free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         for name in packed.namelist():
             with packed.open(name) as data, private_files.create(folder / name) as out:

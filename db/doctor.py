@@ -70,26 +70,26 @@ class _Damage:
 
 def examine(archive: Archive) -> Examination:
     """Compare catalog, vectors and FAISS; change nothing."""
-    held = spaces.spaces(archive.catalog)
-    faults = [Fault(f"the catalog file is damaged: {one}", _RESTORE, False) for one in _structure(archive)]
+    stored_spaces = spaces.spaces(archive.catalog)
+    faults = [Fault(f"the catalog file is damaged: {fault}", _RESTORE, False) for fault in _structure(archive)]
     faults += [Fault(f"{NAME} {fault}", _MEND_AND_INDEX) for fault in mending_thumbnails.faults(archive.catalog)]
     faults += _row_faults(archive)
-    faults += _faults_of(_damage(archive, held), held)
+    faults += _faults_of(_damage(archive, stored_spaces), stored_spaces)
     notes = [*_older(archive), *_notes(archive)]
-    for one in held:
+    for stored_space in stored_spaces:
         try:
-            wrong = _index_faults(archive, one)
+            wrong = _index_faults(archive, stored_space)
         except ArchiveDamaged:  # a vector that is none: it is counted above
             wrong = []
-        if note := _index_note(archive, one):
+        if note := _index_note(archive, stored_space):
             notes.append(note)
         else:
             faults += wrong
     archive_id = get_meta(archive.catalog, "archive_id") or ""
-    if strange := snapshot.strangers(archive.vectors, archive_id, {one.id for one in held}):
-        what = f"the index holds {strange} films of another catalog: this one was emptied, or put here in its place"
-        faults.append(Fault(what, "Restore a backup, or move the folder vectors away and index again.", False))
-    return Examination(films.count(archive.catalog), tuple(held), tuple(faults), tuple(notes))
+    if strange := snapshot.strangers(archive.vectors, archive_id, {space.id for space in stored_spaces}):
+        mixture = f"the index holds {strange} films of another catalog: this one was emptied, or put here in its place"
+        faults.append(Fault(mixture, "Restore a backup, or move the folder vectors away and index again.", False))
+    return Examination(films.count(archive.catalog), tuple(stored_spaces), tuple(faults), tuple(notes))
 
 
 def _older(archive: Archive) -> list[str]:
@@ -97,18 +97,18 @@ def _older(archive: Archive) -> list[str]:
     older = (file.c.outcome == Outcome.INDEXED.value, file.c.listed, file.c.decoding < DECODING)
     with archive.catalog.read() as connection:
         count = connection.scalar(select(func.count()).select_from(file).where(*older)) or 0
-    said = "1 file was" if count == 1 else f"{count:,} files were"
+    subject = "1 file was" if count == 1 else f"{count:,} files were"
     rest = (
         "decoded by an earlier version of Filmroom: the next index run looks at their headers, and embeds again what "
     )
-    return [f"{said} {rest}is shown otherwise now"] if count else []
+    return [f"{subject} {rest}is shown otherwise now"] if count else []
 
 
 def _notes(archive: Archive) -> list[str]:
-    found = duplicates(archive.catalog, why=SAME_UID)
-    if not found:
+    doubles = duplicates(archive.catalog, why=SAME_UID)
+    if not doubles:
         return []
-    return [f"{same_uid_note([one.path for one in found])}. `filmroom duplicates` lists them"]
+    return [f"{same_uid_note([double.path for double in doubles])}. `filmroom duplicates` lists them"]
 
 
 def repair(archive: Archive) -> Examination:
@@ -119,10 +119,10 @@ def repair(archive: Archive) -> Examination:
     under way.
     """
     with archive.writing("repairing", alone=True):
-        held = spaces.spaces(archive.catalog)
+        stored_spaces = spaces.spaces(archive.catalog)
         if not _structure(archive):  # nothing is written into a file that SQLite finds damaged
             mending_thumbnails.mend(archive.catalog)
-            damage = _damage(archive, held)
+            damage = _damage(archive, stored_spaces)
             mending.put(archive.catalog, damage.mended)
             mending.settle(archive.catalog, damage.sound)
             mending.drop(archive.catalog, damage.lost)
@@ -131,9 +131,9 @@ def repair(archive: Archive) -> Examination:
             moving.finish(archive.catalog)
             if not damage.doubtful:  # of those the index may be the right side
                 archive.catalog.remake_vectors()
-                for one in held:
-                    snapshot.remove(archive.vectors, one.id)
-                    open_index(archive.catalog, one, archive.vectors, gpu=False).save()
+                for stored_space in stored_spaces:
+                    snapshot.remove(archive.vectors, stored_space.id)
+                    open_index(archive.catalog, stored_space, archive.vectors, gpu=False).save()
     return examine(archive)
 
 
@@ -153,12 +153,12 @@ def _row_faults(archive: Archive) -> list[Fault]:
     indexed = (file.c.outcome == Outcome.INDEXED.value, file.c.listed)
     with archive.catalog.read() as connection:
         counts = [
-            (connection.scalar(select(func.count()).select_from(table).where(*conditions)), said)
-            for table, conditions, said in (
-                (film, (film.c.state.not_in([one.value for one in State]),), "films are in no state that there is"),
+            (connection.scalar(select(func.count()).select_from(table).where(*conditions)), words)
+            for table, conditions, words in (
+                (film, (film.c.state.not_in([state.value for state in State]),), "films are in no state that there is"),
                 (
                     file,
-                    (file.c.outcome.not_in([one.value for one in Outcome]),),
+                    (file.c.outcome.not_in([outcome.value for outcome in Outcome]),),
                     "files have no outcome that there is",
                 ),
                 (
@@ -172,12 +172,12 @@ def _row_faults(archive: Archive) -> list[Fault]:
         ]
     dangling = integrity.dangling_rows(archive.catalog)
     faults = [Fault(f"{dangling} rows of the catalog point nowhere", _RESTORE, False)] if dangling else []
-    return faults + [Fault(f"{count} {said}", _AGAIN, False) for count, said in counts if count]
+    return faults + [Fault(f"{count} {words}", _AGAIN, False) for count, words in counts if count]
 
 
-def _damage(archive: Archive, held: Sequence[StoredSpace]) -> _Damage:
-    known = {one.id: one for one in held}
-    copies = {one.id: _copies(archive, one) for one in held}
+def _damage(archive: Archive, stored_spaces: Sequence[StoredSpace]) -> _Damage:
+    known = {space.id: space for space in stored_spaces}
+    copies = {space.id: _copies(archive, space) for space in stored_spaces}
     mended: list[Blob] = []
     lost: list[Blob] = []
     doubtful: list[Blob] = []
@@ -197,8 +197,8 @@ def _damage(archive: Archive, held: Sequence[StoredSpace]) -> _Damage:
             (mended if restored else lost).append(Blob(blob.film_id, blob.space_id, copy or b"", blob.checksum))
         elif space is None or not _is_unit(blob.data, space):
             # Whatever its checksum says: a model made it so, or an earlier version left it so.
-            whole = blob.checksum is None and space is not None and copy is not None and _is_unit(copy, space)
-            (mended if whole else lost).append(Blob(blob.film_id, blob.space_id, copy or b"", None))
+            restorable = blob.checksum is None and space is not None and copy is not None and _is_unit(copy, space)
+            (mended if restorable else lost).append(Blob(blob.film_id, blob.space_id, copy or b"", None))
         elif blob.checksum is None:
             (sound if copy in (None, blob.data) else doubtful).append(_settled(blob))
     return _Damage(tuple(mended), tuple(lost), tuple(doubtful), tuple(sound))
@@ -209,17 +209,17 @@ def _settled(blob: Blob) -> Blob:
     return Blob(blob.film_id, blob.space_id, b"", integrity.checksum(blob.data))
 
 
-def _copies(archive: Archive, stored: StoredSpace) -> _Copies | ServerCopies:
-    if archive.catalog.searches(stored):
-        return ServerCopies(archive.catalog, stored)
-    return _Copies(snapshot.load(archive.vectors, stored))
+def _copies(archive: Archive, space: StoredSpace) -> _Copies | ServerCopies:
+    if archive.catalog.searches(space):
+        return ServerCopies(archive.catalog, space)
+    return _Copies(snapshot.load(archive.vectors, space))
 
 
 class _Copies:
     """The vectors of a snapshot, by film."""
 
-    def __init__(self, found: Snapshot | None) -> None:
-        self._found = found
+    def __init__(self, saved: Snapshot | None) -> None:
+        self._found = saved
         self._row: dict[int, int] | None = None
 
     def of(self, film_id: int) -> bytes | None:
@@ -232,15 +232,15 @@ class _Copies:
         return None if at is None else np.ascontiguousarray(self._found.rows[at]).tobytes()
 
 
-def _is_unit(data: bytes, one: StoredSpace) -> bool:
-    if len(data) != 2 * one.space.vectors * one.space.dim:
+def _is_unit(data: bytes, stored_space: StoredSpace) -> bool:
+    if len(data) != 2 * stored_space.space.vectors * stored_space.space.dim:
         return False
-    rows: NDArray[np.float32] = np.frombuffer(data, np.float16).astype(np.float32).reshape(-1, one.space.dim)
+    rows: NDArray[np.float32] = np.frombuffer(data, np.float16).astype(np.float32).reshape(-1, stored_space.space.dim)
     return bool((np.abs(np.linalg.norm(rows, axis=1) - 1.0) < 0.01).all())
 
 
-def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
-    models = {space.id: space.space.model for space in held}
+def _faults_of(damage: _Damage, stored_spaces: Sequence[StoredSpace]) -> list[Fault]:
+    models = {space.id: space.space.model for space in stored_spaces}
 
     def counted(blobs: Sequence[Blob]) -> Iterator[str]:
         for space_id, count in Counter(blob.space_id for blob in blobs).items():
@@ -249,63 +249,70 @@ def _faults_of(damage: _Damage, held: Sequence[StoredSpace]) -> list[Fault]:
             yield f"{count} {noun}{owner}"
 
     return [
-        *(Fault(f"damaged in the catalog and whole in the index: {what}", _MEND) for what in counted(damage.mended)),
-        *(Fault(f"damaged: {what}", _MEND_AND_INDEX) for what in counted(damage.lost)),
         *(
-            Fault(f"index and catalog differ, and nothing tells which are right: {what}", _RESTORE, False)
-            for what in counted(damage.doubtful)
+            Fault(f"damaged in the catalog and whole in the index: {counts}", _MEND)
+            for counts in counted(damage.mended)
+        ),
+        *(Fault(f"damaged: {counts}", _MEND_AND_INDEX) for counts in counted(damage.lost)),
+        *(
+            Fault(f"index and catalog differ, and nothing tells which are right: {counts}", _RESTORE, False)
+            for counts in counted(damage.doubtful)
         ),
     ]
 
 
-def _index_note(archive: Archive, one: StoredSpace) -> str | None:
-    if not one.films or archive.catalog.searches(one):
+def _index_note(archive: Archive, stored_space: StoredSpace) -> str | None:
+    if not stored_space.films or archive.catalog.searches(stored_space):
         return None
-    if not snapshot.is_written(archive.vectors, one):
-        why = "is not written yet, as its run was stopped"
-    elif snapshot.is_of_another_version(archive.vectors, one):
-        why = "is of another version of Filmroom"
+    if not snapshot.is_written(archive.vectors, stored_space):
+        state = "is not written yet, as its run was stopped"
+    elif snapshot.is_of_another_version(archive.vectors, stored_space):
+        state = "is of another version of Filmroom"
     else:
         return None
     until = "the next index run makes it anew, and until then it is read from the catalog"
-    return f"The index of {one.space.model} {why}: {until}"
+    return f"The index of {stored_space.space.model} {state}: {until}"
 
 
-def _index_faults(archive: Archive, one: StoredSpace) -> list[Fault]:
-    if not one.films or _index_note(archive, one):
+def _index_faults(archive: Archive, stored_space: StoredSpace) -> list[Fault]:
+    if not stored_space.films or _index_note(archive, stored_space):
         return []
-    if archive.catalog.searches(one):
-        return _server_faults(archive, one)
-    found = snapshot.load(archive.vectors, one)
-    if found is None:
-        return [Fault(f"the index of {one.space.model} is damaged", _MEND)]
-    index = open_index(archive.catalog, one, archive.vectors, gpu=False)
-    if len(index) != one.films:
-        return [Fault(f"the index of {one.space.model} finds {len(index)} films of {one.films}", _MEND)]
-    rows = {int(row): at for at, row in enumerate(found.ids[0])}
+    if archive.catalog.searches(stored_space):
+        return _server_faults(archive, stored_space)
+    saved = snapshot.load(archive.vectors, stored_space)
+    if saved is None:
+        return [Fault(f"the index of {stored_space.space.model} is damaged", _MEND)]
+    index = open_index(archive.catalog, stored_space, archive.vectors, gpu=False)
+    if len(index) != stored_space.films:
+        return [
+            Fault(f"the index of {stored_space.space.model} finds {len(index)} films of {stored_space.films}", _MEND)
+        ]
+    rows = {int(row): at for at, row in enumerate(saved.ids[0])}
     missing = different = 0
-    for block in spaces.vectors_since(archive.catalog, one, 0):
+    for block in spaces.vectors_since(archive.catalog, stored_space, 0):
         for embedding_id, stored in zip(block.ids.tolist(), block.vectors, strict=True):
             if embedding_id in rows:
-                different += not np.array_equal(found.rows[rows[embedding_id]], stored)
+                different += not np.array_equal(saved.rows[rows[embedding_id]], stored)
             else:
-                missing += embedding_id <= found.mark
+                missing += embedding_id <= saved.mark
     if missing:
-        return [Fault(f"the index of {one.space.model} lacks {missing} vectors", _MEND)]
+        return [Fault(f"the index of {stored_space.space.model} lacks {missing} vectors", _MEND)]
     if different:
-        return [Fault(f"{different} vectors of {one.space.model} differ between index and catalog", _MEND)]
+        return [Fault(f"{different} vectors of {stored_space.space.model} differ between index and catalog", _MEND)]
     return []
 
 
-def _server_faults(archive: Archive, stored: StoredSpace) -> list[Fault]:
-    index = open_index(archive.catalog, stored, archive.vectors)
-    if len(index) != stored.films:
-        return [Fault(f"the index of {stored.space.model} finds {len(index)} films of {stored.films}", _MEND)]
+def _server_faults(archive: Archive, stored_space: StoredSpace) -> list[Fault]:
+    index = open_index(archive.catalog, stored_space, archive.vectors)
+    if len(index) != stored_space.films:
+        return [
+            Fault(f"the index of {stored_space.space.model} finds {len(index)} films of {stored_space.films}", _MEND)
+        ]
     missing = different = 0
-    copies = stored_vectors(archive.catalog, stored)
+    copies = stored_vectors(archive.catalog, stored_space)
     none = (0, np.empty(0, np.float16))
     row_id, copy = next(copies, none)
-    for block in spaces.vectors_since(archive.catalog, stored, 0):
+    for block in spaces.vectors_since(archive.catalog, stored_space, 0):
         for embedding_id, vectors in zip(block.ids.tolist(), block.vectors, strict=True):
             if row_id != embedding_id:
                 missing += 1
@@ -313,7 +320,7 @@ def _server_faults(archive: Archive, stored: StoredSpace) -> list[Fault]:
             different += not np.array_equal(copy, vectors)
             row_id, copy = next(copies, none)
     if missing:
-        return [Fault(f"the index of {stored.space.model} lacks {missing} vectors", _MEND)]
+        return [Fault(f"the index of {stored_space.space.model} lacks {missing} vectors", _MEND)]
     if different:
-        return [Fault(f"{different} vectors of {stored.space.model} differ between index and catalog", _MEND)]
+        return [Fault(f"{different} vectors of {stored_space.space.model} differ between index and catalog", _MEND)]
     return []

@@ -145,8 +145,10 @@ def check(sources: Sequence[Source], options: Options) -> None:
     for a cluster without Ray."""
     if options.ray is not None:
         check_address(options.ray)
-    check_there([one.folder if isinstance(one, Changed) else one for one in sources if not isinstance(one, Remote)])
-    if options.hash_uids and any(isinstance(one, Remote) and isinstance(one.server, Server) for one in sources):
+    places = [source for source in sources if not isinstance(source, Remote)]
+    check_there([place.folder if isinstance(place, Changed) else place for place in places])
+    servers = [source for source in sources if isinstance(source, Remote) and isinstance(source.server, Server)]
+    if options.hash_uids and servers:
         raise BadInput(
             "a server's films are known by their UIDs", where="--hash-uids", fix="Copy them to a folder first."
         )
@@ -163,15 +165,15 @@ def _cluster(options: Options) -> Iterator[Spread | None]:
 
 def _settle_uids(archive: Archive, *, hashed: bool) -> None:
     """Keep or hash UIDs for a whole archive: one film under two identities would be two films."""
-    kept = get_meta(archive.catalog, "hash_uids")
-    wanted = "yes" if hashed else "no"
-    if kept is None:
-        set_meta(archive.catalog, "hash_uids", wanted)
-    elif kept != wanted:
+    stored = get_meta(archive.catalog, "hash_uids")
+    chosen = "yes" if hashed else "no"
+    if stored is None:
+        set_meta(archive.catalog, "hash_uids", chosen)
+    elif stored != chosen:
         raise BadInput(
-            "this archive keeps hashes of the UIDs" if kept == "yes" else "this archive keeps the UIDs as they are",
+            "this archive keeps hashes of the UIDs" if stored == "yes" else "this archive keeps the UIDs as they are",
             where=archive.folder,
-            fix="Add --hash-uids." if kept == "yes" else "Leave --hash-uids out, or name a new --archive.",
+            fix="Add --hash-uids." if stored == "yes" else "Leave --hash-uids out, or name a new --archive.",
         )
 
 
@@ -198,23 +200,23 @@ class _Run:
         self._taken: list[tuple[Scope, Forgetting]] = []
         self._space_id = ingest.ensure_space(self._catalog, towers.space)
 
-    def take(self, asked: Path | Changed) -> None:
+    def take(self, place: Path | Changed) -> None:
         """Index what lies below a folder, or a file, or what changed in a folder."""
-        scope = file_diff.open_scope(self._catalog, asked.folder if isinstance(asked, Changed) else asked)
+        scope = file_diff.open_scope(self._catalog, place.folder if isinstance(place, Changed) else place)
         forgetting = self._forgetting(scope)
         skip = self._archive.folder
-        files = asked.listed(scope, skip) if isinstance(asked, Changed) else listed(scope, asked, skip)
-        unseen = passed_over(scope, asked, skip) if isinstance(asked, Path) else []
-        compared = self._compared(scope, forgetting, files, complete=isinstance(asked, Path), unseen=unseen)
+        files = place.listed(scope, skip) if isinstance(place, Changed) else listed(scope, place, skip)
+        unseen = passed_over(scope, place, skip) if isinstance(place, Path) else []
+        compared = self._compared(scope, forgetting, files, complete=isinstance(place, Path), unseen=unseen)
         work = forgetting.to_work_on(compared)
-        for some in chunked(ingest.Result(source, None) for source in work if source.rejected):
-            self._commit(scope, forgetting, some)
+        for results in chunked(ingest.Result(source, None) for source in work if source.rejected):
+            self._commit(scope, forgetting, results)
         readable = [source for source in work if not source.rejected]
         fresh = not ingest.any_films(self._catalog)
         unknown = readable if fresh else self._unknown(scope, readable)
         self._decode(scope, forgetting, chain(unknown, compared.older))
-        if isinstance(asked, Changed):
-            file_diff.unlist(self._catalog, scope, asked.gone(scope))
+        if isinstance(place, Changed):
+            file_diff.unlist(self._catalog, scope, place.gone(scope))
         self._count(gone=file_diff.finish(self._catalog, scope))
 
     def take_remote(self, remote: Remote) -> None:
@@ -270,12 +272,12 @@ class _Run:
         return compared
 
     def save_index(self) -> None:
-        held = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
-        stamp = spaces.stamp(self._catalog, held.id)
+        stored_space = next(space for space in spaces.spaces(self._catalog) if space.id == self._space_id)
+        stamp = spaces.stamp(self._catalog, stored_space.id)
         # An earlier run may have been killed between its last commit and its snapshot.
-        current = snapshot.is_current(self._archive.vectors, held, generation=stamp.generation, mark=stamp.mark)
+        current = snapshot.is_current(self._archive.vectors, stored_space, generation=stamp.generation, mark=stamp.mark)
         if stamp.mark and not current:
-            open_index(self._catalog, held, self._archive.vectors, gpu=False).save()
+            open_index(self._catalog, stored_space, self._archive.vectors, gpu=False).save()
 
     def end(self, state: RunState, message: str | None = None) -> None:
         runs.end(self._catalog, self._id, state, self._counts, message)
@@ -295,21 +297,21 @@ class _Run:
         if self._spread is not None:
             yield from self._spread.hashed(work)
             return
-        for some in chunked(work, HASHED_TOGETHER):
-            yield from zip(some, pool.map(content_hash, some), strict=True)
+        for batch in chunked(work, HASHED_TOGETHER):
+            yield from zip(batch, pool.map(content_hash, batch), strict=True)
 
     def _decoded(self, files: Iterable[SourceFile], remote: Remote | None) -> Decoded:
         """Decode files, and where others do it embed them too."""
-        shown = self._towers.preprocess
+        preprocess = self._towers.preprocess
         decode = partial(
             process,
-            prepare=shown.shrink,
+            prepare=preprocess.shrink,
             limits=self._options.limits,
             key=self._archive.patient_key(),
             any_modality=self._options.any_modality,
             hash_uids=self._options.hash_uids,
             # Twice the tower's input: what a JPEG decoder then leaves out, resampling would.
-            side=2 * shown.size if isinstance(shown, Preprocess) else None,
+            side=2 * preprocess.size if isinstance(preprocess, Preprocess) else None,
         )
         if self._spread is None:
             return decode(files, workers=self._options.workers)
@@ -352,18 +354,15 @@ class _Run:
         """Give the files whose content is new, and settle without decoding those that only moved, or are copies, unless
         an earlier version of decoding, named in `decoding`, made their films."""
         with ThreadPoolExecutor(4) as pool:
-            for some in chunked(self._hashed(work, pool), HASHED_TOGETHER):
-                hashed = [(source, sha256) for source, sha256 in some if sha256]
+            for batch in chunked(self._hashed(work, pool), HASHED_TOGETHER):
+                hashed = [(source, sha256) for source, sha256 in batch if sha256]
                 known = ingest.keep_known(self._catalog, scope, self._space_id, hashed)
-                settled = {source.path: one for (source, _), one in zip(hashed, known, strict=True) if one}
-                older = {
-                    path: one.decoding
-                    for path, one in settled.items()
-                    if one.outcome is Outcome.INDEXED and one.decoding < DECODING
-                }
-                tally = Counter(one.outcome for path, one in settled.items() if path not in older)
+                settled = {source.path: file for (source, _), file in zip(hashed, known, strict=True) if file}
+                indexed = {path: file for path, file in settled.items() if file.outcome is Outcome.INDEXED}
+                older = {path: file.decoding for path, file in indexed.items() if file.decoding < DECODING}
+                tally = Counter(file.outcome for path, file in settled.items() if path not in older)
                 self._count(unchanged=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE])
-                for source, _ in some:
+                for source, _ in batch:
                     if source.path in older:
                         yield replace(source, decoding=older[source.path])
                     elif source.path not in settled:
@@ -387,9 +386,9 @@ class _Run:
             indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
         )
 
-    def _count(self, **more: int) -> None:
-        if any(more.values()):
-            summed = {name: getattr(self._counts, name) + value for name, value in more.items()}
+    def _count(self, **added: int) -> None:
+        if any(added.values()):
+            summed = {name: getattr(self._counts, name) + value for name, value in added.items()}
             self._counts = replace(self._counts, **summed)
             runs.progress(self._catalog, self._id, self._counts)
         self._on_progress(self._counts)

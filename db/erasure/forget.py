@@ -58,9 +58,9 @@ def marks(archive: Archive) -> ForgottenHashes:
 
 def release(archive: Archive, identity: str, patient_key: str | None) -> None:
     """Turn a film that was asked for again away no longer, nor others of its patient."""
-    wanted = _marks(archive.patient_key(), [identity], [patient_key])
+    marks = _marks(archive.patient_key(), [identity], [patient_key])
     with archive.catalog.write() as connection:
-        connection.execute(delete(forgotten).where(forgotten.c.mark.in_(wanted)))
+        connection.execute(delete(forgotten).where(forgotten.c.mark.in_(marks)))
 
 
 def of_patient(archive: Archive, patient_key: str) -> list[int]:
@@ -84,12 +84,12 @@ def forget(
     with archive.writing("forgetting films", alone=True):
         with archive.catalog.read() as connection:
             rows_of(connection, film_ids)  # a wrong id must cost nobody the index
-        held = spaces.spaces(archive.catalog)
-        stamps = {one.id: spaces.stamp(archive.catalog, one.id) for one in held}
+        stored_spaces = spaces.spaces(archive.catalog)
+        stamps = {space.id: spaces.stamp(archive.catalog, space.id) for space in stored_spaces}
         # Before the rows, as they can be made again: whatever ends this process, no vector outlives its film.
-        taken = {one.id: snapshot.take_away(archive.vectors, one, film_ids) for one in held}
-        whole = [one for one in taken.values() if one is not None]
-        snapshot.remove_strays(archive.vectors, whole)
+        manifests = {space.id: snapshot.take_away(archive.vectors, space, film_ids) for space in stored_spaces}
+        to_keep = [manifest for manifest in manifests.values() if manifest is not None]
+        snapshot.remove_strays(archive.vectors, to_keep)
         pictures = beside(archive.catalog)
         if pictures is not None:
             pictures.mark(film_ids)
@@ -100,7 +100,7 @@ def forget(
                     connection.execute(upsert(forgotten).values(mark=mark).on_conflict_do_nothing())
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
-        snapshot.remove_strays(archive.vectors, whole)
+        snapshot.remove_strays(archive.vectors, to_keep)
         for left in (
             *archive.folder.glob("catalog.before-*"),
             *archive.folder.glob(f"{THUMBNAILS}.part*"),
@@ -113,26 +113,27 @@ def forget(
             shutil.rmtree(unfinished, ignore_errors=True)
         if pictures is not None:
             pictures.settle(partial(keys_of, archive.catalog))
-        if why := archive.catalog.settle(everything=not film_ids) or (pictures and pictures.overwrite()):
-            raise _blocked(archive.catalog.path, why)
-        for one in held:
-            _put_back(archive, one, taken[one.id], stamps[one.id])
+        if hindrance := archive.catalog.settle(everything=not film_ids) or (pictures and pictures.overwrite()):
+            raise _blocked(archive.catalog.path, hindrance)
+        for space in stored_spaces:
+            _put_back(archive, space, manifests[space.id], stamps[space.id])
     return Forgotten(len(rows), files, reports, remember)
 
 
-def _put_back(archive: Archive, held: StoredSpace, taken: Manifest | None, before: Stamp) -> None:
+def _put_back(archive: Archive, space: StoredSpace, manifest: Manifest | None, before: Stamp) -> None:
     """Write the snapshot as of now, where it was up to date; the next run makes another where there was none."""
-    if taken is None:
+    if manifest is None:
         return
-    now = spaces.stamp(archive.catalog, held.id)
-    known = taken.generation == before.generation
-    generation = now.generation if known else taken.generation
-    snapshot.put_back(archive.vectors, held, taken, generation=generation, mark=now.mark)
+    now = spaces.stamp(archive.catalog, space.id)
+    known = manifest.generation == before.generation
+    generation = now.generation if known else manifest.generation
+    snapshot.put_back(archive.vectors, space, manifest, generation=generation, mark=now.mark)
 
 
 def _marks(key: bytes, identities: Sequence[str], patients: Sequence[str | None]) -> set[str]:
-    said = [f"film {identity}" for identity in identities] + [f"patient {patient}" for patient in patients if patient]
-    return {hmac.new(key, f"forgotten {one}".encode(), hashlib.sha256).hexdigest() for one in said}
+    subjects = [f"film {identity}" for identity in identities]
+    subjects += [f"patient {patient}" for patient in patients if patient]
+    return {hmac.new(key, f"forgotten {subject}".encode(), hashlib.sha256).hexdigest() for subject in subjects}
 
 
 def _blocked(path: Path, why: str) -> ArchiveBusy:

@@ -133,13 +133,13 @@ class SpelledOut:
 def without_stops(text: str) -> str:
     """Drop the full stop of an abbreviation within a sentence: "no lt. effusion" denies the effusion."""
 
-    def adjective(found: re.Match[str]) -> str:
-        following = text[found.end() :].split(maxsplit=1)[0]
+    def adjective(match: re.Match[str]) -> str:
+        following = text[match.end() :].split(maxsplit=1)[0]
         ends = following[0].isupper() and not (shouted or (len(following) > 1 and following.isupper()))
-        return found[0] if ends else found[0][:-1]
+        return match[0] if ends else match[0][:-1]
 
-    def noun(found: re.Match[str]) -> str:
-        return found[0] if found.string[found.end() :].lstrip()[0].isupper() else found[0][:-1]
+    def noun(match: re.Match[str]) -> str:
+        return match[0] if match.string[match.end() :].lstrip()[0].isupper() else match[0][:-1]
 
     shouted = not any(char.islower() for char in text)
     return _CUT_SHORT.sub(noun, _BEFORE_A_NAME.sub(adjective, text))
@@ -154,8 +154,8 @@ def spell_out(text: str) -> SpelledOut:
     read: dict[str, str] = {}
     shouted = not any(char.islower() for char in text) and len(text.split()) > 1
 
-    def long_form(found: re.Match[str]) -> str:
-        short = found[0]
+    def long_form(match: re.Match[str]) -> str:
+        short = match[0]
         key = " ".join(short.lower().split())
         key = key if key in ABBREVIATIONS else key.removesuffix("s")
         if key in _CAPITALS and not short.removesuffix("s").isupper():
@@ -169,7 +169,7 @@ def spell_out(text: str) -> SpelledOut:
 
 
 def _in_capitals(text: str) -> Iterable[str]:
-    return (found[0] for found in _IN_CAPITALS.finditer(text) if found[0].lower() not in lexicon_words())
+    return (match[0] for match in _IN_CAPITALS.finditer(text) if match[0].lower() not in lexicon_words())
 
 
 @cache

@@ -212,27 +212,27 @@ def is_change_alone(words: str) -> bool:
 def _went(text: str, persists: str) -> str:
     """Write "X has increased" as X; of what is no finding ("aeration has improved") it says something else."""
 
-    def stated(found: re.Match[str]) -> str:
-        clause = _CLAUSE_START.split(text[max(0, found.start() - 120) : found.start()])[-1]
-        if not names_finding(clause) or _NONE.search(clause) or names_finding(found[0]):
-            return found[0]
-        if _AND_IT.match(text, found.end()):
+    def stated(match: re.Match[str]) -> str:
+        clause = _CLAUSE_START.split(text[max(0, match.start() - 120) : match.start()])[-1]
+        if not names_finding(clause) or _NONE.search(clause) or names_finding(match[0]):
+            return match[0]
+        if _AND_IT.match(text, match.end()):
             return ""
-        return persists or ("," if _AND.match(text, found.end() + 1) else "")
+        return persists or ("," if _AND.match(text, match.end() + 1) else "")
 
     return _WENT.sub(stated, text)
 
 
 def _gone_before(text: str) -> str:
-    def denied(found: re.Match[str]) -> str:
-        return found[0] if _PARTLY.search(text[: found.start()]) else "without "
+    def denied(match: re.Match[str]) -> str:
+        return match[0] if _PARTLY.search(text[: match.start()]) else "without "
 
     return _GONE_BEFORE.sub(denied, text)
 
 
 def _opened_before(text: str) -> str:
     """Write "; possible X;" for each clause X that is left open from behind, so that no denial before reaches it."""
-    starts = [0, *(found.end() for found in _CLAUSE_START.finditer(text))]
+    starts = [0, *(match.end() for match in _CLAUSE_START.finditer(text))]
     pieces: list[str] = []
     copied = 0
     for match in _DOUBT_BEHIND.finditer(text):
@@ -248,13 +248,13 @@ def _opened_before(text: str) -> str:
 
 def _denied_before(text: str, trigger: re.Pattern[str]) -> str:
     """Write "without X;" for each clause X that the trigger ends."""
-    starts = [0, *(found.end() for found in _CLAUSE_START.finditer(text))]
+    starts = [0, *(match.end() for match in _CLAUSE_START.finditer(text))]
     pieces: list[str] = []
     copied = 0
     for match in trigger.finditer(text):
         start = max(copied, starts[bisect_right(starts, match.start()) - 1])
         if last_alone(text[start : match.start()], singular=_SINGULAR.match(match[0]) is not None):
-            start += max(found.end() for found in _AND.finditer(text[start : match.start()]))
+            start += max(match.end() for match in _AND.finditer(text[start : match.start()]))
         clause = text[start : match.start()].strip()
         if not clause or (_NOT_YET.search(text[start : match.end()]) and not _SURE.search(match[0])):
             continue

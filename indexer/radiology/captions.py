@@ -81,10 +81,10 @@ def truth(claim: Claim, about: Facts) -> bool | None:
 
 def _matches(claim: Claim, known: Claim) -> bool | None:
     answer: bool | None = True
-    for asked, have in ((claim.side, known.side), (claim.severity, known.severity), (claim.place, known.place)):
-        if asked is None or asked == have:
+    for claimed, known_part in ((claim.side, known.side), (claim.severity, known.severity), (claim.place, known.place)):
+        if claimed is None or claimed == known_part:
             continue
-        if have is None:
+        if known_part is None:
             answer = None
         else:
             return False
@@ -110,7 +110,7 @@ def phrase(claim: Claim, rng: random.Random, *, carrier: float = 0.25) -> str:
     if claim.severity:
         word = rng.choice(SEVERITIES[claim.severity])
         name = f"{name}, {word}" if described else f"{word} {name}"
-    said = " ".join((name, *tails))
+    wording = " ".join((name, *tails))
     if claim.absent:
-        return rng.choice(ABSENT).format(said)
-    return rng.choice(CARRIERS).format(said) if rng.random() < carrier else said
+        return rng.choice(ABSENT).format(wording)
+    return rng.choice(CARRIERS).format(wording) if rng.random() < carrier else wording

@@ -131,8 +131,8 @@ def unfamiliar_words(texts: Iterable[str], vocabulary: frozenset[str]) -> tuple[
 
     Numbers, and words of one or two letters, are left alone; an ending or a beginning makes no new word.
     """
-    found = [match[0] for text in texts for match in _WORD.finditer(unicodedata.normalize("NFC", text))]
-    return tuple(dict.fromkeys(word for word in found if not _is_known(_plain(word), vocabulary)))
+    words = [match[0] for text in texts for match in _WORD.finditer(unicodedata.normalize("NFC", text))]
+    return tuple(dict.fromkeys(word for word in words if not _is_known(_plain(word), vocabulary)))
 
 
 def _is_known(word: str, vocabulary: frozenset[str]) -> bool:
@@ -142,11 +142,15 @@ def _is_known(word: str, vocabulary: frozenset[str]) -> bool:
 
 def _forms(word: str) -> Iterable[str]:
     """Yield the word, and what is left of it without an ending, a beginning, or both."""
-    whole = [
+    without_beginnings = [
         word,
-        *(word.removeprefix(one) for one in _BEGINNINGS if word.startswith(one) and len(word) > len(one) + 3),
+        *(
+            word.removeprefix(beginning)
+            for beginning in _BEGINNINGS
+            if word.startswith(beginning) and len(word) > len(beginning) + 3
+        ),
     ]
-    for form in whole:
+    for form in without_beginnings:
         yield form
         for ending in _ENDINGS:
             stem = form.removesuffix(ending)
@@ -179,4 +183,4 @@ def _english() -> frozenset[str]:
         return frozenset()
     pairs = gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()[1:_PAIRS]
     joined = ("".join(pair.split()) for pair in pairs if pair.endswith("</w>"))
-    return frozenset(word for whole in joined if (word := whole.removesuffix("</w>")).isalpha() and len(word) > 2)
+    return frozenset(word for piece in joined if (word := piece.removesuffix("</w>")).isalpha() and len(word) > 2)

@@ -142,7 +142,7 @@ def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, 
     "no A and B" deny everything up to the next statement.
     """
     spans = _after_spans(text)
-    taken: list[tuple[int, int, tuple[str, ...]]] = list(spans)
+    denials: list[tuple[int, int, tuple[str, ...]]] = list(spans)
     position = 0
     while match := _TRIGGER.search(text, position):
         start, scope = match.start(), match.end()
@@ -153,22 +153,22 @@ def split_negations(text: str, *, lists: bool = False) -> tuple[str, tuple[str, 
         end = _scope_end(text, scope, wide=wide, lists=lists)
         items = _items(text[scope:end], wide=wide)
         if items and not all(is_generic(item) for item in items):
-            taken.append((start, end, items))
+            denials.append((start, end, items))
         position = max(scope, end)
-    if not taken:
+    if not denials:
         return text, ()
-    return _rest(text, sorted(taken))
+    return _rest(text, sorted(denials))
 
 
-def _rest(text: str, taken: list[tuple[int, int, tuple[str, ...]]]) -> tuple[str, tuple[str, ...]]:
-    kept, negated, position = [], [], 0
-    for start, end, items in taken:
-        kept.append(text[position:start])
-        kept.extend(f"no {item}" for item in items if is_generic(item))
+def _rest(text: str, denials: list[tuple[int, int, tuple[str, ...]]]) -> tuple[str, tuple[str, ...]]:
+    parts, negated, position = [], [], 0
+    for start, end, items in denials:
+        parts.append(text[position:start])
+        parts.extend(f"no {item}" for item in items if is_generic(item))
         negated += [item for item in items if not is_generic(item)]
         position = max(position, end)
-    kept.append(text[position:])
-    pieces = (_trim(piece) for piece in kept)
+    parts.append(text[position:])
+    pieces = (_trim(piece) for piece in parts)
     return ", ".join(piece for piece in pieces if piece), tuple(negated)
 
 
@@ -207,7 +207,7 @@ def _scope_end(text: str, start: int, *, wide: bool, lists: bool) -> int:
     reach = min(len(text), start + _REACH)
     patterns = (_STOP, _TRIGGER, _ANEW) if lists else (_STOP, _TRIGGER)
     stops = (pattern.search(text, start, reach) for pattern in patterns)
-    end = min((found.start() for found in stops if found), default=reach)
+    end = min((stop.start() for stop in stops if stop), default=reach)
     if lists:
         return min(_stated_anew(text, start, end), end)
     if not wide:
@@ -231,8 +231,10 @@ def _stated_anew(text: str, start: int, end: int) -> int:
         if re.search(_OR, text[comma.start() : end], re.I):
             break
         denied = text[start : comma.start()].strip()
-        there = _THERE.match(text, comma.end(), end) and names_finding(denied)  # "no acute, displaced fracture is seen"
-        if there or is_generic(denied):
+        is_stated = _THERE.match(text, comma.end(), end) and names_finding(
+            denied
+        )  # "no acute, displaced fracture is seen"
+        if is_stated or is_generic(denied):
             return comma.start()
     return end
 

@@ -189,7 +189,7 @@ def _findings(name: str) -> Iterator[str]:
     side = re.search(r"\b(left|right)\b", name, re.I)
     plain = re.sub(rf"^(?:the\s+)?{_SIDES}", "", name, flags=re.I)
     for pattern, findings in _TABLE:
-        if any(re.fullmatch(pattern, one, re.I) for one in (plain, re.sub(r"^the\s+", "", name, flags=re.I))):
+        if any(re.fullmatch(pattern, written, re.I) for written in (plain, re.sub(r"^the\s+", "", name, flags=re.I))):
             for finding in findings:
                 yield f"{side[1].lower()} {finding}" if side else finding
             return

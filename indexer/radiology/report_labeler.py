@@ -75,10 +75,10 @@ def qualified(idea: str, text: str, *, present: bool = True) -> Statement:
     line" is no place); left and right together are bilateral."""
     certain = not _HEDGED.search(text)
     text = findings_pattern().sub(" ", text.lower())
-    sides = _found(text, "side")
+    sides = _named(text, "side")
     side = "bilateral" if len(sides) > 1 or _LEFT_AND_RIGHT.search(text) else next(iter(sides), "")
-    severity = next(iter(sorted(_found(text, "severity"))), "")
-    return Statement(idea, present, side, severity, frozenset(_found(text, "place")), certain)
+    severity = next(iter(sorted(_named(text, "severity"))), "")
+    return Statement(idea, present, side, severity, frozenset(_named(text, "place")), certain)
 
 
 def qualifies(word: str) -> bool:
@@ -109,8 +109,8 @@ def read_report(text: str, *, known: Iterable[str] = ()) -> tuple[Statement, ...
 def says_normal(words: str) -> bool:
     """Tell whether words, as a label or a report has them, say that a film is normal, and nothing else: clear lungs
     are without opacity, too."""
-    said = read_report(words)
-    return finding_of(words) == NORMAL or NORMAL in {one.idea for one in said if one.present}
+    statements = read_report(words)
+    return finding_of(words) == NORMAL or NORMAL in {statement.idea for statement in statements if statement.present}
 
 
 @lru_cache(maxsize=20_000)  # reports are made of the same sentences
@@ -126,7 +126,7 @@ def _read_sentence(sentence: str, ideas: frozenset[str]) -> tuple[Statement, ...
         statements += [qualified(idea, clause) for idea in mentions(clause, ideas)]
     if NORMAL in mentions(rest, ideas):  # its phrases run over commas
         statements.append(Statement(NORMAL))
-    return tuple(one for one in statements if one.idea != NORMAL or not _ONE_PART.match(sentence))
+    return tuple(statement for statement in statements if statement.idea != NORMAL or not _ONE_PART.match(sentence))
 
 
 def _cardiomegaly(heart: re.Match[str]) -> str:
@@ -138,19 +138,19 @@ def mentions(text: str, known: frozenset[str]) -> list[str]:
     """Return ideas that the text names, in order, the longest name first where names overlap."""
     names = phrases()
     plain = " ".join(text.lower().replace("_", " ").split())
-    found = [(*match.span(), names[_singular(match[0], names)]) for match in findings_pattern().finditer(plain)]
+    spans = [(*match.span(), names[_singular(match[0], names)]) for match in findings_pattern().finditer(plain)]
     for idea in known:
         if idea in plain:
-            found += [(*match.span(), idea) for match in re.finditer(rf"(?<!\w){re.escape(idea)}s?(?!\w)", plain)]
-    kept: list[tuple[int, int, str]] = []
-    for start, end, idea in sorted(found, key=lambda one: (one[0] - one[1], one)):
-        if all(end <= other or start >= until for other, until, _ in kept):
-            kept.append((start, end, idea))
-    return list(dict.fromkeys(idea for _, _, idea in sorted(kept)))
+            spans += [(*match.span(), idea) for match in re.finditer(rf"(?<!\w){re.escape(idea)}s?(?!\w)", plain)]
+    apart: list[tuple[int, int, str]] = []
+    for start, end, idea in sorted(spans, key=lambda span: (span[0] - span[1], span)):
+        if all(end <= other or start >= until for other, until, _ in apart):
+            apart.append((start, end, idea))
+    return list(dict.fromkeys(idea for _, _, idea in sorted(apart)))
 
 
-def _found(text: str, what: str) -> set[str]:
-    return {_qualifiers()[what][1][match[0].lower()] for match in _qualifiers()[what][0].finditer(text)}
+def _named(text: str, kind: str) -> set[str]:
+    return {_qualifiers()[kind][1][match[0].lower()] for match in _qualifiers()[kind][0].finditer(text)}
 
 
 def _singular(word: str, names: dict[str, str]) -> str:
@@ -165,9 +165,9 @@ def _qualifiers() -> dict[str, tuple[re.Pattern[str], dict[str, str]]]:
     places["middle"] += ("lingula",)
     sides = {name: (*SIDES[name], *SIDE_TAILS.get(name, ())) for name in SIDES}
     severities = {**SEVERITIES, "small": (*SEVERITIES["small"], "borderline")}
-    made = {}
-    for what, groups in (("side", sides), ("severity", severities), ("place", places)):
+    qualifiers = {}
+    for kind, groups in (("side", sides), ("severity", severities), ("place", places)):
         words = {word.lower(): name for name, group in groups.items() for word in group}
         longest = sorted(words, key=len, reverse=True)
-        made[what] = (re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.I), words)
-    return made
+        qualifiers[kind] = (re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.I), words)
+    return qualifiers

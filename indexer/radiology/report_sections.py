@@ -41,7 +41,7 @@ _ENDED = (".", ":", ";", "!", "?")
 def seen(text: str) -> str:
     """Return the lines of a report that say what was seen, each whole."""
     lines = _whole_lines(_TAG.sub("\n", text).replace("\r", "\n"))
-    kept: list[str] = []
+    seen_lines: list[str] = []
     skipping = False
     for line in lines:
         if not line:
@@ -51,9 +51,9 @@ def seen(text: str) -> str:
             skipping = False  # the section was the heading's next line alone
             line = line[sections[0].start() :] if sections else ""
             sections = list(_SECTION.finditer(line))
-        kept.append(_without_sections(line, sections))
+        seen_lines.append(_without_sections(line, sections))
         skipping = bool(sections) and _is_skipped(sections[-1]) and not line[sections[-1].end() :].strip()
-    return "\n".join(line for line in kept if line.strip())
+    return "\n".join(line for line in seen_lines if line.strip())
 
 
 def _whole_lines(text: str) -> list[str]:
@@ -86,16 +86,16 @@ def _is_wrapped(before: str, line: str, *, apart: bool, goes_on: bool) -> bool:
 def _without_sections(line: str, sections: list[re.Match[str]]) -> str:
     """Return the line without what its sections do not say was seen. A section ends where one of what was seen begins;
     an unknown heading ends none, as clinical notes have their own ("Dx: pneumonia")."""
-    kept, position, skipped = [], 0, False
+    parts, position, skipped = [], 0, False
     for section in sections:
         if _is_skipped(section):
             if not skipped:
-                kept.append(line[position : section.start()])
+                parts.append(line[position : section.start()])
             end = _SENTENCE_END.search(line, section.end()) if _BRIEF.fullmatch(section["name"]) else None
             skipped, position = end is None, end.end() if end else 0
         elif skipped and (_SEEN.fullmatch(section["name"]) or section["name"].isupper()):
             skipped, position = False, section.start()
-    return " ".join([*kept, "" if skipped else line[position:]]).strip()
+    return " ".join([*parts, "" if skipped else line[position:]]).strip()
 
 
 def _is_skipped(section: re.Match[str]) -> bool:

@@ -98,32 +98,32 @@ def _words(text: str) -> list[str]:
     """Return words in capitals, without accents."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text.upper()) if not unicodedata.combining(c))
     joined = " ".join(re.split(r"[\W_]+", bare)).strip()
-    joined = re.sub(r"\b(P A|A P)\b", lambda found: found[0].replace(" ", ""), joined)  # P.A.
+    joined = re.sub(r"\b(P A|A P)\b", lambda match: match[0].replace(" ", ""), joined)  # P.A.
     return re.sub(r"\b(POSTERO|ANTERO|LATERO) (?=ANTERIOR|POSTERIOR|LATERAL)", r"\1", joined).split()
 
 
 def _view_of_words(words: list[str]) -> str | None:
-    said = {_VIEW_WORDS.get(word, word) for word in words} - _MANNERS
-    sides = {_SIDES[word] for word in said if word in _SIDES}
-    named = {word for word in said - _SIDES.keys() if _BODY_PART_WORDS.get(word, word) not in _BODY_PARTS}
+    terms = {_VIEW_WORDS.get(word, word) for word in words} - _MANNERS
+    sides = {_SIDES[word] for word in terms if word in _SIDES}
+    view_terms = {word for word in terms - _SIDES.keys() if _BODY_PART_WORDS.get(word, word) not in _BODY_PARTS}
     side = sides.pop() if len(sides) == 1 else ""
-    if "DECUBITUS" in named or named & {"LLD", "RLD"}:
+    if "DECUBITUS" in view_terms or view_terms & {"LLD", "RLD"}:
         # A patient who lies on a side is no lateral view, and this is what such a film is looked for by.
-        if not named <= {"DECUBITUS", "LATERAL", "LAT", "LLD", "RLD", "AP", "PA"}:
+        if not view_terms <= {"DECUBITUS", "LATERAL", "LAT", "LLD", "RLD", "AP", "PA"}:
             return None
-        lying = named & {"LLD", "RLD"} or ({f"{side}LD"} if side else named & {"AP", "PA"})
+        lying = view_terms & {"LLD", "RLD"} or ({f"{side}LD"} if side else view_terms & {"AP", "PA"})
         return lying.pop() if len(lying) == 1 else None
-    if len(named) != 1:
+    if len(view_terms) != 1:
         return None
-    (view,) = named
+    (view,) = view_terms
     if view == "LATERAL" and side:
         return f"{side}L"
     return view if view in _VIEWS and not sides else None
 
 
 def _part_of_words(words: list[str]) -> str | None:
-    whole = "".join(words)
-    if (part := _BODY_PART_WORDS.get(whole, whole)) in _BODY_PARTS:
+    phrase = "".join(words)
+    if (part := _BODY_PART_WORDS.get(phrase, phrase)) in _BODY_PARTS:
         return part
     how = _MANNERS | _BESIDE_PARTS | _SIDES.keys() | _VIEWS | _VIEW_WORDS.keys()
     parts = {_BODY_PART_WORDS.get(word, word) for word in words if word not in how and not _COUNT.fullmatch(word)}

@@ -143,19 +143,19 @@ def findings_pattern() -> re.Pattern[str]:
 
 def names_finding(words: str) -> bool:
     """Tell whether words, abbreviations among them, name what a film shows: neither a view nor a normal film."""
-    named = findings_pattern().finditer(" ".join(spell_out(words).text.lower().replace("_", " ").split()))
-    ideas = {phrases().get(match[0]) or phrases()[match[0][:-1]] for match in named}
+    matches = findings_pattern().finditer(" ".join(spell_out(words).text.lower().replace("_", " ").split()))
+    ideas = {phrases().get(match[0]) or phrases()[match[0][:-1]] for match in matches}
     return any(idea != NORMAL and not is_view(idea) for idea in ideas)
 
 
 @cache
 def phrases() -> dict[str, str]:
     """Return every phrase that names a finding, in lower case, with the finding."""
-    found = dict(ALIASES)
+    findings = dict(ALIASES)
     for finding in TERMS:
-        found[finding.lower()] = finding
+        findings[finding.lower()] = finding
     for part in ("names", "signs"):
         for finding, term in TERMS.items():
             for phrase in getattr(term, part):
-                found.setdefault(" ".join(phrase.lower().split()), finding)
-    return found
+                findings.setdefault(" ".join(phrase.lower().split()), finding)
+    return findings

@@ -238,10 +238,10 @@ _ALL = re.compile(r"^(?:everything|anything|all(?:\s+\w+)?|any(?:\s+\w+)?)$", re
 def excepted(text: str) -> str:
     """Write "pneumonia except effusion", as a query asks it, as "pneumonia without effusion"."""
 
-    def denied(found: re.Match[str]) -> str:
-        before = text[: found.start()]
-        first = not before.strip() and "," in text[found.end() :]  # "except for X, the lungs are clear"
-        return found[0] if first or _BUT_THERE.search(before) else "without "
+    def denied(match: re.Match[str]) -> str:
+        before = text[: match.start()]
+        first = not before.strip() and "," in text[match.end() :]  # "except for X, the lungs are clear"
+        return match[0] if first or _BUT_THERE.search(before) else "without "
 
     written = _BUT_NOT.sub(denied, text)
     before, without, rest = written.partition("without ")
@@ -276,24 +276,24 @@ def usual_wording(text: str, *, keep_normal: bool = False) -> str:
     return _ABSENT.sub(_absent, text)
 
 
-def _written_out(found: re.Match[str]) -> str:
-    return "cannot" if found[1].lower() == "ca" else f"{found[1]} not"
+def _written_out(match: re.Match[str]) -> str:
+    return "cannot" if match[1].lower() == "ca" else f"{match[1]} not"
 
 
-def _opened(found: re.Match[str]) -> str:
-    before = found.string[: found.start()]
-    return found[0] if _NOT_OPEN.search(before) else "possible "
+def _opened(match: re.Match[str]) -> str:
+    before = match.string[: match.start()]
+    return match[0] if _NOT_OPEN.search(before) else "possible "
 
 
-def _naught(found: re.Match[str]) -> str:
-    clause = re.split(r"[,;.:=()]", found.string[max(0, found.start() - 80) : found.start()])[-1]
-    return " absent" if names_finding(clause) and not _BUT_THERE.search(clause) else found[0]
+def _naught(match: re.Match[str]) -> str:
+    clause = re.split(r"[,;.:=()]", match.string[max(0, match.start() - 80) : match.start()])[-1]
+    return " absent" if names_finding(clause) and not _BUT_THERE.search(clause) else match[0]
 
 
-def _absent(found: re.Match[str]) -> str:
+def _absent(match: re.Match[str]) -> str:
     """Write "absent" with the verb, whose number tells whether "X and Y are absent" denies both."""
-    before = found.string[: found.start()]
+    before = match.string[: match.start()]
     if not before.strip() or _NOT_GONE.search(f"{before} "):
-        return found[0]
-    verb = found[0].split()[0].lower()
+        return match[0]
+    verb = match[0].split()[0].lower()
     return f" {verb} absent" if verb in ("is", "are", "was", "were") else " absent"

@@ -59,9 +59,9 @@ def asked_alone(query: Query) -> list[Query]:
 
     Together they draw apart, and reach less than random words where each is found.
     """
-    asked = [words for words in query.positive if not says_normal(words)]
-    alone = list(asked) if len(query.concepts) > 1 else []
-    for words in asked:
+    positive = [words for words in query.positive if not says_normal(words)]
+    alone = list(positive) if len(query.concepts) > 1 else []
+    for words in positive:
         parts = [part for part in _JOINED.split(words) if names_finding(part)]
         alone += parts if len(parts) > 1 else []
     return [Query((Concept(words),)) for words in dict.fromkeys(alone)]
@@ -93,11 +93,11 @@ class Chance:
     def _read(self) -> NDArray[np.float32] | None:
         """Return the vectors as they were kept; None where there are none, or not such."""
         with suppress(OSError, ValueError, EOFError):
-            found = np.load(self._file, allow_pickle=False)
-            lengths = np.linalg.norm(found, axis=-1)
-            shaped = found.dtype == np.float32 and found.ndim == 2 and len(found) == COUNT
+            vectors = np.load(self._file, allow_pickle=False)
+            lengths = np.linalg.norm(vectors, axis=-1)
+            shaped = vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == COUNT
             if shaped and np.allclose(lengths, 1, atol=1e-3):
-                return found  # type: ignore[no-any-return]
+                return vectors  # type: ignore[no-any-return]
         return None
 
     def _write(self, vectors: NDArray[np.float32]) -> None:

@@ -33,27 +33,27 @@ class Embedder:
     index: VectorIndex
 
     def vector(
-        self, asked: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]
+        self, query: Query, like: Sequence[int | UploadedFilm], unlike: Sequence[int]
     ) -> NDArray[np.float32] | None:
         """Return the words, drawn towards films like these and away from films unlike them, as one unit vector (D,);
         None without any. Raises BadInput, and NotFound for a film without a vector."""
-        if asked.concepts and not self.held.space.has_text:
+        if query.concepts and not self.held.space.has_text:
             raise no_text(self.held.space.model, others=with_text(self.archive) or ["filmroom-mini"])
-        words = query_vector(asked, self.towers.embed_texts) if asked.concepts else None
+        words = query_vector(query, self.towers.embed_texts) if query.concepts else None
         if not like and not unlike:
             return words
-        near = [self._film_vector(one) for one in like]
-        far = [self._film_vector(one) for one in unlike]
+        near = [self._film_vector(film) for film in like]
+        far = [self._film_vector(film) for film in unlike]
         if words is None and not far:
             return unit(np.mean(near, axis=0))
         # Films lie far from texts as a whole: only what tells a film from the average one is added to words.
         centre = self.index.centre()
-        found = np.zeros(self.held.space.dim, np.float32) if words is None else words
+        drawn = np.zeros(self.held.space.dim, np.float32) if words is None else words
         if near:
-            found = found + LIKE * unit(np.mean(near, axis=0) - centre)
+            drawn = drawn + LIKE * unit(np.mean(near, axis=0) - centre)
         if far:
-            found = found - UNLIKE * unit(np.mean(far, axis=0) - centre)
-        return unit(found)
+            drawn = drawn - UNLIKE * unit(np.mean(far, axis=0) - centre)
+        return unit(drawn)
 
     def upload(self, path: Path) -> UploadedFilm:
         """Embed a file from outside, decoded under the usual limits, as its unit vector and thumbnail. Raises
@@ -71,22 +71,22 @@ class Embedder:
         vector = unit(self.towers.embed_prepared(self.towers.preprocess.batch([film.prepared]))[0].mean(axis=0))
         return UploadedFilm.of(self.held.space.fingerprint, vector, film.thumbnail)
 
-    def _film_vector(self, one: int | UploadedFilm) -> NDArray[np.float32]:
-        if isinstance(one, UploadedFilm):
-            if one.space != self.held.space.fingerprint:
+    def _film_vector(self, film: int | UploadedFilm) -> NDArray[np.float32]:
+        if isinstance(film, UploadedFilm):
+            if film.space != self.held.space.fingerprint:
                 raise BadInput(
                     f"the uploaded film was embedded by another model than {self.held.space.model}",
                     fix="Upload it again.",
                 )
-            return one.array()
-        if one.bit_length() >= 64 or not len(found := self.index.vectors(np.array([one]))):
-            films.get(self.archive.catalog, one)
+            return film.array()
+        if film.bit_length() >= 64 or not len(vectors := self.index.vectors(np.array([film]))):
+            films.get(self.archive.catalog, film)
             raise NotFound(
                 f"this film has no vector of {self.held.space.model}",
-                where=one,
+                where=film,
                 fix="Index its folder with this model.",
             )
-        return unit(found[0].mean(axis=0))
+        return unit(vectors[0].mean(axis=0))
 
 
 def liked_first(

@@ -45,7 +45,7 @@ def _sex(value: str) -> str:
 
 
 def _reported(value: str) -> ReportedFinding:
-    statements = [one for one in read_report(value) if one.idea != NORMAL]
+    statements = [statement for statement in read_report(value) if statement.idea != NORMAL]
     if len(statements) != 1 or not statements[0].present:
         raise BadInput(
             "One finding is asked for here" if statements else "Reports are not read for this",
@@ -122,23 +122,23 @@ def settled(text: str, unclosed: list[str]) -> str:
 
     def written(token: dict[str, str]) -> str:
         field = f"{token['field']}:{token['value']}" if token["field"] else ""
-        said = hidden(field or token["quoted"]) or token["word"].replace('"', MARK)
-        return f"{'-' if token['minus'] else ''}{said}{'' if token['bracket'] else ' '}"
+        text = hidden(field or token["quoted"]) or token["word"].replace('"', MARK)
+        return f"{'-' if token['minus'] else ''}{text}{'' if token['bracket'] else ' '}"
 
     return "".join(map(written, tokens(text, unclosed))).strip()
 
 
-def phrase_filter(wanted: Filter, token: dict[str, str], negated: list[str]) -> Filter:
+def phrase_filter(where: Filter, token: dict[str, str], negated: list[str]) -> Filter:
     phrase = unquote(token["quoted"])
     if not phrase:
-        return wanted
+        return where
     if token["minus"]:
         negated.append(phrase)
-        return wanted
-    return replace(wanted, phrases=_joined(wanted.phrases, (phrase,)))
+        return where
+    return replace(where, phrases=_joined(where.phrases, (phrase,)))
 
 
-def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
+def filtered(where: Filter, token: dict[str, str]) -> Filter:
     name, value, minus = token["field"].lower(), token["value"], bool(token["minus"])
     known = _FIELDS.get(name)
     if known is None:
@@ -148,16 +148,16 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
         raise BadInput(f"{name}: cannot be excluded", where=shown(f"-{name}:{value}"), fix=fix)
     if known is _HAS:
         if value.lower() not in _THINGS:
-            said = " and ".join(f"has:{thing}" for thing in _THINGS)
-            raise BadInput(f"Only {said} are known", where=shown(f"has:{value}"))
-        return replace(wanted, **{_THINGS[value.lower()]: not minus})  # type: ignore[arg-type]
+            known_things = " and ".join(f"has:{thing_name}" for thing_name in _THINGS)
+            raise BadInput(f"Only {known_things} are known", where=shown(f"has:{value}"))
+        return replace(where, **{_THINGS[value.lower()]: not minus})  # type: ignore[arg-type]
     if known is _PROBE:
-        return replace(wanted, scores=_scores(wanted.scores, value))
+        return replace(where, scores=_scores(where.scores, value))
     if known in _RANGES:
-        span = _within(getattr(wanted, known.attribute), _range(name, value), where=shown(f"{name}:{value}"))
-        return replace(wanted, **{known.attribute: span})  # type: ignore[arg-type]
+        span = _within(getattr(where, known.attribute), _range(name, value), where=shown(f"{name}:{value}"))
+        return replace(where, **{known.attribute: span})  # type: ignore[arg-type]
     if known.name in _OF_CLOSED_SETS:
-        value = re.sub(rf"({QUOTED})|[|;]", lambda found: found[1] or ",", value)
+        value = re.sub(rf"({QUOTED})|[|;]", lambda match: match[1] or ",", value)
         if value[0] in "-!":
             fix = f"Write -{name}:{value[1:]}"
             raise BadInput("A minus stands before the field", where=shown(f"{name}:{value}"), fix=fix)
@@ -166,34 +166,34 @@ def filtered(wanted: Filter, token: dict[str, str]) -> Filter:
     values = tuple(known.clean(item) for item in items if item)
     if not values:
         raise BadInput("has no value", where=f"{name}:", fix=f"Write it as in {known.example}")
-    return replace(wanted, **{attribute: _joined(getattr(wanted, attribute), values)})  # type: ignore[arg-type]
+    return replace(where, **{attribute: _joined(getattr(where, attribute), values)})  # type: ignore[arg-type]
 
 
-def filter_terms(wanted: Filter, *, within: bool = False) -> list[str]:
+def filter_terms(where: Filter, *, within: bool = False) -> list[str]:
     """The terms of a filter as they are typed; within brackets a phrase of the report needs its field."""
     parts: list[str] = []
     for known in _LISTS:
         for attribute, sign in ((known.attribute, ""), (known.excluded, "-")):
             values = [
-                value.text if isinstance(value, ReportedFinding) else value for value in getattr(wanted, attribute)
+                value.text if isinstance(value, ReportedFinding) else value for value in getattr(where, attribute)
             ]
             if attribute == "phrases" and not within:
                 parts += [quote(value) for value in values]
             elif values:
                 parts.append(f"{sign}{known.name}:{','.join(plain(value) for value in values)}")
     for known in _RANGES:
-        span: Range = getattr(wanted, known.attribute)
+        span: Range = getattr(where, known.attribute)
         if span != Range():
             parts.append(f"{known.name}:{_bounds(span)}")
-    for thing, attribute in _THINGS.items():
-        if (have := getattr(wanted, attribute)) is not None:
-            parts.append(f"{'' if have else '-'}has:{thing}")
-    for score in wanted.scores:
+    for word, attribute in _THINGS.items():
+        if (has_it := getattr(where, attribute)) is not None:
+            parts.append(f"{'' if has_it else '-'}has:{word}")
+    for score in where.scores:
         name = plain(score.name)
         low = [f"probe:{name}>{score.low!r}"] if score.low > 0.0 or score.high == 1.0 else []
         parts += low + ([f"probe:{name}<{score.high!r}"] if score.high < 1.0 else [])
-    for group in wanted.any_of:
-        parts.append(f"({' OR '.join(' '.join(filter_terms(one, within=True)) for one in group)})")
+    for group in where.any_of:
+        parts.append(f"({' OR '.join(' '.join(filter_terms(part, within=True)) for part in group)})")
     return parts
 
 
@@ -206,20 +206,20 @@ def _no_field(name: str, value: str) -> BadInput:
     )
 
 
-def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys((*have, *more)))
+def _joined(values: tuple[Any, ...], added: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*values, *added)))
 
 
 def _range(name: str, value: str) -> Range:
-    said = re.sub(r"^([0-9]{1,4})\+$", r"\1..", value)
-    found = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|[-\u2010-\u2015])([0-9]{1,4})?", said)
-    if not found or not any(found.groups()[1:]):
+    span_text = re.sub(r"^([0-9]{1,4})\+$", r"\1..", value)
+    match = re.fullmatch(r"([<>]=?)?([0-9]{1,4})|([0-9]{1,4})?(?:\.\.|[-\u2010-\u2015])([0-9]{1,4})?", span_text)
+    if not match or not any(match.groups()[1:]):
         raise BadInput(
             f"Not a range of {name}s",
             where=shown(f"{name}:{value}"),
             fix=f"Write {FIELDS[name]}, {name}:..N, {name}:N.. or {name}:N, in whole years",
         )
-    sign, single, *ends = found.groups()
+    sign, single, *ends = match.groups()
     low, high = (None if end is None else int(end) for end in ends)
     if single:
         number = int(single)
@@ -231,16 +231,16 @@ def _range(name: str, value: str) -> Range:
     return Range(low, high)
 
 
-def _within(have: Range, more: Range, *, where: str) -> Range:
-    lows = [end for end in (have.low, more.low) if end is not None]
-    highs = [end for end in (have.high, more.high) if end is not None]
+def _within(before: Range, added: Range, *, where: str) -> Range:
+    lows = [end for end in (before.low, added.low) if end is not None]
+    highs = [end for end in (before.high, added.high) if end is not None]
     span = Range(max(lows, default=None), min(highs, default=None))
     if span.low is not None and span.high is not None and span.low > span.high:
         raise BadInput("The range is empty", where=where, fix="Put the lower end first")
     return span
 
 
-def _scores(have: tuple[ScoreFilter, ...], value: str) -> tuple[ScoreFilter, ...]:
+def _scores(scores: tuple[ScoreFilter, ...], value: str) -> tuple[ScoreFilter, ...]:
     match = _SCORE.fullmatch(value)
     name = "" if not match else unquote(match["name"]) if match["name"][0] == '"' else match["name"]
     try:
@@ -250,12 +250,12 @@ def _scores(have: tuple[ScoreFilter, ...], value: str) -> tuple[ScoreFilter, ...
     if not match or not name or not 0.0 <= bound <= 1.0:
         raise BadInput("Not a probe score", where=shown(f"probe:{value}"), fix=f"Write {_PROBE.example}, from 0 to 1")
     sign = match["sign"] or ">"
-    old = next((score for score in have if score.name == name), ScoreFilter(name))
+    old = next((score for score in scores if score.name == name), ScoreFilter(name))
     low = max(old.low, bound) if sign[0] in ">=" else old.low
     high = min(old.high, bound) if sign[0] in "<=" else old.high
     if low > high:
         raise BadInput("The range is empty", where=shown(f"probe:{value}"))
-    return (*(score for score in have if score.name != name), ScoreFilter(name, low, high))
+    return (*(score for score in scores if score.name != name), ScoreFilter(name, low, high))
 
 
 def _bounds(span: Range) -> str:

@@ -30,13 +30,13 @@ def plain_operators(text: str) -> str:
     """Write what other programs write in ours: "NOT label:edema" with a minus, "label:a AND label:b" so
     that both must hold. AND between words is only a word."""
 
-    def excluded(found: re.Match[str]) -> str:
-        return "-" if found["field"].lower() in FIELDS else found[0]
+    def excluded(match: re.Match[str]) -> str:
+        return "-" if match["field"].lower() in FIELDS else match[0]
 
-    def each(found: re.Match[str]) -> str:
-        terms = re.split(r"\s+AND\s+", found["inside"])
+    def each(match: re.Match[str]) -> str:
+        terms = re.split(r"\s+AND\s+", match["inside"])
         if any(_kind(term) != "fields" for term in terms):
-            return found[0]
+            return match[0]
         return " ".join(term if term.startswith("-") or _is_one(term) else f"({term})" for term in terms)
 
     return _AND.sub("and", _EACH.sub(each, _NOT.sub(excluded, text)))
@@ -50,17 +50,17 @@ def _is_one(term: str) -> bool:
 def bracketed_values(text: str) -> str:
     """Return `view:(PA OR AP)` as `view:PA,AP`."""
 
-    def joined(found: re.Match[str]) -> str:
-        if found["field"].lower() not in FIELDS:
-            return found[0]
-        values = [value.strip() for part in _OR.split(found["values"]) for value in _BAR.split(part)]
+    def joined(match: re.Match[str]) -> str:
+        if match["field"].lower() not in FIELDS:
+            return match[0]
+        values = [value.strip() for part in _OR.split(match["values"]) for value in _BAR.split(part)]
         if any(not value or re.search(rf"[\s{MARK}]", value) for value in values):
             raise BadInput(
                 "The values in brackets are not joined by OR",
-                where=shown(found[0]),
-                fix=f"Write {found['field']}:(A OR B); a value with a space stands in quotes",
+                where=shown(match[0]),
+                fix=f"Write {match['field']}:(A OR B); a value with a space stands in quotes",
             )
-        return f"{found['field']}:{','.join(values)}"
+        return f"{match['field']}:{','.join(values)}"
 
     return _BRACKETED.sub(joined, text)
 
@@ -72,26 +72,26 @@ def taken_groups(text: str) -> tuple[str, tuple[tuple[Filter, ...], ...]]:
     """
     groups: list[tuple[Filter, ...]] = []
 
-    def taken(found: re.Match[str]) -> str:
-        alternatives = _OR.split(found["inside"])
+    def taken_out(match: re.Match[str]) -> str:
+        alternatives = _OR.split(match["inside"])
         kinds = {_kind(alternative) for alternative in alternatives}
         if kinds == {"words"}:
-            return found[0]
+            return match[0]
         if kinds != {"fields"}:
-            raise _mixed(found[0])
+            raise _mixed(match[0])
         groups.append(tuple(_only_filter(alternative) for alternative in alternatives))
         return " "
 
-    text = _LOOSE.sub(taken, _GROUP.sub(taken, _UNITS.sub(_one_group, text)))
+    text = _LOOSE.sub(taken_out, _GROUP.sub(taken_out, _UNITS.sub(_one_group, text)))
     for loose in _LOOSE_OR.finditer(text):
         if "fields" in (_kind(loose["before"]), _kind(loose["after"])):
             raise _mixed(loose[0])
     return text, tuple(dict.fromkeys(groups))
 
 
-def _one_group(found: re.Match[str]) -> str:
+def _one_group(match: re.Match[str]) -> str:
     """Write "(a) OR (b)" as "(a OR b)"."""
-    units = re.findall(_UNIT, found[0])
+    units = re.findall(_UNIT, match[0])
     return f"({' OR '.join(unit[1:-1] if unit.startswith('(') else unit for unit in units)})"
 
 
@@ -109,7 +109,7 @@ def _kind(text: str) -> str:
 
 
 def _only_filter(text: str) -> Filter:
-    wanted = Filter()
+    where = Filter()
     for token in tokens(restored(text)):
-        wanted = filtered(wanted, token)
-    return wanted
+        where = filtered(where, token)
+    return where

@@ -25,18 +25,18 @@ Topic = tuple[frozenset[Statement | str], frozenset[Statement | str]]
 
 def learned_vector(
     words: NDArray[np.float32],
-    asked: Query,
+    query: Query,
     votes: dict[int, int],
     catalog: Catalog,
     index: VectorIndex,
 ) -> tuple[NDArray[np.float32], Learned]:
     """Bend the vector (D,) of a query's words by the films that were judged for it and that the index holds."""
-    known = judged_films(catalog, asked, votes)
+    known = judged_films(catalog, query, votes)
     ids = np.array(sorted(known), np.int64)
     ids = ids[index.holds(ids)] if ids.size else ids
     shows = np.array([known[film] for film in ids.tolist()], bool)
-    kept = np.sort(np.concatenate([_some(np.flatnonzero(shows)), _some(np.flatnonzero(~shows))]))
-    ids, shows = ids[kept], shows[kept]
+    drawn = np.sort(np.concatenate([_some(np.flatnonzero(shows)), _some(np.flatnonzero(~shows))]))
+    ids, shows = ids[drawn], shows[drawn]
     keys = {film.id: film.tags.patient_key or f"film {film.id}" for film in films.films(catalog, ids.tolist())}
     vectors = index.vectors(ids).astype(np.float64).mean(axis=1)
     sample = index.sample.astype(np.float64).mean(axis=1)
@@ -46,23 +46,23 @@ def learned_vector(
         return teach(words, vectors, shows, [keys.get(film, "") for film in ids.tolist()], sample)
 
 
-def judged_films(catalog: Catalog, asked: Query, votes: dict[int, int]) -> dict[int, bool]:
+def judged_films(catalog: Catalog, query: Query, votes: dict[int, int]) -> dict[int, bool]:
     """Return films by whether they show what is asked. A vote of the request counts before a judgement of this topic by
     whatever words, a judgement before a label."""
-    topic = topic_of(asked)
-    found: dict[int, bool] = {}
+    topic = topic_of(query)
+    judgements: dict[int, bool] = {}
     if len(topic[0]) == 1 and not topic[1]:
         (only,) = topic[0]
         if isinstance(only, Statement) and only == Statement(only.idea):
-            found |= judged.labelled(catalog, labels_of(only.idea))
-    same = [query for query in judged.judged_queries(catalog) if _topic_of_text(query) == topic]
-    found |= {film: grade > 0 for film, grade in judged.grades(catalog, same).items()}
-    return found | {film: vote > 0 for film, vote in votes.items()}
+            judgements |= judged.labelled(catalog, labels_of(only.idea))
+    same = [text for text in judged.judged_queries(catalog) if _topic_of_text(text) == topic]
+    judgements |= {film: grade > 0 for film, grade in judged.grades(catalog, same).items()}
+    return judgements | {film: vote > 0 for film, vote in votes.items()}
 
 
-def topic_of(asked: Query) -> Topic:
+def topic_of(query: Query) -> Topic:
     """Read what a query asks for and against. Its filters do not matter."""
-    return _topics(asked.positive), _topics(asked.negated)
+    return _topics(query.positive), _topics(query.negated)
 
 
 def _topic_of_text(query: str) -> Topic | None:
@@ -73,12 +73,12 @@ def _topic_of_text(query: str) -> Topic | None:
 
 
 def _topics(texts: Sequence[str]) -> frozenset[Statement | str]:
-    found: set[Statement | str] = set()
+    topics: set[Statement | str] = set()
     for text in texts:
         plain = " ".join(spell_out(text).text.lower().split())
         ideas = mentions(plain, frozenset())
-        found |= {qualified(idea, plain) for idea in ideas} if ideas else {plain}
-    return frozenset(found)
+        topics |= {qualified(idea, plain) for idea in ideas} if ideas else {plain}
+    return frozenset(topics)
 
 
 def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -28,8 +28,8 @@ class ModelLimits:
         weak = [finding for finding in self.findings if finding.weak]
         if not weak:
             return ""
-        said = "; ".join(f"{one.finding} ({one.figures})" for one in weak)
-        return f"{self.model} finds this poorly: {said}, on {self.data}. Check every film."
+        figures = "; ".join(f"{finding.finding} ({finding.figures})" for finding in weak)
+        return f"{self.model} finds this poorly: {figures}, on {self.data}. Check every film."
 
     def to_json(self) -> list[dict[str, Any]]:
         return [{**asdict(finding), "weak": finding.weak} for finding in self.findings]
@@ -51,5 +51,5 @@ def limits_of_texts(space: Space, texts: Sequence[str]) -> ModelLimits:
 def findings_in(texts: Iterable[str], known: ModelMeasured) -> tuple[FindingMeasured, ...]:
     """Find the measured findings that texts name, by any of their names, each once."""
     names = frozenset(finding.finding for finding in known.findings)
-    named = dict.fromkeys(idea for text in texts for idea in mentions(text, names))
-    return tuple(one for idea in named if (one := known.of(idea)) is not None)
+    ideas = dict.fromkeys(idea for text in texts for idea in mentions(text, names))
+    return tuple(measured for idea in ideas if (measured := known.of(idea)) is not None)

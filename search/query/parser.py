@@ -80,7 +80,7 @@ def parse(text: str) -> Query:
     inclusive, and `probe:NAME` alone means at least 0.5. An empty text is an empty query.
     """
     rest = _readable(text)
-    wanted = Filter()
+    where = Filter()
     negated: list[str] = []
     doubted: list[str] = []
     unclosed: list[str] = []
@@ -90,13 +90,13 @@ def parse(text: str) -> Query:
         before, rest = rest, settled(rest, unclosed)
         rest = _with_signs_read(rest)
         rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
-        wanted = replace(wanted, any_of=tuple(dict.fromkeys((*wanted.any_of, *groups))))
+        where = replace(where, any_of=tuple(dict.fromkeys((*where.any_of, *groups))))
         words: list[str] = []
         for token in tokens(restored(rest)):
             if token["field"]:
-                wanted = filtered(wanted, token)
+                where = filtered(where, token)
             elif token["quoted"]:
-                wanted = phrase_filter(wanted, token, negated)
+                where = phrase_filter(where, token, negated)
             elif token["minus"]:
                 negated.append(token["word"].rstrip(",.;:") or token["word"])
             elif not token["bracket"]:  # one that is never closed is dropped, as a quote is
@@ -104,8 +104,8 @@ def parse(text: str) -> Query:
         asserted = plain_assertions(_without_joins(words))
         doubted += asserted.doubted
         either += asserted.either
-        rest, said = split_negations(asserted.text)
-        negated += said
+        rest, denied = split_negations(asserted.text)
+        negated += denied
         rest = ", ".join(normal_film_apart(rest))
         rest = rest.replace(MARK, '"')
     names = dict.fromkeys(name.replace(MARK, '"') for name in negated)
@@ -113,7 +113,7 @@ def parse(text: str) -> Query:
         raise BadInput(f"The query excludes {len(names)} things", fix=f"At most {MAX_CONCEPTS} can be weighed")
     return Query(
         (*map(Concept, normal_film_apart(rest)), *(Concept(name, negated=True) for name in names)),
-        wanted,
+        where,
         text.strip(),
         tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
         " ".join(unclosed),

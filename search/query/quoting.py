@@ -15,7 +15,7 @@ _RESTORED = {hidden: plain for plain, hidden in _HIDDEN.items()}
 
 def hidden(value: str) -> str:
     """Make one word of a text with its quoted parts, whatever stands in them."""
-    return re.sub(QUOTED, lambda found: found[0].translate(_HIDDEN), value)
+    return re.sub(QUOTED, lambda match: match[0].translate(_HIDDEN), value)
 
 
 def restored(text: str) -> str:

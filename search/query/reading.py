@@ -95,7 +95,7 @@ class Reading:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What is to be said of it: nothing where the words were taken as they stand."""
-        said = []
+        sentences = []
         if self.against or self.doubted or len(self.ranked_by) > 1:
             doubts = ", ".join(self.doubted)
             all_doubted = bool(doubts) and doubts == ", ".join(self.ranked_by)
@@ -103,21 +103,21 @@ class Reading:
             parts = [f"by: {ranked}"] if ranked else []
             parts += [f"against: {', '.join(self.against)}"] if self.against else []
             parts += [f"not sure, but ranked: {doubts}"] if doubts and not all_doubted else []
-            said.append(f"Ranked {'; '.join(parts)}.")
-        said += [f"{short} is read as {long}." for short, long in self.spelled_out]
+            sentences.append(f"Ranked {'; '.join(parts)}.")
+        sentences += [f"{short} is read as {long}." for short, long in self.spelled_out]
         if self.unknown:
             which = "an abbreviation that is" if len(self.unknown) == 1 else "abbreviations that are"
-            said.append(f"{', '.join(self.unknown)}: {which} not known here; write it out.")
+            sentences.append(f"{', '.join(self.unknown)}: {which} not known here; write it out.")
         if self.unfamiliar:
             which = "a word that" if len(self.unfamiliar) == 1 else "words that"
-            said.append(f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.")
-        said += [f"{part}: one film alone cannot show it. Name the finding that changed." for part in self.changes]
-        said += [f"{part}: that says nothing of it, and ranks nothing." for part in self.either]
+            sentences.append(f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.")
+        sentences += [f"{part}: one film alone cannot show it. Name the finding that changed." for part in self.changes]
+        sentences += [f"{part}: that says nothing of it, and ranks nothing." for part in self.either]
         if self.unclosed:
-            said.append(f'The quote before "{self.unclosed}" is not closed: these words rank, and filter nothing.')
+            sentences.append(f'The quote before "{self.unclosed}" is not closed: these words rank, and filter nothing.')
         if self.as_filter:
-            said.append(f"Some of these words can filter instead of rank: {self.as_filter}")
-        return tuple(said)
+            sentences.append(f"Some of these words can filter instead of rank: {self.as_filter}")
+        return tuple(sentences)
 
 
 def read(query: Query, towers: object = None, catalog: Catalog | None = None) -> Reading:
@@ -126,14 +126,14 @@ def read(query: Query, towers: object = None, catalog: Catalog | None = None) ->
     Of towers that know their words, the reading names those that neither they nor the reports of `catalog` hold.
     """
     spelled = [spell_out(concept.text) for concept in query.concepts]
-    unknown = tuple(dict.fromkeys(word for one in spelled for word in one.unknown))
+    unknown = tuple(dict.fromkeys(word for wording in spelled for word in wording.unknown))
     words = towers.known_words() if query.concepts and isinstance(towers, KnowsWords) else frozenset()
-    strange = unfamiliar_words((one.text for one in spelled), words) if words else ()
+    strange = unfamiliar_words((wording.text for wording in spelled), words) if words else ()
     return Reading(
         query.positive,
         query.negated,
         query.doubted,
-        tuple(dict.fromkeys(pair for one in spelled for pair in one.read)),
+        tuple(dict.fromkeys(pair for wording in spelled for pair in wording.read)),
         unknown,
         tuple(word for word in strange if word not in unknown and not (catalog and fulltext.holds(catalog, word))),
         as_filter(query),
@@ -150,40 +150,41 @@ def as_filter(query: Query) -> str:
     """
     words = ", ".join(query.positive)
     changes: dict[str, object] = {}
-    have = query.filter
-    age, words = _age(words) if have.age == Range() else (Range(), words)
+    where = query.filter
+    age, words = _age(words) if where.age == Range() else (Range(), words)
     if age != Range():
         changes["age"] = age
     for pattern, sex in _SEXES:
-        if not have.sexes and "sexes" not in changes and (found := pattern.search(words)):
-            words, changes["sexes"] = _without(words, found), (sex,)
-    year, words = _year(words) if have.year == Range() else (Range(), words)
+        if not where.sexes and "sexes" not in changes and (match := pattern.search(words)):
+            words, changes["sexes"] = _without(words, match), (sex,)
+    year, words = _year(words) if where.year == Range() else (Range(), words)
     if year != Range():
         changes["year"] = year
-    if not have.views and (found := _VIEW.search(words)):
-        words, changes["views"] = _without(words, found), ("LATERAL" if found[2] else found[1].upper(),)
+    if not where.views and (match := _VIEW.search(words)):
+        words, changes["views"] = _without(words, match), ("LATERAL" if match[2] else match[1].upper(),)
     if not changes:
         return ""
     words = re.sub(r"\s*,(?:\s*,)+", ",", _LEFT_OVER.sub("", words)).strip(" ,")
     positive = (Concept(words),) if words else ()
     concepts = (*positive, *(concept for concept in query.concepts if concept.negated))
-    merged: Filter = replace(have, **changes)  # type: ignore[arg-type]
+    merged: Filter = replace(where, **changes)  # type: ignore[arg-type]
     return to_text(replace(query, concepts=concepts, filter=merged))
 
 
 def _age(text: str) -> tuple[Range, str]:
     age, words = Range(), text
     for patterns, (low, high) in _AGES:
-        found = next((one for pattern in patterns if (one := pattern.search(words))), None)
-        if found is None:
+        matches = (pattern.search(words) for pattern in patterns)
+        match = next(filter(None, matches), None)
+        if match is None:
             continue
-        said = found.groupdict()
-        first = None if said.get("low") is None else int(said["low"])
-        last = first if said.get("high") is None else int(said["high"])
+        numbers = match.groupdict()
+        first = None if numbers.get("low") is None else int(numbers["low"])
+        last = first if numbers.get("high") is None else int(numbers["high"])
         least = age.low if low is None else (0 if first is None else first) + low
         most = age.high if high is None else high if last is None else last + high
         age = Range(least, most)
-        words = _without(words, found, keep=said.get("who") or "")
+        words = _without(words, match, keep=numbers.get("who") or "")
     if age.low is not None and age.high is not None and age.low > age.high:
         return Range(), text
     return age, words
@@ -191,13 +192,13 @@ def _age(text: str) -> tuple[Range, str]:
 
 def _year(text: str) -> tuple[Range, str]:
     for pattern, (low, high) in _YEARS_OF:
-        if found := pattern.search(text):
-            first, last = int(found[1]), int(found[found.re.groups])
+        if match := pattern.search(text):
+            first, last = int(match[1]), int(match[match.re.groups])
             return Range(None if low is None else first + low, None if high is None else last + high), _without(
-                text, found
+                text, match
             )
     return Range(), text
 
 
-def _without(words: str, found: re.Match[str], *, keep: str = "") -> str:
-    return " ".join(f"{words[: found.start()]} {keep} {words[found.end() :]}".split())
+def _without(words: str, match: re.Match[str], *, keep: str = "") -> str:
+    return " ".join(f"{words[: match.start()]} {keep} {words[match.end() :]}".split())

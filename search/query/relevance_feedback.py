@@ -100,10 +100,10 @@ def ridge(films: Floats, shows: Bools) -> Floats:
     aims = roots[:, 0] * (target - weights @ target)
     count, dim = rows.shape
     if count <= dim:
-        found: Floats = rows.T @ np.linalg.solve(rows @ rows.T + RIDGE * np.eye(count), aims)
-        return found
-    solved: Floats = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(dim), rows.T @ aims)
-    return solved
+        in_samples: Floats = rows.T @ np.linalg.solve(rows @ rows.T + RIDGE * np.eye(count), aims)
+        return in_samples
+    in_dimensions: Floats = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(dim), rows.T @ aims)
+    return in_dimensions
 
 
 def _scaled(direction: Floats, everyone: Floats) -> Floats:
@@ -120,14 +120,14 @@ def _out_of_fold(
     patient."""
     _, whose = np.unique(np.asarray(patients), return_inverse=True)
     folds = np.random.default_rng(0).permutation(int(whose.max()) + 1)[whose] % FOLDS
-    said = np.full(len(shows), np.nan)
+    probe_scores = np.full(len(shows), np.nan)
     for fold in range(FOLDS):
         inside = folds != fold
         if (~inside).any() and 0 < shows[inside].sum() < inside.sum():
             probe = _scaled(ridge(judged[inside], shows[inside]), everyone)
-            said[~inside] = judged[~inside] @ probe
-    known = ~np.isnan(said)
+            probe_scores[~inside] = judged[~inside] @ probe
+    known = ~np.isnan(probe_scores)
     if not 0 < shows[known].sum() < known.sum():
         return None, None
     by_words = judged[known] @ base
-    return auc(by_words, shows[known]), auc(by_words + weight * said[known], shows[known])
+    return auc(by_words, shows[known]), auc(by_words + weight * probe_scores[known], shows[known])

@@ -19,19 +19,20 @@ _EMPTY = frozenset(
 """Words that stand in every report and say nothing of a finding."""
 
 
-def by_reports(catalog: Catalog, asked: Query, k: int) -> list[int]:
+def by_reports(catalog: Catalog, query: Query, k: int) -> list[int]:
     """Return the ids of the k films whose reports match the words best, best first, within the query's filter."""
-    words, where = report_words(asked)
+    words, where = report_words(query)
     if where.asks_reports:
         read_reports(catalog)
     return fulltext.rank(catalog, words, k, where)
 
 
-def report_words(asked: Query) -> tuple[str, Filter]:
+def report_words(query: Query) -> tuple[str, Filter]:
     """Return words to rank reports by, abbreviations also written out, and the query's filter without the reports that
     deny a finding which the words name: "no effusion" has the word, and is no hit for it."""
-    said = ", ".join(asked.positive)
-    words = [word for word in f"{said} {spell_out(said).text}".split() if word.lower() not in _EMPTY]
-    named = dict.fromkeys(one.idea for one in read_report(said) if one.present and one.idea != NORMAL)
-    denied = tuple(ReportedFinding(idea, idea) for idea in named if not is_view(idea))
-    return " ".join(words), replace(asked.filter, not_denies=(*asked.filter.not_denies, *denied))
+    text = ", ".join(query.positive)
+    words = [word for word in f"{text} {spell_out(text).text}".split() if word.lower() not in _EMPTY]
+    statements = (statement for statement in read_report(text) if statement.present)
+    ideas = dict.fromkeys(statement.idea for statement in statements if statement.idea != NORMAL)
+    denied = tuple(ReportedFinding(idea, idea) for idea in ideas if not is_view(idea))
+    return " ".join(words), replace(query.filter, not_denies=(*query.filter.not_denies, *denied))

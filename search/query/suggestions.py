@@ -26,21 +26,21 @@ _SHOWN = 12
 def advice(catalog: Catalog, where: Filter) -> tuple[str, ...]:
     """Return a sentence for each value of the filter that no film has, with those that are nearest to it, else those
     that there are, as they are to be typed. A few counts over the archive: for answers without a film."""
-    said = []
+    sentences = []
     for field, facet, attribute in _FACETS:
-        wanted = [one.name if isinstance(one, ScoreFilter) else one for one in getattr(where, attribute)]
-        known = [one.value for one in facets(catalog, facet)] if wanted else []
+        values = [value.name if isinstance(value, ScoreFilter) else value for value in getattr(where, attribute)]
+        known = [count.value for count in facets(catalog, facet)] if values else []
         lower = {value.lower(): value for value in known}
-        for value in wanted:
-            if any(one.lower() in lower for one in LATERALS.get(value.upper(), (value,))):
+        for value in values:
+            if any(name.lower() in lower for name in LATERALS.get(value.upper(), (value,))):
                 continue
             near = get_close_matches(value.lower(), lower, n=3, cutoff=0.7)
             if near:
-                more = f"Did you mean {' or '.join(term(field, lower[one]) for one in near)}?"
+                advice_text = f"Did you mean {' or '.join(term(field, lower[name]) for name in near)}?"
             elif known:
-                there = ", ".join(term(field, one) for one in known[:_SHOWN])
-                more = f"There are: {there}{', ...' if len(known) > _SHOWN else '.'}"
+                choices = ", ".join(term(field, name) for name in known[:_SHOWN])
+                advice_text = f"There are: {choices}{', ...' if len(known) > _SHOWN else '.'}"
             else:
-                more = ""
-            said.append(f"No film has {term(field, value)}. {more}".rstrip())
-    return tuple(said)
+                advice_text = ""
+            sentences.append(f"No film has {term(field, value)}. {advice_text}".rstrip())
+    return tuple(sentences)

@@ -3,9 +3,11 @@
     python benchmarks/checks.py --data DIR [--films 40] [--most 250]
     python benchmarks/checks.py --labels ARCHIVE FINDING...
 
-    python benchmarks/checks.py --made 100000
+    python benchmarks/checks.py --made 100000 [--folder DIR]
 
 The second turns 5 % of the labels of an archive in memory, ten times, and ranks the films by doubt.
+
+The third measures how long each check takes, among made films with made labels, facts and grades.
 
 DIR holds cxr-more (`images/dev`, `manifest.csv`). `films` of its films, each of another patient, are changed in seven
 ways; the changed ones and `most` of the films are indexed with the bundled model into a folder that is deleted. A pair
@@ -17,6 +19,9 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +29,9 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.reads.film_table import film_columns
-from filmroom.db.writes.annotations import label_values
+from filmroom.db.records import Label
+from filmroom.db.writes.annotations import Judgement, judge, label_values, put_labels
+from filmroom.db.writes.query_sets import put_query_set
 from filmroom.indexer.models.registry import DEFAULT_MODEL, load_towers
 from filmroom.indexer.pipeline import Options, index
 from filmroom.search.checks.labels import doubts, patients_by_film
@@ -34,6 +41,7 @@ from filmroom.search.classification.zero_shot import known_truth
 from filmroom.search.evaluation.statistics import bootstrap_mean
 from filmroom.search.searcher import Searcher
 from filmroom.search.sources.read_sources import read_sources
+from made import kept_archive, machine, made_vectors, whole
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.stats import binomtest
@@ -72,6 +80,25 @@ def annotated(pixels: Grey) -> Grey:
     pen.line((0.8 * width, 0.2 * height, 0.6 * width, 0.4 * height), fill=255, width=4)
     return np.asarray(picture)
 
+
+FINDINGS = ("effusion", "cardiomegaly", "pneumothorax", "atelectasis", "infiltration", "nodule", "mass", "pneumonia",
+            "consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia")  # fmt: skip
+SHARES = (0.1, 0.03, 0.2, 0.005)
+"""Of the films with a finding, in turn."""
+CHECKS = (
+    ("splits",), ("duplicates",), ("labels", "effusion"), ("labels",), ("slices", "effusion"), ("slices",),
+    ("drift", "split:train", "split:test"), ("drift", "year:2004", "year:2005"), ("next", "effusion"), ("archive",),
+)  # fmt: skip
+_MEASURED = """
+import resource, sys, time
+begun = time.time()
+from filmroom.cli import main
+try:
+    main()
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(f"{used.ru_utime + used.ru_stime:.1f} {time.time() - begun:.1f} {used.ru_maxrss // 1024}", file=sys.stderr)
+"""
 
 CHANGES = {
     "resized to 60 %": resized,
@@ -134,6 +161,55 @@ def turned_labels(searcher: Searcher, finding: str) -> str:
     return f"| {finding} ({target.sum()} of {len(target)}) | {bootstrap_mean(precision)} | {bootstrap_mean(recall)} |"
 
 
+def checked_archive(folder: Path, count: int) -> Archive:
+    """Make an archive of made films with all that checks look at but pictures: labels that go with the vectors, two
+    sources, a split, makers, and grades of fifty films for each of twenty queries."""
+    with whole(folder / f"{count}-films-to-check") as aside:
+        if aside is not None:
+            made = kept_archive(folder, count, 256, 1)
+            made.catalog.close()
+            shutil.copytree(made.folder, aside, dirs_exist_ok=True)
+            archive = Archive.open(aside)
+            rng = np.random.default_rng(3)
+            rows = made_vectors(count, 256, seed=5)[:, 0]
+            with archive.catalog.write() as connection:
+                connection.exec_driver_sql("INSERT INTO root (id, path) VALUES (2, '/archive/other')")
+                connection.exec_driver_sql("UPDATE file SET root_id = 2 WHERE id % 3 = 0")
+                connection.exec_driver_sql("UPDATE film SET maker = CASE id % 4 WHEN 0 THEN 'GE' ELSE 'PHILIPS' END")
+                connection.exec_driver_sql(
+                    "INSERT INTO fact (film_id, name, value, source, overrides) SELECT id, 'split', "
+                    "CASE WHEN id % 10 < 7 THEN 'train' ELSE 'test' END, 'made', 0 FROM film"
+                )
+            for at, finding in enumerate(FINDINGS):
+                leaning = rows @ rng.normal(size=256).astype(np.float32) / 4 + rng.normal(size=count)
+                least = np.quantile(leaning, 1 - SHARES[at % len(SHARES)])
+                put_labels(archive.catalog, [(at, Label(finding, float(x > least))) for at, x in enumerate(leaning, 1)])
+            queries = [f"{side} {finding}" for finding in FINDINGS[:10] for side in ("left", "right")]
+            put_query_set(archive.catalog, "made", queries)
+            for query in queries:
+                for film in rng.choice(count, 50, replace=False).tolist():
+                    judge(archive.catalog, Judgement(query, film + 1, "made", film % 4))
+            archive.catalog.close()
+    return Archive.open(folder / f"{count}-films-to-check")
+
+
+def speed(folder: Path, count: int) -> None:
+    """Print the seconds of processor time and by the clock, and the most memory, of each check; the thumbnails are not
+    there, so that nothing is read of pictures. Each is a process of its own."""
+    archive = checked_archive(folder, count)
+    print(machine(), f"{count:,} made films, filmroom check ... --json")
+    print("| check | processor, s | clock, s | memory, MB |")
+    print("| --- | ---: | ---: | ---: |")
+    for asked in CHECKS:
+        command = [sys.executable, "-c", _MEASURED, "check", *asked, "--archive", str(archive.folder), "--json"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)  # 1: there is something to look at
+        if done.returncode not in (0, 1):
+            raise SystemExit(done.stderr)
+        spent, clock, most = done.stderr.split()[-3:]
+        print(f"| {' '.join(asked)} | {spent} | {clock} | {most} |", flush=True)
+    print(candidates_of_made(count))
+
+
 def candidates_of_made(count: int) -> str:
     """Find the candidates among made vectors of 3,000 kinds: seconds of a processor."""
     rng = np.random.default_rng(0)
@@ -162,9 +238,11 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=40)
     parser.add_argument("--most", type=int, default=250)
     parser.add_argument("--made", type=int, metavar="FILMS")
+    parser.add_argument("--folder", type=Path, help="where made archives are kept")
     asked = parser.parse_args()
     if asked.made:
-        print(candidates_of_made(asked.made))
+        with tempfile.TemporaryDirectory() as place:
+            speed(asked.folder or Path(place), asked.made)
         return
     if asked.labels:
         searcher = Searcher.open(Path(asked.labels[0]))

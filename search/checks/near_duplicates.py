@@ -66,7 +66,7 @@ def _worth_a_look(
     measured_films: Measured, rows: NDArray[np.float32], pairs: Sequence[tuple[int, int, float]], on_pairs: OnPairs
 ) -> list[tuple[int, int, float]]:
     """Leave out the pairs whose sketches or miniatures say that they are not alike."""
-    if not pairs:
+    if not pairs or not len(measured_films.ids):
         return []
     films = np.array([pair[:2] for pair in pairs], np.int64)
     places = np.minimum(np.searchsorted(measured_films.ids, films), len(measured_films.ids) - 1)
@@ -88,9 +88,18 @@ def _blocks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def not_compared(searcher: Searcher, films: Sequence[int]) -> tuple[str, ...]:
-    """Say how many of the films were not compared, since this model has no vector of them."""
-    missing = int((~searcher.index.holds(np.array(films, np.int64))).sum())
-    return (f"{counted(missing, 'film')} without a vector of this model: not compared by picture.",) if missing else ()
+    """Say how many of the films were not compared: this model has no vector of them, or they have no picture."""
+    with_vector = [
+        film for film, holds in zip(films, searcher.index.holds(np.array(films, np.int64)), strict=True) if holds
+    ]
+    no_vector = len(films) - len(with_vector)
+    no_picture = len(with_vector) - len(measured(searcher.archive, with_vector, PAIRING).ids)
+    notes = []
+    if no_vector:
+        notes.append(f"{counted(no_vector, 'film')} without a vector of this model: not compared by picture.")
+    if no_picture:
+        notes.append(f"{counted(no_picture, 'film')} without a picture: not compared. Try: filmroom doctor")
+    return tuple(notes)
 
 
 def candidates(

@@ -71,6 +71,16 @@ def test_duplicates_are_grouped_and_the_best_is_named(leaky: Terminal) -> None:
     assert "The best of a group" in out
 
 
+@pytest.mark.parametrize("check", ["splits", "duplicates", "archive"])
+def test_films_without_a_picture_are_not_compared_and_counted(leaky: Terminal, check: str) -> None:
+    (leaky.archive / "thumbnails.sqlite").unlink()
+    found: Any = leaky.json("check", check)
+    assert leaky.code in (0, 1)
+    assert not [one for one in found["picks"] if one["why"] == "near-duplicate"]
+    if check != "archive":
+        assert "17 films without a picture: not compared. Try: filmroom doctor" in found["notes"]
+
+
 def test_the_health_of_the_archive_names_the_patient_on_both_sides(leaky: Terminal) -> None:
     found: Any = leaky.json("check", "archive")
     lines = {one["line"]: (one["count"], one["state"]) for one in found["rows"]}

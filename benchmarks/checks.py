@@ -34,7 +34,7 @@ from filmroom.db.writes.annotations import Judgement, judge, label_values, put_l
 from filmroom.db.writes.query_sets import put_query_set
 from filmroom.indexer.models.registry import DEFAULT_MODEL, load_towers
 from filmroom.indexer.pipeline import Options, index
-from filmroom.search.checks.labels import doubts, patients_by_film
+from filmroom.search.checks.labels import doubts, neighbours_of, patients_by_film
 from filmroom.search.checks.near_duplicates import SURE_LIKENESS, candidates, near_duplicates
 from filmroom.search.checks.neighbours import centred_vectors
 from filmroom.search.classification.zero_shot import known_truth
@@ -149,12 +149,13 @@ def turned_labels(searcher: Searcher, finding: str) -> str:
     known = np.flatnonzero(~np.isnan(truth))
     target = truth[known] > 0.5
     keys = np.array([patients[int(film)] for film in vectors.ids[known]])
+    near = neighbours_of(vectors.rows[known], keys)
     precision, recall = [], []
     for seed in range(10):
         turned = np.random.default_rng(seed).permutation(len(target))[: round(0.05 * len(target))]
         given = target.copy()
         given[turned] ^= True
-        order = np.argsort(-doubts(vectors.rows[known], given, keys).doubt, kind="stable")
+        order = np.argsort(-doubts(vectors.rows[known], given, keys, near).doubt, kind="stable")
         hit = np.isin(order, turned)
         precision.append(hit[:50].mean())
         recall.append(hit[: 2 * len(turned)].sum() / len(turned))

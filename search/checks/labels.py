@@ -28,6 +28,10 @@ MOST = 200
 """Films of a finding that are listed."""
 _PENALTY = 0.03
 _BLOCK = 512
+_LOOKED_AT = 64
+"""Nearest films among which those of other patients are looked for, before all are."""
+_LEAST_WEIGHT = 1e-6
+
 F64 = NDArray[np.float64]
 
 
@@ -39,6 +43,19 @@ class Doubts:
     probability: F64
     neighbours: F64
     doubt: F64
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest films of other patients of each of N films: their places, and how much each counts, (N, K)."""
+
+    places: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+    def share(self, target: NDArray[np.bool_]) -> F64:
+        """Return the share (N,) of each film's neighbours that have the finding, weighed."""
+        with_it = np.where(target[self.places], self.weights, 0).sum(axis=1, dtype=np.float64)
+        return np.asarray(with_it / self.weights.sum(axis=1, dtype=np.float64), np.float64)
 
 
 def check_labels(
@@ -57,6 +74,7 @@ def check_labels(
     vectors = centred_vectors(searcher)
     patients = patients_by_film(searcher)
     rows, picks, notes = [], [], []
+    compared: NDArray[np.int64] | None = None  # a table of labels mostly says something of the same films each time
     for done, name in enumerate(names):
         on_finding(done, len(names))
         truth = known_truth((name,), values, vectors.ids.tolist())
@@ -66,7 +84,9 @@ def check_labels(
         if min(target.sum(), (~target).sum()) < LEAST_OF_EACH or len(np.unique(keys)) < FOLDS:
             notes.append(f"{name}: too few films or patients with or without it to check.")
             continue
-        film_doubts = doubts(vectors.rows[known], target, keys)
+        if compared is None or not np.array_equal(compared, known):
+            compared, near = known, neighbours_of(vectors.rows[known], keys)
+        film_doubts = doubts(vectors.rows[known], target, keys, near)
         order = np.argsort(-film_doubts.doubt, kind="stable")
         order = order[film_doubts.doubt[order] >= LEAST_DOUBT][:MOST]
         rows.append({"finding": name, "films": len(known), "with it": int(target.sum()), "doubtful": int(order.size)})
@@ -80,7 +100,9 @@ def check_labels(
     return Result("labels", len(vectors), not picks, figures, tuple(picks), notes=tuple(notes), model=searcher.model)
 
 
-def doubts(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> Doubts:
+def doubts(
+    rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_], neighbours: Neighbours
+) -> Doubts:
     """Measure how much the labels `target` (N,) of films (N, D) are contradicted. No film is judged by its patient.
 
     The probe is a logistic regression fitted on the other folds, in which the label with fewer films weighs as much as
@@ -88,9 +110,32 @@ def doubts(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArr
     doubted, too. The neighbours are the nearest films of other patients, weighed alike.
     """
     probe = _by_place(_out_of_fold(rows, target, patients), target)
-    near = _by_place(_of_neighbours(rows, target, patients), target)
+    near = _by_place(neighbours.share(target), target)
     doubt = 0.5 * (np.where(target, 1 - probe, probe) + np.where(target, 1 - near, near))
     return Doubts(probe, near, doubt)
+
+
+def neighbours_of(rows: NDArray[np.float32], patients: NDArray[np.str_]) -> Neighbours:
+    """Find the nearest films of other patients of each film, exactly: every pair is compared."""
+    import faiss
+
+    _, patient = np.unique(patients, return_inverse=True)
+    k = min(NEIGHBOURS + int(np.bincount(patient).max()), _LOOKED_AT, len(rows))
+    cosines, places = faiss.knn(rows, rows, k, metric=faiss.METRIC_INNER_PRODUCT)
+    of_others = patient[places] != patient[:, None]
+    of_others &= np.cumsum(of_others, axis=1) <= NEIGHBOURS
+    weights = np.where(of_others, np.maximum(cosines, 0) + _LEAST_WEIGHT, 0).astype(np.float32)
+    few = np.flatnonzero(of_others.sum(axis=1) < NEIGHBOURS)  # films of its own patient are nearer than many others
+    for start in range(0, len(few), _BLOCK):
+        block = few[start : start + _BLOCK]
+        cosines = rows[block] @ rows.T
+        cosines[patient[block][:, None] == patient[None]] = -np.inf
+        near = np.argpartition(-cosines, min(NEIGHBOURS, len(rows)) - 1, axis=1)[:, :NEIGHBOURS]
+        nearest = np.take_along_axis(cosines, near, axis=1)
+        weights[block] = 0
+        weights[block, : near.shape[1]] = np.where(np.isinf(nearest), 0, np.maximum(nearest, 0) + _LEAST_WEIGHT)
+        places[block, : near.shape[1]] = near
+    return Neighbours(places, weights)
 
 
 def patients_by_film(searcher: Searcher) -> dict[int, str]:
@@ -118,21 +163,6 @@ def _fitted(rows: NDArray[np.float32], target: NDArray[np.bool_], films: NDArray
         rows, target.astype(np.float64), name="labels", space=Space("", "", rows.shape[1]), penalty=_PENALTY
     )
     return head.probabilities(films).astype(np.float64)
-
-
-def _of_neighbours(rows: NDArray[np.float32], target: NDArray[np.bool_], patients: NDArray[np.str_]) -> F64:
-    """Give the share of the nearest films of other patients that have the finding, weighed by their cosine."""
-    _, patient = np.unique(patients, return_inverse=True)
-    shares = np.zeros(len(rows))
-    k = min(NEIGHBOURS, len(rows) - 1)
-    for start in range(0, len(rows), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        cosines = rows[part] @ rows.T
-        cosines[patient[part][:, None] == patient[None]] = -1
-        near = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        weights = np.maximum(np.take_along_axis(cosines, near, axis=1), 0) + 1e-6
-        shares[part] = (weights * target[near]).sum(axis=1) / weights.sum(axis=1)
-    return shares
 
 
 def _by_place(scores: F64, target: NDArray[np.bool_]) -> F64:

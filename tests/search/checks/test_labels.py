@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.writes.annotations import label_values
 from filmroom.search.checks.known_labels import no_such_label
-from filmroom.search.checks.labels import doubts
+from filmroom.search.checks.labels import NEIGHBOURS, doubts, neighbours_of
 
 from tests.terminal import Terminal
 
@@ -24,7 +25,7 @@ def test_flipped_labels_come_first() -> None:
     given = truth.copy()
     given[flipped] ^= True
     patients = np.array([f"patient {at // 2}" for at in range(300)])
-    found = doubts(rows, given, patients)
+    found = doubts(rows, given, patients, neighbours_of(rows, patients))
     assert len(set(np.argsort(-found.doubt)[:15].tolist()) & set(flipped.tolist())) >= 13
     assert ((found.doubt >= 0) & (found.doubt <= 1)).all()
 
@@ -34,8 +35,26 @@ def test_a_film_does_not_speak_for_another_of_its_patient() -> None:
     rows = np.repeat(rng.normal(size=(60, 8)), 2, axis=0).astype(np.float32)  # two equal films a patient
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     given = np.repeat(rng.random(60) < 0.5, 2)
-    found = doubts(rows, given, np.repeat([f"patient {at}" for at in range(60)], 2))
+    patients = np.repeat([f"patient {at}" for at in range(60)], 2)
+    found = doubts(rows, given, patients, neighbours_of(rows, patients))
     assert found.neighbours[given].mean() < 0.8  # of chance: no label follows from its twin's
+
+
+@pytest.mark.parametrize(("films", "patients"), [(6, 3), (40, 4), (300, 100), (900, 5)])
+def test_neighbours_are_those_of_comparing_every_pair(films: int, patients: int) -> None:
+    """Of a patient with many films the nearest of others lie behind more of its own than are looked at first."""
+    rng = np.random.default_rng(films)
+    whose = rng.integers(0, patients, films)
+    rows = (rng.normal(size=(patients, 8))[whose] + 0.3 * rng.normal(size=(films, 8))).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    target = rng.random(films) < 0.4
+    shares = neighbours_of(rows, whose.astype(str)).share(target)
+    for film in range(films):
+        others = np.flatnonzero(whose != whose[film])
+        cosines = rows[others] @ rows[film]
+        nearest = np.argsort(-cosines)[:NEIGHBOURS]
+        weights = np.maximum(cosines[nearest], 0) + 1e-6
+        assert shares[film] == pytest.approx((weights * target[others[nearest]]).sum() / weights.sum(), abs=1e-4)
 
 
 def test_the_command_lists_doubts_and_writes_no_label(terminal: Terminal, films: Any, tiny: Path) -> None:

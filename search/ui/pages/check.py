@@ -132,9 +132,9 @@ def _asked(archive: Archive, name: str) -> _Asked:
         known = [facet.value for facet in db_films.facets(archive.catalog, "label")]
         finding = st.selectbox("Finding", known, index=None, key="check-next", placeholder="Choose a label")
         return _Asked(
-            3 + count * 5e-5, findings=(finding,) if finding else (), missing="" if finding else "Choose a finding."
+            3 + count * 8e-5, findings=(finding,) if finding else (), missing="" if finding else "Choose a finding."
         )
-    return _Asked(_compared_in(count) if name == "duplicates" else count * 0.004)
+    return _Asked(_compared_in(count) if name == "duplicates" else 3 + count * 0.002)
 
 
 def _slices(archive: Archive, count: int) -> _Asked:
@@ -186,13 +186,13 @@ def _compared_in(count: int) -> float:
 
 
 def _doubted_in(count: int, findings: int) -> float:
-    """Estimate the seconds in which the labels of so many films are checked: a probe, and a comparison of all pairs."""
-    return findings * (count * 3e-4 + count * count * 4e-8)
+    """Estimate the seconds in which the labels of so many films are checked: a probe each, and one comparison of all pairs."""
+    return 2 + count * count * 4e-9 + findings * count * 9e-5
 
 
 def _measured_in(count: int, findings: int, queries: int) -> float:
     """Estimate the seconds in which the slices of so many films are measured."""
-    return 3 + count * (2e-5 + findings * 3e-5 + queries * 1e-5)
+    return 3 + count * (2e-5 + findings * 4e-5 + queries * 3e-5)
 
 
 def roughly(seconds: float) -> str:

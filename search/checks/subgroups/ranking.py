@@ -16,6 +16,8 @@ _DRAWS = 400
 _READ = 400
 _MOST = 20_000
 """Films of a ranking that a draw looks through for its first DEPTH."""
+_ROWS = 256
+"""Films of a ranking that are looked through at once."""
 _SEED = 20240301
 _WORTH = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))])
 """What the first 0, 1, 2 ... DEPTH places are worth together."""
@@ -43,11 +45,27 @@ class GroupNdcg:
     p: float
 
 
+@dataclass(frozen=True)
+class _Draws:
+    """How often each patient is drawn, (patients, B), with the patient of each film (N,) and, where not all films can
+    be drawn, which can (N,)."""
+
+    weights: NDArray[np.uint8]
+    patients: Ints
+    known: NDArray[np.bool_] | None = None
+
+    def of(self, films: Ints, draws: int = _DRAWS) -> NDArray[np.int64]:
+        """Return how often each of these films is in each of the first draws, (films, draws)."""
+        times = self.weights[self.patients[films], :draws].astype(np.int64)
+        return times if self.known is None else times * self.known[films, None]
+
+
 def group_ndcg(queries: Sequence[RankedQuery], groups: Ints, patients: Ints) -> Mapping[int, GroupNdcg]:
     """Measure each group of films, `groups` (N,) places from 0 and -1 for a film of none, by its place."""
     from scipy.stats import norm  # type: ignore[import-untyped]
 
-    weights = patient_weights(int(patients.max()) + 1, draws=_DRAWS, seed=_SEED)
+    resampled = _Draws(patient_weights(int(patients.max()) + 1, draws=_DRAWS, seed=_SEED), patients)
+    places, filled = _shuffled(groups >= 0, patients)
     results = {}
     for group in range(int(groups.max()) + 1):
         inside = groups == group
@@ -55,8 +73,10 @@ def group_ndcg(queries: Sequence[RankedQuery], groups: Ints, patients: Ints) -> 
         if not answerable:
             continue
         values = [_ndcg(query, inside, None) for query in answerable]
-        drawn = _mean([_ndcg(query, inside, weights[patients]) for query in answerable])
-        random = _random_films(inside, groups, patients)
+        drawn = _mean([_ndcg(query, inside, resampled) for query in answerable])
+        # Films of random patients, about as many as are inside, among those whose group is known.
+        until = np.array([np.searchsorted(films, inside.sum()) for films in filled])
+        random = _Draws((places <= until).astype(np.uint8), patients, groups >= 0)
         chance = _mean([_ndcg(query, None, random) for query in answerable])
         value, error = float(np.mean(values)), float(np.nanstd(drawn))
         spread = float(np.nanstd(chance))
@@ -76,37 +96,46 @@ def _mean(values: Sequence[Floats]) -> Floats:
         return np.asarray(np.nanmean(values, axis=0), np.float64)
 
 
-def _random_films(inside: NDArray[np.bool_], groups: Ints, patients: Ints) -> NDArray[np.uint8]:
-    """Draw films of random patients, about as many as are inside, among those whose group is known: (N, draws)."""
+def _shuffled(known: NDArray[np.bool_], patients: Ints) -> tuple[Ints, list[Ints]]:
+    """Shuffle the patients once a draw: the place of each, (patients, draws), and by draw how many known films those up
+    to each place have together."""
     rng = np.random.default_rng(_SEED + 1)
-    known = groups >= 0
     sizes = np.bincount(patients[known], minlength=int(patients.max()) + 1)
-    chosen = np.zeros((len(sizes), _DRAWS), np.uint8)
+    places = np.empty((len(sizes), _DRAWS), np.int64)
+    filled = []
     for draw in range(_DRAWS):
         order = rng.permutation(len(sizes))
-        filled = np.cumsum(sizes[order])
-        chosen[order[: int(np.searchsorted(filled, inside.sum())) + 1], draw] = 1
-    films: NDArray[np.uint8] = chosen[patients] * known[:, None].astype(np.uint8)
-    return films
+        places[order, draw] = np.arange(len(sizes))
+        filled.append(np.cumsum(sizes[order]))
+    return places, filled
 
 
-def _ndcg(query: RankedQuery, inside: NDArray[np.bool_] | None, weights: NDArray[np.uint8] | None) -> Floats:
-    """Return nDCG (B,) of the films inside, each as often as its weight (N, B) says; NaN without a relevant film."""
+def _ndcg(query: RankedQuery, inside: NDArray[np.bool_] | None, draws: _Draws | None) -> Floats:
+    """Return nDCG (B,) of the films inside, each as often as it is drawn; NaN without a relevant film."""
     order = query.order if inside is None else query.order[inside[query.order]]
     best = np.argsort(-query.grades, kind="stable")
     best = best[query.grades[best] > 0]
     best = best if inside is None else best[inside[best]]
-    if weights is None:
+    if draws is None:
         return _gained(query.grades, order, None) / _gained(query.grades, best, None)
-    share = 1.0 if inside is not None else max(float(weights[order[:_MOST], 0].mean()), 1e-3)
+    share = 1.0 if inside is not None else max(float(draws.of(order[:_MOST], 1).mean()), 1e-3)
     order = order[: min(_MOST, int(_READ / share))]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _gained(query.grades, order, weights) / _gained(query.grades, best, weights)
+        return _gained(query.grades, order, draws) / _gained(query.grades, best, draws)
 
 
-def _gained(grades: Floats, order: Ints, weights: NDArray[np.uint8] | None) -> Floats:
-    """Return the discounted gain (B,) of the first DEPTH films in this order, each as often as its weight says."""
-    times = np.ones((len(order), 1), np.int64) if weights is None else weights[order].astype(np.int64)
-    ends = np.cumsum(times, axis=0)
-    worth = _WORTH[np.minimum(ends, DEPTH)] - _WORTH[np.minimum(ends - times, DEPTH)]
-    return np.asarray(grades[order] @ worth, np.float64)
+def _gained(grades: Floats, order: Ints, draws: _Draws | None) -> Floats:
+    """Return the discounted gain (B,) of the first DEPTH films in this order, each as often as it is drawn."""
+    gain: Floats = np.zeros(1 if draws is None else _DRAWS)
+    before = np.zeros(len(gain), np.int64)
+    for start in range(0, len(order), _ROWS):
+        films = order[start : start + _ROWS]
+        times = np.ones((len(films), 1), np.int64) if draws is None else draws.of(films)
+        ends = before + np.cumsum(times, axis=0)
+        relevant = np.flatnonzero(grades[films])
+        last, first = ends[relevant], ends[relevant] - times[relevant]
+        gain += grades[films[relevant]] @ (_WORTH[np.minimum(last, DEPTH)] - _WORTH[np.minimum(first, DEPTH)])
+        before = ends[-1]
+        if (before >= DEPTH).all():
+            break
+    return gain

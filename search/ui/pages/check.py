@@ -186,7 +186,7 @@ def _compared_in(count: int) -> float:
 
 
 def _doubted_in(count: int, findings: int) -> float:
-    """Estimate the seconds in which the labels of so many films are checked: a probe each, and one comparison of all pairs."""
+    """Estimate the seconds in which the labels of so many films are checked: a probe each, all pairs compared once."""
     return 2 + count * count * 4e-9 + findings * count * 9e-5
 
 

@@ -58,7 +58,9 @@ class AskedCheck(BaseModel):
     threshold: Annotated[
         float | None, Field(ge=-2, le=2, allow_inf_nan=False, description="slices: a zero-shot score.")
     ] = None
-    query_set: Annotated[_Name | None, Field(description="slices; default: all judged queries.")] = None
+    query_set: Annotated[
+        _Name | None, Field(description="slices: default all judged queries; next: in place of a finding.")
+    ] = None
     between: Annotated[list[_Name], Field(max_length=2, description="drift: two sides, as year:2019.")] = Field(
         default_factory=list
     )

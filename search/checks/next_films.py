@@ -1,4 +1,4 @@
-"""Choose the films to label next for a finding: a probe is unsure of them, and they are unlike each other."""
+"""Choose the films to label next for a finding, of which a probe is unsure, and those to judge next for queries."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Space
-from filmroom.db.writes.annotations import label_values
+from filmroom.db.writes.annotations import judgements, label_values
 from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.checks.neighbours import centred_vectors
 from filmroom.search.checks.result import Pick, Result
+from filmroom.search.checks.subgroups.slices import queries_of
 from filmroom.search.classification.linear_probe import fit_head
 from filmroom.search.classification.zero_shot import known_truth
 from filmroom.search.searcher import Searcher
@@ -22,6 +23,8 @@ F64 = NDArray[np.float64]
 FILMS = 50
 """Films that are listed, where no other number is asked for."""
 MOST = 1_000
+DEPTH = 10
+"""Films of each query's answer that are to be judged: nDCG@10 rests on them."""
 PENALTY = 0.03
 _CANDIDATES = 2_000
 """Films, the most uncertain ones, among which unlike ones are looked for."""
@@ -40,8 +43,7 @@ def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Resul
 
     Raises BadInput for a number of films that is none.
     """
-    if not 0 < count <= MOST:
-        raise BadInput("not a number of films", where=count, fix=f"1 to {MOST:,}.")
+    _check_count(count)
     name, labels = finding.strip().lower(), label_values(searcher.catalog)
     vectors = centred_vectors(searcher)
     asked_before = finding_of(name) in {finding_of(label) for label in labels}
@@ -69,6 +71,45 @@ def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Resul
         picks=picks,
         notes=(*notes, *(["Label some of them, then ask again: other films will teach more."] if picks else ())),
     )
+
+
+def check_next_judgements(searcher: Searcher, query_set: str, *, count: int = FILMS) -> Result:
+    """List the films to judge next for the queries of a set: those without a grade among the first ten of each, by
+    their share of the discount of nDCG@10, which is what they could change at most. Nothing is written.
+
+    Raises BadInput for a number of films that is none, NotFound for a set that is not there.
+    """
+    _check_count(count)
+    queries = queries_of(searcher.catalog, query_set)
+    graded = {(judgement.query, judgement.film_id) for judgement in judgements(searcher.catalog)}
+    shares = 1 / np.log2(np.arange(2, DEPTH + 2))
+    shares /= shares.sum()
+    ranked = [(query, [film for film, _ in searcher.rank(query, k=DEPTH)]) for query in queries]
+    waiting = [
+        (float(shares[place]), at, query, film)
+        for at, (query, films) in enumerate(ranked)
+        for place, film in enumerate(films)
+        if (query, film) not in graded
+    ]
+    judged = sum(len(films) for _, films in ranked) - len(waiting)
+    picks = tuple(
+        Pick(film, "its grade is not known", evidence={"query": query, "share of nDCG": round(share, 3)})
+        for share, _, query, film in sorted(waiting, key=lambda entry: (-entry[0], entry[1]))[:count]
+    )
+    return Result(
+        check="next",
+        model=searcher.model,
+        films=len(searcher.index),
+        ok=not picks,
+        figures={"queries": len(queries), "judged of their first ten": judged, "left to judge": len(waiting)},
+        picks=picks,
+        conclusion="" if picks else f"The first ten films of all {len(queries):,} queries are judged.",
+    )
+
+
+def _check_count(count: int) -> None:
+    if not 0 < count <= MOST:
+        raise BadInput("not a number of films", where=count, fix=f"1 to {MOST:,}.")
 
 
 def unsure(rows: F32, truth: F64, prior: F64, count: int) -> Unsure:

@@ -12,13 +12,13 @@ from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
 from filmroom.search.checks.known_labels import labels_meant, labels_of
 from filmroom.search.checks.labels import check_labels
-from filmroom.search.checks.next_films import FILMS, check_next
+from filmroom.search.checks.next_films import FILMS, check_next, check_next_judgements
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits, split_sides
 from filmroom.search.checks.subgroups.drift import check_drift
 from filmroom.search.checks.subgroups.named_sides import two_sides
-from filmroom.search.checks.subgroups.slices import check_asked, check_slices, judged_here
+from filmroom.search.checks.subgroups.slices import check_asked, check_slices, judged_here, queries_of
 from filmroom.search.searcher import Searcher
 
 OnStep = Callable[[int, int], None]
@@ -50,7 +50,7 @@ TAKES: Mapping[str, frozenset[str]] = {
     "labels": frozenset({"model", "findings"}),
     "slices": frozenset({"model", "findings", "threshold", "query_set"}),
     "drift": frozenset({"model", "between"}),
-    "next": frozenset({"model", "findings", "films"}),
+    "next": frozenset({"model", "findings", "query_set", "films"}),
 }
 """The checks by name, and the options of each."""
 
@@ -68,8 +68,8 @@ def checked_options(check: str, options: Mapping[str, Any]) -> Options:
         raise BadInput("say which sides: a column or two collections, not both", fix="Leave one of them out.")
     if check == "drift" and len(options.get("between", ())) != 2:
         raise BadInput("drift is between two sides", fix="Name both, as year:2019 and year:2020.")
-    if check == "next" and len(options.get("findings", ())) != 1:
-        raise BadInput("next is of one finding", fix="Name one label in findings.")
+    if check == "next" and len(options.get("findings", ())) + ("query_set" in options) != 1:
+        raise BadInput("next is of one finding or of a query set", fix="Name one label in findings, or a query_set.")
     plain: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
@@ -84,6 +84,8 @@ def check_answerable(archive: Archive, check: str, options: Options) -> None:
         labels_meant(options.findings, labels_of(catalog))
     elif check == "slices":
         check_asked(catalog, options.findings, options.threshold, options.query_set)
+    elif check == "next" and options.query_set is not None:
+        queries_of(catalog, options.query_set)
     elif check == "drift":
         two_sides(archive, *options.between)
     elif check == "splits":
@@ -106,5 +108,7 @@ def run_check(archive: Archive, check: str, options: Options, on_step: OnStep) -
     if check == "drift":
         return check_drift(searcher, *options.between, on_step=on_step)
     if check == "next":
+        if options.query_set is not None:
+            return check_next_judgements(searcher, options.query_set, count=options.films or FILMS)
         return check_next(searcher, options.findings[0], count=options.films or FILMS)
     return check_labels(searcher, options.findings, on_finding=on_step)

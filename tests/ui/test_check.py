@@ -16,6 +16,7 @@ from filmroom.db.reads import films as db_films
 from filmroom.db.records import Label
 from filmroom.db.writes.annotations import collect, put_labels
 from filmroom.db.writes.facts import put_facts
+from filmroom.db.writes.query_sets import put_query_set
 from filmroom.search.ui.pages import check, check_results
 from streamlit.testing.v1 import AppTest
 
@@ -223,6 +224,26 @@ def test_the_films_to_label_next_go_on_to_judge(
         assert test.button(key="judge-queue").label.startswith("Judge the ")
         (wall,) = walls(test)
         assert wall["items"]
+
+
+def test_the_films_that_a_query_set_waits_for_go_on_to_judge(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copytree(archive_folder, tmp_path / "own"))
+    put_query_set(Archive.open(own).catalog, "ward", ["edema", "effusion"])
+    test = page(own, "check", monkeypatch, check="Next")
+    test.selectbox(key="check-next-set").set_value("ward").run()
+    test.button(key="run-check").click().run()
+    assert not test.exception
+    assert not test.error
+    films = {}
+    for query in ("edema", "effusion"):
+        test.selectbox(key="check-next-query").set_value(query).run()
+        (wall,) = walls(test)
+        films[query] = [item["id"] for item in wall["items"]]
+        assert test.button(key="judge-queue").label == f"Judge the {len(films[query])} films"
+    assert len(films["edema"]) > 1
+    assert films["edema"] != films["effusion"]
 
 
 def test_while_one_check_runs_another_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,13 +62,14 @@ def read_judged(queries: Path, qrels: Path) -> JudgedQueries:
 def judged_here(searcher: Searcher, query_set: str | None = None) -> JudgedQueries:
     """Return what was judged in the archive: for all queries, or for those of a set. Raises NotFound for a set that is
     not there."""
-    texts = None if query_set is None else _queries_of(searcher.catalog, query_set)
+    texts = None if query_set is None else queries_of(searcher.catalog, query_set)
     known = [judgement for judgement in judgements(searcher.catalog) if texts is None or judgement.query in texts]
     topics, qrels = to_qrels(known, everyone(searcher.catalog)) if known else ([], {})
     return JudgedQueries(topics, qrels)
 
 
-def _queries_of(catalog: Catalog, query_set: str) -> list[str]:
+def queries_of(catalog: Catalog, query_set: str) -> list[str]:
+    """Return the queries of a set. Raises NotFound for one that is not there."""
     sets = query_sets(catalog)
     if query_set.strip() not in sets:
         names = some_of(list(sets)) or "none"
@@ -81,7 +82,7 @@ def check_asked(catalog: Catalog, findings: Sequence[str], threshold: float | No
     threshold that no score can reach, NotFound for a query set that is not there."""
     _check_threshold(threshold)
     if query_set is not None:
-        _queries_of(catalog, query_set)
+        queries_of(catalog, query_set)
     labels = labels_of(catalog)
     meant = {finding_of(label) for label in labels}
     prompts = prompts_for(findings) if findings else []

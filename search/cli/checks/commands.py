@@ -157,7 +157,11 @@ def drift(
 
 @check_app.command("next")
 def next_films(
-    finding: Annotated[str, typer.Argument(metavar="FINDING", help="The name of a label.")],
+    finding: Annotated[str | None, typer.Argument(metavar="[FINDING]", help="The name of a label.")] = None,
+    query_set: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="In place of a finding: the queries of a set, to judge films for."),
+    ] = None,
     films: Annotated[int, typer.Option("-k", "--films", help="How many films to list.")] = 50,
     archive: ArchiveOption = None,
     model: ModelOption = None,
@@ -165,9 +169,15 @@ def next_films(
     collect: CollectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the films to label next for a finding: those that teach a probe most."""
-    from filmroom.search.checks.next_films import check_next
+    """List the films to label next for a finding, those that teach a probe most; or to judge next for a query set."""
+    from filmroom.search.checks.next_films import check_next, check_next_judgements
     from filmroom.search.searcher import Searcher
 
+    if (finding is None) == (query_set is None):
+        raise BadInput("next is of a finding or of a query set", fix="Name a label, or --query-set NAME.")
     searcher = Searcher.open(archive_folder(archive), model)
-    hand_on(searcher.archive, check_next(searcher, finding, count=films), csv=csv, collect=collect, as_json=as_json)
+    if query_set is not None:
+        result = check_next_judgements(searcher, query_set, count=films)
+    else:
+        result = check_next(searcher, finding or "", count=films)
+    hand_on(searcher.archive, result, csv=csv, collect=collect, as_json=as_json)

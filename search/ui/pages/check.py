@@ -17,7 +17,7 @@ from filmroom.db.writes.query_sets import query_sets
 from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
 from filmroom.search.checks.labels import check_labels
-from filmroom.search.checks.next_films import check_next
+from filmroom.search.checks.next_films import check_next, check_next_judgements
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits
@@ -36,7 +36,7 @@ QUESTIONS = {
     "Labels": "Which labels do a probe and the nearest films contradict?",
     "Slices": "Is the search worse for some films, by sex, age, view, year, modality, source or maker?",
     "Drift": "Do two years, sites, splits, runs or collections differ, and which films are typical of it?",
-    "Next": "Which films to label next, so that a probe learns most?",
+    "Next": "Which films to label next, so that a probe learns most, or to judge next for a query set?",
 }
 _RESULTS = "checked"
 _running = threading.Lock()  # of all sessions: a check takes a processor core for as long as it lasts
@@ -130,10 +130,13 @@ def _asked(archive: Archive, name: str) -> _Asked:
         return _between(count)
     if name == "next":
         known = [facet.value for facet in db_films.facets(archive.catalog, "label")]
-        finding = st.selectbox("Finding", known, index=None, key="check-next", placeholder="Choose a label")
-        return _Asked(
-            3 + count * 8e-5, findings=(finding,) if finding else (), missing="" if finding else "Choose a finding."
-        )
+        left, right = st.columns(2)
+        finding = left.selectbox("Finding", known, index=None, key="check-next", placeholder="Choose a label")
+        sets = list(query_sets(archive.catalog))
+        query_set = right.selectbox("Or query set", sets, index=None, key="check-next-set", placeholder="Choose a set")
+        missing = "" if bool(finding) != bool(query_set) else "Choose a finding or a query set."
+        findings = (finding,) if finding else ()
+        return _Asked(3 + count * 8e-5, findings=findings, query_set=query_set, missing=missing)
     return _Asked(_compared_in(count) if name == "duplicates" else 3 + count * 0.002)
 
 
@@ -237,6 +240,8 @@ def _result(archive: Archive, name: str, question: _Asked, tell: OnStep) -> Resu
         judged = judged_here(searcher, question.query_set)
         return check_slices(searcher, question.findings, threshold=question.threshold, judged=judged, on_finding=tell)
     if name == "next":
+        if question.query_set is not None:
+            return check_next_judgements(searcher, question.query_set)
         return check_next(searcher, question.findings[0])
     if name == "drift":
         return check_drift(searcher, *question.between, on_step=tell)

@@ -236,15 +236,22 @@ def _labels(archive: Archive, result: Result) -> None:
 
 
 def _queue(archive: Archive, result: Result) -> None:
-    """Show the films to label for a finding, and hand them on to Judge."""
+    """Show the films to label for a finding, or to judge for one query of a set, and hand them on to Judge."""
     if not result.picks:
         return
-    finding = str(result.picks[0].evidence["finding"])
-    if st.button(f"Judge the {counted(len(result.picked), 'film')}", key="judge-queue", type="primary"):
-        st.session_state["judge-films"] = result.picked
-        st.switch_page(layout.pages()["judge"], query_params={"judged": finding})
-    st.caption("They come in Judge one at a time, whatever the probe holds of them.")
-    wall(archive, "check-next", FilmList(result.picked, {}, ""), request=SearchRequest(finding))
+    of = "query" if "query" in result.picks[0].evidence else "finding"
+    by_name: dict[str, list[int]] = {}
+    for pick in result.picks:
+        by_name.setdefault(str(pick.evidence[of]), []).append(pick.film)
+    name = next(iter(by_name))
+    if len(by_name) > 1:
+        name = st.selectbox("Query", list(by_name), key="check-next-query") or name
+    films = tuple(by_name.get(name, ()))
+    if st.button(f"Judge the {counted(len(films), 'film')}", key="judge-queue", type="primary"):
+        st.session_state["judge-films"] = films
+        st.switch_page(layout.pages()["judge"], query_params={"judged": name})
+    st.caption("They come in Judge one at a time, whatever the model holds of them.")
+    wall(archive, "check-next", FilmList(films, {}, ""), request=SearchRequest(name))
 
 
 def _listed(picked: Sequence[Pick]) -> FilmList:

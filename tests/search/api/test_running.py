@@ -93,6 +93,8 @@ def test_what_is_asked_wrongly_starts_nothing(api: Served, monkeypatch: pytest.M
         (404, {"check": "duplicates", "model": "nobody"}),
         (400, {"check": "drift", "between": ["year:2019"]}),
         (400, {"check": "next"}),
+        (400, {"check": "next", "findings": ["edema"], "query_set": "ward"}),
+        (404, {"check": "next", "query_set": "nobody"}),
         (400, {"check": "labels", "findings": ["unicorn"]}),
         (400, {"check": "slices", "findings": ["unicorn"]}),
         (422, {"check": "slices", "threshold": 7}),

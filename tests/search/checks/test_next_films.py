@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads.film_table import film_columns
+from filmroom.db.writes.annotations import Judgement, judge
+from filmroom.db.writes.query_sets import put_query_set
 from filmroom.search.checks.next_films import unsure
 
 from tests.terminal import Terminal
@@ -59,3 +62,43 @@ def test_the_command_lists_films_that_are_not_labelled(terminal: Terminal, films
         terminal("check", "next", *asked)
         assert (terminal.code, len(terminal.err.strip().splitlines())) == (1, 1)
         assert said in terminal.err
+
+
+def test_a_query_set_asks_for_the_first_films_that_nobody_has_judged(
+    terminal: Terminal, films: Any, tiny: Path
+) -> None:
+    terminal("index", films(24), "--model", tiny, "--workers", 1)
+    catalog = Archive.open(terminal.archive).catalog
+    put_query_set(catalog, "ward", ["edema", "effusion"])
+    first: Any = terminal.json("search", "edema", "-k", 10)
+    ranked = [hit["id"] for hit in first["hits"]]
+    for film in (ranked[0], ranked[4]):
+        judge(catalog, Judgement("edema", film, "reader", 1))
+    found: Any = terminal.json("check", "next", "--query-set", "ward", "-k", 100)
+    assert found["figures"] == {"queries": 2, "judged of their first ten": 2, "left to judge": 18}
+    asked = [pick["film"] for pick in found["picks"] if pick["query"] == "edema"]
+    assert asked == [film for film in ranked if film not in (ranked[0], ranked[4])]
+    shares = [pick["share of nDCG"] for pick in found["picks"]]
+    assert shares == sorted(shares, reverse=True)
+    assert found["picks"][0]["query"] == "effusion"  # the first film of the other is judged
+    for pick in found["picks"]:
+        judge(catalog, Judgement(pick["query"], pick["film"], "reader", 0))
+    out = terminal("check", "next", "--query-set", "ward")
+    assert "The first ten films of all 2 queries are judged." in out
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (("--query-set", "nobody"), "there is no query set of this name"),
+        ((), "next is of a finding or of a query set"),
+        (("edema", "--query-set", "ward"), "next is of a finding or of a query set"),
+    ],
+)
+def test_what_next_cannot_be_asked_is_one_line(
+    terminal: Terminal, films: Any, tiny: Path, asked: tuple[str, ...], answer: str
+) -> None:
+    terminal("index", films(2), "--model", tiny, "--workers", 1)
+    terminal("check", "next", *asked)
+    assert (terminal.code, len(terminal.err.strip().splitlines())) == (1, 1)
+    assert answer in terminal.err

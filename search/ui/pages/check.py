@@ -195,7 +195,7 @@ def _doubted_in(count: int, findings: int) -> float:
 
 def _measured_in(count: int, findings: int, queries: int) -> float:
     """Estimate the seconds in which the slices of so many films are measured."""
-    return 3 + count * (2e-5 + findings * 4e-5 + queries * 3e-5)
+    return 3 + count * (5e-5 + findings * 3e-5 + queries * 1e-5)
 
 
 def roughly(seconds: float) -> str:

@@ -168,7 +168,6 @@ def test_what_another_machine_commits_is_found(archive: Archive, tmp_path: Path)
 
 def test_a_forgotten_film_is_in_no_table(archive: Archive, tmp_path: Path) -> None:
     add_films(archive, TWO_PARTS, 5, tmp_path / "films")
-    archive.patient_key()
     server, _ = both(archive, tmp_path / "faiss")
     assert (2, 0) in table(archive)
     forget(archive, [2])

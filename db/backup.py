@@ -37,6 +37,7 @@ _END, _END_64 = 22, 76
 """Bytes of a zip's end record, and of the two that come before it where the file is large."""
 
 
+_UNFINISHED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY)
 _WRONG = (NotImplementedError, RuntimeError, ArchiveDamaged, backup_store.Damaged)
 
 
@@ -184,7 +185,13 @@ def _take_out(source: Path, folder: Path) -> None:
     try:
         key = backup_store.unpack(path, folder / _CATALOG, ThumbnailFile(folder / THUMBNAILS).put)
     except sqlite3.OperationalError as error:
-        raise backup_store.Damaged from error
+        if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF not in _UNFINISHED:
+            raise backup_store.Damaged from error
+        raise BadInput(
+            "an update of this backup is under way, or was ended and cannot be undone as nothing may be written here",
+            where=source,
+            fix="Wait for it, or copy the folder to where it may be written.",
+        ) from error
     private_files.write(folder / _KEY, key)
 
 

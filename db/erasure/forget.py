@@ -83,7 +83,9 @@ def forget(
     """
     with archive.writing("forgetting films", alone=True):
         with archive.catalog.read() as connection:
-            rows_of(connection, film_ids)  # a wrong id must cost nobody the index
+            rows = rows_of(connection, film_ids)  # a wrong id must cost nobody the index
+        # So must a missing key; and a first use of it on a server is a transaction of its own.
+        to_remember = _marks(archive.patient_key(), [row.identity for row in rows], patients) if remember else set()
         stored_spaces = spaces.spaces(archive.catalog)
         stamps = {space.id: spaces.stamp(archive.catalog, space.id) for space in stored_spaces}
         # Before the rows, as they can be made again: whatever ends this process, no vector outlives its film.
@@ -95,9 +97,8 @@ def forget(
             pictures.mark(film_ids)
         with archive.catalog.write() as connection:
             rows = rows_of(connection, film_ids)
-            if remember:
-                for mark in _marks(archive.patient_key(), [row.identity for row in rows], patients):
-                    connection.execute(upsert(forgotten).values(mark=mark).on_conflict_do_nothing())
+            for mark in to_remember:
+                connection.execute(upsert(forgotten).values(mark=mark).on_conflict_do_nothing())
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
         snapshot.remove_strays(archive.vectors, to_keep)

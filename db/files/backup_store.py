@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 NAME = "archive.backup"
 _SUM = 16
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+"""Begins a journal of SQLite, and ends one that names the journal of several files."""
+
 _TOGETHER = 1000
 _TABLES = (
     "CREATE TABLE page (number INTEGER PRIMARY KEY, data BLOB NOT NULL)",
@@ -53,7 +56,7 @@ def update(
     path = place / NAME
     if not path.exists():
         private_files.create(path).close()
-    with _opened(path, "rw") as connection:
+    with _opened(path) as connection:
         connection.execute("PRAGMA secure_delete=ON")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("BEGIN IMMEDIATE")
@@ -73,8 +76,8 @@ def update(
 
 def unpack(path: Path, catalog: Path, put: Callable[[dict[int, bytes]], None]) -> bytes:
     """Write the catalog as a new file, give the pictures to `put`, some at a time, and return the archive's key. Raises
-    Damaged."""
-    with _opened(path, "ro") as connection:
+    Damaged, sqlite3.OperationalError."""
+    with _opened(path) as connection:
         _check(connection)
         room = path.stat().st_size  # more is in no backup of ours
         with private_files.create(catalog) as out:
@@ -136,9 +139,11 @@ def _put_pictures(connection: sqlite3.Connection, picture_keys: NDArray[np.int64
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    """Open the file. Whatever its schema says, nothing of it is run."""
-    where = f"{path.absolute().as_uri()}?mode={mode}"
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file, to be written: SQLite first undoes what an ended update wrote. Whatever its schema says, nothing
+    of it is run."""
+    _check_journal(path.with_name(f"{path.name}-journal"))
+    where = f"{path.absolute().as_uri()}?mode=rw"
     try:
         with closing(sqlite3.connect(where, uri=True, isolation_level=None)) as connection:
             connection.execute("PRAGMA trusted_schema=OFF")
@@ -148,6 +153,15 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         raise
     except (sqlite3.DatabaseError, LookupError, TypeError) as error:
         raise Damaged from error
+
+
+def _check_journal(path: Path) -> None:
+    """Refuse a journal that names another file, which SQLite would delete: ours never do. SQLite's "Database File
+    Format", 3."""
+    with suppress(FileNotFoundError), path.open("rb") as journal:
+        journal.seek(max(len(_JOURNAL_MAGIC), path.stat().st_size - len(_JOURNAL_MAGIC)))
+        if journal.read() == _JOURNAL_MAGIC:
+            raise Damaged
 
 
 def _tables(connection: sqlite3.Connection) -> list[str]:

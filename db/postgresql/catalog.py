@@ -146,7 +146,8 @@ class ServerCatalog(Catalog):
                     "the archive was replaced while it was open", where=self.place, fix="Open it again."
                 )
             yield connection
-            vector_tables.keep_up(connection)
+            if not annotates:
+                vector_tables.keep_up(connection)
             count_write(connection, annotates=annotates)
 
     @contextmanager

@@ -79,10 +79,12 @@ class ServerIndex(VectorIndex):
             within = np.setdiff1d(within, self._gone)
         k = min(k, self._count if within is None else within.size)
         answers = [self._nearest(query, k, within) for query in queries] if k > 0 else [[] for _ in queries]
-        shape = (len(answers), -1) if answers and answers[0] else (len(answers), 0)
+        shortest = min(map(len, answers), default=0)  # a film may have been forgotten between two queries
+        hits = [ranking[:shortest] for ranking in answers]
+        shape = (len(answers), shortest)
         return Ranked(
-            np.array([[film_id for film_id, _ in ranking] for ranking in answers], np.int64).reshape(shape),
-            np.array([[score for _, score in ranking] for ranking in answers], np.float32).reshape(shape),
+            np.array([[film_id for film_id, _ in ranking] for ranking in hits], np.int64).reshape(shape),
+            np.array([[score for _, score in ranking] for ranking in hits], np.float32).reshape(shape),
         )
 
     def scores(self, queries: NDArray[np.float32], film_ids: NDArray[np.int64]) -> NDArray[np.float32]:

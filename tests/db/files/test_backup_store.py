@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filmroom.db import backup as backups
 from filmroom.db.archive import Archive
@@ -104,6 +106,67 @@ def test_a_first_backup_that_was_killed_is_begun_again(indexed: Terminal, tmp_pa
         restore(tmp_path / "kept", tmp_path / "again")
     assert backup(Archive.open(indexed.archive), tmp_path / "kept").films == 30
     assert restore(tmp_path / "kept", tmp_path / "again").films == 30
+
+
+def large_catalog(path: Path, text: str) -> Path:
+    """More than SQLite writes in memory alone before the end of a transaction."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE line (words TEXT)")
+        connection.executemany("INSERT INTO line VALUES (?)", [(text * 1000,) for _ in range(8000)])
+    return path
+
+
+def bring_up(place: Path, catalog: Path) -> None:
+    backup_store.update(place, "one", b"key", catalog, np.empty(0, np.int64), lambda keys: {})
+
+
+@pytest.fixture
+def ended_late(tmp_path: Path) -> tuple[Path, Path]:
+    """A backup whose update was killed when much of it was on the disk, and the catalog that was in it."""
+    place = tmp_path / "kept"
+    place.mkdir()
+    before = large_catalog(tmp_path / "before", "a")
+    bring_up(place, before)
+    after = large_catalog(tmp_path / "after", "b")
+    whole = (place / backup_store.NAME).read_bytes()
+    killed_after(backup_store, "_put_pages", lambda: bring_up(place, after))
+    assert (place / backup_store.NAME).read_bytes() != whole
+    return place, before
+
+
+def test_a_backup_that_was_killed_late_is_restored_as_it_was_before(
+    ended_late: tuple[Path, Path], tmp_path: Path
+) -> None:
+    place, before = ended_late
+    assert backup_store.unpack(place / backup_store.NAME, tmp_path / "catalog", lambda pictures: None) == b"key"
+    assert (tmp_path / "catalog").read_bytes() == before.read_bytes()
+
+
+def test_a_journal_that_has_another_file_deleted_is_refused(ended_late: tuple[Path, Path], tmp_path: Path) -> None:
+    place, _ = ended_late
+    letter = tmp_path / "letter"
+    letter.write_text("dear")
+    name = os.fsencode(letter)
+    with (place / f"{backup_store.NAME}-journal").open("ab") as journal:
+        end = (1 << 30) // 4096 + 1, name, len(name), sum(name)
+        journal.write(struct.pack(f">I{len(name)}sII", *end) + bytes.fromhex("d9d505f920a163d7"))
+    with pytest.raises(BadInput, match="is no Filmroom backup, or is damaged"):
+        restore(place, tmp_path / "again")
+    assert letter.exists()
+
+
+def test_a_backup_that_is_being_written_is_not_called_damaged(
+    ended_late: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, _ = ended_late
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        backup_store.sqlite3, "connect", lambda *names, **options: connect(*names, **options, timeout=0)
+    )
+    with closing(connect(place / backup_store.NAME)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(BadInput, match="an update of this backup is under way"):
+            restore(place, tmp_path / "again")
 
 
 def test_an_archive_that_keeps_its_thumbnails_in_the_catalog(indexed: Terminal, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from filmroom.db.vector_index import hnsw
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.vector_index.opening import open_index
 from filmroom.db.vector_index.server import ServerIndex
-from filmroom.db.writes import file_diff, ingest
+from filmroom.db.writes import annotations, file_diff, ingest
 from filmroom.search.status import status
 from numpy.typing import NDArray
 from sqlalchemy import update
@@ -168,7 +168,6 @@ def test_what_another_machine_commits_is_found(archive: Archive, tmp_path: Path)
 
 def test_a_forgotten_film_is_in_no_table(archive: Archive, tmp_path: Path) -> None:
     add_films(archive, TWO_PARTS, 5, tmp_path / "films")
-    archive.patient_key()
     server, _ = both(archive, tmp_path / "faiss")
     assert (2, 0) in table(archive)
     forget(archive, [2])
@@ -177,6 +176,30 @@ def test_a_forgotten_film_is_in_no_table(archive: Archive, tmp_path: Path) -> No
     assert 2 not in server.search(query(), 5).film_ids
     forget(archive, [])
     assert doctor.examine(archive).faults == ()
+
+
+def test_films_that_go_between_two_queries_leave_answers_of_one_length(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_films(archive, PLAIN, 10, tmp_path / "films")
+    server, _ = both(archive, tmp_path / "faiss")
+    exact = hnsw.exact
+    done: list[int] = []
+
+    def then_forgotten(*args: Any, **named: Any) -> list[tuple[int, float]]:
+        done.append(len(done))
+        ranking = exact(*args, **named)
+        return ranking if len(done) == 1 else [hit for hit in ranking if hit[0] != 4]
+
+    monkeypatch.setattr(hnsw, "exact", then_forgotten)
+    ranked = server.search(query(), 10)
+    assert ranked.film_ids.shape == ranked.scores.shape == (3, 9)
+
+
+def test_a_tag_asks_nothing_of_the_vectors(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_films(archive, PLAIN, 3, tmp_path / "films")
+    monkeypatch.setattr(vector_tables, "keep_up", lambda _: pytest.fail("vectors were looked at"))
+    assert annotations.add_tags(archive.catalog, [1], ["seen"]) == [(1, "seen")]
 
 
 def test_a_space_that_is_removed_takes_its_table_along(archive: Archive, tmp_path: Path) -> None:
@@ -188,7 +211,6 @@ def test_a_space_that_is_removed_takes_its_table_along(archive: Archive, tmp_pat
 
 def test_the_doctor_compares_and_repairs(archive: Archive, tmp_path: Path) -> None:
     add_films(archive, TWO_PARTS, 5, tmp_path / "films")
-    archive.patient_key()
     _, faiss = both(archive, tmp_path / "faiss")
     assert doctor.examine(archive).faults == ()
     address = archive.catalog.address  # type: ignore[attr-defined]

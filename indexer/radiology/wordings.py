@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from filmroom.indexer.radiology.abbreviations import without_stops
+from filmroom.indexer.radiology.abbreviations import signs_as_words, without_stops
 from filmroom.indexer.radiology.normal_structures import NOTHING_ACUTE, normal_as_denied
 from filmroom.indexer.radiology.vocabulary import names_finding
 
@@ -19,6 +19,19 @@ SEEN_WORDS = (
 )
 SEEN = f"(?:{'|'.join(SEEN_WORDS)})"
 """What a finding is that is there: "not seen" and "no longer visible" deny it."""
+GONE = r"(?:resolved|cleared|disappeared|gone|dissipated|subsided|evacuated)"
+# "chest tube out", "line pulled"; and what has gone is gone in the interim, too.
+_OUT = re.compile(
+    r"(?<!\w)(?P<device>tubes?|lines?|catheters?|drains?|cannulas?|(?:et|ng|og)tt?|picc|cvc|pacemaker|icd)"
+    r"(?:\s+(?:is|are|was|were|(?:has|have)\s+been))?(?:\s+(?:now|since|also))?\s+(?:out|pulled|d/?c'?d|discontinued|no\s+longer\s+in\s+"
+    r"(?:situ|place))(?=\s*(?:$|[,;.]))",
+    re.I,
+)
+_WHOLLY = re.compile(
+    rf"(?:,\s+(?=(?:has\s+|have\s+)?(?:since|now|subsequently)\s+{GONE}(?!\w))|(?<!\w)(?P<gone>{GONE})\s+(?:completely|entirely|"
+    r"fully|totally|in\s+the\s+(?:interim|interval|meantime))(?=\s*(?:$|[,;.)]|(?:and|but|with)\s)))",
+    re.I,
+)
 _CONTRACTED = re.compile(
     r"(?<!\w)(is|are|was|were|does|do|did|has|have|had|could|would|should|ca)n['\u2019`]?t(?!\w)", re.I
 )
@@ -203,19 +216,6 @@ _COMPARED = re.compile(
     r"earlier|preceding)(?:\s+(?:study|exam|examination|film|films|radiograph|radiographs|x-ray|day|comparison))?(?!\w)",
     re.I,
 )
-_PAIRS = (
-    (re.compile(r"(?<![^\s(])([a-z]{3,}:)(?=(?:none|no|nil|absent|negative|neg|yes)(?:[\s,;.)]|$))", re.I), r"\1 "),
-    (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
-    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=[\s,.;:)]|$)", re.I), "neg"),
-    (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),
-    (re.compile(r"\s*\(((?:n?or|and)\s[^()]*)\)", re.I), r" \1"),
-    (re.compile(r"(?<![\w/])c/w(?!\w)", re.I), "consistent with"),
-    (re.compile(r"(?<![\w/])w/out(?!\w)", re.I), "without"),
-    (re.compile(r"(?<=[a-z]{2})\s*(?:[:=]\s*)?\++(?=\s*(?:$|[,;.]))", re.I), ""),
-    (re.compile(r"(?<=\w)(?:\s*[:=]\s*|\s+)[-\u2010-\u2015\N{MINUS SIGN}](?=\s*(?:$|[,;.]))"), " absent"),
-    (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),
-)
-
 # "effusion 0", "effusion: NAD"; of what is no finding ("day 0", "chest: NAD") they say something else.
 _NAUGHT = re.compile(
     rf"(?<=[^\s,;.:=()])(?:\s*[:=]\s*|\s+)(?:0|nad|(?:no|nothing)\s+abnormal(?:ity)?(?:\s+{SEEN})?){_END}", re.I
@@ -248,11 +248,9 @@ def excepted(text: str) -> str:
     return without + rest if without and _ALL.match(before.strip()) else written
 
 
-def signs_as_words(text: str) -> str:
-    """Write "(-) X" and "-ve for X" in words, before a minus is looked for."""
-    for sign, word in _PAIRS:
-        text = sign.sub(word, text)
-    return text
+def gone_at_all(text: str) -> str:
+    """Write "line pulled" as removed, and "has cleared completely" and ", since resolved" as what has gone."""
+    return _WHOLLY.sub(lambda match: match["gone"] or " ", _OUT.sub(r"\g<device> removed", text))
 
 
 def usual_wording(text: str, *, keep_normal: bool = False) -> str:

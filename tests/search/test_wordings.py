@@ -208,3 +208,44 @@ def test_whom_or_what_a_denial_is_said_of_ranks_nothing(text: str) -> None:
 def test_a_change_is_the_finding_alone() -> None:
     for how in ("increased", "decreased", "improved", "worsened"):
         assert parse(f"effusion has {how}").positive == parse("no change in effusion").positive == ("effusion",)
+
+
+@pytest.mark.parametrize(
+    ("signs", "text"),
+    [
+        ("-", "cleared effusion"),
+        ("-", "effusion, since resolved"),
+        ("-", "prior effusion, now gone"),
+        ("-", "effusion has resolved in the interim"),
+        ("-", "The previously seen right effusion has cleared completely."),
+        ("-", "complete clearing of the effusion"),
+        ("-", "effusion has dissipated"),
+        ("-", "effusion has been completely drained"),
+        ("-", "effusion has not recurred"),
+        ("-", "effusion did not reaccumulate"),
+        ("+", "slow resolution of the effusion"),
+        ("+", "effusion partially drained"),
+        ("+", "effusion has not been completely drained"),
+        ("+", "effusion has not dissipated"),
+        ("+", "effusion has not cleared completely"),
+        ("+-", "PTX has not recurred, effusion persists"),
+        ("+-", "PTX resolved with small effusion"),
+    ],
+)
+def test_what_has_gone_is_not_there(signs: str, text: str) -> None:
+    test_two_findings(signs, text) if len(signs) > 1 else test_one_finding(signs, text)
+
+
+@pytest.mark.parametrize(
+    ("sign", "text"),
+    [
+        ("-", "central line out"),
+        ("-", "central line has been pulled"),
+        ("-", "central line d/c'd"),
+        ("-", "central line no longer in situ"),
+        ("+", "central line pulled back 2 cm"),
+        ("+", "central line out of position"),
+    ],
+)
+def test_a_device_that_was_pulled_is_not_there(sign: str, text: str) -> None:
+    assert (in_query(text, "line"), in_report(text, "line")) == (sign, sign)

@@ -133,6 +133,11 @@ _PAIRS = (
     (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),
 )
 
+_CONTRACTED = re.compile(
+    r"(?<!\w)(is|are|was|were|does|do|did|has|have|had|could|would|should|ca)n['\u2019`]?t(?!\w)", re.I
+)
+_VERSUS = re.compile(r"(?<=\w\s)(?:vs\.?|v\.)(?=\s+\w)", re.I)
+
 
 @dataclass(frozen=True)
 class SpelledOut:
@@ -155,7 +160,7 @@ def without_stops(text: str) -> str:
         return match[0] if match.string[match.end() :].lstrip()[0].isupper() else match[0][:-1]
 
     shouted = not any(char.islower() for char in text)
-    return _CUT_SHORT.sub(noun, _BEFORE_A_NAME.sub(adjective, text))
+    return _CUT_SHORT.sub(noun, _BEFORE_A_NAME.sub(adjective, _VERSUS.sub("versus", text)))
 
 
 def signs_as_words(text: str) -> str:
@@ -163,6 +168,15 @@ def signs_as_words(text: str) -> str:
     for sign, word in _PAIRS:
         text = sign.sub(word, text)
     return text
+
+
+def contractions_written(text: str) -> str:
+    """Write "isn't" as "is not"."""
+    return _CONTRACTED.sub(_written_out, text)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    return "cannot" if match[1].lower() == "ca" else f"{match[1]} not"
 
 
 def spell_out(text: str) -> SpelledOut:

@@ -13,8 +13,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from filmroom.indexer.radiology.negation import WENT, last_alone
+from filmroom.indexer.radiology.normal_structures import excepted
 from filmroom.indexer.radiology.vocabulary import names_finding
-from filmroom.indexer.radiology.wordings import GONE, SEEN, excepted, gone_at_all, usual_wording
+from filmroom.indexer.radiology.wordings import GONE, SEEN, gone_at_all, usual_wording
 
 _DEGREE = (
     r"(?:(?:significant|substantial|appreciable|apparent|obvious|definite|relevant|major|marked|clear|further|gross|"
@@ -113,7 +114,8 @@ _SEEN = rf"(?:\s+{SEEN})?"
 _DENIED_BEHIND = (
     re.compile(
         r"(?:\s*[:=]\s*|\s+[-\u2010-\u2015]+\s*)"
-        rf"(?:none|no(?:\s+evidence|\s+signs?)?|nil|negative|absent|not seen|not present|not identified){_SEEN}{_END}",
+        rf"(?:none|no(?:\s+(?:convincing\s+|definite\s+|clear\s+)?(?:evidence|signs?))?|nil|negative|"
+        rf"absent|not seen|not present|not identified){_SEEN}{_END}",
         re.I,
     ),
     re.compile(rf"\s+(?:none|nil){_SEEN}{_END}", re.I),

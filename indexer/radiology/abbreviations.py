@@ -120,6 +120,24 @@ _BEFORE_A_NAME = re.compile(r"(?<![\w-])(?:lt|rt|pl|bilat|b/l)\.(?=\s+\w)", re.I
 _CUT_SHORT = re.compile(r"(?<![\w-])(?:pl\s+eff|pleff|effs?|consol|mets|fx)\.(?=\s+[a-z])", re.I)
 _IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,5}s?(?![\w/-])")
 
+_PAIRS = (
+    (re.compile(r"(?<![^\s(])([a-z]{3,}:)(?=(?:none|no|nil|absent|negative|neg|yes)(?:[\s,;.)]|$))", re.I), r"\1 "),
+    (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
+    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=[\s,.;:)]|$)", re.I), "neg"),
+    (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),
+    (re.compile(r"\s*\(((?:n?or|and)\s[^()]*)\)", re.I), r" \1"),
+    (re.compile(r"(?<![\w/])c/w(?!\w)", re.I), "consistent with"),
+    (re.compile(r"(?<![\w/])w/out(?!\w)", re.I), "without"),
+    (re.compile(r"(?<=[a-z]{2})\s*(?:[:=]\s*)?\++(?=\s*(?:$|[,;.]))", re.I), ""),
+    (re.compile(r"(?<=\w)(?:\s*[:=]\s*|\s+)[-\u2010-\u2015\N{MINUS SIGN}](?=\s*(?:$|[,;.]))"), " absent"),
+    (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),
+)
+
+_CONTRACTED = re.compile(
+    r"(?<!\w)(is|are|was|were|does|do|did|has|have|had|could|would|should|ca)n['\u2019`]?t(?!\w)", re.I
+)
+_VERSUS = re.compile(r"(?<=\w\s)(?:vs\.?|v\.)(?=\s+\w)", re.I)
+
 
 @dataclass(frozen=True)
 class SpelledOut:
@@ -142,7 +160,23 @@ def without_stops(text: str) -> str:
         return match[0] if match.string[match.end() :].lstrip()[0].isupper() else match[0][:-1]
 
     shouted = not any(char.islower() for char in text)
-    return _CUT_SHORT.sub(noun, _BEFORE_A_NAME.sub(adjective, text))
+    return _CUT_SHORT.sub(noun, _BEFORE_A_NAME.sub(adjective, _VERSUS.sub("versus", text)))
+
+
+def signs_as_words(text: str) -> str:
+    """Write "(-) X" and "-ve for X" in words, before a minus is looked for."""
+    for sign, word in _PAIRS:
+        text = sign.sub(word, text)
+    return text
+
+
+def contractions_written(text: str) -> str:
+    """Write "isn't" as "is not"."""
+    return _CONTRACTED.sub(_written_out, text)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    return "cannot" if match[1].lower() == "ca" else f"{match[1]} not"
 
 
 def spell_out(text: str) -> SpelledOut:

@@ -13,8 +13,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from filmroom.indexer.radiology.negation import WENT, last_alone
+from filmroom.indexer.radiology.normal_structures import excepted
 from filmroom.indexer.radiology.vocabulary import names_finding
-from filmroom.indexer.radiology.wordings import SEEN, excepted, usual_wording
+from filmroom.indexer.radiology.wordings import GONE, SEEN, gone_at_all, usual_wording
 
 _DEGREE = (
     r"(?:(?:significant|substantial|appreciable|apparent|obvious|definite|relevant|major|marked|clear|further|gross|"
@@ -54,8 +55,10 @@ _NO_CHANGE = re.compile(
 # "resolved X", "interval resolution of X", "no longer any X": it was there, and is not.
 _GONE_BEFORE = re.compile(
     r"(?<![^\s,;(])(?:(?:status post|s/p)\s+)?(?:no longer\s+(?:any|has|have|shows?|with|a|an|the)|"
-    r"(?:(?:completely|fully|interval|now)\s+)*resolved|(?:(?:complete|full|interval)\s+)*"
-    r"(?:resolution|disappearance|clearance)\s+of)\s+(?:the\s+|an?\s+|any\s+)?(?=[a-z])(?!(?:since|from|but|and|or|in|on|by)(?!\w))",
+    r"(?:(?:completely|fully|interval|now)\s+)*(?:resolved|(?<!has )(?<!have )(?<!had )cleared)|"
+    r"(?:(?:complete|full|interval)\s+)*(?:resolution|disappearance|clearance|"
+    r"(?:(?<=complete )|(?<=full ))clearing)\s+of)\s+(?:the\s+|an?\s+|any\s+)?(?=[a-z])"
+    r"(?!(?:since|from|but|and|or|in|on|by|with|after|following|leaving)(?!\w))",
     re.I,
 )
 # "effusion-free", "after chest tube removal": neither is there.
@@ -71,7 +74,8 @@ _SEEMS_GONE = re.compile(
     re.I,
 )
 _PARTLY = re.compile(
-    r"(?:partial(?:ly)?|partly|incomplete(?:ly)?|nearly|near(?:[- ]complete)?|almost|mostly|not|no|without)\s+$",
+    r"(?:partial(?:ly)?|partly|slow|gradual|ongoing|continu(?:ed|ing)|progressive|delayed|"
+    r"incomplete(?:ly)?|nearly|near(?:[- ]complete)?|almost|mostly|not|no|without)\s+$",
     re.I,
 )
 _NO_DOUBT = re.compile(
@@ -103,20 +107,23 @@ _EITHER = re.compile(
     r"(?P<what>[^,;.]+)",
     re.I,
 )
-_END = r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and)(?!\S)))"
+_END = r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and|with|leaving)(?!\S)))"
 _FULLY = r"(?:(?:completely|fully|entirely|totally|now|since|all|both|also|clearly)\s+)*"
 _SEEN = rf"(?:\s+{SEEN})?"
 # "X: none", "X - no", "X has resolved", "X is no longer seen": the clause before is denied.
 _DENIED_BEHIND = (
     re.compile(
         r"(?:\s*[:=]\s*|\s+[-\u2010-\u2015]+\s*)"
-        rf"(?:none|no(?:\s+evidence|\s+signs?)?|nil|negative|absent|not seen|not present|not identified){_SEEN}{_END}",
+        rf"(?:none|no(?:\s+(?:convincing\s+|definite\s+|clear\s+)?(?:evidence|signs?))?|nil|negative|"
+        rf"absent|not seen|not present|not identified){_SEEN}{_END}",
         re.I,
     ),
     re.compile(rf"\s+(?:none|nil){_SEEN}{_END}", re.I),
     re.compile(
-        rf"\s+(?:(?:has|have|had)\s+{_FULLY}(?:resolved|cleared|disappeared|gone)|(?:is|are)\s+{_FULLY}(?:resolved|gone)|"
-        rf"{_FULLY}resolved|(?:(?:is|are)\s+)?no longer\s+{SEEN}){_END}",
+        rf"\s+(?:(?:has|have|had)\s+{_FULLY}{GONE}|(?:is|are)\s+{_FULLY}(?:resolved|gone)|"
+        rf"{_FULLY}(?:resolved|dissipated|evacuated)|(?:(?:has|have)\s+been\s+)?(?:completely|fully|entirely)\s+drained|drained\s+(?:completely|"
+        rf"fully|entirely)|(?:(?:has|have|did|does)\s+)?not\s+(?:recur(?:red)?|re-?accumulated?)|"
+        rf"(?:(?:is|are)\s+)?no longer\s+{SEEN}){_END}",
         re.I,
     ),
 )
@@ -125,7 +132,7 @@ _CLAUSE_START = re.compile(
 )
 _SINGULAR = re.compile(r"\s+(?:has|is|was)\s", re.I)
 _AND = re.compile(r"(?<!\S)and(?!\S)", re.I)
-_SURE = re.compile(r"[:=]|no longer|\s[-\u2010-\u2015]", re.I)
+_SURE = re.compile(r"[:=]|no longer|not\s+re|\s[-\u2010-\u2015]", re.I)
 _NOT_YET = re.compile(r"\b(?:not|nearly|almost|partially|partly|mostly|incompletely|largely|never|no|without)\b", re.I)
 # Doubt before and behind the finding.
 _DOUBT_BEFORE = re.compile(
@@ -172,7 +179,7 @@ def plain_assertions(text: str, *, keep_doubt: bool = False) -> Assertions:
     The texts of queries and the sentences of reports are read alike; with `keep_doubt` the words of doubt stay in the
     text, for a reader that marks each clause by them.
     """
-    text = _REMOVED.sub(_without_device, _FREE.sub(_without_finding, _SEEMS_GONE.sub(" ", text)))
+    text = _REMOVED.sub(_without_device, _FREE.sub(_without_finding, _SEEMS_GONE.sub(" ", gone_at_all(text))))
     text = usual_wording(_SEVERAL_MARKS.sub("? ", text), keep_normal=keep_doubt)
     text = text if keep_doubt else excepted(text)
     text = _NO_DOUBT.sub("", text)
@@ -225,7 +232,7 @@ def _went(text: str, persists: str) -> str:
 
 def _gone_before(text: str) -> str:
     def denied(match: re.Match[str]) -> str:
-        return match[0] if _PARTLY.search(text[: match.start()]) else "without "
+        return match[0] if _PARTLY.search(text[max(0, match.start() - 40) : match.start()]) else "without "
 
     return _GONE_BEFORE.sub(denied, text)
 

@@ -1,7 +1,8 @@
 """Read that a structure is normal as the denial of what it would show: "heart size normal" is no cardiomegaly.
 
 Embedded as they stand, such words rank at chance or the wrong way round: "sharp costophrenic angles" lies next to
-effusions. Words for a normal film as a whole ("normal chest x-ray") are none of these, and stay as they are.
+effusions. Words for a normal film as a whole ("normal chest x-ray") are none of these, and stay as they are. What is
+excepted of all films that are asked for ("everything except effusion") is denied, too.
 """
 
 from __future__ import annotations
@@ -193,3 +194,29 @@ def _findings(name: str) -> Iterator[str]:
             for finding in findings:
                 yield f"{side[1].lower()} {finding}" if side else finding
             return
+
+
+# "everything except X", asked of an archive, is without X; "normal except for X" has it.
+_BUT_NOT = re.compile(
+    r"(?:^|(?<=\s))(?:except(?:ing)?(?:\s+for)?|(?:(?<=everything\s)|(?<=anything\s)|(?<=all\s))but(?:\s+for)?|other\s+than|with\s+the\s+exception\s+of)\s+(?=\w)",
+    re.I,
+)
+SAYS_NONE = re.compile(
+    r"\b(?:no|not|none|nothing|without|w/o|normal|unremarkable|clear|negative|neg|free|neither|nor|absent|stable|unchanged|"
+    r"improved|healthy|nad|wnl)\b",
+    re.I,
+)
+_ALL = re.compile(r"^(?:everything|anything|all(?:\s+\w+)?|any(?:\s+\w+)?)$", re.I)
+
+
+def excepted(text: str) -> str:
+    """Write "pneumonia except effusion", as a query asks it, as "pneumonia without effusion"."""
+
+    def denied(match: re.Match[str]) -> str:
+        before = text[: match.start()]
+        first = not before.strip() and "," in text[match.end() :]  # "except for X, the lungs are clear"
+        return match[0] if first or SAYS_NONE.search(before) else "without "
+
+    written = _BUT_NOT.sub(denied, text)
+    before, without, rest = written.partition("without ")
+    return without + rest if without and _ALL.match(before.strip()) else written

@@ -18,7 +18,7 @@ from filmroom.indexer.radiology.qualifiers import PLACE_TAILS, PLACES, SEVERITIE
 from filmroom.indexer.radiology.report_sections import seen
 from filmroom.indexer.radiology.vocabulary import NORMAL, PARENTS, finding_of, findings_pattern, is_view, phrases
 
-READER = 8
+READER = 9
 """To be raised when reports are read otherwise than before: what an archive keeps of them is then read again."""
 _HEDGED = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|may|might|could|suspected|suspicious|suggest\w*|questionable|cannot|not excluded|"

@@ -26,6 +26,7 @@ ALIASES = {
     "nothing abnormal": NORMAL,
     "infiltrates": "infiltration",
     "masses": "mass",
+    "oedema": "edema",
     "pneumothoraces": "pneumothorax",
     "pulmonary atelectasis": "atelectasis",
     "pleural effusions": "effusion",
@@ -138,7 +139,7 @@ def denied_by_normal(finding: str) -> bool:
 def findings_pattern() -> re.Pattern[str]:
     """Return the pattern of every phrase that names a finding, the longest first, with a plural's last letter."""
     longest = sorted(phrases(), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})s?(?!\w)")
+    return re.compile(rf"(?<!\w)(?<!non-)(?:{'|'.join(map(re.escape, longest))})s?(?!\w)")
 
 
 def names_finding(words: str) -> bool:

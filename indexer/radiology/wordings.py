@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from filmroom.indexer.radiology.abbreviations import without_stops
-from filmroom.indexer.radiology.normal_structures import NOTHING_ACUTE, normal_as_denied
+from filmroom.indexer.radiology.abbreviations import contractions_written, signs_as_words, without_stops
+from filmroom.indexer.radiology.normal_structures import NOTHING_ACUTE, SAYS_NONE, normal_as_denied
 from filmroom.indexer.radiology.vocabulary import names_finding
 
 SEEN_WORDS = (
@@ -19,8 +19,18 @@ SEEN_WORDS = (
 )
 SEEN = f"(?:{'|'.join(SEEN_WORDS)})"
 """What a finding is that is there: "not seen" and "no longer visible" deny it."""
-_CONTRACTED = re.compile(
-    r"(?<!\w)(is|are|was|were|does|do|did|has|have|had|could|would|should|ca)n['\u2019`]?t(?!\w)", re.I
+GONE = r"(?:resolved|cleared|disappeared|gone|dissipated|subsided|evacuated)"
+# "chest tube out", "line pulled"; and what has gone is gone in the interim, too.
+_OUT = re.compile(
+    r"(?<!\w)(?P<device>tubes?|lines?|catheters?|drains?|cannulas?|(?:et|ng|og)tt?|picc|cvc|pacemaker|icd)"
+    r"(?:\s+(?:is|are|was|were|(?:has|have)\s+been))?(?:\s+(?:now|since|also))?\s+(?:out|pulled|d/?c'?d|discontinued|no\s+longer\s+in\s+"
+    r"(?:situ|place))(?=\s*(?:$|[,;.]))",
+    re.I,
+)
+_WHOLLY = re.compile(
+    rf"(?:,\s+(?=(?:has\s+|have\s+)?(?:since|now|subsequently)\s+{GONE}(?!\w))|(?<!\w)(?P<gone>{GONE})\s+(?:completely|entirely|"
+    r"fully|totally|in\s+the\s+(?:interim|interval|meantime))(?=\s*(?:$|[,;.)]|(?:and|but|with)\s)))",
+    re.I,
 )
 _BEGIN = r"(?<![^\s,;(])"
 _END = r"(?=\s*(?:$|[,;.)]|(?<!\S)(?:but|and|or|yet|although|though|while)(?!\S)))"
@@ -63,6 +73,15 @@ _NOT_NORMAL = re.compile(
     r"(?P<what>(?:\s+(?:film|study|chest|x-?ray|radiograph|exam(?:ination)?))*)(?=\s*(?:$|[,;:.]))",
     re.I,
 )
+# "Tube tip not seen", "the tip of the tube is not seen": the tube is there.
+_TIP = re.compile(
+    r"(?<=\w)\s+(?:distal\s+)?tips?\s+(?:(?:is|was)\s+)?not\s+(?:well\s+|clearly\s+)?"
+    rf"{SEEN}|(?<!\w)tip\s+of\s+(?:the\s+)?(?P<what>[\w -]{{1,40}}?)\s+(?:is|was)\s+not\s+(?:well"
+    rf"\s+|clearly\s+)?{SEEN}",
+    re.I,
+)
+_NEITHER = re.compile(rf"{_BEGIN}neither\s+(?P<list>[^;.,]{{1,80}},[^;.]{{1,120}}?)\s+nor(?!\w)", re.I)
+_IS_NOT = re.compile(r"(?<=\w)\s+(is|are|was|were)\s+not(?=\s*(?:$|[;.]))", re.I)
 # Which of two is likelier: both are left open.
 _LIKELIER = re.compile(
     r"(?:\s+(?:is|are|was|were|seems?|appears?))?(?:\s+(?:felt|thought|considered)(?:\s+to\s+be)?)?\s+(?:(?:much|far|slightly|somewhat)\s+)?"
@@ -136,9 +155,11 @@ _DENIED = _phrases(
     (
         r"(?:does|do|did)\s+not\s+(?:show|have|demonstrate|reveal|exhibit|display|contain|suggest|indicate|see)",
         r"(?:fails?|failed)\s+to\s+(?:show|reveal|demonstrate|identify)",
-        r"(?:there\s+)?(?:is|are|was|were)\s+not(?=\s+(?:an?|any)(?!\w))",
+        r"(?:there\s+)?(?:is|are|was|were)\s+not(?=\s+(?:an?|any)(?!\w))(?!\s+a\s+feature)",
         r"has\s+never\s+had|never(?:\s+(?:had|showed|developed|shows|has))?(?!\s+(?:resolved|cleared|been|went|improved)(?!\w))",
-        r"lack(?:s|ed)|exclude|not\s+with(?=\s)",
+        r"lack(?:s|ed)|exclude|not\s+with(?=\s)|(?:argu(?:es?|ing)|speaks?)\s+against",
+        r"(?:cannot|(?:can|could)\s+not|(?:un|not\s+)able\s+to)\s+(?:see|find|identify|detect|appreciate)"
+        r"(?!\s+(?:past|behind|through|beyond|whether|if|the)(?!\w))",
         r"(?:denies|denied|denying)(?!\s*:)",
         r"(?:rules|ruling)\s+out|(?:excludes|disproves|devoid\s+of|sans|minus|nil)",
         r"nothing\s+(?:suggests?|suggested|indicates?)",
@@ -170,7 +191,7 @@ _NO_HYPHEN = re.compile(rf"{_BEGIN}no-(?=[a-z]{{4}})", re.I)
 _ABSENT = _phrases(
     _BE,
     (
-        rf"\s+not\s+{_FULLY}(?:{SEEN}|there|suspected|suggested)",
+        rf"\s+not\s+{_FULLY}(?:{SEEN}|there|suspected|suggested|a\s+feature|in\s+evidence)",
         r"\s+(?:(?:felt|thought|considered)\s+(?:to\s+be\s+)?)?(?:very\s+|highly\s+|extremely\s+)?(?:unlikely|not\s+likely|"
         r"improbable)",
         rf"\s+{_NEW}(?:removed|withdrawn|explanted|extracted|taken\s+out)",
@@ -190,12 +211,15 @@ _NOT_GONE = re.compile(
     rf"(?:can|could|would|should|may|might|must)(?:\s+not)?)(?:\s+(?:be|been))?\s*{_FULLY}$",
     re.I,
 )
-_YES = re.compile(rf"(?:(?:\s*[:=]\s*|\s+)(?:yes|\(\+\)))+{_END}", re.I)
+_YES = re.compile(rf"(?:(?:\s*[:=]\s*|\s+)(?:yes|(?-i:Y)|\(\+\)))+{_END}", re.I)
 
 _THAN = (
     (re.compile(r"(?<!\S)more\s+likely\s+than\s+not(?!\S)", re.I), "likely"),
     (re.compile(r"(?<!\S)other\s+(?P<what>[a-z]+(?:\s+[a-z]+)?)\s+than(?!\S)", re.I), r"\g<what> other than"),
-    (re.compile(r"(?<!\S)(?:with\s+the\s+exception\s+of|(?<=abnormality )beyond)(?!\S)", re.I), "other than"),
+    (
+        re.compile(r"(?<!\S)(?:with\s+the\s+exception\s+of|(?:(?<=abnormality )|(?<=findings ))beyond)(?!\S)", re.I),
+        "other than",
+    ),
 )
 # Since when, compared with what: it says nothing of the finding.
 _COMPARED = re.compile(
@@ -203,64 +227,25 @@ _COMPARED = re.compile(
     r"earlier|preceding)(?:\s+(?:study|exam|examination|film|films|radiograph|radiographs|x-ray|day|comparison))?(?!\w)",
     re.I,
 )
-_PAIRS = (
-    (re.compile(r"(?<![^\s(])([a-z]{3,}:)(?=(?:none|no|nil|absent|negative|neg|yes)(?:[\s,;.)]|$))", re.I), r"\1 "),
-    (re.compile(r"(?<!\S)\([-\N{MINUS SIGN}]\)\s+(?=\w)"), "no "),
-    (re.compile(r"(?<!\S)[-\N{MINUS SIGN}]\s?ve(?=[\s,.;:)]|$)", re.I), "neg"),
-    (re.compile(r"(?<![\w/])e/o(?!\w)", re.I), "evidence of"),
-    (re.compile(r"\s*\(((?:n?or|and)\s[^()]*)\)", re.I), r" \1"),
-    (re.compile(r"(?<![\w/])c/w(?!\w)", re.I), "consistent with"),
-    (re.compile(r"(?<![\w/])w/out(?!\w)", re.I), "without"),
-    (re.compile(r"(?<=[a-z]{2})\s*(?:[:=]\s*)?\++(?=\s*(?:$|[,;.]))", re.I), ""),
-    (re.compile(r"(?<=\w)(?:\s*[:=]\s*|\s+)[-\u2010-\u2015\N{MINUS SIGN}](?=\s*(?:$|[,;.]))"), " absent"),
-    (re.compile(r"(?<!\S)w/(?=\s+(?!or(?!\w))\w)", re.I), "with"),
-)
-
 # "effusion 0", "effusion: NAD"; of what is no finding ("day 0", "chest: NAD") they say something else.
 _NAUGHT = re.compile(
-    rf"(?<=[^\s,;.:=()])(?:\s*[:=]\s*|\s+)(?:0|nad|(?:no|nothing)\s+abnormal(?:ity)?(?:\s+{SEEN})?){_END}", re.I
+    rf"(?<=[^\s,;.:=()])(?:\s*[:=]\s*|\s+)(?:0|(?-i:N)|nad|(?:no|nothing)\s+abnormal(?:ity)?(?:\s+{SEEN})?){_END}", re.I
 )
 
 
-# "everything except X", asked of an archive, is without X; "normal except for X" has it.
-_BUT_NOT = re.compile(
-    r"(?:^|(?<=\s))(?:except(?:ing)?(?:\s+for)?|(?:(?<=everything\s)|(?<=anything\s)|(?<=all\s))but(?:\s+for)?|other\s+than|with\s+the\s+exception\s+of)\s+(?=\w)",
-    re.I,
-)
-_BUT_THERE = re.compile(
-    r"\b(?:no|not|none|nothing|without|w/o|normal|unremarkable|clear|negative|neg|free|neither|nor|absent|stable|unchanged|"
-    r"improved|healthy|nad|wnl)\b",
-    re.I,
-)
-_ALL = re.compile(r"^(?:everything|anything|all(?:\s+\w+)?|any(?:\s+\w+)?)$", re.I)
-
-
-def excepted(text: str) -> str:
-    """Write "pneumonia except effusion", as a query asks it, as "pneumonia without effusion"."""
-
-    def denied(match: re.Match[str]) -> str:
-        before = text[: match.start()]
-        first = not before.strip() and "," in text[match.end() :]  # "except for X, the lungs are clear"
-        return match[0] if first or _BUT_THERE.search(before) else "without "
-
-    written = _BUT_NOT.sub(denied, text)
-    before, without, rest = written.partition("without ")
-    return without + rest if without and _ALL.match(before.strip()) else written
-
-
-def signs_as_words(text: str) -> str:
-    """Write "(-) X" and "-ve for X" in words, before a minus is looked for."""
-    for sign, word in _PAIRS:
-        text = sign.sub(word, text)
-    return text
+def gone_at_all(text: str) -> str:
+    """Write "line pulled" as removed, and "has cleared completely" and ", since resolved" as what has gone."""
+    return _WHOLLY.sub(lambda match: match["gone"] or " ", _OUT.sub(r"\g<device> removed", text))
 
 
 def usual_wording(text: str, *, keep_normal: bool = False) -> str:
     """Write every phrase that denies, doubts or only seems to in one of the forms that are read."""
-    text = _CONTRACTED.sub(_written_out, without_stops(signs_as_words(text)))
+    text = contractions_written(without_stops(signs_as_words(text)))
     text = normal_as_denied(text, keep_normal=keep_normal)
     text = _NOT_NORMAL.sub(r"abnormal\g<what>", _NAUGHT.sub(_naught, text))
     text = NOTHING_ACUTE.sub("no acute findings", text) if keep_normal else text
+    text = _NEITHER.sub(r"no \g<list> or", _TIP.sub(lambda match: match["what"] or "", text))
+    text = _IS_NOT.sub(r" \1 absent", text)
     text = _LIKELIER_FIRST.sub(lambda match: f"possible {match['one'] or match['two']}, possible ", text)
     text = _LIKELIER.sub(" cannot be excluded, possible ", text)
     text = _PART_NOT.sub(r"without \g<how> \g<part>;", text)
@@ -276,10 +261,6 @@ def usual_wording(text: str, *, keep_normal: bool = False) -> str:
     return _ABSENT.sub(_absent, text)
 
 
-def _written_out(match: re.Match[str]) -> str:
-    return "cannot" if match[1].lower() == "ca" else f"{match[1]} not"
-
-
 def _opened(match: re.Match[str]) -> str:
     before = match.string[: match.start()]
     return match[0] if _NOT_OPEN.search(before) else "possible "
@@ -287,7 +268,7 @@ def _opened(match: re.Match[str]) -> str:
 
 def _naught(match: re.Match[str]) -> str:
     clause = re.split(r"[,;.:=()]", match.string[max(0, match.start() - 80) : match.start()])[-1]
-    return " absent" if names_finding(clause) and not _BUT_THERE.search(clause) else match[0]
+    return " absent" if names_finding(clause) and not SAYS_NONE.search(clause) else match[0]
 
 
 def _absent(match: re.Match[str]) -> str:

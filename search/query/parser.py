@@ -16,9 +16,9 @@ from functools import lru_cache
 
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
+from filmroom.indexer.radiology.abbreviations import signs_as_words
 from filmroom.indexer.radiology.assertion import plain_assertions
 from filmroom.indexer.radiology.negation import normal_film_apart, split_negations
-from filmroom.indexer.radiology.wordings import signs_as_words
 from filmroom.search.query.fields import FIELDS, filter_terms, filtered, phrase_filter, settled, tokens
 from filmroom.search.query.groups import bracketed_values, plain_operators, taken_groups
 from filmroom.search.query.quoting import MARK, QUOTED, TYPOGRAPHIC, plain, quote, restored

@@ -208,3 +208,85 @@ def test_whom_or_what_a_denial_is_said_of_ranks_nothing(text: str) -> None:
 def test_a_change_is_the_finding_alone() -> None:
     for how in ("increased", "decreased", "improved", "worsened"):
         assert parse(f"effusion has {how}").positive == parse("no change in effusion").positive == ("effusion",)
+
+
+@pytest.mark.parametrize(
+    ("signs", "text"),
+    [
+        ("-", "cleared effusion"),
+        ("-", "effusion, since resolved"),
+        ("-", "prior effusion, now gone"),
+        ("-", "effusion has resolved in the interim"),
+        ("-", "The previously seen right effusion has cleared completely."),
+        ("-", "complete clearing of the effusion"),
+        ("-", "effusion has dissipated"),
+        ("-", "effusion has been completely drained"),
+        ("-", "effusion has not recurred"),
+        ("-", "effusion did not reaccumulate"),
+        ("+", "slow resolution of the effusion"),
+        ("+", "effusion partially drained"),
+        ("+", "effusion has not been completely drained"),
+        ("+", "effusion has not dissipated"),
+        ("+", "effusion has not cleared completely"),
+        ("+-", "PTX has not recurred, effusion persists"),
+        ("+-", "PTX resolved with small effusion"),
+    ],
+)
+def test_what_has_gone_is_not_there(signs: str, text: str) -> None:
+    test_two_findings(signs, text) if len(signs) > 1 else test_one_finding(signs, text)
+
+
+@pytest.mark.parametrize(
+    ("sign", "text"),
+    [
+        ("-", "central line out"),
+        ("-", "central line has been pulled"),
+        ("-", "central line d/c'd"),
+        ("-", "central line no longer in situ"),
+        ("+", "central line pulled back 2 cm"),
+        ("+", "central line out of position"),
+    ],
+)
+def test_a_device_that_was_pulled_is_not_there(sign: str, text: str) -> None:
+    assert (in_query(text, "line"), in_report(text, "line")) == (sign, sign)
+
+
+@pytest.mark.parametrize(
+    ("signs", "text"),
+    [
+        ("-", "effusion N"),
+        ("+", "effusion Y"),
+        ("+-", "effusion Y, PTX N"),
+        ("-", "effusion: no convincing evidence"),
+        ("-", "argues against effusion"),
+        ("-", "I cannot see any effusion"),
+        ("-", "unable to see effusion"),
+        ("?", "cannot exclude effusion"),
+        ("+", "unable to see behind the heart, effusion at the base"),
+        ("-", "effusion is not a feature"),
+        ("--", "Neither consolidation, effusion nor PTX."),
+        ("--", "neither effusion nor PTX"),
+        ("+-", "Effusion is seen but PTX is not"),
+        ("+-", "Left effusion is seen, PTX is not"),
+        ("+", "No findings beyond the small effusion"),
+        ("+", "non-loculated effusion"),
+    ],
+)
+def test_denials_in_few_words(signs: str, text: str) -> None:
+    test_two_findings(signs, text) if len(signs) > 1 else test_one_finding(signs, text)
+
+
+@pytest.mark.parametrize(
+    ("sign", "text", "idea"),
+    [
+        ("+", "NG tube tip not seen", "nasogastric"),
+        ("+", "the tip of the nasogastric tube is not seen", "nasogastric"),
+        ("-", "nasogastric tube not seen", "nasogastric"),
+        ("+", "non-calcified nodule", "nodule"),
+        ("", "non-calcified nodule", "granuloma"),
+        ("+", "mild oedema", "edema"),
+    ],
+)
+def test_part_of_a_name_is_not_the_finding(sign: str, text: str, idea: str) -> None:
+    assert in_report(text, idea) == sign
+    assert sign != "+" or not parse(text).negated

@@ -145,6 +145,8 @@ def restore(source: Path, folder: Path) -> Copied:
     folder = folder_of(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("there is something there already", where=folder, fix="Name a new folder.")
+    if not os.path.lexists(source):
+        raise BadInput("there is no backup here", where=source, fix="Name the file, or the folder, of a backup.")
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=folder.absolute().parent) as beside:
@@ -160,7 +162,8 @@ def restore(source: Path, folder: Path) -> Copied:
     except (zipfile.BadZipFile, zlib.error, EOFError, *_WRONG) as error:
         raise BadInput("is no Filmroom backup, or is damaged", where=source, fix="Use another backup.") from error
     except OSError as error:
-        raise BadInput(f"cannot be restored ({error.strerror or error})", where=source) from error
+        fix = f"See that the backup can be read, and that {folder} can be written and has room."
+        raise BadInput(f"cannot be restored ({error.strerror or error})", where=source, fix=fix) from error
 
 
 def _made_whole(folder: Path, source: Path) -> Copied:

@@ -36,6 +36,8 @@ _SLACK = 1 << 16
 _END, _END_64 = 22, 76
 """Bytes of a zip's end record, and of the two that come before it where the file is large."""
 
+_OF_THE_DISK = "lost+found"
+"""What ext4 makes at the top of a disk, which is where a backup often goes."""
 
 _WRONG = (NotImplementedError, RuntimeError, ArchiveDamaged, backup_store.Damaged)
 
@@ -96,7 +98,7 @@ def backup(archive: Archive, target: Path) -> Copied:
 
 def _brought_up(archive: Archive, folder: Path) -> Copied:
     names = {path.name for path in folder.iterdir()}
-    if names - {backup_store.NAME, f"{backup_store.NAME}-journal"}:
+    if names - {backup_store.NAME, f"{backup_store.NAME}-journal", _OF_THE_DISK}:
         fix = "Name an empty folder, or one that holds a backup alone."
         raise BadInput("there is something else in this folder", where=folder, fix=fix)
     beside = folder if archive.catalog.read_only else archive.folder

@@ -277,3 +277,11 @@ def test_a_place_that_cannot_be_made_is_named_with_what_to_do(indexed: Terminal,
     with pytest.raises(BadInput, match="cannot be restored") as raised:
         restore(tmp_path / "one", inside)
     assert str(inside) in str(raised.value.fix)
+
+
+def test_a_disk_of_its_own_takes_a_backup_that_is_brought_up_to_date(indexed: Terminal, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    (disk / "lost+found").mkdir(parents=True, mode=0o700)
+    for _ in range(2):
+        indexed("backup", disk)
+        assert indexed.code == 0, indexed.err

@@ -36,6 +36,8 @@ _SLACK = 1 << 16
 _END, _END_64 = 22, 76
 """Bytes of a zip's end record, and of the two that come before it where the file is large."""
 
+_OF_THE_DISK = "lost+found"
+"""What ext4 makes at the top of a disk, which is where a backup often goes."""
 
 _UNFINISHED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY)
 _WRONG = (NotImplementedError, RuntimeError, ArchiveDamaged, backup_store.Damaged)
@@ -97,7 +99,7 @@ def backup(archive: Archive, target: Path) -> Copied:
 
 def _brought_up(archive: Archive, folder: Path) -> Copied:
     names = {path.name for path in folder.iterdir()}
-    if names - {backup_store.NAME, f"{backup_store.NAME}-journal"}:
+    if names - {backup_store.NAME, f"{backup_store.NAME}-journal", _OF_THE_DISK}:
         fix = "Name an empty folder, or one that holds a backup alone."
         raise BadInput("there is something else in this folder", where=folder, fix=fix)
     beside = folder if archive.catalog.read_only else archive.folder
@@ -146,6 +148,8 @@ def restore(source: Path, folder: Path) -> Copied:
     folder = folder_of(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("there is something there already", where=folder, fix="Name a new folder.")
+    if not os.path.lexists(source):
+        raise BadInput("there is no backup here", where=source, fix="Name the file, or the folder, of a backup.")
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".filmroom-", dir=folder.absolute().parent) as beside:
@@ -161,7 +165,8 @@ def restore(source: Path, folder: Path) -> Copied:
     except (zipfile.BadZipFile, zlib.error, EOFError, *_WRONG) as error:
         raise BadInput("is no Filmroom backup, or is damaged", where=source, fix="Use another backup.") from error
     except OSError as error:
-        raise BadInput(f"cannot be restored ({error.strerror or error})", where=source) from error
+        fix = f"See that the backup can be read, and that {folder} can be written and has room."
+        raise BadInput(f"cannot be restored ({error.strerror or error})", where=source, fix=fix) from error
 
 
 def _made_whole(folder: Path, source: Path) -> Copied:

@@ -262,3 +262,26 @@ def test_every_file_of_an_archive_is_its_owners_wherever_the_folder_came_from(
     assert {"writer.lock", "writer.json", "catalog.sqlite", "patient.key", "1.json"} <= set(modes)
     assert {name: mode for name, mode in modes.items() if mode != 0o600} == {}
     assert stat.S_IMODE((terminal.archive / "vectors").stat().st_mode) == 0o700
+
+
+def test_a_backup_that_is_not_there_is_said_to_be_missing_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there is no backup here") as raised:
+        restore(tmp_path / "nowhere", tmp_path / "new" / "archive")
+    assert raised.value.fix
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_place_that_cannot_be_made_is_named_with_what_to_do(indexed: Terminal, tmp_path: Path) -> None:
+    indexed("backup", tmp_path / "one")
+    inside = tmp_path / "one" / "archive"
+    with pytest.raises(BadInput, match="cannot be restored") as raised:
+        restore(tmp_path / "one", inside)
+    assert str(inside) in str(raised.value.fix)
+
+
+def test_a_disk_of_its_own_takes_a_backup_that_is_brought_up_to_date(indexed: Terminal, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    (disk / "lost+found").mkdir(parents=True, mode=0o700)
+    for _ in range(2):
+        indexed("backup", disk)
+        assert indexed.code == 0, indexed.err

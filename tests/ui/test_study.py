@@ -40,6 +40,7 @@ def studies(archive_folder: Path, tmp_path: Path) -> Path:
     """Films 1 and 2 are a frontal and a lateral of one study, 3 an earlier study of that patient."""
     copy = Path(shutil.copytree(archive_folder, tmp_path / "studies"))
     with sqlite3.connect(copy / "catalog.sqlite") as catalog:
+        catalog.execute("DELETE FROM finding")  # other tests of the shared archive put some there
         catalog.execute("UPDATE film SET patient_key = 'p', study_uid = '1.2', year = 2020, view = 'PA' WHERE id = 1")
         catalog.execute("UPDATE film SET patient_key = 'p', study_uid = '1.2', year = 2020, view = 'LL' WHERE id = 2")
         catalog.execute("UPDATE film SET patient_key = 'p', study_uid = '1.1', year = 2015, view = 'PA' WHERE id = 3")

@@ -81,14 +81,22 @@ _ABSENT = """
 SELECT space_id, count(*) FROM film JOIN embedding ON embedding.film_id = film.id
 WHERE film.state IN ('gone', 'replaced') GROUP BY space_id
 """
-# Without those that are gone, which are few, instead of with those that are there: the index of views, or of labels,
-# then answers in its order.
+# All are counted in the order of an index, less those that are gone, which are few.
 _VIEWS = """
-SELECT view, count(*) FROM film
-WHERE view IS NOT NULL AND id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
-GROUP BY view ORDER BY 2 DESC, 1
+SELECT view, sum(films) FROM (
+    SELECT view, count(*) AS films FROM film WHERE view IS NOT NULL GROUP BY view
+    UNION ALL
+    SELECT view, -1 FROM film WHERE view IS NOT NULL AND state IN ('gone', 'replaced')
+) AS counted
+GROUP BY view HAVING sum(films) > 0 ORDER BY 2 DESC, 1
 """
 _SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
+# Distinct in the order of the table's key: nothing is sorted.
+_LABELLED = "SELECT count(*) FROM (SELECT DISTINCT film_id FROM label) AS labelled"
+_BURNED_IN = """
+SELECT count(*) FROM film
+WHERE burned_in AND id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
+"""
 _LABELS = """
 SELECT name, count(DISTINCT film_id) FROM label
 WHERE value >= 0.5 AND source != 'probe' AND film_id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
@@ -113,11 +121,11 @@ def glance_at(connection: sqlite3.Connection, vectors: Path, alive: Callable[[Ru
         roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
         spaces=spaces,
         ivf=ivf,
-        views=tuple(Facet(*row) for row in connection.execute(_VIEWS)),
+        views=tuple(Facet(view, int(count)) for view, count in connection.execute(_VIEWS)),
         labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
-        labelled=_one(connection, "SELECT count(DISTINCT film_id) FROM label"),
+        labelled=_one(connection, _LABELLED),
         reports=_one(connection, "SELECT count(*) FROM report"),
-        burned_in=_one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
+        burned_in=_one(connection, _BURNED_IN),
         runs=_runs(connection, runs, alive),
         same_uid=tuple(os.fsdecode(row[0]) for row in connection.execute(_SAME_UID, (SAME_UID,))),
     )
@@ -193,13 +201,16 @@ def _one(connection: sqlite3.Connection, statement: str) -> int:
 
 
 def _file_counts(connection: sqlite3.Connection) -> FileCounts:
-    rows = connection.execute("SELECT outcome, listed, count(*) FROM file GROUP BY outcome, listed").fetchall()
-    listed_counts = {outcome: count for outcome, listed, count in rows if listed}
+    # The index of outcomes counts all; those that are not listed are looked for in one pass.
+    every = dict(map(tuple, connection.execute("SELECT outcome, count(*) FROM file GROUP BY outcome")))
+    unlisted = "SELECT outcome, count(*) FROM (SELECT outcome FROM file WHERE NOT listed) AS gone GROUP BY outcome"
+    gone = dict(map(tuple, connection.execute(unlisted)))
+    listed = {outcome: count - gone.get(outcome, 0) for outcome, count in every.items()}
     return FileCounts(
-        indexed=listed_counts.get(Outcome.INDEXED.value, 0),
-        duplicate=listed_counts.get(Outcome.DUPLICATE.value, 0),
-        rejected=listed_counts.get(Outcome.REJECTED.value, 0),
-        gone=sum(count for _, listed, count in rows if not listed),
+        indexed=listed.get(Outcome.INDEXED.value, 0),
+        duplicate=listed.get(Outcome.DUPLICATE.value, 0),
+        rejected=listed.get(Outcome.REJECTED.value, 0),
+        gone=sum(gone.values()),
     )
 
 

@@ -11,7 +11,8 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,11 +103,8 @@ def _brought_up(archive: Archive, folder: Path) -> Copied:
     if names - {backup_store.NAME, f"{backup_store.NAME}-journal", _OF_THE_DISK}:
         fix = "Name an empty folder, or one that holds a backup alone."
         raise BadInput("there is something else in this folder", where=folder, fix=fix)
-    beside = folder if archive.catalog.read_only else archive.folder
     try:
-        with tempfile.TemporaryDirectory(prefix=private_files.PREFIX, dir=beside) as place:
-            copy = Path(place, _CATALOG)
-            sqlite_file.backup(archive.catalog.path, copy)
+        with _catalog_copy(archive, folder if archive.catalog.read_only else archive.folder) as copy:
             films = _films(copy)
             archive_id = get_meta(archive.catalog, "archive_id") or ""
             key = (archive.folder / _KEY).read_bytes()
@@ -120,6 +118,26 @@ def _brought_up(archive: Archive, folder: Path) -> Copied:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"the backup cannot be written ({reason})", where=folder, fix="Name another place.") from error
     return Copied(films, _megabytes(folder / backup_store.NAME), round(written / 2**20, 1))
+
+
+@contextmanager
+def _catalog_copy(archive: Archive, folder: Path) -> Iterator[Path]:
+    """Keep a copy of the catalog, as of one instant, in `folder` while it is read. Raises BadInput where it cannot be
+    written."""
+    with ExitStack() as stack:
+        try:
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix=private_files.PREFIX, dir=folder))
+            copy = Path(place, _CATALOG)
+            sqlite_file.backup(archive.catalog.path, copy)
+        except (OSError, sqlite3.OperationalError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(
+                f"the copy of the catalog that a backup is made of cannot be written ({reason})",
+                where=folder,
+                fix=f"Make room for {_megabytes(archive.catalog.path)} MB there; or name a new file for the backup, "
+                "beside which the copy is made.",
+            ) from error
+        yield copy
 
 
 def _picture_keys(catalog: Path) -> NDArray[np.int64]:

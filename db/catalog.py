@@ -38,6 +38,10 @@ class Catalog:
 
     path: Path
     _idle: list[sqlite3.Connection] = field(default_factory=list, repr=False, compare=False)
+    idle_beside: list[tuple[tuple[int, int] | None, sqlite3.Connection]] = field(
+        default_factory=list, repr=False, compare=False
+    )
+    """Connections to the file of the thumbnails that wait for the next to read (`filmroom.db.thumbnails.file`)."""
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
@@ -229,6 +233,8 @@ class Catalog:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+        while self.idle_beside:
+            self.idle_beside.pop()[1].close()
         if "engine" in vars(self):
             self.engine.dispose()
 

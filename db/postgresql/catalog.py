@@ -20,7 +20,7 @@ from filmroom.db.postgresql import address, locks, tables, vector_tables
 from filmroom.db.postgresql import connection as connections
 from filmroom.db.postgresql.connection import Looking
 from filmroom.db.postgresql.error_messages import no_archive, speaking
-from filmroom.db.reads.summary import Glance, glance_at
+from filmroom.db.reads.summary import Glance, counts_of, glance_at
 from filmroom.db.records import Run, StoredSpace
 from filmroom.db.schema import metadata
 from filmroom.db.writes.meta import count_write, put_meta
@@ -262,9 +262,10 @@ class ServerCatalog(Catalog):
 def glance(path: Path) -> Glance:
     """Count what the archive holds whose address a file keeps. Raises NotFound."""
     with _looking(path) as connection:
-        counted = glance_at(Looking(connection), path.with_name("vectors"), _living(connection))  # type: ignore[arg-type]
+        looking: Any = Looking(connection)
+        counted = glance_at(looking, path.with_name("vectors"), _living(connection), counts_of(looking))
         size = connection.execute(_SIZE).fetchone()[0]  # type: ignore[index]
-        return replace(counted, size=size, hnsw=vector_tables.stats(Looking(connection)))
+        return replace(counted, size=size, hnsw=vector_tables.stats(looking))
 
 
 def writers(path: Path) -> list[Writer]:

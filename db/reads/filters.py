@@ -46,10 +46,19 @@ def film_ids_of_any_state(where: Filter) -> Clause:
 def by_field(where: Filter) -> list[Filter]:
     """Return filters that a film passes all of where it passes this one. Where nothing is asked but fields that have
     an index each, they are one a field: then no film's row is read, and no index's films are looked for in another."""
-    fields = {name: value for name in _INDEXED if (value := getattr(where, name)) != getattr(Filter(), name)}
-    if not fields or Filter(**fields) != where:
+    fields = _fields(where)
+    if not fields or not asks_fields_alone(where):
         return [where]
     return [Filter(**{name: value}) for name, value in fields.items()]
+
+
+def asks_fields_alone(where: Filter) -> bool:
+    """Tell whether nothing is asked but fields that have an index each."""
+    return Filter(**_fields(where)) == where
+
+
+def _fields(where: Filter) -> dict[str, Any]:
+    return {name: value for name in _INDEXED if (value := getattr(where, name)) != getattr(Filter(), name)}
 
 
 def present(where: Filter) -> Clause:

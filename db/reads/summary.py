@@ -11,13 +11,14 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from filmroom.db.files.read_only import may_write, reading
+from filmroom.db.reads.fact_cache import FactCache
 from filmroom.db.records import SAME_UID, Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
 
 BUSY_SECONDS = 15
@@ -90,13 +91,16 @@ SELECT view, sum(films) FROM (
 ) AS counted
 GROUP BY view HAVING sum(films) > 0 ORDER BY 2 DESC, 1
 """
-_SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
+_FILES = "SELECT outcome, count(*) FROM file GROUP BY outcome"
+_UNLISTED = "SELECT outcome, count(*) FROM (SELECT outcome FROM file WHERE NOT listed) AS unlisted GROUP BY outcome"
 # Distinct in the order of the table's key: nothing is sorted.
 _LABELLED = "SELECT count(*) FROM (SELECT DISTINCT film_id FROM label) AS labelled"
 _BURNED_IN = """
 SELECT count(*) FROM film
 WHERE burned_in AND id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
 """
+_COUNTS = "counts"
+_SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
 _LABELS = """
 SELECT name, count(DISTINCT film_id) FROM label
 WHERE value >= 0.5 AND source != 'probe' AND film_id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
@@ -108,24 +112,51 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
     """Read the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
     with _opened(path) as connection:
         connection.execute("BEGIN")
-        return glance_at(connection, path.with_name("vectors"), is_alive, runs=runs)
+        cache = FactCache(connection, path)
+        answer = cache.get(_COUNTS)
+        if answer is None:
+            answer = json.dumps(counts_of(connection)).encode()
+            cache.put(_COUNTS, answer)
+        return glance_at(connection, path.with_name("vectors"), is_alive, json.loads(answer), runs=runs)
 
 
-def glance_at(connection: sqlite3.Connection, vectors: Path, alive: Callable[[Run], bool], *, runs: int = 5) -> Glance:
-    """Read a catalog in a transaction that has begun; what is derived from it lies in `vectors`."""
-    spaces = stored_spaces(connection, vectors)
+def counts_of(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Count what takes longer the more films there are, as values that JSON has."""
+    return {
+        "films": _one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
+        "files": _file_rows(connection),
+        "absent": [list(row) for row in connection.execute(_ABSENT)],
+        "views": [[view, int(films)] for view, films in connection.execute(_VIEWS)],
+        "labels": [list(row) for row in connection.execute(_LABELS)],
+        "labelled": _one(connection, _LABELLED),
+        "reports": _one(connection, "SELECT count(*) FROM report"),
+        "burned_in": _one(connection, _BURNED_IN),
+    }
+
+
+def glance_at(
+    connection: sqlite3.Connection,
+    vectors: Path,
+    alive: Callable[[Run], bool],
+    counts: Mapping[str, Any],
+    *,
+    runs: int = 5,
+) -> Glance:
+    """Read a catalog of these `counts_of` in a transaction that has begun; what is derived from it lies in
+    `vectors`."""
+    spaces = stored_spaces(connection, vectors, dict(counts["absent"]))
     ivf = {space.id: stats for space in spaces if (stats := ivf_stats(vectors, space)) is not None}
     return Glance(
-        films=_one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
-        files=_file_counts(connection),
+        films=counts["films"],
+        files=_file_counts(counts["files"]),
         roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
         spaces=spaces,
         ivf=ivf,
-        views=tuple(Facet(view, int(count)) for view, count in connection.execute(_VIEWS)),
-        labels=tuple(Facet(*row) for row in connection.execute(_LABELS)),
-        labelled=_one(connection, _LABELLED),
-        reports=_one(connection, "SELECT count(*) FROM report"),
-        burned_in=_one(connection, _BURNED_IN),
+        views=tuple(Facet(*row) for row in counts["views"]),
+        labels=tuple(Facet(*row) for row in counts["labels"]),
+        labelled=counts["labelled"],
+        reports=counts["reports"],
+        burned_in=counts["burned_in"],
         runs=_runs(connection, runs, alive),
         same_uid=tuple(os.fsdecode(row[0]) for row in connection.execute(_SAME_UID, (SAME_UID,))),
     )
@@ -137,11 +168,15 @@ def _opened(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS))
 
 
-def stored_spaces(connection: sqlite3.Connection, folder: Path) -> tuple[StoredSpace, ...]:
-    """Return all spaces, the most complete first, the newest first among equals. `folder` holds their snapshots."""
+def stored_spaces(
+    connection: sqlite3.Connection, folder: Path, absent: Mapping[int, int] | None = None
+) -> tuple[StoredSpace, ...]:
+    """Return all spaces, the most complete first, the newest first among equals. `folder` holds their snapshots;
+    `absent` are the films of each that are not present, where they have been counted."""
     archive = connection.execute("SELECT value FROM meta WHERE key = 'archive_id'").fetchone()
     archive_id = archive[0] if archive else ""
-    absent = {row[0]: row[1] for row in connection.execute(_ABSENT).fetchall()}
+    if absent is None:
+        absent = {row[0]: row[1] for row in connection.execute(_ABSENT).fetchall()}
     spaces = []
     for row in connection.execute(_SPACES).fetchall():
         space_id, model, fingerprint, dim, vectors, has_text, generation = (row[at] for at in range(7))
@@ -200,17 +235,21 @@ def _one(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
 
 
-def _file_counts(connection: sqlite3.Connection) -> FileCounts:
-    # The index of outcomes counts all; those that are not listed are looked for in one pass.
-    every = dict(map(tuple, connection.execute("SELECT outcome, count(*) FROM file GROUP BY outcome")))
-    unlisted = "SELECT outcome, count(*) FROM (SELECT outcome FROM file WHERE NOT listed) AS gone GROUP BY outcome"
-    gone = dict(map(tuple, connection.execute(unlisted)))
-    listed = {outcome: count - gone.get(outcome, 0) for outcome, count in every.items()}
+def _file_rows(connection: sqlite3.Connection) -> list[list[Any]]:
+    """Return outcome, whether they are listed, and number of the files: the index of outcomes counts all, and those
+    that are not listed are looked for in one pass."""
+    unlisted = {outcome: count for outcome, count in connection.execute(_UNLISTED)}  # noqa: C416 (rows of any driver)
+    listed = [[outcome, True, count - unlisted.get(outcome, 0)] for outcome, count in connection.execute(_FILES)]
+    return [*listed, *([outcome, False, count] for outcome, count in unlisted.items())]
+
+
+def _file_counts(rows: Sequence[Sequence[Any]]) -> FileCounts:
+    listed_counts = {outcome: count for outcome, listed, count in rows if listed}
     return FileCounts(
-        indexed=listed.get(Outcome.INDEXED.value, 0),
-        duplicate=listed.get(Outcome.DUPLICATE.value, 0),
-        rejected=listed.get(Outcome.REJECTED.value, 0),
-        gone=sum(gone.values()),
+        indexed=listed_counts.get(Outcome.INDEXED.value, 0),
+        duplicate=listed_counts.get(Outcome.DUPLICATE.value, 0),
+        rejected=listed_counts.get(Outcome.REJECTED.value, 0),
+        gone=sum(count for _, listed, count in rows if not listed),
     )
 
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 PIECE = 1 << 18
 """Bytes that have a checksum of their own."""
 
+_FEW = 20_000
+"""Rows that are read one by one."""
+
 _BLOCK = 1 << 25
 """Bytes that a scan holds at a time."""
 
@@ -47,6 +50,14 @@ class Pieces:
         except OSError as error:  # another snapshot took its place
             raise TornSnapshot from error
         self._sound[numbers] = True
+
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of the file, each of a start and a size, that have been checked. Raises TornSnapshot."""
+        try:
+            with self._path.open("rb", buffering=0) as data:
+                return [data.read(size) for start, size in parts if data.seek(start) == start]
+        except OSError as error:  # another snapshot took its place
+            raise TornSnapshot from error
 
     def read(self, start: int, stop: int) -> bytes:
         """Return these bytes of the file, checked. Raises TornSnapshot."""
@@ -117,7 +128,12 @@ class MappedRows:
     def _read(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         size = self._stored.itemsize * self._stored.shape[1]
         self._pieces.check(self._offset + size * rows, size)
-        return self._stored[rows]
+        if rows.size > _FEW:
+            return self._stored[rows]
+        # As bytes: of what is read through the map the process is said to hold what lies around it, too.
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if rows.size else []
+        read = self._pieces.read_parts([(self._offset + size * int(run[0]), size * run.size) for run in runs])
+        return np.frombuffer(b"".join(read), np.float16).reshape(-1, self._stored.shape[1])
 
     def _scan_once(
         self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None

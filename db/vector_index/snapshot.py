@@ -111,13 +111,25 @@ def load(folder: Path, stored_space: StoredSpace, *, whole: bool = True) -> Snap
         pieces.check(np.zeros(1, np.int64), 1)  # the header
         ids = np.load(ids_path, mmap_mode=None if whole else "r", allow_pickle=False)
         rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
+        live = ids[2] != 0 if whole else _read_live(ids_path, ids)
     except (OSError, ValueError, LookupError, TypeError, TornSnapshot):
         return None
     shape = (manifest.rows, manifest.vectors, manifest.dim)
     if ids.shape != (3, manifest.rows) or rows.shape != shape or rows.dtype != np.float16:
         return None
     unread = None if whole else pieces
-    return Snapshot(rows, ids[:2], ids[2] != 0, manifest.generation, manifest.mark, unread, rows.offset)
+    return Snapshot(rows, ids[:2], live, manifest.generation, manifest.mark, unread, rows.offset)
+
+
+def _read_live(path: Path, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Read which of the mapped rows live as bytes: what is read through the map stays with the process."""
+    live = np.empty(ids.shape[1], np.bool_)
+    with path.open("rb") as data:
+        data.seek(path.stat().st_size - live.size * ids.itemsize)
+        for start in range(0, live.size, PIECE):
+            stop = min(start + PIECE, live.size)
+            live[start:stop] = np.frombuffer(data.read((stop - start) * ids.itemsize), ids.dtype) != 0
+    return live
 
 
 def is_of_another_version(folder: Path, stored_space: StoredSpace) -> bool:

@@ -132,3 +132,12 @@ def test_lists_stay_on_the_disk_and_films_that_they_lack_are_found(
     torn[40] ^= 1
     lists.write_bytes(torn)
     assert once(bench).approximation is None
+
+
+def test_rows_of_forgotten_films_are_known_to_be_dead(tmp_path: Path) -> None:
+    bench = saved(tmp_path)
+    forget(bench.archive, [5, 200])
+    content = snapshot.load(bench.archive.vectors, bench.held, whole=False)
+    assert content is not None
+    assert np.flatnonzero(~content.live).tolist() == [4, 199]
+    assert once(bench).holds(np.array([5, 6, 200])).tolist() == [False, True, False]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
 import struct
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,42 @@ def test_what_is_no_place_for_it_is_refused(indexed: Terminal, films: Films, tin
     indexed("backup", tmp_path / "kept", "--archive", tmp_path / "other")
     assert indexed.code == 1
     assert "holds the backup of another archive" in indexed.err
+
+
+def test_a_full_disk_of_the_archive_itself_is_named(
+    indexed: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy that a backup is made of lies there: to name another folder for the backup would not help."""
+
+    def full(_: Path, copy: Path) -> None:
+        assert indexed.archive in copy.parents
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backups.sqlite_file, "backup", full)
+        indexed("backup", tmp_path / "kept")
+    assert indexed.code == 1
+    assert "the copy of the catalog that a backup is made of cannot be written (No space left" in indexed.err
+    assert str(tmp_path / "kept") not in indexed.err
+    assert str(indexed.archive) in indexed.err
+    assert list((tmp_path / "kept").iterdir()) == []
+    with patched_store(monkeypatch):
+        indexed("backup", tmp_path / "kept")
+    assert "the backup cannot be written (No space left" in indexed.err
+    assert str(tmp_path / "kept") in indexed.err
+    assert not [path for path in indexed.archive.iterdir() if path.name.startswith(".filmroom-")]
+
+
+@contextmanager
+def patched_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the disk that a backup is on be full."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backups.backup_store, "update", full)
+        yield
 
 
 def strange_schema(path: Path) -> None:

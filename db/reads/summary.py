@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,17 +91,16 @@ SELECT view, sum(films) FROM (
 ) AS counted
 GROUP BY view HAVING sum(films) > 0 ORDER BY 2 DESC, 1
 """
-# The index of outcomes counts all; those that are not listed are looked for in one pass.
 _FILES = "SELECT outcome, count(*) FROM file GROUP BY outcome"
-_UNLISTED = "SELECT outcome, count(*) FROM (SELECT outcome FROM file WHERE NOT listed) AS gone GROUP BY outcome"
-_COUNTS = "counts"
-_SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
+_UNLISTED = "SELECT outcome, count(*) FROM (SELECT outcome FROM file WHERE NOT listed) AS unlisted GROUP BY outcome"
 # Distinct in the order of the table's key: nothing is sorted.
 _LABELLED = "SELECT count(*) FROM (SELECT DISTINCT film_id FROM label) AS labelled"
 _BURNED_IN = """
 SELECT count(*) FROM film
 WHERE burned_in AND id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
 """
+_COUNTS = "counts"
+_SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
 _LABELS = """
 SELECT name, count(DISTINCT film_id) FROM label
 WHERE value >= 0.5 AND source != 'probe' AND film_id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
@@ -125,10 +124,9 @@ def counts_of(connection: sqlite3.Connection) -> dict[str, Any]:
     """Count what takes longer the more films there are, as values that JSON has."""
     return {
         "films": _one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
-        "files": [list(row) for row in connection.execute(_FILES)],
-        "unlisted": [list(row) for row in connection.execute(_UNLISTED)],
+        "files": _file_rows(connection),
         "absent": [list(row) for row in connection.execute(_ABSENT)],
-        "views": [[view, int(count)] for view, count in connection.execute(_VIEWS)],
+        "views": [[view, int(films)] for view, films in connection.execute(_VIEWS)],
         "labels": [list(row) for row in connection.execute(_LABELS)],
         "labelled": _one(connection, _LABELLED),
         "reports": _one(connection, "SELECT count(*) FROM report"),
@@ -150,7 +148,7 @@ def glance_at(
     ivf = {space.id: stats for space in spaces if (stats := ivf_stats(vectors, space)) is not None}
     return Glance(
         films=counts["films"],
-        files=_file_counts(dict(counts["files"]), dict(counts["unlisted"])),
+        files=_file_counts(counts["files"]),
         roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
         spaces=spaces,
         ivf=ivf,
@@ -237,13 +235,21 @@ def _one(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
 
 
-def _file_counts(every: Mapping[str, int], gone: Mapping[str, int]) -> FileCounts:
-    listed = {outcome: count - gone.get(outcome, 0) for outcome, count in every.items()}
+def _file_rows(connection: sqlite3.Connection) -> list[list[Any]]:
+    """Return outcome, whether they are listed, and number of the files: the index of outcomes counts all, and those
+    that are not listed are looked for in one pass."""
+    unlisted = {outcome: count for outcome, count in connection.execute(_UNLISTED)}  # noqa: C416 (rows of any driver)
+    listed = [[outcome, True, count - unlisted.get(outcome, 0)] for outcome, count in connection.execute(_FILES)]
+    return [*listed, *([outcome, False, count] for outcome, count in unlisted.items())]
+
+
+def _file_counts(rows: Sequence[Sequence[Any]]) -> FileCounts:
+    listed_counts = {outcome: count for outcome, listed, count in rows if listed}
     return FileCounts(
-        indexed=listed.get(Outcome.INDEXED.value, 0),
-        duplicate=listed.get(Outcome.DUPLICATE.value, 0),
-        rejected=listed.get(Outcome.REJECTED.value, 0),
-        gone=sum(gone.values()),
+        indexed=listed_counts.get(Outcome.INDEXED.value, 0),
+        duplicate=listed_counts.get(Outcome.DUPLICATE.value, 0),
+        rejected=listed_counts.get(Outcome.REJECTED.value, 0),
+        gone=sum(count for _, listed, count in rows if not listed),
     )
 
 

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filmroom.db.errors import Rejected
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DECODING = 4
 """The version of decoding. To be raised with any change of the pixels that a film of before is shown with, or of its
@@ -343,3 +348,33 @@ def same_uid_note(paths: Sequence[str]) -> str:
         f"{subject} the instance UID of another picture and so {verb} not indexed: {names}. "
         "Where they are films of their own (some anonymisers give all one UID), index them with --keep-apart"
     )
+
+
+@dataclass(frozen=True)
+class NewFilm:
+    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP; `since` is the version
+    of decoding that first made its pixels as they are."""
+
+    identity: str
+    frame: int
+    tags: Tags
+    thumbnail: bytes
+    vectors: NDArray[np.float32]
+    since: int = 1
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a file of known content is, and the version of decoding that its films are as."""
+
+    outcome: Outcome
+    decoding: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one file: its films, or why there are none (`source.rejected`)."""
+
+    source: SourceFile
+    sha256: str | None
+    films: Sequence[NewFilm] = ()

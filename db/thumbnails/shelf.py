@@ -3,6 +3,8 @@ table."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from filmroom.db.catalog import Catalog
 from filmroom.db.reads.integrity import checksum
 from filmroom.db.schema import thumbnail
@@ -27,11 +29,17 @@ class Shelf:
 
     def put(self, connection: Connection, film_id: int, webp: bytes) -> None:
         """Give a film its picture, in place of another."""
-        row = {"film_id": film_id, "webp": webp, "checksum": checksum(webp)}
-        if self._file is not None:
-            self._pictures[key_of(film_id, checksum(webp))] = webp
-            row["webp"] = b""
-        connection.execute(_PUT, row)
+        self.put_all(connection, {film_id: webp})
+
+    def put_all(self, connection: Connection, pictures: Mapping[int, bytes]) -> None:
+        """Give films their pictures, in place of others."""
+        rows = []
+        for film_id, webp in pictures.items():
+            rows.append({"film_id": film_id, "webp": webp, "checksum": checksum(webp)})
+            if self._file is not None:
+                self._pictures[key_of(film_id, checksum(webp))] = webp
+                rows[-1]["webp"] = b""
+        connection.execute(_PUT, rows)
 
     def holds(self, connection: Connection, film_id: int, webp: bytes) -> bool:
         """Tell whether this is the picture that the film has."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from filmroom.db.batching import chunked
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput, Rejected
 from filmroom.db.reads.integrity import checksum
@@ -19,55 +22,28 @@ from filmroom.db.records import (
     DuplicateReason,
     Outcome,
     Scope,
+    Settled,
     SourceFile,
     Space,
     State,
     Tags,
 )
+from filmroom.db.records import NewFilm as NewFilm
+from filmroom.db.records import Result as Result
 from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
 from filmroom.db.thumbnails.shelf import Shelf
 from filmroom.db.writes.facts import given_facts
 from filmroom.db.writes.file_diff import drop_unused, is_there, repoint
 from filmroom.db.writes.meta import touch_generation
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-
-
-@dataclass(frozen=True)
-class NewFilm:
-    """One image ready to be kept: `vectors` is float32 (T, D), unit rows; `thumbnail` is WebP; `since` is the version
-    of decoding that first made its pixels as they are."""
-
-    identity: str
-    frame: int
-    tags: Tags
-    thumbnail: bytes
-    vectors: NDArray[np.float32]
-    since: int = 1
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What a file of known content is, and the version of decoding that its films are as."""
-
-    outcome: Outcome
-    decoding: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one file: its films, or why there are none (`source.rejected`)."""
-
-    source: SourceFile
-    sha256: str | None
-    films: Sequence[NewFilm] = ()
-
 
 _OF_PIXELS = frozenset({"rows", "columns", "burned_in"})
 # Building a statement costs more than running it: these are built once.
 _ADD_FILM = insert(film).returning(film.c.id)
 _ADD_VECTOR = insert(embedding)
+_ADD_FILES = insert(file).returning(file.c.id, sort_by_parameter_order=True)
+_ADD_FILMS = insert(film).returning(film.c.id, sort_by_parameter_order=True)
 _DROP_VECTOR = delete(embedding).where(
     embedding.c.film_id == bindparam("of_film"), embedding.c.space_id == bindparam("of_space")
 )
@@ -194,8 +170,64 @@ def commit(
     the UID of another is a film of its own, known by its content."""
     shelf = Shelf(catalog)
     with catalog.write() as connection:
-        outcomes = [_keep(connection, shelf, scope, space_id, result, keep_apart=keep_apart) for result in results]
+        outcomes: list[Outcome] = []
+        for is_new, run in groupby(_with_newness(connection, scope, results), key=itemgetter(0)):
+            if is_new:
+                outcomes += _keep_new(connection, shelf, scope, space_id, [result for _, result in run])
+            else:
+                outcomes += [
+                    _keep(connection, shelf, scope, space_id, result, keep_apart=keep_apart) for _, result in run
+                ]
         shelf.write()
+    return outcomes
+
+
+def _with_newness(connection: Connection, scope: Scope, results: Sequence[Result]) -> list[tuple[bool, Result]]:
+    """Tell of each result whether neither the archive nor a result before it has its path or a name of its films."""
+    paths: set[str] = set()
+    identities: set[str] = set()
+    for chunk in chunked({result.source.key for result in results}):
+        in_archive = select(file.c.path).where(file.c.root_id == scope.root_id, file.c.path.in_(chunk))
+        paths.update(connection.scalars(in_archive))
+    for chunk in chunked({name for result in results for name in _names(result)}):
+        identities.update(connection.scalars(select(film.c.identity).where(film.c.identity.in_(chunk))))
+    newness = []
+    for result in results:
+        names = _names(result)
+        once = len({new.identity for new in result.films}) == len(result.films)
+        newness.append((once and result.source.key not in paths and identities.isdisjoint(names), result))
+        paths.add(result.source.key)
+        identities |= names
+    return newness
+
+
+def _names(result: Result) -> set[str]:
+    """Return the identities that the films of a file have, or have where they are kept apart from others."""
+    by_content = {f"sha256:{result.sha256}#{new.frame}" for new in result.films if result.sha256}
+    return by_content | {new.identity for new in result.films}
+
+
+def _keep_new(
+    connection: Connection, shelf: Shelf, scope: Scope, space_id: int, results: Sequence[Result]
+) -> list[Outcome]:
+    """Keep files that the archive knows nothing of: a statement a table, as each is a way to a server and back."""
+    outcomes = [Outcome.INDEXED if result.source.rejected is None else Outcome.REJECTED for result in results]
+    files = [
+        _file_values(scope, result.source, sha256=result.sha256, outcome=outcome, rejected=result.source.rejected)
+        for result, outcome in zip(results, outcomes, strict=True)
+    ]
+    file_ids = connection.scalars(_ADD_FILES, files).all()
+    films = [
+        (new, file_id)
+        for result, file_id in zip(results, file_ids, strict=True)
+        if result.source.rejected is None
+        for new in result.films
+    ]
+    if films:
+        film_ids = connection.scalars(_ADD_FILMS, [_new_film_values(new, file_id) for new, file_id in films]).all()
+        shelf.put_all(connection, {film_id: new.thumbnail for film_id, (new, _) in zip(film_ids, films, strict=True)})
+        vectors = [_vector_values(film_id, space_id, new) for film_id, (new, _) in zip(film_ids, films, strict=True)]
+        connection.execute(_ADD_VECTOR, vectors)
     return outcomes
 
 
@@ -226,12 +258,7 @@ def _keep(
         if new.tags.instance_uid and result.sha256 and (old is None or old.file_id != file_id):
             new, old = _apart(connection, shelf, new, old, result.sha256, keep_apart=keep_apart)
         if old is None:
-            values = _film_values(new) | {
-                "file_id": file_id,
-                "identity": new.identity,
-                "added_at": int(time.time()),
-            }
-            film_id = int(connection.execute(_ADD_FILM, values).scalar_one())
+            film_id = int(connection.execute(_ADD_FILM, _new_film_values(new, file_id)).scalar_one())
         elif old.file_id == file_id or old.state != State.PRESENT.value or not _there(old):
             film_id = old.id
             values = _film_values(new) | given_facts(connection, film_id, new.tags) | {"file_id": file_id}
@@ -284,13 +311,20 @@ def _film_values(new: NewFilm) -> dict[str, Any]:
     return vars(new.tags) | {"frame": new.frame, "state": State.PRESENT.value}
 
 
+def _new_film_values(new: NewFilm, file_id: int) -> dict[str, Any]:
+    return _film_values(new) | {"file_id": file_id, "identity": new.identity, "added_at": int(time.time())}
+
+
 def _keep_pictures(connection: Connection, shelf: Shelf, film_id: int, space_id: int, new: NewFilm) -> None:
     shelf.put(connection, film_id, new.thumbnail)
     if connection.execute(_DROP_VECTOR, {"of_film": film_id, "of_space": space_id}).rowcount:
         touch_generation(connection, {space_id})
+    connection.execute(_ADD_VECTOR, _vector_values(film_id, space_id, new))
+
+
+def _vector_values(film_id: int, space_id: int, new: NewFilm) -> dict[str, Any]:
     blob = new.vectors.astype(np.float16).tobytes()
-    added = {"film_id": film_id, "space_id": space_id, "vectors": blob, "checksum": checksum(blob)}
-    connection.execute(_ADD_VECTOR, added)
+    return {"film_id": film_id, "space_id": space_id, "vectors": blob, "checksum": checksum(blob)}
 
 
 def _drop_vectors(connection: Connection, film_id: int, *, imported: bool = True) -> set[int]:
@@ -316,8 +350,11 @@ def _drop_findings(connection: Connection, film_id: int) -> None:
         connection.execute(delete(written).where(written.c.film_id == film_id))
 
 
-def _put_file(
-    connection: Connection,
+def _put_file(connection: Connection, scope: Scope, source: SourceFile, **facts: Any) -> int:
+    return int(connection.execute(_PUT_FILE, _file_values(scope, source, **facts)).scalar_one())
+
+
+def _file_values(
     scope: Scope,
     source: SourceFile,
     *,
@@ -325,8 +362,8 @@ def _put_file(
     outcome: Outcome,
     rejected: Rejected | None = None,
     decoding: int = DECODING,
-) -> int:
-    values: dict[str, Any] = {
+) -> dict[str, Any]:
+    return {
         "root_id": scope.root_id,
         "path": source.key,
         "size": source.size,
@@ -341,7 +378,6 @@ def _put_file(
         "tried_at": int(time.time()),
         "decoding": decoding,
     }
-    return int(connection.execute(_PUT_FILE, values).scalar_one())
 
 
 def _replace_others(connection: Connection, file_id: int, *, keep: set[int]) -> None:

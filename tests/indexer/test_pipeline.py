@@ -134,7 +134,7 @@ def test_films_are_committed_in_batches(
 def test_a_batch_is_kept_whole_or_not_at_all(
     archive: Archive, tiny: Path, films: Films, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep, kept = ingest._keep, []
+    keep, kept = ingest._vector_values, []
 
     def torn(*given: Any, **how: Any) -> Any:
         if len(kept) == 3:
@@ -142,7 +142,7 @@ def test_a_batch_is_kept_whole_or_not_at_all(
         kept.append(keep(*given, **how))
         return kept[-1]
 
-    monkeypatch.setattr(ingest, "_keep", torn)
+    monkeypatch.setattr(ingest, "_vector_values", torn)
     with pytest.raises(RuntimeError):
         index(archive, [films(5)], load_towers(str(tiny)), options=Options(workers=1))
     assert not ingest.any_films(archive.catalog)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -11,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from filmroom.db.archive import Archive, folder_of, glance
@@ -19,6 +22,7 @@ from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly, BadInput, FilmroomE
 from filmroom.db.reads import spaces
 from filmroom.db.records import RunState, Space
 from filmroom.db.schema import embedding, file, film, root
+from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import annotations, ingest, runs
 from filmroom.search.background_index import stop_index
 from sqlalchemy import func, insert, select, text
@@ -362,3 +366,33 @@ def connected(connection: psycopg.Connection[Any], backends: list[int]) -> int:
     """Count those of a server's processes that still have their client."""
     row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", (backends,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def test_an_index_that_is_open_sees_what_another_process_writes(address: str) -> None:
+    """FAISS beside a server is brought up to the catalog's stamp before every search: nobody is started again."""
+    archive = Archive.create(folder_of(address))
+    space_id = ingest.ensure_space(archive.catalog, SPACE)
+    add_film(archive.catalog, space_id, 1)
+    (held,) = spaces.spaces(archive.catalog)
+    index = VectorIndex.open(archive.catalog, held, archive.vectors, gpu=False)
+    query = np.array([[1, 0]], np.float32)
+    assert index.search(query, 5).film_ids[0].tolist() == [1]
+    for statement, expected in ((f"add_film(catalog, {space_id}, 2)", {1, 2}), ("forget(catalog)", {2})):
+        program = f"""
+import sys
+from pathlib import Path
+from filmroom.db.archive import Archive
+from filmroom.db.schema import film
+from sqlalchemy import delete
+from tests.db.postgresql.test_catalog import add_film
+def forget(catalog):
+    with catalog.write() as connection:
+        from filmroom.db.writes.meta import touch_generation
+        connection.execute(delete(film).where(film.c.id == 1))
+        touch_generation(connection, {{{space_id}}})
+catalog = Archive.open(Path(sys.argv[1])).catalog
+{statement}
+"""
+        subprocess.run([sys.executable, "-c", program, str(archive.folder)], check=True, cwd=Path(__file__).parents[3])
+        index.refresh()
+        assert set(index.search(query, 5).film_ids[0].tolist()) - {-1} == expected

@@ -26,10 +26,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from filmroom.db import schema  # noqa: E402
+from filmroom.db.archive import Archive  # noqa: E402
 from filmroom.db.reads.summary import glance  # noqa: E402
 from filmroom.indexer.models import registry  # noqa: E402
 
-from benchmarks.made import made_archive  # noqa: E402
+from benchmarks.made import BLOCK, made_archive  # noqa: E402
 from docs.screenshots import chromium, served  # noqa: E402
 
 FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "nodule", "hiatal hernia", "pacemaker")
@@ -63,12 +64,31 @@ def furnished(folder: Path, films: int) -> Path:
     thumbnails = [thumbnail(seed) for seed in range(24)]
     with archive.catalog.write() as connection:
         connection.execute(delete(schema.thumbnail))
-        connection.execute(
-            insert(schema.thumbnail),
-            # Bytes after a picture's end are not read: each film has an address of its own.
-            [{"film_id": i, "webp": thumbnails[i % 24] + i.to_bytes(8)} for i in range(1, films + 1)],
-        )
+        for start in range(1, films + 1, BLOCK):
+            connection.execute(
+                insert(schema.thumbnail),
+                # Bytes after a picture's end are not read: each film has an address of its own.
+                [
+                    {"film_id": i, "webp": thumbnails[i % 24] + i.to_bytes(8)}
+                    for i in range(start, min(films + 1, start + BLOCK))
+                ],
+            )
+    annotate(archive, films)
     return archive.folder
+
+
+def annotate(archive: Archive, films: int) -> None:
+    """Give each film the values of three labels and a split, and each fiftieth a tag."""
+    numbers = np.arange(1, films + 1)
+    with archive.catalog.write() as connection:
+        cursor = connection.connection.cursor()
+        for step, name in ((7, "pleural effusion"), (5, "cardiomegaly"), (11, "nodule")):
+            rows = ((i, name, "made", float(i % step == 0)) for i in numbers.tolist())
+            cursor.executemany("INSERT INTO label (film_id, name, source, value) VALUES (?, ?, ?, ?)", rows)
+        splits = ((i, "split", ("train", "train", "test")[i % 3], "made", 0) for i in numbers.tolist())
+        cursor.executemany("INSERT INTO fact (film_id, name, value, source, overrides) VALUES (?, ?, ?, ?, ?)", splits)
+        cursor.executemany("INSERT INTO tag (film_id, name) VALUES (?, 'look')", [(i,) for i in range(1, films, 50)])
+    archive.catalog.learn_sizes()
 
 
 def thumbnail(seed: int) -> bytes:

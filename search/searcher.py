@@ -30,7 +30,7 @@ from filmroom.search.query.relevance_feedback import Learned
 from filmroom.search.query.suggestions import advice
 from filmroom.search.ranking.passing import PassingFilms
 from filmroom.search.ranking.ranker import Ranker
-from filmroom.search.request import Order, SearchRequest, UploadedFilm, request_of
+from filmroom.search.request import PAGE, Order, SearchRequest, UploadedFilm, request_of
 from filmroom.search.results import Hit, Ranking, Results
 from filmroom.search.space_selection import choose
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class Searcher:
         self._stays = stays
         self._embedder = Embedder(archive, stored, towers, index)
         self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
+        self._scored: tuple[Hashable, NDArray[np.float32]] | None = None
         self._chance = Chance(index, towers, archive.vectors, stored.space.fingerprint)
         self._passing = PassingFilms(self.catalog, index)
         self._ranker = Ranker(self.catalog, index, self._passing)
@@ -185,14 +186,22 @@ class Searcher:
         return best, self._chance.reached(within, (self._passing.state(query.filter), query.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
-        """Return the scores of all films that pass, cut off or not, best first; empty without words or examples."""
-        self.index.refresh()
-        uncut = replace(request, least_percentile=None, least_score=None)
-        ids = np.array(self.passing(uncut, len(self.index)), np.int64)
-        vector, _ = self._asked_vector(request, parse(request.query))
-        if vector is None or not ids.size:
-            return np.zeros(0, np.float32)
-        return np.asarray(np.sort(self.index.scores(vector[None], ids)[0])[::-1])
+        """Return the scores of all films that pass, cut off or not, best first; empty without words or examples. Those
+        of the last request are kept: whoever moves a cut-off asks for them at every move."""
+        uncut = replace(request, least_percentile=None, least_score=None, k=PAGE, offset=0)
+        key = (self.catalog.changes(), uncut)
+        known = self._scored
+        if known is None or known[0] != key:
+            within = self.within(uncut)
+            vector, _ = self._asked_vector(uncut, parse(uncut.query))
+            scores = np.zeros(0, np.float32)
+            if vector is not None:
+                passing = self._passing.of_filter(Filter()) if within is None else within
+                passing = passing[self.index.holds(passing)]
+                scores = np.sort(self.index.scores(vector[None], passing)[0])[::-1] if passing.size else scores
+            scores.flags.writeable = False  # shared by all threads
+            self._scored = known = key, scores
+        return known[1]
 
     def within(self, request: SearchRequest) -> NDArray[np.int64] | None:
         """Return the ids, ascending, of the films that pass, in no order of rank; None where all films do."""
@@ -259,10 +268,11 @@ class Searcher:
         if vector is None or not request.judged or not query.concepts:
             return vector, None
         key = (self.catalog.changes(), request.query, request.like, request.unlike, request.uploads)
-        if self._learned is None or self._learned[0] != key:
+        known = self._learned
+        if known is None or known[0] != key:
             bent = learned_vector(vector, query, request.votes, self.catalog, self.index)
-            self._learned = key, *bent
-        return self._learned[1:]
+            self._learned = known = key, *bent
+        return known[1:]
 
     def _with_scores(self, hits: tuple[Hit, ...], vector: NDArray[np.float32]) -> tuple[Hit, ...]:
         scores = self.index.scores(vector[None], np.array([hit.id for hit in hits], np.int64))[0].tolist()

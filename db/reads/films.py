@@ -212,19 +212,33 @@ def _others(catalog: Catalog, film: Film, column: str, value: str | None) -> lis
 def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:
     """Say how many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`),
     or each `label`, `probe`, `tag` or `collection`."""
-    # Of all, those that are gone are left out, which are few: the index of the column then answers in its order.
     within = film_ids(where) if where else Clause(_GONE)
-    among = f"{'' if where else 'NOT '}IN ({within.sql})"
+    among = f"IN ({within.sql})"
     if name in _NAMED:
+        # Of all, those that are gone are left out, which are few: the index of the names then answers in its order.
+        among = among if where else f"NOT {among}"
         statement = f"SELECT name, count(DISTINCT film_id) FROM {_NAMED[name]} AND film_id {among} GROUP BY name"
     else:
         column = _FACETS[_FACETS.index(name)]
-        statement = f"SELECT {column}, count(*) FROM film WHERE id {among} AND {column} IS NOT NULL GROUP BY 1"
+        statement = _counted(column, f"id {among}") if where else _counted_without(column, f"id {among}")
     with catalog.look() as connection:
         counts = [Facet(str(value), int(count)) for value, count in connection.execute(statement, within.values)]
     if name in ("year", "age"):
         return sorted(counts, key=lambda facet: int(facet.value))
     return sorted(counts, key=lambda facet: (-facet.count, facet.value))
+
+
+def _counted(column: str, condition: str) -> str:
+    return (
+        f"SELECT {column} AS value, count(*) AS films FROM film WHERE {column} IS NOT NULL AND {condition} GROUP BY 1"
+    )
+
+
+def _counted_without(column: str, condition: str) -> str:
+    """Count all by the index of the column, and take away the few of the condition: none of the others is looked up."""
+    gone = f"SELECT value, -films FROM ({_counted(column, condition)}) AS gone"
+    counts = f"SELECT * FROM ({_counted(column, 'true')}) AS everyone UNION ALL {gone}"
+    return f"SELECT value, sum(films) FROM ({counts}) AS counted GROUP BY value HAVING sum(films) > 0"
 
 
 def count(catalog: Catalog, where: Filter | None = None) -> int:

@@ -81,9 +81,8 @@ def _conditions(where: Filter) -> list[Clause]:
     if where.burned_in is not None:
         clauses.append(Clause("film.burned_in" if where.burned_in else "NOT coalesce(film.burned_in, FALSE)"))
     for score in where.scores:
-        values_of = "label WHERE label.film_id = film.id AND label.source = 'probe'"
-        scored = Clause("label.name = ? AND label.value BETWEEN ? AND ?", (score.name.lower(), score.low, score.high))
-        clauses.append(_exists(values_of, scored))
+        scored = "label.name = ? AND label.source = 'probe' AND label.value BETWEEN ? AND ?"
+        clauses.append(_of("label", Clause(scored, (score.name.lower(), score.low, score.high))))
     clauses += [_any(_all(alternative) for alternative in group) for group in where.any_of]
     return clauses
 
@@ -98,21 +97,20 @@ def _view_any(views: Sequence[str]) -> Clause:
 
 
 def _tag_any(names: Sequence[str]) -> Clause:
-    return _exists("tag WHERE tag.film_id = film.id", _within("tag.name", [name.lower() for name in names]))
+    return _of("tag", _within("tag.name", [name.lower() for name in names]))
 
 
 def _collection_any(names: Sequence[str]) -> Clause:
     folded = [*names, *(name.lower() for name in names)]  # SQLite folds the case of ASCII letters only
-    return _exists(
-        "collection_film JOIN collection ON collection.id = collection_film.collection_id "
-        "WHERE collection_film.film_id = film.id",
+    return _of(
+        "collection_film JOIN collection ON collection.id = collection_film.collection_id",
         _any([_within("collection.name", folded), _within("lower(collection.name)", folded)]),
     )
 
 
 def _split_any(names: Sequence[str]) -> Clause:
     split = _within("fact.value", [name.lower() for name in names])
-    return _exists("fact WHERE fact.film_id = film.id AND fact.name = 'split'", split)
+    return _of("fact", _joined(" AND ", [Clause("fact.name = 'split'"), split]))
 
 
 def _between(column: str, span: Range) -> list[Clause]:
@@ -125,7 +123,7 @@ def _between(column: str, span: Range) -> list[Clause]:
 
 def _has_label(name: str) -> Clause:
     labelled = Clause("label.name = ? AND label.value >= 0.5 AND label.source != 'probe'", (name.lower(),))
-    return _exists("label WHERE label.film_id = film.id", labelled)
+    return _of("label", labelled)
 
 
 def _has_path(part: str) -> Clause:
@@ -191,8 +189,9 @@ def _unless(clause: Clause) -> Clause:
     return Clause(f"NOT coalesce({clause.sql}, FALSE)", clause.values)
 
 
-def _exists(rows: str, clause: Clause) -> Clause:
-    return Clause(f"EXISTS (SELECT 1 FROM {rows} AND {clause.sql})", clause.values)
+def _of(rows: str, clause: Clause, *, film: str = "film.id", key: str = "film_id") -> Clause:
+    """Return films that have such a row. The rows are looked up first: where there is none, no film is looked at."""
+    return Clause(f"{film} IN (SELECT {key} FROM {rows} WHERE {clause.sql})", clause.values)
 
 
 def _not(clause: Clause) -> Clause:
@@ -224,7 +223,7 @@ _LISTS: dict[str, Callable[[Sequence[Any]], Clause]] = {
     "labels": _each(_has_label),
     "tags": _tag_any,
     "collections": _collection_any,
-    "paths": lambda values: _exists("file WHERE file.id = film.file_id", _each(_has_path)(values)),
+    "paths": lambda values: _of("file", _each(_has_path)(values), film="film.file_id", key="id"),
     "says": _each(lambda finding: _reported(finding, "present")),
     "denies": _each(lambda finding: _reported(finding, "absent")),
     "findings": _each(_has_finding),

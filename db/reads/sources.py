@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.records import Outcome, State
 from filmroom.db.schema import file, film, root
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 
 @dataclass(frozen=True)
@@ -21,23 +23,32 @@ class RootCount:
 
 def roots(catalog: Catalog) -> list[RootCount]:
     """Return every root, in the order of the names."""
-    films = (
-        select(file.c.root_id, func.count().label("films"))
-        .join(film, and_(film.c.file_id == file.c.id, film.c.state == State.PRESENT.value))
-        .group_by(file.c.root_id)
-        .subquery()
-    )
-    rejected = (
-        select(file.c.root_id, func.count().label("rejected"))
-        .where(file.c.outcome == Outcome.REJECTED.value, file.c.listed)
-        .group_by(file.c.root_id)
-        .subquery()
-    )
-    statement = (
-        select(root.c.path, func.coalesce(films.c.films, 0), func.coalesce(rejected.c.rejected, 0))
-        .outerjoin(films, films.c.root_id == root.c.id)
-        .outerjoin(rejected, rejected.c.root_id == root.c.id)
-        .order_by(root.c.path)
-    )
     with catalog.read() as connection:
-        return [RootCount(*row) for row in connection.execute(statement)]
+        root_rows = connection.execute(select(root.c.id, root.c.path).order_by(root.c.path)).all()
+        films = _films(connection, [root_id for root_id, _ in root_rows])
+        rejected = _by_root(connection, _files((file.c.outcome == Outcome.REJECTED.value) & file.c.listed))
+    return [RootCount(path, films[root_id], rejected[root_id]) for root_id, path in root_rows]
+
+
+def _films(connection: Connection, roots: list[int]) -> Counter[int]:
+    """Count the present films of each root. Those of the root with most files are what the others leave: their files
+    are looked at, and not those of the most."""
+    files = _by_root(connection, _files())
+    smaller = sorted(roots, key=lambda root_id: files[root_id])[:-1]
+    joined = select(file.c.root_id, func.count()).join(film, film.c.file_id == file.c.id).group_by(file.c.root_id)
+    films = _by_root(connection, joined.where(file.c.root_id.in_(smaller))) if smaller else Counter()
+    # Whether a film is gone is asked of the few that are: for each of the others its row would be read.
+    absent = film.c.state.in_([State.GONE.value, State.REPLACED.value])
+    films.subtract(_by_root(connection, joined.where(absent, file.c.root_id.in_(smaller))) if smaller else {})
+    present = connection.execute(select(func.count()).where(film.c.state == State.PRESENT.value)).scalar_one()
+    for largest in set(roots) - set(smaller):
+        films[largest] = present - films.total()
+    return films
+
+
+def _files(*conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(file.c.root_id, func.count()).where(*conditions).group_by(file.c.root_id)
+
+
+def _by_root(connection: Connection, statement: Select[Any]) -> Counter[int]:
+    return Counter({int(row[0]): int(row[1]) for row in connection.execute(statement)})

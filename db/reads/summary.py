@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,16 +82,26 @@ _ABSENT = """
 SELECT space_id, count(*) FROM film JOIN embedding ON embedding.film_id = film.id
 WHERE film.state IN ('gone', 'replaced') GROUP BY space_id
 """
-# Without those that are gone, which are few, instead of with those that are there: the index of views, or of labels,
-# then answers in its order.
+# All are counted in the order of an index, less those that are gone, which are few.
 _VIEWS = """
-SELECT view, count(*) FROM film
-WHERE view IS NOT NULL AND id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
-GROUP BY view ORDER BY 2 DESC, 1
+SELECT view, sum(films) FROM (
+    SELECT view, count(*) AS films FROM film WHERE view IS NOT NULL GROUP BY view
+    UNION ALL
+    SELECT view, -1 FROM film WHERE view IS NOT NULL AND state IN ('gone', 'replaced')
+) AS counted
+GROUP BY view HAVING sum(films) > 0 ORDER BY 2 DESC, 1
 """
-_FILES = "SELECT outcome, listed, count(*) FROM file GROUP BY outcome, listed"
+# The index of outcomes counts all; those that are not listed are looked for in one pass.
+_FILES = "SELECT outcome, count(*) FROM file GROUP BY outcome"
+_UNLISTED = "SELECT outcome, count(*) FROM (SELECT outcome FROM file WHERE NOT listed) AS gone GROUP BY outcome"
 _COUNTS = "counts"
 _SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
+# Distinct in the order of the table's key: nothing is sorted.
+_LABELLED = "SELECT count(*) FROM (SELECT DISTINCT film_id FROM label) AS labelled"
+_BURNED_IN = """
+SELECT count(*) FROM film
+WHERE burned_in AND id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
+"""
 _LABELS = """
 SELECT name, count(DISTINCT film_id) FROM label
 WHERE value >= 0.5 AND source != 'probe' AND film_id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
@@ -116,12 +126,13 @@ def counts_of(connection: sqlite3.Connection) -> dict[str, Any]:
     return {
         "films": _one(connection, "SELECT count(*) FROM film WHERE state = 'present'"),
         "files": [list(row) for row in connection.execute(_FILES)],
+        "unlisted": [list(row) for row in connection.execute(_UNLISTED)],
         "absent": [list(row) for row in connection.execute(_ABSENT)],
-        "views": [list(row) for row in connection.execute(_VIEWS)],
+        "views": [[view, int(count)] for view, count in connection.execute(_VIEWS)],
         "labels": [list(row) for row in connection.execute(_LABELS)],
-        "labelled": _one(connection, "SELECT count(DISTINCT film_id) FROM label"),
+        "labelled": _one(connection, _LABELLED),
         "reports": _one(connection, "SELECT count(*) FROM report"),
-        "burned_in": _one(connection, "SELECT count(*) FROM film WHERE burned_in AND state = 'present'"),
+        "burned_in": _one(connection, _BURNED_IN),
     }
 
 
@@ -139,7 +150,7 @@ def glance_at(
     ivf = {space.id: stats for space in spaces if (stats := ivf_stats(vectors, space)) is not None}
     return Glance(
         films=counts["films"],
-        files=_file_counts(counts["files"]),
+        files=_file_counts(dict(counts["files"]), dict(counts["unlisted"])),
         roots=tuple(os.fsdecode(row[0]) for row in connection.execute("SELECT path FROM root ORDER BY path")),
         spaces=spaces,
         ivf=ivf,
@@ -226,13 +237,13 @@ def _one(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
 
 
-def _file_counts(rows: Sequence[Sequence[Any]]) -> FileCounts:
-    listed_counts = {outcome: count for outcome, listed, count in rows if listed}
+def _file_counts(every: Mapping[str, int], gone: Mapping[str, int]) -> FileCounts:
+    listed = {outcome: count - gone.get(outcome, 0) for outcome, count in every.items()}
     return FileCounts(
-        indexed=listed_counts.get(Outcome.INDEXED.value, 0),
-        duplicate=listed_counts.get(Outcome.DUPLICATE.value, 0),
-        rejected=listed_counts.get(Outcome.REJECTED.value, 0),
-        gone=sum(count for _, listed, count in rows if not listed),
+        indexed=listed.get(Outcome.INDEXED.value, 0),
+        duplicate=listed.get(Outcome.DUPLICATE.value, 0),
+        rejected=listed.get(Outcome.REJECTED.value, 0),
+        gone=sum(gone.values()),
     )
 
 

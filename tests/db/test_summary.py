@@ -5,18 +5,20 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from filmroom.db.archive import Archive
+from filmroom.db.catalog import Catalog
 from filmroom.db.erasure.forget import forget
 from filmroom.db.errors import Rejected, Stage
 from filmroom.db.files import sqlite_file
-from filmroom.db.reads import films, spaces
+from filmroom.db.reads import films, sources, spaces
 from filmroom.db.reads.summary import glance
 from filmroom.db.records import Counts, FileCounts, RunState, SourceFile, Space, State, Tags
-from filmroom.db.schema import film, label, report
+from filmroom.db.schema import file, film, label, report, root
 from filmroom.db.writes import file_diff, ingest, runs
 from sqlalchemy import insert, update
 
@@ -57,6 +59,51 @@ def test_it_counts_as_the_catalog_does(tmp_path: Path) -> None:
     assert found.roots == tuple(runs.roots(catalog))
     assert found.runs == tuple(runs.runs(catalog))
     assert found.files == FileCounts(indexed=5, duplicate=0, rejected=1, gone=0)
+
+
+def test_what_is_gone_is_in_no_count(tmp_path: Path) -> None:
+    """Films are counted by indexes that know nothing of their state; those that are gone are taken away."""
+    catalog = Catalog.open(tmp_path / "catalog.sqlite")
+    draw = np.random.default_rng(0)
+    outcomes = {"indexed": 60, "rejected": 9, "duplicate": 5}
+    kinds = [outcome for outcome, count in outcomes.items() for _ in range(count)]
+    rows = [(at, int(draw.integers(1, 4)), kind, bool(draw.random() < 0.8)) for at, kind in enumerate(kinds, 1)]
+    states = {at: str(draw.choice(["present", "present", "gone", "replaced"])) for at in range(1, 61)}
+    years = {at: 2020 if at < 4 else int(draw.integers(2010, 2016)) for at in states}
+    states |= dict.fromkeys((1, 2, 3), "gone")  # all of a year
+    with catalog.write() as connection:
+        connection.execute(insert(root), [{"id": at, "path": f"/{name}"} for at, name in enumerate("cabd", 1)])
+        fields = ("id", "root_id", "outcome", "listed")
+        usual = {"size": 1, "mtime_ns": 1, "tried_at": 0}
+        files = [dict(zip(fields, row, strict=True)) | usual | {"path": str(row[0])} for row in rows]
+        connection.execute(insert(file), files)
+        usual = {"rows": 1, "columns": 1, "added_at": 0}
+        connection.execute(
+            insert(film),
+            [
+                {"id": at, "identity": str(at), "file_id": at, "state": state, "year": years[at], "view": "PA",
+                 "burned_in": at % 2 == 0, **usual}
+                for at, state in states.items()
+            ],
+        )  # fmt: skip
+    there = [at for at, state in states.items() if state == "present"]
+    root_of = {at: root_id for at, root_id, _, _ in rows}
+    by_root = {
+        f"/{name}": (
+            sum(root_of[at] == number for at in there),
+            sum(row[1:] == (number, "rejected", True) for row in rows),
+        )
+        for number, name in enumerate("cabd", 1)
+    }
+    assert {one.root: (one.films, one.rejected) for one in sources.roots(catalog)} == by_root
+    assert [one.root for one in sources.roots(catalog)] == ["/a", "/b", "/c", "/d"]
+    counted = Counter(str(years[at]) for at in there)
+    assert {one.value: one.count for one in films.facets(catalog, "year")} == counted
+    found = glance(catalog.path)
+    assert [(one.value, one.count) for one in found.views] == [("PA", len(there))]
+    assert (found.films, found.burned_in) == (len(there), sum(at % 2 == 0 for at in there))
+    listed = Counter(outcome for _, _, outcome, is_listed in rows if is_listed)
+    assert found.files == FileCounts(**listed, gone=len(rows) - listed.total())
 
 
 def _result(at: int) -> ingest.Result:

@@ -113,3 +113,25 @@ def test_boxes_turn_with_the_film() -> None:
     small = torch.nn.functional.adaptive_avg_pool2d(pixels[:, :1], 10).flatten(1)
     bright = torch.stack([small[n][inside].mean() - small[n][~inside].mean() for n, _, inside in places])
     assert float(bright.min()) > 0.3
+
+
+def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    timm = pytest.importorskip("timm")
+    from filmroom.indexer.training.label_training import LabelOptions, pooled, train_on_labels
+
+    squares = np.random.default_rng(0).integers(20, 60, (40, 70, 70)).astype(np.uint8)
+    squares[::2, 16:32, 32:48] = 240
+    box = (("mass", 32 / 70, 16 / 70, 48 / 70, 32 / 70),)
+    mass, clear = Facts((Claim("mass"),)), Facts(absent=frozenset({"mass"}))
+    table = label_table([_film(n, "set", clear if n % 2 else mass) for n in range(40)])
+    epochs: list[int] = []
+    for last in (1, 3):
+        taught = train_on_labels(
+            timm.create_model("tf_efficientnet_lite0", num_classes=0), squares, [box, ()] * 20, table, work=tmp_path,
+            options=LabelOptions(epochs=last, batch=20, rate=2e-3, dropout=0.0, average=0.5, frozen=0, size=64),
+            progress=lambda done, total, loss: epochs.append(done),
+        )  # fmt: skip
+    assert epochs == [1, 2, 3]
+    assert pooled(taught, squares, 64).shape == (40, 1280)
+    assert float(taught.answers.weight.abs().max()) > 0

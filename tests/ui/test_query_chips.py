@@ -109,6 +109,10 @@ def test_a_cut_off_leaves_the_films_above_it_in_any_order(archive_folder: Path) 
     everything = searcher.answer(SearchRequest("effusion", k=100)).hits
     scores = [hit.score for hit in everything]
     assert np.allclose(searcher.scores(SearchRequest("effusion", least_score=0.9)), scores, atol=1e-6)
+    by_studies = SearchRequest("effusion", per_study=True)
+    assert searcher.scores(by_studies).size == len(everything)  # a cut-off is of films, before one of a study is kept
+    assert searcher.scores(dataclasses.replace(by_studies, k=99)) is searcher.scores(by_studies)
+    assert searcher.scores(SearchRequest("view:PA")).size == 0
     least = float(np.mean([scores[9], scores[10]]))
     for request in (SearchRequest("effusion", least_score=least), SearchRequest("effusion", least_percentile=73.0)):
         found = searcher.answer(request)

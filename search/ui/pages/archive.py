@@ -20,7 +20,7 @@ from filmroom.search.background_index import last_words, start_index, stop_index
 from filmroom.search.exchange.delimited import cell
 from filmroom.search.exchange.tables import rejected_csv
 from filmroom.search.sources.known_sources import Kind, check_connection, known_sources
-from filmroom.search.status import models, rejected_files, status
+from filmroom.search.status import Status, models, rejected_files, status
 from filmroom.search.ui import layout
 from filmroom.search.ui.components.download.download import File, download
 from filmroom.search.ui.pages import film_lists
@@ -207,8 +207,15 @@ def _run_line(archive: Archive, run: Run) -> None:
         st.error(plain(run.message))
 
 
+@st.cache_data(show_spinner=False, max_entries=2)
+def _counts(_archive: Archive, folder: str, fact_changes: int) -> tuple[Status, list[Facet], list[Facet]]:
+    """Count what the archive holds, and its films by year and modality; anew when facts or labels changed."""
+    by_year, by_modality = (db_films.facets(_archive.catalog, column) for column in ("year", "modality"))
+    return status(_archive.folder), by_year, by_modality
+
+
 def _contents(archive: Archive) -> None:
-    contents = status(archive.folder)
+    contents, years, modalities = _counts(archive, str(archive.folder), archive.catalog.fact_changes())
     st.subheader("What is in it")
     facts = [
         ("Films", number(contents.films)),
@@ -227,8 +234,8 @@ def _contents(archive: Archive) -> None:
     every: list[tuple[str, Sequence[Facet], bool]] = [
         ("Labels", contents.labels[:20], False),
         ("Views", contents.views[:12], False),
-        ("Years", db_films.facets(archive.catalog, "year"), True),
-        ("Modality", db_films.facets(archive.catalog, "modality"), False),
+        ("Years", years, True),
+        ("Modality", modalities, False),
     ]
     charts = [chart for chart in every if chart[1]]
     for column, (title, facets, ordered) in zip(st.columns(max(1, len(charts))), charts, strict=False):

@@ -79,14 +79,15 @@ def _scores(
     """Return (film ids, scores), best first, of the films that pass."""
     _searcher.index.refresh()
     ids = db_films.select_ids(_searcher.catalog, where)
-    scores = np.full(len(ids), np.nan, np.float32)
+    ids = ids[_searcher.index.holds(ids)]
+    scores = np.zeros(len(ids), np.float32)
+    texts = [*prompts.positive, *prompts.negative]
+    text_vectors = dict(zip(texts, _searcher.towers.embed_texts(texts), strict=True))
     for start in range(0, len(ids), 20_000):
-        block = ids[start : start + 20_000]
-        embedded = ~np.isnan(_searcher.index.scores(np.zeros((1, _searcher.held.space.dim), np.float32), block)[0])
-        vectors = _searcher.index.vectors(block[embedded])
-        scores[start : start + len(block)][embedded] = zero_shot(vectors, prompts, _searcher.towers.embed_texts)
-    scored = ~np.isnan(scores)
-    ids, scores = ids[scored], scores[scored]
+        vectors = _searcher.index.vectors(ids[start : start + 20_000])
+        scores[start : start + 20_000] = zero_shot(
+            vectors, prompts, lambda names: np.stack([text_vectors[name] for name in names])
+        )
     order = np.lexsort((ids, -scores))
     return ids[order], scores[order]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -82,7 +81,7 @@ def layout(path: Path, text: str) -> Layout:
 
 def rows(path: Path, table: Layout) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, cells) of the header and every row. Raises BadInput with the line where a quote is not closed."""
-    reader = csv.reader(io.StringIO(table.text, newline=""), delimiter=table.delimiter, strict=True)
+    reader = csv.reader(_with_ends(table.text), delimiter=table.delimiter, strict=True)
     line = table.first
     try:
         for cells in reader:
@@ -119,9 +118,19 @@ def _written(value: object) -> str:
     return '"' + safe.replace('"', '""') + '"' if _QUOTED.search(safe) else safe
 
 
+def _with_ends(text: str) -> Iterator[str]:
+    """Yield lines with what ends them. `io.StringIO` would hold four bytes for each character of a large table."""
+    at = 0
+    for end in _LINE_END.finditer(text):
+        yield text[at : end.end()]
+        at = end.end()
+    if at < len(text):
+        yield text[at:]
+
+
 def _sound(table: Layout) -> bool:
     """Tell whether every row can be read and none has more values than the header."""
-    reader = csv.reader(io.StringIO(table.text, newline=""), delimiter=table.delimiter, strict=True)
+    reader = csv.reader(_with_ends(table.text), delimiter=table.delimiter, strict=True)
     try:
         columns = len(next(reader))
         return all(len(cells) <= columns or not any(cells[columns:]) for cells in reader)

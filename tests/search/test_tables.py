@@ -7,6 +7,7 @@ import gzip
 import math
 import os
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,18 @@ def test_a_title_above_the_header_is_named_with_its_line(tmp_path: Path, text: s
         f"{path}:{line}: There is no column film or image. Line {header} looks like the header: take out what stands "
         "above it"
     )
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_large_table_is_held_as_its_text_alone(end: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(f"film,label{end}".encode() + f'ward/film.dcm,"edema{end}or not"{end}'.encode() * 10_000)
+    table = read_table(path)
+    tracemalloc.start()
+    try:
+        labels = {row.values["label"] for row in table}
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert labels == {f"edema{end}or not"}
+    assert most < path.stat().st_size

@@ -6,8 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from filmroom.db.batching import chunked, marks
+import numpy as np
+from filmroom.db.batching import chunked, ids_of, marks
 from filmroom.db.catalog import Catalog
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,19 @@ def _by_film(catalog: Catalog, statement: str, ids: Sequence[int]) -> dict[int, 
                 text = os.fsdecode(value) if isinstance(value, bytes) else value
                 values.setdefault(int(film_id), []).append(text)
     return values
+
+
+def highest_values(catalog: Catalog, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the films, ascending, that have a label of one of these names, and the highest value that any source
+    gives each."""
+    condition = f"name IN ({marks(names)}) AND source != 'probe'"
+    statement = f"SELECT film_id, max(value) FROM label WHERE {condition} GROUP BY film_id ORDER BY film_id"
+    with catalog.look() as connection:
+        rows = np.array(connection.execute(statement, tuple(names)).fetchall(), np.float64).reshape(-1, 2)
+    return rows[:, 0].astype(np.int64), rows[:, 1]
+
+
+def labelled_films(catalog: Catalog) -> NDArray[np.int64]:
+    """Return the films, ascending, that have a label of any name."""
+    with catalog.look() as connection:
+        return ids_of(connection, "SELECT DISTINCT film_id AS id FROM label WHERE source != 'probe' ORDER BY 1")

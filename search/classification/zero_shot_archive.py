@@ -11,14 +11,14 @@ import numpy as np
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films, spaces
+from filmroom.db.reads.film_facts import highest_values, label_names, labelled_films
 from filmroom.db.records import Filter
-from filmroom.db.writes.annotations import label_values
+from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.classification.zero_shot import (
     Prompts,
     ZeroShotRow,
     own_prompts,
     prompts_for,
-    truth_of,
     zero_shot,
     zero_shot_table,
 )
@@ -30,7 +30,7 @@ from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
 BLOCK = 20_000
-
+_PRESENT = 0.5
 
 _ALONE = "film "
 """How the key of a film begins that counts as a patient of its own."""
@@ -116,8 +116,7 @@ def screen(
         raise BadInput("no film passes", where=where or None, fix="Loosen the filter, or index films with this model.")
     film_ids = np.concatenate(ids)
     joined = {finding: np.concatenate(parts) for finding, parts in scores.items()}
-    labels = label_values(searcher.catalog)
-    truth = {entry.finding: truth_of(entry, labels, film_ids.tolist()) for entry in all_prompts}
+    truth = {entry.finding: truth_in(searcher.catalog, entry.labels, film_ids) for entry in all_prompts}
     labelled = ~np.all([np.isnan(values) for values in truth.values()], axis=0)
     patients = np.full(len(film_ids), "", object)
     patients[labelled] = patients_of(searcher.catalog, film_ids[labelled].tolist())
@@ -128,6 +127,22 @@ def screen(
     return Screening(
         searcher.model, where, threshold, film_ids, joined, tuple(all_prompts), rows, table.mean, unknown, weakness
     )
+
+
+def truth_in(catalog: Catalog, names: Sequence[str], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return `known_truth` of films by the labels of the catalog, read as arrays."""
+    ideas = {finding_of(name) for name in names}
+    spellings = [row.name for row in label_names(catalog) if not row.by_probe and finding_of(row.name) in ideas]
+    truth = np.full(len(ids), np.nan)
+    films_stated, values = highest_values(catalog, spellings) if spellings else (np.empty(0, np.int64), np.empty(0))
+    if not films_stated.size:
+        return truth
+    if not (values < _PRESENT).any():
+        truth[np.isin(ids, labelled_films(catalog))] = 0.0
+    at = np.minimum(np.searchsorted(films_stated, ids), len(films_stated) - 1)
+    stated = films_stated[at] == ids
+    truth[stated] = values[at[stated]] >= _PRESENT
+    return truth
 
 
 def read_prompts(path: Path) -> list[Prompts]:

@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 SAMPLES = 2_000
 FEWEST = 5
 """Films of each class that an interval of an AUC needs; queries that one of a mean needs."""
+MANY = 20_000
+"""Films above which an AUC's interval is computed, and not resampled."""
 _SEED = 20240229
 
 
@@ -114,6 +116,7 @@ def auc_interval(
 ) -> Interval:
     """Return AUC with a bootstrap interval over films, or over `groups` (patients) where given, so that films of one
     patient stay together. With fewer than FEWEST films of a class the interval is NaN: resampling so few says nothing.
+    Of more than MANY films it is `_structural_interval`, which is the same to the third decimal and takes one sample.
     """
     values, positive = np.asarray(scores, dtype=np.float64), np.asarray(truth, dtype=bool)
     value = auc(values, positive)
@@ -123,6 +126,8 @@ def auc_interval(
     names, member_of = np.unique(keys, return_inverse=True)
     if len(names) < 2:
         return Interval(value, float("nan"), float("nan"), int(positive.size))
+    if positive.size > MANY:
+        return Interval(value, *_structural_interval(values, positive, member_of, len(names)), int(positive.size))
     area = _WeightedArea(values, positive)
 
     def area_of(chosen: NDArray[np.int64]) -> float:
@@ -131,6 +136,33 @@ def auc_interval(
     drawn = _resampled(np.arange(len(names)), area_of, samples=samples, seed=seed, vectorized=False)
     low, high = np.nanquantile(drawn, (0.025, 0.975))  # NaN where all the films drawn are of one class
     return Interval(value, float(low), float(high), int(positive.size))
+
+
+def _structural_interval(
+    values: Floats, positive: NDArray[np.bool_], member_of: NDArray[np.int64], groups: int
+) -> tuple[float, float]:
+    """Return the bounds of an AUC by the components of each film, summed over groups (DeLong et al., Biometrics 1988;
+    Obuchowski, Biometrics 1997), on the logit scale."""
+    present_scores, absent_scores = values[positive], values[~positive]
+    beats = _placed(np.sort(absent_scores), present_scores)
+    is_beaten = 1 - _placed(np.sort(present_scores), absent_scores)
+    area = float(beats.mean())
+    present_sums = np.bincount(member_of[positive], beats - area, groups)
+    absent_sums = np.bincount(member_of[~positive], is_beaten - area, groups)
+    variance = 2 * groups / (groups - 1) * float(present_sums @ absent_sums) / (len(present_scores) * len(absent_scores))
+    for sums, members in ((present_sums, member_of[positive]), (absent_sums, member_of[~positive])):
+        count = len(np.unique(members))
+        variance += count / max(1, count - 1) * float(sums @ sums) / len(members) ** 2
+    if not 0 < area < 1:
+        return area, area
+    middle, reach = math.log(area / (1 - area)), 1.959964 * math.sqrt(max(0.0, variance)) / (area * (1 - area))
+    return 1 / (1 + math.exp(reach - middle)), 1 / (1 + math.exp(-reach - middle))
+
+
+def _placed(ascending: Floats, values: Floats) -> Floats:
+    """Return for each value the share of the others that lie below it, ties as halves."""
+    below, upto = (np.searchsorted(ascending, values, side) for side in ("left", "right"))
+    return np.asarray((below + upto) / 2 / len(ascending), np.float64)
 
 
 class _WeightedArea:

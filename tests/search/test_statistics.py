@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from filmroom.search.evaluation import statistics
 from filmroom.search.evaluation.statistics import (
     _WeightedArea,
     auc,
@@ -93,3 +94,19 @@ def test_the_interval_of_ten_thousand_films_takes_no_time() -> None:
     interval = auc_interval(scores, scores + draw.normal(size=10_000) > 1)
     assert interval.low < interval.value < interval.high
     assert time.thread_time() - started < 2.5
+
+
+def test_an_interval_that_is_computed_is_that_of_resampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(1)
+    patients = draw.integers(0, 900, 3000)
+    of_patient = draw.normal(size=900)[patients]
+    truth = of_patient + draw.normal(size=3000) > 1.2
+    scores = np.round(truth + of_patient + draw.normal(size=3000), 1)  # with ties
+    for groups in (None, patients):
+        resampled = auc_interval(scores, truth, groups=groups, samples=4000)
+        with monkeypatch.context() as patch:
+            patch.setattr(statistics, "MANY", 0)
+            computed = auc_interval(scores, truth, groups=groups)
+        assert computed.value == resampled.value
+        assert (computed.low, computed.high) == pytest.approx((resampled.low, resampled.high), abs=0.002)
+        assert computed.high - computed.low > 0.02

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
+from filmroom.db.reads.films import select_ids
+from filmroom.db.records import Filter, Label
+from filmroom.db.writes.annotations import label_values, put_labels
 from filmroom.search.classification.zero_shot import (
     Prompts,
     check_no_denial,
+    known_truth,
     labels_of,
     prompt_sets,
     prompts_for,
@@ -18,7 +24,10 @@ from filmroom.search.classification.zero_shot import (
     zero_shot,
     zero_shot_table,
 )
+from filmroom.search.classification.zero_shot_archive import truth_in
 from numpy.typing import NDArray
+
+from tests.terminal import Terminal
 
 MASS = Prompts("mass", ("mass", "big"), ("none",), ("mass",))
 
@@ -137,3 +146,28 @@ def test_table_over_findings() -> None:
     assert second.auc is None
     assert table.mean is None, "too few films for a mean"
     assert json.loads(json.dumps(table.to_json()))["rows"][1]["auc"] is None
+
+
+def test_truth_in_a_catalog_is_that_of_its_labels(terminal: Terminal, films: Callable[..., Path]) -> None:
+    terminal("index", films(8))
+    catalog = Archive.open(terminal.archive).catalog
+    ids = select_ids(catalog, Filter())
+    asked = np.append(ids, 99)
+    draw = np.random.default_rng(0)
+    for round_ in range(3):  # unlabelled; labelled with findings; then with stated absences too
+        found = truth_in(catalog, MASS.labels, asked)
+        np.testing.assert_array_equal(found, known_truth(MASS.labels, label_values(catalog), asked.tolist()))
+        named = draw.choice(["mass", "Masses", "edema"], 6)
+        sources = [f"reader {n}" for n in range(6)]
+        values = draw.choice([1.0, 0.0], 6) if round_ else np.ones(6)
+        put_labels(
+            catalog,
+            [
+                (int(film), Label(str(name), float(value), source))
+                for film, name, value, source in zip(draw.choice(ids, 6), named, values, sources, strict=True)
+            ],
+        )
+        put_labels(catalog, [(int(ids[0]), Label("mass", 0.9, "probe"))])
+    found = truth_in(catalog, MASS.labels, asked)
+    np.testing.assert_array_equal(found, known_truth(MASS.labels, label_values(catalog), asked.tolist()))
+    assert set(found[~np.isnan(found)]) == {0.0, 1.0}

@@ -149,7 +149,8 @@ def _structural_interval(
     area = float(beats.mean())
     present_sums = np.bincount(member_of[positive], beats - area, groups)
     absent_sums = np.bincount(member_of[~positive], is_beaten - area, groups)
-    variance = 2 * groups / (groups - 1) * float(present_sums @ absent_sums) / (len(present_scores) * len(absent_scores))
+    pairs = len(present_scores) * len(absent_scores)
+    variance = 2 * groups / (groups - 1) * float(present_sums @ absent_sums) / pairs
     for sums, members in ((present_sums, member_of[positive]), (absent_sums, member_of[~positive])):
         count = len(np.unique(members))
         variance += count / max(1, count - 1) * float(sums @ sums) / len(members) ** 2

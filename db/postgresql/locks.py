@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -59,6 +59,8 @@ def working(address: str, doing: str, *, alone: bool) -> Iterator[psycopg.Connec
             raise Held(next(iter(holders(connection)), None))
         yield connection
     finally:
+        with suppress(psycopg.Error):  # cut off, or in a transaction that failed: closing gives it up, a moment later
+            connection.execute("SELECT pg_advisory_unlock_all()")
         connection.close()
 
 

@@ -116,6 +116,8 @@ def forget(
             pictures.settle(partial(keys_of, archive.catalog))
         if hindrance := archive.catalog.settle(everything=not film_ids) or (pictures and pictures.overwrite()):
             raise _blocked(archive.catalog.path, hindrance)
+        # And of a search that began before: now nobody reads the catalog as it was.
+        snapshot.remove_strays(archive.vectors, to_keep)
         for space in stored_spaces:
             _put_back(archive, space, manifests[space.id], stamps[space.id])
     return Forgotten(len(rows), files, reports, remember)

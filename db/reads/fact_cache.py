@@ -23,11 +23,14 @@ LARGE = 50_000
 MOST = 64
 """Answers that are kept, the newest: of ten million films at most 1.3 MB each."""
 
+_VERSION = 1
+"""Of what is kept: another where an answer changes its shape."""
+
 _STAMP, _CRC = 16, 4
 _PREFIX = "films-"
 _STATE = """
 SELECT (SELECT group_concat(key || '=' || value) FROM
-        (SELECT key, value FROM meta WHERE key IN ('annotations', 'archive_id', 'changes') ORDER BY key)),
+        (SELECT key, value FROM meta WHERE key IN ('annotations', 'archive_id', 'changes', 'facts') ORDER BY key)),
        (SELECT max(id) FROM film)
 """
 
@@ -41,7 +44,7 @@ class FactCache:
         # Who annotates (`Catalog.write`) changes no fact.
         facts = int(values.get("changes", 0)) - int(values.get("annotations", 0))
         file = path.stat()  # a copy that was put in its place may have come to the same numbers
-        state = (values.get("archive_id"), facts, newest, file.st_dev, file.st_ino)
+        state = (_VERSION, values.get("archive_id"), values.get("facts"), facts, newest, file.st_dev, file.st_ino)
         self._folder = path.with_name("vectors")
         self._stamp = blake2b(repr(state).encode(), digest_size=_STAMP).digest()
         self._kept = (newest or 0) >= LARGE and self._folder.is_dir()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from filmroom.db.vector_index.flat import ManyRows, Rows, best, rows_for
@@ -30,6 +33,7 @@ class Pieces:
 
     def __init__(self, path: Path, sums: Sequence[int]) -> None:
         self._path = path
+        self._file = _identity(path.stat())
         self._sums = sums
         self._sound = np.zeros(len(sums), np.bool_)
 
@@ -42,7 +46,7 @@ class Pieces:
         if not numbers.size:
             return
         try:
-            with self._path.open("rb") as data:
+            with self._opened() as data:
                 for number in numbers.tolist():
                     data.seek(number * PIECE)
                     if zlib.crc32(data.read(PIECE)) != self._sums[number]:
@@ -54,7 +58,7 @@ class Pieces:
     def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return parts of the file, each of a start and a size, that have been checked. Raises TornSnapshot."""
         try:
-            with self._path.open("rb", buffering=0) as data:
+            with self._opened(buffering=0) as data:
                 return [data.read(size) for start, size in parts if data.seek(start) == start]
         except OSError as error:  # another snapshot took its place
             raise TornSnapshot from error
@@ -63,7 +67,7 @@ class Pieces:
         """Return these bytes of the file, checked. Raises TornSnapshot."""
         first, last = start // PIECE, (stop - 1) // PIECE
         try:
-            with self._path.open("rb") as data:
+            with self._opened() as data:
                 data.seek(first * PIECE)
                 read = [data.read(PIECE) for _ in range(first, last + 1)]
         except OSError as error:  # another snapshot took its place
@@ -71,6 +75,18 @@ class Pieces:
         if any(zlib.crc32(piece) != self._sums[number] for number, piece in enumerate(read, first)):
             raise TornSnapshot
         return b"".join(read)[start - first * PIECE : stop - first * PIECE]
+
+    @contextmanager
+    def _opened(self, *, buffering: int = -1) -> Iterator[IO[bytes]]:
+        """Open the file whose pieces were compared. Raises TornSnapshot where another took its place."""
+        with self._path.open("rb", buffering=buffering) as data:
+            if _identity(os.fstat(data.fileno())) != self._file:
+                raise TornSnapshot
+            yield data
+
+
+def _identity(file: os.stat_result) -> tuple[int, ...]:
+    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns
 
 
 class MappedRows:

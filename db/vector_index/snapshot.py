@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -67,7 +68,8 @@ class Snapshot:
 def save(folder: Path, stored_space: StoredSpace, snapshot: Snapshot) -> None:
     """Write aside, flush, rename; then remove what is no longer named. Raises OSError."""
     private_files.make_folder(folder)
-    stem = f"{stored_space.id}-{snapshot.mark}-{os.getpid()}"
+    # No name twice: who has mapped an earlier file looks for its own.
+    stem = f"{stored_space.id}-{snapshot.mark}-{secrets.token_hex(8)}"
     rows_path, ids_path = folder / f"{stem}.rows.npy", folder / f"{stem}.ids.npy"
     for path, data in ((rows_path, snapshot.rows), (ids_path, np.vstack([snapshot.ids, snapshot.live[None]]))):
         path.unlink(missing_ok=True)

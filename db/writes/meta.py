@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from filmroom.db.schema import meta, space
 from sqlalchemy import Connection, Integer, String, cast, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -19,9 +21,12 @@ def put_meta(connection: Connection, key: str, value: str) -> None:
 
 
 def count_write(connection: Connection, *, annotates: bool) -> None:
-    """Raise the number of writes, which every cache of answers compares; and that of those that only annotate."""
+    """Raise the number of writes, which every cache of answers compares; and that of those that only annotate. Others
+    are given a name, too: a copy of the catalog that was put back may come to the same number by other writes."""
     for key in ("changes", "annotations") if annotates else ("changes",):
         connection.execute(_MORE, {"key": key, "value": "1"})
+    if not annotates:
+        connection.execute(_PUT, {"key": "facts", "value": secrets.token_hex(8)})
 
 
 def touch_generation(connection: Connection, space_ids: set[int]) -> None:

@@ -126,3 +126,25 @@ def test_a_small_archive_keeps_nothing(bench: Bench, monkeypatch: pytest.MonkeyP
     assert men(bench.archive) == list(range(4, 41, 4))
     summary.glance(bench.archive.catalog.path)
     assert answers(bench.archive.folder) == []
+
+
+def test_a_copy_that_is_put_back_has_answers_of_its_own(bench: Bench) -> None:
+    folder, catalog = bench.archive.folder, bench.archive.folder / "catalog.sqlite"
+    bench.archive.catalog.close()
+    earlier = catalog.read_bytes()
+
+    def men_after_import(film_id: int) -> list[int]:
+        archive = Archive.open(folder)
+        with archive.catalog.write() as connection:
+            connection.execute(update(film).where(film.c.id == film_id).values(sex="M"))
+        found = men(archive)
+        archive.catalog.close()
+        return found
+
+    assert 3 in men_after_import(3)
+    for journal in ("-wal", "-shm"):
+        catalog.with_name(f"catalog.sqlite{journal}").unlink(missing_ok=True)
+    catalog.write_bytes(earlier)  # the same file, and again one write from there
+    again = men_after_import(5)
+    assert 5 in again
+    assert 3 not in again

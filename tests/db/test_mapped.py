@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,28 @@ def test_rows_of_forgotten_films_are_known_to_be_dead(tmp_path: Path) -> None:
     assert content is not None
     assert np.flatnonzero(~content.live).tolist() == [4, 199]
     assert once(bench).holds(np.array([5, 6, 200])).tolist() == [False, True, False]
+
+
+def test_who_has_mapped_a_file_reads_no_other_that_took_its_place(tmp_path: Path) -> None:
+    bench = saved(tmp_path)
+    index = once(bench)
+    query, asked = bench.vectors[200], np.array([201, 202, 240], np.int64)
+    before = index.scores(query, asked)
+    assert before[0].argmax() == 0
+    forget(bench.archive, list(range(1, 151)))
+    bench.open().save()  # rows lie elsewhere in it
+    index.refresh()
+    np.testing.assert_allclose(index.scores(query, asked), before, atol=1e-3)
+    assert index.search(query, 1, asked).film_ids.tolist() == [[201]]
+
+
+def test_a_file_under_the_same_name_is_known_as_another(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b"first " * 400)
+    pieces = mapped.Pieces(path, [zlib.crc32(path.read_bytes()[at : at + 512]) for at in range(0, 2400, 512)])
+    pieces.check(np.zeros(1, np.int64), 2400)
+    (tmp_path / "other").write_bytes(b"second" * 400)
+    (tmp_path / "other").replace(path)
+    for read in (lambda: pieces.read_parts([(0, 6)]), lambda: pieces.read(0, 6)):
+        with pytest.raises(mapped.TornSnapshot):
+            read()

@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 from filmroom.db.archive import Archive
+from filmroom.db.catalog import get_meta
 from filmroom.db.doctor import Examination, examine, repair
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads import films as db_films
@@ -20,7 +21,7 @@ from filmroom.search.background_index import last_words, start_index, stop_index
 from filmroom.search.exchange.delimited import cell
 from filmroom.search.exchange.tables import rejected_csv
 from filmroom.search.sources.known_sources import Kind, check_connection, known_sources
-from filmroom.search.status import Status, models, rejected_files, status
+from filmroom.search.status import models, rejected_files, status
 from filmroom.search.ui import layout
 from filmroom.search.ui.components.download.download import File, download
 from filmroom.search.ui.pages import film_lists
@@ -208,14 +209,17 @@ def _run_line(archive: Archive, run: Run) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=2)
-def _counts(_archive: Archive, folder: str, fact_changes: int) -> tuple[Status, list[Facet], list[Facet]]:
-    """Count what the archive holds, and its films by year and modality; anew when facts or labels changed."""
+def _by_year_and_modality(_archive: Archive, *state: object) -> tuple[list[Facet], list[Facet]]:
+    """Count the films by both; anew when `state`, the archive and its last write of facts, has changed."""
     by_year, by_modality = (db_films.facets(_archive.catalog, column) for column in ("year", "modality"))
-    return status(_archive.folder), by_year, by_modality
+    return by_year, by_modality
 
 
 def _contents(archive: Archive) -> None:
-    contents, years, modalities = _counts(archive, str(archive.folder), archive.catalog.fact_changes())
+    contents = status(archive.folder)
+    catalog = archive.catalog
+    state = (str(archive.folder), get_meta(catalog, "archive_id"), get_meta(catalog, "facts"), catalog.fact_changes())
+    years, modalities = _by_year_and_modality(archive, *state)
     st.subheader("What is in it")
     facts = [
         ("Films", number(contents.films)),

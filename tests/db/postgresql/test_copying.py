@@ -34,7 +34,7 @@ def contents(archive: Archive) -> dict[str, list[tuple[Any, ...]]]:
     found = rows(archive)
     pictures = [dict(zip(thumbnail.columns.keys(), row, strict=True)) for row in found["thumbnail"]]
     found["thumbnail"] = [tuple(row.values()) for row in filled(archive.catalog, pictures)]
-    found["meta"] = [row for row in found["meta"] if row[0] not in ("changes", "key_check")]
+    found["meta"] = [row for row in found["meta"] if row[0] not in ("changes", "facts", "key_check")]
     return found
 
 

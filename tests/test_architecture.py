@@ -75,6 +75,7 @@ LONG_FUNCTIONS = {
 divides them."""
 
 TESTS_OF_SEVERAL_MODULES = {
+    "ui/test_shared_archive.py": "all pages on an archive of a server",
     "search/test_wordings.py": "queries and reports of the same words",
     "db/test_damage.py": "a damaged index or a held catalog",
     "db/test_migrations.py": "catalogs of every version",

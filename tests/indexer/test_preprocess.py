@@ -62,7 +62,8 @@ def test_any_film_keeps_its_brightness_and_its_place(height: int, width: int, re
     grey = Preprocess(24, (0.5,), (0.5,), resize).shrink(np.ones((height, width), np.float32)) / 65535
     share = height * width / max(height, width) ** 2
     assert grey.mean() == pytest.approx(share, abs=0.06)
-    assert grey.max() == pytest.approx(1.0, abs=0.05) or share < 0.1
+    # A single row is never quite white between two black ones.
+    assert grey.max() == pytest.approx(1.0, abs=0.05) or share < 0.1 or min(height, width) == 1
     # Enlarging by whole boxes breaks ties to one side; above 96 columns the film is averaged in blocks first.
     if (height - width) % 2 == 0 and max(height, width) < 96 and resize is not Resize.BOX:
         assert np.allclose(grey, grey[::-1, ::-1], atol=0.02)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
 from filmroom.db.files import read_only, sqlite_file, writer_lock
 from filmroom.db.files.sqlite_file import SETTINGS, revision_of
+from filmroom.db.reads.fact_cache import fact_state_of
 from filmroom.db.reads.summary import is_alive
 from filmroom.db.records import Run, StoredSpace
 
@@ -38,10 +39,6 @@ class Catalog:
 
     path: Path
     _idle: list[sqlite3.Connection] = field(default_factory=list, repr=False, compare=False)
-    idle_beside: list[tuple[tuple[int, int] | None, sqlite3.Connection]] = field(
-        default_factory=list, repr=False, compare=False
-    )
-    """Connections to the file of the thumbnails that wait for the next to read (`filmroom.db.thumbnails.file`)."""
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
@@ -208,12 +205,10 @@ class Catalog:
         """Return a number that rises with every committed write, by any process: what caches compare."""
         return int(get_meta(self, "changes") or 0)
 
-    def fact_changes(self) -> int:
-        """Return a number that rises as `changes`, but not with writes that only annotate."""
+    def fact_state(self) -> str:
+        """Return `fact_state_of` this catalog as it is now."""
         with self.look() as connection:
-            rows = connection.execute("SELECT key, value FROM meta WHERE key IN ('changes', 'annotations')")
-            counts = {key: int(value) for key, value in rows}
-        return counts.get("changes", 0) - counts.get("annotations", 0)
+            return fact_state_of(connection)
 
     def _check_same(self, connection: Any) -> None:
         """Raise ArchiveReplaced where the file that is open is not the one at the path any more.
@@ -233,8 +228,6 @@ class Catalog:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
-        while self.idle_beside:
-            self.idle_beside.pop()[1].close()
         if "engine" in vars(self):
             self.engine.dispose()
 

@@ -60,7 +60,7 @@ class _Pairs:
 
 class FacetTable:
     """The values of all films that are present, by facet, each read when it is first asked for, and tags and
-    collections anew when something was written. Good while `Catalog.fact_changes` stays; shared by threads."""
+    collections anew when something was written. Good while `Catalog.fact_state` stays; shared by threads."""
 
     def __init__(self, catalog: Catalog) -> None:
         """Read which films there are."""

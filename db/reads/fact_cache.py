@@ -28,23 +28,23 @@ _VERSION = 1
 
 _STAMP, _CRC = 16, 4
 _PREFIX = "films-"
-_STATE = """
-SELECT (SELECT group_concat(key || '=' || value) FROM
-        (SELECT key, value FROM meta WHERE key IN ('annotations', 'archive_id', 'changes', 'facts') ORDER BY key)),
-       (SELECT max(id) FROM film)
-"""
+
+
+def fact_state_of(connection: sqlite3.Connection) -> str:
+    """Return a text that every write changes but those that only annotate, and that no other archive has."""
+    keys = "'annotations', 'archive_id', 'changes', 'facts'"
+    values = dict(map(tuple, connection.execute(f"SELECT key, value FROM meta WHERE key IN ({keys})")))
+    # What an earlier version wrote has a number alone.
+    writes = int(values.get("changes", 0)) - int(values.get("annotations", 0))
+    return f"{values.get('archive_id')} {values.get('facts')} {writes}"
 
 
 class FactCache:
     """The answers of the catalog at `path` as it is in the transaction of a connection."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        settings, newest = connection.execute(_STATE).fetchone()
-        values = dict(pair.split("=", 1) for pair in (settings or "").split(","))
-        # Who annotates (`Catalog.write`) changes no fact.
-        facts = int(values.get("changes", 0)) - int(values.get("annotations", 0))
-        file = path.stat()  # a copy that was put in its place may have come to the same numbers
-        state = (_VERSION, values.get("archive_id"), values.get("facts"), facts, newest, file.st_dev, file.st_ino)
+        newest = connection.execute("SELECT max(id) FROM film").fetchone()[0]
+        state = (_VERSION, fact_state_of(connection), newest)
         self._folder = path.with_name("vectors")
         self._stamp = blake2b(repr(state).encode(), digest_size=_STAMP).digest()
         self._kept = (newest or 0) >= LARGE and self._folder.is_dir()

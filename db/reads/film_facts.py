@@ -81,6 +81,8 @@ def _by_film(catalog: Catalog, statement: str, ids: Sequence[int]) -> dict[int, 
 def highest_values(catalog: Catalog, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the films, ascending, that have a label of one of these names, and the highest value that any source
     gives each."""
+    if not names:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
     condition = f"name IN ({marks(names)}) AND source != 'probe'"
     statement = f"SELECT film_id, max(value) FROM label WHERE {condition} GROUP BY film_id ORDER BY film_id"
     with catalog.look() as connection:
@@ -91,4 +93,4 @@ def highest_values(catalog: Catalog, names: Sequence[str]) -> tuple[NDArray[np.i
 def labelled_films(catalog: Catalog) -> NDArray[np.int64]:
     """Return the films, ascending, that have a label of any name."""
     with catalog.look() as connection:
-        return ids_of(connection, "SELECT DISTINCT film_id AS id FROM label WHERE source != 'probe' ORDER BY 1")
+        return ids_of(connection, "SELECT DISTINCT film_id AS id FROM label WHERE source != 'probe'")

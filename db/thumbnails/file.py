@@ -11,11 +11,11 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from filmroom.db.batching import SIZE, chunked, marks
-from filmroom.db.catalog import Catalog, file_identity
+from filmroom.db.catalog import Catalog
 from filmroom.db.errors import ArchiveDamaged
 from filmroom.db.files import private_files, read_only, sqlite_file
 
@@ -53,21 +53,19 @@ def is_whole(key: int, data: object) -> bool:
 
 def beside(catalog: Catalog) -> ThumbnailFile | None:
     """Return the file of a catalog's thumbnails; None on a server, which keeps them in a table."""
-    return ThumbnailFile(catalog.path.with_name(NAME), catalog.idle_beside) if catalog.is_file else None
+    return ThumbnailFile(catalog.path.with_name(NAME)) if catalog.is_file else None
 
 
 @dataclass(frozen=True)
 class ThumbnailFile:
-    """The file is made by the first picture that is put into it. `idle`: connections that read, each with the file that
-    it has open, and wait for the next to read."""
+    """The file is made by the first picture that is put into it."""
 
     path: Path
-    idle: list[tuple[tuple[int, int] | None, sqlite3.Connection]] = field(default_factory=list, compare=False)
 
     def read(self, keys: Sequence[int]) -> dict[int, bytes]:
         """Return the pictures of these keys; those that are not there or damaged are left out."""
         try:
-            with self._lent() as connection:
+            with self._reading() as connection:
                 pictures = _rows(connection, keys)
         except sqlite3.DatabaseError:
             pictures = self._each(keys)
@@ -128,29 +126,6 @@ class ThumbnailFile:
         return [fault for fault in pictures if fault != "ok"]
 
     @contextmanager
-    def _lent(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection for one statement, or take one that waits: to open one takes longer than to read a page of
-        pictures. One that met an error, or whose file was replaced, is closed."""
-        identity = file_identity(self.path)
-        if identity is None or not read_only.may_write(self.path):
-            with self._reading() as connection:
-                yield connection
-            return
-        try:
-            known, connection = self.idle.pop()
-        except IndexError:
-            known, connection = identity, _reader(self.path)
-        if known != identity:
-            connection.close()
-            connection = _reader(self.path)
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
-        self.idle.append((identity, connection))
-
-    @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         if not self.path.exists():
             with closing(sqlite3.connect(":memory:")) as connection:
@@ -160,7 +135,8 @@ class ThumbnailFile:
             with read_only.reading(self.path) as connection:
                 yield connection
         else:
-            with closing(_reader(self.path)) as connection:
+            with closing(_connected(self.path)) as connection:
+                connection.execute("PRAGMA query_only=ON")
                 yield connection
 
     @contextmanager
@@ -189,20 +165,7 @@ class ThumbnailFile:
 
 def _connected(path: Path) -> sqlite3.Connection:
     where = f"{path.absolute().as_uri()}?mode=rw"
-    # The next to read may be another thread.
-    return sqlite3.connect(
-        where, uri=True, timeout=sqlite_file.BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    connection = _connected(path)
-    try:
-        connection.execute("PRAGMA query_only=ON")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    return sqlite3.connect(where, uri=True, timeout=sqlite_file.BUSY_SECONDS, isolation_level=None)
 
 
 def _rows(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[int, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +22,8 @@ from filmroom.search.query.concept_vector import EmbedTexts, prompted
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
+PRESENT = 0.5
+"""The least value of a label that says that the finding is there."""
 
 
 @dataclass(frozen=True)
@@ -172,13 +174,28 @@ def known_truth(
         if finding_of(name) in ideas:
             for film, value in values.items():
                 stated[film] = max(value, stated.get(film, 0.0))
-    if not stated:
-        return np.full(len(films), np.nan)
-    explicit = any(value < 0.5 for value in stated.values())
-    labelled = set() if explicit else {film for values in labels.values() for film in values}
-    return np.array(
-        [float(stated[film] >= 0.5) if film in stated else 0.0 if film in labelled else np.nan for film in films]
-    )
+    stated_films = np.array(sorted(stated), np.int64)
+    return truth_of_stated(
+        np.asarray(films, np.int64), stated_films, np.array([stated[film] for film in stated_films.tolist()]),
+        lambda: np.array([film for values in labels.values() for film in values], np.int64),
+    )  # fmt: skip
+
+
+def truth_of_stated(
+    films: NDArray[np.int64], stated: NDArray[np.int64], values: NDArray[np.float64],
+    labelled: Callable[[], NDArray[np.int64]],
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return `known_truth` where the films `stated`, ascending, have these values of the finding; `labelled` gives the
+    films with any label, which are asked for where no absence is stated."""
+    truth = np.full(len(films), np.nan)
+    if not stated.size:
+        return truth
+    if not (values < PRESENT).any():
+        truth[np.isin(films, labelled())] = 0.0
+    at = np.minimum(np.searchsorted(stated, films), len(stated) - 1)
+    is_stated = stated[at] == films
+    truth[is_stated] = values[at[is_stated]] >= PRESENT
+    return truth
 
 
 def zero_shot_table(

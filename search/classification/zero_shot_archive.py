@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from filmroom.search.classification.zero_shot import (
     ZeroShotRow,
     own_prompts,
     prompts_for,
+    truth_of_stated,
     zero_shot,
     zero_shot_table,
 )
@@ -30,7 +32,6 @@ from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
 BLOCK = 20_000
-_PRESENT = 0.5
 
 _ALONE = "film "
 """How the key of a film begins that counts as a patient of its own."""
@@ -116,7 +117,7 @@ def screen(
         raise BadInput("no film passes", where=where or None, fix="Loosen the filter, or index films with this model.")
     film_ids = np.concatenate(ids)
     joined = {finding: np.concatenate(parts) for finding, parts in scores.items()}
-    truth = {entry.finding: truth_in(searcher.catalog, entry.labels, film_ids) for entry in all_prompts}
+    truth = truths_in(searcher.catalog, all_prompts, film_ids)
     labelled = ~np.all([np.isnan(values) for values in truth.values()], axis=0)
     patients = np.full(len(film_ids), "", object)
     patients[labelled] = patients_of(searcher.catalog, film_ids[labelled].tolist())
@@ -129,20 +130,18 @@ def screen(
     )
 
 
-def truth_in(catalog: Catalog, names: Sequence[str], ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return `known_truth` of films by the labels of the catalog, read as arrays."""
-    ideas = {finding_of(name) for name in names}
-    spellings = [row.name for row in label_names(catalog) if not row.by_probe and finding_of(row.name) in ideas]
-    truth = np.full(len(ids), np.nan)
-    films_stated, values = highest_values(catalog, spellings) if spellings else (np.empty(0, np.int64), np.empty(0))
-    if not films_stated.size:
-        return truth
-    if not (values < _PRESENT).any():
-        truth[np.isin(ids, labelled_films(catalog))] = 0.0
-    at = np.minimum(np.searchsorted(films_stated, ids), len(films_stated) - 1)
-    stated = films_stated[at] == ids
-    truth[stated] = values[at[stated]] >= _PRESENT
-    return truth
+def truths_in(
+    catalog: Catalog, prompts: Sequence[Prompts], film_ids: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return `known_truth` of each finding by the labels of the catalog, read as arrays."""
+    label_ideas = [(row.name, finding_of(row.name)) for row in label_names(catalog) if not row.by_probe]
+    labelled = cache(lambda: labelled_films(catalog))
+    truths = {}
+    for entry in prompts:
+        ideas = {finding_of(name) for name in entry.labels}
+        stated, values = highest_values(catalog, [name for name, idea in label_ideas if idea in ideas])
+        truths[entry.finding] = truth_of_stated(film_ids, stated, values, labelled)
+    return truths
 
 
 def read_prompts(path: Path) -> list[Prompts]:

@@ -30,8 +30,8 @@ class PassingFilms:
     def __init__(self, catalog: Catalog, index: VectorIndex) -> None:
         self._catalog = catalog
         self._index = index
-        self._kept: dict[Filter, tuple[int, NDArray[np.int64]]] = {}
-        self._sorted: tuple[int, dict[tuple[str, bool], NDArray[np.int64]]] = (-1, {})
+        self._kept: dict[Filter, tuple[int | str, NDArray[np.int64]]] = {}
+        self._sorted: tuple[str, dict[tuple[str, bool], NDArray[np.int64]]] = ("", {})
 
     def within(self, where: Filter, like: Sequence[int], unlike: Sequence[int]) -> NDArray[np.int64] | None:
         """Return the ids that pass, without the examples; None where neither leaves a film out."""
@@ -43,9 +43,9 @@ class PassingFilms:
         allowed = self.of_filter(where)
         return without(allowed, examples) if examples else allowed
 
-    def state(self, where: Filter) -> int:
-        """Return a number that rises whenever other films may pass the filter."""
-        return self._catalog.changes() if where.asks_annotations else self._catalog.fact_changes()
+    def state(self, where: Filter) -> int | str:
+        """Return what is another whenever other films may pass the filter."""
+        return self._catalog.changes() if where.asks_annotations else self._catalog.fact_state()
 
     def of_filter(self, where: Filter) -> NDArray[np.int64]:
         """Return the films that pass, kept until others may, so that paging and rephrasing reuse them."""
@@ -61,7 +61,7 @@ class PassingFilms:
 
     def by_fact(self, column: Literal["year", "age"], *, descending: bool) -> NDArray[np.int64]:
         """Return all films in the order of a fact, kept until that may have changed."""
-        state = self._catalog.fact_changes()
+        state = self._catalog.fact_state()
         known, orders = self._sorted
         if known != state:
             orders = {}

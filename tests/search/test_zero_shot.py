@@ -24,7 +24,7 @@ from filmroom.search.classification.zero_shot import (
     zero_shot,
     zero_shot_table,
 )
-from filmroom.search.classification.zero_shot_archive import truth_in
+from filmroom.search.classification.zero_shot_archive import truths_in
 from numpy.typing import NDArray
 
 from tests.terminal import Terminal
@@ -155,7 +155,7 @@ def test_truth_in_a_catalog_is_that_of_its_labels(terminal: Terminal, films: Cal
     asked = np.append(ids, 99)
     draw = np.random.default_rng(0)
     for round_ in range(3):  # unlabelled; labelled with findings; then with stated absences too
-        found = truth_in(catalog, MASS.labels, asked)
+        found = truths_in(catalog, [MASS], asked)[MASS.finding]
         np.testing.assert_array_equal(found, known_truth(MASS.labels, label_values(catalog), asked.tolist()))
         named = draw.choice(["mass", "Masses", "edema"], 6)
         sources = [f"reader {n}" for n in range(6)]
@@ -168,6 +168,6 @@ def test_truth_in_a_catalog_is_that_of_its_labels(terminal: Terminal, films: Cal
             ],
         )
         put_labels(catalog, [(int(ids[0]), Label("mass", 0.9, "probe"))])
-    found = truth_in(catalog, MASS.labels, asked)
+    found = truths_in(catalog, [MASS], asked)[MASS.finding]
     np.testing.assert_array_equal(found, known_truth(MASS.labels, label_values(catalog), asked.tolist()))
     assert set(found[~np.isnan(found)]) == {0.0, 1.0}

@@ -115,14 +115,14 @@ def test_of_many_values_the_most_frequent_are_listed_and_those_that_filter(ward:
 def test_what_readers_put_on_films_counts_at_once_and_leaves_known_what_films_are(ward: Path) -> None:
     searcher = Searcher.open(ward)
     catalog, table = searcher.catalog, FacetTable(searcher.catalog)
-    before, facts = catalog.changes(), catalog.fact_changes()
+    before, facts = catalog.changes(), catalog.fact_state()
     assert plain(table.count(None, ["tag", "collection"])) == {"tag": {"seen": 3}, "collection": {"mine": 3}}
     assert searcher.search("effusion tag:seen").total == 3
     annotations.add_tags(catalog, [4], ["seen"])
     annotations.collect(catalog, "mine", [4])
     annotations.set_note(catalog, 4, "look")
     assert catalog.changes() == before + 3
-    assert catalog.fact_changes() == facts
+    assert catalog.fact_state() == facts
     assert plain(table.count(None, ["tag", "collection"])) == {"tag": {"seen": 4}, "collection": {"mine": 4}}
     assert searcher.search("effusion tag:seen").total == 4
     assert searcher.search("effusion (tag:seen OR collection:mine)").total == 6
@@ -131,7 +131,7 @@ def test_what_readers_put_on_films_counts_at_once_and_leaves_known_what_films_ar
     assert searcher.search("effusion tag:seen").total == 3
     assert searcher.search("effusion label:odd").total == 0
     annotations.put_labels(catalog, [(5, Label("odd", 1.0, "reader"))])
-    assert catalog.fact_changes() == facts + 1
+    assert catalog.fact_state() != facts
     assert searcher.search("effusion label:odd").total == 1
 
 

@@ -10,7 +10,6 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 from filmroom.db.archive import Archive
-from filmroom.db.catalog import get_meta
 from filmroom.db.doctor import Examination, examine, repair
 from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads import films as db_films
@@ -209,17 +208,15 @@ def _run_line(archive: Archive, run: Run) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=2)
-def _by_year_and_modality(_archive: Archive, *state: object) -> tuple[list[Facet], list[Facet]]:
-    """Count the films by both; anew when `state`, the archive and its last write of facts, has changed."""
+def _by_year_and_modality(_archive: Archive, folder: str, fact_state: str) -> tuple[list[Facet], list[Facet]]:
+    """Count the films by both; anew when `fact_state` has changed."""
     by_year, by_modality = (db_films.facets(_archive.catalog, column) for column in ("year", "modality"))
     return by_year, by_modality
 
 
 def _contents(archive: Archive) -> None:
     contents = status(archive.folder)
-    catalog = archive.catalog
-    state = (str(archive.folder), get_meta(catalog, "archive_id"), get_meta(catalog, "facts"), catalog.fact_changes())
-    years, modalities = _by_year_and_modality(archive, *state)
+    years, modalities = _by_year_and_modality(archive, str(archive.folder), archive.catalog.fact_state())
     st.subheader("What is in it")
     facts = [
         ("Films", number(contents.films)),

@@ -11,7 +11,7 @@ from filmroom.db.errors import BadInput, ModelUnavailable
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Filter
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, zero_shot
-from filmroom.search.classification.zero_shot_archive import truth_in
+from filmroom.search.classification.zero_shot_archive import truths_in
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse
@@ -99,7 +99,7 @@ def _measured(
     """Return what labels say of the films that `_scores` returns, and the AUC; None where they do not say both present
     and absent. Neither depends on the threshold."""
     ids, scores = _scores(_searcher, fingerprint, changes, prompts, where)
-    truth = truth_in(_searcher.catalog, prompts.labels, ids)
+    truth = truths_in(_searcher.catalog, [prompts], ids)[prompts.finding]
     known = ~np.isnan(truth)
     present = truth[known] > 0.5
     return truth, auc_interval(scores[known], present) if present.any() and not present.all() else None

@@ -33,14 +33,14 @@ _USUAL = Filter()
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _table(_catalog: Catalog, place: str, fact_changes: int) -> FacetTable:
-    """Return the facts of all films; `fact_changes` makes another one when these have changed."""
+def _table(_catalog: Catalog, place: str, fact_state: str) -> FacetTable:
+    """Return the facts of all films; `fact_state` makes another one when these have changed."""
     return FacetTable(_catalog)
 
 
 def facts(catalog: Catalog) -> FacetTable:
     """Return the values of all films that are present, by facet, as they are now."""
-    return _table(catalog, str(catalog.path), catalog.fact_changes())
+    return _table(catalog, str(catalog.path), catalog.fact_state())
 
 
 def labels(catalog: Catalog) -> list[tuple[str, int]]:

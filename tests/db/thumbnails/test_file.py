@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -122,28 +120,3 @@ def test_many_touched_films_are_settled_in_steps(bench: Bench) -> None:
     file.put({key_of(film, 0): b"" for film in range(1, 2500)})
     file.settle(partial(lambda known, films: {film: known[film] for film in films if film in known}, {7: key_of(7, 0)}))
     assert [key for keys in file.all_keys() for key in keys] == [key_of(7, 0)]
-
-
-def test_the_file_stays_open_for_the_next_page(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep(bench, one=b"first picture")
-    catalog, connect = bench.archive.catalog, sqlite3.connect
-    assert thumbnails(catalog, [4]) == {4: b"first picture"}
-    monkeypatch.setattr("filmroom.db.thumbnails.file.sqlite3.connect", None)
-    with ThreadPoolExecutor(1) as another:
-        assert another.submit(thumbnails, catalog, [4]).result() == {4: b"first picture"}
-    monkeypatch.setattr("filmroom.db.thumbnails.file.sqlite3.connect", connect)
-    keep(bench, one=b"another one")
-    assert thumbnails(catalog, [4]) == {4: b"another one"}
-    catalog.close()
-    assert catalog.idle_beside == []
-
-
-def test_a_file_that_takes_its_place_is_read(bench: Bench) -> None:
-    keep(bench, one=b"first picture")
-    catalog, file = bench.archive.catalog, bench.archive.folder / NAME
-    assert thumbnails(catalog, [4]) == {4: b"first picture"}
-    file.rename(file.with_name("elsewhere.sqlite"))
-    assert thumbnails(catalog, [4]) == {}
-    copy = ThumbnailFile(file)
-    copy.put({key_of(4, zlib.crc32(b"first picture")): b"first picture"})
-    assert thumbnails(catalog, [4]) == {4: b"first picture"}

@@ -15,14 +15,14 @@ import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.erasure.forget import forget
 from filmroom.db.reads import spaces
-from filmroom.db.records import SourceFile, Space, Tags
+from filmroom.db.records import FileResult, NewFilm, SourceFile, Space, Tags
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import annotations, file_diff, ingest
 
 DIM, THUMBNAIL, TOGETHER, FORGOTTEN = 256, 3000, 1000, 20
 
 
-def film(number: int, chance: random.Random, vector: np.ndarray) -> tuple[ingest.Result, list[bytes]]:
+def film(number: int, chance: random.Random, vector: np.ndarray) -> tuple[FileResult, list[bytes]]:
     """A film with random UIDs, and the byte strings by which it could be known again."""
     uid = f"2.25.{chance.getrandbits(120)}"
     tags = Tags(
@@ -31,10 +31,10 @@ def film(number: int, chance: random.Random, vector: np.ndarray) -> tuple[ingest
     )  # fmt: skip
     thumbnail, digest = chance.randbytes(THUMBNAIL), f"{chance.getrandbits(256):064x}"
     source = SourceFile("/films", f"ward-{chance.randrange(97)}/patient-{chance.getrandbits(60)}.dcm", 1, 1)
-    new = ingest.NewFilm(f"uid:{uid}.3#0", 0, tags, thumbnail, vector[None])
+    new = NewFilm(f"uid:{uid}.3#0", 0, tags, thumbnail, vector[None])
     traces = [uid, str(tags.patient_key), digest, source.path.split("/")[1]]
     stored = vector.astype(np.float16).tobytes()
-    return ingest.Result(source, digest, [new]), [
+    return FileResult(source, digest, [new]), [
         *(one.encode() for one in traces),
         thumbnail[500:600],
         stored[100:200],

@@ -25,7 +25,7 @@ import numpy as np
 from filmroom.db.archive import Archive, folder_of
 from filmroom.db.postgresql.copying import copy
 from filmroom.db.reads import films, spaces
-from filmroom.db.records import Filter, Range, Scope, SourceFile, Tags
+from filmroom.db.records import FileResult, Filter, NewFilm, Range, Scope, SourceFile, Tags
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.vector_index.opening import open_index
 from filmroom.db.writes import file_diff, ingest
@@ -64,7 +64,7 @@ def database(address: str, name: str, *, pgvector: bool) -> str:
     return new
 
 
-def made_results(scope: Scope, start: int, count: int) -> list[ingest.Result]:
+def made_results(scope: Scope, start: int, count: int) -> list[FileResult]:
     vectors = made_vectors(count, SPACE.dim, per_film=SPACE.vectors, seed=start)
     results = []
     for number, rows in enumerate(vectors, start):
@@ -72,8 +72,8 @@ def made_results(scope: Scope, start: int, count: int) -> list[ingest.Result]:
                     year=2000 + number % 20, rows=2991, columns=2508, study_uid=f"2.25.{number // 2:030}",
                     instance_uid=f"2.25.{number:030}", patient_key=f"{number // 5:032x}")  # fmt: skip
         source = SourceFile(scope.root, f"ward-{number % 97}/film-{number}.dcm", 1, 1)
-        film = ingest.NewFilm(f"uid:{tags.instance_uid}#0", 0, tags, b"-" * 7000, rows)
-        results.append(ingest.Result(source, f"{number:064x}", [film]))
+        film = NewFilm(f"uid:{tags.instance_uid}#0", 0, tags, b"-" * 7000, rows)
+        results.append(FileResult(source, f"{number:064x}", [film]))
     return results
 
 

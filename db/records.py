@@ -372,7 +372,7 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class Result:
+class FileResult:
     """What became of one file: its films, or why there are none (`source.rejected`)."""
 
     source: SourceFile

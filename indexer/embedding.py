@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from filmroom.db.records import FileResult, NewFilm
 from filmroom.db.writes import ingest
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.decoding.workers import Processed
@@ -30,12 +31,12 @@ def embed(towers: Towers, batch: Sequence[Processed]) -> list[Processed]:
     ]
 
 
-def to_keep(embedded: Sequence[Processed]) -> list[ingest.Result]:
+def to_keep(embedded: Sequence[Processed]) -> list[FileResult]:
     """Return what the catalog keeps; a file with a film that the tower could not embed is rejected."""
     results = []
     for decoded_file in embedded:
         films = [
-            ingest.NewFilm(
+            NewFilm(
                 identity=ingest.identity(film.tags, decoded_file.sha256, film.frame),
                 frame=film.frame,
                 tags=film.tags,
@@ -47,8 +48,8 @@ def to_keep(embedded: Sequence[Processed]) -> list[ingest.Result]:
             if film.vectors is not None and np.isfinite(film.vectors).all()
         ]
         if len(films) == len(decoded_file.films):
-            results.append(ingest.Result(decoded_file.listed, decoded_file.sha256, films=films))
+            results.append(FileResult(decoded_file.listed, decoded_file.sha256, films=films))
         else:
             unusable = replace(decoded_file.listed, rejected=Refusal.NOT_PREPARED.error())
-            results.append(ingest.Result(unusable, decoded_file.sha256))
+            results.append(FileResult(unusable, decoded_file.sha256))
     return results

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from filmroom.db.archive import Archive
 from filmroom.db.erasure import forget, path_pseudonyms
-from filmroom.db.records import Scope, SourceFile, Tags
+from filmroom.db.records import FileResult, Scope, SourceFile, Tags
 from filmroom.db.writes.file_diff import Comparison
-from filmroom.db.writes.ingest import Result, identity
+from filmroom.db.writes.ingest import identity
 from filmroom.db.writes.runs import RejectedFile
 from filmroom.indexer.decoding.rejections import Failure, Refusal
 from filmroom.indexer.decoding.workers import Processed
@@ -69,7 +69,7 @@ class Forgetting:
                     continue
                 yield result
 
-    def without_paths(self, results: Sequence[Result]) -> list[Result]:
+    def without_paths(self, results: Sequence[FileResult]) -> list[FileResult]:
         """Give the results, those of forgotten files without a path, even if they cannot be read any more."""
         self._vacate(result.source.path for result in results if self._is_forgotten(result.source))
         return [

@@ -23,7 +23,7 @@ from filmroom.db.batching import chunked
 from filmroom.db.catalog import get_meta, set_meta
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import spaces
-from filmroom.db.records import DECODING, SAME_UID, Counts, Outcome, RunState, Scope, SourceFile, Tags
+from filmroom.db.records import DECODING, SAME_UID, Counts, FileResult, Outcome, RunState, Scope, SourceFile, Tags
 from filmroom.db.thumbnails.moving import sweep
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.opening import open_index
@@ -209,7 +209,7 @@ class _Run:
         unseen = passed_over(scope, place, skip) if isinstance(place, Path) else []
         compared = self._compared(scope, forgetting, files, complete=isinstance(place, Path), unseen=unseen)
         work = forgetting.to_work_on(compared)
-        for results in chunked(ingest.Result(source, None) for source in work if source.rejected):
+        for results in chunked(FileResult(source, None) for source in work if source.rejected):
             self._commit(scope, forgetting, results)
         readable = [source for source in work if not source.rejected]
         fresh = not ingest.any_films(self._catalog)
@@ -324,12 +324,12 @@ class _Run:
         """Decode, embed and commit. The films of `remote` are fetched by those who decode."""
         decoded = self._decoded(files, remote)
         batch: list[Processed] = []
-        refused: list[ingest.Result] = []
+        refused: list[FileResult] = []
         alike: list[tuple[SourceFile, Sequence[Tags]]] = []
         with closing(forgetting.turn_away(decoded)) as results:
             for result in results:
                 if isinstance(result, Failure):
-                    refused.append(ingest.Result(replace(result.listed, rejected=result.error), None))
+                    refused.append(FileResult(replace(result.listed, rejected=result.error), None))
                 elif result.alike is not None:
                     alike.append((result.listed, result.alike))
                 else:
@@ -368,13 +368,13 @@ class _Run:
                     elif source.path not in settled:
                         yield source
 
-    def _embedded(self, batch: Sequence[Processed]) -> list[ingest.Result]:
+    def _embedded(self, batch: Sequence[Processed]) -> list[FileResult]:
         if self._spread is not None:
             return to_keep(batch)
         with step():
             return to_keep(embed(self._towers, batch))
 
-    def _commit(self, scope: Scope, forgetting: Forgetting, results: Sequence[ingest.Result]) -> None:
+    def _commit(self, scope: Scope, forgetting: Forgetting, results: Sequence[FileResult]) -> None:
         if not results:
             return
         results = forgetting.without_paths(results)

@@ -20,6 +20,8 @@ from filmroom.db.records import (
     IMPORTED,
     UNCERTAIN_ORIENTATION,
     DuplicateReason,
+    FileResult,
+    NewFilm,
     Outcome,
     Scope,
     Settled,
@@ -28,8 +30,6 @@ from filmroom.db.records import (
     State,
     Tags,
 )
-from filmroom.db.records import NewFilm as NewFilm
-from filmroom.db.records import Result as Result
 from filmroom.db.schema import described, embedding, file, film, finding, root, space, thumbnail
 from filmroom.db.thumbnails.shelf import Shelf
 from filmroom.db.writes.facts import given_facts
@@ -164,7 +164,7 @@ def keep_as_they_are(catalog: Catalog, scope: Scope, looked_at: Sequence[tuple[S
 
 
 def commit(
-    catalog: Catalog, scope: Scope, space_id: int, results: Sequence[Result], *, keep_apart: bool = False
+    catalog: Catalog, scope: Scope, space_id: int, results: Sequence[FileResult], *, keep_apart: bool = False
 ) -> list[Outcome]:
     """Keep a batch in one transaction; gives the outcome of each result in order. With `keep_apart` a picture under
     the UID of another is a film of its own, known by its content."""
@@ -182,7 +182,7 @@ def commit(
     return outcomes
 
 
-def _with_newness(connection: Connection, scope: Scope, results: Sequence[Result]) -> list[tuple[bool, Result]]:
+def _with_newness(connection: Connection, scope: Scope, results: Sequence[FileResult]) -> list[tuple[bool, FileResult]]:
     """Tell of each result whether neither the archive nor a result before it has its path or a name of its films."""
     paths: set[str] = set()
     identities: set[str] = set()
@@ -201,14 +201,14 @@ def _with_newness(connection: Connection, scope: Scope, results: Sequence[Result
     return newness
 
 
-def _names(result: Result) -> set[str]:
+def _names(result: FileResult) -> set[str]:
     """Return the identities that the films of a file have, or have where they are kept apart from others."""
     by_content = {f"sha256:{result.sha256}#{new.frame}" for new in result.films if result.sha256}
     return by_content | {new.identity for new in result.films}
 
 
 def _keep_new(
-    connection: Connection, shelf: Shelf, scope: Scope, space_id: int, results: Sequence[Result]
+    connection: Connection, shelf: Shelf, scope: Scope, space_id: int, results: Sequence[FileResult]
 ) -> list[Outcome]:
     """Keep files that the archive knows nothing of: a statement a table, as each is a way to a server and back."""
     outcomes = [Outcome.INDEXED if result.source.rejected is None else Outcome.REJECTED for result in results]
@@ -232,7 +232,7 @@ def _keep_new(
 
 
 def _keep(
-    connection: Connection, shelf: Shelf, scope: Scope, space_id: int, result: Result, *, keep_apart: bool
+    connection: Connection, shelf: Shelf, scope: Scope, space_id: int, result: FileResult, *, keep_apart: bool
 ) -> Outcome:
     before = connection.execute(_FILE_BY_PATH, {"of_root": scope.root_id, "at_path": result.source.key}).first()
     if result.source.rejected is not None:

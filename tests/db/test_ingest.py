@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from filmroom.db.archive import Archive, folder_of
 from filmroom.db.errors import Rejected, Stage
-from filmroom.db.records import Outcome, SourceFile, Space, Tags
+from filmroom.db.records import FileResult, NewFilm, Outcome, SourceFile, Space, Tags
 from filmroom.db.schema import embedding, file, film, thumbnail
 from filmroom.db.writes import file_diff, ingest
 from sqlalchemy import event, select
@@ -19,21 +19,19 @@ from tests.postgres import new_archive
 SPACE = Space("model", "print", 2, 1, True)
 
 
-def result(folder: Path, name: str, *frames: str, sha256: str | None = None, uid: str | None = None) -> ingest.Result:
+def result(folder: Path, name: str, *frames: str, sha256: str | None = None, uid: str | None = None) -> FileResult:
     films = [
-        ingest.NewFilm(
-            frame, at, Tags(rows=1, columns=1, instance_uid=uid), frame.encode(), np.eye(2, dtype=np.float32)[:1]
-        )
+        NewFilm(frame, at, Tags(rows=1, columns=1, instance_uid=uid), frame.encode(), np.eye(2, dtype=np.float32)[:1])
         for at, frame in enumerate(frames)
     ]
-    return ingest.Result(SourceFile(str(folder), name, 1, 2**60), sha256 or f"of {name}", films)
+    return FileResult(SourceFile(str(folder), name, 1, 2**60), sha256 or f"of {name}", films)
 
 
-def rejected(folder: Path, name: str) -> ingest.Result:
+def rejected(folder: Path, name: str) -> FileResult:
     source = SourceFile(
         str(folder), name, 1, 2**60, rejected=Rejected("unreadable", "no pixels", stage=Stage.DECODE, remedy="none")
     )
-    return ingest.Result(source, None)
+    return FileResult(source, None)
 
 
 def kept(archive: Archive) -> list[tuple[Any, ...]]:

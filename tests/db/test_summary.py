@@ -17,7 +17,7 @@ from filmroom.db.errors import Rejected, Stage
 from filmroom.db.files import sqlite_file
 from filmroom.db.reads import films, sources, spaces
 from filmroom.db.reads.summary import glance
-from filmroom.db.records import Counts, FileCounts, RunState, SourceFile, Space, State, Tags
+from filmroom.db.records import Counts, FileCounts, FileResult, NewFilm, RunState, SourceFile, Space, State, Tags
 from filmroom.db.schema import file, film, label, report, root
 from filmroom.db.writes import file_diff, ingest, runs
 from sqlalchemy import insert, update
@@ -35,7 +35,7 @@ def test_it_counts_as_the_catalog_does(tmp_path: Path) -> None:
         ingest.commit(catalog, scope, space_id, [_result(at) for at in range(count)])
     refused = Rejected("NO_PIXELS", "no picture in it", stage=Stage.DECODE, remedy="look at the file")
     broken = SourceFile("/films", "broken.png", 1, 1, rejected=refused)
-    ingest.commit(catalog, scope, space_id, [ingest.Result(broken, None)])
+    ingest.commit(catalog, scope, space_id, [FileResult(broken, None)])
     with catalog.write() as connection:
         connection.execute(update(film).where(film.c.id == 2).values(state=State.GONE.value))
         for film_id, name, source, value in (
@@ -106,10 +106,10 @@ def test_what_is_gone_is_in_no_count(tmp_path: Path) -> None:
     assert found.files == FileCounts(**listed, gone=len(rows) - listed.total())
 
 
-def _result(at: int) -> ingest.Result:
+def _result(at: int) -> FileResult:
     tags = Tags(view="PA" if at % 2 else "AP", rows=1, columns=1)
-    new = ingest.NewFilm(f"sha256:{at}#0", 0, tags, b"", np.array([[1.0, 0.0]], np.float32))
-    return ingest.Result(SourceFile("/films", f"{at}.png", 1, 1), f"{at:064}", films=[new])
+    new = NewFilm(f"sha256:{at}#0", 0, tags, b"", np.array([[1.0, 0.0]], np.float32))
+    return FileResult(SourceFile("/films", f"{at}.png", 1, 1), f"{at:064}", films=[new])
 
 
 def test_what_is_no_catalog_is_an_error_of_sqlite(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 import pytest
 from filmroom.db.reads import films, spaces
-from filmroom.db.records import SourceFile, State, Tags
+from filmroom.db.records import FileResult, NewFilm, SourceFile, State, Tags
 from filmroom.db.schema import film
 from filmroom.db.vector_index import flat, snapshot
 from filmroom.db.vector_index.flat import gpu_works
@@ -247,10 +247,10 @@ def test_a_batch_is_one_transaction(tmp_path: Path) -> None:
     bench.add(bench.vectors, start=10)
     assert bench.archive.catalog.changes() == before + 1
     good, bad = (
-        ingest.Result(
+        FileResult(
             SourceFile("/films", f"{name}.png", 1, 1),
             f"{name:>064}",
-            films=[ingest.NewFilm(f"sha256:{name}#0", 0, Tags(rows=1, columns=1), thumbnail, bench.vectors[0])],
+            films=[NewFilm(f"sha256:{name}#0", 0, Tags(rows=1, columns=1), thumbnail, bench.vectors[0])],
         )
         for name, thumbnail in (("good", b""), ("bad", object()))
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.reads import spaces
-from filmroom.db.records import Scope, SourceFile, Space, Tags
+from filmroom.db.records import FileResult, NewFilm, Scope, SourceFile, Space, Tags
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import file_diff, ingest
 from numpy.typing import NDArray
@@ -27,10 +27,10 @@ class Bench:
 
     def add(self, given: NDArray[np.float32], *, start: int = 0) -> None:
         results = [
-            ingest.Result(
+            FileResult(
                 SourceFile("/films", f"{start + at}.png", 1, 1),
                 f"{start + at:064}",
-                films=[ingest.NewFilm(f"sha256:{start + at}#0", 0, Tags(rows=1, columns=1), b"", one)],
+                films=[NewFilm(f"sha256:{start + at}#0", 0, Tags(rows=1, columns=1), b"", one)],
             )
             for at, one in enumerate(given)
         ]

@@ -15,7 +15,7 @@ from filmroom.db.erasure.forget import forget
 from filmroom.db.postgresql import vector_tables
 from filmroom.db.postgresql.copying import copy
 from filmroom.db.reads import spaces
-from filmroom.db.records import Space, State, Tags
+from filmroom.db.records import FileResult, NewFilm, Space, State, Tags
 from filmroom.db.schema import embedding, film
 from filmroom.db.vector_index import hnsw
 from filmroom.db.vector_index.index import VectorIndex
@@ -54,10 +54,10 @@ def add_films(archive: Archive, space: Space, count: int, folder: Path, *, start
         scope,
         space_id,
         [
-            ingest.Result(
+            FileResult(
                 ingest.SourceFile(scope.root, f"{number}.png", 1, 1),
                 f"{number:064x}",
-                [ingest.NewFilm(f"sha256:{number:064x}#0", 0, Tags(rows=1, columns=1), b"-", rows)],
+                [NewFilm(f"sha256:{number:064x}#0", 0, Tags(rows=1, columns=1), b"-", rows)],
             )
             for number, rows in enumerate(vectors, start)
         ],

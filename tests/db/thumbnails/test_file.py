@@ -13,7 +13,7 @@ from filmroom.db import doctor
 from filmroom.db.catalog import Catalog
 from filmroom.db.erasure import forget as forgetting
 from filmroom.db.errors import ArchiveDamaged
-from filmroom.db.records import SourceFile, Tags
+from filmroom.db.records import FileResult, NewFilm, SourceFile, Tags
 from filmroom.db.thumbnails.file import NAME, ThumbnailFile, beside, key_of
 from filmroom.db.thumbnails.moving import sweep
 from filmroom.db.thumbnails.reading import thumbnails
@@ -31,10 +31,10 @@ def bench(tmp_path: Path) -> Bench:
 def keep(bench: Bench, **pictures: bytes) -> None:
     """Index files of these names; a content of its own for each picture."""
     results = [
-        ingest.Result(
+        FileResult(
             SourceFile("/films", f"{name}.dcm", len(webp), 1),
             f"{webp.hex():>064}",
-            films=[ingest.NewFilm(f"uid:{name}#0", 0, Tags(rows=1, columns=1), webp, bench.vectors[0])],
+            films=[NewFilm(f"uid:{name}#0", 0, Tags(rows=1, columns=1), webp, bench.vectors[0])],
         )
         for name, webp in pictures.items()
     ]

@@ -2,8 +2,9 @@
 
 Every film has a vector in the bundled model's space and a thumbnail of its own, and each query is new to the server.
 Two times a query: what the search took (tower, vectors, catalog: the figure that the page shows), and what a reader
-waits, from Enter until the new films stand with their thumbnails. With --archive it asks one that is there, which a run
-with --keep has left. Needs playwright and a Chromium.
+waits, from Enter until the new films stand with their thumbnails. Then pages, and searches with filters that were not
+asked before, from the address until the page stands still, twice each. With --archive it asks one that is there, which
+a run with --keep has left. Needs playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import platform
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -35,6 +38,9 @@ from docs.screenshots import chromium, served  # noqa: E402
 
 FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "nodule", "hiatal hernia", "pacemaker")
 WORDS = tuple(f"{size} {finding}" for size in ("small", "large", "no", "left") for finding in FINDINGS)
+
+PAGES = ("archive", "map", "zeroshot", "collections", "judge", "check")
+FILTERED = ("edema view:PA", "edema age:50..60", "edema label:nodule", "edema label:nobody", "edema path:1")
 
 # From the key's press to the new films on the wall, all in view with their thumbnails.
 WATCH = """() => {
@@ -128,6 +134,11 @@ def main() -> None:
                     waits.append(float(page.evaluate("window.waited")))
                     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
                     searches.append(took(page))
+                addresses = {name: name for name in PAGES} | {words: f"?q={quote(words)}" for words in FILTERED}
+                opened = {
+                    name: [until_it_stands(page, f"{url}/{address}") for _ in range(2)]
+                    for name, address in addresses.items()
+                }
                 browser.close()
         finally:
             process.terminate()
@@ -135,6 +146,17 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, {films:,} films, {len(WORDS)} new queries, ms")
     for name, values in (("search", searches), ("to the films on the page", waits)):
         print(f"{name}: median {statistics.median(values):.0f}, worst {max(values):.0f}")
+    for name, (first, again) in opened.items():
+        print(f"{name}: {first:.0f}, again {again:.0f}")
+
+
+def until_it_stands(page: Any, address: str) -> float:
+    """The milliseconds from an address to a page on which nothing is still being drawn."""
+    start = time.perf_counter()
+    page.goto(address)
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=120_000)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')")
+    return 1000 * (time.perf_counter() - start)
 
 
 def took(page: Any) -> float:

@@ -87,7 +87,7 @@ _MINUS = r"[-!\u2010-\u2015\u207b\u208b\u02d7\u2796\ufe58\ufe63\uff0d]"
 _TOKEN = re.compile(
     rf'(?P<minus>{_MINUS}(?="|[^\W\d_]))?'
     rf'(?:(?P<field>[A-Za-z_]+):(?P<value>(?!//)(?:{QUOTED}|[^\s"])+)|(?P<quoted>{QUOTED})|'
-    rf"(?P<word>(?P<bracket>\((?=(?i:{'|'.join(FIELDS)}):))|\S+))"
+    rf"(?P<word>(?P<bracket>\((?={_MINUS}?(?i:{'|'.join(FIELDS)}):))|\S+))"
 )
 
 

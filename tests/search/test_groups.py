@@ -22,6 +22,10 @@ from filmroom.search.query.parser import Concept, Query, parse, to_text
         ),
         ("label:a OR -tag:b", Filter(any_of=((Filter(labels=("a",)), Filter(not_tags=("b",))),))),
         (
+            '(-label:"pleural thickening" OR age:60..)',
+            Filter(any_of=((Filter(not_labels=("pleural thickening",)), Filter(age=Range(60, None))),)),
+        ),
+        (
             'says:"small left effusion"',
             Filter(says=(ReportedFinding("small left effusion", "effusion", "left", "small"),)),
         ),

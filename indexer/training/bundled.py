@@ -14,7 +14,6 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,29 @@ from typing import Any
 import numpy as np
 import torch
 from filmroom.indexer.models.preprocess import Preprocess, Resize
-from filmroom.indexer.radiology.captions import Claim
-from filmroom.indexer.training.data.films import TrainingFilm
-from filmroom.indexer.training.data.open_collections import NIH, Boxes, collection
+from filmroom.indexer.training.by_labels import FIRST_PHANTOM, PHANTOMS, PHANTOMS_AN_EPOCH, teach
+from filmroom.indexer.training.data.open_collections import Boxes, collection
 from filmroom.indexer.training.data.phantoms import phantom_film
-from filmroom.indexer.training.film_batches import keep_squares
-from filmroom.indexer.training.label_training import LabelledTower, LabelOptions, pooled, train_on_labels
-from filmroom.indexer.training.labels import label_table
-from filmroom.indexer.training.language import Teacher, build_tokenizer, corpus, encode, start_embeddings, teach, tokens
-from filmroom.indexer.training.word_alignment import Answers, align
+from filmroom.indexer.training.label_training import PHANTOM, LabelOptions
+from filmroom.indexer.training.language import (
+    Teacher,
+    build_tokenizer,
+    corpus,
+    encode,
+    start_embeddings,
+    teach_words,
+    tokens,
+)
+from filmroom.indexer.training.train import Progress
+from filmroom.indexer.training.word_alignment import EmbedTexts
 from filmroom.indexer.training.write import write_model
-from numpy.typing import NDArray
 
 NAME, SIZE, DIM, CONTEXT = "filmroom-mini", 320, 256, 40
 PREPROCESS = Preprocess(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), Resize.BICUBIC, (2.0, 98.0))
-OPTIONS = LabelOptions(epochs=12, at_most={"cxr-more-kermany": 300, "cxr-more-hannover": 30, "phantom": 400}, size=SIZE)
-FIRST_PHANTOM = 200000
+OPTIONS = LabelOptions(
+    PREPROCESS, epochs=12,
+    at_most={"cxr-more-kermany": 300, "cxr-more-hannover": 30, PHANTOM: PHANTOMS_AN_EPOCH},
+)  # fmt: skip
 _REFERENCE = "nih"
 """Answers are standardised over the films of the collections whose name ends so."""
 
@@ -72,7 +78,7 @@ def make_language(work: Path, *, known: int, general: int, steps: int, device: s
     tokenizer = build_tokenizer(teacher, texts[:inside], size=7000)
     model = open_clip.CLIP(**config(tokenizer.get_vocab_size()))
     start_embeddings(model, teacher, tokenizer)
-    teach(
+    teach_words(
         model.to(device), tokens(tokenizer, texts, CONTEXT), target, known=inside, steps=steps, batch=256, rate=1.5e-3,
         seed=0, device=device, progress=lambda step, loss: print(f"text {step}/{steps} loss {loss:.3f}", flush=True),
     )  # fmt: skip
@@ -112,7 +118,7 @@ def _read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="a model folder to begin from")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "filmroom-bundled")
-    parser.add_argument("--phantoms", type=int, default=1000)
+    parser.add_argument("--phantoms", type=int, default=PHANTOMS)
     parser.add_argument("--phrases", type=int, default=30000)
     parser.add_argument("--words", type=int, default=14000)
     parser.add_argument("--text-steps", type=int, default=800)
@@ -152,18 +158,11 @@ def main(arguments: list[str] | None = None) -> int:
         boxes += film_boxes
     films = real + [phantom_film(FIRST_PHANTOM + seed, size=SIZE) for seed in range(options.phantoms)]
     boxes += [()] * options.phantoms
-    squares = keep_squares(films, PREPROCESS, options.work / "films.npy", _tell)
-    table = label_table(films)
-    net = train_on_labels(
-        model.visual.trunk, squares, boxes, table, work=options.work, options=replace(OPTIONS, epochs=options.epochs),
-        progress=lambda done, total, loss: print(f"epoch {done}/{total} loss {loss:.3f}", flush=True),
+    teach(
+        model, _embedder(model, options.work), films, boxes, work=options.work, progress=_tell,
+        options=replace(OPTIONS, epochs=options.epochs),
+        reference=np.array([film.group.endswith(_REFERENCE) for film in films]),
     )  # fmt: skip
-    features = pooled(net, squares, SIZE)
-    weight, bias = _into_words(model, net, films, features, table.claims, work=options.work)
-    model.visual.trunk.load_state_dict(net.trunk.state_dict())
-    with torch.no_grad():
-        model.visual.head.proj.weight.copy_(torch.from_numpy(weight))
-        model.visual.head.proj.bias.copy_(torch.from_numpy(bias))
     write_model(
         model.eval(), options.out, base=options.work, name=NAME, model_cfg=model_cfg, preprocess=PREPROCESS,
         context_length=CONTEXT, licence="Apache-2.0",
@@ -173,31 +172,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _into_words(
-    model: Any, net: LabelledTower, films: Sequence[TrainingFilm], features: NDArray[np.float32],
-    claims: tuple[Claim, ...], *, work: Path,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
-    """Return the projection, weight and bias, that takes the image tower's features into the space of the words."""
+def _embedder(model: Any, work: Path) -> EmbedTexts:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
-    synthetic = np.array([film.group == "phantom" for film in films])
-    reference = np.array([film.group.endswith(_REFERENCE) for film in films])
-    answers = Answers(claims, net.answers.weight.detach().numpy(), net.answers.bias.detach().numpy())
 
     @torch.inference_mode()
     def embed(texts: Any) -> Any:
         rows = encode(model.eval(), tokens(tokenizer, texts, CONTEXT)).float()
         return torch.nn.functional.normalize(rows, dim=-1).numpy()
 
-    asked_of_real = frozenset(
-        {*NIH, "bacterial pneumonia", "viral pneumonia", "view PA", "view AP", "male", "elderly", "child"}
-    )
-    return align(answers, embed, features[~synthetic], features[reference], features[synthetic], asked_of_real)
+    return embed
 
 
-def _tell(done: int, total: int) -> None:
-    print(f"films {done}/{total}", flush=True)
+def _tell(progress: Progress) -> None:
+    loss = "" if progress.loss is None else f" loss {progress.loss:.3f}"
+    print(f"{progress.stage} {progress.done}/{progress.total}{loss}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,21 @@ the last whole epoch.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from filmroom.db.errors import BadInput
+from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.radiology.captions import Claim
+from filmroom.indexer.training.data.film_batches import changed_batch, plain_batch
 from filmroom.indexer.training.data.open_collections import Boxes
-from filmroom.indexer.training.film_batches import changed_batch, plain_batch
 from filmroom.indexer.training.labels import LabelTable
 from filmroom.indexer.training.split_tower import running_average
 from numpy.typing import NDArray
@@ -27,14 +30,19 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 F32 = NDArray[np.float32]
+PHANTOM = "phantom"
+"""The group of synthetic films."""
 _REAL_COLUMNS = 15.0
 """What the answers about a real film are divided by: about as many findings as its collection was looked at for."""
 
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """How to train. `at_most` limits the films that one epoch takes of a collection, drawn anew for each.
-    `frozen`: blocks of an EfficientNet that stay as they are. `boxes`: the weight of the maps beside the answers."""
+    """How to train. `preprocess` makes a tower's input of a film. `at_most` limits the films that one epoch takes of a
+    collection, drawn anew for each. `frozen`: blocks of an EfficientNet that stay as they are. `boxes`: the weight of
+    the maps beside the answers."""
+
+    preprocess: Preprocess
 
     epochs: int = 12
     batch: int = 32
@@ -44,9 +52,9 @@ class LabelOptions:
     average: float = 0.99
     frozen: int = 2
     boxes: float = 0.1
-    size: int = 320
     seed: int = 0
     at_most: Mapping[str, int] = field(default_factory=dict)
+    device: str = "cpu"
 
 
 class LabelledTower(nn.Module):
@@ -84,20 +92,23 @@ class _Lesson:
         self, squares: NDArray[np.uint8], boxes: Sequence[Boxes], table: LabelTable, options: LabelOptions
     ) -> None:
         self.squares, self.boxes, self.options = squares, boxes, options
+        device = options.device
         self.columns = {claim.idea: n for n, claim in enumerate(table.claims) if claim == Claim(claim.idea)}
-        self.group = torch.from_numpy(table.group)
-        self.truth, self.weights = torch.from_numpy(table.truth), torch.from_numpy(table.weights)
+        self.group = torch.from_numpy(table.group).to(device)
+        self.truth = torch.from_numpy(table.truth).to(device)
+        self.weights = torch.from_numpy(table.weights).to(device)
         self.share = torch.tensor(
-            [0.6 * len(table.claims) if name == "phantom" else _REAL_COLUMNS for name in table.groups]
+            [0.6 * len(table.claims) if name == PHANTOM else _REAL_COLUMNS for name in table.groups], device=device
         )
 
     def loss(self, net: LabelledTower, picked: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         """Return the loss over the films `picked`: of their answers, and of maps that lie outside their boxes."""
         options = self.options
+        cells = -(-options.preprocess.size // 32)
         pixels, places = changed_batch(
-            self.squares[picked], [self.boxes[n] for n in picked], options.size, -(-options.size // 32), rng
+            self.squares[picked], [self.boxes[n] for n in picked], options.preprocess, cells, rng
         )
-        maps = net.maps(pixels)
+        maps = net.maps(pixels.to(options.device))
         group = self.group[picked]
         logits = net.answers(functional.dropout(maps.mean((2, 3)), options.dropout)) + net.offsets[group]
         known = self.truth[picked]
@@ -114,26 +125,29 @@ class _Lesson:
 def train_on_labels(
     trunk: Any, squares: NDArray[np.uint8], boxes: Sequence[Boxes], table: LabelTable, *, work: Path,
     options: LabelOptions, progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
-) -> LabelledTower:  # fmt: skip
-    """Train `trunk` on films kept by `keep_squares` and return it with its averaged weights and answers."""
+) -> tuple[LabelledTower, list[float]]:  # fmt: skip
+    """Train `trunk` on films kept by `keep_squares`; return it with its averaged weights and answers, and the mean loss
+    of each epoch. Raises BadInput where `work` holds a run with other options."""
     torch.manual_seed(options.seed)
     net = LabelledTower(trunk, len(table.claims), len(table.groups), options.frozen)
-    net.to(memory_format=torch.channels_last)
+    net.to(options.device).to(memory_format=torch.channels_last)
     with torch.no_grad():
         net.offsets.copy_(torch.from_numpy(_odds(table)))
     steps = options.epochs * (len(_epoch(table, options, np.random.default_rng(0))) // options.batch)
     optimiser = _optimiser(net, options)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rise_and_fall(step / max(1, steps)))
     mean = running_average(net, options.average, buffers=True).eval()
-    done = _resume(work / "labels.pt", net, mean, optimiser, schedule)
+    run = _Run(net, mean, optimiser, schedule, options)
+    losses = run.resume(work / "labels.pt")
     lesson = _Lesson(squares, boxes, table, options)
-    for epoch in range(done, options.epochs):
+    for epoch in range(len(losses), options.epochs):
         rng = np.random.default_rng((options.seed, epoch))
+        torch.manual_seed(options.seed * 1000 + epoch)
         rows = _epoch(table, options, rng)
         net.train()
         for part in net.still():
             part.eval()
-        losses = []
+        step_losses = []
         for start in range(0, len(rows) - options.batch + 1, options.batch):
             loss = lesson.loss(net, rows[start : start + options.batch], rng)
             optimiser.zero_grad(set_to_none=True)
@@ -142,18 +156,19 @@ def train_on_labels(
             optimiser.step()
             schedule.step()
             mean.update_parameters(net)
-            losses.append(float(loss.detach()))
-        _save(work / "labels.pt", net, mean, optimiser, schedule, epoch + 1)
-        progress(epoch + 1, options.epochs, float(np.mean(losses)))
-    return cast(LabelledTower, mean.module)
+            step_losses.append(float(loss.detach()))
+        losses.append(float(np.mean(step_losses)))
+        run.save(work / "labels.pt", losses)
+        progress(epoch + 1, options.epochs, losses[-1])
+    return cast(LabelledTower, mean.module), losses
 
 
 @torch.inference_mode()
-def pooled(net: LabelledTower, squares: NDArray[np.uint8], size: int) -> F32:
+def pooled(net: LabelledTower, squares: NDArray[np.uint8], options: LabelOptions) -> F32:
     """Return (N, C), the mean of each film's map, the films not changed."""
     net.eval()
-    parts = [net.maps(plain_batch(squares[n : n + 32], size)).mean((2, 3)) for n in range(0, len(squares), 32)]
-    features: F32 = torch.cat(parts).numpy()
+    batches = (plain_batch(squares[n : n + 32], options.preprocess) for n in range(0, len(squares), 32))
+    features: F32 = torch.cat([net.maps(batch.to(options.device)).mean((2, 3)).cpu() for batch in batches]).numpy()
     return features
 
 
@@ -200,25 +215,42 @@ def _optimiser(net: LabelledTower, options: LabelOptions) -> torch.optim.Optimiz
     ])  # fmt: skip
 
 
-def _save(path: Path, net: nn.Module, mean: AveragedModel, optimiser: Any, schedule: Any, epoch: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(), "epoch": epoch,
-        },
-        part,
-    )  # fmt: skip
-    os.replace(part, path)
+@dataclass(frozen=True)
+class _Run:
+    """All that a killed run needs to go on."""
+
+    net: nn.Module
+    mean: AveragedModel
+    optimiser: torch.optim.Optimizer
+    schedule: Any
+    options: LabelOptions
+
+    def save(self, path: Path, losses: list[float]) -> None:
+        """Write the checkpoint aside and rename it: a kill leaves the last whole one."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".tmp")
+        states = {name: module.state_dict() for name, module in self._parts().items()}
+        torch.save({**states, "losses": losses, "options": _plain(self.options)}, part)
+        os.replace(part, path)
+
+    def resume(self, path: Path) -> list[float]:
+        """Return the losses of the epochs that an earlier run finished."""
+        if not path.is_file():
+            return []
+        checkpoint = torch.load(path, map_location=self.options.device, weights_only=True)
+        if checkpoint["options"] != _plain(self.options):
+            raise BadInput(
+                "a run with other options was begun here", where=path.parent, fix="Use another --out, or remove it."
+            )
+        for name, module in self._parts().items():
+            module.load_state_dict(checkpoint[name])
+        return [float(loss) for loss in checkpoint["losses"]]
+
+    def _parts(self) -> dict[str, Any]:
+        return {"net": self.net, "mean": self.mean, "optimiser": self.optimiser, "schedule": self.schedule}
 
 
-def _resume(path: Path, net: nn.Module, mean: AveragedModel, optimiser: Any, schedule: Any) -> int:
-    if not path.is_file():
-        return 0
-    checkpoint = torch.load(path, weights_only=True)
-    net.load_state_dict(checkpoint["net"])
-    mean.load_state_dict(checkpoint["mean"])
-    optimiser.load_state_dict(checkpoint["optimiser"])
-    schedule.load_state_dict(checkpoint["schedule"])
-    return int(checkpoint["epoch"])
+def _plain(options: LabelOptions) -> dict[str, Any]:
+    """Write options as JSON values; where it runs does not matter to what is learnt."""
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(replace(options, device=""))))
+    return settings

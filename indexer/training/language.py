@@ -181,7 +181,7 @@ def start_embeddings(model: Any, teacher: Teacher, tokenizer: Any) -> None:
         weight.copy_(torch.from_numpy(reduced / reduced.std() * 0.03))
 
 
-def teach(
+def teach_words(
     model: Any,
     texts: torch.Tensor,
     target: F32,

@@ -38,8 +38,9 @@ from torch.nn import functional
 
 
 class Loss(StrEnum):
-    """open_clip's two."""
+    """Of the labels' answers (`by_labels`), or of films beside words: open_clip's two."""
 
+    LABELS = "labels"
     SIGLIP = "siglip"
     CLIP = "clip"
 
@@ -47,6 +48,8 @@ class Loss(StrEnum):
 @dataclass(frozen=True)
 class Options:
     """How to train. The defaults suit some hundred to some thousand films and a small tower.
+
+    `loss`: where it is None, what suits the films and the tower (`run.settled`); `train` itself takes the sigmoid loss.
 
     `frozen`: stages of the image tower that stay as they are (0: all are trained; only EfficientNets are split).
     `views`: changed copies kept of each film. `ways`: ways of saying a statement. `held`: share of the patients for
@@ -65,7 +68,7 @@ class Options:
     ways: int = 16
     held: float = 0.15
     patience: int = 6
-    loss: Loss = Loss.SIGLIP
+    loss: Loss | None = None
     train_text: bool = False
     strength: float = 1.0
     average: float = 0.98
@@ -77,7 +80,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is told while it works: `stage` is `maps` or `epochs`; nDCG is None where nothing is held out."""
+    """What is told while it works: `stage` is `squares`, `maps` or `epochs`; nDCG is None where nothing is held out."""
 
     stage: str
     done: int
@@ -272,7 +275,7 @@ class _Run:
         vectors = functional.normalize(features.float(), dim=-1)
         bias = self.model.logit_bias if getattr(self.model, "logit_bias", None) is not None else 0.0
         logits = self.model.logit_scale.exp() * vectors @ texts.T + bias
-        loss = (sigmoid_loss if self.options.loss is Loss.SIGLIP else softmax_loss)(logits, truth, weights)
+        loss = (softmax_loss if self.options.loss is Loss.CLIP else sigmoid_loss)(logits, truth, weights)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.trained, 5.0)

@@ -45,8 +45,10 @@ def adapt(
     only: Annotated[
         str, typer.Option(metavar="QUERY", help='Which films: fields, such as "view:PA year:2019..".')
     ] = "",
-    epochs: Annotated[int, typer.Option(min=1, help="At most; it stops when nDCG@5 does not get better.")] = 20,
-    loss: Annotated[str, typer.Option(help="siglip or clip.")] = "siglip",
+    epochs: Annotated[int, typer.Option(min=1, help="At most; labels take 8, words stop when nDCG@5 falls.")] = 20,
+    loss: Annotated[
+        str | None, typer.Option(help="labels, siglip or clip; default: labels where they tell findings apart.")
+    ] = None,
     held: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients to validate on.")] = 0.15,
     train_text: Annotated[bool, typer.Option("--train-text", help="Train the text tower too.")] = False,
     seed: Annotated[int, typer.Option(help="Of the split, the order and the augmentation.")] = 0,
@@ -64,13 +66,13 @@ def adapt(
     from filmroom.search.cli import output, output_models
     from filmroom.search.query.parser import parse
 
-    if loss not in tuple(Loss):
-        raise BadInput("not a loss", where=loss, fix="Use siglip or clip.")
+    if loss is not None and loss not in tuple(Loss):
+        raise BadInput("not a loss", where=loss, fix="Use labels, siglip or clip.")
     source = checkpoint(base, weights=weights)
     opened = open_archive(archive)
     options = Options(
         epochs=epochs,
-        loss=Loss(loss),
+        loss=Loss(loss) if loss else None,
         held=held,
         train_text=train_text,
         seed=seed,

@@ -105,7 +105,12 @@ def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None],
     """Show bars for decoding, for the frozen part of the tower, and for epochs with loss and nDCG."""
     from rich.progress import Progress
 
-    names = {"films": "Decoding films", "maps": "Running the frozen stages", "epochs": "Epochs"}
+    names = {
+        "films": "Decoding films",
+        "squares": "Preparing films",
+        "maps": "Running the frozen stages",
+        "epochs": "Epochs",
+    }
     with Progress(console=Console(stderr=True), disable=quiet) as bar:
         tasks: dict[str, Any] = {}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.radiology.captions import Claim, Facts
 from filmroom.indexer.training.data.films import TrainingFilm
 from filmroom.indexer.training.data.open_collections import collection
@@ -100,14 +101,18 @@ def test_words_rank_films_as_the_answers_do() -> None:
     assert np.linalg.norm(constant) == pytest.approx(1.0, abs=1e-5)
 
 
+def _preprocess(size: int) -> Preprocess:
+    return Preprocess(size, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
 def test_boxes_turn_with_the_film() -> None:
     torch = pytest.importorskip("torch")
-    from filmroom.indexer.training.film_batches import changed_batch
+    from filmroom.indexer.training.data.film_batches import changed_batch
 
     square = np.zeros((64, 352, 352), np.uint8)
     square[:, 40:140, 200:320] = 255
     box = (("mass", 200 / 352, 40 / 352, 320 / 352, 140 / 352),)
-    pixels, places = changed_batch(square, [box] * 64, 320, 10, np.random.default_rng(0))
+    pixels, places = changed_batch(square, [box] * 64, _preprocess(320), 10, np.random.default_rng(0))
     assert pixels.shape == (64, 3, 320, 320)
     assert len(places) == 64
     small = torch.nn.functional.adaptive_avg_pool2d(pixels[:, :1], 10).flatten(1)
@@ -118,7 +123,7 @@ def test_boxes_turn_with_the_film() -> None:
 def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     timm = pytest.importorskip("timm")
-    from filmroom.indexer.training.label_training import LabelOptions, pooled, train_on_labels
+    from filmroom.indexer.training.label_training import LabelledTower, LabelOptions, pooled, train_on_labels
 
     squares = np.random.default_rng(0).integers(20, 60, (40, 70, 70)).astype(np.uint8)
     squares[::2, 16:32, 32:48] = 240
@@ -126,12 +131,24 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     mass, clear = Facts((Claim("mass"),)), Facts(absent=frozenset({"mass"}))
     table = label_table([_film(n, "set", clear if n % 2 else mass) for n in range(40)])
     epochs: list[int] = []
-    for last in (1, 3):
-        taught = train_on_labels(
-            timm.create_model("tf_efficientnet_lite0", num_classes=0), squares, [box, ()] * 20, table, work=tmp_path,
-            options=LabelOptions(epochs=last, batch=20, rate=2e-3, dropout=0.0, average=0.5, frozen=0, size=64),
-            progress=lambda done, total, loss: epochs.append(done),
-        )  # fmt: skip
+    options = LabelOptions(_preprocess(64), epochs=3, batch=20, rate=2e-3, dropout=0.0, average=0.5, frozen=0)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(done: int, total: int, loss: float) -> None:
+        epochs.append(done)
+        if epochs == [1]:
+            raise Killed
+
+    def run() -> tuple[LabelledTower, list[float]]:
+        trunk = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+        return train_on_labels(trunk, squares, [box, ()] * 20, table, work=tmp_path, options=options, progress=kill)
+
+    with pytest.raises(Killed):
+        run()
+    taught, losses = run()
     assert epochs == [1, 2, 3]
-    assert pooled(taught, squares, 64).shape == (40, 1280)
+    assert len(losses) == 3
+    assert pooled(taught, squares, options).shape == (40, 1280)
     assert float(taught.answers.weight.abs().max()) > 0

@@ -40,22 +40,23 @@ def keep_squares(
     return squares
 
 
-def plain_batch(squares: NDArray[np.uint8], size: int) -> torch.Tensor:
-    """Return (N, 3, size, size) of squares that are not changed."""
+def plain_batch(squares: NDArray[np.uint8], preprocess: Preprocess) -> torch.Tensor:
+    """Return (N, C, size, size), a tower's input of squares that are not changed."""
     pixels = torch.from_numpy(np.asarray(squares, np.float32))[:, None] / 255
-    small = functional.interpolate(pixels, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    return _channels(small)
+    side = preprocess.size
+    small = functional.interpolate(pixels, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    return _channels(small, preprocess)
 
 
 def changed_batch(
-    squares: NDArray[np.uint8], boxes: Sequence[Boxes], size: int, cells: int, rng: np.random.Generator
+    squares: NDArray[np.uint8], boxes: Sequence[Boxes], preprocess: Preprocess, cells: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, list[tuple[int, str, torch.Tensor]]]:
     """Turn, zoom, stretch and shift, bend the greys; never a left-right flip.
 
-    Returns (N, 3, size, size), and for each box its film, its finding and the (cells * cells,) places of the feature
+    Returns (N, C, size, size), and for each box its film, its finding and the (cells * cells,) places of the feature
     map that lie in it.
     """
-    count = len(squares)
+    count, size = len(squares), preprocess.size
     turn, zoom, stretch = (_uniform(rng, reach, count) for reach in (math.radians(8), 0.1, 0.05))
     zoom, stretch = zoom.exp(), stretch.exp()
     place = torch.zeros(count, 2, 3)
@@ -78,13 +79,13 @@ def changed_batch(
             inside = (x > left - margin) & (x < right + margin) & (y > top - margin) & (y < bottom + margin)
             if inside.any():
                 places.append((n, finding, inside.flatten()))
-    return _channels(pixels), places
+    return _channels(pixels, preprocess), places
 
 
 def _uniform(rng: np.random.Generator, reach: float, count: int) -> torch.Tensor:
     return torch.from_numpy(rng.uniform(-reach, reach, count).astype(np.float32))
 
 
-def _channels(pixels: torch.Tensor) -> torch.Tensor:
-    spread = ((pixels - 0.5) / 0.5).expand(-1, 3, -1, -1)
-    return spread.contiguous(memory_format=torch.channels_last)
+def _channels(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)

@@ -19,8 +19,15 @@ settings.register_profile("fuzz", max_examples=5000, deadline=None)  # make fuzz
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What drives a browser comes first: it takes longest, and among several workers what is short fills the end."""
+    """What takes longest comes first: files that drive a browser, and in them what does, then those with slow tests.
+    Among several workers, each of which takes whole files, what is short fills the end."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+    ranks: dict[Path, int] = {}
+    for item in items:
+        marked = [item.get_closest_marker(name) is not None for name in ("browser", "slow")]
+        rank = marked.index(True) if any(marked) else len(marked)
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(autouse=True, scope="session")

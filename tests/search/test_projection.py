@@ -19,7 +19,7 @@ def clusters() -> np.ndarray:
 
 @pytest.mark.parametrize("method", [Method.PCA, pytest.param(Method.UMAP, marks=pytest.mark.slow)])
 def test_groups_stay_groups(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_OPT", "0")  # half a minute of compiling is for more films than these
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # half a minute of compiling is for more films than these
     drawn = Projection(clusters(), method)
     flat = drawn.places()
     assert flat.shape == (60, 2)

@@ -32,10 +32,10 @@ BURST = """(list) => {
 """Ten films picked one after another without a pause; the longest time in ms from key to picked."""
 
 
-@pytest.fixture
-def own(archive_folder: Path, tmp_path: Path) -> Iterator[Room]:
-    """A copy of the archive, which a test may change, served."""
-    served = Room(Path(shutil.copytree(archive_folder, tmp_path / "archive")))
+@pytest.fixture(scope="module")
+def own(archive_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """A copy of the archive, which tests may change, served; each has collections and tags of its own."""
+    served = Room(Path(shutil.copytree(archive_folder, tmp_path_factory.mktemp("own") / "archive")))
     yield served
     served.close()
 

@@ -10,17 +10,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.ui.room import Room, free_port, needs_chromium, settle
+from tests.ui.visitors import join, run_page
 
 pytestmark = [*needs_chromium, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 CLIENT = "filmroom"
 PAGES = ("", "film?film=1", "collections", "zeroshot", "evaluate", "judge", "map", "check", "archive")
+SIGN_IN = ["html", "heading", "markdown", "Sign in"]
+"""All that a page hands to somebody who has not signed in: its style, its title, a line and the button."""
 Claims = dict[str, Any]
 
 
@@ -116,6 +119,15 @@ def sign_in(page: Any, room: Room, person: str) -> None:
     page.wait_for_url(f"{room.url}/**")
 
 
+def handed_out(room: Room, page: str = "", query: str = "", cookies: Mapping[str, str] | None = None) -> list[str]:
+    """The kinds of all that a page hands to a new visitor, whose browser has these cookies; of a button, its words."""
+    cookies = cookies or {}
+    headers = {"Origin": room.url, "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    with join(room.url, headers, xsrf=cookies.get("_streamlit_xsrf", "")) as socket:
+        parts = run_page(socket, page, query)
+    return [part.button.label or str(part.WhichOneof("type")) for part in parts]
+
+
 def status(url: str, method: str = "GET") -> int:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method=method, data=None)) as answer:
@@ -125,11 +137,12 @@ def status(url: str, method: str = "GET") -> int:
 
 
 def test_every_page_asks_for_a_sign_in(tab: Any, guarded: Room) -> None:
-    for path in PAGES:
-        tab.goto(f"{guarded.url}/{path}")
-        tab.get_by_role("button", name="Sign in").wait_for()
-        settle(tab)
-        assert tab.locator(".grid, canvas, input, [data-testid=stMetric]").count() == 0
+    """Seen in a browser once; what each page hands out is all that a browser could show."""
+    tab.goto(guarded.url)
+    tab.get_by_role("button", name="Sign in").wait_for()
+    settle(tab)
+    assert tab.locator(".grid, canvas, input, [data-testid=stMetric]").count() == 0
+    assert {path: handed_out(guarded, *path.split("?")) for path in PAGES} == dict.fromkeys(PAGES, SIGN_IN)
 
 
 def test_who_signs_in_reads_and_signs_out(tab: Any, guarded: Room, provider: Provider) -> None:
@@ -178,13 +191,28 @@ def test_uploads_wait_for_a_sign_in(guarded: Room) -> None:
 
 
 def test_tokens_that_were_not_made_for_this_sign_in_are_refused(tab: Any, guarded: Room, provider: Provider) -> None:
+    """The first in a browser; the others by the same requests, with its cookies."""
+    first, *others = FORGERIES
+    provider.forge = FORGERIES[first]
     tab.goto(guarded.url)
-    for name, forge in FORGERIES.items():
-        provider.forge = forge
+    with tab.expect_request("**/auth/login?*") as asked:
         sign_in(tab, guarded, "mallory@example.org")
-        tab.get_by_role("button", name="Sign in").wait_for()
-        settle(tab)
-        assert tab.locator(".grid").count() == 0, name
+    tab.get_by_role("button", name="Sign in").wait_for()
+    settle(tab)
+    assert tab.locator(".grid").count() == 0, first
+
+    def signed_in() -> list[str]:
+        form = tab.context.request.get(asked.value.url)
+        answer = tab.context.request.post(form.url, form={"sub": "mallory@example.org"})
+        assert answer.url.startswith(guarded.url), "the provider has not let her go on"
+        cookies = {cookie["name"]: cookie["value"] for cookie in tab.context.cookies(guarded.url)}
+        return handed_out(guarded, cookies=cookies)
+
+    for name in others:
+        provider.forge = FORGERIES[name]
+        assert signed_in() == SIGN_IN, name
+    provider.forge = None
+    assert "bidi_component" in signed_in(), "a token that nobody has forged shows the films"
 
 
 def test_a_forged_cookie_opens_nothing(tab: Any, guarded: Room) -> None:

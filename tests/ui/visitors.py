@@ -20,13 +20,16 @@ PAGES = ("", "collections", "zeroshot", "evaluate", "judge", "map", "check")
 QUERIES = ("effusion", "mass", "cardiomegaly", "edema", "small+left+effusion")
 
 
-def join(url: str, headers: Mapping[str, str] | None = None, *, patience: float = 120) -> ClientConnection:
-    """A session of its own. Raises what `websockets` raises where it is refused."""
+def join(
+    url: str, headers: Mapping[str, str] | None = None, *, xsrf: str = "", patience: float = 120
+) -> ClientConnection:
+    """A session of its own. The cookie of somebody who has signed in counts only with the token `xsrf` and the header
+    Origin beside it. Raises what `websockets` raises where it is refused."""
     address = url.replace("http://", "ws://") + "/_stcore/stream"
     return connect(
         address,
         additional_headers=headers,
-        subprotocols=["streamlit"],  # type: ignore[list-item]
+        subprotocols=["streamlit", *([xsrf] if xsrf else [])],  # type: ignore[list-item]
         open_timeout=patience,
         max_size=None,
         compression=None,

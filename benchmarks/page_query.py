@@ -3,8 +3,9 @@
 Every film has a vector in the bundled model's space and a thumbnail of its own, and each query is new to the server.
 Two times a query: what the search took (tower, vectors, catalog: the figure that the page shows), and what a reader
 waits, from Enter until the new films stand with their thumbnails. Then pages, and searches with filters that were not
-asked before, from the address until the page stands still, twice each. With --archive it asks one that is there, which
-a run with --keep has left. Needs playwright and a Chromium.
+asked before, from the address until the title or the box is there, and until the page stands still, twice each, with
+the processor time of the server. With --archive it asks one that is there, which a run with --keep has left; what that
+run has counted is kept. Needs playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ sys.path.insert(0, str(ROOT))
 
 from filmroom.db import schema  # noqa: E402
 from filmroom.db.archive import Archive  # noqa: E402
+from filmroom.db.reads import spaces  # noqa: E402
 from filmroom.db.reads.summary import glance  # noqa: E402
+from filmroom.db.vector_index.index import VectorIndex  # noqa: E402
 from filmroom.indexer.models import registry  # noqa: E402
 
 from benchmarks.made import BLOCK, made_archive  # noqa: E402
@@ -65,8 +68,9 @@ WATCH = """() => {
 
 
 def furnished(folder: Path, films: int) -> Path:
-    """An archive of `films` made films with thumbnails, in the space of the bundled model."""
-    archive = made_archive(folder, films, registry.load_towers().space)
+    """An archive of `films` made films with thumbnails, in the space of the bundled model, with the snapshot that a run
+    leaves and the IVF index that a server builds."""
+    archive = made_archive(folder, films, registry.load_towers().space, snapshot=True)
     thumbnails = [thumbnail(seed) for seed in range(24)]
     with archive.catalog.write() as connection:
         connection.execute(delete(schema.thumbnail))
@@ -80,6 +84,9 @@ def furnished(folder: Path, films: int) -> Path:
                 ],
             )
     annotate(archive, films)
+    (stored,) = spaces.spaces(archive.catalog)
+    if building := VectorIndex.open(archive.catalog, stored, archive.vectors).keep_fast():
+        building.join()
     return archive.folder
 
 
@@ -136,7 +143,7 @@ def main() -> None:
                     searches.append(took(page))
                 addresses = {name: name for name in PAGES} | {words: f"?q={quote(words)}" for words in FILTERED}
                 opened = {
-                    name: [until_it_stands(page, f"{url}/{address}") for _ in range(2)]
+                    name: [until_it_stands(page, f"{url}/{address}", process.pid) for _ in range(2)]
                     for name, address in addresses.items()
                 }
                 browser.close()
@@ -146,17 +153,36 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, {films:,} films, {len(WORDS)} new queries, ms")
     for name, values in (("search", searches), ("to the films on the page", waits)):
         print(f"{name}: median {statistics.median(values):.0f}, worst {max(values):.0f}")
-    for name, (first, again) in opened.items():
-        print(f"{name}: {first:.0f}, again {again:.0f}")
+    print("page: first content, all of it, processor ms of the server; then again")
+    for name, visits in opened.items():
+        print(f"{name}: {'; '.join(', '.join(f'{value:.0f}' for value in visit) for visit in visits)}")
 
 
-def until_it_stands(page: Any, address: str) -> float:
-    """The milliseconds from an address to a page on which nothing is still being drawn."""
-    start = time.perf_counter()
-    page.goto(address)
+def until_it_stands(page: Any, address: str, server: int) -> tuple[float, float, float]:
+    """The milliseconds from an address to the page's title or box, and to a page on which nothing is still being
+    drawn; and what of them the server worked."""
+    start, worked = time.perf_counter(), processor_ms(server)
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector("[data-testid=stMain] :is(h1, input[type=search])", timeout=120_000)
+    content = 1000 * (time.perf_counter() - start)
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=120_000)
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')")
-    return 1000 * (time.perf_counter() - start)
+    return content, 1000 * (time.perf_counter() - start), processor_ms(server) - worked
+
+
+def processor_ms(server: int) -> float:
+    """The processor time of a process and its children so far, where the system tells."""
+    spent, families = 0.0, {server}
+    for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda stat: int(stat.parent.name)):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        process = int(stat.parent.name)
+        if process in families or int(fields[1]) in families:
+            families.add(process)
+            spent += (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+    return spent
 
 
 def took(page: Any) -> float:

@@ -54,7 +54,7 @@ class Searcher:
         self._embedder = Embedder(archive, stored, towers, index)
         self._learned: tuple[Hashable, NDArray[np.float32], Learned] | None = None
         self._scored: tuple[Hashable, NDArray[np.float32]] | None = None
-        self._chance = Chance(index, towers, archive.vectors, stored.space.fingerprint)
+        self._chance = Chance(archive, index, towers, stored.space.fingerprint)
         self._passing = PassingFilms(self.catalog, index)
         self._ranker = Ranker(self.catalog, index, self._passing)
 
@@ -71,7 +71,10 @@ class Searcher:
         archive = Archive.open(folder)
         stored, towers = choose(archive, model, weights)
         index = open_index(archive.catalog, stored, archive.vectors, in_memory=stays)
-        return cls(archive, stored, towers, index, stays=stays)
+        searcher = cls(archive, stored, towers, index, stays=stays)
+        if stays and stored.space.has_text:
+            searcher._chance.prepare()
+        return searcher
 
     @property
     def model(self) -> str:
@@ -133,7 +136,7 @@ class Searcher:
         hits = self._hits(ranked, vector, offset)
         if request.order is not Order.MATCH and vector is not None and hits:
             hits = self._with_scores(hits, vector)
-        best, chance = self._by_chance(request, query, vector)
+        best, chance = self._by_chance(request, query, vector, hits)
         return Results(
             request.query,
             self.model,
@@ -168,7 +171,7 @@ class Searcher:
         return Ranking(ids, scores, percentiles)
 
     def _by_chance(
-        self, request: SearchRequest, query: Query, vector: NDArray[np.float32] | None
+        self, request: SearchRequest, query: Query, vector: NDArray[np.float32] | None, hits: Sequence[Hit]
     ) -> tuple[float | None, float | None]:
         """Return the best score of the films that pass, and what random words reach over them. Of several concepts and
         findings each is asked alone. A process that answers once asks few films alone. Films as examples lie nearer to
@@ -180,10 +183,16 @@ class Searcher:
         within = self._passing.searchable(self._passing.within(query.filter, (), ()))
         if (len(self.index) if within is None else within.size) == 0:
             return None, None
-        alone = [query_vector(single, self.towers.embed_texts) for single in asked_alone(query)]
-        vectors = alone if len(query.concepts) > 1 else [vector, *alone]
-        best = float(self.index.search(np.stack(vectors), 1, within).scores.max())
-        return best, self._chance.reached(within, (self._passing.state(query.filter), query.filter))
+        vectors = [query_vector(single, self.towers.embed_texts) for single in asked_alone(query)]
+        scores: list[float] = []
+        if len(query.concepts) == 1:
+            if hits and not request.offset and request.order is Order.MATCH and not request.hybrid:
+                scores = [hits[0].score or 0.0]  # the best of all: they are not scored again
+            else:
+                vectors = [vector, *vectors]
+        if vectors:
+            scores += self.index.search(np.stack(vectors), 1, within).scores[:, 0].tolist()
+        return max(scores), self._chance.reached(within, (self._passing.state(query.filter), query.filter))
 
     def scores(self, request: SearchRequest) -> NDArray[np.float32]:
         """Return the scores of all films that pass, cut off or not, best first; empty without words or examples. Those

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from filmroom.db.batching import ids_by_value, ids_of
 from filmroom.db.catalog import Catalog
+from filmroom.db.reads.fact_cache import FactCache
+from filmroom.db.reads.films import ANNOTATED
 from filmroom.db.records import Facet
 from numpy.typing import NDArray
 
@@ -46,7 +50,6 @@ FACETS = tuple(_STATEMENTS)
 _NUMBERS = ("age", "year")
 _SEVERAL = ("label", "tag", "collection")
 """Of these a film may have several values, and a label from several sources."""
-_ANNOTATIONS = ("tag", "collection")
 
 
 @dataclass(frozen=True)
@@ -110,15 +113,26 @@ class FacetTable:
 
     def _facet(self, name: str) -> _Pairs:
         with self._reading:
-            if name in _ANNOTATIONS and self._changes != (changes := self._catalog.changes()):
-                for annotation in _ANNOTATIONS:
+            if name in ANNOTATED and self._changes != (changes := self._catalog.changes()):
+                for annotation in ANNOTATED:
                     self._pairs.pop(annotation, None)
                 self._changes = changes
             if name not in self._pairs:
-                with self._catalog.look() as connection:
-                    values, ids, counts = ids_by_value(connection, _STATEMENTS[name])
-                self._pairs[name] = self._paired(name, values, ids, counts)
+                self._pairs[name] = self._read(name)
             return self._pairs[name]
+
+    def _read(self, name: str) -> _Pairs:
+        """Read a facet as it is kept beside the catalog, where no fact was written since; else by the catalog."""
+        question = f"films by {name}"
+        with self._catalog.look() as connection:
+            of_facts = self._catalog.is_file and name not in ANNOTATED
+            cache = FactCache(connection, self._catalog.path) if of_facts else None
+            if cache is not None and (answer := cache.get(question)) is not None:
+                return self._paired(name, *_unpacked(answer))
+            values, ids, counts = ids_by_value(connection, _STATEMENTS[name])
+            if cache is not None:
+                cache.put(question, _packed(values, ids, counts))
+        return self._paired(name, values, ids, counts)
 
     def _paired(self, name: str, values: list[str], ids: NDArray[np.int64], counts: list[int]) -> _Pairs:
         """Turn values with their films into places, in the order of the values; a film counts once a value."""
@@ -135,6 +149,21 @@ class FacetTable:
             new[1:] = (codes[1:] != codes[:-1]) | (places[1:] != places[:-1])
             codes, places = codes[new], places[new]
         return _Pairs(places, codes, tuple(known))
+
+
+def _packed(values: list[str], ids: NDArray[np.int64], counts: list[int]) -> bytes:
+    """Turn what `ids_by_value` gives into bytes: four of a film."""
+    data = io.BytesIO()
+    small = ids.astype(np.int32) if ids.max(initial=0) < 2**31 else ids
+    names = np.frombuffer(json.dumps(values).encode(), np.uint8)
+    np.savez(data, names=names, ids=small, counts=np.array(counts, np.int64))
+    return data.getvalue()
+
+
+def _unpacked(answer: bytes) -> tuple[list[str], NDArray[np.int64], list[int]]:
+    with np.load(io.BytesIO(answer), allow_pickle=False) as arrays:
+        names = json.loads(arrays["names"].tobytes())
+        return names, arrays["ids"].astype(np.int64), arrays["counts"].tolist()
 
 
 def _counted(

@@ -21,7 +21,7 @@ LARGE = 50_000
 """Films below which the catalog is as fast."""
 
 MOST = 64
-"""Answers that are kept, the newest: of ten million films at most 1.3 MB each."""
+"""Answers that are kept, the newest: of ten million films at most 1.3 MB each, and 50 MB for each of eleven facets."""
 
 _VERSION = 1
 """Of what is kept: another where an answer changes its shape."""

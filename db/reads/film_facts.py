@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from filmroom.db.batching import chunked, ids_of, marks
+from filmroom.db.batching import chunked, ids_in_two, ids_of, marks
 from filmroom.db.catalog import Catalog
+from filmroom.db.reads.fact_cache import FactCache
 from numpy.typing import NDArray
 
 
@@ -78,16 +80,47 @@ def _by_film(catalog: Catalog, statement: str, ids: Sequence[int]) -> dict[int, 
     return values
 
 
-def highest_values(catalog: Catalog, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the films, ascending, that have a label of one of these names, and the highest value that any source
-    gives each."""
-    if not names:
-        return np.empty(0, np.int64), np.empty(0, np.float64)
-    condition = f"name IN ({marks(names)}) AND source != 'probe'"
-    statement = f"SELECT film_id, max(value) FROM label WHERE {condition} GROUP BY film_id ORDER BY film_id"
+def stated_names(catalog: Catalog) -> list[str]:
+    """List the names of the labels that people and programs gave, in order. Of each name one row is looked at, and
+    more only where probes gave the first ones."""
+    statement = """
+WITH RECURSIVE known(name) AS (
+    SELECT min(name) FROM label
+    UNION ALL
+    SELECT (SELECT min(name) FROM label WHERE label.name > known.name) FROM known WHERE known.name IS NOT NULL
+)
+SELECT name FROM known
+WHERE EXISTS (SELECT 1 FROM label WHERE label.name = known.name AND source != 'probe') ORDER BY name
+"""
     with catalog.look() as connection:
-        rows = np.array(connection.execute(statement, tuple(names)).fetchall(), np.float64).reshape(-1, 2)
-    return rows[:, 0].astype(np.int64), rows[:, 1]
+        cache = FactCache(connection, catalog.path) if catalog.is_file else None
+        if cache is not None and (answer := cache.get("stated names")) is not None:
+            return [str(name) for name in json.loads(answer)]
+        names = [str(row[0]) for row in connection.execute(statement)]
+        if cache is not None:
+            cache.put("stated names", json.dumps(names).encode())
+    return names
+
+
+def labelled_with(catalog: Catalog, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the films, ascending, that some source gives one of these labels a value of 0.5 or more, and those whose
+    every value is lower."""
+    if not names:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    rows = f"SELECT film_id AS id, value FROM label WHERE name IN ({marks(names)}) AND source != 'probe'"
+    with catalog.look() as connection:
+        cache = FactCache(connection, catalog.path) if catalog.is_file else None
+        question = f"labelled {sorted(names)}"
+        if cache is not None and (bits := cache.get(question)) is not None:
+            present, absent = np.unpackbits(np.frombuffer(bits, np.uint8).reshape(2, -1), axis=1)
+            return np.flatnonzero(present), np.flatnonzero(absent)
+        high, low = (np.unique(ids) for ids in ids_in_two(connection, rows, "value >= 0.5", tuple(names)))
+        low = np.setdiff1d(low, high, assume_unique=True)
+        if cache is not None:
+            flags = np.zeros((2, 1 + int(max(high.max(initial=0), low.max(initial=0)))), np.bool_)
+            flags[0, high], flags[1, low] = True, True
+            cache.put(question, np.packbits(flags, axis=1).tobytes())
+    return high, low
 
 
 def labelled_films(catalog: Catalog) -> NDArray[np.int64]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from functools import reduce
 from pathlib import Path
 from typing import Literal
@@ -33,6 +35,8 @@ _NAMED = {
     "collection": "collection_film JOIN collection ON collection.id = collection_id WHERE TRUE",
 }
 """What films have by name, apart from their own columns."""
+ANNOTATED = ("tag", "collection")
+"""What of that changes while the facts stay."""
 
 
 def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
@@ -212,6 +216,19 @@ def _others(catalog: Catalog, film: Film, column: str, value: str | None) -> lis
 def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Facet]:
     """Say how many present films have each value of a column (`view`, `modality`, `sex`, `body_part`, `year`, `age`),
     or each `label`, `probe`, `tag` or `collection`."""
+    with catalog.look() as connection:
+        # Of all films, what only facts change is kept until they do.
+        cache = FactCache(connection, catalog.path) if catalog.is_file and not where and name not in ANNOTATED else None
+        question = f"facets {name}"
+        if cache is not None and (answer := cache.get(question)) is not None:
+            return [Facet(*row) for row in json.loads(answer)]
+        facets = _counts(connection, name, where)
+        if cache is not None:
+            cache.put(question, json.dumps([astuple(facet) for facet in facets]).encode())
+    return facets
+
+
+def _counts(connection: sqlite3.Connection, name: str, where: Filter | None) -> list[Facet]:
     within = film_ids(where) if where else Clause(_GONE)
     among = f"IN ({within.sql})"
     if name in _NAMED:
@@ -221,8 +238,7 @@ def facets(catalog: Catalog, name: str, where: Filter | None = None) -> list[Fac
     else:
         column = _FACETS[_FACETS.index(name)]
         statement = _counted(column, f"id {among}") if where else _counted_without(column, f"id {among}")
-    with catalog.look() as connection:
-        counts = [Facet(str(value), int(count)) for value, count in connection.execute(statement, within.values)]
+    counts = [Facet(str(value), int(count)) for value, count in connection.execute(statement, within.values)]
     if name in ("year", "age"):
         return sorted(counts, key=lambda facet: int(facet.value))
     return sorted(counts, key=lambda facet: (-facet.count, facet.value))

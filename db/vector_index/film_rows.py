@@ -69,6 +69,18 @@ class FilmRows:
         known: NDArray[np.int64] = rows[self.embedding_ids[rows] == embedding_ids]
         return known
 
+    def findable(self, embedding_ids: NDArray[np.int64], within: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        """Say of each vector whether it is here and of a film that is alive, out of the film ids where given."""
+        if not len(self):
+            return np.zeros(embedding_ids.shape, np.bool_)
+        rows = np.searchsorted(self.embedding_ids, embedding_ids).clip(max=len(self) - 1)
+        findable: NDArray[np.bool_] = (self.embedding_ids[rows] == embedding_ids) & self.alive[rows]
+        if within is not None:
+            passing = np.zeros(int(max(within.max(initial=-1), self.film_ids.max(initial=-1))) + 1, np.bool_)
+            passing[within] = True
+            findable &= passing[self.film_ids[rows]]
+        return findable
+
     def since(self, mark: int) -> NDArray[np.int64]:
         """Return the rows of the vectors that came after the watermark."""
         return np.arange(np.searchsorted(self.embedding_ids, mark, side="right"), len(self))

@@ -28,8 +28,8 @@ from filmroom.db.vector_index.film_rows import FilmRows
 from filmroom.db.vector_index.flat import FewRows, Rows, are_few, rows_for
 from filmroom.db.vector_index.ivf import Approximate
 from filmroom.db.vector_index.mapped import MappedRows, TornSnapshot
-from filmroom.db.vector_index.ranked import Ranked, rank_rows
-from filmroom.db.vector_index.sample import SAMPLE, choose_rows, choose_runs
+from filmroom.db.vector_index.ranked import Ranked, rank_of_all, rank_rows
+from filmroom.db.vector_index.sample import SAMPLE, percentiles_in, sampled_rows
 from filmroom.db.vector_index.sharing import Sharing
 from numpy.typing import NDArray
 
@@ -37,6 +37,9 @@ T = TypeVar("T")
 
 GATHER_BELOW = 0.2
 """Filters that keep less than this share of the rows are scored over the gathered rows: exact, and fast enough."""
+
+GATHERED = 8_192
+"""Films whose vectors are unpacked at a time: few enough for the processor's caches."""
 
 SLOW_MS = 50.0
 """An exact scan that takes longer is worth an IVF index."""
@@ -211,13 +214,25 @@ class VectorIndex:
             scores[:, known] = self._best_of(queries, rows[known])
         return scores
 
+    def scores_since(
+        self, queries: NDArray[np.float32], mark: int, most: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the first `most` embedding ids (n,) after `mark` and their scores (Q, n), those of gone films, too."""
+        return self._answered(lambda: self._scores_of(queries, self._films.since(mark)[:most]))
+
+    def _scores_of(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return self._films.embedding_ids[rows], self._best_of(queries, rows)
+
+    def can_find(self, embedding_ids: NDArray[np.int64], within: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        """Say of each vector whether it is of a film that a search can find, out of the film ids where given."""
+        with self._sharing.reading():
+            return self._films.findable(embedding_ids, within)
+
     def percentiles(self, query: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Say how many per cent of the archive's films score below each of `scores` for the query (D,)."""
-        if self._sample.size == 0:
-            return np.full(scores.shape, 100.0, np.float32)
-        everyone = np.sort((self._sample @ query).max(axis=1))
-        below = np.searchsorted(everyone, scores - 1e-6, side="left")
-        return (100.0 * below / max(1, everyone.size - 1)).clip(0.0, 100.0).astype(np.float32)
+        return percentiles_in(self._sample, query, scores)
 
     def holds(self, film_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which of these films a search can find."""
@@ -348,24 +363,12 @@ class VectorIndex:
             mask[rows] = True
         keep = None if everything else np.repeat(mask, count)
         if keep is not None and mask.mean() >= GATHER_BELOW:
-            ranked = self._from_all(queries, mask, k)
+            ranked = rank_of_all(self._rows, self._films.film_ids, queries, mask, k)
             if ranked is not None:
                 return ranked
         # The best k * T rows hold at least k films, and each film's best row comes first.
         scores, places = self._rows.scan(queries, min(k * count, len(self._rows)), keep)
         return rank_rows(self._films.film_ids, places // count, scores, k)
-
-    def _from_all(self, queries: NDArray[np.float32], mask: NDArray[np.bool_], k: int) -> Ranked | None:
-        """Return a scan of all rows, which FAISS does on all processors, for so many that k should pass the mask; None
-        where they do not. What lies above the last row found is all there is, so that the k are exact."""
-        count = self._held.space.vectors
-        deep = int(1.5 * k / mask.mean()) + 16
-        scores, places = self._rows.scan(queries, min(deep * count, len(self._rows)), None)
-        rows = np.where(places >= 0, places // count, -1)
-        passing = (rows >= 0) & mask[rows]
-        if min(np.unique(row[passes]).size for row, passes in zip(rows, passing, strict=True)) < k:
-            return None
-        return rank_rows(self._films.film_ids, np.where(passing, rows, -1), scores, k)
 
     def _gathered(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Ranked:
         scores = self._best_of(queries, rows)
@@ -375,9 +378,9 @@ class VectorIndex:
 
     def _best_of(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         dim, count = self._held.space.dim, self._held.space.vectors
-        blocks = []
-        for start in range(0, rows.size, 65_536):
-            vectors = self._take(rows[start : start + 65_536])
+        blocks = [np.empty((len(queries), 0), np.float32)]
+        for start in range(0, rows.size, GATHERED):
+            vectors = self._take(rows[start : start + GATHERED])
             blocks.append((queries @ vectors.reshape(-1, dim).T).reshape(len(queries), -1, count).max(axis=2))
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
@@ -391,10 +394,7 @@ class VectorIndex:
         # A hundredth more or fewer films moves no percentile that is shown.
         if self._films.count > SAMPLE and abs(self._films.count - self._sampled) < 0.01 * self._films.count:
             return
-        if isinstance(self._rows, MappedRows) and self._films.count > SAMPLE:
-            rows = choose_runs(self._films.alive, 2 * self._held.space.vectors * self._held.space.dim)
-        else:
-            rows = np.flatnonzero(self._films.alive)
-            rows = choose_rows(rows) if rows.size > SAMPLE else rows
+        row_bytes = 2 * self._held.space.vectors * self._held.space.dim
+        rows = sampled_rows(self._films.alive, row_bytes, in_runs=isinstance(self._rows, MappedRows))
         self._sampled = self._films.count
         self._sample = self._take(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from filmroom.db.vector_index.flat import Rows
 from numpy.typing import NDArray
 
 
@@ -29,3 +30,18 @@ def rank_rows(film_of: NDArray[np.int64], rows: NDArray[np.int64], scores: NDArr
         film_ids.append(hits[first])
         best.append(score[first])
     return Ranked(np.stack([hits[:k] for hits in film_ids]), np.stack([score[:k] for score in best]))
+
+
+def rank_of_all(
+    rows: Rows, film_of: NDArray[np.int64], queries: NDArray[np.float32], mask: NDArray[np.bool_], k: int
+) -> Ranked | None:
+    """Return a scan of all rows, which FAISS does on all processors, for so many that k should pass the mask of films;
+    None where they do not. What lies above the last row found is all there is, so that the k are exact."""
+    per_film = len(rows) // max(1, mask.size)
+    deep = int(1.5 * k / mask.mean()) + 16
+    scores, places = rows.scan(queries, min(deep * per_film, len(rows)), None)
+    at = np.where(places >= 0, places // per_film, -1)
+    passing = (at >= 0) & mask[at]
+    if min(np.unique(row[passes]).size for row, passes in zip(at, passing, strict=True)) < k:
+        return None
+    return rank_rows(film_of, np.where(passing, at, -1), scores, k)

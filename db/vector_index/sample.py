@@ -12,6 +12,25 @@ _RUN_BYTES = 1 << 16
 _MOST_BYTES = 1 << 24
 
 
+def sampled_rows(alive: NDArray[np.bool_], row_bytes: int, *, in_runs: bool) -> NDArray[np.int64]:
+    """Return rows that live and stand for all, ascending: all where they are few. `in_runs`: they lie on the disk."""
+    rows = np.flatnonzero(alive)
+    if rows.size <= SAMPLE:
+        return rows
+    return choose_runs(alive, row_bytes) if in_runs else choose_rows(rows)
+
+
+def percentiles_in(
+    sample: NDArray[np.float32], query: NDArray[np.float32], scores: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Say how many per cent of a sample (M, T, D) score below each of `scores` for the query (D,)."""
+    if sample.size == 0:
+        return np.full(scores.shape, 100.0, np.float32)
+    everyone = np.sort((sample @ query).max(axis=1))
+    below = np.searchsorted(everyone, scores - 1e-6, side="left")
+    return (100.0 * below / max(1, everyone.size - 1)).clip(0.0, 100.0).astype(np.float32)
+
+
 def choose_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return some of the rows at random, ascending."""
     return np.sort(np.random.default_rng(0).choice(rows, SAMPLE, replace=False))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
-from filmroom.db.reads.film_facts import label_names
+from filmroom.db.reads.film_facts import stated_names
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.cli.counting import some_of
@@ -14,7 +14,7 @@ from filmroom.search.cli.counting import some_of
 
 def labels_of(catalog: Catalog) -> list[str]:
     """List the labels that people and programs gave, by name; those of probes left out."""
-    return [label.name for label in label_names(catalog) if not label.by_probe]
+    return stated_names(catalog)
 
 
 def labels_meant(names: Sequence[str], labels: Collection[str]) -> list[str]:

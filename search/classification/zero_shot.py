@@ -146,10 +146,14 @@ def zero_shot(films: NDArray[np.floating], prompts: Prompts, embed_texts: EmbedT
     """
     texts = [prompted(words, prompt) for words in (*prompts.positive, *prompts.negative)]
     text_vectors = np.asarray(embed_texts(texts), dtype=np.float32)
+    split = len(prompts.positive)
     stacked = films if films.ndim == 3 else films[:, None, :]
+    if stacked.shape[1] == 1:  # the mean of similarities is the similarity to the mean
+        direction = text_vectors[:split].mean(axis=0) - text_vectors[split:].mean(axis=0)
+        along: Scores = np.asarray(stacked[:, 0], np.float32) @ direction
+        return along
     by_vector = [stacked[:, t].astype(np.float32) @ text_vectors.T for t in range(stacked.shape[1])]
     similar = np.stack(by_vector).max(axis=0)
-    split = len(prompts.positive)
     scores: Scores = similar[:, :split].mean(axis=1) - similar[:, split:].mean(axis=1)
     return scores
 
@@ -174,27 +178,25 @@ def known_truth(
         if finding_of(name) in ideas:
             for film, value in values.items():
                 stated[film] = max(value, stated.get(film, 0.0))
-    stated_films = np.array(sorted(stated), np.int64)
     return truth_of_stated(
-        np.asarray(films, np.int64), stated_films, np.array([stated[film] for film in stated_films.tolist()]),
+        np.asarray(films, np.int64),
+        np.array([film for film, value in stated.items() if value >= PRESENT], np.int64),
+        np.array([film for film, value in stated.items() if value < PRESENT], np.int64),
         lambda: np.array([film for values in labels.values() for film in values], np.int64),
-    )  # fmt: skip
+    )
 
 
 def truth_of_stated(
-    films: NDArray[np.int64], stated: NDArray[np.int64], values: NDArray[np.float64],
+    films: NDArray[np.int64], present: NDArray[np.int64], absent: NDArray[np.int64],
     labelled: Callable[[], NDArray[np.int64]],
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Return `known_truth` where the films `stated`, ascending, have these values of the finding; `labelled` gives the
-    films with any label, which are asked for where no absence is stated."""
+    """Return `known_truth` where these films are labelled with the finding, and those with its absence; `labelled`
+    gives the films with any label, which are asked for where no absence is stated."""
     truth = np.full(len(films), np.nan)
-    if not stated.size:
-        return truth
-    if not (values < PRESENT).any():
-        truth[np.isin(films, labelled())] = 0.0
-    at = np.minimum(np.searchsorted(stated, films), len(stated) - 1)
-    is_stated = stated[at] == films
-    truth[is_stated] = values[at[is_stated]] >= PRESENT
+    if present.size and not absent.size:
+        absent = labelled()
+    truth[np.isin(films, absent)] = 0.0
+    truth[np.isin(films, present)] = 1.0
     return truth
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films, spaces
-from filmroom.db.reads.film_facts import highest_values, label_names, labelled_films
+from filmroom.db.reads.film_facts import labelled_films, labelled_with, stated_names
 from filmroom.db.records import Filter
 from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.classification.zero_shot import (
@@ -134,13 +134,13 @@ def truths_in(
     catalog: Catalog, prompts: Sequence[Prompts], film_ids: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     """Return `known_truth` of each finding by the labels of the catalog, read as arrays."""
-    label_ideas = [(row.name, finding_of(row.name)) for row in label_names(catalog) if not row.by_probe]
+    label_ideas = [(name, finding_of(name)) for name in stated_names(catalog)]
     labelled = cache(lambda: labelled_films(catalog))
     truths = {}
     for entry in prompts:
         ideas = {finding_of(name) for name in entry.labels}
-        stated, values = highest_values(catalog, [name for name, idea in label_ideas if idea in ideas])
-        truths[entry.finding] = truth_of_stated(film_ids, stated, values, labelled)
+        present, absent = labelled_with(catalog, [name for name, idea in label_ideas if idea in ideas])
+        truths[entry.finding] = truth_of_stated(film_ids, present, absent, labelled)
     return truths
 
 

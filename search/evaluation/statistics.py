@@ -125,8 +125,9 @@ def auc_interval(
     value = auc(values, positive)
     if min(positive.sum(), (~positive).sum()) < FEWEST:
         return Interval(value, float("nan"), float("nan"), int(positive.size))
-    keys = np.arange(positive.size) if groups is None else np.asarray(groups)
-    names, member_of = np.unique(keys, return_inverse=True)
+    names = member_of = np.arange(positive.size)
+    if groups is not None:
+        names, member_of = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2:
         return Interval(value, float("nan"), float("nan"), int(positive.size))
     if positive.size > MANY and min(positive.sum(), (~positive).sum()) >= _COMMON:

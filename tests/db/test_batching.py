@@ -6,7 +6,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from filmroom.db.batching import ids_by_value, ids_of
+from filmroom.db.batching import ids_by_value, ids_in_two, ids_of
 
 
 @pytest.mark.parametrize("highest", [1, 10, 9_999_999, 10**7, 89_999_999, 90_000_000, 10**12])
@@ -35,3 +35,14 @@ def test_ids_come_by_value(highest: int) -> None:
     connection.execute("UPDATE film SET view = NULL")
     values, ids, counts = ids_by_value(connection, grouped)
     assert (values, ids.size, counts) == ([], 0, [])
+
+
+@pytest.mark.parametrize("highest", [5, 10**12])
+def test_ids_come_in_two_by_a_condition(highest: int) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE film (id INTEGER PRIMARY KEY AUTOINCREMENT, age INTEGER)")
+    connection.executemany("INSERT INTO film VALUES (?, ?)", [(4, 70), (1, 30), (2, 60), (highest, 20)])
+    older, younger = ids_in_two(connection, "SELECT * FROM film WHERE id != ?", "age >= 50", (3,))
+    assert (older.tolist(), younger.tolist()) == ([2, 4], [1, highest])
+    assert [ids.size for ids in ids_in_two(connection, "SELECT * FROM film", "age > 90")] == [0, 4]
+    assert [ids.size for ids in ids_in_two(connection, "SELECT * FROM film WHERE id < 0", "age > 90")] == [0, 0]

@@ -6,12 +6,16 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.erasure.forget import forget
-from filmroom.db.reads import fact_cache, films, summary
-from filmroom.db.records import Filter, Range
+from filmroom.db.reads import facets, fact_cache, film_facts, films, summary
+from filmroom.db.reads.facets import FacetTable
+from filmroom.db.reads.film_facts import labelled_with, stated_names
+from filmroom.db.records import Filter, Label, Range
 from filmroom.db.schema import film
+from filmroom.db.writes import annotations
 from sqlalchemy import update
 
 from tests.db.vector_bench import Bench, make_bench
@@ -112,6 +116,56 @@ def test_a_status_counts_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     first = summary.glance(bench.archive.catalog.path)
     monkeypatch.setattr(summary, "counts_of", None)
     assert summary.glance(bench.archive.catalog.path) == first
+
+
+def label_films(archive: Archive, count: int) -> None:
+    """Give as many films the label, and as many its absence from one source of two."""
+    rows = [(film_id, Label("nodule", float(film_id <= count), "made")) for film_id in range(1, 2 * count + 1)]
+    annotations.put_labels(archive.catalog, [*rows, (2, Label("nodule", 0.0, "second reader"))])
+
+
+def read_all(archive: Archive) -> dict[str, object]:
+    """What pages read of all films: counts, the facets' films and who is labelled."""
+    catalog = archive.catalog
+    table = FacetTable(catalog)
+    return {
+        "counts": [films.facets(catalog, name) for name in ("sex", "age", "label")],
+        "facets": table.count(None),
+        "ages": table.values("age", np.array([4, 1, 99, 40])),
+        "labelled": [ids.tolist() for ids in labelled_with(catalog, ["nodule"])],
+    }
+
+
+def test_counts_facets_and_labels_are_read_once_until_a_fact_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_films(bench.archive, 5)
+    first = read_all(bench.archive)
+    assert first["labelled"] == [list(range(1, 6)), list(range(6, 11))]
+    with monkeypatch.context() as patched:
+        for module, name in ((films, "_counts"), (facets, "ids_by_value"), (film_facts, "ids_in_two")):
+            patched.setattr(module, name, None)
+        with pytest.raises(TypeError):
+            FacetTable(bench.archive.catalog).count(None, ["tag"])  # that no fact tells of
+        kept = {name for name in facets.FACETS if name not in films.ANNOTATED}
+        assert FacetTable(bench.archive.catalog).count(None, kept) == {name: first["facets"][name] for name in kept}  # type: ignore[index]
+        assert [films.facets(bench.archive.catalog, name) for name in ("sex", "age", "label")] == first["counts"]
+        assert [ids.tolist() for ids in labelled_with(bench.archive.catalog, ["nodule"])] == first["labelled"]
+    label_films(bench.archive, 8)
+    change_a_fact(bench.archive)
+    later = read_all(bench.archive)
+    monkeypatch.setattr(fact_cache, "LARGE", 1000)
+    assert later == read_all(bench.archive) != first
+
+
+def test_names_that_only_probes_gave_are_not_stated(bench: Bench) -> None:
+    assert stated_names(bench.archive.catalog) == []
+    label_films(bench.archive, 3)
+    annotations.put_labels(
+        bench.archive.catalog, [(1, Label("edema", 0.2, "reader")), (2, Label("mass", 0.9, "probe"))]
+    )
+    annotations.put_labels(bench.archive.catalog, [(1, Label("nodule", 0.3, "probe"))])
+    assert stated_names(bench.archive.catalog) == ["edema", "nodule"]
 
 
 def test_no_more_are_kept_than_the_newest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

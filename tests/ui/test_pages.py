@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import pytest
 from filmroom.assets import ASSETS
 from filmroom.db import schema
 from filmroom.db.archive import Archive
+from filmroom.db.errors import BadInput
 from filmroom.db.records import SAME_UID
 from filmroom.db.writes import annotations
 from filmroom.search.ui import layout
@@ -219,3 +221,26 @@ def test_every_chart_is_readable(archive_folder: Path, name: str, monkeypatch: p
     charts = [json.loads(one.proto.spec) for one in test.get("vega_lite_chart")]
     assert charts
     assert all(one["config"]["axis"]["labelColor"] == layout.quiet_colour() for one in charts)
+
+
+@pytest.mark.parametrize(
+    ("name", "slow", "standing"),
+    [
+        ("archive", "status", {"Sources", "Films to look at", "Models", "Rejected files", "Doctor"}),
+        ("zeroshot", "_scores", {"Finding", "Prompts that say it, one a line", "Only films that pass"}),
+        ("map", "_projection", {"Projection", "Colour", "Query"}),
+    ],
+)
+def test_the_page_stands_before_all_films_are_gone_through(
+    archive_folder: Path, name: str, slow: str, standing: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise BadInput("cut off here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(import_module(f"filmroom.search.ui.pages.{name}"), slow, cut_off)
+        test = page(archive_folder, name, monkeypatch)
+    assert "cut off here" in said(test)
+    boxes = [*test.selectbox, *test.text_area, *test.text_input]
+    assert standing <= {box.label for box in boxes} | {heading.value for heading in test.subheader}
+    assert not page(archive_folder, name, monkeypatch).error

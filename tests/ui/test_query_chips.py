@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.archive import Archive
+from filmroom.db.reads import fact_cache
+from filmroom.db.writes import annotations
+from filmroom.search.query import chance
 from filmroom.search.query.chance import COUNT, random_texts
 from filmroom.search.query.fields import FIELDS
 from filmroom.search.query.parser import parse, to_text
 from filmroom.search.query.reading import read
+from filmroom.search.ranking.leaders import Leaders
 from filmroom.search.request import Order, SearchRequest, UploadedFilm, from_parameters
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.components.chips.chips import Kind
@@ -29,6 +35,9 @@ WHOLE = SearchRequest(
     least_score=0.1,
     liked_first=True,
 )
+
+
+FILTERS = ("", " label:effusion", " -label:effusion", " path:1", " -path:1")
 
 
 def texts(request: SearchRequest) -> list[tuple[str, str]]:
@@ -205,3 +214,37 @@ def test_a_word_that_nobody_knows_is_a_warning() -> None:
     reading = dataclasses.replace(read(parsed), unfamiliar=("xqzt",))
     found = chips_of(SearchRequest("xqzt"), parsed, reading)
     assert ("warning", "xqzt: neither the model nor a report knows it") in [(one.kind.value, one.text) for one in found]
+
+
+def reached(folder: Path) -> list[float | None]:
+    searcher = Searcher.open(folder, stays=True)
+    return [searcher.answer(SearchRequest(f"effusion{where}")).chance for where in FILTERS]
+
+
+@pytest.mark.parametrize("depth", [1, 5, 2048])
+def test_many_films_are_judged_as_few_are(archive_folder: Path, monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
+    few = reached(archive_folder)
+    monkeypatch.setattr(chance, "FEW", 0)
+    monkeypatch.setattr(chance, "DEPTH", depth)
+    assert reached(archive_folder) == pytest.approx(few, abs=1e-6)
+
+
+def test_few_films_are_scored_one_by_one(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Leaders, "catch_up", None)
+    assert all(reached(archive_folder))
+
+
+def test_leading_films_are_kept_until_a_fact_is_written(
+    archive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(archive_folder, tmp_path / "archive"))
+    monkeypatch.setattr(chance, "FEW", 0)
+    monkeypatch.setattr(fact_cache, "LARGE", 1)
+    taken: list[int] = []
+    take = Leaders._take
+    monkeypatch.setattr(Leaders, "_take", lambda self, ids, scores: taken.append(ids.size) or take(self, ids, scores))
+    first = reached(folder)
+    assert sum(taken) == len(Searcher.open(folder).index)
+    annotations.add_tags(Archive.open(folder).catalog, [1], ["seen"])
+    assert reached(folder) == first
+    assert sum(taken) == len(Searcher.open(folder).index), "nothing was scored again"

@@ -51,11 +51,14 @@ def show() -> None:
     if archive is None:
         return
     _sources(archive, folder)
-    _contents(archive)
+    st.subheader("What is in it")
+    counts = st.container()  # all films are counted last: nobody waits for them to see the rest
     film_lists.show(archive)
     _models(archive)
     _rejected(archive)
     _doctor(archive)
+    with counts, st.spinner("Counting all films by label, view, year and modality"):
+        _contents(archive)
 
 
 def _index(archive: Archive | None, folder: Path) -> None:
@@ -217,7 +220,6 @@ def _by_year_and_modality(_archive: Archive, folder: str, fact_state: str) -> tu
 def _contents(archive: Archive) -> None:
     contents = status(archive.folder)
     years, modalities = _by_year_and_modality(archive, str(archive.folder), archive.catalog.fact_state())
-    st.subheader("What is in it")
     facts = [
         ("Films", number(contents.films)),
         ("Duplicates", number(contents.files.duplicate)),

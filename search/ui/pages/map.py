@@ -71,11 +71,12 @@ def show() -> None:
         if not len(ids):
             st.write("Nothing is indexed yet.")
             return
-        projection = _projection(searcher, ids, key)
-        if not projection.done:
+        with st.spinner("Placing the films"):
+            projection = _projection(searcher, ids, key)
+            places = projection.places() if projection.done else None
+        if places is None:
             _progress(projection, len(ids))
             return
-        places = projection.places()
     except FilmroomError as fault:
         _maps().pop(key, None)
         st.warning(plain(str(fault)))
@@ -154,7 +155,8 @@ def _map(
     query: str,
 ) -> None:
     try:
-        colours = _colours(searcher, ids, colour, query)
+        with st.spinner(f"Reading the films by {colour.value.lower()}"):
+            colours = _colours(searcher, ids, colour, query)
     except BadInput as fault:
         st.warning(plain(str(fault)))
         return

@@ -24,6 +24,8 @@ from filmroom.search.ui.text import films, is_normal, number, plain
 from numpy.typing import NDArray
 
 AROUND = 16
+BLOCK = 8_192
+"""Films whose vectors are unpacked at a time: few enough for the processor's caches."""
 FINDINGS = ("pleural effusion", "cardiomegaly", "pneumothorax", "edema", "pneumonia", "atelectasis")
 
 
@@ -55,7 +57,8 @@ def show() -> None:
         return
     try:
         where = parse(among or "").filter
-        key = (searcher.held.space.fingerprint, archive.catalog.changes(), prompts, where)
+        state = archive.catalog.changes() if where.asks_annotations else archive.catalog.fact_state()
+        key = (searcher.held.space.fingerprint, state, prompts, where)
         ids, scores = _scores(searcher, *key)
     except (BadInput, ModelUnavailable) as fault:
         st.warning(plain(str(fault)))
@@ -74,7 +77,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 @st.cache_data(show_spinner="Scoring", max_entries=16)
 def _scores(
-    _searcher: Searcher, fingerprint: str, changes: int, prompts: Prompts, where: Filter
+    _searcher: Searcher, fingerprint: str, state: int | str, prompts: Prompts, where: Filter
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return (film ids, scores), best first, of the films that pass."""
     _searcher.index.refresh()
@@ -83,22 +86,22 @@ def _scores(
     scores = np.zeros(len(ids), np.float32)
     texts = [*prompts.positive, *prompts.negative]
     text_vectors = dict(zip(texts, _searcher.towers.embed_texts(texts), strict=True))
-    for start in range(0, len(ids), 20_000):
-        vectors = _searcher.index.vectors(ids[start : start + 20_000])
-        scores[start : start + 20_000] = zero_shot(
+    for start in range(0, len(ids), BLOCK):
+        vectors = _searcher.index.vectors(ids[start : start + BLOCK])
+        scores[start : start + BLOCK] = zero_shot(
             vectors, prompts, lambda names: np.stack([text_vectors[name] for name in names])
         )
-    order = np.lexsort((ids, -scores))
+    order = np.argsort(-scores, kind="stable")  # the ids ascend
     return ids[order], scores[order]
 
 
 @st.cache_data(show_spinner="Measuring", max_entries=16)
 def _measured(
-    _searcher: Searcher, fingerprint: str, changes: int, prompts: Prompts, where: Filter
+    _searcher: Searcher, fingerprint: str, state: int | str, prompts: Prompts, where: Filter
 ) -> tuple[NDArray[np.float64], Interval | None]:
     """Return what labels say of the films that `_scores` returns, and the AUC; None where they do not say both present
     and absent. Neither depends on the threshold."""
-    ids, scores = _scores(_searcher, fingerprint, changes, prompts, where)
+    ids, scores = _scores(_searcher, fingerprint, state, prompts, where)
     truth = truths_in(_searcher.catalog, [prompts], ids)[prompts.finding]
     known = ~np.isnan(truth)
     present = truth[known] > 0.5

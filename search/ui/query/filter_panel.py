@@ -6,6 +6,7 @@ import dataclasses
 
 import streamlit as st
 from filmroom.db.catalog import Catalog
+from filmroom.db.reads import films as db_films
 from filmroom.db.reads.facets import AGE_BAND, FACETS, FacetTable
 from filmroom.db.records import Facet, Filter, Range
 from filmroom.search.query.parser import parse, with_filter
@@ -45,7 +46,7 @@ def facts(catalog: Catalog) -> FacetTable:
 
 def labels(catalog: Catalog) -> list[tuple[str, int]]:
     """Return the labels of the archive with their films, the most frequent first."""
-    return [(facet.value, facet.count) for facet in facts(catalog).count(None, ["label"])["label"]]
+    return [(facet.value, facet.count) for facet in db_films.facets(catalog, "label")]
 
 
 @st.fragment
@@ -57,7 +58,9 @@ def narrow(searcher: Searcher, request: SearchRequest) -> None:
             return
         filters = parse(request.query).filter
         changes: dict[str, object] = {}
-        if done := facets(sections_of(counts(searcher, request), filters), key="facets"):
+        with st.spinner("Counting what the films can be filtered by"):
+            sections = sections_of(counts(searcher, request), filters)
+        if done := facets(sections, key="facets"):
             changes = toggled(filters, *done)
         if filters and st.button("Clear all filters", type="tertiary"):
             changes = {name: getattr(_USUAL, name) for name in vars(_USUAL)}

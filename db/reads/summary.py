@@ -38,8 +38,6 @@ class IvfStats:
     recall: float
     exact_ms: float
     approximate_ms: float
-    crc: int = 0
-    head_crc: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
 from filmroom.db.files import read_only, sqlite_file, writer_lock
 from filmroom.db.files.sqlite_file import SETTINGS, revision_of
-from filmroom.db.reads.fact_cache import fact_state_of
 from filmroom.db.reads.summary import is_alive
 from filmroom.db.records import Run, StoredSpace
+from filmroom.db.stretches.versions import fact_state_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
-HEAD = "0017"
+HEAD = "0018"
 """The Alembic revision that the tables of `filmroom.db.schema` stand for; a test holds them equal to the migrations."""
 
 

@@ -15,6 +15,7 @@ from filmroom.db.reads.integrity import Blob
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.records import DECODING, SAME_UID, Outcome, State, same_uid_note
 from filmroom.db.schema import embedding, file, film, thumbnail
+from filmroom.db.stretches import upkeep
 from filmroom.db.thumbnails import mending as mending_thumbnails
 from filmroom.db.thumbnails import moving
 from filmroom.db.thumbnails.file import NAME
@@ -74,6 +75,10 @@ def examine(archive: Archive) -> Examination:
     faults = [Fault(f"the catalog file is damaged: {fault}", _RESTORE, False) for fault in _structure(archive)]
     faults += [Fault(f"{NAME} {fault}", _MEND_AND_INDEX) for fault in mending_thumbnails.faults(archive.catalog)]
     faults += _row_faults(archive)
+    faults += [
+        Fault(f"what is kept of all films is not what the catalog says: {name}", _MEND)
+        for name in upkeep.differing(archive.catalog)
+    ]
     faults += _faults_of(_damage(archive, stored_spaces), stored_spaces)
     notes = [*_older(archive), *_notes(archive)]
     for stored_space in stored_spaces:
@@ -121,6 +126,7 @@ def repair(archive: Archive) -> Examination:
     with archive.writing("repairing", alone=True):
         stored_spaces = spaces.spaces(archive.catalog)
         if not _structure(archive):  # nothing is written into a file that SQLite finds damaged
+            upkeep.remove_all(archive.catalog)
             mending_thumbnails.mend(archive.catalog)
             damage = _damage(archive, stored_spaces)
             mending.put(archive.catalog, damage.mended)

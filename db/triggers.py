@@ -31,7 +31,32 @@ _STATES_OF_FILMS = (
     "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'film_states'; END",
 )
 
+
+def _versions(relation: str, column: str, facts: str = "") -> tuple[str, ...]:
+    """Draw the version of a stretch of ids anew when a row in it comes, goes, or has other `facts`."""
+    changed = " OR ".join(f"old.{fact} IS NOT new.{fact}" for fact in facts.split(", "))
+    events = {"insert": ("INSERT", "new", ""), "delete": ("DELETE", "old", "")}
+    if facts:
+        events["update"] = (f"UPDATE OF {facts}", "new", f"WHEN {changed} ")
+    return tuple(
+        f"CREATE TRIGGER stretch_{relation}_{name} AFTER {event} ON {relation} {condition}BEGIN "
+        f"INSERT INTO stretch(relation, number, version) VALUES ('{relation}', {row}.{column} >> 14, random()) "
+        "ON CONFLICT(relation, number) DO UPDATE SET version = excluded.version; END"
+        for name, (event, row, condition) in events.items()
+    )
+
+
+# Which stretches of ids were written to since (`filmroom.db.stretches.versions`).
+_VERSIONS_OF_STRETCHES = (
+    "CREATE TABLE stretch (relation VARCHAR NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL, "
+    "PRIMARY KEY (relation, number)) WITHOUT ROWID",
+    *_versions("film", "id", "state, view, modality, body_part, sex, age, year, burned_in"),
+    *_versions("file", "id", "outcome, listed"),
+    *_versions("label", "film_id", "value"),
+    *_versions("report", "id"),
+)
+
 # An index on the disk bears it, too: one of another archive is not taken for this one's.
 _ID_OF_ARCHIVE = ("INSERT INTO meta(key, value) VALUES ('archive_id', lower(hex(randomblob(16))))",)
 
-STATEMENTS = (*_WORDS_OF_REPORTS, *_WORDS_OF_FINDINGS, *_STATES_OF_FILMS, *_ID_OF_ARCHIVE)
+STATEMENTS = (*_WORDS_OF_REPORTS, *_WORDS_OF_FINDINGS, *_STATES_OF_FILMS, *_VERSIONS_OF_STRETCHES, *_ID_OF_ARCHIVE)

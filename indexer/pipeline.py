@@ -24,6 +24,7 @@ from filmroom.db.catalog import get_meta, set_meta
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import spaces
 from filmroom.db.records import DECODING, SAME_UID, Counts, FileResult, Outcome, RunState, Scope, SourceFile, Tags
+from filmroom.db.stretches import upkeep
 from filmroom.db.thumbnails.moving import sweep
 from filmroom.db.vector_index import snapshot
 from filmroom.db.vector_index.opening import open_index
@@ -128,7 +129,7 @@ def index(
                 with step():
                     doctor.settle_checksums(archive)
                     run.save_index()
-                    archive.catalog.learn_sizes()
+                    upkeep.after_many_writes(archive.catalog)
                 move_thumbnails(archive.catalog)
         except KeyboardInterrupt:
             run.end(RunState.STOPPED)

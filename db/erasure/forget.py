@@ -21,11 +21,12 @@ from filmroom.db.files.private_files import PREFIX
 from filmroom.db.reads import spaces
 from filmroom.db.reads.spaces import Stamp, StoredSpace
 from filmroom.db.schema import film, forgotten
+from filmroom.db.stretches import upkeep
 from filmroom.db.thumbnails.file import NAME as THUMBNAILS
 from filmroom.db.thumbnails.file import beside
 from filmroom.db.thumbnails.reading import keys_of
 from filmroom.db.vector_index import snapshot
-from filmroom.db.vector_index.snapshot import Manifest
+from filmroom.db.vector_index.snapshot import Shortened
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -89,8 +90,9 @@ def forget(
         stored_spaces = spaces.spaces(archive.catalog)
         stamps = {space.id: spaces.stamp(archive.catalog, space.id) for space in stored_spaces}
         # Before the rows, as they can be made again: whatever ends this process, no vector outlives its film.
-        manifests = {space.id: snapshot.take_away(archive.vectors, space, film_ids) for space in stored_spaces}
-        to_keep = [manifest for manifest in manifests.values() if manifest is not None]
+        shortened = {space.id: snapshot.take_away(archive.vectors, space, film_ids) for space in stored_spaces}
+        to_keep = [files for files in shortened.values() if files is not None]
+        answers = upkeep.read_all(archive.catalog)
         snapshot.remove_strays(archive.vectors, to_keep)
         pictures = beside(archive.catalog)
         if pictures is not None:
@@ -102,16 +104,7 @@ def forget(
             files, reports = erase(connection, rows)
         # And once more: a reading room may have written lists before it could know.
         snapshot.remove_strays(archive.vectors, to_keep)
-        for left in (
-            *archive.folder.glob("catalog.before-*"),
-            *archive.folder.glob(f"{THUMBNAILS}.part*"),
-            *archive.folder.glob(f"{PICTURE_MEASURES}/*.bin"),
-            *archive.folder.glob(f"{CHECKS}/*"),
-            archive.folder / LOG,
-        ):
-            left.unlink(missing_ok=True)
-        for unfinished in archive.folder.glob(f"{PREFIX}*"):  # a copy of the catalog, of a backup that was killed
-            shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_copies(archive.folder)
         if pictures is not None:
             pictures.settle(partial(keys_of, archive.catalog))
         if hindrance := archive.catalog.settle(everything=not film_ids) or (pictures and pictures.overwrite()):
@@ -119,18 +112,34 @@ def forget(
         # And of a search that began before: now nobody reads the catalog as it was.
         snapshot.remove_strays(archive.vectors, to_keep)
         for space in stored_spaces:
-            _put_back(archive, space, manifests[space.id], stamps[space.id])
+            _put_back(archive, space, shortened[space.id], stamps[space.id])
+        # Nothing of these films is in them any more.
+        upkeep.bring_up_to_date(archive.catalog, answers, earlier=answers)
     return Forgotten(len(rows), files, reports, remember)
 
 
-def _put_back(archive: Archive, space: StoredSpace, manifest: Manifest | None, before: Stamp) -> None:
+def _remove_copies(folder: Path) -> None:
+    """Delete what may hold copies of rows and pictures beside the catalog."""
+    for path in (
+        *folder.glob("catalog.before-*"),
+        *folder.glob(f"{THUMBNAILS}.part*"),
+        *folder.glob(f"{PICTURE_MEASURES}/*.bin"),
+        *folder.glob(f"{CHECKS}/*"),
+        folder / LOG,
+    ):
+        path.unlink(missing_ok=True)
+    for unfinished in folder.glob(f"{PREFIX}*"):  # a copy of the catalog, of a backup that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _put_back(archive: Archive, space: StoredSpace, shortened: Shortened | None, before: Stamp) -> None:
     """Write the snapshot as of now, where it was up to date; the next run makes another where there was none."""
-    if manifest is None:
+    if shortened is None:
         return
     now = spaces.stamp(archive.catalog, space.id)
-    known = manifest.generation == before.generation
-    generation = now.generation if known else manifest.generation
-    snapshot.put_back(archive.vectors, space, manifest, generation=generation, mark=now.mark)
+    known = shortened.manifest.generation == before.generation
+    generation = now.generation if known else shortened.manifest.generation
+    snapshot.put_back(archive.vectors, space, shortened, generation=generation, mark=now.mark)
 
 
 def _marks(key: bytes, identities: Sequence[str], patients: Sequence[str | None]) -> set[str]:

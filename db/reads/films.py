@@ -15,10 +15,11 @@ import numpy as np
 from filmroom.db.batching import chunked, ids_by_value, ids_of, marks
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import NotFound
-from filmroom.db.reads import fact_cache
 from filmroom.db.reads.fact_cache import FactCache
 from filmroom.db.reads.filters import OF_FILM, Clause, asks_fields_alone, by_field, film_ids, film_ids_of_any_state
 from filmroom.db.records import Facet, Film, Filter, Label, State, Tags
+from filmroom.db.stretches.columns import passing_columns
+from filmroom.db.stretches.kept_answers import KeptAnswers
 from numpy.typing import NDArray
 
 _TAGS = (
@@ -43,22 +44,14 @@ def select_ids(catalog: Catalog, where: Filter) -> NDArray[np.int64]:
     """Return the ids, ascending, of the films that are present and pass the filter."""
     with catalog.look() as connection:
         gone = ids_of(connection, _GONE)
-        cache = FactCache(connection, catalog.path) if catalog.is_file and asks_fields_alone(where) else None
-        parts = [_passing(connection, clause, cache) for clause in map(film_ids_of_any_state, by_field(where))]
-    passing = reduce(_in_both, sorted(parts, key=len))
+        passing = None
+        if catalog.is_file and asks_fields_alone(where):
+            passing = passing_columns(connection, KeptAnswers(connection, catalog.path), where)
+        if passing is None:
+            clauses = map(film_ids_of_any_state, by_field(where))
+            parts = [ids_of(connection, clause.sql, clause.values) for clause in clauses]
+            passing = reduce(_in_both, sorted(parts, key=len))
     return passing[np.isin(passing, gone, assume_unique=True, invert=True)] if gone.size else passing
-
-
-def _passing(connection: sqlite3.Connection, clause: Clause, cache: FactCache | None) -> NDArray[np.int64]:
-    question = repr((clause.sql, clause.values))
-    if cache is not None and (bits := cache.get(question)) is not None:
-        return np.flatnonzero(np.unpackbits(np.frombuffer(bits, np.uint8)))
-    ids = ids_of(connection, clause.sql, clause.values)
-    if cache is not None and ids.size >= fact_cache.LARGE:
-        passes = np.zeros(int(ids[-1]) + 1, np.bool_)
-        passes[ids] = True
-        cache.put(question, np.packbits(passes).tobytes())
-    return ids
 
 
 def _in_both(fewer: NDArray[np.int64], larger: NDArray[np.int64]) -> NDArray[np.int64]:

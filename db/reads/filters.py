@@ -43,10 +43,15 @@ def film_ids_of_any_state(where: Filter) -> Clause:
     return Clause(f"SELECT film.id AS id FROM film WHERE {passing.sql}", passing.values)
 
 
+def condition(where: Filter) -> Clause:
+    """Return the condition of a film that passes, present or not."""
+    return _all(where)
+
+
 def by_field(where: Filter) -> list[Filter]:
     """Return filters that a film passes all of where it passes this one. Where nothing is asked but fields that have
     an index each, they are one a field: then no film's row is read, and no index's films are looked for in another."""
-    fields = _fields(where)
+    fields = fields_of(where)
     if not fields or not asks_fields_alone(where):
         return [where]
     return [Filter(**{name: value}) for name, value in fields.items()]
@@ -54,10 +59,11 @@ def by_field(where: Filter) -> list[Filter]:
 
 def asks_fields_alone(where: Filter) -> bool:
     """Tell whether nothing is asked but fields that have an index each."""
-    return Filter(**_fields(where)) == where
+    return Filter(**fields_of(where)) == where
 
 
-def _fields(where: Filter) -> dict[str, Any]:
+def fields_of(where: Filter) -> dict[str, Any]:
+    """Return what is asked of the fields that have an index each, by the attribute of the filter."""
     return {name: value for name in _INDEXED if (value := getattr(where, name)) != getattr(Filter(), name)}
 
 

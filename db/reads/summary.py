@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from filmroom.db.files.read_only import may_write, reading
-from filmroom.db.reads.fact_cache import FactCache
 from filmroom.db.records import SAME_UID, Counts, Facet, FileCounts, Outcome, Run, RunState, Space, StoredSpace
+from filmroom.db.stretches.counts import counts_by_stretch
+from filmroom.db.stretches.kept_answers import KeptAnswers
 
 BUSY_SECONDS = 15
 
@@ -37,8 +38,6 @@ class IvfStats:
     recall: float
     exact_ms: float
     approximate_ms: float
-    crc: int = 0
-    head_crc: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,6 @@ _BURNED_IN = """
 SELECT count(*) FROM film
 WHERE burned_in AND id NOT IN (SELECT id FROM film WHERE state IN ('gone', 'replaced'))
 """
-_COUNTS = "counts"
 _SAME_UID = "SELECT path FROM file WHERE outcome = 'duplicate' AND listed AND reason = ? ORDER BY path"
 _LABELS = """
 SELECT name, count(DISTINCT film_id) FROM label
@@ -112,12 +110,13 @@ def glance(path: Path, *, runs: int = 5) -> Glance:
     """Read the catalog at `path` in one transaction. Raises sqlite3.Error where it is no catalog that can be read."""
     with _opened(path) as connection:
         connection.execute("BEGIN")
-        cache = FactCache(connection, path)
-        answer = cache.get(_COUNTS)
-        if answer is None:
-            answer = json.dumps(counts_of(connection)).encode()
-            cache.put(_COUNTS, answer)
-        return glance_at(connection, path.with_name("vectors"), is_alive, json.loads(answer), runs=runs)
+        answers = KeptAnswers(connection, path)
+        counts = _by_stretch(connection, answers) if answers.usable else counts_of(connection)
+        return glance_at(connection, path.with_name("vectors"), is_alive, counts, runs=runs)
+
+
+def _by_stretch(connection: sqlite3.Connection, answers: KeptAnswers) -> dict[str, Any]:
+    return counts_by_stretch(connection, answers) | {"absent": connection.execute(_ABSENT).fetchall()}
 
 
 def counts_of(connection: sqlite3.Connection) -> dict[str, Any]:

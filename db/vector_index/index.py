@@ -23,7 +23,7 @@ from filmroom.db.errors import FilmroomError
 from filmroom.db.reads import films, spaces
 from filmroom.db.reads.spaces import StoredSpace
 from filmroom.db.reads.summary import IvfStats
-from filmroom.db.vector_index import ivf, snapshot
+from filmroom.db.vector_index import ivf, lists_file, snapshot
 from filmroom.db.vector_index.film_rows import FilmRows
 from filmroom.db.vector_index.flat import FewRows, Rows, are_few, rows_for
 from filmroom.db.vector_index.ivf import Approximate
@@ -89,7 +89,7 @@ class VectorIndex:
         index.refresh()
         if index._is_large() and index.device == "CPU":
             with index._sharing.changing():
-                index._approximate = ivf.load(folder, stored_space, whole=whole)
+                index._approximate = lists_file.load(folder, stored_space, whole=whole)
                 index._catch_up()
         return index
 
@@ -302,10 +302,10 @@ class VectorIndex:
             built = ivf.build(self._held, content.rows, content.ids[0], content.live)
             if built is not None:
                 with suppress(OSError):  # a full disk: it is built again at the next start
-                    ivf.save(self._folder, self._held.id, built)
+                    lists_file.save(self._folder, self._held.id, built)
                 if self._outdated(content.generation):
                     # Films may have been forgotten meanwhile: none of their vectors is left on the disk.
-                    ivf.remove(self._folder, self._held.id)
+                    lists_file.remove(self._folder, self._held.id)
                 with self._sharing.changing():
                     self._approximate = built
                     self._catch_up()

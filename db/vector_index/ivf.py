@@ -8,19 +8,13 @@ does not reach RECALL there is not used.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
-import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from filmroom.db.files import private_files
-from filmroom.db.reads.summary import IvfStats, ivf_stats
+from filmroom.db.reads.summary import IvfStats
 from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index.flat import ManyRows, best
 from numpy.typing import NDArray
@@ -182,73 +176,3 @@ def _doubling(most: int) -> Iterator[int]:
     while probes < most // 4:
         yield probes
         probes *= 2
-
-
-def save(folder: Path, space_id: int, built: Approximate) -> None:
-    """Write the index aside and rename it; the facts last, as without them the rest is not looked at. Raises
-    OSError."""
-    import faiss
-
-    private_files.make_folder(folder)
-    path, facts = _paths(folder, space_id)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    private_files.write(partial, b"")  # FAISS opens it by its name, and keeps its mode
-    try:
-        faiss.write_index(built.index, str(partial))
-    except RuntimeError as error:
-        partial.unlink(missing_ok=True)
-        raise OSError(f"the index could not be written: {path.name}") from error
-    crc = _checksum(partial)
-    head_crc = _checksum(partial, partial.stat().st_size - built.index.ntotal * (built.index.d + 8))
-    facts.unlink(missing_ok=True)
-    os.replace(partial, path)
-    facts_partial = facts.with_name(f"{facts.name}.{os.getpid()}.part")
-    facts_now = asdict(built.facts) | {"mark": built.mark, "rows": built.index.ntotal, "crc": crc, "head_crc": head_crc}
-    private_files.write(facts_partial, json.dumps(facts_now).encode())
-    os.replace(facts_partial, facts)
-
-
-def load(folder: Path, stored_space: StoredSpace, *, whole: bool = True) -> Approximate | None:
-    """Return what was saved for the space, or None where there is nothing that can be trusted. Where it need not be
-    `whole`, the lists stay on the disk, take nothing new, and are not checked: they only name rows, which have the last
-    word."""
-    path, _ = _paths(folder, stored_space.id)
-    try:
-        facts = ivf_stats(folder, stored_space)
-        if facts is None:
-            return None
-        lists_bytes = facts.rows * (stored_space.space.dim + 8)
-        if whole or not facts.head_crc:
-            sound = _checksum(path) == facts.crc
-        else:
-            sound = _checksum(path, path.stat().st_size - lists_bytes) == facts.head_crc
-        if not sound:
-            return None
-        import faiss
-
-        index = faiss.read_index(str(path), 0 if whole else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    except (OSError, ValueError, TypeError, RuntimeError):
-        return None
-    if (index.ntotal, index.d) != (facts.rows, stored_space.space.dim):
-        return None
-    return Approximate(index, facts, facts.mark, grows=whole)
-
-
-def remove(folder: Path, space_id: int) -> None:
-    # With what a process that was ended while it wrote has left.
-    for path in folder.glob(f"lists-{space_id}.*"):
-        path.unlink(missing_ok=True)
-
-
-def _paths(folder: Path, space_id: int) -> tuple[Path, Path]:
-    return folder / f"lists-{space_id}.faiss", folder / f"lists-{space_id}.json"
-
-
-def _checksum(path: Path, size: int = sys.maxsize) -> int:
-    """Return the CRC-32 of a file, or of its first `size` bytes."""
-    crc = 0
-    with path.open("rb") as data:
-        while size > 0 and (block := data.read(min(size, 1 << 22))):
-            crc = zlib.crc32(block, crc)
-            size -= len(block)
-    return crc

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +28,26 @@ _BLOCK = 1 << 25
 
 class TornSnapshot(Exception):
     """A piece of a snapshot is not what was written: everything is to be read from the catalog."""
+
+
+def sums_of(path: Path, *, size: int = sys.maxsize, flush: bool = False) -> list[int]:
+    """Return a checksum of each piece of a file, or of those that hold its first `size` bytes. Raises OSError."""
+    with path.open("rb") as data:
+        pieces = islice(iter(lambda: data.read(PIECE), b""), -(-size // PIECE))
+        sums = [zlib.crc32(piece) for piece in pieces]
+        if flush:
+            os.fsync(data.fileno())
+    return sums
+
+
+def sum_again(path: Path, sums: list[int], starts: NDArray[np.int64], size: int) -> None:
+    """Compute the checksums of the pieces in which `size` bytes from each of `starts` lie. Raises OSError."""
+    pieces = np.unique(np.concatenate([starts // PIECE, (starts + max(size, 1) - 1) // PIECE]))
+    with path.open("rb") as data:
+        for piece in pieces.tolist():
+            data.seek(piece * PIECE)
+            sums[piece] = zlib.crc32(data.read(PIECE))
+        os.fsync(data.fileno())
 
 
 class Pieces:

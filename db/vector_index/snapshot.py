@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.files import private_files
 from filmroom.db.records import StoredSpace
-from filmroom.db.vector_index import ivf
-from filmroom.db.vector_index.mapped import PIECE, Pieces, TornSnapshot
+from filmroom.db.vector_index import lists_file
+from filmroom.db.vector_index.lists_file import ShortenedLists
+from filmroom.db.vector_index.mapped import PIECE, Pieces, TornSnapshot, sum_again, sums_of
 from numpy.typing import NDArray
 
 VERSION = 4
@@ -87,8 +88,8 @@ def save(folder: Path, stored_space: StoredSpace, snapshot: Snapshot) -> None:
         rows=snapshot.ids.shape[1],
         rows_file=rows_path.name,
         ids_file=ids_path.name,
-        rows_sums=_sums(rows_path, flush=True),
-        ids_sums=_sums(ids_path, flush=True),
+        rows_sums=sums_of(rows_path, flush=True),
+        ids_sums=sums_of(ids_path, flush=True),
         live=int(snapshot.live.sum()),
     )
     _write(folder, stored_space.id, manifest)
@@ -107,7 +108,7 @@ def load(folder: Path, stored_space: StoredSpace, *, whole: bool = True) -> Snap
         if not _is_of(manifest, stored_space):
             return None
         rows_path, ids_path = folder / manifest.rows_file, folder / manifest.ids_file
-        if _sums(ids_path) != manifest.ids_sums or (whole and _sums(rows_path) != manifest.rows_sums):
+        if sums_of(ids_path) != manifest.ids_sums or (whole and sums_of(rows_path) != manifest.rows_sums):
             return None
         pieces = Pieces(rows_path, manifest.rows_sums)
         pieces.check(np.zeros(1, np.int64), 1)  # the header
@@ -178,17 +179,25 @@ def strangers(folder: Path, archive: str, space_ids: set[int]) -> int:
 
 def remove(folder: Path, space_id: int) -> None:
     """Delete everything that is derived from the vectors of a space."""
-    ivf.remove(folder, space_id)
+    lists_file.remove(folder, space_id)
     (folder / f"{space_id}.json").unlink(missing_ok=True)
     for path in folder.glob(f"{space_id}-*"):
         path.unlink(missing_ok=True)
 
 
-def take_away(folder: Path, stored_space: StoredSpace, film_ids: Sequence[int]) -> Manifest | None:
-    """Overwrite the vectors of films, also those that were replaced, where they stand in the snapshot of a
-    space.
+@dataclass(frozen=True)
+class Shortened:
+    """A snapshot, and the lists over it where there are any, from which films were taken away."""
 
-    The snapshot counts for nothing from then on, until `put_back` is told what it holds now; so whatever ends this
+    manifest: Manifest
+    lists: ShortenedLists | None
+
+
+def take_away(folder: Path, stored_space: StoredSpace, film_ids: Sequence[int]) -> Shortened | None:
+    """Overwrite the vectors of films, also those that were replaced, where they stand in the snapshot and in the lists
+    of a space.
+
+    Neither counts for anything from then on, until `put_back` is told what they hold now; so whatever ends this
     process, no vector is found that its catalog has not. None where there is no snapshot. Raises OSError.
     """
     try:
@@ -209,33 +218,33 @@ def take_away(folder: Path, stored_space: StoredSpace, film_ids: Sequence[int]) 
         changed.flush()
     size, width = rows.itemsize * rows[0].size if len(rows) else 0, ids.itemsize
     starts = [ids.offset + width * (row * ids.shape[1] + at) for row in (1, 2)]
-    _sum_again(rows_path, manifest.rows_sums, rows.offset + size * at, size)
-    _sum_again(ids_path, manifest.ids_sums, np.concatenate(starts), width)
-    return manifest
+    sum_again(rows_path, manifest.rows_sums, rows.offset + size * at, size)
+    sum_again(ids_path, manifest.ids_sums, np.concatenate(starts), width)
+    return Shortened(manifest, lists_file.take_away(folder, stored_space, ids[0][ids[2] != 0]))
 
 
-def put_back(folder: Path, stored_space: StoredSpace, manifest: Manifest, *, generation: int, mark: int) -> None:
-    """Let a snapshot count again, as of the catalog's `generation` and watermark. Raises OSError."""
+def put_back(folder: Path, stored_space: StoredSpace, shortened: Shortened, *, generation: int, mark: int) -> None:
+    """Let a snapshot and its lists count again, as of the catalog's `generation` and watermark. Raises OSError."""
+    manifest = shortened.manifest
     _write(folder, stored_space.id, replace(manifest, generation=generation, mark=min(manifest.mark, mark)))
+    if shortened.lists is not None:
+        lists_file.put_back(folder, stored_space, shortened.lists)
 
 
-def remove_strays(folder: Path, keep: Iterable[Manifest]) -> None:
-    """Delete all that is derived from vectors but the data of these snapshots: lists, which are made again in the
-    background, what spaces that are no more have left, and what a process that was ended has not put in its place."""
-    kept_files = {name for manifest in keep for name in (manifest.rows_file, manifest.ids_file)}
+def remove_strays(folder: Path, keep: Iterable[Shortened]) -> None:
+    """Delete all that is derived from vectors but the data of these snapshots and their lists: what spaces that are no
+    more have left, and what a process that was ended has not put in its place."""
+    kept_files = {name for shortened in keep for name in _files_of(shortened)}
     for path in folder.glob("*"):
         if path.is_file() and path.name not in kept_files:
             path.unlink(missing_ok=True)
 
 
-def _sum_again(path: Path, sums: list[int], starts: NDArray[np.int64], size: int) -> None:
-    """Compute the checksums of the pieces in which `size` bytes from each of `starts` lie."""
-    pieces = np.unique(np.concatenate([starts // PIECE, (starts + max(size, 1) - 1) // PIECE]))
-    with path.open("rb") as data:
-        for piece in pieces.tolist():
-            data.seek(piece * PIECE)
-            sums[piece] = zlib.crc32(data.read(PIECE))
-        os.fsync(data.fileno())
+def _files_of(shortened: Shortened) -> list[str]:
+    files = [shortened.manifest.rows_file, shortened.manifest.ids_file]
+    return (
+        [*files, shortened.lists.path.name] if shortened.lists is not None and shortened.lists.are_in_place() else files
+    )
 
 
 def _is_of(manifest: Manifest, stored_space: StoredSpace) -> bool:
@@ -266,11 +275,3 @@ def _write(folder: Path, space_id: int, manifest: Manifest) -> None:
         out.flush()
         os.fsync(out.fileno())
     os.replace(partial, folder / f"{space_id}.json")
-
-
-def _sums(path: Path, *, flush: bool = False) -> list[int]:
-    with path.open("rb") as data:
-        sums = [zlib.crc32(piece) for piece in iter(lambda: data.read(PIECE), b"")]
-        if flush:
-            os.fsync(data.fileno())
-    return sums

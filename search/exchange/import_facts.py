@@ -11,6 +11,7 @@ from pathlib import Path
 from filmroom.db.archive import Archive
 from filmroom.db.catalog import get_meta
 from filmroom.db.reads import films
+from filmroom.db.stretches import upkeep
 from filmroom.db.writes.facts import SPLIT, put_facts
 from filmroom.indexer.decoding.phi_filter import age_of, hashed_uid, kept_age, patient_key
 from filmroom.indexer.radiology.views_and_body_parts import view_in_table
@@ -76,6 +77,7 @@ def import_facts(
     facts = statements.clear(reader.unread)
     source_label = source or public_set or ", ".join(source_name(None, path) for path in files)
     stored = put_facts(archive.catalog, facts, source=source_label, overrides=overwrite)
+    upkeep.bring_up_to_date(archive.catalog)
     touched = sum(map(bool, facts.values()))
     missing, ambiguous = tuple(name or "(empty)" for name in statements.missing), tuple(statements.ambiguous)
     return ImportedFacts(statements.rows, touched, stored.given, stored.own, dict(reader.unread), missing, ambiguous)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
+from filmroom.db.stretches import counts, upkeep
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from filmroom.search.exchange.fact_columns import NO_FINDINGS
 from filmroom.search.exchange.label_rows import FilmLabels, LabelRows
@@ -67,6 +68,7 @@ def import_labels(catalog: Catalog, path: Path, *, source: str | None = None, ke
     """
     labels, imported = _read(catalog, path, source=source, key=key)
     put_labels(catalog, labels)
+    upkeep.bring_up_to_date(catalog, [counts.NAME])
     return imported
 
 

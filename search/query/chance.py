@@ -19,7 +19,8 @@ import numpy as np
 from filmroom.db.archive import Archive
 from filmroom.db.errors import FilmroomError
 from filmroom.db.files import private_files
-from filmroom.db.reads.fact_cache import FactCache, fact_state_of
+from filmroom.db.reads.fact_cache import FactCache
+from filmroom.db.stretches.versions import fact_state_of
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.indexer.models.base import Towers
 from filmroom.indexer.radiology.report_labeler import says_normal

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
+from filmroom.db.erasure import forget as forgetting
+from filmroom.db.erasure.forget import forget
 from filmroom.db.reads.summary import glance
 from filmroom.db.records import State
 from filmroom.db.schema import embedding, film
 from filmroom.db.vector_index import index as vectors
-from filmroom.db.vector_index import ivf, snapshot
+from filmroom.db.vector_index import ivf, lists_file, snapshot
 from filmroom.db.writes.meta import touch_generation
 from sqlalchemy import insert, update
 
@@ -45,7 +49,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("slow")
 def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: Bench) -> None:
-    ivf.remove(crowd.archive.vectors, crowd.space_id)
+    lists_file.remove(crowd.archive.vectors, crowd.space_id)
     index = crowd.open()
     assert index.approximation is None
     queries = index.vectors(np.arange(100, 200))[:, 0]
@@ -68,7 +72,7 @@ def test_a_slow_archive_gets_an_approximate_first_look_in_the_background(crowd: 
 @pytest.mark.usefixtures("slow")
 def test_a_fast_archive_is_timed_once(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "SLOW_MS", 1e9)
-    ivf.remove(crowd.archive.vectors, crowd.space_id)
+    lists_file.remove(crowd.archive.vectors, crowd.space_id)
     index = crowd.open()
     builder = index.keep_fast()
     assert builder is not None
@@ -80,15 +84,15 @@ def test_a_fast_archive_is_timed_once(crowd: Bench, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("slow")
 def test_lists_that_outlive_a_vector_are_not_kept(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A film may be forgotten while they are made of a snapshot that still holds it."""
-    save = ivf.save
+    save = lists_file.save
 
     def late(folder: Path, space_id: int, built: ivf.Approximate) -> None:
         with crowd.archive.catalog.write() as connection:
             touch_generation(connection, {space_id})
         save(folder, space_id, built)
 
-    monkeypatch.setattr(ivf, "save", late)
-    ivf.remove(crowd.archive.vectors, crowd.space_id)
+    monkeypatch.setattr(lists_file, "save", late)
+    lists_file.remove(crowd.archive.vectors, crowd.space_id)
     index = crowd.open()
     index.save()
     builder = index.keep_fast()
@@ -120,5 +124,118 @@ def test_the_first_look_follows_films_that_come_and_go(crowd: Bench) -> None:
     assert within.film_ids.shape == (1, 5)
     assert snapshot.load(crowd.archive.vectors, crowd.held) is not None
     snapshot.remove(crowd.archive.vectors, crowd.space_id)
-    assert ivf.load(crowd.archive.vectors, crowd.held) is None, "no vector outlives the snapshot"
+    assert lists_file.load(crowd.archive.vectors, crowd.held) is None, "no vector outlives the snapshot"
     crowd.open().save()
+
+
+def lists_of(crowd: Bench) -> bytes:
+    return (crowd.archive.vectors / f"lists-{crowd.space_id}.faiss").read_bytes()
+
+
+def codes_of(crowd: Bench, films: list[int]) -> list[bytes]:
+    """The codes of eight bits of these films, as they stand in the lists."""
+    built = lists_file.load(crowd.archive.vectors, crowd.held)
+    assert built is not None
+    inverted = built.index.invlists
+    codes = {}
+    for number in range(built.index.nlist):
+        size = inverted.list_size(number)
+        ids = faiss.rev_swig_ptr(inverted.get_ids(number), size)
+        rows = faiss.rev_swig_ptr(inverted.get_codes(number), size * DIM).reshape(size, DIM)
+        codes |= {int(embedding_id): row.tobytes() for embedding_id, row in zip(ids, rows, strict=True)}
+    return [codes[film_id] for film_id in films if film_id in codes]
+
+
+def with_lists(crowd: Bench) -> vectors.VectorIndex:
+    lists_file.remove(crowd.archive.vectors, crowd.space_id)
+    index = crowd.open()
+    index.save()
+    builder = index.keep_fast()
+    assert builder is not None
+    builder.join()
+    assert index.approximation is not None
+    return index
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("whole", [True, False])
+def test_lists_outlive_a_film_that_is_forgotten_and_hold_nothing_of_it(crowd: Bench, whole: bool) -> None:
+    index = with_lists(crowd)
+    there = index._films.film_ids[index._films.alive]
+    gone, others = there[[5, 700]], there[[6, 900, 1500]]
+    queries = index.vectors(gone)[:, 0]
+    traces = codes_of(crowd, gone.tolist())
+    assert len(traces) == 2
+    assert all(trace in lists_of(crowd) for trace in traces)
+    of_others = codes_of(crowd, others.tolist())
+    head = len(lists_of(crowd))
+
+    forget(crowd.archive, gone.tolist())
+
+    assert not any(trace in lists_of(crowd) for trace in traces)
+    assert len(lists_of(crowd)) == head, "it is not written anew"
+    assert codes_of(crowd, gone.tolist()) == []
+    assert codes_of(crowd, others.tolist()) == of_others
+    opened = vectors.VectorIndex.open(crowd.archive.catalog, crowd.held, crowd.archive.vectors, gpu=False, whole=whole)
+    assert opened.approximation is not None, "they count again at once"
+    near = opened.search(queries, 10)
+    assert not np.isin(near.film_ids, gone).any()
+    half = there[::2]
+    assert not np.isin(opened.search(queries, 10, half).film_ids, gone).any()
+    lists_file.remove(crowd.archive.vectors, crowd.space_id)
+    exact = crowd.open().search(queries, 10)
+    assert np.mean([np.isin(*pair).mean() for pair in zip(exact.film_ids, near.film_ids, strict=True)]) >= 0.9
+
+
+@pytest.mark.usefixtures("slow")
+def test_lists_that_another_process_puts_in_place_meanwhile_go(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading room may write what it made of the film before it can know."""
+    index = with_lists(crowd)
+    film_id = int(index._films.film_ids[index._films.alive][9])
+    earlier = {path: path.read_bytes() for path in crowd.archive.vectors.glob("lists-*")}
+    erase = forgetting.erase
+
+    def and_written_anew(*arguments: Any) -> tuple[int, int]:
+        for path, content in earlier.items():
+            path.unlink(missing_ok=True)
+            path.write_bytes(content)
+        return erase(*arguments)
+
+    monkeypatch.setattr(forgetting, "erase", and_written_anew)
+    forget(crowd.archive, [film_id])
+    assert not list(crowd.archive.vectors.glob("lists-*.faiss"))
+    assert crowd.open().approximation is None
+
+
+@pytest.mark.usefixtures("slow")
+def test_lists_of_a_forgetting_that_was_ended_are_not_believed(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = with_lists(crowd)
+    film_id = int(index._films.film_ids[index._films.alive][11])
+    (trace,) = codes_of(crowd, [film_id])
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting, "erase", ended)
+        with pytest.raises(KeyboardInterrupt):
+            forget(crowd.archive, [film_id])
+    assert trace not in lists_of(crowd)
+    assert crowd.open().approximation is None
+    crowd.open().save()
+    forget(crowd.archive, [film_id])
+    assert not list(crowd.archive.vectors.glob("lists-*"))
+
+
+@pytest.mark.usefixtures("slow")
+def test_torn_lists_are_not_believed(crowd: Bench) -> None:
+    with_lists(crowd)
+    path = crowd.archive.vectors / f"lists-{crowd.space_id}.faiss"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert lists_file.load(crowd.archive.vectors, crowd.held) is None
+    content[-1] ^= 1
+    content[200] ^= 1
+    path.write_bytes(content)
+    assert lists_file.load(crowd.archive.vectors, crowd.held, whole=False) is None

@@ -17,6 +17,7 @@ from filmroom.db.engine import connect
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged
 from filmroom.db.files import sqlite_file
 from filmroom.db.path_names import tail_of
+from filmroom.db.stretches.versions import versions
 from filmroom.db.writes import annotations
 from filmroom.indexer.decoding.rejections import Refusal, reason_of
 from filmroom.search.status import rejected_files
@@ -120,6 +121,29 @@ def test_films_of_a_collection_keep_the_order_in_which_they_were_put_there(tmp_p
         connection.executemany("INSERT INTO collection_film VALUES (?, ?, ?)", put)
     catalog = Catalog.open(path)
     assert [annotations.collected(catalog, name) for name in ("c1", "c2")] == [[2, 3, 1], [3, 2]]
+
+
+def test_films_of_an_earlier_version_have_versions_that_no_other_copy_has(tmp_path: Path) -> None:
+    """What is kept about one copy must not be taken for what the other holds."""
+    first = of_revision(tmp_path / "first.sqlite", "0017")
+    with closing(sqlite3.connect(first)) as connection, connection:
+        connection.execute("INSERT INTO root (id, path) VALUES (1, '/films')")
+        connection.execute(
+            "INSERT INTO file (id, root_id, path, size, mtime_ns, outcome, listed, tried_at) "
+            "VALUES (1, 1, 'a', 1, 1, 'indexed', 1, 1)"
+        )
+        fields = "id, identity, file_id, frame, state, rows, columns, added_at"
+        connection.execute(f"INSERT INTO film ({fields}) VALUES (40000, 'a', 1, 0, 'present', 1, 1, 1)")
+    second = tmp_path / "second.sqlite"
+    second.write_bytes(first.read_bytes())
+    drawn = []
+    for path in (first, second):
+        with Catalog.open(path).look() as connection:
+            of_films, of_files = versions(connection, "film"), versions(connection, "file")
+            assert (len(of_films), len(of_files), versions(connection, "label")) == (3, 1, [])
+            drawn += [*of_films, *of_files]
+    assert len(set(drawn)) == 8
+    assert not list(tmp_path.glob("*before*")), "nothing is to be copied first"
 
 
 def test_paths_of_every_kind_get_their_tails(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filmroom.db.archive import Archive
-from filmroom.db.reads import fact_cache
+from filmroom.db.stretches import kept_answers
 from filmroom.db.writes import annotations
 from filmroom.search.query import chance
 from filmroom.search.query.chance import COUNT, random_texts
@@ -239,7 +239,7 @@ def test_leading_films_are_kept_until_a_fact_is_written(
 ) -> None:
     folder = Path(shutil.copytree(archive_folder, tmp_path / "archive"))
     monkeypatch.setattr(chance, "FEW", 0)
-    monkeypatch.setattr(fact_cache, "LARGE", 1)
+    monkeypatch.setattr(kept_answers, "LARGE", 1)
     taken: list[int] = []
     take = Leaders._take
     monkeypatch.setattr(Leaders, "_take", lambda self, ids, scores: taken.append(ids.size) or take(self, ids, scores))

@@ -1,7 +1,8 @@
 """Processor time and memory of `filmroom label` for a table with a row for every film of an archive.
 
 `python benchmarks/labels.py [COUNT ...] [--folder DIR]`, archives of made films. The memory is the most that the
-process held, with all its libraries. Rows name films by path and by UID in turn, in no order.
+process held, with all its libraries; not what this one held when it began the other. Rows name films by path and by UID
+in turn, in no order.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ try:
     main()
 finally:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(used.ru_utime + used.ru_stime, used.ru_maxrss // 1024, file=sys.stderr)
+    (most,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    print(used.ru_utime + used.ru_stime, int(most) // 1024, file=sys.stderr)
 """
 
 

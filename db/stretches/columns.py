@@ -31,6 +31,9 @@ _WITHOUT_CASE = ("modality", "body_part", "sex")
 _MANY = 8
 """Where more than one of so many stretches was written to, the whole column is read by its index."""
 
+_BLOCK = 1 << 18
+"""Codes that are counted at a time: NumPy makes eight bytes of each."""
+
 _MOST = np.iinfo(np.uint16).max
 """Values that a column may have."""
 
@@ -82,19 +85,21 @@ def bring_up(connection: sqlite3.Connection, earlier: Column, name: str) -> Colu
     known = dict(enumerate(earlier.stamps))
     stale = [number for number, stamp in enumerate(stamps) if known.get(number) != stamp]
     values = list(earlier.values)
-    codes = np.zeros(len(stamps) << BITS, np.uint16)
     if _MANY * len(stale) > len(stamps):
         values = []
-        _fill(connection, codes, values, name, f"WHERE {name} IS NOT NULL")
+        codes = _codes_of(connection, values, name, f"WHERE {name} IS NOT NULL", (0, (len(stamps) << BITS) - 1))
     else:
+        parts = {}
+        for number in stale:
+            span = ids_of_stretch(number)
+            # Not by the column's index, in which the ids of a stretch lie apart.
+            among = f"NOT INDEXED WHERE {name} IS NOT NULL AND id BETWEEN {span[0]} AND {span[1]}"
+            parts[number] = _codes_of(connection, values, name, among, span)
+        codes = np.zeros(len(stamps) << BITS, np.min_scalar_type(min(len(values), _MOST)))
         size = min(codes.size, earlier.codes.size)
         codes[:size] = earlier.codes[:size]
-        for number in stale:
-            first, last = ids_of_stretch(number)
-            codes[first : last + 1] = 0
-            # Not by the column's index, in which the ids of a stretch lie apart.
-            among = f"NOT INDEXED WHERE {name} IS NOT NULL AND id BETWEEN {first} AND {last}"
-            _fill(connection, codes, values, name, among)
+        for number, part in parts.items():
+            codes[number << BITS : (number + 1) << BITS] = part
     if len(values) >= _MOST:
         return None
     return _with_values_of_films(Column(values, codes, stamps))
@@ -102,8 +107,14 @@ def bring_up(connection: sqlite3.Connection, earlier: Column, name: str) -> Colu
 
 def _with_values_of_films(column: Column) -> Column:
     """Leave out values that no film has any more: they may be of one that was forgotten."""
-    had = np.flatnonzero(np.bincount(column.codes, minlength=len(column.values) + 1)[1:])
-    anew = np.zeros(len(column.values) + 1, np.min_scalar_type(had.size))
+    counts = np.zeros(len(column.values) + 1, np.int64)
+    for start in range(0, column.codes.size, _BLOCK):
+        counts += np.bincount(column.codes[start : start + _BLOCK], minlength=counts.size)
+    had = np.flatnonzero(counts[1:])
+    kind = np.min_scalar_type(had.size)
+    if had.size == len(column.values):
+        return Column(column.values, column.codes.astype(kind, copy=False), column.stamps)
+    anew = np.zeros(counts.size, kind)
     anew[had + 1] = np.arange(1, had.size + 1)
     return Column([column.values[place] for place in had.tolist()], anew[column.codes], column.stamps)
 
@@ -122,10 +133,10 @@ def _plain(value: str | int) -> str:
     return str(value).lower()
 
 
-def _fill(
-    connection: sqlite3.Connection, codes: NDArray[np.uint16], values: list[str | int], name: str, among: str
-) -> None:
-    """Set the codes of the films `among`, adding to the values."""
+def _codes_of(
+    connection: sqlite3.Connection, values: list[str | int], name: str, among: str, span: tuple[int, int]
+) -> NDArray[np.uint16]:
+    """Return the codes of the ids of a span, first and last, of which the films lie `among`, adding to the values."""
     # In any case of letters a value is the same to a filter, and to the column's index.
     grouped = f"{name} COLLATE NOCASE" if name in _WITHOUT_CASE else name
     texts, ids, counts = ids_by_value(connection, f"SELECT min({name}), {{ids}} FROM film {among} GROUP BY {grouped}")
@@ -137,7 +148,9 @@ def _fill(
             values.append(value)
             places[value] = len(values)
         of_values.append(min(places[value], _MOST))
-    codes[ids] = np.repeat(np.array(of_values, np.uint16), counts)
+    codes = np.zeros(span[1] - span[0] + 1, np.uint16)
+    codes[ids - span[0]] = np.repeat(np.array(of_values, np.uint16), counts)
+    return codes
 
 
 def _codes_that_pass(

@@ -16,7 +16,7 @@ class FilmRows:
         self.live = np.empty(0, np.bool_)
         self.alive = np.empty(0, np.bool_)
         self.count = 0
-        self._row_of = np.empty(0, np.int32)
+        self._row_of: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return self.live.size
@@ -40,21 +40,30 @@ class FilmRows:
         self.live = np.isin(self.embedding_ids, embedding_ids, assume_unique=True)
 
     def settle(self, gone_film_ids: NDArray[np.int64]) -> None:
-        """Find the row of each film anew, as rows have come or died; those of films that are gone are not alive."""
-        self._row_of = np.full(int(self.film_ids.max(initial=-1)) + 1, -1, np.int32)
-        rows = slice(None) if self.live.all() else np.flatnonzero(self.live)
-        self._row_of[self.film_ids[rows]] = np.arange(self.live.size, dtype=np.int32)[rows]
+        """Take in that rows have come or died; those of films that are gone are not alive."""
+        self._row_of = None
         self.alive = self.live.copy()
-        gone = self.of(gone_film_ids)
-        self.alive[gone[gone >= 0]] = False
+        if gone_film_ids.size:
+            gone = self.of(gone_film_ids)
+            self.alive[gone[gone >= 0]] = False
         self.count = int(self.alive.sum())
 
     def of(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row of each film; -1 where it has none."""
-        known = (film_ids >= 0) & (film_ids < self._row_of.size)
+        row_of = self._rows_by_film()
+        known = (film_ids >= 0) & (film_ids < row_of.size)
         rows = np.full(len(film_ids), -1, np.int64)
-        rows[known] = self._row_of[film_ids[known]]
+        rows[known] = row_of[film_ids[known]]
         return rows
+
+    def _rows_by_film(self) -> NDArray[np.int32]:
+        """Find the row of each film when it is first asked for: who searches once among all need not read the ids."""
+        if self._row_of is None:
+            row_of = np.full(int(self.film_ids.max(initial=-1)) + 1, -1, np.int32)
+            rows = slice(None) if self.live.all() else np.flatnonzero(self.live)
+            row_of[self.film_ids[rows]] = np.arange(self.live.size, dtype=np.int32)[rows]
+            self._row_of = row_of
+        return self._row_of
 
     def within(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows, ascending, of those of the films that a search can find."""

@@ -247,6 +247,25 @@ def test_a_small_archive_keeps_nothing(bench: Bench, monkeypatch: pytest.MonkeyP
     assert kept(bench.archive.folder) == {}
 
 
+def test_an_archive_that_may_not_be_written_keeps_nothing_and_uses_what_is_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, read: list[str]
+) -> None:
+    monkeypatch.setattr(kept_answers, "may_write", lambda path: False)
+    expected = list(range(4, 41, 4))
+    assert men(bench.archive) == expected
+    assert read == []
+    assert kept(bench.archive.folder) == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_answers, "may_write", lambda path: True)
+        upkeep.bring_up_to_date(bench.archive.catalog)
+    read.clear()
+    change_a_fact(bench.archive)
+    before = kept(bench.archive.folder)
+    assert men(bench.archive) == [film_id for film_id in expected if film_id != 8]
+    assert kept(bench.archive.folder) == before
+    assert_counted(bench.archive)
+
+
 def test_a_copy_that_is_put_back_has_answers_of_its_own(bench: Bench) -> None:
     folder, catalog = bench.archive.folder, bench.archive.folder / "catalog.sqlite"
     bench.archive.catalog.close()

@@ -43,7 +43,7 @@ class KeptAnswers:
         self._earlier = earlier
         is_large = bool(archive) and (newest or 0) >= LARGE and self._folder.is_dir()
         # Where nothing can be kept, what the indexes of the catalog answer is faster than all stretches.
-        self.usable = is_large and (may_write(self._folder) or any(self._folder.glob(f"{_PREFIX}*")))
+        self.usable = is_large and (may_write(self._folder) or any(self._folder.glob(f"{PREFIX}*")))
 
     def get(self, name: str) -> bytes | None:
         """Return an answer as it was when it was kept; None where it is to be asked of the catalog."""

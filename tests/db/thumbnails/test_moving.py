@@ -28,6 +28,12 @@ def older(films: Callable[..., Path], tiny: Path, tmp_path: Path) -> Archive:
     index(archive, [films(5)], load_towers(str(tiny)), options=Options(workers=1))
     put_back(archive)
     with closing(sqlite3.connect(archive.catalog.path)) as connection, connection:
+        triggers = connection.execute(
+            "SELECT name FROM sqlite_master WHERE name LIKE 'stretch!_%' ESCAPE '!'"
+        ).fetchall()
+        for (trigger,) in triggers:
+            connection.execute(f"DROP TRIGGER {trigger}")
+        connection.execute("DROP TABLE stretch")
         connection.execute("UPDATE alembic_version SET version_num = '0016'")
     archive.catalog.close()
     return Archive.open(archive.folder)

@@ -50,6 +50,7 @@ class Projection:
         self._pooled = self._pooled - self._pooled.mean(axis=0)
         self._share: Synchronized[float] | None = None
         self._future: Future[NDArray[np.float32]] | None = None
+        self._flat: NDArray[np.float32] | None = None
         if method is Method.UMAP and len(vectors) > 15:
             if find_spec("umap") is None:
                 raise MissingExtra("The UMAP map", extra="map")
@@ -80,7 +81,9 @@ class Projection:
         """Return (N, 2), centred, the longer axis from -1 to 1; waits until it is there. Raises BadInput where the
         system has ended the process."""
         if self._future is None:
-            return _fitted(_pca(self._pooled))
+            if self._flat is None:
+                self._flat = _fitted(_pca(self._pooled))
+            return self._flat
         try:
             return _fitted(self._future.result())
         except BrokenProcessPool:

@@ -114,13 +114,18 @@ def labelled_with(catalog: Catalog, names: Sequence[str]) -> tuple[NDArray[np.in
         if cache is not None and (bits := cache.get(question)) is not None:
             present, absent = np.unpackbits(np.frombuffer(bits, np.uint8).reshape(2, -1), axis=1)
             return np.flatnonzero(present), np.flatnonzero(absent)
-        high, low = (np.unique(ids) for ids in ids_in_two(connection, rows, "value >= 0.5", tuple(names)))
+        high, low = map(_once, ids_in_two(connection, rows, "value >= 0.5", tuple(names)))
         low = np.setdiff1d(low, high, assume_unique=True)
         if cache is not None:
             flags = np.zeros((2, 1 + int(max(high.max(initial=0), low.max(initial=0)))), np.bool_)
             flags[0, high], flags[1, low] = True, True
             cache.put(question, np.packbits(flags, axis=1).tobytes())
     return high, low
+
+
+def _once(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each id once: they need not be sorted again."""
+    return ascending[np.diff(ascending, prepend=-1) > 0]
 
 
 def labelled_films(catalog: Catalog) -> NDArray[np.int64]:

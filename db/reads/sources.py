@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from filmroom.db.catalog import Catalog
+from filmroom.db.reads.fact_cache import FactCache
 from filmroom.db.records import Outcome, State
 from filmroom.db.schema import file, film, root
+from filmroom.db.stretches.versions import fact_state_of
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 
@@ -22,7 +25,22 @@ class RootCount:
 
 
 def roots(catalog: Catalog) -> list[RootCount]:
-    """Return every root, in the order of the names."""
+    """Return every root, in the order of the names; of a file what was counted is kept until more than annotations
+    are written."""
+    if not catalog.is_file:
+        return _counted(catalog)
+    with catalog.look() as looking:
+        cache = FactCache(looking, catalog.path)
+        state = fact_state_of(looking)
+    if (answer := cache.get("roots")) is not None:
+        return [RootCount(*root_count) for root_count in json.loads(answer)]
+    counts = _counted(catalog)
+    if state == catalog.fact_state():
+        cache.put("roots", json.dumps([astuple(root_count) for root_count in counts]).encode())
+    return counts
+
+
+def _counted(catalog: Catalog) -> list[RootCount]:
     with catalog.read() as connection:
         root_rows = connection.execute(select(root.c.id, root.c.path).order_by(root.c.path)).all()
         films = _films(connection, [root_id for root_id, _ in root_rows])

@@ -156,7 +156,7 @@ def _structural_interval(
     pairs = len(present_scores) * len(absent_scores)
     variance = 2 * groups / (groups - 1) * float(present_sums @ absent_sums) / pairs
     for sums, members in ((present_sums, member_of[positive]), (absent_sums, member_of[~positive])):
-        count = len(np.unique(members))
+        count = int(np.count_nonzero(np.bincount(members, minlength=groups)))
         variance += count / max(1, count - 1) * float(sums @ sums) / len(members) ** 2
     if not 0 < area < 1:
         return area, area

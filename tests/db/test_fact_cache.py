@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.erasure.forget import forget
-from filmroom.db.reads import facets, fact_cache, film_facts, films, summary
+from filmroom.db.reads import facets, fact_cache, film_facts, films, sources, summary
 from filmroom.db.reads.facets import FacetTable
 from filmroom.db.reads.film_facts import labelled_with, stated_names
+from filmroom.db.reads.sources import roots
 from filmroom.db.records import Filter, Label
 from filmroom.db.schema import film
 from filmroom.db.stretches import kept_answers
@@ -57,6 +58,7 @@ def read_all(archive: Archive) -> dict[str, object]:
         "counts": [films.facets(catalog, name) for name in ("sex", "age", "label")],
         "facets": table.count(None),
         "ages": table.values("age", np.array([4, 1, 99, 40])),
+        "roots": roots(catalog),
         "labelled": [ids.tolist() for ids in labelled_with(catalog, ["nodule"])],
     }
 
@@ -70,11 +72,13 @@ def test_counts_facets_and_labels_are_read_once_until_a_fact_is_written(
     with monkeypatch.context() as patched:
         for module, name in ((films, "_counts"), (facets, "ids_by_value"), (film_facts, "ids_in_two")):
             patched.setattr(module, name, None)
+        patched.setattr(sources, "_counted", None)
         with pytest.raises(TypeError):
             FacetTable(bench.archive.catalog).count(None, ["tag"])  # that no fact tells of
         kept = {name for name in facets.FACETS if name not in films.ANNOTATED}
         assert FacetTable(bench.archive.catalog).count(None, kept) == {name: first["facets"][name] for name in kept}  # type: ignore[index]
         assert [films.facets(bench.archive.catalog, name) for name in ("sex", "age", "label")] == first["counts"]
+        assert roots(bench.archive.catalog) == first["roots"]
         assert [ids.tolist() for ids in labelled_with(bench.archive.catalog, ["nodule"])] == first["labelled"]
     label_films(bench.archive, 8)
     change_a_fact(bench.archive)

@@ -124,13 +124,14 @@ def differs(connection: sqlite3.Connection, answer: bytes, name: str) -> bool:
     column, true = bring_up(connection, _read(answer), name), bring_up(connection, _NOTHING, name)
     if column is None or true is None:
         return column is not true
-    places = {_plain(value): place for place, value in enumerate(true.values, 1)}
-    same = np.array([0, *(places.get(_plain(value), len(true.values) + 1) for value in column.values)])
+    places = {_plain(value, name): place for place, value in enumerate(true.values, 1)}
+    same = np.array([0, *(places.get(_plain(value, name), len(true.values) + 1) for value in column.values)])
     return not np.array_equal(same[column.codes], true.codes)
 
 
-def _plain(value: str | int) -> str:
-    return str(value).lower()
+def _plain(value: str | int, name: str) -> bytes:
+    text = str(value).encode()
+    return text.lower() if name in _WITHOUT_CASE else text  # of bytes, as of NOCASE, ASCII letters alone
 
 
 def _codes_of(

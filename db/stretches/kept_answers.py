@@ -41,7 +41,7 @@ class KeptAnswers:
             blake2b(repr((_VERSION, archive[0], state)).encode(), digest_size=_STAMP).digest() if archive else b""
         )
         self._earlier = earlier
-        is_large = bool(archive) and (newest or 0) >= LARGE and self._folder.is_dir()
+        is_large = bool(archive) and (newest or 0) >= LARGE and self._folder.is_dir() and _has_versions(connection)
         # Where nothing can be kept, what the indexes of the catalog answer is faster than all stretches.
         self.usable = is_large and (may_write(self._folder) or any(self._folder.glob(f"{PREFIX}*")))
 
@@ -77,3 +77,8 @@ class KeptAnswers:
 
     def _head(self, answer: bytes | memoryview) -> bytes:
         return self._stamp + zlib.crc32(answer).to_bytes(_CRC, "little")
+
+
+def _has_versions(connection: sqlite3.Connection) -> bool:
+    """Tell whether stretches have versions: not in an earlier version's catalog, which `status` counts as it is."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stretch'").fetchone() is not None

@@ -11,17 +11,20 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from filmroom.db.files import private_files
 from filmroom.db.reads.summary import IvfStats, ivf_stats
 from filmroom.db.records import StoredSpace
 from filmroom.db.vector_index.ivf import Approximate
-from filmroom.db.vector_index.mapped import sum_again, sums_of
+from filmroom.db.vector_index.mapped import PIECE, sum_again, sums_of
 from numpy.typing import NDArray
 
 _NUMBER = np.dtype("<i8")
+_SAME = 0.999
+"""The cosine of a vector and the centre of a list from which the centre tells the vector."""
+_BLOCK = 1024
 _NONE = -1
 """The number of a vector that was overwritten: FAISS gives it where it has no more."""
 
@@ -94,10 +97,13 @@ def load(folder: Path, stored_space: StoredSpace, *, whole: bool = True) -> Appr
     return Approximate(index, facts, facts.mark, grows=whole)
 
 
-def take_away(folder: Path, stored_space: StoredSpace, embedding_ids: NDArray[np.int64]) -> ShortenedLists | None:
+def take_away(
+    folder: Path, stored_space: StoredSpace, embedding_ids: NDArray[np.int64], gone: NDArray[np.float16]
+) -> ShortenedLists | None:
     """Overwrite all vectors but those of these embeddings, where they stand in the lists of a space: codes and numbers.
 
-    The lists count for nothing from then on, until they are put back. None where there are none. Raises OSError.
+    The lists count for nothing from then on, until they are put back. None where there are none that can be trusted,
+    or where the centre of one is a vector that is `gone` (M, D). Raises OSError.
     """
     path = _lists_path(folder, stored_space.id)
     try:
@@ -105,8 +111,11 @@ def take_away(folder: Path, stored_space: StoredSpace, embedding_ids: NDArray[np
         _facts_path(folder, stored_space.id).unlink(missing_ok=True)
         if facts is None or sum(layout.sizes) != facts.rows:
             return None
+        head_size = _head_size(path, stored_space, layout)
+        if sums_of(path, size=head_size) != layout.sums[: -(-head_size // PIECE)] or _are_centres(path, gone):
+            return None
         content = path.open("r+b")
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
         return None
     try:
         codes, numbers = _find_others(content, stored_space, layout, embedding_ids)
@@ -122,6 +131,18 @@ def take_away(folder: Path, stored_space: StoredSpace, embedding_ids: NDArray[np
         content.close()
         raise
     return ShortenedLists(path, content, facts, layout)
+
+
+def _are_centres(path: Path, vectors: NDArray[np.float16]) -> bool:
+    """Tell whether the centre of a list is one of these vectors (M, D): that of a list that was learnt of one film."""
+    if not len(vectors):
+        return False
+    import faiss
+
+    index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    centres = index.quantizer.reconstruct_n(0, index.nlist).T
+    blocks = (vectors[start : start + _BLOCK].astype(np.float32) for start in range(0, len(vectors), _BLOCK))
+    return any(bool(((block @ centres).max(axis=1) >= _SAME).any()) for block in blocks)
 
 
 def _find_others(

@@ -212,6 +212,7 @@ def take_away(folder: Path, stored_space: StoredSpace, film_ids: Sequence[int]) 
         return None
     at = np.flatnonzero(np.isin(ids[1], np.asarray(film_ids, np.int64)))
     manifest = replace(manifest, live=max(-1, manifest.live - int(np.count_nonzero(ids[2, at]))))
+    gone = rows[at].reshape(-1, manifest.dim)
     rows[at] = 0
     ids[1, at], ids[2, at] = 0, 0
     for changed in (rows, ids):
@@ -220,7 +221,7 @@ def take_away(folder: Path, stored_space: StoredSpace, film_ids: Sequence[int]) 
     starts = [ids.offset + width * (row * ids.shape[1] + at) for row in (1, 2)]
     sum_again(rows_path, manifest.rows_sums, rows.offset + size * at, size)
     sum_again(ids_path, manifest.ids_sums, np.concatenate(starts), width)
-    return Shortened(manifest, lists_file.take_away(folder, stored_space, ids[0][ids[2] != 0]))
+    return Shortened(manifest, lists_file.take_away(folder, stored_space, ids[0][ids[2] != 0], gone))
 
 
 def put_back(folder: Path, stored_space: StoredSpace, shortened: Shortened, *, generation: int, mark: int) -> None:

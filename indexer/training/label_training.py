@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,7 +128,7 @@ def train_on_labels(
     options: LabelOptions, progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
 ) -> tuple[LabelledTower, list[float]]:  # fmt: skip
     """Train `trunk` on films kept by `keep_squares`; return it with its averaged weights and answers, and the mean loss
-    of each epoch. Raises BadInput where `work` holds a run with other options."""
+    of each epoch. Raises BadInput where `work` holds a run with other options or other films."""
     torch.manual_seed(options.seed)
     net = LabelledTower(trunk, len(table.claims), len(table.groups), options.frozen)
     net.to(options.device).to(memory_format=torch.channels_last)
@@ -137,7 +138,7 @@ def train_on_labels(
     optimiser = _optimiser(net, options)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rise_and_fall(step / max(1, steps)))
     mean = running_average(net, options.average, buffers=True).eval()
-    run = _Run(net, mean, optimiser, schedule, options)
+    run = _Run(net, mean, optimiser, schedule, options, _digest(table))
     losses = run.resume(work / "labels.pt")
     lesson = _Lesson(squares, boxes, table, options)
     for epoch in range(len(losses), options.epochs):
@@ -224,13 +225,14 @@ class _Run:
     optimiser: torch.optim.Optimizer
     schedule: Any
     options: LabelOptions
+    films: str
 
     def save(self, path: Path, losses: list[float]) -> None:
         """Write the checkpoint aside and rename it: a kill leaves the last whole one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".tmp")
         states = {name: module.state_dict() for name, module in self._parts().items()}
-        torch.save({**states, "losses": losses, "options": _plain(self.options)}, part)
+        torch.save({**states, "losses": losses, "options": _plain(self.options), "films": self.films}, part)
         os.replace(part, path)
 
     def resume(self, path: Path) -> list[float]:
@@ -242,12 +244,23 @@ class _Run:
             raise BadInput(
                 "a run with other options was begun here", where=path.parent, fix="Use another --out, or remove it."
             )
+        if checkpoint.get("films") != self.films:
+            raise BadInput(
+                "a run with other films or labels was begun here", where=path.parent,
+                fix="Use another --out, or remove it.",
+            )  # fmt: skip
         for name, module in self._parts().items():
             module.load_state_dict(checkpoint[name])
         return [float(loss) for loss in checkpoint["losses"]]
 
     def _parts(self) -> dict[str, Any]:
         return {"net": self.net, "mean": self.mean, "optimiser": self.optimiser, "schedule": self.schedule}
+
+
+def _digest(table: LabelTable) -> str:
+    """Tell films with their answers from others."""
+    claims = repr((table.claims, table.groups, table.truth.shape)).encode()
+    return blake2b(claims + table.truth.tobytes() + table.group.tobytes(), digest_size=16).hexdigest()
 
 
 def _plain(options: LabelOptions) -> dict[str, Any]:

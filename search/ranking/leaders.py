@@ -36,8 +36,8 @@ class Leaders:
         self._rows = rows
         self._queries = queries
         self._depth = depth
-        self._ids = np.empty((len(queries), 0), np.int64)
-        self._scores = np.empty((len(queries), 0), np.float32)
+        # Ids and scores (Q, n) change at once: a thread may read them while another catches up.
+        self._leading = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
         self._mark = 0
 
     def catch_up(self) -> None:
@@ -51,14 +51,16 @@ class Leaders:
 
     def best(self, within: NDArray[np.int64] | None) -> NDArray[np.float32]:
         """Return the best score (Q,) over the film ids `within`; NaN where no leader is among them."""
-        findable = self._rows.can_find(self._ids.ravel(), within).reshape(self._ids.shape)
-        scores = np.where(findable, self._scores, np.float32(np.nan))
+        ids, scores = self._leading
+        findable = self._rows.can_find(ids.ravel(), within).reshape(ids.shape)
+        scores = np.where(findable, scores, np.float32(np.nan))
         best: NDArray[np.float32] = np.fmax.reduce(scores, axis=1, initial=np.nan).astype(np.float32)
         return best
 
     def to_bytes(self) -> bytes:
         data = io.BytesIO()
-        np.savez(data, ids=self._ids, scores=self._scores, mark=np.int64(self._mark))
+        ids, scores = self._leading
+        np.savez(data, ids=ids, scores=scores, mark=np.int64(self._mark))
         return data.getvalue()
 
     def adopt(self, data: bytes) -> None:
@@ -67,15 +69,16 @@ class Leaders:
             arrays = np.load(io.BytesIO(data), allow_pickle=False)
             ids, scores, mark = arrays["ids"], arrays["scores"], int(arrays["mark"])
             if ids.shape == scores.shape and len(ids) == len(self._queries):
-                self._ids, self._scores, self._mark = ids, scores, mark
+                self._leading, self._mark = (ids, scores), mark
 
     def _take(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
-        full = self._scores.shape[1] == self._depth
-        floor = self._scores.min(axis=1, keepdims=True) if full else np.float32(-np.inf)
+        leading_ids, leading_scores = self._leading
+        full = leading_scores.shape[1] == self._depth
+        floor = leading_scores.min(axis=1, keepdims=True) if full else np.float32(-np.inf)
         leads = np.flatnonzero((scores > floor).any(axis=0))
-        ids = np.concatenate([self._ids, np.broadcast_to(ids[leads], (len(scores), leads.size))], axis=1)
-        scores = np.concatenate([self._scores, scores[:, leads]], axis=1)
+        ids = np.concatenate([leading_ids, np.broadcast_to(ids[leads], (len(scores), leads.size))], axis=1)
+        scores = np.concatenate([leading_scores, scores[:, leads]], axis=1)
         if scores.shape[1] > self._depth:
             best = np.argpartition(-scores, self._depth - 1, axis=1)[:, : self._depth]
             ids, scores = np.take_along_axis(ids, best, axis=1), np.take_along_axis(scores, best, axis=1)
-        self._ids, self._scores = ids, scores
+        self._leading = ids, scores

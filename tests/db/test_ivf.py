@@ -239,3 +239,42 @@ def test_torn_lists_are_not_believed(crowd: Bench) -> None:
     content[200] ^= 1
     path.write_bytes(content)
     assert lists_file.load(crowd.archive.vectors, crowd.held, whole=False) is None
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_was_overwritten_takes_no_candidates_place(crowd: Bench, whole: bool) -> None:
+    index = with_lists(crowd)
+    there = index._films.film_ids[index._films.alive]
+    lists = lists_file.take_away(
+        crowd.archive.vectors, crowd.held, index._films.embedding_ids[::2], np.empty((0, DIM), np.float16)
+    )
+    assert lists is not None
+    lists_file.put_back(crowd.archive.vectors, crowd.held, lists)
+    built = lists_file.load(crowd.archive.vectors, crowd.held, whole=whole)
+    assert built is not None
+    queries = unit(np.random.default_rng(5), 100, DIM)
+    near = built.candidates(queries, 10, share=0.01)
+    assert there.size > 200
+    assert (near > 0).all()
+    crowd.open().save()
+
+
+@pytest.mark.usefixtures("slow")
+def test_lists_of_which_a_forgotten_film_is_the_centre_go(crowd: Bench) -> None:
+    """Lists are learnt of films: the centre of one that was learnt of a single film is its vector."""
+    index = with_lists(crowd)
+    built = lists_file.load(crowd.archive.vectors, crowd.held)
+    assert built is not None
+    lonely = built.index.quantizer.reconstruct_n(0, built.index.nlist)[7:8].astype(np.float16)
+    assert lists_file.take_away(crowd.archive.vectors, crowd.held, index._films.embedding_ids, lonely) is None
+    assert lists_file.load(crowd.archive.vectors, crowd.held) is None
+
+
+@pytest.mark.usefixtures("slow")
+def test_lists_that_were_cut_off_hinder_no_forgetting(crowd: Bench) -> None:
+    index = with_lists(crowd)
+    path = crowd.archive.vectors / f"lists-{crowd.space_id}.faiss"
+    path.write_bytes(path.read_bytes()[:-5001])
+    forget(crowd.archive, [int(index._films.film_ids[index._films.alive][13])])
+    assert not list(crowd.archive.vectors.glob("lists-*"))

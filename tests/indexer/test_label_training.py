@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.errors import BadInput
 from filmroom.indexer.models.preprocess import Preprocess
 from filmroom.indexer.radiology.captions import Claim, Facts
 from filmroom.indexer.training.data.films import TrainingFilm
@@ -152,3 +153,6 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(losses) == 3
     assert pooled(taught, squares, options).shape == (40, 1280)
     assert float(taught.answers.weight.abs().max()) > 0
+    table = label_table([_film(n, "set", clear if n % 2 else mass) for n in range(42)])
+    with pytest.raises(BadInput, match="other films"):
+        run()

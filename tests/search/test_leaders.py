@@ -84,3 +84,25 @@ def test_what_is_torn_is_found_anew(bench: Bench, cut: int) -> None:
     leaders.adopt(leaders_of(index).to_bytes()[:cut])
     leaders.catch_up()
     agree(leaders, index)
+
+
+def test_a_thread_that_catches_up_changes_no_answer_of_another() -> None:
+    class Growing:
+        count = 100
+
+        def scores_since(
+            self, queries: NDArray[np.float32], mark: int, most: int
+        ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            ids = np.arange(mark + 1, self.count + 1)[:most]
+            return ids, (ids[None] / 200).astype(np.float32)
+
+        def can_find(self, embedding_ids: NDArray[np.int64], within: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+            findable = np.isin(embedding_ids, within)
+            if self.count == 100:
+                self.count = 150
+                leaders.catch_up()
+            return findable
+
+    leaders = Leaders(Growing(), QUERIES[:1], depth=20)
+    leaders.catch_up()
+    assert leaders.best(np.array([90, 95])) == pytest.approx([95 / 200])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from filmroom.db.stretches import columns, counts, kept_answers, upkeep, version
 from filmroom.db.writes.annotations import Report, put_labels, put_reports
 from sqlalchemy import Executable, delete, update
 
+from tests.db.test_migrations import of_revision
 from tests.db.vector_bench import DIM, Bench, make_bench, unit
 
 MEN = Filter(sexes=("M",))
@@ -231,6 +233,28 @@ def test_the_doctor_finds_and_mends_an_answer_that_is_not_true(bench: Bench) -> 
     doctor.repair(bench.archive)
     assert 8 not in men(bench.archive)
     assert_counted(bench.archive)
+
+
+def test_the_doctor_knows_letters_beyond_ascii_apart(bench: Bench) -> None:
+    with bench.archive.catalog.write() as connection:
+        for film_id, body_part in ((3, "ÉPAULE"), (4, "épaule"), (5, "chest"), (6, "CHEST")):
+            connection.execute(update(film).where(film.c.id == film_id).values(body_part=body_part))
+    upkeep.bring_up_to_date(bench.archive.catalog)
+    assert upkeep.differing(bench.archive.catalog) == []
+
+
+def test_an_archive_from_before_is_counted_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "vectors").mkdir()
+    path = of_revision(tmp_path / "catalog.sqlite", "0017")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO root (id, path) VALUES (1, '/films')")
+        connection.execute(
+            "INSERT INTO file (id, root_id, path, size, mtime_ns, outcome, listed, tried_at) "
+            "VALUES (1, 1, 'a', 1, 1, 'indexed', 1, 1)"
+        )
+        fields = "id, identity, file_id, frame, state, rows, columns, added_at"
+        connection.execute(f"INSERT INTO film ({fields}) VALUES (40000, 'a', 1, 0, 'present', 1, 1, 1)")
+    assert summary.glance(path).films == 1
 
 
 def test_a_status_counts_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

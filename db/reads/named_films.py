@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 _COLUMNS = (
     "film.id, film.frame, film.instance_uid, film.study_uid, file.path AS path, file.size AS size, root.path AS root"
 )
+_PRESENT = "+film.state = 'present'"
+"""With a plus no index is asked for it: nearly all films of an archive are present, and SQLite takes them for few."""
+
 _PAIRS = 400
 """Ranges in one statement."""
 
@@ -28,12 +31,13 @@ def by_tail(catalog: Catalog, ranges: Iterable[tuple[bytes, bytes]]) -> Iterator
     below `high`. The films know their names and UIDs alone."""
     for chunk in chunked(ranges, _PAIRS):
         # CROSS: each range asks the index; SQLite would else go through all files and compare them with the ranges.
+        # IN: before an equality it would go through all films, to learn which files have none (a Bloom filter).
         statement = (
             f"WITH asked(low, high) AS (VALUES {', '.join(['(?, ?)'] * len(chunk))}) "
             f"SELECT asked.low AS low, asked.high AS high, {_COLUMNS} FROM asked "
             "CROSS JOIN file ON file.tail >= asked.low AND file.tail < asked.high "
-            "CROSS JOIN film ON film.file_id = file.id CROSS JOIN root ON root.id = file.root_id "
-            "WHERE film.state = 'present'"
+            "CROSS JOIN film ON film.file_id IN (file.id) CROSS JOIN root ON root.id = file.root_id "
+            f"WHERE {_PRESENT}"
         )
         for row in _rows(catalog, statement, [end for pair in chunk for end in pair]):
             yield row["low"], row["high"], _film(row)
@@ -45,7 +49,7 @@ def by_uid(catalog: Catalog, uids: Iterable[str], *, of: str = "instance") -> It
     for chunk in chunked(filter(_is_text, uids)):
         statement = (
             f"SELECT {_COLUMNS} FROM film CROSS JOIN file ON file.id = film.file_id "
-            f"CROSS JOIN root ON root.id = file.root_id WHERE {column} IN ({marks(chunk)}) AND film.state = 'present'"
+            f"CROSS JOIN root ON root.id = file.root_id WHERE {column} IN ({marks(chunk)}) AND {_PRESENT}"
         )
         for row in _rows(catalog, statement, chunk):
             yield _film(row)

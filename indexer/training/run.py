@@ -54,7 +54,10 @@ def adapt(
     options, name = options or Options(), name or out.name
     if out.exists() and any(out.iterdir()) and not (out / "work").is_dir():
         raise BadInput("the folder holds something already", where=out, fix="Give another --out.")
+    tell = progress or (lambda progress: None)
+    tell(Progress("model", 0, 1))
     loaded = ClipTowers(base, device=options.device)
+    tell(Progress("model", 1, 1))
     options = settled(options, loaded.model.visual, films, base.name)
     way = train_by_labels if options.loss is Loss.LABELS else train
     done = way(

@@ -80,7 +80,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is told while it works: `stage` is `squares`, `maps` or `epochs`; nDCG is None where nothing is held out."""
+    """What is told meanwhile: `stage` is `model`, `squares`, `maps` or `epochs`; nDCG is None if none is held out."""
 
     stage: str
     done: int

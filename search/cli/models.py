@@ -45,7 +45,7 @@ def adapt(
     only: Annotated[
         str, typer.Option(metavar="QUERY", help='Which films: fields, such as "view:PA year:2019..".')
     ] = "",
-    epochs: Annotated[int, typer.Option(min=1, help="At most; labels take 8, words stop when nDCG@5 falls.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="At most: by labels 8, by words until nDCG@5 rises no more.")] = 20,
     loss: Annotated[
         str | None, typer.Option(help="labels, siglip or clip; default: labels where they tell findings apart.")
     ] = None,

@@ -107,6 +107,7 @@ def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None],
 
     names = {
         "films": "Decoding films",
+        "model": "Loading the model",
         "squares": "Preparing films",
         "maps": "Running the frozen stages",
         "epochs": "Epochs",
@@ -123,6 +124,8 @@ def adapt_progress(*, quiet: bool) -> Iterator[tuple[Callable[[int, int], None],
             loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
             ndcg = "" if progress.ndcg is None else f", nDCG@5 {progress.ndcg:.3f}"
             show(progress.stage, progress.done, progress.total, loss + ndcg)
+            if progress.stage == "epochs" and not (quiet or bar.console.is_terminal):  # a log shows no bars
+                bar.console.print(f"Epoch {progress.done} of {progress.total}{loss}{ndcg}", soft_wrap=True)
 
         yield lambda done, total: show("films", done, total), on_progress
 

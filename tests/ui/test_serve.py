@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import signal
 import socket
 import socketserver
+import subprocess
 import threading
 import time
 import urllib.error
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filmroom.search.ui.server import launch
 from filmroom.search.ui.server.admission import MOST_WEBSOCKETS
 from websockets.exceptions import InvalidStatus
 
@@ -134,6 +137,23 @@ def test_no_settings_of_the_folder_it_is_started_in_are_taken(archive_folder: Pa
         assert status(f"{served.url}/", served.headers) == 200
     finally:
         served.close()
+
+
+def test_ctrl_c_is_a_clean_end(tmp_path: Path) -> None:
+    port = free_port()
+
+    def hears_ctrl_c() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # of a test run in the background it is ignored
+
+    program = launch.command(tmp_path / "archive", "127.0.0.1", port)
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c) as server:
+        assert server.stderr is not None
+        lines = [server.stderr.readline()]
+        assert "Ctrl-C stops it" in lines[0]
+        assert status(f"http://127.0.0.1:{port}/_stcore/health") == 200
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 0
+        assert server.stderr.read() == ""
 
 
 def test_a_taken_port_is_said_before_any_address(terminal: Terminal) -> None:

@@ -208,7 +208,9 @@ def main() -> None:
         yield
 
     application = st.App(APP, middleware=around, lifespan=beside)
-    application.run(config=settings(options.host, options.port, public=options.public))
+    # Once it has ended well, Uvicorn raises the Ctrl-C that it ended for.
+    with contextlib.suppress(KeyboardInterrupt):
+        application.run(config=settings(options.host, options.port, public=options.public))
 
 
 def _around(options: argparse.Namespace) -> list[Middleware]:

@@ -39,13 +39,8 @@ def film_ids(where: Filter) -> Clause:
 def film_ids_of_any_state(where: Filter) -> Clause:
     """Return the SELECT of the ids of the films that pass, present or not: where one field is asked for, its index has
     it all, and no film's row is read."""
-    passing = _all(where)
+    passing = condition(where)
     return Clause(f"SELECT film.id AS id FROM film WHERE {passing.sql}", passing.values)
-
-
-def condition(where: Filter) -> Clause:
-    """Return the condition of a film that passes, present or not."""
-    return _all(where)
 
 
 def by_field(where: Filter) -> list[Filter]:
@@ -89,11 +84,11 @@ def _conditions(where: Filter) -> list[Clause]:
     for score in where.scores:
         scored = "label.name = ? AND label.source = 'probe' AND label.value BETWEEN ? AND ?"
         clauses.append(_of("label", Clause(scored, (score.name.lower(), score.low, score.high))))
-    clauses += [_any(_all(alternative) for alternative in group) for group in where.any_of]
+    clauses += [_any(condition(alternative) for alternative in group) for group in where.any_of]
     return clauses
 
 
-def _all(where: Filter) -> Clause:
+def condition(where: Filter) -> Clause:
     return _joined(" AND ", _conditions(where) or [Clause("true")])
 
 

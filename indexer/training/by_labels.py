@@ -8,6 +8,7 @@ answers do (`word_alignment`); the text tower stays. This is how the bundled mod
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,11 @@ def teach(
     `reference` (films,) says over which films answers are standardised: all real ones where it is None. Raises
     BadInput where an earlier call had other options.
     """
+    keys = blake2b("\n".join(film.key for film in films).encode(), digest_size=8).hexdigest()
     squares = keep_squares(
-        films, options.preprocess, work / "films.npy", lambda done, total: progress(Progress("squares", done, total))
-    )
+        films, options.preprocess, work / f"films-{keys}.npy",
+        lambda done, total: progress(Progress("squares", done, total)),
+    )  # fmt: skip
     table = label_table(films)
     net, losses = train_on_labels(
         model.visual.trunk, squares, boxes, table, work=work, options=options,

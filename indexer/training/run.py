@@ -52,8 +52,7 @@ def adapt(
     be loaded.
     """
     options, name = options or Options(), name or out.name
-    if out.exists() and any(out.iterdir()) and not (out / "work").is_dir():
-        raise BadInput("the folder holds something already", where=out, fix="Give another --out.")
+    refuse_taken(out)
     tell = progress or (lambda progress: None)
     tell(Progress("model", 0, 1))
     loaded = ClipTowers(base, device=options.device)
@@ -80,6 +79,12 @@ def adapt(
     draw_history(done.history, out / "training.png")
     (out / "MODEL_CARD.md").write_text(card(facts, base, films, done, options, sources), encoding="utf-8")
     return Adapted(facts, base.name, done.base_ndcg, done.best_ndcg, done.validation)
+
+
+def refuse_taken(out: Path) -> None:
+    """Raise BadInput where `out` holds anything but an earlier run."""
+    if out.exists() and any(out.iterdir()) and not (out / "work").is_dir():
+        raise BadInput("the folder holds something already", where=out, fix="Give another --out.")
 
 
 def settled(options: Options, visual: Any, films: Sequence[TrainingFilm], base: str) -> Options:

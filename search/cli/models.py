@@ -61,6 +61,7 @@ def adapt(
     from filmroom.indexer.training.data.archive import training_films
     from filmroom.indexer.training.data.films import patients_apart
     from filmroom.indexer.training.run import adapt as run
+    from filmroom.indexer.training.run import refuse_taken
     from filmroom.indexer.training.train import Loss, Options
     from filmroom.search.checks.subgroups.model_card import add_slices
     from filmroom.search.cli import output, output_models
@@ -68,6 +69,7 @@ def adapt(
 
     if loss is not None and loss not in tuple(Loss):
         raise BadInput("not a loss", where=loss, fix="Use labels, siglip or clip.")
+    refuse_taken(out)  # before anything is written there
     source = checkpoint(base, weights=weights)
     opened = open_archive(archive)
     options = Options(

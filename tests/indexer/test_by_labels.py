@@ -145,3 +145,23 @@ def test_what_labels_cannot_teach_is_said_in_the_terminal(
     assert "too little to train on" in terminal.err
     terminal("adapt", "--out", tmp_path / "mine", "--base", tmp_path / "efficientnet", "--loss", "words")
     assert "Use labels, siglip or clip." in terminal.err
+
+
+def test_a_model_that_is_there_and_pixels_of_another_archive_are_left_alone(
+    terminal: Terminal, films: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = vit_folder(tmp_path / "vit")
+    taken = vit_folder(tmp_path / "taken")
+    before = sorted(path.name for path in taken.iterdir())
+    terminal("adapt", "--out", taken, "--base", base)
+    assert terminal.code == 1
+    assert "holds something already" in terminal.err
+    assert sorted(path.name for path in taken.iterdir()) == before
+    (tmp_path / "labels.csv").write_text("film,label\n" + "\n".join(f"film-{n:03}.png,mass" for n in range(3)))
+    for name in ("first", "second"):
+        archive = ("--archive", tmp_path / name)
+        terminal("index", films(3), "--model", base, *archive)
+        terminal("label", tmp_path / "labels.csv", *archive)
+        terminal("adapt", "--out", tmp_path / "mine", "--base", base, *archive)
+        assert terminal.code == 1  # three films of one label are too few
+        assert ("another archive" in terminal.err) == (name == "second")

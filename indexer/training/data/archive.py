@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from filmroom.db.archive import Archive
+from filmroom.db.catalog import get_meta
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Film, Filter
@@ -41,8 +42,9 @@ def training_films(
     `work`.
 
     What a source of labels never says of a film that it does label counts as absent; films without any label from it
-    say nothing. Raises BadInput where no film has either.
+    say nothing. Raises BadInput where no film has either, or `work` holds the pixels of another archive.
     """
+    _mark(archive, work)
     chosen = list(films.everyone(archive.catalog, where))
     vocabulary = _vocabulary(archive)
     described = [(film, _facts(film, vocabulary), _sentences(archive, film)) for film in chosen]
@@ -66,6 +68,17 @@ def training_films(
         for film, facts, sentences in usable
         if film.id in pixel_files
     ]
+
+
+def _mark(archive: Archive, work: Path) -> None:
+    """Let what is kept below `work` be of one archive alone: another one's films bear the same numbers."""
+    mark, archive_id = work / "archive", str(get_meta(archive.catalog, "archive_id"))
+    if mark.is_file() and mark.read_text("utf-8") != archive_id:
+        raise BadInput(
+            "a run over another archive was begun here", where=work.parent, fix="Use another --out, or remove it."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    mark.write_text(archive_id, "utf-8")
 
 
 def film_of(film: TrainingFilm) -> int:

@@ -35,7 +35,7 @@ docs: $(VENV)/.tested-with
 	@echo "Open build/site/index.html"
 
 # A worker a processor. The tests of one file share what they have made, and stay together, in the order of tests/conftest.py.
-SIDE_BY_SIDE = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Byte code is kept whatever the system says: without it every process that a test starts compiles all that it imports.
 test: export PYTHONDONTWRITEBYTECODE =

@@ -163,6 +163,8 @@ class TestInTheBrowser:
         assert [row["id"] for row in rows] == cohort
         assert [int(row["rank"]) for row in rows] == [at + 1 for at in places]
         assert all(row["score"] and row["percentile"] for row in rows)
+        assert {"labels", "tags", "collections", "has_report"} <= set(rows[0])
+        assert "path" not in rows[0], "names of files, unless asked for"
         assert [line.split()[3] for line in exported(tab, "TREC run")] == [str(at + 1) for at in range(10)]
         close(tab)
         press(tab, "collect")

@@ -49,6 +49,7 @@ def print_evaluation(done: Measured) -> None:
     first, count = evaluation.measures[0], len(evaluation.queries)
     perfect = f"Answered perfectly ({first} of 1): {evaluation.perfect[first]:,} of {_queries(count)}."
     console.print(perfect, markup=False)
+    console.print(f"Baselines, which look at no film: {evaluation.baselines_in_words}.", markup=False, highlight=False)
     if not bounded:
         console.print(f"No interval: {_queries(count)} would say nothing of others.")
     settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in evaluation.settings().items())

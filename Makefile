@@ -6,20 +6,29 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 UV     := $(shell command -v uv 2>/dev/null)
 
-ADD    := $(if $(UV),uv pip install -q -p $(BIN)/python,$(BIN)/python -m pip install -q)
+ADD    := $(if $(UV),uv pip install -p $(BIN)/python,$(BIN)/python -m pip install)
+
+# What is fetched is said, a line each; what is there already, and the list of a hundred packages at the end, is not.
+NOISE  := ^ [-+~] |^Requirement already|^  (Using cached|Preparing|Installing build|Getting requirements|Checking)
+QUIETLY = { $(1) 2>&1 || touch $(VENV)/.failed; } | grep --line-buffered -vE '$(NOISE)'; ! rm $(VENV)/.failed 2>/dev/null
 
 export FILMROOM_ARCHIVE ?= $(DEMO)/archive
 
 .PHONY: demo install docs test quick lint format serve bench fuzz mutate audit clean
 
 demo: $(VENV)/.installed
+	@echo "== 1 of 5: drawing synthetic chest films into $(DEMO)/films"
 	$(BIN)/filmroom demo $(DEMO)
+	@echo "== 2 of 5: indexing them: each is decoded, embedded and kept in $(FILMROOM_ARCHIVE)"
 	$(BIN)/filmroom index $(DEMO)/films
+	@echo "== 3 of 5: reading their labels and reports"
 	$(BIN)/filmroom label $(DEMO)/labels.csv
 	$(BIN)/filmroom report $(DEMO)/reports.csv
+	@echo "== 4 of 5: searching them"
 	$(BIN)/filmroom search "pleural effusion view:PA" -k 5
 	$(BIN)/filmroom search "pacemaker" -k 5
 	$(BIN)/filmroom search "emphysema without pneumothorax" -k 5
+	@echo "== 5 of 5: measuring the search by queries with judgements"
 	$(BIN)/filmroom evaluate --queries $(DEMO)/queries.tsv --qrels $(DEMO)/qrels.txt
 	@echo
 	@echo "Now open the reading room:  make serve    (then the address that it prints)"
@@ -79,10 +88,11 @@ bench: $(VENV)/.tested-with
 	for script in $(BENCH); do echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 $(BIN)/python:
+	@echo "== Making an environment in $(VENV)"
 ifdef UV
-	uv venv --python '>=3.11,<3.14' $(VENV)
+	@uv venv --quiet --python '>=3.11,<3.14' $(VENV)
 else
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 endif
 
 # What a query and the page import, as byte code: some systems are told to write none, and would compile at every start.
@@ -96,23 +106,18 @@ LINK = site="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("pu
 	rm -rf "$$site"; mkdir -p "$$site"; for room in $(ROOMS); do ln -s "$(CURDIR)/$$room" "$$site/$$room"; done
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-ifdef UV
-	uv pip install -q -p $(BIN)/python -e .
-else
-	$(BIN)/python -m pip install -q -e .
-endif
-	$(LINK)
-	$(COMPILE)
-	touch $@
+	@echo "== Installing Filmroom and what it needs into $(VENV): gigabytes the first time, minutes"
+	@$(call QUIETLY,$(ADD) -e .)
+	@$(LINK)
+	@echo "== Compiling what a query and the pages import"
+	@$(COMPILE)
+	@touch $@
 
 $(VENV)/.tested-with: pyproject.toml | $(BIN)/python
-ifdef UV
-	uv pip install -q -p $(BIN)/python -e '.[test]'
-else
-	$(BIN)/python -m pip install -q -e '.[test]'
-endif
-	$(LINK)
-	touch $@ $(VENV)/.installed
+	@echo "== Installing Filmroom and what its tests need into $(VENV): gigabytes the first time, minutes"
+	@$(call QUIETLY,$(ADD) -e '.[test]')
+	@$(LINK)
+	@touch $@ $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) $(DEMO) .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache

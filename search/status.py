@@ -164,9 +164,10 @@ def _size(path: Path) -> int:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """A model by name. `films`: how many of the archive's films are embedded with it; `films_a_second` and `ndcg`
-    (nDCG@5 with the query set `ndcg_queries`) as last measured on this archive; `measured` and `measured_on`: a finding
-    as its makers measured it; `in_use`: it answers where none is named."""
+    """A model by name. `place`: where it comes from, in words, as hf-hub:REPOSITORY, or a folder; `films`: how many of
+    the archive's films are embedded with it; `films_a_second` and `ndcg` (nDCG@5 with the query set `ndcg_queries`) as
+    last measured on this archive; `measured` and `measured_on`: a finding as its makers measured it; `in_use`: it
+    answers where none is named."""
 
     name: str
     origin: str
@@ -175,6 +176,7 @@ class ModelStatus:
     size_mb: int | None
     films: int
     notes: str
+    place: str
     in_use: bool = False
     films_a_second: float | None = None
     ndcg: float | None = None
@@ -192,11 +194,13 @@ def models(archive: Archive | None, *, finding: str | None = None) -> list[Model
     statuses = []
     for card in list_models():
         figures = measured.pop(card.name, None)
-        status = ModelStatus(card.name, card.origin.value, card.ready, card.licence, card.size_mb, 0, card.notes)
+        place = "Filmroom" if card.load.startswith("assets:") else card.weights or card.load
+        about = card.origin.value, card.ready, card.licence, card.size_mb
+        status = ModelStatus(card.name, *about, 0, card.notes, place)
         statuses.append(replace(status, **figures) if figures else status)
     # Vectors without a model here: imported, or of a model that was forgotten.
     statuses += [
-        replace(ModelStatus(name, "archive", False, "unknown", None, 0, ""), **figures)
+        replace(ModelStatus(name, "archive", False, "unknown", None, 0, "", "this archive"), **figures)
         for name, figures in measured.items()
     ]
     return statuses if finding is None else _with_finding(statuses, finding)

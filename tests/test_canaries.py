@@ -186,7 +186,7 @@ def test_no_canary_gets_out(
     archive = Archive.open(terminal.archive)
     films = list(catalog_films.everyone(archive.catalog))
     assert len(films) == 4
-    handed = page_tables.as_csv(films) + page_tables.as_parquet(films)
+    handed = page_tables.as_csv(archive, films) + page_tables.as_parquet(archive, films)
     copy_films(films, tmp_path / "copies", deidentify=True)
     copies = everything_in(tmp_path / "copies")
     kept = everything_in(terminal.archive, *home)

@@ -33,7 +33,12 @@ def test_zeroshot_counts_and_measures(indexed: Terminal, tmp_path: Path) -> None
     assert {row["film"] for row in rows} == {f"film-{number:03}.png" for number in range(COUNT)}
     some = as_json(indexed, "zeroshot", "edema", "--where", "path:film-00", "--threshold", -2)
     assert (some["films"], some["findings"][0]["selected"]) == (10, 10)
-    assert "95 % interval" in indexed("zeroshot", "--findings", "chexpert13")
+    assert other["even_threshold"] is None
+    even = as_json(indexed, "zeroshot", "edema", "--threshold", edema["even_threshold"])["findings"][0]
+    assert abs(even["sensitivity"] - even["specificity"]) <= 1 / 15
+    table = indexed("zeroshot", "--findings", "chexpert13")
+    assert "95 % interval" in table
+    assert "even at" in table
 
 
 def test_zeroshot_takes_prompts_of_ones_own(indexed: Terminal, tmp_path: Path) -> None:

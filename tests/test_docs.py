@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_what_a_page_at_the_top_names_is_there(page: str) -> None:
     targets = set(re.findall(r"`?make ([a-z]+)`?", readme))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_the_demo_says_each_of_its_steps_before_it_does_them() -> None:
+    made = subprocess.run(["make", "-n", "-B", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = [line for line in made.stdout.splitlines() if "== " in line or "filmroom " in line or " install " in line]
+    steps = [line for line in lines if line.startswith('echo "== ')]
+    assert [line.split()[2:5] for line in steps if " of 5:" in line] == [[f"{n}", "of", "5:"] for n in range(1, 6)]
+    for command in ("pip install", *(f"filmroom {name}" for name in ("demo", "index", "label", "search", "evaluate"))):
+        at = next(at for at, line in enumerate(lines) if command in line and line not in steps)
+        assert lines[at - 1] in steps, command
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -30,6 +30,13 @@ def indexed(terminal: Terminal, films: Films, tiny: Path) -> Terminal:
     return terminal
 
 
+def test_a_log_of_index_says_how_far_it_is(terminal: Terminal, films: Films, tiny: Path) -> None:
+    terminal("index", films(3), "--model", tiny)
+    assert "Indexing: 3 of 3 files\n" in terminal.err
+    terminal("index", films(3), "--model", tiny, "--json")
+    assert terminal.err == ""
+
+
 def test_the_json_of_a_search_is_what_its_schema_says_and_holds_every_fact(indexed: Terminal) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((ROOT / "docs" / "search.schema.json").read_text("utf-8"))

@@ -234,6 +234,8 @@ def test_the_query_set_that_ships_is_measured_by_group(indexed: Terminal, tmp_pa
     assert set(done["groups"]) == {"finding", "side", "severity", "place", "device", "view", "negation"}
     assert sum(group["queries"] for group in done["groups"].values()) == len(questions)
     assert set(done["baselines"]) == {"random", "prior"}
+    printed = " ".join(indexed("evaluate", "--queries", shipped, "--qrels", tmp_path / "qrels").split())
+    assert "prior, films by their grades in the other queries, whatever is asked" in printed
 
 
 GOOD_QUERIES, GOOD_QRELS = "a\tedema\n", "a 0 film-001 1\n"

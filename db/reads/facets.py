@@ -48,7 +48,7 @@ _STATEMENTS = {
 }
 FACETS = tuple(_STATEMENTS)
 _NUMBERS = ("age", "year")
-_SEVERAL = ("label", "tag", "collection")
+SEVERAL = ("label", "tag", "collection")
 """Of these a film may have several values, and a label from several sources."""
 
 
@@ -96,12 +96,14 @@ class FacetTable:
             name: _counted(self._facet(name), among, numbers=name in _NUMBERS, most=most, also=also) for name in names
         }
 
-    def values(self, name: str, ids: NDArray[np.int64]) -> list[str | None]:
-        """Return the value of a facet that each of these films has, the first by name where it has several, None where
-        it has none."""
+    def values(self, name: str, ids: NDArray[np.int64], *, rather: Collection[str] = ()) -> list[str | None]:
+        """Return the value of a facet that each of these films has, None where it has none. Of several it is the first
+        by name, of those that are in `rather` where the film has one."""
         pairs = self._facet(name)
         first = np.full(self.ids.size + 1, -1, np.int64)  # the last place is for films that are not present
         first[pairs.films[::-1]] = pairs.codes[::-1]
+        preferred = np.isin(pairs.codes, [code for code, value in enumerate(pairs.values) if value in rather])
+        first[pairs.films[preferred][::-1]] = pairs.codes[preferred][::-1]
         return [pairs.values[code] if code >= 0 else None for code in first[self._places_of(ids)].tolist()]
 
     def _places_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -142,7 +144,7 @@ class FacetTable:
         codes = np.repeat(np.array([known[value] for value in values], np.int64), counts)
         places = self._places_of(ids)
         codes, places = codes[places >= 0], places[places >= 0]
-        if name in _SEVERAL:
+        if name in SEVERAL:
             order = np.lexsort((places, codes))
             codes, places = codes[order], places[order]
             new = np.ones(codes.size, np.bool_)

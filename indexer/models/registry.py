@@ -353,12 +353,13 @@ def _near(name: str) -> str:
     return f"Near: {', '.join(near)}." if near else f"Known: {', '.join(names)}."
 
 
-def _added_path() -> Path:
+def added_path() -> Path:
+    """Return the file that lists the models that were added: one for all archives of whoever is logged in."""
     return Path(platformdirs.user_config_dir("filmroom", appauthor=False)) / "models.json"
 
 
 def _added() -> dict[str, dict[str, Any]]:
-    path = _added_path()
+    path = added_path()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {str(name): {"load": card["load"], **card} for name, card in content.items()}
@@ -369,7 +370,7 @@ def _added() -> dict[str, dict[str, Any]]:
 
 
 def _write_added(added: dict[str, dict[str, Any]]) -> None:
-    path = _added_path()
+    path = added_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".tmp")
     part.write_text(json.dumps(added, indent=2) + "\n", encoding="utf-8")

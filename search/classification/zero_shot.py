@@ -200,6 +200,20 @@ def truth_of_stated(
     return truth
 
 
+def even_threshold(scores: Scores, truth: NDArray[np.float64]) -> float:
+    """Return the threshold at which sensitivity and specificity over the films with a known truth (N,) are as near to
+    each other as they can be, halfway between two films' scores (N,). Some films must have the finding, some not."""
+    known = ~np.isnan(truth)
+    values, present = scores[known].astype(np.float64), truth[known] > 0.5
+    steps = np.unique(values)
+    below = [np.searchsorted(np.sort(values[side]), steps) / side.sum() for side in (present, ~present)]
+    sensitivity, specificity = 1 - below[0], below[1]
+    gap = np.abs(sensitivity - specificity)
+    best = np.flatnonzero(gap <= gap.min() + 1e-9)
+    at = best[(sensitivity + specificity)[best].argmax()]
+    return float(steps[max(0, at - 1) : at + 1].mean())
+
+
 def zero_shot_table(
     scores: Mapping[str, Scores],
     truth: Mapping[str, NDArray[np.float64]],

@@ -18,6 +18,7 @@ from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.classification.zero_shot import (
     Prompts,
     ZeroShotRow,
+    even_threshold,
     own_prompts,
     prompts_for,
     truth_of_stated,
@@ -40,12 +41,14 @@ _ALONE = "film "
 @dataclass(frozen=True)
 class ScreenedFinding:
     """One finding: `selected` of the films score at least the threshold. Sensitivity and specificity are of that
-    threshold over the labelled films, None where no film is labelled with, or without."""
+    threshold over the labelled films, None where no film is labelled with, or without. `even` is the threshold at which
+    both meet, None where the AUC has no interval."""
 
     measured: ZeroShotRow
     selected: int
     sensitivity: float | None
     specificity: float | None
+    even: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Screening:
                     "selected": finding.selected,
                     "sensitivity": finding.sensitivity,
                     "specificity": finding.specificity,
+                    "even_threshold": finding.even,
                     "prompts": {"positive": list(prompts.positive), "negative": list(prompts.negative)},
                 }
                 for finding, prompts in zip(self.findings, self.prompts, strict=True)
@@ -98,7 +102,8 @@ def screen(
     """Score every film that passes `where` (the query language's fields) for each finding or set of findings, and for
     `prompts` of one's own.
 
-    At the threshold 0 a film is nearer to the prompts that say the finding. Raises BadInput where no film passes,
+    At the threshold 0 a film is nearer to the prompts that say the finding, which is no measured cut: the `even` one
+    of a finding is. Raises BadInput where no film passes,
     and where `where` has words to rank by.
     """
     all_prompts = [*(prompts_for(findings, model=searcher.model) if findings or not prompts else ()), *prompts]
@@ -206,4 +211,5 @@ def _at(row: ZeroShotRow, scores: NDArray[np.float32], truth: NDArray[np.float64
         int(above.sum()),
         float(above[present].mean()) if present.any() else None,
         float((~above[absent]).mean()) if absent.any() else None,
+        even_threshold(scores, truth) if row.auc and not np.isnan(row.auc.low) else None,
     )

@@ -102,6 +102,7 @@ def models_list(
 ) -> None:
     """State, films embedded, films a second and nDCG@5 as measured here, size, licence."""
     from filmroom.db.archive import is_there
+    from filmroom.indexer.models.registry import added_path
     from filmroom.search import status
     from filmroom.search.cli import output_models
 
@@ -110,7 +111,7 @@ def models_list(
     if as_json:
         print_json([asdict(model) for model in statuses])
     else:
-        output_models.print_models(statuses)
+        output_models.print_models(statuses, added=added_path())
 
 
 @models_app.command("quantise")

@@ -109,7 +109,18 @@ def print_results(results: Results, archive: Path) -> None:
 
 @contextmanager
 def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
-    """Show a bar on stderr that starts at what is done already, with films a second and the time that is left."""
+    """Show on stderr how far a run is: as a bar, or in a log, in which a bar draws nothing, a line for each quarter."""
+    screen = Console(stderr=True)
+    if quiet or screen.is_terminal:
+        with _bar(screen, quiet=quiet) as show:
+            yield show
+    else:
+        yield _quarters(screen)
+
+
+@contextmanager
+def _bar(screen: Console, *, quiet: bool) -> Iterator[Callable[[Counts], None]]:
+    """Show a bar that starts at what is done already, with films a second and the time that is left."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -127,7 +138,7 @@ def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
+    bar = Progress(*columns, console=screen, disable=quiet)
     task = bar.add_task("Indexing", total=None, rate="")
     began, start = time.monotonic(), 0
 
@@ -148,6 +159,18 @@ def index_progress(*, quiet: bool) -> Iterator[Callable[[Counts], None]]:
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+def _quarters(log: Console) -> Callable[[Counts], None]:
+    printed = 0
+
+    def show(counts: Counts) -> None:
+        nonlocal printed
+        if counts.done - printed >= max(1, counts.listed / 4):
+            printed = counts.done
+            log.print(f"Indexing: {counts.done:,} of {counted(counts.listed, 'file')}")
+
+    return show
 
 
 def print_summary(done: Summary, archive: Path) -> None:

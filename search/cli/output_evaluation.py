@@ -49,6 +49,7 @@ def print_evaluation(done: Measured) -> None:
     first, count = evaluation.measures[0], len(evaluation.queries)
     perfect = f"Answered perfectly ({first} of 1): {evaluation.perfect[first]:,} of {_queries(count)}."
     console.print(perfect, markup=False)
+    console.print(f"Baselines, which look at no film: {evaluation.baselines_in_words}.", markup=False, highlight=False)
     if not bounded:
         console.print(f"No interval: {_queries(count)} would say nothing of others.")
     settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in evaluation.settings().items())
@@ -110,23 +111,27 @@ def print_made(done: MadeQrels, out: Path) -> None:
 
 
 def print_screening(done: Screening) -> None:
-    table = _table("finding", "selected", "with", "without", "AUC", "95 % interval", "sens.", "spec.", words=(0,))
+    table = _table(
+        "finding", "selected", "with", "without", "AUC", "95 % interval", "sens.", "spec.", "even at", words=(0,)
+    )
     for finding in done.findings:
         row = finding.measured
         rates = (
             f"{rate:.2f}" if rate is not None and row.auc else "" for rate in (finding.sensitivity, finding.specificity)
         )
         counts = (f"{finding.selected:,}", f"{row.positives:,}", f"{row.negatives:,}")
-        table.add_row(Text(row.finding), *counts, *_interval(row.auc), *rates)
+        even = "" if finding.even is None else f"{finding.even:.3f}"
+        table.add_row(Text(row.finding), *counts, *_interval(row.auc), *rates, even)
     if done.mean is not None:
         table.add_section()
-        table.add_row("mean", "", "", "", f"{done.mean:.3f}", "", "", "", style="bold")
+        table.add_row("mean", "", "", "", f"{done.mean:.3f}", "", "", "", "", style="bold")
     console.print(table)
     among = f" that pass {done.where}" if done.where else ""
     console.print(
         Text(
             f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; selected: score at least {done.threshold:g} "
-            f"(similarity to prompts that say it minus to prompts that deny it). Intervals over "
+            f"(similarity to prompts that say it minus to prompts that deny it). 0 is no measured cut; even at: the "
+            f"--threshold at which sensitivity and specificity meet, by these labels. Intervals over "
             f"patients; mean and interval need five films with and five without the finding. {NOTICE}",
             style="dim",
         )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from filmroom.search.status import ModelStatus
 
 
-def print_models(models: Sequence[ModelStatus]) -> None:
+def print_models(models: Sequence[ModelStatus], *, added: Path) -> None:
+    """Print the table; `added` is the list of those that were added."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     finding = next((model.measured.finding for model in models if model.measured), None)
     for name, right in (
@@ -32,6 +33,7 @@ def print_models(models: Sequence[ModelStatus]) -> None:
         *([(f"AUC of {finding}", True)] if finding else []),
         ("MB", True),
         ("licence", False),
+        ("from", False),
         ("", False),
     ):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
@@ -46,9 +48,12 @@ def print_models(models: Sequence[ModelStatus]) -> None:
             *([_area(model.measured)] if finding else []),
             "" if model.size_mb is None else f"{model.size_mb:,}",
             Text(model.licence),
+            path_text(model.place),
             Text(model.notes, style="dim"),
         )
     console.print(table)
+    if any(model.origin == "added" for model in models):
+        console.print(Text(f"Those that were added are there for all your archives, by {added}", style="dim"))
     if any(model.ndcg is not None for model in models):
         sets = ", ".join(sorted({f"{model.ndcg_queries}" for model in models if model.ndcg_queries}))
         console.print(Text(f"nDCG@5 as last measured on this archive, with {sets}.", style="dim"))

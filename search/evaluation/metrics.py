@@ -44,13 +44,20 @@ def read_gain(name: str) -> Gain:
     return Gain(name)
 
 
+BASELINES = {
+    "random": "films in random order",
+    "prior": "films by their grades in the other queries, whatever is asked",
+}
+"""What the rankings are that a ranking is compared with, and that do not look at the films."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """`queries` qid -> measure -> value, over the queries that have a relevant film; `run` what was ranked, by the
     names that `film_ids` and `grades` (every judged film) use too.
 
-    `baselines` are the same means for rankings that do not look at the films: `random`, the mean of 20 random
-    orders, and `prior`, films by their mean grade in the queries with other judgements (it ignores the query).
+    `baselines` are the same means for rankings that do not look at the films, which `BASELINES` names: `random` is the
+    mean of 20 random orders, `prior` goes by the grades of the queries that have other relevant films.
     """
 
     measures: tuple[str, ...]
@@ -75,6 +82,11 @@ class Evaluation:
     def perfect(self) -> dict[str, int]:
         """How many queries have the best value that each measure can take, 1."""
         return perfect(self.queries, self.measures)
+
+    @property
+    def baselines_in_words(self) -> str:
+        """What the baselines rank by, on one line."""
+        return "; ".join(f"{name}, {BASELINES[name]}" for name in self.baselines)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; `mean` and `queries` first, everything a reader must know to repeat it beside them."""
@@ -285,7 +297,7 @@ def _baselines(
 
 
 def _prior(qid: str, grades: Grades) -> dict[int, float]:
-    """Return the mean grade of each film over the queries whose relevant films differ from this one's."""
+    """Return the sum of each film's grades over the queries whose relevant films differ from this one's."""
     relevant = {film for film, grade in grades[qid].items() if grade}
     total: dict[int, float] = {}
     for part in grades.values():

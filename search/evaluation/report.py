@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmroom.search.evaluation.metrics import Evaluation
+from filmroom.search.evaluation.metrics import BASELINES, Evaluation
 from filmroom.search.evaluation.statistics import Interval
 from filmroom.search.exchange.tables import write_aside
 from filmroom.search.report_document import (
@@ -105,8 +105,10 @@ def _facts(evaluation: Evaluation, page: Page) -> list[str]:
 def _tables(evaluation: Evaluation) -> list[Table]:
     names = evaluation.measures
     rows = [("this ranking", *(str(evaluation.mean[name]) for name in names))]
-    titles = {"random": "random order", "prior": "prior (ignores the query)"}
-    rows += [(titles[key], *(f"{values[name]:.3f}" for name in names)) for key, values in evaluation.baselines.items()]
+    rows += [
+        (f"{key}: {BASELINES[key]}", *(f"{values[name]:.3f}" for name in names))
+        for key, values in evaluation.baselines.items()
+    ]
     tables = [Table("Means", ("", *names), tuple(rows))]
     if evaluation.groups:
         grouped = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,12 +19,12 @@ from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.original_pixels import CHANGED, original
 from filmroom.search.exchange.tables import empty_folder
 from filmroom.search.export.job import Failures, Job, sha256_of
-from filmroom.search.export.page_tables import Exported, row_of
 from filmroom.search.results import Hit
 from PIL import Image
 
 _DICOM_AT, _DICOM = 128, b"DICM"
 _MOST_BYTES = 255  # of a file's name, on the usual file systems
+_UIDS = ("study_uid", "series_uid", "instance_uid")
 
 
 @dataclass(frozen=True)
@@ -175,14 +175,25 @@ def _in_words(fault: OSError | FilmroomError) -> str:
 
 
 def _write_table(path: Path, written: Sequence[tuple[str, Film]], *, deidentified: bool, uids: bool) -> None:
-    hidden = {"rank", "score", "percentile"}
-    if deidentified:
-        hidden |= {"path", "patient_key", *(() if uids else ("study_uid", "series_uid", "instance_uid"))}
-    names = ["file", *(name for name in Exported.__dataclass_fields__ if name not in hidden)]
+    names = [
+        *("file", "id"),
+        *([] if deidentified else ["path"]),
+        "frame",
+        *(_UIDS if uids or not deidentified else ()),
+        *([] if deidentified else ["patient_key"]),
+        *("modality", "view", "sex", "age", "year", "labels"),
+    ]
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out:
         out.write(csv_row(names))
         for name, film in written:
-            values = {"file": name, **asdict(row_of(film, paths=not deidentified))}
+            values = {
+                "file": name,
+                "id": film.id,
+                "path": film.path.encode("utf-8", "backslashreplace").decode(),
+                "frame": film.frame,
+                **vars(film.tags),
+                "labels": ";".join(film.label_names),
+            }
             out.write(csv_row(values[column] for column in names))
 
 

@@ -96,7 +96,7 @@ class Pictures:
     def __init__(self, job: Job, *, look: Look, paths: bool) -> None:
         self._job = job
         self._look = look
-        self._rows = Rows(job, paths=paths)
+        self._rows = Rows.of_job(job, paths=paths)
         (job.folder / "out").mkdir(exist_ok=True)
 
     def write(self, films: Sequence[Hit]) -> Failures:

@@ -61,15 +61,21 @@ def downloads(
 ) -> None:
     """Offer CSV, Parquet and TREC run of a list, and what was measured on its films; each is made when it is asked
     for."""
-    paths = st.checkbox("With file names", key=f"paths-{key}", help="Names of folders and files can name patients.")
-    files = [File("CSV", f"{name}.csv", "text/csv", lambda: page_tables.as_csv(hits(), paths=paths))]
+    st.caption(
+        "Tables have the columns of `filmroom export table`: rank, score, facts, labels, tags, collections. File names "
+        "can be names of patients: they are left out unless you ask for them."
+    )
+    paths = st.checkbox("With file names", key=f"paths-{key}")
+    files = [File("CSV", f"{name}.csv", "text/csv", lambda: page_tables.as_csv(archive, hits(), paths=paths))]
     try:
         import pyarrow  # noqa: F401
     except ImportError:
         st.caption(plain(str(MissingExtra("Parquet export", extra="parquet"))))
     else:
         kind = "application/vnd.apache.parquet"
-        files.append(File("Parquet", f"{name}.parquet", kind, lambda: page_tables.as_parquet(hits(), paths=paths)))
+        files.append(
+            File("Parquet", f"{name}.parquet", kind, lambda: page_tables.as_parquet(archive, hits(), paths=paths))
+        )
     files.append(File("TREC run", f"{name}.run", "text/plain", lambda: _run(hits(), tag, paths=paths)))
     notes = db_annotations.notes_of(archive.catalog, ids)
     if any(measurements_of(note) for note in notes.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -18,7 +18,7 @@ from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, layout, undo
 from filmroom.search.ui.components.grid.grid import Act, Done, PickBar, PickChange
-from filmroom.search.ui.text import films, number
+from filmroom.search.ui.text import counted, films, number, plain
 
 MOST_PASSING = 10_000
 """Films of an answer that can be picked or exported at once."""
@@ -26,6 +26,7 @@ MOST_PASSING = 10_000
 ON_FILMS = (Act.COLLECT, Act.TAG, Act.EXPORT, Act.COPY)
 ON_RESULTS = (*ON_FILMS, Act.SIMILAR, Act.JUDGE)
 _CHANGE = "pick-change"
+_MANY_TAGS, _TAGS_HEIGHT = 30, 220
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def _tag(picked: Sequence[int], answer: Answer) -> None:
     ids = _meant(picked, answer)
     catalog = answer.archive.catalog
     counts = db_annotations.tag_counts(catalog, ids)
-    # Beside the box, not below it: its menu lies over what is below.
+    # Above the box and beside it, not below it: its menu lies over what is below.
+    off = _taken_off(counts)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     add = left.multiselect(
         "Put on",
@@ -130,9 +132,6 @@ def _tag(picked: Sequence[int], answer: Answer) -> None:
         key=_key("tag-add"),
         accept_new_options=True,
         placeholder="A tag, old or new",
-    )
-    off = st.multiselect(
-        "Take off", list(counts), key=_key("tag-off"), format_func=lambda name: f"{name} ({counts.get(name, 0)})"
     )
     if right.button("Tag", key=_key("tag-do"), type="primary", width="stretch", disabled=not (ids and (add or off))):
         put = db_annotations.add_tags(catalog, ids, add)
@@ -142,9 +141,23 @@ def _tag(picked: Sequence[int], answer: Answer) -> None:
             db_annotations.remove_tags(catalog, put)
             db_annotations.put_tags(catalog, removed)
 
-        changes = [f"{number(len(put))} tags put on"] * bool(add) + [f"{number(len(removed))} taken off"] * bool(off)
+        changes = [f"{counted(len(put), 'tag')} put on"] * bool(add) + [f"{number(len(removed))} taken off"] * bool(off)
         undo.offer(f"{films(len(ids))}: {', '.join(changes)}.", back)
         st.rerun()
+
+
+def _taken_off(counts: Mapping[str, int]) -> list[str]:
+    """Show the tags that the films have, with their number; returns those that were chosen."""
+    if not counts:
+        return []
+    with st.container(height=_TAGS_HEIGHT if len(counts) > _MANY_TAGS else "content", border=False):
+        return st.pills(
+            "Take off",
+            list(counts),
+            selection_mode="multi",
+            key=_key("tag-off"),
+            format_func=lambda name: plain(f"{name} ({counts.get(name, 0)})"),
+        )
 
 
 @st.dialog("Export")

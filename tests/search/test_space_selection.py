@@ -173,6 +173,19 @@ def test_films_a_second_are_those_of_the_runs(terminal: Terminal, films: Films, 
     assert "films/s" in terminal("models")
 
 
+def test_models_are_listed_with_the_place_that_they_come_from(terminal: Terminal, tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "of mine", name="mine")
+    terminal("models", "add", folder)
+    places = {name: model["place"] for name, model in _listed(terminal).items()}
+    assert (places["mine"], places["filmroom-mini"]) == (str(folder), "Filmroom")
+    assert places["whyxrayclip"] == "hf-hub:yyupenn/whyxrayclip"
+    printed = terminal("models", "list")
+    assert "from" in printed.splitlines()[0].split()
+    assert "all your archives" in printed
+    terminal("models", "remove", "mine")
+    assert "all your archives" not in terminal("models", "list")
+
+
 def test_a_model_without_words_never_takes_over_and_says_which_ones_read_them(
     terminal: Terminal, films: Films, tiny: Path, tmp_path: Path
 ) -> None:

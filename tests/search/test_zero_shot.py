@@ -16,6 +16,7 @@ from filmroom.db.writes.annotations import label_values, put_labels
 from filmroom.search.classification.zero_shot import (
     Prompts,
     check_no_denial,
+    even_threshold,
     known_truth,
     labels_of,
     prompt_sets,
@@ -146,6 +147,18 @@ def test_table_over_findings() -> None:
     assert second.auc is None
     assert table.mean is None, "too few films for a mean"
     assert json.loads(json.dumps(table.to_json()))["rows"][1]["auc"] is None
+
+
+def test_the_even_threshold_is_where_sensitivity_is_specificity() -> None:
+    draw = np.random.default_rng(1)
+    truth = np.repeat([1.0, 0.0, np.nan], [30, 170, 50])
+    scores = (draw.normal(size=250) + 0.5 * (truth == 1) + 3).astype(np.float32)
+    cut = even_threshold(scores, truth)
+    assert (scores >= 0).all(), "at 0 every film is selected"
+    sensitivity, specificity = (scores[truth == 1] >= cut).mean(), (scores[truth == 0] < cut).mean()
+    assert sensitivity == pytest.approx(specificity, abs=1 / 30)
+    assert even_threshold(np.array([0.1, 0.3, 0.2], np.float32), np.array([0.0, 1.0, np.nan])) == pytest.approx(0.2)
+    assert even_threshold(np.ones(2, np.float32), np.array([0.0, 1.0])) == 1
 
 
 def test_truth_in_a_catalog_is_that_of_its_labels(terminal: Terminal, films: Callable[..., Path]) -> None:

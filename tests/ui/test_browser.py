@@ -9,7 +9,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from filmroom.db.archive import Archive
+from filmroom.db.reads import films as db_films
+from filmroom.db.records import Filter, Label
 from filmroom.db.writes import annotations
+from filmroom.db.writes.facts import put_facts
 
 from tests.ui.room import (
     PATIENCE,
@@ -26,6 +29,8 @@ from tests.ui.room import (
 
 pytestmark = needs_chromium
 SHOT = "canvas => canvas.toDataURL()"
+CUT = """all => all.filter((one) => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)
+  .map((one) => one.textContent)"""
 TOPS = "all => all.map(one => Math.round(one.getBoundingClientRect().top))"
 WIDTHS = "[document.scrollingElement, document.querySelector('[data-testid=stMain]')].map(one => one.scrollWidth)"
 
@@ -298,3 +303,27 @@ def test_the_films_of_an_answer_fill_whole_rows(tab: Any, room: Room) -> None:
 def rows(tops: list[int]) -> list[int]:
     """How many films stand at each height."""
     return [tops.count(top) for top in sorted(set(tops))]
+
+
+def test_what_is_said_below_a_film_is_not_cut(tab: Any, archive_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(archive_folder, tmp_path / "archive"))
+    catalog = Archive.open(folder).catalog
+    ids = db_films.select_ids(catalog, Filter()).tolist()
+    facts = {"view": "AP", "sex": "M", "age": 43, "year": 2013}
+    put_facts(catalog, dict.fromkeys(ids, facts), source="facts.csv")
+    annotations.put_labels(catalog, [(film, Label("central venous line")) for film in ids])
+    served = Room(folder)
+    try:
+        tab.context.add_cookies(served.cookies)
+        for width in (1400, 900, 420):
+            tab.set_viewport_size({"width": width, "height": 900})
+            tab.goto(f"{served.url}/?q=effusion")
+            tab.wait_for_selector(".grid .bar")
+            settle(tab)
+            expect(tab.locator(".line").first).to_contain_text("AP · M 43 y · 2013")
+            cut = tab.locator(".line span, .labels").evaluate_all(CUT)
+            assert [text for text in cut if text.count(", ") < 2] == [], "two lines hold two labels"
+        assert "central venous line, " in str(tab.locator(".labels").first.get_attribute("title"))
+    finally:
+        tab.goto("about:blank")
+        served.close()

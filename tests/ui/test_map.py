@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from filmroom.db.archive import Archive
 from filmroom.db.reads.facets import FACETS, FacetTable
+from filmroom.db.writes import annotations
 from filmroom.search.ui.components.scatter.scatter import KINDS, Colours, MapAct, _read
 from filmroom.search.ui.pages.map import Colour
 
-from tests.pages import components, page
+from tests.pages import components, page, said
 from tests.ui.room import Room, expect, needs_chromium, settle, until
 from tests.ui.test_picks import count, exported, press
 
@@ -61,6 +62,36 @@ def test_it_is_coloured_by_anything(archive_folder: Path, colour: Colour, monkey
     if colour in (Colour.QUERY, Colour.OUTLIER):
         assert shown["kinds"] is None
         assert shown["low"] < shown["high"]
+
+
+def test_of_several_values_the_legend_says_how_many_films_have_each(
+    archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Archive.open(archive_folder).catalog
+    put = annotations.add_tags(catalog, numbered[:3], ["early"])
+    put += annotations.add_tags(catalog, numbered[1:5], ["late"])
+    try:
+        test = page(archive_folder, "map", monkeypatch, colour="Tag")
+    finally:
+        annotations.remove_tags(catalog, put)
+    (shown,) = components(test, "scatter")
+    legend = {kind["name"]: (kind["count"], kind["having"]) for kind in shown["kinds"]}
+    assert legend == {"late": (2, 4), "early": (3, 3), "none": (31, 31)}
+    assert '"2 of 4": 4 films have it, 2 in its colour' in said(test)
+    assert "one colour" not in said(page(archive_folder, "map", monkeypatch, colour="View"))
+
+
+def test_a_film_has_the_colour_of_a_frequent_value_rather_than_of_a_rare_one(
+    archive_folder: Path, numbered: list[int]
+) -> None:
+    catalog = Archive.open(archive_folder).catalog
+    put = annotations.add_tags(catalog, numbered[:1], ["aside", "usual"])
+    table = FacetTable(catalog)
+    ids = np.array(numbered[:1])
+    try:
+        assert (table.values("tag", ids), table.values("tag", ids, rather=["usual"])) == (["aside"], ["usual"])
+    finally:
+        annotations.remove_tags(catalog, put)
 
 
 def test_every_colour_is_a_fact_that_there_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -107,6 +108,18 @@ def test_zero_shot_counts_what_its_threshold_selects(archive_folder: Path, monke
     (wall,) = components(test, "grid")
     assert (wall["bar"]["passing"], wall["tools"]) == ("All 36", ["pick"])
     assert "AUC **" in said(test)
+
+
+def test_the_threshold_of_zero_shot_starts_where_it_is_measured(
+    archive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(archive_folder, "zeroshot", monkeypatch, finding="effusion")
+    rates = re.search(r"sensitivity ([\d.]+), specificity ([\d.]+)", said(test))
+    assert rates is not None
+    assert float(rates[1]) == pytest.approx(float(rates[2]), abs=0.06)
+    assert f"The start, {test.slider(key='cut-effusion').value:.3f}, is where" in said(test)
+    unlabelled = page(archive_folder, "zeroshot", monkeypatch, finding="pneumothorax")
+    assert "No measured cut: at 0 both sides" in said(unlabelled)
 
 
 def test_zero_shot_takes_no_denial(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

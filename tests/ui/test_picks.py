@@ -163,6 +163,8 @@ class TestInTheBrowser:
         assert [row["id"] for row in rows] == cohort
         assert [int(row["rank"]) for row in rows] == [at + 1 for at in places]
         assert all(row["score"] and row["percentile"] for row in rows)
+        assert {"labels", "tags", "collections", "has_report"} <= set(rows[0])
+        assert "path" not in rows[0], "names of files, unless asked for"
         assert [line.split()[3] for line in exported(tab, "TREC run")] == [str(at + 1) for at in range(10)]
         close(tab)
         press(tab, "collect")
@@ -296,12 +298,23 @@ class TestInTheBrowser:
         tab.keyboard.press("Escape")  # the list, not the dialog
         settle(tab)
         tab.get_by_role("dialog").get_by_role("button", name="Tag", exact=True).click()
-        tab.get_by_text("1 film: 1 tags put on").first.wait_for()
+        tab.get_by_text("1 film: 1 tag put on").first.wait_for()
         assert annotations.tags_of(catalog, found[2]) == ["checked"]
+        settle(tab)
+        press(tab, "tag")
+        tab.get_by_role("combobox", name="Put on").click()
+        expect(tab.get_by_role("listbox")).to_be_visible()
+        worn = tab.get_by_test_id("stDialog").get_by_text("checked (1)")
+        worn.click(timeout=5000)  # while the list is open, which lies over it no more
+        settle(tab)
+        tab.get_by_role("dialog").get_by_role("button", name="Tag", exact=True).click()
+        tab.get_by_text("1 film: 1 taken off").first.wait_for()
+        assert annotations.tags_of(catalog, found[2]) == []
         settle(tab)
         tab.get_by_role("button", name="Undo").click()
         tab.get_by_text("Undone").first.wait_for()
-        assert annotations.tags_of(catalog, found[2]) == []
+        assert annotations.tags_of(catalog, found[2]) == ["checked"]
+        annotations.remove_tags(catalog, [(found[2], "checked")])
         press(tab, "similar")
         tab.wait_for_url(f"**like={found[2]}*")
         settle(tab)

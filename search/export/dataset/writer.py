@@ -43,7 +43,7 @@ class Dataset:
         self._job = job
         self._layout = layout
         self._look = look
-        self._rows = Rows(job, paths=False, identifying=False)
+        self._rows = Rows.of_job(job, paths=False, identifying=False)
         self._folder = job.folder / "out"
         self._folder.mkdir(exist_ok=True)
         self._pictures = self._folder

@@ -16,7 +16,7 @@ from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes import runs
 from filmroom.search.evaluation.comparison import Compared, missing_queries, side_by_side
 from filmroom.search.evaluation.evaluator import Measured, evaluate_questions
-from filmroom.search.evaluation.metrics import Evaluation, measure_run
+from filmroom.search.evaluation.metrics import BASELINES, Evaluation, measure_run
 from filmroom.search.evaluation.pooling import to_qrels
 from filmroom.search.evaluation.statistics import Interval
 from filmroom.search.evaluation.trec import Qrels, Run, Topic, read_qrels, read_queries, read_run, resolve
@@ -130,12 +130,14 @@ def _mean(measured: Measured) -> None:
             st.metric(name, f"{mean.value:.3f}", span, delta_color="off",
                       delta_arrow="off", width="content")  # fmt: skip
     first = evaluation.measures[0]
-    base = ", ".join(f"{plain(name)} {values[first]:.3f}" for name, values in evaluation.baselines.items())
+    base = ", ".join(
+        f"{plain(name)} {values[first]:.3f} ({BASELINES[name]})" for name, values in evaluation.baselines.items()
+    )
     queries = counted(len(evaluation.queries), "query", "queries")
     st.caption(
         f"{queries}, {plain(measured.model)}; means with their 95 % intervals, bootstrapped over the queries. "
         f"Answered perfectly: {evaluation.perfect[first]}. "
-        f"{first} of rankings that ignore the films: {base}."
+        f"{first} of rankings that look at no film: {base}."
     )
     if measured.missing:
         names = ", ".join(measured.missing[:5]) + (" ..." if len(measured.missing) > 5 else "")

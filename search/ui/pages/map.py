@@ -9,13 +9,14 @@ import streamlit as st
 from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, FilmroomError
 from filmroom.db.reads import films as db_films
+from filmroom.db.reads.facets import SEVERAL
 from filmroom.db.records import Filter
 from filmroom.search.projection import MOST, Method, Projection, outlier_scores, sample
 from filmroom.search.query.parser import parse
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout, models, picks
 from filmroom.search.ui.components.grid.grid import Act
-from filmroom.search.ui.components.scatter.scatter import Colours, scatter
+from filmroom.search.ui.components.scatter.scatter import KINDS, Colours, scatter
 from filmroom.search.ui.query import filter_panel
 from filmroom.search.ui.result_grid import picks_place, wall_of_films
 from filmroom.search.ui.text import films, number, plain
@@ -46,6 +47,7 @@ class Colour(StrEnum):
 
 
 _NUMBERS = (Colour.AGE, Colour.YEAR)
+_PLURAL = {Colour.LABEL: "labels", Colour.TAG: "tags", Colour.COLLECTION: "collections"}
 _MAPS_KEPT = 8
 
 
@@ -138,7 +140,11 @@ def _colours(searcher: Searcher, ids: NDArray[np.int64], colour: Colour, query: 
         fingerprint = searcher.held.space.fingerprint
         return Colours(_outliers(searcher, fingerprint, len(searcher.index), ids), unit=colour.value)
     name = colour.name.lower()
-    values = filter_panel.facts(searcher.catalog).values(name, ids)
+    table = filter_panel.facts(searcher.catalog)
+    if name in SEVERAL:
+        having = {facet.value: facet.count for facet in table.count(ids, (name,))[name]}
+        return Colours.of_kinds(table.values(name, ids, rather=list(having)[:KINDS]), having)
+    values = table.values(name, ids)
     if colour in _NUMBERS:
         numbers = np.array([np.nan if value is None else float(value) for value in values], np.float32)
         return Colours(numbers, unit=colour.value)
@@ -163,6 +169,13 @@ def _map(
     if colours is None:
         st.write("Type a query in words to colour the films by their score.")
         return
+    several = [(count, having) for count, having in colours.counts().values() if count < having]
+    if several:
+        count, having = several[0]
+        st.caption(
+            f"A film has one colour: of several {_PLURAL[colour]} in the legend, that of the first by name. "
+            f'"{count} of {having}": {films(having)} have it, {number(count)} in its colour.'
+        )
     title = f"Map of {films(len(ids))} by {colour.value}"
     done = scatter(ids, places, colours, key="map", title=title, picks=picks_place(archive.catalog))
     if done.opened is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput, ModelUnavailable
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Filter
-from filmroom.search.classification.zero_shot import Prompts, prompts_for, zero_shot
+from filmroom.search.classification.zero_shot import Prompts, even_threshold, prompts_for, zero_shot
 from filmroom.search.classification.zero_shot_archive import truths_in
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.model_limits import limits_of_texts
@@ -68,7 +70,7 @@ def show() -> None:
         return
     if weakness := limits_of_texts(searcher.held.space, [finding]).sentence:
         st.caption(plain(weakness))
-    _threshold(archive, prompts, ids, scores, *_measured(searcher, *key))
+    _threshold(archive, prompts, ids, scores, _measured(searcher, *key))
 
 
 def _lines(text: str) -> tuple[str, ...]:
@@ -95,17 +97,28 @@ def _scores(
     return ids[order], scores[order]
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What labels say of the films (N,), the AUC, None where they do not say both present and absent, and the
+    threshold at which sensitivity and specificity are equal, None where there are too few labels for one. None of it
+    depends on the threshold that is chosen."""
+
+    truth: NDArray[np.float64]
+    area: Interval | None = None
+    even: float | None = None
+
+
 @st.cache_data(show_spinner="Measuring", max_entries=16)
-def _measured(
-    _searcher: Searcher, fingerprint: str, state: int | str, prompts: Prompts, where: Filter
-) -> tuple[NDArray[np.float64], Interval | None]:
-    """Return what labels say of the films that `_scores` returns, and the AUC; None where they do not say both present
-    and absent. Neither depends on the threshold."""
+def _measured(_searcher: Searcher, fingerprint: str, state: int | str, prompts: Prompts, where: Filter) -> _Measured:
+    """Return what is measured of the films that `_scores` returns."""
     ids, scores = _scores(_searcher, fingerprint, state, prompts, where)
     truth = truths_in(_searcher.catalog, [prompts], ids)[prompts.finding]
     known = ~np.isnan(truth)
     present = truth[known] > 0.5
-    return truth, auc_interval(scores[known], present) if present.any() and not present.all() else None
+    if present.all() or not present.any():
+        return _Measured(truth)
+    area = auc_interval(scores[known], present)
+    return _Measured(truth, area, None if np.isnan(area.low) else even_threshold(scores, truth))
 
 
 @st.fragment
@@ -114,20 +127,25 @@ def _threshold(
     prompts: Prompts,
     ids: NDArray[np.int64],
     scores: NDArray[np.float32],
-    truth: NDArray[np.float64],
-    area: Interval | None,
+    measured: _Measured,
 ) -> None:
+    truth = measured.truth
     low, high = float(scores.min()), float(scores.max())
     if high - low < 1e-6:
         st.write("All films score the same.")
         return
     step = (high - low) / 200
-    usual = float(np.clip(0.0, low, high))
-    cut = st.slider("Threshold", low, high, usual, step=step, format="%.3f", key=f"cut-{prompts.finding}")
+    start = float(np.clip(measured.even or 0.0, low, high))
+    cut = st.slider("Threshold", low, high, start, step=step, format="%.3f", key=f"cut-{prompts.finding}")
     selected = int(np.searchsorted(-scores, -cut, side="right"))
     share = selected / len(ids)
     summary = f"**{number(selected)}** of {films(len(ids))} ({100 * share:.1f} %) score at least {cut:.3f}"
-    st.markdown(summary + _accuracy(truth, area, selected))
+    st.markdown(summary + _accuracy(truth, measured.area, selected))
+    st.caption(
+        "No measured cut: at 0 both sides of prompts are equally near. Look at the films on either side of it."
+        if measured.even is None
+        else f"The start, {measured.even:.3f}, is where sensitivity and specificity meet, by these labels."
+    )
     st.altair_chart(
         layout.readable(_histogram(scores, truth, cut)),
         width="stretch",

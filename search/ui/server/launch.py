@@ -6,16 +6,19 @@ import argparse
 import contextlib
 import errno
 import os
+import signal
 import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from filmroom.assets import ASSETS
 from filmroom.db.errors import BadInput, FilmroomError
+from filmroom.indexer import interrupts
 from filmroom.search.ui.server.access_token import PARAMETER, AccessToken, require, required
 from filmroom.search.ui.server.dicom_viewer import SCHEMES, SETTING
 from filmroom.search.ui.server.loopback import LOCAL_NAMES, is_loopback
@@ -172,6 +175,7 @@ def _read_options() -> argparse.Namespace:
 def main() -> None:
     """Serve the pages, with the model loading beside it: the first visitor need not wait for both."""
     options = _read_options()
+    ctrl_c = _CtrlC()
     if options.viewer:
         os.environ[SETTING] = options.viewer
     import streamlit as st
@@ -199,6 +203,7 @@ def main() -> None:
 
     @contextlib.asynccontextmanager
     async def beside(_: object) -> AsyncIterator[None]:
+        ctrl_c.go_before_the_server()
         if streamlit_private.sign_in_settings():
             require(None)  # a sign-in says more than a token does, who it is
         # Here the port is ours: an address that is printed can be opened.
@@ -208,9 +213,35 @@ def main() -> None:
         yield
 
     application = st.App(APP, middleware=around, lifespan=beside)
-    # Once it has ended well, Uvicorn raises the Ctrl-C that it ended for.
-    with contextlib.suppress(KeyboardInterrupt):
-        application.run(config=settings(options.host, options.port, public=options.public))
+    application.run(config=settings(options.host, options.port, public=options.public))
+
+
+class _CtrlC:
+    """Hears Ctrl-C: the first one ends the server, which closes what is open; before that, and a second time, it ends
+    the process at once. What was written is safe at any moment. Uvicorn forces its end at the second one, with the
+    traceback of what that breaks off."""
+
+    def __init__(self) -> None:
+        self._heard = self._told = False
+        signal.signal(signal.SIGINT, self._outside)
+
+    def go_before_the_server(self) -> None:
+        """Hear before Uvicorn, which has put its own handler in place by now, and takes it away when it has ended."""
+        server = signal.getsignal(signal.SIGINT)
+
+        def hear(number: int, frame: FrameType | None) -> None:
+            if self._heard:
+                interrupts.leave(interrupts.STOPPED)
+            self._heard = True
+            if callable(server):
+                server(number, frame)
+
+        signal.signal(signal.SIGINT, hear)
+
+    def _outside(self, number: int, frame: FrameType | None) -> None:
+        if self._told or not self._heard:
+            interrupts.leave(interrupts.STOPPED)
+        self._told = True  # Uvicorn raises what it ended for once more, when it has ended
 
 
 def _around(options: argparse.Namespace) -> list[Middleware]:

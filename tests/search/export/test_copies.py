@@ -14,6 +14,8 @@ from filmroom.search.export.copies import copy_films
 from filmroom.search.results import Hit
 from PIL import Image
 
+from tests.search.export.conftest import House
+
 
 def film(root: Path, name: str, film_id: int = 1, **tags: object) -> Film:
     return Film(film_id, str(root), name, 0, State.PRESENT, 1, Tags(rows=4, columns=3, **tags), (Label("effusion"),))  # type: ignore[arg-type]
@@ -35,7 +37,7 @@ def test_copies_keep_the_files_and_say_what_is_missing(tmp_path: Path) -> None:
     assert [row["file"] for row in csv.DictReader((target / "films.csv").open())] == ["0000001-a.png"]
 
 
-def test_no_name_is_run_by_a_spreadsheet(tmp_path: Path) -> None:
+def test_no_name_is_run_by_a_spreadsheet(house: House, tmp_path: Path) -> None:
     for number, start in enumerate("=+-@\t", start=1):
         name = f"{start}cmd|' !A0.png"
         picture(tmp_path / name)
@@ -43,12 +45,13 @@ def test_no_name_is_run_by_a_spreadsheet(tmp_path: Path) -> None:
         one = replace(one, labels=(Label(f"{start}1+1"),))
         target = tmp_path / f"out {number}"
         copy_films([one], target)
-        for table in (page_tables.as_csv([one], paths=True).decode(), (target / "films.csv").read_text()):
+        handed = page_tables.as_csv(house.archive, [one], paths=True).decode()
+        for table in (handed, (target / "films.csv").read_text()):
             (row,) = csv.DictReader(io.StringIO(table))
             assert not row["path"].startswith(start)
             assert not row["labels"].startswith(start)
             assert name.strip() in row["path"]
-        assert ",-0.25," in page_tables.as_csv([Hit(1, one, -0.25, 99.5)]).decode(), "a number is none"
+        assert ",-0.25," in page_tables.as_csv(house.archive, [Hit(1, one, -0.25, 99.5)]).decode(), "a number is none"
 
 
 @pytest.mark.parametrize(

@@ -118,13 +118,13 @@ function cell(item, tools, act, pick) {
     if (tools.includes("filter")) {
       name.type = "button";
       name.tabIndex = -1;
-      name.title = `Filter by ${term}`;
+      name.title = `Filter by ${term}${item.terms.length > 1 ? ` (of ${texts})` : ""}`;
       name.onclick = () => act("filter", item.id, term);
     }
     labels.append(name);
   });
   if (!labels.childNodes.length) labels.textContent = "\u00a0";
-  if (!tools.includes("filter")) labels.title = texts;
+  labels.title = texts;
   box.append(labels);
   return box;
 }

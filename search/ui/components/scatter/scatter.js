@@ -69,8 +69,9 @@ class FilmMap {
       button.type = "button";
       const dot = document.createElement("i");
       dot.style.background = kind.plain ? "#78818a" : this.palette[at % 9];
-      button.append(dot, `${kind.name} (${kind.count})`);
-      button.title = "Select these films";
+      const several = kind.having > kind.count;
+      button.append(dot, `${kind.name} (${kind.count}${several ? ` of ${kind.having}` : ""})`);
+      button.title = several ? `Select the ${kind.count} films of this colour; ${kind.having} have it` : "Select these films";
       button.onclick = () => this.choose([...this.value.keys()].filter((i) => this.value[i] === at), [], true);
       box.append(button);
       return box;

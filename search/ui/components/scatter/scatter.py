@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,28 @@ _component = st.components.v2.component(
 @dataclass(frozen=True)
 class Colours:
     """A value a film (N,): the place of its kind among `kinds`, or, where there are none, a number of `unit`;
-    not-a-number where it has none."""
+    not-a-number where it has none. Where a film may be of several kinds, `having` counts the films of each."""
 
     values: NDArray[np.float32]
     kinds: tuple[str, ...] = ()
     unit: str = ""
+    having: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of_kinds(cls, kinds: Sequence[str | None]) -> Colours:
-        """Return the most frequent kinds by name, then what they are not, then what has none."""
-        count = Counter(kind for kind in kinds if kind is not None)
+    def of_kinds(cls, kinds: Sequence[str | None], having: Mapping[str, int] | None = None) -> Colours:
+        """Return the most frequent kinds by name, then what they are not, then what has none. How frequent they are
+        says `having` where a film may be of several kinds, of which `kinds` has one."""
+        count = Counter(kind for kind in kinds if kind is not None) if having is None else Counter(having)
         frequent = [kind for kind, _ in count.most_common(KINDS)]
-        left = [OTHER] * (len(count) > len(frequent)) + [UNKNOWN] * (None in kinds)
+        left = [OTHER] * bool({*kinds} - {*frequent, None}) + [UNKNOWN] * (None in kinds)
         places = {kind: at for at, kind in enumerate([*frequent, *left])}
         values = [places[UNKNOWN] if kind is None else places.get(kind, len(frequent)) for kind in kinds]
-        return cls(np.array(values, np.float32), (*frequent, *left))
+        return cls(np.array(values, np.float32), (*frequent, *left), having=having or {})
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return by kind how many films have its colour, and how many are of it."""
+        counts = np.bincount(self.values.astype(np.int64), minlength=len(self.kinds)) if self.kinds else ()
+        return {kind: (int(n), self.having.get(kind, int(n))) for kind, n in zip(self.kinds, counts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -79,10 +86,9 @@ def scatter(
 
 
 def _legend(colours: Colours) -> list[dict[str, Any]]:
-    counts = np.bincount(colours.values.astype(np.int64), minlength=len(colours.kinds)).tolist()
     return [
-        {"name": kind, "count": count, "plain": kind in (OTHER, UNKNOWN)}
-        for kind, count in zip(colours.kinds, counts, strict=True)
+        {"name": kind, "count": count, "having": having, "plain": kind in (OTHER, UNKNOWN)}
+        for kind, (count, having) in colours.counts().items()
     ]
 
 

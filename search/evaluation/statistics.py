@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +56,7 @@ def bootstrap_mean(values: ArrayLike, *, samples: int = SAMPLES, seed: int = _SE
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     if data.size < FEWEST:
         return Interval(float(data.mean()), float("nan"), float("nan"), int(data.size))
-    drawn = _resampled(data, np.mean, samples=samples, seed=seed)
+    drawn = _resampled(data.size, lambda chosen: data[chosen].mean(), samples=samples, seed=seed)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(float(data.mean()), float(low), float(high), int(data.size))
 
@@ -137,7 +136,7 @@ def auc_interval(
     def area_of(chosen: NDArray[np.int64]) -> float:
         return area(np.bincount(chosen, minlength=len(names))[member_of])
 
-    drawn = _resampled(np.arange(len(names)), area_of, samples=samples, seed=seed, vectorized=False)
+    drawn = _resampled(len(names), area_of, samples=samples, seed=seed)
     low, high = np.nanquantile(drawn, (0.025, 0.975))  # NaN where all the films drawn are of one class
     return Interval(value, float(low), float(high), int(positive.size))
 
@@ -190,23 +189,11 @@ class _WeightedArea:
         return float(beaten / pairs) if pairs else float("nan")
 
 
-def _resampled(
-    data: NDArray[Any], statistic: Callable[..., Any], *, samples: int, seed: int, vectorized: bool = True
-) -> Floats:
-    """Return the statistic of `samples` bootstrap samples of at least two items."""
-    from scipy.stats import bootstrap  # type: ignore[import-untyped]
-
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of NaN among them, and of an interval that we do not use
-        result = bootstrap(
-            (data,),
-            statistic,
-            n_resamples=samples,
-            vectorized=vectorized,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        )
-    return np.asarray(result.bootstrap_distribution, np.float64)
+def _resampled(count: int, statistic: Callable[[NDArray[np.int64]], Any], *, samples: int, seed: int) -> Floats:
+    """Return the statistic of each of `samples` bootstrap samples, which are numbers of `count` items drawn with
+    replacement. scipy's `bootstrap` draws the same, but takes a second to import and holds all samples at once."""
+    random = np.random.default_rng(seed)
+    return np.array([statistic(random.integers(0, count, count)) for _ in range(samples)], np.float64)
 
 
 def _ranks(values: Floats) -> Floats:

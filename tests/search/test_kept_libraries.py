@@ -12,7 +12,7 @@ from filmroom.search.classification.linear_probe import Head, Kind, fit_head
 from filmroom.search.evaluation.pooling import weighted_kappa
 from filmroom.search.evaluation.statistics import auc, auc_interval, bootstrap_mean, paired_randomisation
 from scipy.optimize import minimize
-from scipy.stats import permutation_test
+from scipy.stats import bootstrap, permutation_test
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 SPACE = Space("tiny", "f" * 64, 64, 1)
@@ -61,6 +61,9 @@ def test_intervals_are_those_of_all_versions() -> None:
     assert (bootstrap_mean(values).low, bootstrap_mean(values).high) == pytest.approx(
         tuple(np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))), abs=1e-12
     )
+    theirs = bootstrap((values,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(20240229))
+    drawn_by_scipy = np.quantile(theirs.bootstrap_distribution, (0.025, 0.975))
+    assert (bootstrap_mean(values).low, bootstrap_mean(values).high) == pytest.approx(tuple(drawn_by_scipy), abs=1e-12)
     assert str(bootstrap_mean([0.25])) == "0.250", "of fewer than five there is no interval"
     scores, truth = np.random.default_rng(4).normal(size=80), np.arange(80) % 4 == 0
     rng = np.random.default_rng(20240229)

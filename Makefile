@@ -47,12 +47,15 @@ docs: $(VENV)/.tested-with
 SIDE_BY_SIDE = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Byte code is kept whatever the system says: without it every process that a test starts compiles all that it imports.
+# One thread each of OpenMP, whose threads turn in circles while they wait for one that has no processor.
 test: export PYTHONDONTWRITEBYTECODE =
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.tested-with
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 # Without what takes long and what needs a browser.
 quick: export PYTHONDONTWRITEBYTECODE =
+quick: export OMP_NUM_THREADS = 1
 quick: $(VENV)/.tested-with
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not browser"
 

@@ -15,7 +15,8 @@ from filmroom.db.writes import annotations as db_annotations
 from filmroom.db.writes import findings as said_findings
 from filmroom.search.api.context import Context, FilmId, Here, ModelName
 from filmroom.search.api.uploads import Uploaded, called
-from filmroom.search.export.pictures import Look, pngs, read_window
+from filmroom.search.export.look import Look, read_window
+from filmroom.search.export.pictures import pngs
 from filmroom.search.findings import search as findings
 from filmroom.search.request import MOST_EXAMPLES, Order, SearchRequest, UploadedFilm, request_of
 from filmroom.search.results import Results

@@ -20,7 +20,8 @@ from filmroom.search.export.cohort import Cohort
 from filmroom.search.export.copies import Copies
 from filmroom.search.export.dataset.writer import Dataset, Layout
 from filmroom.search.export.job import Done, Job, Plan, Progress, Start, Writer, run
-from filmroom.search.export.pictures import Look, Pictures, read_window
+from filmroom.search.export.look import Look, read_window
+from filmroom.search.export.pictures import Pictures
 from filmroom.search.export.selection import Chosen, Selection, select
 from filmroom.search.export.split import Split
 from filmroom.search.export.table import CsvTable, ParquetTable, label_columns

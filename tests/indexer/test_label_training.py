@@ -126,13 +126,13 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     from filmroom.indexer.training.label_training import LabelledTower, LabelOptions, pooled, train_on_labels
 
-    squares = np.random.default_rng(0).integers(20, 60, (40, 70, 70)).astype(np.uint8)
+    squares = np.random.default_rng(0).integers(20, 60, (16, 70, 70)).astype(np.uint8)
     squares[::2, 16:32, 32:48] = 240
     box = (("mass", 32 / 70, 16 / 70, 48 / 70, 32 / 70),)
     mass, clear = Facts((Claim("mass"),)), Facts(absent=frozenset({"mass"}))
-    table = label_table([_film(n, "set", clear if n % 2 else mass) for n in range(40)])
+    table = label_table([_film(n, "set", clear if n % 2 else mass) for n in range(16)])
     epochs: list[int] = []
-    options = LabelOptions(_preprocess(64), epochs=3, batch=20, rate=2e-3, dropout=0.0, average=0.5, frozen=0)
+    options = LabelOptions(_preprocess(64), epochs=3, batch=8, rate=2e-3, dropout=0.0, average=0.5, frozen=0)
 
     class Killed(BaseException):
         pass
@@ -144,15 +144,15 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
     def run() -> tuple[LabelledTower, list[float]]:
         trunk = timm.create_model("tf_efficientnet_lite0", num_classes=0)
-        return train_on_labels(trunk, squares, [box, ()] * 20, table, work=tmp_path, options=options, progress=kill)
+        return train_on_labels(trunk, squares, [box, ()] * 8, table, work=tmp_path, options=options, progress=kill)
 
     with pytest.raises(Killed):
         run()
     taught, losses = run()
     assert epochs == [1, 2, 3]
     assert len(losses) == 3
-    assert pooled(taught, squares, options).shape == (40, 1280)
+    assert pooled(taught, squares, options).shape == (16, 1280)
     assert float(taught.answers.weight.abs().max()) > 0
-    table = label_table([_film(n, "set", clear if n % 2 else mass) for n in range(42)])
+    table = label_table([_film(n, "set", clear if n % 2 else mass) for n in range(18)])
     with pytest.raises(BadInput, match="other films"):
         run()

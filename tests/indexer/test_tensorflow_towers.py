@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 from filmroom.db.errors import FilmroomError, MissingExtra, ModelUnavailable
 from filmroom.db.records import Tags
+from filmroom.indexer.child_processes import context
 from filmroom.indexer.decoding.radiograph import Radiograph
 from filmroom.indexer.models import registry
 from filmroom.indexer.models.preprocess import Preprocess, Resize
-from filmroom.indexer.models.tensorflow import elixr_text, saved_model
+from filmroom.indexer.models.tensorflow import confined, elixr_text, saved_model
 from filmroom.indexer.models.tensorflow.elixr import AsPng, ElixrTowers
 from filmroom.indexer.models.tensorflow.remedis import Encoder, SavedModelTowers
 from PIL import Image
@@ -42,6 +44,22 @@ def remedis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return remedis_folder(tmp_path_factory.mktemp("cxr-50x1-remedis-m"))
 
 
+@pytest.fixture(scope="module")
+def _server_of_tensorflow() -> Iterator[None]:
+    """A fork server that has TensorFlow, in the place of the one of the decoders."""
+    tensorflow()
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    yield
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def forked(_server_of_tensorflow: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models' processes come from a server that has imported TensorFlow, which takes a spawned one seconds. They are
+    confined like those, which the tests of both models' vectors start."""
+    monkeypatch.setattr(confined, "context", lambda method: context("forkserver", preload=["tensorflow"]))
+
+
 def _film(height: int = 60, width: int = 40, seed: int = 0) -> Radiograph:
     return Radiograph(np.random.default_rng(seed).random((height, width), dtype=np.float32), Tags())
 
@@ -66,7 +84,7 @@ def test_a_film_goes_through_both_models_as_their_notebook_has_it(elixr: Path) -
     np.testing.assert_allclose(found[0], wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_a_text_is_lower_cased_cut_and_its_end_is_padding(elixr: Path) -> None:
+def test_a_text_is_lower_cased_cut_and_its_end_is_padding(elixr: Path, forked: None) -> None:
     tokenizer = elixr_text.read_vocabulary(elixr / "vocab.txt")
     ids, paddings = elixr_text.encode(tokenizer, ["Pleural EFFUSIONS.", "no edema " * 200])
     assert ids.shape == paddings.shape == (2, 1, 128)
@@ -83,7 +101,9 @@ def test_a_text_is_lower_cased_cut_and_its_end_is_padding(elixr: Path) -> None:
     assert float(said[0] @ said[2]) < 0.99
 
 
-def test_eight_and_sixteen_bit_files_of_one_picture_give_one_embedding(elixr: Path, tmp_path: Path) -> None:
+def test_eight_and_sixteen_bit_files_of_one_picture_give_one_embedding(
+    elixr: Path, tmp_path: Path, forked: None
+) -> None:
     from filmroom.indexer.decoding.workers import process_file
 
     eight = np.random.default_rng(1).integers(0, 256, (50, 70), np.uint8)
@@ -108,7 +128,7 @@ def test_the_darkest_pixel_becomes_black_and_the_brightest_white() -> None:
         assert (int(grey.min()), int(grey.max())) == ends
 
 
-def test_several_films_run_in_several_processes_and_come_back_in_order(elixr: Path) -> None:
+def test_several_films_run_in_several_processes_and_come_back_in_order(elixr: Path, forked: None) -> None:
     towers = ElixrTowers(elixr)
     films = [_film(seed=seed, height=30 + seed) for seed in range(5)]
     alone = np.concatenate([towers.embed_images([film]) for film in films[:2]])
@@ -147,7 +167,7 @@ def test_medsiglips_resize_is_tensorflows(side: int) -> None:
     np.testing.assert_allclose(found, np.broadcast_to((wanted - 0.5) / 0.5, (3, side, side)), atol=1e-4)
 
 
-def test_a_model_without_a_signature_is_called_itself(tmp_path: Path) -> None:
+def test_a_model_without_a_signature_is_called_itself(tmp_path: Path, forked: None) -> None:
     tf = tensorflow()
 
     class Encoder(tf.Module):  # type: ignore[misc, name-defined]
@@ -198,7 +218,7 @@ ELIXR_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", ELIXR_FAULTS)
 def test_a_bad_elixr_folder_is_one_clear_line_and_is_not_added(
-    kind: str, elixr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, elixr: Path, forked: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -211,21 +231,21 @@ def test_a_bad_elixr_folder_is_one_clear_line_and_is_not_added(
     assert registry.describe("elixr").load.startswith("hf-hub:"), "not added"
 
 
-def test_vectors_of_another_size_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_of_another_size_are_refused(forked: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     folder = elixr_folder(tmp_path / "model", dim=64)
     with pytest.raises(ModelUnavailable, match=r"all_contrastive_img_emb has the shape \(1, 32, 64\), not \(32, 128\)"):
         registry.add_model(str(folder))
 
 
-def test_an_encoder_of_another_input_is_refused(tmp_path: Path, elixr: Path) -> None:
+def test_an_encoder_of_another_input_is_refused(tmp_path: Path, elixr: Path, forked: None) -> None:
     with pytest.raises(ModelUnavailable, match="this SavedModel is no image encoder: it takes"):
         SavedModelTowers(elixr / "elixr-c-v2-pooled", name="x")
     with pytest.raises(ModelUnavailable, match="this SavedModel is no image encoder: it has 3 inputs"):
         Encoder(elixr / "pax-elixr-b-text")
 
 
-def test_a_program_that_reads_files_is_not_loaded(tmp_path: Path) -> None:
+def test_a_program_that_reads_files_is_not_loaded(tmp_path: Path, forked: None) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
     folder = reaching_folder(tmp_path / "model", secret)

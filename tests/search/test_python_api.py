@@ -192,7 +192,7 @@ def test_a_plain_script_draws_phantoms_and_asks_any_pool_of_ours(tmp_path: Path)
 @pytest.mark.slow
 def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
     demo = tmp_path / "demo"
-    write_demo(demo, films=24)
+    write_demo(demo, films=16)
     terminal("index", demo / "films")
     terminal("label", demo / "labels.csv")
     assert terminal.code == 0, terminal.err

@@ -13,7 +13,8 @@ from filmroom.search.export import cohort
 from filmroom.search.export.dataset import coco, croissant, fiftyone, imagefolder, tfrecord, xrayvision
 from filmroom.search.export.dataset.record import CSV, Box, Record, Records
 from filmroom.search.export.job import Failures, Job
-from filmroom.search.export.pictures import BATCH, Look, file_name, pngs
+from filmroom.search.export.look import Look
+from filmroom.search.export.pictures import BATCH, file_name, pngs
 from filmroom.search.export.table import Rows, as_csv
 from filmroom.search.results import Hit
 

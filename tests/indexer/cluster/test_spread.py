@@ -19,6 +19,8 @@ from filmroom.db.doctor import examine
 from filmroom.db.errors import FilmroomError
 from filmroom.db.records import Counts
 from filmroom.db.writes.runs import rejected
+from filmroom.indexer import pipeline
+from filmroom.indexer.cluster import spread
 from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.models.registry import add_model, load_towers
 from filmroom.indexer.pipeline import Options, Summary, index
@@ -32,8 +34,18 @@ ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(seconds=4.0)
-FILMS = 160
+FILMS = 48
+COMMAND = (  # most are still to come when the first are committed
+    "from filmroom.cli import main\n"
+    "from filmroom.indexer import pipeline\n"
+    "from filmroom.indexer.cluster import spread\n"
+    "pipeline.BATCH = spread.BLOCK = 8\n"
+    "main()\n"
+)
 SETTINGS = {
+    # By default its workers give way to every other program, and these tests wait for them.
+    "RAY_worker_niceness": "0",
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "OMP_NUM_THREADS": "1",
@@ -48,7 +60,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     before = {name: os.environ.get(name) for name in SETTINGS}
     os.environ.update(SETTINGS)
     own = signal.getsignal(signal.SIGTERM)  # which Ray takes for itself
-    head = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+    head = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False, "include_log_monitor": False}
     made = Cluster(initialize_head=True, head_node_args=head)
     made.second = made.add_node(num_cpus=1, object_store_memory=100 * 2**20)
     signal.signal(signal.SIGTERM, own)
@@ -87,8 +99,12 @@ def turned_away(archive: Path) -> list[tuple[str, str]]:
     return sorted((file.path, file.code) for file in rejected(Archive.open(archive).catalog))
 
 
-def test_a_node_that_is_killed_costs_nothing(cluster: Any, folder: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_node_that_is_killed_costs_nothing(
+    cluster: Any, folder: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The result is the same as one machine's: ids, vectors, and one place for every file."""
+    for module, name in ((spread, "BLOCK"), (pipeline, "BATCH")):
+        monkeypatch.setattr(module, name, 8)  # most are still to come when the first are committed
     add_model(str(tiny))
     alone = run(tmp_path / "alone", folder, tiny)
     killed_at: list[int] = []
@@ -113,7 +129,7 @@ def test_a_node_that_is_killed_costs_nothing(cluster: Any, folder: Path, tiny: P
 
 def test_a_run_that_is_killed_is_resumed(cluster: Any, folder: Path, tiny: Path, tmp_path: Path) -> None:
     add_model(str(tiny))
-    program = [sys.executable, "-P", "-c", "from filmroom.cli import main; main()", "index", str(folder)]
+    program = [sys.executable, "-P", "-c", COMMAND, "index", str(folder)]
     asked = [*program, "--archive", str(tmp_path / "archive"), "--model", "tiny", "--max-seconds", "4"]
     # A module that lies where the command is typed is no part of the program, on no machine.
     beside = tmp_path / "beside"

@@ -105,18 +105,21 @@ class Pieces:
         except OSError as error:  # another snapshot took its place
             raise TornSnapshot from error
 
-    def read(self, start: int, stop: int) -> bytes:
-        """Return these bytes of the file, checked. Raises TornSnapshot."""
-        first, last = start // PIECE, (stop - 1) // PIECE
+    def read(self, start: int, stop: int, into: bytearray) -> memoryview:
+        """Return these bytes of the file, checked, in a buffer that has two pieces more than they are. Raises
+        TornSnapshot."""
+        first = start // PIECE
         try:
             with self._opened() as data:
                 data.seek(first * PIECE)
-                read = [data.read(PIECE) for _ in range(first, last + 1)]
+                size = data.readinto(memoryview(into)[: PIECE * ((stop - 1) // PIECE + 1 - first)])  # type: ignore[attr-defined]
         except OSError as error:  # another snapshot took its place
             raise TornSnapshot from error
-        if any(zlib.crc32(piece) != self._sums[number] for number, piece in enumerate(read, first)):
-            raise TornSnapshot
-        return b"".join(read)[start - first * PIECE : stop - first * PIECE]
+        read = memoryview(into)[:size]
+        for number, at in enumerate(range(0, size, PIECE), first):
+            if zlib.crc32(read[at : at + PIECE]) != self._sums[number]:
+                raise TornSnapshot
+        return read[start - first * PIECE : stop - first * PIECE]
 
     @contextmanager
     def _opened(self, *, buffering: int = -1) -> Iterator[IO[bytes]]:
@@ -199,13 +202,15 @@ class MappedRows:
         """Scan block by block, so that no more than one is held."""
         count, dim = self._stored.shape
         length = max(1, _BLOCK // (2 * dim))
+        # One buffer and one index for all blocks: to be given new memory for each took longer than to scan it.
+        buffer, block = bytearray(2 * dim * length + 2 * PIECE), ManyRows(dim)
         scores = np.empty((len(queries), 0), np.float32)
         rows = np.empty((len(queries), 0), np.int64)
         for start in range(0, len(self), length):
             stop = min(len(self), start + length)
-            block = ManyRows(dim)
+            block.clear()
             if start < count:
-                block.add(self._read_range(start, min(stop, count)))
+                block.add(self._read_range(start, min(stop, count), buffer))
             if stop > count:
                 block.add(self._newer[max(start - count, 0) : stop - count])
             block_scores, places = block.scan(queries, min(k, len(block)), None if keep is None else keep[start:stop])
@@ -215,11 +220,11 @@ class MappedRows:
             rows = np.where(order >= 0, np.take_along_axis(rows, np.maximum(order, 0), axis=1), -1)
         return scores, rows
 
-    def _read_range(self, start: int, stop: int) -> NDArray[np.float16]:
+    def _read_range(self, start: int, stop: int, buffer: bytearray) -> NDArray[np.float16]:
         """Read some rows as bytes: of what is read through the map the process is said to hold all."""
         dim = self._stored.shape[1]
         place = self._offset + 2 * dim * start
-        read = self._pieces.read(place, place + 2 * dim * (stop - start))
+        read = self._pieces.read(place, place + 2 * dim * (stop - start), buffer)
         return np.frombuffer(read, np.float16).reshape(-1, dim)
 
 

@@ -186,6 +186,6 @@ def test_a_file_under_the_same_name_is_known_as_another(tmp_path: Path) -> None:
     pieces.check(np.zeros(1, np.int64), 2400)
     (tmp_path / "other").write_bytes(b"second" * 400)
     (tmp_path / "other").replace(path)
-    for read in (lambda: pieces.read_parts([(0, 6)]), lambda: pieces.read(0, 6)):
+    for read in (lambda: pieces.read_parts([(0, 6)]), lambda: pieces.read(0, 6, bytearray(2048))):
         with pytest.raises(mapped.TornSnapshot):
             read()

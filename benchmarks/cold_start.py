@@ -17,10 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from made import kept_archive, machine
+from made import KEEPING, kept_archive, machine
 
 PROGRAM = [sys.executable, "-c", "from filmroom.cli import main; main()"]
-KEEPING = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # byte code, wherever the first call finds none
 IMPORTS = ("typer", "numpy", "sqlalchemy", "onnxruntime", "faiss", "streamlit", "torch")
 
 

@@ -30,7 +30,7 @@ from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import index
 from filmroom.indexer.sources.folder import list_folder
 from filmroom.search.status import status
-from made import kept_archive, machine, made_archive, made_queries, median_ms
+from made import KEEPING, kept_archive, machine, made_archive, made_queries, median_ms
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -95,7 +95,7 @@ def ask(archive: Path) -> None:
         "--archive",
         str(archive),
     ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=KEEPING)
 
 
 def again(count: int) -> float:

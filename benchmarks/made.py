@@ -6,6 +6,7 @@ lie in a narrow cone, and texts outside of it.
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sqlite3
@@ -28,6 +29,9 @@ from numpy.typing import NDArray
 from sqlalchemy import insert
 
 BLOCK = 20_000
+
+KEEPING = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
+"""The environment of a process that is timed: byte code is kept, wherever its first call finds none."""
 
 NUMBERS = "WITH RECURSIVE number(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM number WHERE i < ?2)"
 FILES = """

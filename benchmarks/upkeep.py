@@ -30,7 +30,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.thumbnails.file import beside, key_of
 from filmroom.db.thumbnails.reading import keys_of
 from filmroom.indexer.models.registry import load_towers
-from made import machine, made_archive, whole
+from made import KEEPING, machine, made_archive, whole
 
 PICTURE, BLOCK = 5000, 5000
 
@@ -65,7 +65,7 @@ def command(*words: object) -> tuple[float, float, str]:
     """Processor seconds, most megabytes, and what a command printed."""
     call = [sys.executable, "-P", "-c", "from filmroom.cli import main; main()", *map(str, words)]
     with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(call, stdout=out)
+        process = subprocess.Popen(call, stdout=out, env=KEEPING)
         memory = 0.0
         while True:
             memory = max(memory, resident(process.pid))
@@ -99,7 +99,8 @@ def served(archive: Path) -> tuple[float, float]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     call = [sys.executable, "-P", "-c", "from filmroom.cli import main; main()", "serve", "--port", str(port)]
-    process = subprocess.Popen([*call, "--archive", str(archive)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    call += ["--archive", str(archive)]
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=KEEPING)
     try:
         while True:
             with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from filmroom.db.errors import Rejected
 
@@ -171,6 +171,17 @@ class ScoreFilter:
     name: str
     low: float = 0.0
     high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """One finding of a report. `side`, `severity` and `places` are empty where the report does not tell them."""
+
+    finding: str
+    assertion: Literal["present", "absent", "uncertain"]
+    side: str = ""
+    severity: str = ""
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

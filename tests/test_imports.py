@@ -34,7 +34,8 @@ HEAVY = {
     # Ours, which bring the decoders, SQLAlchemy, Alembic, torch or TensorFlow with them.
     "filmroom.db.catalog", "filmroom.db.engine", "filmroom.db.migrate", "filmroom.db.postgresql.catalog",
     "filmroom.db.writes.annotations",
-    "filmroom.db.writes.meta", "filmroom.indexer.decoding.dicom.read", "filmroom.indexer.decoding.workers",
+    "filmroom.db.writes.meta", "filmroom.db.writes.report_findings",
+    "filmroom.indexer.decoding.dicom.read", "filmroom.indexer.decoding.workers",
     "filmroom.indexer.models.registry",
     "filmroom.indexer.models.open_clip.source", "filmroom.indexer.models.open_clip.tokenizer",
     "filmroom.indexer.models.open_clip.towers", "filmroom.indexer.models.open_clip.trace",

@@ -1,4 +1,5 @@
-"""Find films by the words of their reports, and sentences of models by theirs (SQLite FTS5, BM25)."""
+"""Find films by the words of their reports, and sentences of models by theirs (SQLite FTS5, BM25); and reports whose
+findings are still to be read."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from filmroom.db.reads.filters import fts_phrase, present
 from filmroom.db.records import Filter
 
 _WORD = re.compile(r"\w+")
+_UNREAD = "(read_by IS NULL OR read_by != ?)"
 
 
 def holds(catalog: Catalog, word: str) -> bool:
@@ -50,3 +52,16 @@ def sentences(catalog: Catalog, words: str) -> list[tuple[int, float]]:
     )
     with catalog.look() as connection:
         return [(int(row[0]), -float(row[1])) for row in connection.execute(statement, (terms,))]
+
+
+def count_unread(catalog: Catalog, reader: int) -> int:
+    """Count the reports that this version of the reader has not read."""
+    with catalog.look() as connection:
+        return int(connection.execute(f"SELECT count(*) FROM report WHERE {_UNREAD}", (reader,)).fetchone()[0])
+
+
+def unread(catalog: Catalog, reader: int, limit: int) -> list[tuple[int, str]]:
+    """Return (id, text) of reports that this version of the reader has not read."""
+    with catalog.look() as connection:
+        rows = connection.execute(f"SELECT id, text FROM report WHERE {_UNREAD} LIMIT ?", (reader, limit))
+        return [(row[0], row[1]) for row in rows]

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+_FEW = 10_000
+"""Films that are looked for one by one before the rows of all are found."""
+
+_BLOCK = 1 << 20
+
 
 class FilmRows:
     """The rows of films in the order of their embedding ids. `live` are those that the catalog has still; `alive` those
@@ -42,14 +47,20 @@ class FilmRows:
     def settle(self, gone_film_ids: NDArray[np.int64]) -> None:
         """Take in that rows have come or died; those of films that are gone are not alive."""
         self._row_of = None
-        self.alive = self.live.copy()
+        self.alive = self.live
         if gone_film_ids.size:
+            self.alive = self.live.copy()
             gone = self.of(gone_film_ids)
             self.alive[gone[gone >= 0]] = False
-        self.count = int(self.alive.sum())
+        self.count = int(np.count_nonzero(self.alive))
 
     def of(self, film_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row of each film; -1 where it has none."""
+        if self._row_of is None and len(self) and film_ids.size <= _FEW:
+            # Films stand in the order of their ids, as a rule, and of many millions few are then read.
+            likely: NDArray[np.int64] = np.searchsorted(self.film_ids, film_ids).clip(max=len(self) - 1)
+            if np.all((self.film_ids[likely] == film_ids) & self.live[likely]):
+                return likely
         row_of = self._rows_by_film()
         known = (film_ids >= 0) & (film_ids < row_of.size)
         rows = np.full(len(film_ids), -1, np.int64)
@@ -60,8 +71,9 @@ class FilmRows:
         """Find the row of each film when it is first asked for: who searches once among all need not read the ids."""
         if self._row_of is None:
             row_of = np.full(int(self.film_ids.max(initial=-1)) + 1, -1, np.int32)
-            rows = slice(None) if self.live.all() else np.flatnonzero(self.live)
-            row_of[self.film_ids[rows]] = np.arange(self.live.size, dtype=np.int32)[rows]
+            for start in range(0, len(self), _BLOCK):
+                live = np.flatnonzero(self.live[start : start + _BLOCK])
+                row_of[self.film_ids[start : start + _BLOCK][live]] = start + live
             self._row_of = row_of
         return self._row_of
 

@@ -94,6 +94,10 @@ class ManyRows:
     def add(self, rows: NDArray[np.float16]) -> None:
         self._index.add_sa_codes(np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), 2 * self._dim))
 
+    def clear(self) -> None:
+        """Let go of all rows, and keep the memory for others."""
+        self._index.reset()
+
     def scan(
         self, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

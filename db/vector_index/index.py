@@ -26,7 +26,7 @@ from filmroom.db.reads.summary import IvfStats
 from filmroom.db.vector_index import ivf, lists_file, snapshot
 from filmroom.db.vector_index.film_rows import FilmRows
 from filmroom.db.vector_index.flat import FewRows, Rows, are_few, rows_for
-from filmroom.db.vector_index.ivf import Approximate
+from filmroom.db.vector_index.ivf import Approximate, Lists
 from filmroom.db.vector_index.mapped import MappedRows, TornSnapshot
 from filmroom.db.vector_index.ranked import Ranked, rank_of_all, rank_rows
 from filmroom.db.vector_index.sample import SAMPLE, percentiles_in, sampled_rows
@@ -68,7 +68,7 @@ class VectorIndex:
         self._generation = 0
         self._mark = 0
         self._rows: Rows = rows_for(0, stored_space.space.dim, gpu=gpu)
-        self._approximate: Approximate | None = None
+        self._approximate: Lists | None = None
         self._building = threading.Lock()
         self._tried = 0
         self._films = FilmRows()
@@ -89,7 +89,7 @@ class VectorIndex:
         index.refresh()
         if index._is_large() and index.device == "CPU":
             with index._sharing.changing():
-                index._approximate = lists_file.load(folder, stored_space, whole=whole)
+                index._approximate = (lists_file.load if whole else lists_file.load_mapped)(folder, stored_space)
                 index._catch_up()
         return index
 
@@ -282,7 +282,7 @@ class VectorIndex:
     def _catch_up(self) -> None:
         """Add to the IVF index every row that the exact ones know."""
         lists = self._approximate
-        if lists is None or not lists.grows or lists.mark >= self._mark:
+        if not isinstance(lists, Approximate) or not lists.grows or lists.mark >= self._mark:
             return
         count = self._held.space.vectors
         for rows in np.array_split(newer := self._films.since(lists.mark), newer.size // (1 << 15) + 1):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from filmroom.db.reads.summary import IvfStats
@@ -22,16 +22,34 @@ from numpy.typing import NDArray
 RECALL = 0.99
 """The share of the exact ten best that must be found, on average, by either kind of query."""
 
+DEEPER = 8
+"""Candidates looked at, for each hit that is asked for."""
+
 _QUERIES = 400
 _TEN = 10
 _MARGIN = 0.002  # for having taken the first number of lists that does
 _PER_LIST = 40  # vectors a list to learn the lists from; FAISS warns below 39
-_DEEPER = 8  # candidates looked at, for each hit that is asked for
+
+
+class Lists(Protocol):
+    """An IVF index of vectors that are known by number: `embedding id * T + t`. `mark`: the last embedding in it."""
+
+    @property
+    def facts(self) -> IvfStats: ...
+
+    @property
+    def mark(self) -> int: ...
+
+    def candidates(
+        self, queries: NDArray[np.float32], k: int, *, share: float = 1.0, keep: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64]:
+        """Return numbers (Q, 8 k) of vectors near each query, best first, -1 where there are no more. `keep` says of
+        each number whether it may come, `share` how many of all may: the fewer, the more lists are looked into."""
 
 
 @dataclass
 class Approximate:
-    """Vectors are known by number: `embedding id * T + t`. `grows`: it takes what came since."""
+    """Lists that FAISS searches. `grows`: they take what came since."""
 
     index: Any
     facts: IvfStats
@@ -45,19 +63,22 @@ class Approximate:
     def candidates(
         self, queries: NDArray[np.float32], k: int, *, share: float = 1.0, keep: NDArray[np.bool_] | None = None
     ) -> NDArray[np.int64]:
-        """Return numbers (Q, 8 k) of vectors near each query, -1 where there are no more. `keep` says of each number
-        whether it may come, `share` how many of all may: the fewer, the more lists are looked into."""
         import faiss
 
-        probes = min(self.index.nlist, int(np.ceil(self.facts.probes / share)))
+        probes = probes_for(self.facts, share)
         # What was overwritten (`lists_file.take_away`) has no number, and for some queries its code beats all others.
         selector: Any = faiss.IDSelectorRange(0, np.iinfo(np.int64).max)
         if keep is not None:
             packed = np.packbits(keep, bitorder="little")
             selector = faiss.IDSelectorBitmap(packed)  # type: ignore[call-arg, arg-type]
         settings = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]
-        near: NDArray[np.int64] = self.index.search(queries, _DEEPER * k, params=settings)[1]
+        near: NDArray[np.int64] = self.index.search(queries, DEEPER * k, params=settings)[1]
         return near
+
+
+def probes_for(facts: IvfStats, share: float) -> int:
+    """Return into how many lists to look where this share of the vectors may come."""
+    return min(facts.lists, int(np.ceil(facts.probes / share)))
 
 
 def build(

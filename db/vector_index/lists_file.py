@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,11 +18,21 @@ import numpy as np
 from filmroom.db.files import private_files
 from filmroom.db.reads.summary import IvfStats, ivf_stats
 from filmroom.db.records import StoredSpace
-from filmroom.db.vector_index.ivf import Approximate
-from filmroom.db.vector_index.mapped import PIECE, sum_again, sums_of
+from filmroom.db.vector_index.ivf import Approximate, Lists
+from filmroom.db.vector_index.mapped import (
+    NUMBER,
+    PIECE,
+    ListsHead,
+    MappedLists,
+    TornSnapshot,
+    read_sound,
+    sum_again,
+    sums_of,
+)
 from numpy.typing import NDArray
 
-_NUMBER = np.dtype("<i8")
+_STEPS = 255
+"""Of the range of a number, into which a code of a byte divides it."""
 _SAME = 0.999
 """The cosine of a vector and the centre of a list from which the centre tells the vector."""
 _BLOCK = 1024
@@ -75,26 +86,74 @@ def save(folder: Path, space_id: int, built: Approximate) -> None:
     _say(folder, space_id, IvfStats(**facts), layout)
 
 
-def load(folder: Path, stored_space: StoredSpace, *, whole: bool = True) -> Approximate | None:
-    """Return what was saved for the space, or None where there is nothing that can be trusted. Where it need not be
-    `whole`, the lists stay on the disk, take nothing new, and are not checked: they only name rows, which have the last
-    word."""
+def load(folder: Path, stored_space: StoredSpace) -> Approximate | None:
+    """Return what was saved for the space, or None where there is nothing that can be trusted."""
+    path = _lists_path(folder, stored_space.id)
+    try:
+        facts, layout = _said(folder, stored_space)
+        if facts is None or sum(layout.sizes) != facts.rows or sums_of(path) != layout.sums:
+            return None
+        return _by_faiss(path, stored_space, facts, mapped=False)
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
+        return None
+
+
+def load_mapped(folder: Path, stored_space: StoredSpace) -> Lists | None:
+    """Return the same lists where they lie on the disk. But for their head they are not checked: they only name rows,
+    which have the last word."""
     path = _lists_path(folder, stored_space.id)
     try:
         facts, layout = _said(folder, stored_space)
         if facts is None or sum(layout.sizes) != facts.rows:
             return None
-        sums = sums_of(path) if whole else sums_of(path, size=_head_size(path, stored_space, layout))
-        if sums != (layout.sums if whole else layout.sums[: len(sums)]):
-            return None
-        import faiss
-
-        index = faiss.read_index(str(path), 0 if whole else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
+        with ExitStack() as until_taken:
+            content = until_taken.enter_context(path.open("rb"))
+            size = os.fstat(content.fileno()).st_size - _lists_size(stored_space, layout)
+            head = _read_head(read_sound(content, size, layout.sums), stored_space.space.dim, layout.sizes)
+            if head is not None:
+                until_taken.pop_all()
+                return MappedLists(content, size, layout.sizes, head, facts)
+        return _by_faiss(path, stored_space, facts, mapped=True)
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, TornSnapshot):
         return None
+
+
+def _by_faiss(path: Path, stored_space: StoredSpace, facts: IvfStats, *, mapped: bool) -> Approximate | None:
+    import faiss
+
+    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY if mapped else 0)
     if (index.ntotal, index.d) != (facts.rows, stored_space.space.dim):
         return None
-    return Approximate(index, facts, facts.mark, grows=whole)
+    return Approximate(index, facts, facts.mark, grows=not mapped)
+
+
+def _read_head(head: bytes, dim: int, sizes: list[int]) -> ListsHead | None:
+    """Read what FAISS writes before lists of codes of a byte, each of a difference from its centre. None where it is
+    written in any other way, as another version of FAISS may: FAISS itself reads that."""
+    lists = len(sizes)
+    form = np.dtype(
+        [
+            ("kind", "S4"), ("dim", "<i4"), ("rows", "<i8", 3), ("trained", "i1"), ("metric", "<i4"), ("lists", "<i8"),
+            ("probes", "<i8"), ("finder", "S4"), ("finder_dim", "<i4"), ("finder_rows", "<i8", 3),
+            ("finder_trained", "i1"), ("finder_metric", "<i4"), ("numbers", "<i8"), ("centres", "<f4", (lists, dim)),
+            ("direct_map", "i1"), ("direct", "<i8"), ("code", "<i4"), ("range", "<i4"), ("range_argument", "<f4"),
+            ("code_dim", "<i8"), ("code_size", "<i8"), ("learned", "<i8"), ("least", "<f4", dim), ("span", "<f4", dim),
+            ("bytes", "<i8"), ("of_residuals", "i1"), ("storage", "S4"), ("stored", "<i8"), ("stored_bytes", "<i8"),
+            ("sizes_kind", "S4"), ("count", "<i8"), ("sizes", "<i8", lists),
+        ]
+    )  # fmt: skip
+    if len(head) != form.itemsize:
+        return None
+    written = np.frombuffer(head, form)[0]
+    expected = {
+        "kind": b"IwSq", "dim": dim, "metric": 0, "lists": lists, "finder": b"IxFI", "finder_dim": dim,
+        "numbers": lists * dim, "direct_map": 0, "direct": 0, "code": 0, "code_dim": dim, "code_size": dim,
+        "learned": 2 * dim, "bytes": dim, "of_residuals": 1, "storage": b"ilar", "stored": lists, "stored_bytes": dim,
+        "sizes_kind": b"full", "count": lists,
+    }  # fmt: skip
+    if any(written[name] != value for name, value in expected.items()) or written["sizes"].tolist() != sizes:
+        return None
+    return ListsHead(written["centres"], written["span"] / np.float32(_STEPS))
 
 
 def take_away(
@@ -120,13 +179,13 @@ def take_away(
     try:
         codes, numbers = _find_others(content, stored_space, layout, embedding_ids)
         dim = stored_space.space.dim
-        for places, nothing in ((codes, bytes(dim)), (numbers, np.array(_NONE, _NUMBER).tobytes())):
+        for places, nothing in ((codes, bytes(dim)), (numbers, np.array(_NONE, NUMBER).tobytes())):
             for place in places.tolist():
                 content.seek(place)
                 content.write(nothing)
         content.flush()
         sum_again(path, layout.sums, codes, dim)
-        sum_again(path, layout.sums, numbers, _NUMBER.itemsize)
+        sum_again(path, layout.sums, numbers, NUMBER.itemsize)
     except BaseException:
         content.close()
         raise
@@ -157,12 +216,12 @@ def _find_others(
     for size in layout.sizes:
         first_number = start + size * dim
         content.seek(first_number)
-        of_list = np.frombuffer(content.read(size * _NUMBER.itemsize), _NUMBER)
+        of_list = np.frombuffer(content.read(size * NUMBER.itemsize), NUMBER)
         ids = of_list // per_film
         goes = np.flatnonzero((of_list != _NONE) & ((ids >= stays.size) | ~stays[np.clip(ids, 0, stays.size - 1)]))
         codes.append(start + goes * dim)
-        numbers.append(first_number + goes * _NUMBER.itemsize)
-        start = first_number + size * _NUMBER.itemsize
+        numbers.append(first_number + goes * NUMBER.itemsize)
+        start = first_number + size * NUMBER.itemsize
     return np.concatenate(codes), np.concatenate(numbers)
 
 
@@ -181,7 +240,11 @@ def remove(folder: Path, space_id: int) -> None:
 
 
 def _head_size(path: Path, stored_space: StoredSpace, layout: _Layout) -> int:
-    return path.stat().st_size - sum(layout.sizes) * (stored_space.space.dim + _NUMBER.itemsize)
+    return path.stat().st_size - _lists_size(stored_space, layout)
+
+
+def _lists_size(stored_space: StoredSpace, layout: _Layout) -> int:
+    return sum(layout.sizes) * (stored_space.space.dim + NUMBER.itemsize)
 
 
 def _said(folder: Path, stored_space: StoredSpace) -> tuple[IvfStats | None, _Layout]:

@@ -14,10 +14,10 @@ _MOST_BYTES = 1 << 24
 
 def sampled_rows(alive: NDArray[np.bool_], row_bytes: int, *, in_runs: bool) -> NDArray[np.int64]:
     """Return rows that live and stand for all, ascending: all where they are few. `in_runs`: they lie on the disk."""
+    if in_runs and np.count_nonzero(alive) > SAMPLE:  # whose numbers would be eight bytes each
+        return choose_runs(alive, row_bytes)
     rows = np.flatnonzero(alive)
-    if rows.size <= SAMPLE:
-        return rows
-    return choose_runs(alive, row_bytes) if in_runs else choose_rows(rows)
+    return rows if rows.size <= SAMPLE else choose_rows(rows)
 
 
 def percentiles_in(

@@ -3,36 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from filmroom.db.catalog import Catalog
+from filmroom.db.records import Assertion
 from filmroom.db.schema import report, report_finding
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
-
-
-@dataclass(frozen=True)
-class Assertion:
-    """One finding of a report. `side`, `severity` and `places` are empty where the report does not tell them."""
-
-    finding: str
-    assertion: Literal["present", "absent", "uncertain"]
-    side: str = ""
-    severity: str = ""
-    places: tuple[str, ...] = ()
-
-
-def count_unread(catalog: Catalog, reader: int) -> int:
-    """Count the reports that this version of the reader has not read."""
-    with catalog.read() as connection:
-        return connection.scalar(select(func.count()).select_from(report).where(_unread(reader))) or 0
-
-
-def unread(catalog: Catalog, reader: int, limit: int) -> list[tuple[int, str]]:
-    """Return (id, text) of reports that this version of the reader has not read."""
-    with catalog.read() as connection:
-        rows = connection.execute(select(report.c.id, report.c.text).where(_unread(reader)).limit(limit))
-        return [(row.id, row.text) for row in rows]
+from sqlalchemy import delete, insert, select, update
 
 
 def put_assertions(catalog: Catalog, read: Sequence[tuple[int, Sequence[Assertion]]], reader: int) -> None:
@@ -60,7 +35,3 @@ def put_assertions(catalog: Catalog, read: Sequence[tuple[int, Sequence[Assertio
         ]
         if rows:
             connection.execute(insert(report_finding), rows)
-
-
-def _unread(reader: int) -> ColumnElement[bool]:
-    return or_(report.c.read_by.is_(None), report.c.read_by != reader)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from filmroom.db.catalog import Catalog
-from filmroom.db.writes.report_findings import Assertion, put_assertions, unread
+from filmroom.db.reads.fulltext import unread
+from filmroom.db.records import Assertion
 from filmroom.indexer.radiology.report_labeler import READER, read_report, with_parents
 
 _BATCH = 500
@@ -13,6 +14,8 @@ def read_reports(catalog: Catalog) -> int:
     """Read what this version of the reader has not read yet, a batch a transaction; give the number of reports."""
     done = 0
     while batch := unread(catalog, READER, _BATCH):
+        from filmroom.db.writes.report_findings import put_assertions  # brings SQLAlchemy with it
+
         put_assertions(catalog, [(report_id, assertions(text)) for report_id, text in batch], READER)
         done += len(batch)
     return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from filmroom.db.records import State
 from filmroom.db.schema import embedding, film
 from filmroom.db.vector_index import index as vectors
 from filmroom.db.vector_index import ivf, lists_file, snapshot
+from filmroom.db.vector_index.mapped import MappedLists
 from filmroom.db.writes.meta import touch_generation
 from sqlalchemy import insert, update
 
@@ -238,12 +240,12 @@ def test_torn_lists_are_not_believed(crowd: Bench) -> None:
     content[-1] ^= 1
     content[200] ^= 1
     path.write_bytes(content)
-    assert lists_file.load(crowd.archive.vectors, crowd.held, whole=False) is None
+    assert lists_file.load_mapped(crowd.archive.vectors, crowd.held) is None
 
 
 @pytest.mark.usefixtures("slow")
-@pytest.mark.parametrize("whole", [True, False])
-def test_what_was_overwritten_takes_no_candidates_place(crowd: Bench, whole: bool) -> None:
+@pytest.mark.parametrize("load", [lists_file.load, lists_file.load_mapped])
+def test_what_was_overwritten_takes_no_candidates_place(crowd: Bench, load: Callable[..., ivf.Lists | None]) -> None:
     index = with_lists(crowd)
     there = index._films.film_ids[index._films.alive]
     lists = lists_file.take_away(
@@ -251,13 +253,54 @@ def test_what_was_overwritten_takes_no_candidates_place(crowd: Bench, whole: boo
     )
     assert lists is not None
     lists_file.put_back(crowd.archive.vectors, crowd.held, lists)
-    built = lists_file.load(crowd.archive.vectors, crowd.held, whole=whole)
+    built = load(crowd.archive.vectors, crowd.held)
     assert built is not None
     queries = unit(np.random.default_rng(5), 100, DIM)
     near = built.candidates(queries, 10, share=0.01)
     assert there.size > 200
     assert (near > 0).all()
     crowd.open().save()
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_lists_on_the_disk_name_the_vectors_that_faiss_names(crowd: Bench, share: float) -> None:
+    index = with_lists(crowd)
+    folder, queries = crowd.archive.vectors, unit(np.random.default_rng(6), 50, DIM)
+    by_faiss, mapped = lists_file.load(folder, crowd.held), lists_file.load_mapped(folder, crowd.held)
+    assert by_faiss is not None
+    assert isinstance(mapped, MappedLists)
+    assert (mapped.facts, mapped.mark) == (by_faiss.facts, by_faiss.mark)
+    keep = np.random.default_rng(7).random(index._mark + 1) < share
+    for may_come in (None, keep):
+        expected, near = (lists.candidates(queries, 5, share=share, keep=may_come) for lists in (by_faiss, mapped))
+        assert near.shape == expected.shape
+        # The last may differ: sums of floats are rounded otherwise, and equal codes have no order.
+        assert np.mean([np.isin(*pair).mean() for pair in zip(near, expected, strict=True)]) > 0.999
+        assert (near[:, :5] == expected[:, :5]).mean() > 0.99
+
+
+@pytest.mark.usefixtures("slow")
+def test_lists_that_another_faiss_has_written_are_left_to_it(crowd: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_lists(crowd)
+    monkeypatch.setattr(lists_file, "_read_head", lambda *_: None)
+    lists = lists_file.load_mapped(crowd.archive.vectors, crowd.held)
+    assert isinstance(lists, ivf.Approximate)
+    assert not lists.grows
+
+
+@pytest.mark.usefixtures("slow")
+def test_lists_cut_off_while_they_are_searched_are_not_believed(crowd: Bench) -> None:
+    with_lists(crowd)
+    index = vectors.VectorIndex.open(crowd.archive.catalog, crowd.held, crowd.archive.vectors, gpu=False, whole=False)
+    query = unit(np.random.default_rng(5), 1, DIM)
+    path = crowd.archive.vectors / f"lists-{crowd.space_id}.faiss"
+    content = path.read_bytes()
+    with path.open("r+b") as lists:
+        lists.truncate(len(content) // 4)
+    given = index.search(query, 10).film_ids
+    lists_file.remove(crowd.archive.vectors, crowd.space_id)
+    assert given.tolist() == crowd.open().search(query, 10).film_ids.tolist()
 
 
 @pytest.mark.usefixtures("slow")

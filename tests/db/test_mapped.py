@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from filmroom.db.erasure.forget import forget
 from filmroom.db.records import State
-from filmroom.db.schema import film
+from filmroom.db.schema import embedding, film
 from filmroom.db.vector_index import flat, ivf, mapped, snapshot
 from filmroom.db.vector_index import index as vectors
 from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.vector_index.mapped import MappedRows
-from sqlalchemy import update
+from filmroom.db.writes.meta import touch_generation
+from sqlalchemy import delete, insert, update
 
 from tests.db.vector_bench import DIM, Bench, make_bench, unit
 
@@ -144,6 +145,27 @@ def test_rows_of_forgotten_films_are_known_to_be_dead(tmp_path: Path) -> None:
     assert once(bench).holds(np.array([5, 6, 200])).tolist() == [False, True, False]
 
 
+def test_rows_of_few_films_are_found_in_their_order(tmp_path: Path) -> None:
+    """Where films stand in it: one that has none, or was embedded anew, is found among the rows of all."""
+    bench = saved(tmp_path)
+    index = once(bench)
+    asked = np.array([200, 1, 300, 42], np.int64)
+    assert index.scores(bench.vectors[41], asked)[0].argmax() == 3
+    assert index._films._row_of is None
+    assert index.holds(np.array([42, 301, 0, -1, 300])).tolist() == [True, False, False, False, True]
+    with bench.archive.catalog.write() as connection:
+        connection.execute(delete(embedding).where(embedding.c.film_id.in_([42, 90])))
+        newer = bench.vectors[90].astype(np.float16).tobytes()
+        connection.execute(insert(embedding), [{"space_id": bench.space_id, "film_id": 42, "vectors": newer}])
+        touch_generation(connection, {bench.space_id})
+    for again in (index, once(bench)):
+        again.refresh()
+        assert again.search(bench.vectors[90], 2).film_ids.tolist() in ([[42, 91]], [[91, 42]])
+        scores = again.scores(bench.vectors[90], np.array([91, 42, 90], np.int64))[0]
+        assert np.allclose(scores[:2], 1, atol=1e-3)
+        assert np.isnan(scores[2])
+
+
 def test_who_has_mapped_a_file_reads_no_other_that_took_its_place(tmp_path: Path) -> None:
     bench = saved(tmp_path)
     index = once(bench)
@@ -164,6 +186,6 @@ def test_a_file_under_the_same_name_is_known_as_another(tmp_path: Path) -> None:
     pieces.check(np.zeros(1, np.int64), 2400)
     (tmp_path / "other").write_bytes(b"second" * 400)
     (tmp_path / "other").replace(path)
-    for read in (lambda: pieces.read_parts([(0, 6)]), lambda: pieces.read(0, 6)):
+    for read in (lambda: pieces.read_parts([(0, 6)]), lambda: pieces.read(0, 6, bytearray(2048))):
         with pytest.raises(mapped.TornSnapshot):
             read()

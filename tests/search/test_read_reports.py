@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from filmroom.db.archive import Archive
+from filmroom.db.reads.fulltext import count_unread
 from filmroom.db.schema import report, report_finding
-from filmroom.db.writes.report_findings import count_unread
 from filmroom.indexer.radiology.report_labeler import READER
 from filmroom.search.findings.read_reports import read_reports
 from filmroom.search.query.parser import parse

@@ -76,8 +76,8 @@ NOTICE = "Research use only, not for diagnosis."
 
 def print_results(results: Results, archive: Path) -> None:
     if not results.hits:
-        for advice in results.advice:
-            console.print(Text(advice))
+        for sentence in (*results.reading.slips, *results.advice):
+            console.print(Text(sentence))
         print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
         return
     for sentence in results.reading.sentences:

@@ -77,7 +77,8 @@ class Reading:
     `doubted` ranks as if it were sure. `spelled_out` pairs an abbreviation with what it was read as; `unknown` are
     words in capitals that stand in no table, `unfamiliar` ones that neither the model nor a report knows. `changes` are
     parts that say how a film differs from an earlier one, `unclosed` the words behind a quote that is never closed,
-    `either` what says nothing of a finding ("with or without atelectasis").
+    `either` what says nothing of a finding ("with or without atelectasis"), `slips` sentences on signs and operators
+    that join, close or exclude nothing.
     `as_filter` is the query with those words turned to fields that could be.
     """
 
@@ -91,6 +92,7 @@ class Reading:
     changes: tuple[str, ...] = ()
     unclosed: str = ""
     either: tuple[str, ...] = ()
+    slips: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -115,6 +117,7 @@ class Reading:
         sentences += [f"{part}: that says nothing of it, and ranks nothing." for part in self.either]
         if self.unclosed:
             sentences.append(f'The quote before "{self.unclosed}" is not closed: these words rank, and filter nothing.')
+        sentences += self.slips
         if self.as_filter:
             sentences.append(f"Some of these words can filter instead of rank: {self.as_filter}")
         return tuple(sentences)
@@ -140,6 +143,7 @@ def read(query: Query, towers: object = None, catalog: Catalog | None = None) ->
         tuple(part for concept in query.positive for part in concept.split(", ") if is_change_alone(part)),
         query.unclosed,
         query.either,
+        query.slips,
     )
 
 

@@ -31,6 +31,7 @@ def chips_of(
     chips += [Chip("", Kind.WARNING, f"{part}: ranks nothing") for part in reading.either]
     if reading.unclosed:
         chips.append(Chip("", Kind.WARNING, f'a quote is not closed: "{reading.unclosed}" ranks, and filters nothing'))
+    chips += [Chip("", Kind.WARNING, sentence.rstrip(".")) for sentence in reading.slips]
     for upload in request.uploads:
         picture = upload.thumbnail or None
         chips.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=upload.id, thumbnail=picture))

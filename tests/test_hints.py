@@ -108,6 +108,16 @@ def test_a_query_says_which_abbreviations_it_read(indexed: Terminal) -> None:
     assert indexed.json("search", "CHF")["reading"]["spelled_out"] == [["CHF", "congestive heart failure"]]
 
 
+def test_a_slip_of_the_pen_is_asked_back(terminal: Terminal, films: Films) -> None:
+    """By the bundled model, which knows its words."""
+    terminal("index", films(2), "--workers", 1)
+    assert "Did you mean effusion?" in " ".join(terminal("search", "efusion").split())
+    found: Any = terminal.json("search", "efusion")
+    assert found["reading"]["suggested"] == [["efusion", "effusion"]]
+    assert found["reading"]["ranked_by"] == ["efusion"]
+    assert "Did you mean" not in terminal("search", "effusion")
+
+
 def test_words_that_could_filter_are_offered_as_fields(indexed: Terminal) -> None:
     assert "filter instead of rank: effusion sex:F age:61.." in " ".join(
         indexed("search", "effusion in women over 60").split()

@@ -118,6 +118,18 @@ def test_a_slip_of_the_pen_is_asked_back(terminal: Terminal, films: Films) -> No
     assert "Did you mean" not in terminal("search", "effusion")
 
 
+@pytest.mark.parametrize("query", ["normal", "normal chest film", "NAD", "no finding"])
+def test_normal_films_that_bear_findings_are_told(indexed: Terminal, tmp_path: Path, query: str) -> None:
+    line = "Asked for normal films, but 2 of these 3 bear the label of a finding. Check every film."
+    assert "Asked for normal films" not in indexed("search", query)
+    films = "film,label\nfilm-000,pacemaker\nfilm-001,effusion\nfilm-002,Mass\n"
+    indexed("label", _table(tmp_path / "labels.csv", films))
+    assert line in " ".join(indexed("search", query).split())
+    found: Any = indexed.json("search", query)
+    assert found["contrary"] == line
+    assert indexed.json("search", "effusion")["contrary"] == ""  # type: ignore[index]
+
+
 def test_words_that_could_filter_are_offered_as_fields(indexed: Terminal) -> None:
     assert "filter instead of rank: effusion sex:F age:61.." in " ".join(
         indexed("search", "effusion in women over 60").split()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filmroom.db.records import Film
+from filmroom.indexer.radiology.negation import says_normal_film
+from filmroom.indexer.radiology.vocabulary import denied_by_normal, finding_of
 from filmroom.search.query.model_limits import ModelLimits
 from filmroom.search.query.reading import Reading
 from filmroom.search.query.relevance_feedback import Learned
@@ -93,6 +95,19 @@ class Results:
         return self.limits.sentence
 
     @property
+    def contrary(self) -> str:
+        """What is to be said where normal films were asked for, and half of those shown or more bear the label of a
+        finding; empty otherwise."""
+        concepts = self.reading.ranked_by
+        if not concepts or not all(map(says_normal_film, concepts)):
+            return ""
+        ill = sum(any(denied_by_normal(finding_of(name)) for name in hit.film.label_names) for hit in self.hits)
+        if not ill or 2 * ill < len(self.hits):
+            return ""
+        extent = f"{ill} of these {len(self.hits)}"
+        return f"Asked for normal films, but {extent} bear the label of a finding. Check every film."
+
+    @property
     def doubt(self) -> str:
         """What is to be said where nothing matches well; empty otherwise."""
         if not self.doubtful:
@@ -117,6 +132,7 @@ class Results:
             "reading": asdict(self.reading),
             "measured": self.limits.to_json(),
             "weakness": self.weakness,
+            "contrary": self.contrary,
             "learned": self.learned.to_json() if self.learned else None,
             "best": None if self.best is None else round(self.best, 6),
             "chance": None if self.chance is None else round(self.chance, 6),

@@ -58,7 +58,7 @@ def test_index_prints_where_every_file_went(terminal: Terminal, films: Films, ti
 def test_search_finds_and_says_how(indexed: Terminal) -> None:
     found = indexed.json("search", "pleural effusion", "-k", 4)
     assert isinstance(found, dict)
-    expected = {"query", "model", "took_ms", "total", "reading", "measured", "weakness", "learned", "hits"}
+    expected = {"query", "model", "took_ms", "total", "reading", "measured", "weakness", "contrary", "learned", "hits"}
     assert set(found) == expected | {"best", "chance", "doubtful"}
     assert (found["query"], found["model"], found["total"]) == ("pleural effusion", "tiny", 6)
     hits = found["hits"]

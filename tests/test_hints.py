@@ -115,6 +115,28 @@ def test_a_query_says_which_abbreviations_it_read(indexed: Terminal) -> None:
     assert indexed.json("search", "CHF")["reading"]["spelled_out"] == [["CHF", "congestive heart failure"]]
 
 
+def test_a_slip_of_the_pen_is_asked_back(terminal: Terminal, films: Films) -> None:
+    """By the bundled model, which knows its words."""
+    terminal("index", films(2), "--workers", 1)
+    assert "Did you mean effusion?" in " ".join(terminal("search", "efusion").split())
+    found: Any = terminal.json("search", "efusion")
+    assert found["reading"]["suggested"] == [["efusion", "effusion"]]
+    assert found["reading"]["ranked_by"] == ["efusion"]
+    assert "Did you mean" not in terminal("search", "effusion")
+
+
+@pytest.mark.parametrize("query", ["normal", "normal chest film", "NAD", "no finding"])
+def test_normal_films_that_bear_findings_are_told(indexed: Terminal, tmp_path: Path, query: str) -> None:
+    line = "Asked for normal films, but 2 of these 3 bear the label of a finding. Check every film."
+    assert "Asked for normal films" not in indexed("search", query)
+    films = "film,label\nfilm-000,pacemaker\nfilm-001,effusion\nfilm-002,Mass\n"
+    indexed("label", _table(tmp_path / "labels.csv", films))
+    assert line in " ".join(indexed("search", query).split())
+    found: Any = indexed.json("search", query)
+    assert found["contrary"] == line
+    assert indexed.json("search", "effusion")["contrary"] == ""  # type: ignore[index]
+
+
 def test_words_that_could_filter_are_offered_as_fields(indexed: Terminal) -> None:
     assert "filter instead of rank: effusion sex:F age:61.." in " ".join(
         indexed("search", "effusion in women over 60").split()
@@ -137,6 +159,53 @@ def test_a_query_of_which_a_part_was_left_outside(indexed: Terminal, words: list
     assert indexed.code == 2
     assert "filmroom search -- " not in indexed.err
     assert f"filmroom search 'foo {words[-1]}'\n" in indexed.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["no", "effusion"], ["-k", "1", "no", "effusion"], ["no", "effusion", "--hybrid"], ["--", "no", "effusion"]],
+)
+def test_words_without_quotes_are_one_query(indexed: Terminal, words: list[str]) -> None:
+    assert "Ranked against: effusion." in indexed("search", *words)
+    assert indexed.err == "Read as one query: no effusion\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "quoted"),
+    [
+        (["no", "--per-study", "effusion"], "'no effusion'"),
+        (["effusion", "--per-study", "true"], "'effusion true'"),
+        (["left base", "effusion"], "'\"left base\" effusion'"),
+        (["label:pleural effusion", "edema"], "'label:\"pleural effusion\" edema'"),
+    ],
+)
+def test_words_that_may_not_be_one_query_are_to_be_quoted(indexed: Terminal, words: list[str], quoted: str) -> None:
+    indexed("search", *words)
+    assert indexed.code == 2
+    assert f"Put all of the query in quotes: filmroom search {quoted}\n" in indexed.err
+
+
+def test_other_commands_join_the_words_of_a_query(indexed: Terminal, tmp_path: Path) -> None:
+    films = tmp_path / "films.csv"
+    assert "2 films" in indexed("export", "table", "no", "effusion", "--best", "2", "--to", films)
+    assert indexed.err.startswith("Read as one query: no effusion\n")
+    indexed("findings", "pleural", "effusion", "--words")
+    assert (indexed.code, indexed.err) == (0, "Read as one query: pleural effusion\n")
+    indexed("send", "no", "effusion")
+    assert "say where to send them" in indexed.err
+    indexed("export", "table", "no", "--all", "effusion")
+    assert "Put all of the query in quotes: filmroom export table 'no effusion'\n" in indexed.err
+
+
+def test_findings_that_the_shell_has_divided(indexed: Terminal) -> None:
+    assert "pleural" in indexed("zeroshot", "pleural", "effusion")
+    assert 'In quotes they are one finding: "pleural effusion"' in indexed.err
+    indexed("zeroshot", "no", "effusion")
+    assert indexed.err.splitlines()[-1].startswith("filmroom: no: this alone is no finding. In a shell")
+    indexed("zeroshot", "effusion", "--where", "view:PA", "sex:F")
+    assert indexed.err.startswith("filmroom: sex:F: this is a filter, and no finding.")
+    indexed("zeroshot", "effusion", "edema")
+    assert indexed.err == ""
 
 
 def test_an_option_that_is_misspelt_is_no_query(indexed: Terminal) -> None:

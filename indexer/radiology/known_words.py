@@ -12,7 +12,9 @@ from __future__ import annotations
 import gzip
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,6 +125,11 @@ _BEGINNINGS = (
     "mid",
     "semi",
 )
+_ALIKE = 0.85
+"""The least likeness (`difflib`) of a word to one that it may be a slip of: one letter in six or seven."""
+_LEAST_LETTERS = 5
+_DERIVED = re.compile(r"(?<=\w{5})(?:ing|ed|ic|al|ous|ate|ize|ia|ium)$")
+"""Endings that make another word of the same stem, and no slip: "crescentic", "ischemia"."""
 _WORD = re.compile(r"(?<![\w'\u2019@./\\])[^\W\d_]{3,}(?:['\u2019]s)?(?![\w@/\\]|\.\w)")
 
 
@@ -133,6 +140,31 @@ def unfamiliar_words(texts: Iterable[str], vocabulary: frozenset[str]) -> tuple[
     """
     words = [match[0] for text in texts for match in _WORD.finditer(unicodedata.normalize("NFC", text))]
     return tuple(dict.fromkeys(word for word in words if not _is_known(_plain(word), vocabulary)))
+
+
+def meant_by(word: str) -> str:
+    """Return the word of radiology that an unfamiliar one may be a slip of; empty where none is near. Only words that
+    begin alike, or lack or have a first letter more, are compared: a tenth of them."""
+    plain = _plain(word)
+    lengths = range(len(plain) - 2, len(plain) + 3)
+    near = [
+        known
+        for length in lengths
+        for known in _by_length().get(length, ())
+        if known[0] in plain[:2] or known[1] == plain[0]
+    ]
+    nearest = next(iter(get_close_matches(plain, near, n=1, cutoff=_ALIKE)), "")
+    stem = _DERIVED.sub("", plain)
+    return "" if stem != plain and nearest.startswith(stem) else nearest
+
+
+@cache
+def _by_length() -> Mapping[int, Sequence[str]]:
+    lengths: dict[int, list[str]] = defaultdict(list)
+    for word in sorted(_own_words()):
+        if word.isalpha() and len(word) >= _LEAST_LETTERS:
+            lengths[len(word)].append(word)
+    return dict(lengths)
 
 
 def _is_known(word: str, vocabulary: frozenset[str]) -> bool:

@@ -276,7 +276,7 @@ def normal_film_apart(text: str) -> tuple[str, ...]:
     concepts, each counts its similarity.
     """
     parts = [part for part in _PARTS.split(text) if part]
-    kinds = [_says_normal(part) for part in parts]
+    kinds = [says_normal_film(part) for part in parts]
     if all(kinds) or not any(kinds):
         return (text,) if text else ()
     rest = ", ".join(part for part, normal in zip(parts, kinds, strict=True) if not normal)
@@ -287,7 +287,8 @@ def normal_film_apart(text: str) -> tuple[str, ...]:
     return (rest, ", ".join(stated)) if stated else (rest,)
 
 
-def _says_normal(part: str) -> bool:
+def says_normal_film(part: str) -> bool:
+    """Tell whether a part of a query, in whatever words, says that a film or a structure is normal."""
     words = spell_out(part).text
     denied = _NONE_OTHER.fullmatch(words)
     return (

@@ -19,6 +19,7 @@ from filmroom.indexer.radiology.report_labeler import says_normal
 from filmroom.indexer.radiology.vocabulary import NORMAL, finding_of
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.concept_vector import EmbedTexts, prompted
+from filmroom.search.query.fields import FIELDS
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
@@ -55,6 +56,9 @@ class ZeroShotTable:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+_FIELD = re.compile(rf"-?(?:{'|'.join(FIELDS)}):\S", re.I)
 
 
 def prompt_sets() -> tuple[str, ...]:
@@ -97,7 +101,14 @@ def prompts_for(findings: Sequence[str], *, model: str = "") -> list[Prompts]:
 
 def check_no_denial(name: str) -> None:
     """Raise BadInput for words that deny a finding ("no effusion", "effusion: none"): taken for a finding they would
-    rank the wrong way round. Words for a normal film are a finding."""
+    rank the wrong way round; for a word that only begins a denial, and for a filter. Words for a normal film are a
+    finding."""
+    if name.strip().lower() in ("no", "not", "without"):
+        fix = 'In a shell, a finding of several words stands in quotes: "pleural effusion"'
+        raise BadInput("this alone is no finding", where=name.strip(), fix=fix)
+    if _FIELD.match(name.strip()):
+        fix = 'In a shell, all of a filter stands in quotes: --where "view:PA sex:F"'
+        raise BadInput("this is a filter, and no finding", where=name.strip(), fix=fix)
     words = spell_out(" ".join(name.split()).replace("_", " ")).text
     if says_normal(words):
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ from filmroom.search.cli.options import (
     open_archive,
     print_json,
 )
+from filmroom.search.cli.printing import say
 
 if TYPE_CHECKING:
     from filmroom.search.searcher import Searcher
@@ -219,6 +222,7 @@ def zeroshot(
             raise BadInput("prompts are of one finding", where=", ".join(names), fix="Name it, or use --prompts FILE.")
         own_findings.append(own_prompts(names[0] if names else (positive or [""])[0], positive or (), negative or ()))
         names = []
+    _note_split(findings or [])
     searcher = Searcher.open(archive_folder(archive), model, weights=weights)
     done = screen(searcher, names, prompts=own_findings, where=where, threshold=threshold)
     if scores is not None:
@@ -227,6 +231,18 @@ def zeroshot(
         print_json(done.to_json())
     else:
         output_evaluation.print_screening(done)
+
+
+def _note_split(findings: Sequence[str]) -> None:
+    """Say where findings that follow each other are the words of one: a shell divides what is not quoted."""
+    from filmroom.indexer.radiology.vocabulary import phrases
+
+    for first, second in pairwise(findings):
+        if f"{first} {second}".lower() in phrases():
+            say(
+                f'Note: {first} and {second} are asked apart. In quotes they are one finding: "{first} {second}"',
+                err=True,
+            )
 
 
 def _choose(searcher: Searcher, among: str, where: str, scores: Path | None, *, as_json: bool) -> None:

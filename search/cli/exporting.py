@@ -26,6 +26,7 @@ from filmroom.search.cli.options import (
     StudiesOption,
     UnlikeOption,
     WeightsOption,
+    WordsCommand,
     archive_folder,
     examples,
     open_archive,
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (export, diff, send):
-        app.command()(command)
+    app.command(cls=WordsCommand)(export)
+    app.command()(diff)
+    app.command(cls=WordsCommand)(send)
 
 
 def export(

@@ -14,6 +14,7 @@ from filmroom.search.cli.options import (
     ArchiveOption,
     JsonOption,
     ModelOption,
+    WordsCommand,
     archive_folder,
     open_archive,
     print_json,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(findings)
+    app.command(cls=WordsCommand)(findings)
 
 
 def describe_films(

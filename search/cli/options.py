@@ -123,7 +123,37 @@ class IndexCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-class QueryCommand(TyperCommand):
+class WordsCommand(TyperCommand):
+    """A query of several words needs no quotes where they can only be its words: they are joined, and that is said."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.joined(ctx, args))
+
+    def joined(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the arguments with the words of the query as one. Fails with the line to type where an option stands
+        among them, or where one was quoted apart: the shell has taken its quotes."""
+        places = self.positions(args)
+        first = sum(param.param_type_name == "argument" for param in self.params) - 1
+        words = [args[at] for at in places[first:]]
+        if len(words) < 2 or _minus_words(args):
+            return args
+        query = " ".join(map(_requoted, words))
+        if places[-1] - places[first] >= len(words) or query != " ".join(words):
+            before = "".join(f"{args[at]} " for at in places[:first])
+            ctx.fail(f"Put all of the query in quotes: filmroom {ctx.info_name} {before}{shlex.quote(query)}")
+        say(f"Read as one query: {query}", err=True)
+        return [*args[: places[first]], query, *args[places[-1] + 1 :]]
+
+    def positions(self, args: Sequence[str]) -> list[int]:
+        """Return the places of the arguments that are no options, and no values of one."""
+        end = args.index("--") if "--" in args else len(args)
+        options = (param for param in self.params if param.param_type_name == "option")
+        valued = {name for option in options if not getattr(option, "is_flag", False) for name in option.opts}
+        plain = [at for at, word in enumerate(args[:end]) if word == "-" or word[:1] != "-"]
+        return [at for at in plain if at == 0 or args[at - 1] not in valued] + list(range(end + 1, len(args)))
+
+
+class QueryCommand(WordsCommand):
     """A query may begin with a minus, as options do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -141,15 +171,21 @@ class QueryCommand(TyperCommand):
         excluded = _minus_words(typed)
         if not excluded:
             return super().parse_args(ctx, args)
-        valued = {name for param in self.params if not getattr(param, "is_flag", False) for name in param.opts}
-        pairs = zip(["", *typed], typed, strict=False)
-        words = [argument for last, argument in pairs if argument[:1] != "-" and last not in valued]
-        if words:
+        if words := [typed[at] for at in self.positions(typed)]:
             query = shlex.quote(" ".join([*words, *excluded]))
             fix = f"If {' '.join(excluded)} is a part of the query, put all of it in quotes: filmroom search {query}"
             ctx.fail(f"{message}\n{fix}".strip())
         options = [argument for argument in typed if argument not in excluded]
         return super().parse_args(ctx, [*options, "--", " ".join(excluded)])
+
+
+def _requoted(word: str) -> str:
+    """Return an argument with the quotes that the shell has taken, where it has a space."""
+    if not re.search(r"\s", word):
+        return word
+    field = re.match(r"-?\w+:(?=\S)|-?", word)
+    begin = field[0] if field else ""
+    return f'{begin}"{word.removeprefix(begin)}"'
 
 
 def _minus_words(args: Sequence[str]) -> list[str]:

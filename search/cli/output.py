@@ -76,8 +76,8 @@ NOTICE = "Research use only, not for diagnosis."
 
 def print_results(results: Results, archive: Path) -> None:
     if not results.hits:
-        for advice in results.advice:
-            console.print(Text(advice))
+        for sentence in (*results.reading.slips, *results.advice):
+            console.print(Text(sentence))
         print_command("No film passes these filters. Loosen one of them, or see what there is:", "status", archive)
         return
     for sentence in results.reading.sentences:
@@ -87,6 +87,8 @@ def print_results(results: Results, archive: Path) -> None:
     if results.weakness:
         card = f" Its card: {results.limits.card}" if results.limits.card else ""
         console.print(Text(f"{results.weakness}{card}", style="yellow"), soft_wrap=True)
+    if results.contrary:
+        console.print(Text(results.contrary, style="yellow"))
     if results.doubt:
         console.print(Text(results.doubt, style="yellow"))
     table = _table("", "id", "score", "percentile", "view", "labels", "film", numeric=(0, 1, 2, 3))

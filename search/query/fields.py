@@ -89,10 +89,13 @@ _TOKEN = re.compile(
     rf'(?:(?P<field>[A-Za-z_]+):(?P<value>(?!//)(?:{QUOTED}|[^\s"])+)|(?P<quoted>{QUOTED})|'
     rf"(?P<word>(?P<bracket>\((?={_MINUS}?(?i:{'|'.join(FIELDS)}):))|\S+))"
 )
+_CLOSE = "Write another behind the value"
+_OPEN_BRACKET = re.compile(rf"(?i:{'|'.join(FIELDS)}):\((?:[^()]*[\s,|])?$")
 
 
 def tokens(text: str, unclosed: list[str] | None = None) -> Iterator[dict[str, str]]:
-    """Yield the tokens of a text. Of a quote that is never closed the words are read on, and put into `unclosed`."""
+    """Yield the tokens of a text. Of a quote that is never closed the words are read on, and put into `unclosed`:
+    none where nothing stands behind it."""
     position = 0
     while match := _TOKEN.search(text, position):
         position = match.end()
@@ -104,7 +107,9 @@ def tokens(text: str, unclosed: list[str] | None = None) -> Iterator[dict[str, s
             if following and groups["minus"]:
                 fix = f"Write -{quote(following)}, or a minus before a word alone"
                 raise BadInput("The quote is not closed", where=shown(f'-"{following}'), fix=fix)
-            if following and unclosed is not None:
+            if following and unclosed is not None and (bracket := _OPEN_BRACKET.search(text[: match.start()])):
+                raise BadInput("The quote is not closed", where=shown(f'{bracket[0]}"{following}'), fix=_CLOSE)
+            if unclosed is not None:
                 unclosed.append(following)
             continue
         name, colon, value = word.partition(":")

@@ -7,7 +7,7 @@ import re
 from filmroom.db.errors import BadInput
 from filmroom.db.records import Filter
 from filmroom.search.query.fields import FIELDS, filtered, tokens
-from filmroom.search.query.quoting import MARK, restored, shown
+from filmroom.search.query.quoting import MARK, hidden, quote, restored, shown
 
 _OR = re.compile(r"\s+OR\s+")
 _BAR = re.compile(r"\s*\|\s*|\s+or\s+")
@@ -19,19 +19,27 @@ _UNIT = rf"(?:\([^()]*\)|{_TERM})"
 _UNITS = re.compile(rf"(?<!\S){_UNIT}(?:\s+OR\s+{_UNIT})+(?!\S)")
 _EACH = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+AND\s+{_TERM})+)(?!\S)")
 _NOT = re.compile(
-    r"(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/])",
+    r"(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/]|\")",
     re.I,
 )
+_NOT_BRACKET = re.compile(
+    r"(?<!\S)(?:(?P<word>(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s*|[-!])\((?P<inside>[^()]*\w[^()]*)\)",
+    re.I,
+)
+_ALL_OF = re.compile(r"[,;&]|(?<!\S)(?:and|not|no|without)(?!\S)", re.I)
 _AND = re.compile(r"(?<!\S)AND(?!\S)")
 _LOOSE_OR = re.compile(r"(?<!\S)(?P<before>\S+)\s+OR\s+(?P<after>\S+)")
 
 
 def plain_operators(text: str) -> str:
-    """Write what other programs write in ours: "NOT label:edema" with a minus, "label:a AND label:b" so
-    that both must hold. AND between words is only a word."""
+    """Write what other programs write in ours: "NOT label:edema" with a minus, "NOT (edema OR mass)" with one before
+    each, "label:a AND label:b" so that both must hold. AND between words is only a word.
+
+    Raises BadInput for brackets that are excluded with fields, or with several things at once.
+    """
 
     def excluded(match: re.Match[str]) -> str:
-        return "-" if match["field"].lower() in FIELDS else match[0]
+        return "-" if match["field"] is None or match["field"].lower() in FIELDS else match[0]
 
     def each(match: re.Match[str]) -> str:
         terms = re.split(r"\s+AND\s+", match["inside"])
@@ -39,7 +47,20 @@ def plain_operators(text: str) -> str:
             return match[0]
         return " ".join(term if term.startswith("-") or _is_one(term) else f"({term})" for term in terms)
 
-    return _AND.sub("and", _EACH.sub(each, _NOT.sub(excluded, text)))
+    return _AND.sub("and", _EACH.sub(each, _NOT.sub(excluded, _NOT_BRACKET.sub(_each_excluded, text))))
+
+
+def _each_excluded(match: re.Match[str]) -> str:
+    """Write "-(a OR b)" as -a and -b. In "no (new) effusion" the brackets are those of a sentence."""
+    inside = match["inside"].strip()
+    if _kind(inside) != "words":
+        raise BadInput("Brackets are not excluded", where=shown(match[0]), fix="Write -label:edema for each of them")
+    if _ALL_OF.search(inside):
+        raise BadInput("Brackets are not excluded", where=shown(match[0]), fix="Write -edema for each of them")
+    if match["word"] and not match["word"].isupper():
+        return f"{match['word']} {inside}"
+    alternatives = (part.strip() for piece in _OR.split(inside) for part in _BAR.split(piece))
+    return " ".join(f"-{part}" if part.startswith('"') else f"-{hidden(quote(part))}" for part in alternatives if part)
 
 
 def _is_one(term: str) -> bool:
@@ -86,6 +107,9 @@ def taken_groups(text: str) -> tuple[str, tuple[tuple[Filter, ...], ...]]:
     for loose in _LOOSE_OR.finditer(text):
         if "fields" in (_kind(loose["before"]), _kind(loose["after"])):
             raise _mixed(loose[0])
+        if any(re.match(r'-?"|-[^\W\d_]', side) for side in (loose["before"], loose["after"])):
+            fix = 'Write (report:"left base" OR report:"right base") of reports; words are ranked by all at once'
+            raise BadInput("OR joins fields, not words", where=shown(loose[0]), fix=fix)
     return text, tuple(dict.fromkeys(groups))
 
 

@@ -22,18 +22,19 @@ from filmroom.indexer.radiology.negation import normal_film_apart, split_negatio
 from filmroom.search.query.fields import FIELDS, filter_terms, filtered, phrase_filter, settled, tokens
 from filmroom.search.query.groups import bracketed_values, plain_operators, taken_groups
 from filmroom.search.query.quoting import MARK, QUOTED, TYPOGRAPHIC, plain, quote, restored
+from filmroom.search.query.slips import told, without_slips
 
 MAX_CHARACTERS = 10_000
 MAX_CONCEPTS = 32
 
 
-_JOINS = ("OR", "and", "-")
+_JOINS = ("OR", "or", "and", "-", *"\u2010\u2011\u2012\u2013\u2014\u2015")
 # A quote or a field, of which no sign is read in words ("tag:HER2+"), or what stands between them.
 _APART = rf'-?{QUOTED}|(?<!\w)-?(?i:{"|".join(FIELDS)}):(?:{QUOTED}|[^\s"])+'
 _PART = re.compile(rf'(?P<apart>{_APART})|(?:(?!{_APART})[^"])+')
 _EXCLUDES = re.compile(rf"(?<!\S)\(-\)\s+(?=(?i:{'|'.join(FIELDS)}):)")
 # Beside a field or a quote a dash that stands alone only parts them; elsewhere "effusion -" denies.
-_LONE_DASH = re.compile(r'(?<!\S)-\s+(?=-?"|[A-Za-z_]+:\S|\()')
+_LONE_DASH = re.compile(r'(?<!\S)[-\u2010-\u2015]\s+(?=-?"|[A-Za-z_]+:\S|\()')
 # What would be read with a field that is written behind it.
 _REACHES_ON = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding|\(-\)|w/)\s*$", re.I)
 
@@ -59,6 +60,8 @@ class Query:
     """The words behind a quote that is never closed: they rank, and filter nothing."""
     either: tuple[str, ...] = field(default=(), compare=False)
     """What says nothing of a finding ("with or without atelectasis"), and ranks nothing."""
+    slips: tuple[str, ...] = field(default=(), compare=False)
+    """A sentence for each sign or operator that joins, closes or excludes nothing."""
 
     @property
     def positive(self) -> tuple[str, ...]:
@@ -76,18 +79,19 @@ class Query:
 def parse(text: str) -> Query:
     """Read `text` as a query. Raises BadInput for an unknown field or an unusable value, never for mere words.
 
-    A quote that is never closed is ignored, and told in `unclosed`; control characters are ignored, too. Bounds are
-    inclusive, and `probe:NAME` alone means at least 0.5. An empty text is an empty query.
+    A quote that is never closed is ignored, and told in `unclosed`, other signs that do nothing in `slips`; control
+    characters are ignored, too. Bounds are inclusive, and `probe:NAME` alone means at least 0.5. An empty text is an
+    empty query.
     """
-    rest = _readable(text)
     where = Filter()
     negated: list[str] = []
     doubted: list[str] = []
     unclosed: list[str] = []
     either: list[str] = []
-    before = None
+    slips: list[str] = []
+    rest, before = without_slips(settled(_readable(text), unclosed), slips), None  # of what was typed slips are told
     while rest != before:  # what remains when something is taken out may itself read as an operator
-        before, rest = rest, settled(rest, unclosed)
+        before, rest = rest, without_slips(settled(rest, unclosed), [])
         rest = _with_signs_read(rest)
         rest, groups = taken_groups(bracketed_values(plain_operators(rest)))
         where = replace(where, any_of=tuple(dict.fromkeys((*where.any_of, *groups))))
@@ -99,15 +103,14 @@ def parse(text: str) -> Query:
                 where = phrase_filter(where, token, negated)
             elif token["minus"]:
                 negated.append(token["word"].rstrip(",.;:") or token["word"])
-            elif not token["bracket"]:  # one that is never closed is dropped, as a quote is
+            elif not token["bracket"]:
                 words.append(token["word"])
         asserted = plain_assertions(_without_joins(words))
         doubted += asserted.doubted
         either += asserted.either
         rest, denied = split_negations(asserted.text)
         negated += denied
-        rest = ", ".join(normal_film_apart(rest))
-        rest = rest.replace(MARK, '"')
+        rest = ", ".join(normal_film_apart(rest)).replace(MARK, '"')
     names = dict.fromkeys(name.replace(MARK, '"') for name in negated)
     if len(names) > MAX_CONCEPTS:
         raise BadInput(f"The query excludes {len(names)} things", fix=f"At most {MAX_CONCEPTS} can be weighed")
@@ -116,8 +119,9 @@ def parse(text: str) -> Query:
         where,
         text.strip(),
         tuple(dict.fromkeys(doubt.replace(MARK, '"') for doubt in doubted)),
-        " ".join(unclosed),
+        " ".join(filter(None, unclosed)),
         tuple(dict.fromkeys(words.replace(MARK, '"') for words in either)),
+        told(slips, unclosed, rest),
     )
 
 

@@ -11,7 +11,7 @@ from filmroom.db.records import Filter, Range
 from filmroom.indexer.models.base import KnowsWords
 from filmroom.indexer.radiology.abbreviations import spell_out
 from filmroom.indexer.radiology.assertion import is_change_alone
-from filmroom.indexer.radiology.known_words import unfamiliar_words
+from filmroom.indexer.radiology.known_words import meant_by, unfamiliar_words
 from filmroom.search.query.parser import Concept, Query, to_text
 
 _SEXES = (
@@ -75,9 +75,10 @@ class Reading:
     """How the words of a query were read.
 
     `doubted` ranks as if it were sure. `spelled_out` pairs an abbreviation with what it was read as; `unknown` are
-    words in capitals that stand in no table, `unfamiliar` ones that neither the model nor a report knows. `changes` are
-    parts that say how a film differs from an earlier one, `unclosed` the words behind a quote that is never closed,
-    `either` what says nothing of a finding ("with or without atelectasis").
+    words in capitals that stand in no table, `unfamiliar` ones that neither the model nor a report knows, `suggested`
+    pairs of these with the words that they may be slips of. `changes` are parts that say how a film differs from an
+    earlier one, `unclosed` the words behind a quote that is never closed, `either` what says nothing of a finding
+    ("with or without atelectasis"), `slips` sentences on signs and operators that join, close or exclude nothing.
     `as_filter` is the query with those words turned to fields that could be.
     """
 
@@ -91,6 +92,8 @@ class Reading:
     changes: tuple[str, ...] = ()
     unclosed: str = ""
     either: tuple[str, ...] = ()
+    slips: tuple[str, ...] = ()
+    suggested: tuple[tuple[str, str], ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -110,11 +113,15 @@ class Reading:
             sentences.append(f"{', '.join(self.unknown)}: {which} not known here; write it out.")
         if self.unfamiliar:
             which = "a word that" if len(self.unfamiliar) == 1 else "words that"
-            sentences.append(f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.")
+            meant = f" Did you mean {' and '.join(word for _, word in self.suggested)}?" if self.suggested else ""
+            sentences.append(
+                f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.{meant}"
+            )
         sentences += [f"{part}: one film alone cannot show it. Name the finding that changed." for part in self.changes]
         sentences += [f"{part}: that says nothing of it, and ranks nothing." for part in self.either]
         if self.unclosed:
             sentences.append(f'The quote before "{self.unclosed}" is not closed: these words rank, and filter nothing.')
+        sentences += self.slips
         if self.as_filter:
             sentences.append(f"Some of these words can filter instead of rank: {self.as_filter}")
         return tuple(sentences)
@@ -129,17 +136,23 @@ def read(query: Query, towers: object = None, catalog: Catalog | None = None) ->
     unknown = tuple(dict.fromkeys(word for wording in spelled for word in wording.unknown))
     words = towers.known_words() if query.concepts and isinstance(towers, KnowsWords) else frozenset()
     strange = unfamiliar_words((wording.text for wording in spelled), words) if words else ()
+    unfamiliar = tuple(
+        word for word in strange if word not in unknown and not (catalog and fulltext.holds(catalog, word))
+    )
+    suggested = ((word, meant_by(word)) for word in unfamiliar)
     return Reading(
         query.positive,
         query.negated,
         query.doubted,
         tuple(dict.fromkeys(pair for wording in spelled for pair in wording.read)),
         unknown,
-        tuple(word for word in strange if word not in unknown and not (catalog and fulltext.holds(catalog, word))),
+        unfamiliar,
         as_filter(query),
         tuple(part for concept in query.positive for part in concept.split(", ") if is_change_alone(part)),
         query.unclosed,
         query.either,
+        query.slips,
+        tuple((word, meant) for word, meant in suggested if meant),
     )
 
 

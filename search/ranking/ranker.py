@@ -12,9 +12,9 @@ from filmroom.db.vector_index.index import VectorIndex
 from filmroom.search.query.chance import above
 from filmroom.search.query.embedder import liked_first
 from filmroom.search.query.parser import Query
-from filmroom.search.query.report_words import by_reports
 from filmroom.search.ranking.fusion import FUSED, first_of_each, reciprocal_rank_fusion
 from filmroom.search.ranking.passing import PassingFilms
+from filmroom.search.ranking.report_words import by_reports
 from filmroom.search.request import Order, SearchRequest
 from numpy.typing import NDArray
 

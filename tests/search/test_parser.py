@@ -336,7 +336,23 @@ def test_any_label_tag_and_path_survives(
     assert read.filter.has_report is has_report
 
 
-@pytest.mark.parametrize("text", ["no " * 3300, '"' * 9999, "-" * 9999, "a:" * 5000, "no a, " * 1600, '" ""' * 2400])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("no " * 3300, '"' * 9999, "-" * 9999, "a:" * 5000, "no a, " * 1600, '" ""' * 2400),
+        *(
+            "(" * 9999,
+            ")" * 9999,
+            "view:(" * 1600,
+            "( " * 5000,
+            "AND " * 2500,
+            "- " * 5000,
+            "a OR " * 2000,
+            "(a) " * 2500,
+        ),
+        *("not (a " * 1400, "a( " * 3300, "- view:PA " * 1000),
+    ],
+)
 def test_a_long_text_is_read_at_once(text: str) -> None:
     began = time.thread_time()
     with contextlib.suppress(BadInput):

@@ -12,7 +12,7 @@ from filmroom.db.schema import report, report_finding
 from filmroom.indexer.radiology.report_labeler import READER
 from filmroom.search.findings.read_reports import read_reports
 from filmroom.search.query.parser import parse
-from filmroom.search.query.report_words import report_words
+from filmroom.search.ranking.report_words import report_words
 from sqlalchemy import delete, func, select, update
 
 from tests.terminal import Terminal

@@ -141,3 +141,13 @@ def test_words_that_nobody_knows_are_named_for_models_that_can_tell() -> None:
     assert read(asked).unfamiliar == read(asked, object()).unfamiliar == ()
     assert read(parse("XQZ film"), _Towers()).unfamiliar == (), "named as an abbreviation already"
     assert read(parse("view:PA"), _Towers()).unfamiliar == ()
+
+
+def test_a_word_that_may_be_a_slip_is_asked_back_and_ranks_as_it_stands() -> None:
+    asked = parse("left efusion without cardiomegally view:PA")
+    reading = read(asked, _Towers())
+    assert reading.suggested == (("efusion", "effusion"), ("cardiomegally", "cardiomegaly"))
+    assert reading.sentences[-1].endswith("knows. Did you mean effusion and cardiomegaly?")
+    assert reading.ranked_by == ("left efusion",)
+    assert read(parse("kerley xqzt"), _Towers()).suggested == ()
+    assert read(parse("effusion CHF AICD pacemaker pleural view:PA"), _Towers()).suggested == ()

@@ -216,6 +216,14 @@ def test_a_word_that_nobody_knows_is_a_warning() -> None:
     assert ("warning", "xqzt: neither the model nor a report knows it") in [(one.kind.value, one.text) for one in found]
 
 
+def test_a_slip_of_the_pen_is_offered_spelled_right() -> None:
+    parsed = parse('left efusion -"efusion mass" view:PA')
+    reading = dataclasses.replace(read(parsed), suggested=(("efusion", "effusion"),))
+    (offer,) = offers(parsed, reading, [])
+    assert offer.text == "Did you mean effusion?"
+    assert parse(offer.query) == parse('left effusion -"effusion mass" view:PA')
+
+
 def reached(folder: Path) -> list[float | None]:
     searcher = Searcher.open(folder, stays=True)
     return [searcher.answer(SearchRequest(f"effusion{where}")).chance for where in FILTERS]

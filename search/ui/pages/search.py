@@ -337,6 +337,8 @@ def _parts(archive: Archive, request: SearchRequest, parsed: Query, reading: Rea
 
 
 def _doubt(results: Results) -> None:
+    if results.contrary:
+        st.warning(results.contrary, icon=":material/help:")
     if results.doubt:
         st.warning(results.doubt, icon=":material/help:")
 

@@ -31,6 +31,7 @@ def chips_of(
     chips += [Chip("", Kind.WARNING, f"{part}: ranks nothing") for part in reading.either]
     if reading.unclosed:
         chips.append(Chip("", Kind.WARNING, f'a quote is not closed: "{reading.unclosed}" ranks, and filters nothing'))
+    chips += [Chip("", Kind.WARNING, sentence.rstrip(".")) for sentence in reading.slips]
     for upload in request.uploads:
         picture = upload.thumbnail or None
         chips.append(Chip(f"upload {upload.id}", Kind.FOR, "an uploaded film", says=upload.id, thumbnail=picture))
@@ -108,8 +109,9 @@ def without(request: SearchRequest, part: str) -> SearchRequest:
 
 
 def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer]:
-    """Return filters that could stand in for words: of those against, a label that excludes; of the others, fields."""
-    offers_made = []
+    """Return words that unfamiliar ones may be slips of, and filters that could stand in for words: of those against, a
+    label that excludes; of the others, fields."""
+    offers_made = [Offer(f"Did you mean {meant}?", _spelled(parsed, word, meant)) for word, meant in reading.suggested]
     for concept in parsed.concepts:
         label = _label_of(concept.text, labels) if concept.negated else None
         if label and label.lower() not in (name.lower() for name in parsed.filter.not_labels):
@@ -120,6 +122,12 @@ def offers(parsed: Query, reading: Reading, labels: Sequence[str]) -> list[Offer
     if reading.as_filter:
         offers_made.append(Offer(f"Filter instead: {reading.as_filter}", reading.as_filter))
     return offers_made
+
+
+def _spelled(parsed: Query, word: str, meant: str) -> str:
+    pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+    concepts = tuple(dataclasses.replace(concept, text=pattern.sub(meant, concept.text)) for concept in parsed.concepts)
+    return to_text(dataclasses.replace(parsed, concepts=concepts))
 
 
 def _label_of(words: str, labels: Sequence[str]) -> str | None:

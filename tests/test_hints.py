@@ -208,6 +208,13 @@ def test_findings_that_the_shell_has_divided(indexed: Terminal) -> None:
     assert indexed.err == ""
 
 
+def test_the_value_of_an_option_that_is_misspelt_is_no_word_of_the_query(indexed: Terminal) -> None:
+    indexed("search", "effusion", "--cutoff", "3")
+    assert indexed.code == 2
+    assert "No such option" in indexed.err
+    assert "quotes" not in indexed.err
+
+
 def test_an_option_that_is_misspelt_is_no_query(indexed: Terminal) -> None:
     indexed("search", "effusion", "--per-studdy")
     assert indexed.code == 2

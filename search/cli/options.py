@@ -135,7 +135,7 @@ class WordsCommand(TyperCommand):
         places = self.positions(args)
         first = sum(param.param_type_name == "argument" for param in self.params) - 1
         words = [args[at] for at in places[first:]]
-        if len(words) < 2 or _minus_words(args):
+        if len(words) < 2 or _minus_words(args) or self._has_unknown_option(ctx, args):
             return args
         query = " ".join(map(_requoted, words))
         if places[-1] - places[first] >= len(words) or query != " ".join(words):
@@ -143,6 +143,12 @@ class WordsCommand(TyperCommand):
             ctx.fail(f"Put all of the query in quotes: filmroom {ctx.info_name} {before}{shlex.quote(query)}")
         say(f"Read as one query: {query}", err=True)
         return [*args[: places[first]], query, *args[places[-1] + 1 :]]
+
+    def _has_unknown_option(self, ctx: Any, args: list[str]) -> bool:
+        """Tell whether an option is none of the command's, which the parser says best."""
+        known = {name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)}
+        typed = args[: args.index("--")] if "--" in args else args
+        return any(word.startswith("--") and word.partition("=")[0] not in known for word in typed)
 
     def positions(self, args: Sequence[str]) -> list[int]:
         """Return the places of the arguments that are no options, and no values of one."""

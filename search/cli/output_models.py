@@ -36,7 +36,7 @@ def print_models(models: Sequence[ModelStatus], *, added: Path) -> None:
         ("from", False),
         ("", False),
     ):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=name.startswith("AUC"))
     for model in models:
         state = ("in use" if model.in_use else model.origin) if model.ready else "not on this disk"
         table.add_row(
@@ -77,7 +77,7 @@ def print_findings(findings: Sequence[FilmFinding], archive: Path, *, any_writte
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, right in (("film", True), ("score", True), ("boxes", True), ("sentence", False), ("file", False)):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=name.startswith("AUC"))
     for finding in findings:
         score = "" if finding.score is None else f"{finding.score:.3f}"
         boxes = f"{len(finding.finding.boxes)}" if finding.finding.boxes else ""

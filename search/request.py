@@ -163,7 +163,7 @@ def request_of(
         raise BadInput("no part of an answer", where=f"k={k}, offset={offset}", fix="Ask for one film or more.")
     _check_examples(like, unlike)
     percentile, score = (None, None) if least is None else _read_least(str(least).strip())
-    if query.strip() and not (like or unlike or parse(query)):
+    if query.strip() and not (like or unlike or parse(query) or parse(query).either):
         raise BadInput("nothing is asked here", where=query.strip(), fix="Write what the films show, or a field.")
     if least is not None and not (like or unlike or parse(query).concepts):
         raise BadInput("without words or examples there are no scores", where=f"least {least}", fix="Leave it out.")

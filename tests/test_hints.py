@@ -197,6 +197,16 @@ def test_other_commands_join_the_words_of_a_query(indexed: Terminal, tmp_path: P
     assert "Put all of the query in quotes: filmroom export table 'no effusion'\n" in indexed.err
 
 
+def test_nothing_is_written_or_sent_by_a_query_of_which_a_sign_is_passed_over(
+    indexed: Terminal, tmp_path: Path
+) -> None:
+    for command in (("export", "table"), ("send",)):
+        indexed(*command, "effusion (", "--to", tmp_path / "there")
+        assert indexed.code != 0
+        assert 'not every sign of the query is read: "(" is never closed' in indexed.err
+        assert not (tmp_path / "there").exists()
+
+
 def test_findings_that_the_shell_has_divided(indexed: Terminal) -> None:
     assert "pleural" in indexed("zeroshot", "pleural", "effusion")
     assert 'In quotes they are one finding: "pleural effusion"' in indexed.err

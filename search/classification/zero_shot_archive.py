@@ -166,9 +166,12 @@ def read_prompts(path: Path) -> list[Prompts]:
 
 
 def filter_of(where: str) -> Filter:
-    """Read a filter in the query language. Raises BadInput where it has words to rank by."""
+    """Read a filter in the query language. Raises BadInput where it has words to rank by, signs that do nothing, or no
+    field."""
     query = parse(where)
-    if query.concepts:
+    if query.slips:
+        raise BadInput(f"not every sign of the filter is read: {query.slips[0]}", where=where, fix="Leave it out.")
+    if query.concepts or (where.strip() and not query.filter):
         raise BadInput("a filter has fields only", where=where, fix='For example: "view:PA age:60.."')
     return query.filter
 

@@ -19,7 +19,8 @@ _UNIT = rf"(?:\([^()]*\)|{_TERM})"
 _UNITS = re.compile(rf"(?<!\S){_UNIT}(?:\s+OR\s+{_UNIT})+(?!\S)")
 _EACH = re.compile(rf"(?<!\S)(?P<inside>{_TERM}(?:\s+AND\s+{_TERM})+)(?!\S)")
 _NOT = re.compile(
-    r"(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+(?=(?P<field>[A-Za-z_]+):[^\s:/]|\")",
+    r"(?<!\S)(?<![:=-]\s)(?:(?:but\s+)?not|no|without|except(?:\s+for)?|excluding)\s+"
+    r"(?=(?P<field>[A-Za-z_]+):[^\s:/]|\"[^\"]*\"(?:\s*$|\s*[,;&|]|\s+(?:and|or|but|-?[A-Za-z_]+:\S)))",
     re.I,
 )
 _NOT_BRACKET = re.compile(

@@ -14,6 +14,8 @@ from filmroom.search.query.fields import FIELDS
 from filmroom.search.query.quoting import shown
 
 _FIELD = rf"(?i:{'|'.join(FIELDS)}):"
+_FIELDS_WITHIN = re.compile(rf"(?:^|(?<=[\s(]))[-!]?{_FIELD}\S")
+_OR = re.compile(r"(?<!\S)(?:OR|or|\|\|?)(?!\S)")
 _FILTERS = re.compile(rf'\(*(?:[-!]?(?:{_FIELD}\S|")|-[^\W\d_])')
 _BRACKETED = re.compile(rf"(?:{_FIELD}|(?<!\S)(?:[-!]|(?i:not|no|without)\s*))\([^()]*\)")
 _WITHIN_A_WORD = re.compile(rf"(?<!\S)(?!\([-!]?{_FIELD})[^\s\"]*[()][-!]?{_FIELD}\S+")
@@ -22,6 +24,7 @@ _DASHES = frozenset("-!\u2010\u2011\u2012\u2013\u2014\u2015")
 _APART = re.compile(r"(?<=\S)\s(?P<sign>[-!])\s(?P<following>[^\W\d_]\S*)")
 _EMPTY = re.compile(r"(?<!\S)\([\s,;]*\)(?!\S)")
 _JOINS = {"AND": "AND", "and": "AND", "&": "AND", "&&": "AND", "OR": "OR", "or": "OR", "|": "OR", "||": "OR"}
+_SEVERAL = re.compile(r"(?:label|tag|collection):", re.I)
 _EXCLUDES = frozenset(("no", "not", "without", "except", "excluding"))
 _VERBS = frozenset(("is", "are", "was", "were", "has", "have", "do", "does", "did"))
 
@@ -40,7 +43,7 @@ def without_slips(text: str, slips: list[str]) -> str:
     alone = _BRACKETED.sub("path:x", " ".join(words)).split()
     if any(word in ("OR", "|", "||") and not _beside_a_filter(alone, at) for at, word in enumerate(alone)):
         slips.append("OR joins fields; words are ranked by all at once.")
-    words = [_JOINS.get(word, word) if _beside_a_filter(words, at) else word for at, word in enumerate(words)]
+    words = [_operator(words, at) for at in range(len(words))]
     return " ".join(_apart(words, slips))
 
 
@@ -63,11 +66,22 @@ def _closed(text: str, slips: list[str]) -> str:
         else:
             lone.append(match.start())
     passed_over = {at for at in (*lone, *opened) if not _LISTED.fullmatch(_word_before(text, at + 1))}
+    _check_reach(text, [at for at in passed_over if text[at] == "("], [at for at in passed_over if text[at] == ")"])
     for at in sorted(passed_over):
         _check_value(text, at)
         fault = "is never closed" if text[at] == "(" else "closes nothing"
         slips.append(f'"{text[at]}" {fault}, and is passed over.')
     return "".join(char for at, char in enumerate(text) if at not in passed_over)
+
+
+def _check_reach(text: str, opening: Sequence[int], closing: Sequence[int]) -> None:
+    """Refuse a bracket without a partner that beside an OR may hold one field or several."""
+    if not (opening or closing) or not _OR.search(text):
+        return
+    for side in (text[min(opening) :] if opening else "", text[: max(closing)] if closing else ""):
+        if len(_FIELDS_WITHIN.findall(side)) > 1:
+            fix = "Close it after what it holds: (label:edema OR view:AP) sex:F"
+            raise BadInput("A bracket without a partner may hold one field or several", where=shown(side), fix=fix)
 
 
 def _word_before(text: str, end: int) -> str:
@@ -119,6 +133,20 @@ def _is_answered(words: Sequence[str]) -> bool:
 
 def _beside_a_filter(words: Sequence[str], at: int) -> bool:
     return any(_FILTERS.match(word) for word in words[max(0, at - 1) : at + 2])
+
+
+def _operator(words: Sequence[str], at: int) -> str:
+    """Return the operator that a word is beside a field, or the word. "and" is AND between values of a field of which a
+    film may have several; elsewhere fields that stand together hold together already."""
+    word = words[at]
+    operator = _JOINS.get(word, word)
+    if operator == word or not _beside_a_filter(words, at):
+        return word
+    if operator == "AND":
+        names = [_SEVERAL.match(beside) for beside in words[max(0, at - 1) : at + 2 : 2]]
+        same = len(names) == 2 and names[0] and names[1] and names[0][0].lower() == names[1][0].lower()
+        return operator if same else word
+    return operator
 
 
 def _apart(words: Sequence[str], slips: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.search.api.app import build
 from filmroom.search.api.context import Context, Limits
+from filmroom.search.classification.zero_shot_archive import filter_of
 from filmroom.search.query.parser import Concept, Query, parse
 from filmroom.search.query.reading import read
 from filmroom.search.searcher import Searcher
@@ -185,3 +186,36 @@ def test_every_door_says_it(
         assert api.get("/api/v1/search", params={"q": text}).status_code == 400
     terminal("export", "table", "OR", "--to", terminal.archive / "films.csv")
     assert "nothing is asked here" in terminal.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(label:edema OR view:AP sex:F", "view:PA OR (sex:F age:60..", "view:PA (sex:F OR label:edema label:mass"],
+)
+def test_a_bracket_that_may_hold_one_field_or_several_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="may hold one field or several"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["view:PA ! sex:F", "view:PA \u2013 sex:F", "()", "NOT", "(", "or", "age:1 OR (age:2"])
+def test_a_filter_with_signs_that_do_nothing_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        filter_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("view:PA and sex:F", "view:PA sex:F"),
+        ("view:PA & sex:F", "view:PA sex:F"),
+        ("view:PA and view:AP", "view:PA,AP"),
+        ("label:a and label:b", "label:a AND label:b"),
+    ],
+)
+def test_and_joins_values_of_which_a_film_may_have_several(text: str, same: str) -> None:
+    assert parse(text).filter == parse(same).filter
+
+
+@pytest.mark.parametrize("text", ['no "new" effusion', 'no "left" effusion'])
+def test_a_quoted_word_before_what_is_denied_does_not_turn_it(text: str) -> None:
+    assert parse(text).negated == ("effusion",)

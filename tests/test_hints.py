@@ -203,7 +203,7 @@ def test_nothing_is_written_or_sent_by_a_query_of_which_a_sign_is_passed_over(
     for command in (("export", "table"), ("send",)):
         indexed(*command, "effusion (", "--to", tmp_path / "there")
         assert indexed.code != 0
-        assert 'not every sign of the query is read: "(" is never closed' in indexed.err
+        assert 'not every sign is read: "(" is never closed' in indexed.err
         assert not (tmp_path / "there").exists()
 
 

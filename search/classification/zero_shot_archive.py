@@ -28,7 +28,7 @@ from filmroom.search.classification.zero_shot import (
 from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.tables import read_table, write_aside
 from filmroom.search.query.model_limits import limits_of_texts
-from filmroom.search.query.parser import parse
+from filmroom.search.query.parser import parse_whole
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -168,9 +168,7 @@ def read_prompts(path: Path) -> list[Prompts]:
 def filter_of(where: str) -> Filter:
     """Read a filter in the query language. Raises BadInput where it has words to rank by, signs that do nothing, or no
     field."""
-    query = parse(where)
-    if query.slips:
-        raise BadInput(f"not every sign of the filter is read: {query.slips[0]}", where=where, fix="Leave it out.")
+    query = parse_whole(where)
     if query.concepts or (where.strip() and not query.filter):
         raise BadInput("a filter has fields only", where=where, fix='For example: "view:PA age:60.."')
     return query.filter

@@ -104,7 +104,6 @@ def export(
         least=least,
     )
     chosen = chosen_by(request, collection=collection, everything=everything, best=best)
-    _check_signs(request.query)
     options = options_of(
         layout=layout,
         split=split,
@@ -188,8 +187,6 @@ def send(
     document_title = title_of(title, reason, description)
     opened = open_archive(archive)
     chosen = collection_or_query(opened, what, best)
-    if chosen.request:
-        _check_signs(chosen.request.query)
     selection = select(opened, chosen, lambda: Searcher.open(archive_folder(archive), model, weights=weights))
     target = target_of(to, credentials)
     source = f"the collection {chosen.collection}" if chosen.collection else "the query"
@@ -212,14 +209,6 @@ def send(
         _print_sent(done, len(selection), source, dry_run=dry_run, written=target.server is None)
     if not done.documents or done.failed:
         sys.exit(1)
-
-
-def _check_signs(query: str) -> None:
-    """Refuse a query of which a sign is passed over: nobody looks at what is written before it is."""
-    from filmroom.search.query.parser import parse
-
-    if slips := parse(query).slips:
-        raise BadInput(f"not every sign of the query is read: {slips[0]}", where=query, fix="Write it without.")
 
 
 def _ask(question: str, to: str) -> None:

@@ -13,6 +13,7 @@ from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
 from filmroom.db.records import Filter
 from filmroom.db.writes.annotations import collected
+from filmroom.search.query.parser import parse_whole
 from filmroom.search.request import SearchRequest
 from filmroom.search.results import Hit, Ranking
 
@@ -40,7 +41,9 @@ class Chosen:
 def chosen_by(
     request: SearchRequest, *, collection: str | None = None, everything: bool = False, best: int | None = None
 ) -> Chosen:
-    """Say which films. Raises BadInput unless it is exactly one of a request, a collection and everything."""
+    """Say which films. Raises BadInput unless it is exactly one of a request, a collection and everything, and for a
+    query of which a sign is passed over."""
+    parse_whole(request.query)
     if sum((request != SearchRequest(), collection is not None, everything)) != 1:
         raise BadInput(
             "say which films: a query, a collection or all, and only one of them",

@@ -125,6 +125,15 @@ def parse(text: str) -> Query:
     )
 
 
+def parse_whole(text: str) -> Query:
+    """Read a query or filter by which films are written, sent or counted before anybody sees how it was read. Raises
+    BadInput as `parse` does, and where a sign is passed over."""
+    query = parse(text)
+    if query.slips:
+        raise BadInput(f"not every sign is read: {query.slips[0]}", where=text, fix="Write it without.")
+    return query
+
+
 def _readable(text: str) -> str:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"The query has {len(text):,} characters", fix=f"At most {MAX_CHARACTERS:,} are read")

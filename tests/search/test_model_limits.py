@@ -9,16 +9,12 @@ from pathlib import Path
 
 import filmroom
 import pytest
-from filmroom.db.archive import Archive
 from filmroom.indexer.models.measured import CARD, FILE, FindingMeasured, ModelMeasured
 from filmroom.indexer.models.model_folder import read_facts
-from filmroom.search.api.app import build
-from filmroom.search.api.context import Context, Limits
-from filmroom.search.searcher import Searcher
 from filmroom.search.ui.text import plain
-from starlette.testclient import TestClient
 
 from tests.pages import page, said
+from tests.rest import client
 from tests.terminal import Terminal
 from tests.tiny_model import make_model
 
@@ -102,16 +98,7 @@ def test_the_page_says_it_with_the_card(terminal: Terminal, asked: Path, monkeyp
 
 def test_every_door_says_it(terminal: Terminal, asked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = filmroom.open(terminal.archive)
-    held = Archive.open(terminal.archive)
-    context = Context(
-        terminal.archive,
-        archive=lambda: held,
-        searcher=lambda model: Searcher.open(terminal.archive),
-        admits=lambda scope: True,
-        names_folders=lambda: False,
-        limits=Limits(),
-    )
-    api = TestClient(build(context))
+    api = client(terminal.archive)
     for listed in (terminal.json("models", "list", "--finding", "PNA"), api.get("/api/v1/models?finding=PNA").json()):
         (measured,) = [one["measured"] for one in listed if one["name"] == "tiny"]  # type: ignore[attr-defined]
         assert measured["auc"] == WEAK.auc

@@ -6,19 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.search.api.app import build
-from filmroom.search.api.context import Context, Limits
 from filmroom.search.classification.zero_shot_archive import filter_of
 from filmroom.search.query.parser import Concept, Query, parse
 from filmroom.search.query.reading import read
-from filmroom.search.searcher import Searcher
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from starlette.testclient import TestClient
 
 from tests.pages import components, page
+from tests.rest import client
 from tests.terminal import Terminal
 
 
@@ -165,16 +161,7 @@ def test_every_door_says_it(
     slip = '"AND" joins nothing here, and is passed over.'
     assert slip in terminal("search", "effusion AND")
     assert terminal.json("search", "effusion AND")["reading"]["slips"] == [slip]  # type: ignore[index]
-    held = Archive.open(terminal.archive)
-    context = Context(
-        terminal.archive,
-        archive=lambda: held,
-        searcher=lambda model: Searcher.open(terminal.archive),
-        admits=lambda scope: True,
-        names_folders=lambda: False,
-        limits=Limits(),
-    )
-    api = TestClient(build(context))
+    api = client(terminal.archive)
     assert api.get("/api/v1/search", params={"q": "effusion AND"}).json()["reading"]["slips"] == [slip]
     assert api.get("/api/v1/search", params={"q": "view:(PA"}).status_code == 400
     (chips,) = components(page(terminal.archive, monkeypatch=monkeypatch, q="effusion AND"), "chips")

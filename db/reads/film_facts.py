@@ -37,6 +37,12 @@ def identities(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
     }
 
 
+def patient_keys(catalog: Catalog, ids: Sequence[int]) -> dict[int, str]:
+    """Give the key of each film's patient, by id, where it is known."""
+    statement = "SELECT id, patient_key FROM film WHERE patient_key != '' AND id IN ({})"
+    return {film_id: str(key) for film_id, (key,) in _by_film(catalog, statement, ids).items()}
+
+
 def ids_of_identities(catalog: Catalog, keys: Sequence[str]) -> dict[str, int]:
     """Find films by identity; identities of no film are left out."""
     ids: dict[str, int] = {}

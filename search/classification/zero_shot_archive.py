@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
-from filmroom.db.reads import films, spaces
+from filmroom.db.reads import film_facts, films, spaces
 from filmroom.db.reads.film_facts import labelled_films, labelled_with, stated_names
 from filmroom.db.records import Filter
 from filmroom.indexer.radiology.vocabulary import finding_of
@@ -201,7 +201,8 @@ def stored_vectors(
 
 def patients_of(catalog: Catalog, film_ids: Sequence[int]) -> list[str]:
     """Return the patient key of each film; a film without one is a patient of its own."""
-    return [film.tags.patient_key or f"{_ALONE}{film.id}" for film in films.films(catalog, film_ids)]
+    keys = film_facts.patient_keys(catalog, film_ids)
+    return [keys.get(film_id) or f"{_ALONE}{film_id}" for film_id in film_ids]
 
 
 def _at(row: ZeroShotRow, scores: NDArray[np.float32], truth: NDArray[np.float64], threshold: float) -> ScreenedFinding:

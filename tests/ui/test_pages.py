@@ -21,6 +21,8 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.db.records import SAME_UID
 from filmroom.db.writes import annotations
+from filmroom.search.classification.zero_shot_archive import screen
+from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
 from filmroom.search.ui.pages import archive as archive_page
 from sqlalchemy import delete, insert, select
@@ -108,6 +110,14 @@ def test_zero_shot_counts_what_its_threshold_selects(archive_folder: Path, monke
     (wall,) = components(test, "grid")
     assert (wall["bar"]["passing"], wall["tools"]) == ("All 36", ["pick"])
     assert "AUC **" in said(test)
+
+
+def test_the_interval_of_zero_shot_is_the_commands(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    area = screen(Searcher.open(archive_folder), ["effusion"]).findings[0].measured.auc
+    assert area is not None
+    assert f"({area.low:.3f} to {area.high:.3f}, over patients)" in said(
+        page(archive_folder, "zeroshot", monkeypatch, finding="effusion")
+    )
 
 
 def test_the_threshold_of_zero_shot_starts_where_it_is_measured(

@@ -13,7 +13,7 @@ from filmroom.db.errors import BadInput, ModelUnavailable
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Filter
 from filmroom.search.classification.zero_shot import Prompts, even_threshold, prompts_for, zero_shot
-from filmroom.search.classification.zero_shot_archive import truths_in
+from filmroom.search.classification.zero_shot_archive import patients_of, truths_in
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse
@@ -117,7 +117,7 @@ def _measured(_searcher: Searcher, fingerprint: str, state: int | str, prompts: 
     present = truth[known] > 0.5
     if present.all() or not present.any():
         return _Measured(truth)
-    area = auc_interval(scores[known], present)
+    area = auc_interval(scores[known], present, groups=patients_of(_searcher.catalog, ids[known].tolist()))
     return _Measured(truth, area, None if np.isnan(area.low) else even_threshold(scores, truth))
 
 
@@ -207,7 +207,7 @@ def _accuracy(truth: NDArray[np.float64], area: Interval | None, selected: int) 
         return ". No AUC: the archive has no labels that say both present and absent."
     known = ~np.isnan(truth)
     present = truth[known] > 0.5
-    span = "" if np.isnan(area.low) else f" ({area.low:.3f} to {area.high:.3f})"
+    span = "" if np.isnan(area.low) else f" ({area.low:.3f} to {area.high:.3f}, over patients)"
     above = np.flatnonzero(known) < selected
     sensitivity = float(above[present].mean())
     specificity = float((~above[~present]).mean())

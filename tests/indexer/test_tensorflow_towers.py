@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
@@ -44,13 +46,21 @@ def remedis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return remedis_folder(tmp_path_factory.mktemp("cxr-50x1-remedis-m"))
 
 
+def _end_fork_server() -> None:
+    """Kill it: asked to stop, it would take TensorFlow down in order, which takes seconds and may never end."""
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    if server._forkserver_pid is not None:
+        os.kill(server._forkserver_pid, signal.SIGKILL)
+    server._stop()
+
+
 @pytest.fixture(scope="module")
 def _server_of_tensorflow() -> Iterator[None]:
     """A fork server that has TensorFlow, in the place of the one of the decoders."""
     tensorflow()
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    _end_fork_server()
     yield
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    _end_fork_server()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ ADD    := $(if $(UV),uv pip install -p $(BIN)/python,$(BIN)/python -m pip instal
 
 # What is fetched is said, a line each; what is there already, and the list of a hundred packages at the end, is not.
 NOISE  := ^ [-+~] |^Requirement already|^  (Using cached|Preparing|Installing build|Getting requirements|Checking)
-QUIETLY = { $(1) 2>&1 || touch $(VENV)/.failed; } | grep --line-buffered -vE '$(NOISE)'; ! rm $(VENV)/.failed 2>/dev/null
+QUIETLY = rm -f $(VENV)/.failed; { $(1) 2>&1 || touch $(VENV)/.failed; } | grep --line-buffered -vE '$(NOISE)'; ! rm $(VENV)/.failed 2>/dev/null
 
 export FILMROOM_ARCHIVE ?= $(DEMO)/archive
 

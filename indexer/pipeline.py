@@ -252,13 +252,14 @@ class _Run:
         unseen: Sequence[str] = (),
     ) -> file_diff.Comparison:
         """Compare a listing with the catalog, and count the files that need no work."""
+        let_in = {Refusal.NOT_RADIOGRAPH.code: self._options.any_modality, FORGOTTEN: self._options.bring_back}
         compared = file_diff.compare(
             self._catalog,
             scope,
             map(forgetting.as_stored, files),
             space_id=self._space_id,
             retry=self._options.retry,
-            passing=(*PASSING, *([FORGOTTEN] if self._options.bring_back else [])),
+            passing=(*PASSING, *self._options.limits.raised(), *(code for code, lets in let_in.items() if lets)),
             final=(FORGOTTEN,),
             reopened=[SAME_UID] if self._options.keep_apart else [],
             complete=complete,
@@ -379,10 +380,9 @@ class _Run:
         if not results:
             return
         results = forgetting.without_paths(results)
+        apart = self._options.keep_apart
         with step():
-            tally = Counter(
-                ingest.commit(self._catalog, scope, self._space_id, results, keep_apart=self._options.keep_apart)
-            )
+            tally = Counter(ingest.commit(self._catalog, scope, self._space_id, results, keep_apart=apart))
         self._count(
             indexed=tally[Outcome.INDEXED], duplicate=tally[Outcome.DUPLICATE], rejected=tally[Outcome.REJECTED]
         )

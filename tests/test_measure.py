@@ -35,13 +35,15 @@ def test_a_film_must_be_named_once(indexed: Terminal, tmp_path: Path, films: Fil
         shutil.copy(made, folder / place / "same.png")
     indexed("index", folder, "--model", tiny)
     (tmp_path / "q.tsv").write_text("a\tedema\n")
-    (tmp_path / "qrels").write_text("a 0 film-001 1\na 0 same 1\na 0 nobody 1\n")
+    (tmp_path / "qrels").write_text("a 0 film-001 1\na 0 same 1\na 0 nobody 1\nb 0 film-001 1\n")
     files = ("--queries", tmp_path / "q.tsv", "--qrels", tmp_path / "qrels")
     found = as_json(indexed, "evaluate", *files)
     assert (found["missing"], found["ambiguous"]) == (["nobody"], ["same"])
     out = indexed("evaluate", *files)
     assert "1 judged name matched no film: nobody" in out
     assert "1 judged name matched several films: same" in out
+    assert found["unasked"] == ["b"]
+    assert "Left out, as the queries lack it: b." in out
 
 
 def test_runs_are_compared(indexed: Terminal, tmp_path: Path) -> None:

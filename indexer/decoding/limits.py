@@ -25,6 +25,19 @@ class Limits:
     seconds: float = 5.0
     memory_bytes: int = 2048 * _MIB
 
+    def raised(self) -> list[str]:
+        """Return the codes of the reasons whose limit is higher here than by default: what was rejected for them may
+        pass now."""
+        usual = Limits()
+        higher = {
+            Refusal.TOO_LARGE: self.max_bytes > usual.max_bytes,
+            Refusal.TOO_MANY_PIXELS: self.max_pixels > usual.max_pixels,
+            Refusal.TOO_MANY_FRAMES: self.max_frames > usual.max_frames,
+            Refusal.TOO_SLOW: self.seconds > usual.seconds,
+            Refusal.TOO_MUCH_MEMORY: self.memory_bytes > usual.memory_bytes,
+        }
+        return [refusal.code for refusal, is_higher in higher.items() if is_higher]
+
     def check_pixels(self, rows: int, columns: int, *, frames: int = 1) -> None:
         """Raise Rejected where a header promises more than the limits, or nothing at all."""
         if rows < 1 or columns < 1 or frames < 1:

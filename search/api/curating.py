@@ -158,7 +158,7 @@ def remove_labels(
 ) -> dict[str, Any]:
     """Remove the labels of a source, all or those of one name."""
     if source == SOURCE:
-        raise BadInput("labels of probes go with their probe", where=SOURCE, fix="filmroom probe --remove NAME")
+        raise BadInput("labels of probes go with their probe", where=SOURCE, fix="filmroom probe remove NAME")
     return {"removed": db_annotations.remove_labels(context.archive().catalog, source=source, name=name)}
 
 

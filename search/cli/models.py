@@ -64,11 +64,12 @@ def adapt(
     from filmroom.indexer.training.run import refuse_taken
     from filmroom.indexer.training.train import Loss, Options
     from filmroom.search.checks.subgroups.model_card import add_slices
+    from filmroom.search.classification.zero_shot_archive import filter_of
     from filmroom.search.cli import output, output_models
-    from filmroom.search.query.parser import parse
 
     if loss is not None and loss not in tuple(Loss):
         raise BadInput("not a loss", where=loss, fix="Use labels, siglip or clip.")
+    where = filter_of(only)
     refuse_taken(out)  # before anything is written there
     source = checkpoint(base, weights=weights)
     opened = open_archive(archive)
@@ -81,7 +82,7 @@ def adapt(
         device=usable_device(device),
     )
     with output_models.adapt_progress(quiet=as_json) as (on_films, on_progress):
-        films = training_films(opened, out / "work", where=parse(only).filter, progress=on_films)
+        films = training_films(opened, out / "work", where=where, progress=on_films)
         done = run(films, source, out, options=options, progress=on_progress)
     add_slices(out / "MODEL_CARD.md", opened, load_towers(str(out)), films, share=held, seed=seed)
     if as_json:

@@ -57,6 +57,8 @@ def print_evaluation(done: Measured) -> None:
     print_unplaced(done.missing, done.ambiguous, "judged name")
     if evaluation.unjudged:
         console.print(Text(f"Left out, as no film here is relevant to it: {_queries(len(evaluation.unjudged))}."))
+    if evaluation.unasked:
+        console.print(Text(f"Left out, as the queries lack it: {some(evaluation.unasked)}."))
 
 
 def print_comparison(done: Compared) -> None:

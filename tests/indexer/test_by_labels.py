@@ -156,6 +156,9 @@ def test_a_model_that_is_there_and_pixels_of_another_archive_are_left_alone(
     terminal("adapt", "--out", taken, "--base", base)
     assert terminal.code == 1
     assert "holds something already" in terminal.err
+    terminal("adapt", "--out", tmp_path / "mine", "--base", base, "--only", "effusion")
+    assert "a filter has fields only" in terminal.err
+    assert not (tmp_path / "mine").exists()
     assert sorted(path.name for path in taken.iterdir()) == before
     (tmp_path / "labels.csv").write_text("film,label\n" + "\n".join(f"film-{n:03}.png,mass" for n in range(3)))
     for name in ("first", "second"):

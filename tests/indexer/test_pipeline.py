@@ -19,10 +19,12 @@ from filmroom.db.errors import ArchiveBusy, BadInput
 from filmroom.db.reads import spaces
 from filmroom.db.records import Counts, RunState
 from filmroom.db.writes import ingest, runs
+from filmroom.indexer.decoding.limits import Limits
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import BATCH, Options, index
 
 from tests.conftest import write_film
+from tests.indexer.dicom_files import dicom, ramp
 from tests.indexer.runs import content, embedded, run
 from tests.tiny_model import make_model
 
@@ -69,6 +71,19 @@ def test_a_rejected_file_is_tried_again_when_it_changes_or_when_asked(
     write_film(bad, 9)
     assert run(archive, tiny, folder).counts == Counts(listed=2, unchanged=1, indexed=1)
     assert runs.rejected(archive.catalog) == []
+
+
+def test_a_rejected_file_is_tried_again_once_an_option_that_its_remedy_names_lets_it_in(
+    archive: Archive, tiny: Path, films: Films
+) -> None:
+    folder = films(1)
+    (folder / "slice.dcm").write_bytes(dicom(ramp(), Modality="CT"))
+    assert run(archive, tiny, folder).reasons == {"NOT_RADIOGRAPH": 1}
+    assert run(archive, tiny, folder, any_modality=True).counts == Counts(listed=2, unchanged=1, indexed=1)
+    large = write_film(folder.parent / "large.png", 9)
+    assert run(archive, tiny, large, limits=Limits(max_pixels=100)).reasons == {"TOO_MANY_PIXELS": 1}
+    assert run(archive, tiny, large, limits=Limits(max_bytes=1 << 40)).counts == Counts(listed=1, rejected=1)
+    assert run(archive, tiny, large, limits=Limits(max_pixels=200_000_000)).counts == Counts(listed=1, indexed=1)
 
 
 def test_uids_are_hashed_for_a_whole_archive_or_not_at_all(archive: Archive, tiny: Path, films: Films) -> None:

@@ -137,6 +137,15 @@ def test_zero_shot_takes_no_denial(archive_folder: Path, monkeypatch: pytest.Mon
     assert "denies a finding" in test.warning[0].value
 
 
+@pytest.mark.parametrize(("among", "fault"), [("effusion", "fields only"), ("view:PA )", "not every sign")])
+def test_zero_shot_passes_nothing_over_of_what_films_must_pass(
+    archive_folder: Path, monkeypatch: pytest.MonkeyPatch, among: str, fault: str
+) -> None:
+    test = page(archive_folder, "zeroshot", monkeypatch, finding="effusion", among=among)
+    assert fault in test.warning[0].value
+    assert not test.slider
+
+
 def test_a_collection_can_be_made_shown_and_deleted(
     archive_folder: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

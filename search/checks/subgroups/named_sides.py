@@ -16,7 +16,7 @@ from filmroom.db.writes.annotations import collections
 from filmroom.db.writes.runs import get, roots, runs
 from filmroom.search.checks.subgroups.facts import short_names
 from filmroom.search.cli.counting import some_of
-from filmroom.search.query.parser import parse
+from filmroom.search.query.parser import parse_whole
 from numpy.typing import NDArray
 
 _HOW = "Name a side as year:2019, split:test, collection:NAME, source:FOLDER, run:3, maker:GE, or by another field."
@@ -50,7 +50,7 @@ def side_of(archive: Archive, name: str) -> Side:
     if special:
         ids = _OF[special[1].lower()](archive, special[2])
     else:
-        query = parse(name)
+        query = parse_whole(name)
         if query.concepts or not query.filter:
             raise BadInput("this does not name a side", where=name or None, fix=_HOW)
         _check_collections(archive, list(_collections_in(query.filter)))

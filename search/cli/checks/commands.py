@@ -104,7 +104,7 @@ def labels(
 def slices(
     findings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FINDING...", help="Findings; default: all that are labelled.", show_default=False),
+        typer.Argument(metavar="FINDING...", help="Findings; default: all that have enough.", show_default=False),
     ] = None,
     threshold: Annotated[
         float | None,

@@ -13,10 +13,9 @@ from filmroom.db.errors import BadInput, ModelUnavailable
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Filter
 from filmroom.search.classification.zero_shot import Prompts, even_threshold, prompts_for, zero_shot
-from filmroom.search.classification.zero_shot_archive import patients_of, truths_in
+from filmroom.search.classification.zero_shot_archive import filter_of, patients_of, truths_in
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.model_limits import limits_of_texts
-from filmroom.search.query.parser import parse
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, layout, models, picks
@@ -58,7 +57,7 @@ def show() -> None:
         st.warning("Both sides need a prompt.")
         return
     try:
-        where = parse(among or "").filter
+        where = filter_of(among or "")
         state = archive.catalog.changes() if where.asks_annotations else archive.catalog.fact_state()
         key = (searcher.held.space.fingerprint, state, prompts, where)
         ids, scores = _scores(searcher, *key)

@@ -127,6 +127,7 @@ def test_collections_tags_labels_and_judgements(api: Served) -> None:
     assert api.send("POST", "/labels", json={"labels": [label]}) == {"added": 1}
     assert {"name": "mass", "value": 1.0, "source": "reader"} in api.get(f"/films/{one}/labels")
     assert api.send("DELETE", "/labels?source=reader") == {"removed": 1}
+    assert api.send("DELETE", "/labels?source=probe", 400)["fix"] == "filmroom probe remove NAME"
     grade = {"query": "mass", "film": one, "judge": "anna", "grade": 2}
     assert api.send("PUT", "/judgements", json=grade) == grade
     assert api.get("/judgements", params={"query": "mass"})["judgements"] == [grade]

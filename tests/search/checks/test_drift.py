@@ -171,6 +171,7 @@ def test_a_run_that_was_killed_ends_where_the_next_one_begins(sided: Terminal) -
 def test_a_side_that_is_none_is_one_line(sided: Terminal) -> None:
     for side, said in (
         ("2019", "2019: this does not name a side. Name a side as year:2019, "),
+        ("split:train )", "split:train ): not every sign is read: "),
         ("split:nobody", "split:nobody: no film is on this side."),
         ("run:77", "77: there is no run of this number."),
         ("run:last", "last: a run is named by its number."),

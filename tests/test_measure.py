@@ -43,7 +43,7 @@ def test_a_film_must_be_named_once(indexed: Terminal, tmp_path: Path, films: Fil
     assert "1 judged name matched no film: nobody" in out
     assert "1 judged name matched several films: same" in out
     assert found["unasked"] == ["b"]
-    assert "Left out, as the queries lack it: b." in out
+    assert "Left out (judged, but not among the queries): b." in out
 
 
 def test_runs_are_compared(indexed: Terminal, tmp_path: Path) -> None:

@@ -55,10 +55,8 @@ def print_evaluation(done: Measured) -> None:
     settings = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in evaluation.settings().items())
     console.print(Text(f"{done.model}. {settings}. {NOTICE}", style="dim"))
     print_unplaced(done.missing, done.ambiguous, "judged name")
-    if evaluation.unjudged:
-        console.print(Text(f"Left out, as no film here is relevant to it: {_queries(len(evaluation.unjudged))}."))
-    if evaluation.unasked:
-        console.print(Text(f"Left out, as the queries lack it: {some(evaluation.unasked)}."))
+    for sentence in evaluation.left_out:
+        console.print(Text(sentence))
 
 
 def print_comparison(done: Compared) -> None:

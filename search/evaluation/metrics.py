@@ -88,6 +88,13 @@ class Evaluation:
         """What the baselines rank by, on one line."""
         return "; ".join(f"{name}, {BASELINES[name]}" for name in self.baselines)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence for the queries that no film here is relevant to, and one for judged ones that were not asked."""
+        unjudged = [f"{qid} ({self.texts[qid]})" for qid in self.unjudged]
+        left_out = {"no film here is relevant": unjudged, "judged, but not among the queries": self.unasked}
+        return tuple(f"Left out ({reason}): {_first(qids)}." for reason, qids in left_out.items() if qids)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data; `mean` and `queries` first, everything a reader must know to repeat it beside them."""
         return {
@@ -119,6 +126,10 @@ class Evaluation:
             "depth": self.depth,
             "interval": f"95 %, bootstrap over queries; none for fewer than {FEWEST}",
         }
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 @dataclass(frozen=True)
@@ -174,7 +185,7 @@ def evaluate(
         },
         baselines=_baselines(parsed, relevant, films=films, depth=depth, judged_only=judged_only),
         run={qid: [(name(film), score) for film, score in ranked] for qid, ranked in run.items()},
-        texts={item.qid: item.text for item in judged_questions},
+        texts={item.qid: item.text for item in questions},
         grades={qid: {name(film): grade for film, grade in part.items()} for qid, part in relevant.items()},
         film_ids={name(film): film for ranked in run.values() for film, _ in ranked},
         unjudged=tuple(item.qid for item in questions if item not in judged_questions),

@@ -90,8 +90,8 @@ def _facts(evaluation: Evaluation, page: Page) -> list[str]:
     return [
         f"Model: {page.model}",
         *page.notes,
-        f"Queries: {len(evaluation.queries)}"
-        + (f"; {len(evaluation.unjudged)} without a relevant film left out" if evaluation.unjudged else ""),
+        f"Queries: {len(evaluation.queries)}",
+        *evaluation.left_out,
         f"Answered perfectly ({evaluation.measures[0]} of 1): {evaluation.perfect[evaluation.measures[0]]}",
         f"Measured with {settings['tool']}; gain {settings['gain']}; ties: {settings['ties']}",
         "Ranked: "

@@ -37,6 +37,10 @@ def test_values_are_those_of_the_definitions() -> None:
     assert found.perfect["nDCG@5"] == sum(values["nDCG@5"] == 1 for values in found.queries.values()) == 1
     assert found.groups["side"]["RR"].value == pytest.approx(1.0)
     assert (found.unjudged, found.unasked) == (("q3",), ("q9",))
+    assert found.left_out == (
+        "Left out (no film here is relevant): q3 (none).",
+        "Left out (judged, but not among the queries): q9.",
+    )
     assert set(found.baselines) == {"random", "prior"}
 
 

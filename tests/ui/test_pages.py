@@ -81,7 +81,9 @@ def test_judging_counts_undoes_and_writes_qrels(
     assert "3 grades, 1 query, 1 judge." in said(test)
     test.button(key="undo-grade").click().run()
     assert [one.grade for one in annotations.judgements(catalog, query)] == [3, 0]
+    annotations.judge(catalog, annotations.Judgement("a finding of no film", numbered[0], "ab", 0))
     test = page(archive_folder, "evaluate", monkeypatch, set="Judgements made here")
+    assert "Left out (no film here is relevant): q2 (a finding of no film)." in said(test).replace("\\", "")
     assert not test.warning
     assert any(metric.label == "nDCG@5" for metric in test.metric)
     assert "1 query, tiny" in said(test)

@@ -139,6 +139,8 @@ def _mean(measured: Measured) -> None:
         f"Answered perfectly: {evaluation.perfect[first]}. "
         f"{first} of rankings that look at no film: {base}."
     )
+    for sentence in evaluation.left_out:
+        st.caption(plain(sentence))
     if measured.missing:
         names = ", ".join(measured.missing[:5]) + (" ..." if len(measured.missing) > 5 else "")
         match = "judged name matches" if len(measured.missing) == 1 else "judged names match"

@@ -145,7 +145,7 @@ def report(searcher: Searcher) -> str:
 
 def turned_labels(searcher: Searcher, finding: str) -> str:
     """Turn 5 % of the labels in ten draws: precision at 50, and recall in the first 10 %."""
-    vectors, patients = centred_vectors(searcher), patients_by_film(searcher)
+    vectors, patients = centred_vectors(searcher), patients_by_film(searcher.catalog)
     truth = known_truth((finding,), label_values(searcher.catalog), vectors.ids.tolist())
     known = np.flatnonzero(~np.isnan(truth))
     target = truth[known] > 0.5

@@ -61,7 +61,7 @@ def _auc(rows: NDArray[np.float32], known: F64, truth: F64, test: NDArray[np.boo
 
 
 def report_labels(searcher: Searcher, findings: list[str]) -> None:
-    vectors, patients = centred_vectors(searcher), patients_by_film(searcher)
+    vectors, patients = centred_vectors(searcher), patients_by_film(searcher.catalog)
     keys = np.array([patients[int(film)] for film in vectors.ids])
     labels = label_values(searcher.catalog)
     for finding in findings:

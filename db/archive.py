@@ -30,6 +30,9 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 CHECKS = "checks"
 """The folder, in the archive's, of checks that run as processes of their own and of their results."""
 
+FETCHED = "fetched-"
+"""How the folders begin, in the archive's, of films that a run fetches from a server, whole as they are there."""
+
 PICTURE_MEASURES = "picture-measures"
 """The folder, in the archive's, of what checks measured on thumbnails: a cache that goes when films are forgotten."""
 

@@ -11,7 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReadOnly, ArchiveReplaced, FilmroomError
+from filmroom.db.errors import (
+    ArchiveBusy,
+    ArchiveDamaged,
+    ArchiveReadOnly,
+    ArchiveReplaced,
+    FilmroomError,
+    no_such_film,
+)
 from filmroom.db.files import read_only, sqlite_file, writer_lock
 from filmroom.db.files.sqlite_file import SETTINGS, revision_of
 from filmroom.db.reads.summary import is_alive
@@ -323,6 +330,8 @@ def _in_words(error: BaseException, path: Path) -> FilmroomError | None:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if isinstance(error, UnicodeDecodeError) or (not code and "decode to UTF-8" in str(error)):
         return _damaged(path)  # without what SQLite says: it shows the text, which may be a report's
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return no_such_film()
     if not isinstance(error, sqlite3.OperationalError):
         return _damaged(path) if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else None
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

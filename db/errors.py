@@ -32,6 +32,11 @@ class NotFound(FilmroomError):
     """What was asked for is not there."""
 
 
+def no_such_film() -> NotFound:
+    """Say that something was to be kept of a film that is not there: it may have been forgotten meanwhile."""
+    return NotFound("a film of these is no longer in the archive", fix="Search again: nothing was written.")
+
+
 class ArchiveBusy(FilmroomError):
     """Another process is writing to the archive."""
 

@@ -119,14 +119,15 @@ def get(archive: Archive, number: int) -> CheckRun:
 
 
 def result_of(archive: Archive, number: int) -> Result:
-    """Return what a check found. Raises NotFound where it is not done."""
+    """Return what a check found. Raises NotFound where it is not done, or its result is torn."""
     run = get(archive, number)
     try:
-        text = _path(archive, number, "result").read_text("utf-8")
+        return from_json(json.loads(_path(archive, number, "result").read_text("utf-8")))
     except OSError:
         reason = run.error or f"it is {run.state.value}"
-        raise NotFound(f"this check has no result: {reason}", where=f"check {number}") from None
-    return from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        reason = "it is damaged; start it again"
+    raise NotFound(f"this check has no result: {reason}", where=f"check {number}")
 
 
 def stop_check(archive: Archive, number: int) -> None:
@@ -152,7 +153,8 @@ def main() -> None:
 
     archive, number = Archive.open(Path(sys.argv[1])), int(sys.argv[2])
     run = _read(archive, number)
-    with FileLock(_path(archive, number, "lock"), timeout=0, mode=private_files.MODE):
+    # Those who look whether it runs hold the lock for a moment.
+    with FileLock(_path(archive, number, "lock"), timeout=_STARTING, mode=private_files.MODE):
         private_files.write(_path(archive, number, "lock.pid"), str(os.getpid()).encode())
         try:
             run = _carried_out(archive, run)

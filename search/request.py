@@ -163,8 +163,8 @@ def request_of(
         raise BadInput("no part of an answer", where=f"k={k}, offset={offset}", fix="Ask for one film or more.")
     _check_examples(like, unlike)
     percentile, score = (None, None) if least is None else _read_least(str(least).strip())
-    if query.strip() and not (like or unlike or parse(query) or parse(query).either):
-        raise BadInput("nothing is asked here", where=query.strip(), fix="Write what the films show, or a field.")
+    if not (like or unlike):
+        check_words(query)
     if least is not None and not (like or unlike or parse(query).concepts):
         raise BadInput("without words or examples there are no scores", where=f"least {least}", fix="Leave it out.")
     if (files := [example for example in like if isinstance(example, Path)]) and upload is None:
@@ -184,6 +184,12 @@ def request_of(
         least_percentile=percentile,
         least_score=score,
     )
+
+
+def check_words(query: str) -> None:
+    """Raise BadInput for a query of signs alone, which would be answered with the whole archive."""
+    if query.strip() and not (parse(query) or parse(query).either):
+        raise BadInput("nothing is asked here", where=query.strip(), fix="Write what the films show, or a field.")
 
 
 def _check_examples(like: Sequence[object], unlike: Sequence[int]) -> None:

@@ -39,6 +39,11 @@ _BLOCK = 20_000
 """Films whose percentiles are computed at a time."""
 
 
+def without_words(query: Query) -> BadInput:
+    """Say that films cannot be ranked by a query of fields alone."""
+    return BadInput("a query to rank by needs words", where=query.text, fix="Say what the films should show.")
+
+
 class Searcher:
     """One archive through one model. Towers and index load at the first need and are shared by all threads."""
 
@@ -258,7 +263,7 @@ class Searcher:
         self.index.refresh()
         vector = self._embedder.vector(parsed, (), ())
         if vector is None:
-            raise BadInput("a query to rank by needs words", where=parsed.text, fix="Say what the films should show.")
+            raise without_words(parsed)
         allowed = self._passing.within(parsed.filter, (), ())
         if within is not None:
             allowed = within if allowed is None else np.intersect1d(allowed, within)

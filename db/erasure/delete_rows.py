@@ -11,6 +11,7 @@ from typing import Any
 from filmroom.db.batching import chunked
 from filmroom.db.errors import NotFound
 from filmroom.db.schema import embedding, file, film, judgement, report, root, run, saved_search
+from filmroom.db.writes import query_sets
 from filmroom.db.writes.meta import touch_generation
 from sqlalchemy import Column, Connection, Row, column, delete, distinct, exists, func, insert, select, table, update
 
@@ -25,7 +26,8 @@ def rows_of(connection: Connection, film_ids: Sequence[int]) -> list[Row[Any]]:
         .join(file, file.c.id == film.c.file_id)
         .join(root, root.c.id == file.c.root_id)
     )
-    rows = [row for chunk in chunked(film_ids) for row in connection.execute(statement.where(film.c.id.in_(chunk)))]
+    possible = (film_id for film_id in film_ids if int(film_id).bit_length() < 64)
+    rows = [row for chunk in chunked(possible) for row in connection.execute(statement.where(film.c.id.in_(chunk)))]
     missing = sorted(set(film_ids) - {row.id for row in rows})
     if missing:
         ids = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
@@ -77,7 +79,8 @@ def _drop_files(connection: Connection, ids: set[int]) -> tuple[set[str], int]:
 
 
 def _drop_mentions(connection: Connection, rows: Sequence[Row[Any]], places: set[str]) -> None:
-    """Delete the searches and judgements that name what is no longer there, and its paths from the runs."""
+    """Delete the searches, judgements and queries of sets that name what is no longer there, and its paths from the
+    runs."""
     for old in connection.execute(select(run)).all():
         paths = [_REDACTED if path in places else path for path in json.loads(old.paths)]
         message = None if old.message and any(place in old.message for place in places) else old.message
@@ -95,3 +98,4 @@ def _drop_mentions(connection: Connection, rows: Sequence[Row[Any]], places: set
                     queries = [query for query in connection.scalars(holding) if alone.search(query)]
                     for those in chunked(queries):
                         connection.execute(delete(holder).where(holder.c.query.in_(those)))
+                query_sets.drop_queries(connection, value, alone)

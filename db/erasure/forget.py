@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from filmroom.db.archive import CHECKS, LOG, PICTURE_MEASURES, Archive
+from filmroom.db.archive import CHECKS, FETCHED, LOG, PICTURE_MEASURES, Archive
 from filmroom.db.erasure.delete_rows import erase, rows_of
 from filmroom.db.errors import ArchiveBusy, NotFound
 from filmroom.db.files.private_files import PREFIX
@@ -128,7 +128,8 @@ def _remove_copies(folder: Path) -> None:
         folder / LOG,
     ):
         path.unlink(missing_ok=True)
-    for unfinished in folder.glob(f"{PREFIX}*"):  # a copy of the catalog, of a backup that was killed
+    # Of what was killed: a backup's copy of the catalog, and the films that a run had fetched.
+    for unfinished in (*folder.glob(f"{PREFIX}*"), *folder.glob(f"{FETCHED}*")):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 

@@ -34,7 +34,7 @@ def holding(catalog: Catalog, film_ids: Sequence[int]) -> list[Held]:
     )
     files: dict[Held, None] = {}
     with catalog.read() as connection:
-        for chunk in chunked(film_ids):
+        for chunk in chunked(film_id for film_id in film_ids if int(film_id).bit_length() < 64):
             for rows, of_root in ((of_films, file.c.root_id), (copies, copy.c.root_id)):
                 for row in connection.execute(rows.where(root.c.id == of_root, film.c.id.in_(chunk))):
                     files[Held(row.root, row.path, frozenset({row.id, row.file_id}))] = None

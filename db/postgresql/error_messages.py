@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly, BadInput, FilmroomError, NotFound
+from filmroom.db.errors import ArchiveBusy, ArchiveReadOnly, BadInput, FilmroomError, NotFound, no_such_film
 from filmroom.db.postgresql.address import parts, shown
 from filmroom.db.postgresql.connection import LOCK_SECONDS
 from psycopg import errors
@@ -48,6 +48,8 @@ def _in_words(error: psycopg.Error, where: str) -> FilmroomError:
             where=where,
             fix="Ask its administrator for the rights, or name another user in the address.",
         )
+    if isinstance(error, errors.ForeignKeyViolation):
+        return no_such_film()
     if isinstance(error, errors.DiskFull):
         return FilmroomError(
             "the disk of the server is full", where=where, fix="Make room there and run the command again."

@@ -87,6 +87,12 @@ def live_ids(catalog: Catalog, space_id: int) -> NDArray[np.int64]:
         return ids_of(connection, "SELECT id FROM embedding WHERE space_id = ?", (space_id,))
 
 
+def film_ids(catalog: Catalog, space_id: int) -> NDArray[np.int64]:
+    """Return the ids of all films that have a vector in a space, gone ones too, ascending."""
+    with catalog.look() as connection:
+        return ids_of(connection, "SELECT film_id AS id FROM embedding WHERE space_id = ?", (space_id,))
+
+
 def vectors_of(catalog: Catalog, stored_space: StoredSpace, film_ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
     """Return the stored vectors, float32 (T, D), by film id; films without one are left out."""
     by_film: dict[int, NDArray[np.float32]] = {}

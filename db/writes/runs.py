@@ -63,8 +63,10 @@ def runs(catalog: Catalog, limit: int = 20) -> list[Run]:
 
 def get(catalog: Catalog, run_id: int) -> Run:
     """Return one run. Raises NotFound."""
-    with catalog.read() as connection:
-        row = connection.execute(select(run).where(run.c.id == run_id)).first()
+    row = None
+    if run_id.bit_length() < 64:
+        with catalog.read() as connection:
+            row = connection.execute(select(run).where(run.c.id == run_id)).first()
     if row is None:
         raise NotFound("there is no run of this number", where=run_id, fix="`filmroom status` shows the last ones.")
     return run_of(dict(row._mapping), catalog.living())

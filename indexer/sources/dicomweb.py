@@ -17,7 +17,7 @@ from datetime import date
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from filmroom.db.errors import BadInput, FilmroomError, Rejected
 from filmroom.db.records import SourceFile
@@ -184,10 +184,8 @@ class Connection:
         self._of_thread.max_bytes = max_bytes
         try:
             film = self._asked(lambda: self._client.retrieve_instance(study, series, instance))
-            if str(film.get("SOPInstanceUID")) != instance:
-                raise Refusal.ANOTHER_FILM.error()
             with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                film.save_as(file, enforce_file_format=True)
+                _save(film, instance, file)
         except _Missing:
             raise Refusal.NOT_ON_SERVER.error() from None
         except (_Away, _Nonsense):
@@ -364,6 +362,20 @@ class _Unwilling(_Away):
 
 class _Nonsense(Exception):
     """The answer is not what was asked for."""
+
+
+def _save(film: Any, instance: str, file: IO[bytes]) -> None:
+    """Write a dataset of which the server says that it is this instance. Raises Rejected."""
+    try:
+        uid = str(film.get("SOPInstanceUID"))
+        if uid == instance:
+            film.save_as(file, enforce_file_format=True)
+    except OSError:
+        raise
+    except Exception:  # without a transfer syntax, or with values that cannot be written: their words quote them
+        raise Refusal.DAMAGED.error() from None
+    if uid != instance:
+        raise Refusal.ANOTHER_FILM.error()
 
 
 def _value(row: dict[str, Any], tag: str) -> str:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from filmroom.db.archive import FETCHED
 from filmroom.db.errors import Rejected
 from filmroom.db.records import SourceFile
 from filmroom.indexer.decoding.rejections import Refusal
 from filmroom.indexer.sources.bucket import Bucket, Files
 from filmroom.indexer.sources.dicomweb import REQUESTS_AT_ONCE, Connection, Selection, Server, ServerError
 
-_SPOOL = "fetched-"
 _AHEAD = 2 * REQUESTS_AT_ONCE
 _GIVE_UP_AFTER = 8
 """Films in a row that a server did not send: it is away, and the rest need not be tried."""
@@ -62,10 +62,10 @@ def fetched(
     deleted: the caller is the archive's one writer. Raises ServerError where the server is away: what came before is
     kept.
     """
-    for left in folder.glob(f"{_SPOOL}*"):
+    for left in folder.glob(f"{FETCHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     with (
-        tempfile.TemporaryDirectory(prefix=_SPOOL, dir=folder) as spool,
+        tempfile.TemporaryDirectory(prefix=FETCHED, dir=folder) as spool,
         ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool,
     ):
         try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from filmroom.db.errors import NotFound, Rejected
+from filmroom.db.errors import BadInput, NotFound, Rejected
 from filmroom.db.reads.films import full_path
 from filmroom.db.records import Film, SourceFile, is_remote
 from filmroom.indexer.sources.bucket import Bucket, Files, is_bucket
@@ -20,6 +23,10 @@ from filmroom.indexer.sources.fetching import Patience
 
 LIMIT_BYTES = 2 * 2**30
 """What the cache may hold; FILMROOM_CACHE_MB sets another limit."""
+
+_SCRATCH = ".fetch-"
+_LONGEST_FETCH = 86_400.0
+"""Seconds after which a film that is still on its way was left behind by a process that was killed."""
 
 
 def source_path(film: Film) -> Path:
@@ -49,9 +56,12 @@ def server_of(root: str) -> Connection | None:
 
 
 def drop(films: Iterable[Film]) -> None:
-    """Delete what was fetched of films: the copies hold all that a server's file holds."""
+    """Delete what was fetched of films, half of one too: the copies hold all that a server's file holds."""
     for film in films:
-        _place(film.root, film.path).unlink(missing_ok=True)
+        place = _place(film.root, film.path)
+        place.unlink(missing_ok=True)
+        for half in place.parent.glob(f"{_SCRATCH}{place.stem}-*"):
+            shutil.rmtree(half, ignore_errors=True)
 
 
 def cache_folder() -> Path:
@@ -62,20 +72,40 @@ def cache_folder() -> Path:
 
 def _cached(root: str, path: str) -> Path:
     place = _place(root, path)
-    folder = place.parent
-    if place.is_file():
-        os.utime(place)
+    if _is_there(place):
         return place
+    try:
+        _fetch(root, path, place)
+    except ServerError as error:
+        raise NotFound(f"the film cannot be fetched: {error.what}", where=root, fix=error.fix) from None
+    except OSError as error:
+        raise NotFound(
+            f"the film cannot be kept while it is read ({error.strerror or type(error).__name__})",
+            where=place.parent,
+            fix="Make room there, or name another place in XDG_CACHE_HOME.",
+        ) from None
+    return place
+
+
+def _is_there(place: Path) -> bool:
+    """Tell whether a film is kept, and note that it is looked at."""
+    try:
+        os.utime(place)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return place.is_file()  # where nothing may be written
+    return True
+
+
+def _fetch(root: str, path: str, place: Path) -> None:
+    folder = place.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{place.stem}-", dir=folder) as scratch:
         fetched = Path(scratch) / "film"
-        try:
-            (_bucket if is_bucket(root) else _server)(root).fetch(path, fetched, max_bytes=LIMIT_BYTES)
-        except ServerError as error:
-            raise NotFound(f"the film cannot be fetched: {error.what}", where=root, fix=error.fix) from None
+        (_bucket if is_bucket(root) else _server)(root).fetch(path, fetched, max_bytes=LIMIT_BYTES)
         _make_room(folder, fetched.stat().st_size)
         fetched.replace(place)
-    return place
 
 
 def _place(root: str, path: str) -> Path:
@@ -84,15 +114,30 @@ def _place(root: str, path: str) -> Path:
 
 
 def _make_room(folder: Path, size: int) -> None:
-    """Delete what was not looked at for longest."""
-    limit = int(float(os.environ.get("FILMROOM_CACHE_MB") or LIMIT_BYTES / 2**20) * 2**20)
-    cached = sorted(((path.stat(), path) for path in folder.glob("*.dcm")), key=lambda film: film[0].st_mtime)
+    """Delete what was not looked at for longest, and what killed processes have left. Others may do so at once."""
+    limit = _limit_bytes()
+    cached: list[tuple[os.stat_result, Path]] = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            facts = path.stat()
+            if path.suffix == ".dcm":
+                cached.append((facts, path))
+            elif path.name.startswith(_SCRATCH) and time.time() - facts.st_mtime > _LONGEST_FETCH:
+                shutil.rmtree(path, ignore_errors=True)
     total = size + sum(facts.st_size for facts, _ in cached)
-    for facts, path in cached:
+    for facts, path in sorted(cached, key=lambda film: film[0].st_mtime):
         if total <= limit:
             return
         path.unlink(missing_ok=True)
         total -= facts.st_size
+
+
+def _limit_bytes() -> int:
+    megabytes = os.environ.get("FILMROOM_CACHE_MB")
+    try:
+        return int(float(megabytes) * 2**20) if megabytes else LIMIT_BYTES
+    except (ValueError, OverflowError):
+        raise BadInput("not a number of megabytes", where="FILMROOM_CACHE_MB", fix="Give one: 2048.") from None
 
 
 @lru_cache(maxsize=8)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from typing import TYPE_CHECKING
 
 from filmroom.db.archive import Archive
 from filmroom.db.reads import films
+from filmroom.db.records import RunState
 from filmroom.db.writes import runs
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -47,10 +49,8 @@ class Metrics:
     def exposition(self, archive: Archive) -> bytes:
         """Return the numbers in Prometheus' text format."""
         self.films.set(films.count(archive.catalog))
-        states: dict[str, int] = {}
-        for run in runs.runs(archive.catalog, 100):
-            states[run.state] = states.get(run.state, 0) + 1
-        for state, count in states.items():
-            self.runs.labels(state).set(count)
+        states = Counted(run.state for run in runs.runs(archive.catalog, 100))
+        for state in RunState:
+            self.runs.labels(state.value).set(states[state])  # none, too: it said another number before
         text: bytes = generate_latest(self.registry)
         return text

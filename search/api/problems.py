@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -88,34 +89,43 @@ def install(app: FastAPI, on_error: Callable[[], None]) -> None:
         assert isinstance(error, Refused)  # noqa: S101
         return problem(error.status, error.what, fix=error.fix, headers=error.headers)
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)  # noqa: S101
-        faults = error.errors()[:_SHOWN]
-        errors = [{"where": ".".join(map(str, fault["loc"])), "what": fault["msg"]} for fault in faults]
-        first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
-        return problem(422, first["what"], where=first["where"], fix="See /api/docs.", errors=errors)
-
-    async def http(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)  # noqa: S101
-        reason = {404: "there is no such address", 405: "this address does not take the method"}.get(error.status_code)
-        headers = dict(error.headers or {})
-        return problem(error.status_code, reason or str(error.detail), fix="See /api/docs.", headers=headers)
-
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
         on_error()
         # Its kind and place alone: a message may quote a file.
         logging.getLogger("filmroom.api").error("unexpected fault: %s at %s", type(error).__name__, _place(error))
         return problem(500, f"unexpected fault ({type(error).__name__})", fix="Please report it.")
 
+    async def unwritten(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, OSError)  # noqa: S101
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return problem(507, "the disk of the server is full", fix="Make room there, and try again.")
+        return await unforeseen(request, error)
+
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]] = {
         FilmroomError: said,
         Refused: refused,
-        RequestValidationError: invalid,
-        HTTPException: http,
+        RequestValidationError: _invalid,
+        HTTPException: _http,
+        OSError: unwritten,
         Exception: unforeseen,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    faults = error.errors()[:_SHOWN]
+    errors = [{"where": ".".join(map(str, fault["loc"])), "what": fault["msg"]} for fault in faults]
+    first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
+    return problem(422, first["what"], where=first["where"], fix="See /api/docs.", errors=errors)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    reason = {404: "there is no such address", 405: "this address does not take the method"}.get(error.status_code)
+    headers = dict(error.headers or {})
+    return problem(error.status_code, reason or str(error.detail), fix="See /api/docs.", headers=headers)
 
 
 def _place(error: BaseException) -> str:

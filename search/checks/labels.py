@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput
 from filmroom.db.reads.film_table import film_columns
 from filmroom.db.records import Space
 from filmroom.db.writes.annotations import label_values
-from filmroom.search.checks.known_labels import labels_meant
-from filmroom.search.checks.neighbours import Vectors, centred_vectors
+from filmroom.search.checks.known_labels import labels_meant, labels_of
+from filmroom.search.checks.neighbours import Vectors, centred_vectors, check_several
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.classification.linear_probe import fit_head
 from filmroom.search.classification.zero_shot import known_truth
+from filmroom.search.classification.zero_shot_archive import stated_truths
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -72,7 +74,7 @@ def check_labels(
     values = label_values(searcher.catalog)
     names = labels_meant(findings, values)
     vectors = centred_vectors(searcher)
-    patients = patients_by_film(searcher)
+    patients = patients_by_film(searcher.catalog)
     rows, picks, notes = [], [], []
     compared: NDArray[np.int64] | None = None  # a table of labels mostly says something of the same films each time
     for done, name in enumerate(names):
@@ -81,7 +83,7 @@ def check_labels(
         known = np.flatnonzero(~np.isnan(truth))
         target = truth[known] > 0.5
         keys = np.array([patients[int(film)] for film in vectors.ids[known]])
-        if min(target.sum(), (~target).sum()) < LEAST_OF_EACH or len(np.unique(keys)) < FOLDS:
+        if not _are_enough(target, keys):
             notes.append(f"{name}: too few films or patients with or without it to check.")
             continue
         if compared is None or not np.array_equal(compared, known):
@@ -92,12 +94,33 @@ def check_labels(
         rows.append({"finding": name, "films": len(known), "with it": int(target.sum()), "doubtful": int(order.size)})
         picks += _picks(name, order, known, target, film_doubts, vectors)
     if not rows:
-        raise BadInput(
-            "no finding has enough labelled films",
-            fix=f"Label {LEAST_OF_EACH} films with and {LEAST_OF_EACH} without it, of {FOLDS} patients at least.",
-        )
+        raise _too_few()
     figures = {"findings checked": len(rows), "doubtful labels": len(picks)}
     return Result("labels", len(vectors), not picks, figures, tuple(picks), notes=tuple(notes), model=searcher.model)
+
+
+def check_labelled(catalog: Catalog, findings: Sequence[str], films: NDArray[np.int64]) -> None:
+    """Raise at once what `check_labels` would end with: BadInput for a finding that is not labelled, and where none has
+    enough labels among the `films` (N,), those that have a vector."""
+    names = labels_meant(findings, labels_of(catalog))
+    check_several(films)
+    patients = patients_by_film(catalog)
+    for truth in stated_truths(catalog, ([name] for name in names), films):
+        known = np.flatnonzero(~np.isnan(truth))
+        if _are_enough(truth[known] > 0.5, np.array([patients[film] for film in films[known].tolist()])):
+            return
+    raise _too_few()
+
+
+def _are_enough(target: NDArray[np.bool_], patients: NDArray[np.str_]) -> bool:
+    return min(target.sum(), (~target).sum()) >= LEAST_OF_EACH and len(np.unique(patients)) >= FOLDS
+
+
+def _too_few() -> BadInput:
+    return BadInput(
+        "no finding has enough labelled films",
+        fix=f"Label {LEAST_OF_EACH} films with and {LEAST_OF_EACH} without it, of {FOLDS} patients at least.",
+    )
 
 
 def doubts(
@@ -138,9 +161,9 @@ def neighbours_of(rows: NDArray[np.float32], patients: NDArray[np.str_]) -> Neig
     return Neighbours(places, weights)
 
 
-def patients_by_film(searcher: Searcher) -> dict[int, str]:
+def patients_by_film(catalog: Catalog) -> dict[int, str]:
     """Give each present film its patient; a film without a key is a patient of its own."""
-    columns = film_columns(searcher.catalog, ["patient_key"])
+    columns = film_columns(catalog, ["patient_key"])
     return {film: key or f"film {film}" for film, key in zip(columns["id"], columns["patient_key"], strict=True)}
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.db.reads.films import select_ids
-from filmroom.db.reads.spaces import vectors_since
+from filmroom.db.reads.spaces import film_ids, spaces, vectors_since
 from filmroom.db.records import Filter
 from filmroom.search.searcher import Searcher
+from filmroom.search.space_selection import in_use
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
@@ -44,17 +46,31 @@ def centred_vectors(searcher: Searcher) -> Vectors:
     """Read all vectors of a model. What all films have in common is taken away: the cosines that are left tell films
     apart. Raises BadInput where fewer than two films have one."""
     blocks = list(vectors_since(searcher.catalog, searcher.held, 0))
-    if not blocks or sum(len(block.ids) for block in blocks) < 2:
-        raise BadInput("fewer than two films have a vector of this model", fix="Run `filmroom index` with it first.")
-    ids = np.concatenate([block.film_ids for block in blocks])
-    rows = np.concatenate([block.vectors.mean(axis=1, dtype=np.float32) for block in blocks])
-    del blocks
+    ids = np.concatenate([np.zeros(0, np.int64), *(block.film_ids for block in blocks)])
     order = np.argsort(ids)
     order = order[np.isin(ids[order], select_ids(searcher.catalog, Filter()))]
+    check_several(order)
+    rows = np.concatenate([block.vectors.mean(axis=1, dtype=np.float32) for block in blocks])
+    del blocks
     ids, rows = ids[order], rows[order]
     rows -= rows.mean(axis=0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     return Vectors(ids, rows)
+
+
+def films_with_vectors(archive: Archive, model: str | None) -> Ints:
+    """Return the ids (N,), ascending, of the present films that have a vector of the model, by default of the one in
+    use. Reads no vector. Raises NotFound where no film is indexed."""
+    stored = spaces(archive.catalog)
+    meant = [in_use(archive)] if model is None else [space for space in stored if space.space.model == model]
+    ids = [film_ids(archive.catalog, space.id) for space in meant]
+    return np.intersect1d(np.concatenate([np.zeros(0, np.int64), *ids]), select_ids(archive.catalog, Filter()))
+
+
+def check_several(films: Ints) -> None:
+    """Raise BadInput where there are fewer than two films (N,) to compare."""
+    if len(films) < 2:
+        raise BadInput("fewer than two films have a vector of this model", fix="Run `filmroom index` with it first.")
 
 
 def nearest(rows: F32, k: int, *, opposite: bool = False) -> tuple[F32, Ints]:

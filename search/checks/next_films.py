@@ -14,7 +14,8 @@ from filmroom.search.checks.result import Pick, Result
 from filmroom.search.checks.subgroups.slices import queries_of
 from filmroom.search.classification.linear_probe import fit_head
 from filmroom.search.classification.zero_shot import known_truth
-from filmroom.search.searcher import Searcher
+from filmroom.search.query.parser import parse
+from filmroom.search.searcher import Searcher, without_words
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -71,6 +72,13 @@ def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Resul
         picks=picks,
         notes=(*notes, *(["Label some of them, then ask again: other films will teach more."] if picks else ())),
     )
+
+
+def check_words(finding: str) -> None:
+    """Raise BadInput for the name of a finding by which no film can be ranked."""
+    query = parse(finding.strip().lower())
+    if not query.concepts:
+        raise without_words(query)
 
 
 def check_next_judgements(searcher: Searcher, query_set: str, *, count: int = FILMS) -> Result:

@@ -10,14 +10,13 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
-from filmroom.search.checks.known_labels import labels_meant, labels_of
-from filmroom.search.checks.labels import check_labels
-from filmroom.search.checks.next_films import FILMS, check_next, check_next_judgements
+from filmroom.search.checks.labels import check_labelled, check_labels
+from filmroom.search.checks.neighbours import check_several, films_with_vectors
+from filmroom.search.checks.next_films import FILMS, check_next, check_next_judgements, check_words
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits, split_sides
-from filmroom.search.checks.subgroups.drift import check_drift
-from filmroom.search.checks.subgroups.named_sides import two_sides
+from filmroom.search.checks.subgroups.drift import check_drift, check_sides
 from filmroom.search.checks.subgroups.slices import check_asked, check_slices, judged_here, queries_of
 from filmroom.search.searcher import Searcher
 
@@ -78,18 +77,26 @@ def checked_options(check: str, options: Mapping[str, Any]) -> Options:
 
 def check_answerable(archive: Archive, check: str, options: Options) -> None:
     """Raise at once what a check would end with: BadInput or NotFound for a label, a side, a query set or a collection
-    that is not there. The vectors are not looked at."""
-    catalog = archive.catalog
-    if check == "labels":
-        labels_meant(options.findings, labels_of(catalog))
-    elif check == "slices":
-        check_asked(catalog, options.findings, options.threshold, options.query_set)
+    that is not there, and for too few films. Which films have a vector is looked at, and no vector."""
+    if check == "archive":
+        return
+    catalog, films = archive.catalog, films_with_vectors(archive, options.model)
+    if check == "slices":
+        check_asked(catalog, options.findings, options.threshold, options.query_set, films)
     elif check == "next" and options.query_set is not None:
         queries_of(catalog, options.query_set)
-    elif check == "drift":
-        two_sides(archive, *options.between)
     elif check == "splits":
         split_sides(catalog, options.split_column or SPLIT, options.collections)
+        check_several(films)
+    elif check == "drift":
+        a, b = options.between
+        check_sides(archive, a, b, films)
+    elif check == "labels":
+        check_labelled(catalog, options.findings, films)
+    else:
+        check_several(films)
+        for finding in options.findings:
+            check_words(finding)
 
 
 def run_check(archive: Archive, check: str, options: Options, on_step: OnStep) -> Result:

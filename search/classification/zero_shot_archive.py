@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -139,14 +139,20 @@ def truths_in(
     catalog: Catalog, prompts: Sequence[Prompts], film_ids: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     """Return `known_truth` of each finding by the labels of the catalog, read as arrays."""
+    truths = stated_truths(catalog, [entry.labels for entry in prompts], film_ids)
+    return {entry.finding: truth for entry, truth in zip(prompts, truths, strict=True)}
+
+
+def stated_truths(
+    catalog: Catalog, findings: Iterable[Sequence[str]], film_ids: NDArray[np.int64]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield `known_truth` (N,) of each finding, which is given by labels that mean it, read as arrays."""
     label_ideas = [(name, finding_of(name)) for name in stated_names(catalog)]
     labelled = cache(lambda: labelled_films(catalog))
-    truths = {}
-    for entry in prompts:
-        ideas = {finding_of(name) for name in entry.labels}
+    for names in findings:
+        ideas = {finding_of(name) for name in names}
         present, absent = labelled_with(catalog, [name for name, idea in label_ideas if idea in ideas])
-        truths[entry.finding] = truth_of_stated(film_ids, present, absent, labelled)
-    return truths
+        yield truth_of_stated(film_ids, present, absent, labelled)
 
 
 def read_prompts(path: Path) -> list[Prompts]:

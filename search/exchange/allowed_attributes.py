@@ -15,13 +15,10 @@ from typing import Any
 import numpy as np
 from filmroom.db.records import Film
 from filmroom.indexer.decoding.dicom.lookup_tables import number
-from numpy.typing import NDArray
+from filmroom.indexer.decoding.dicom.read import StoredFrame
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
-
-Frames = list[tuple[NDArray[Any], str]]
-"""Stored values, (H, W) or (H, W, 3), and their photometric interpretation, a frame each."""
 
 _MOST_NUMBERS = 16
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -72,14 +69,15 @@ _METHODS = {
 }
 
 
-def built(header: Dataset, frames: Frames, film: Film) -> Dataset:
-    """Make the data set of a copy, without UIDs, of a header that was read with `READ`."""
-    copy = Dataset()
+def built(stored: StoredFrame, film: Film) -> Dataset:
+    """Make the data set of a copy, without UIDs, of a frame whose header was read with `READ`: the other frames of its
+    file are other films, which nobody may have chosen."""
+    copy, header = Dataset(), stored.header
     _put_facts(copy, header, film)
-    _put_pixels(copy, header, frames)
+    _put_pixels(copy, stored)
     _put_image(copy, header, signed=bool(copy.get("PixelRepresentation", 0)))
-    for name in _GROUPS:
-        items = [_macros(item) for item in _items(header, name)]
+    for name, first in zip(_GROUPS, (0, film.frame), strict=True):
+        items = [_macros(item) for item in _items(header, name)[first : first + 1]]
         if any(items):
             setattr(copy, name, items)
     return copy
@@ -136,16 +134,16 @@ def _put(copy: Dataset, name: str, vr: str, values: list[Any]) -> None:
     copy.add_new(name, vr, [DSfloat(value, auto_format=True) for value in values] if vr == "DS" else values)
 
 
-def _put_pixels(copy: Dataset, header: Dataset, frames: Frames) -> None:
+def _put_pixels(copy: Dataset, frame: StoredFrame) -> None:
     """Write the stored values, native; grey as they were, colour in RGB."""
-    stored = np.stack([pixels for pixels, _ in frames])
-    grey = stored.ndim == 3
+    stored, header = frame.pixels, frame.header
+    grey = stored.ndim == 2
     copy.SamplesPerPixel = 1 if grey else 3
-    inverted = frames[0][1] == "MONOCHROME1"
+    inverted = frame.photometric == "MONOCHROME1"
     copy.PhotometricInterpretation = "RGB" if not grey else "MONOCHROME1" if inverted else "MONOCHROME2"
-    copy.Rows, copy.Columns = stored.shape[1:3]
-    if len(frames) > 1:
-        copy.NumberOfFrames = len(frames)
+    copy.Rows, copy.Columns = stored.shape[:2]
+    if frame.frames > 1:
+        copy.NumberOfFrames = 1
     if not grey:
         copy.PlanarConfiguration = 0
     size = 8 * stored.itemsize

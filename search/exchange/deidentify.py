@@ -36,6 +36,13 @@ class Replacements:
             return known
         return hashed_uid(known or f"{kind} of film {film.id}", key=self.key)
 
+    def instance(self, film: Film, *, frames: int) -> str:
+        """Return the UID of a copy's picture: of a file of several frames each has one of its own, also with `uids`."""
+        known = film.tags.instance_uid
+        if known and frames > 1:
+            return hashed_uid(f"{known}#{film.frame}", key=self.key)
+        return self.uid("instance", known, film)
+
     def patient(self, film: Film) -> str:
         if not film.tags.patient_key:
             return ""
@@ -73,16 +80,16 @@ def _fetched(films: Iterable[Film], refused: list[tuple[Film, str]]) -> Iterator
 def _copy(at: tuple[Film, Path], *, replacements: Replacements, limits: Limits) -> bytes | str:
     """Return the work on one film, in a worker process."""
     film, path = at
-    from filmroom.indexer.decoding.dicom.read import stored_frames
+    from filmroom.indexer.decoding.dicom.read import stored_frame
     from filmroom.search.exchange.allowed_attributes import READ, built, written
 
-    header, frames = stored_frames(read_file(path, limits), limits, besides=READ)
+    stored = stored_frame(read_file(path, limits), limits, film.frame, besides=READ)
     size = film.tags.rows, film.tags.columns
-    if frames[0][0].shape[:2] != (size[::-1] if lies(film.tags.orientation) else size):
+    if stored is None or stored.pixels.shape[:2] != (size[::-1] if lies(film.tags.orientation) else size):
         return "the file has changed since it was indexed; index it again"
-    copy = built(header, frames, film)
+    copy = built(stored, film)
     copy.StudyInstanceUID = replacements.uid("study", film.tags.study_uid, film)
     copy.SeriesInstanceUID = replacements.uid("series", film.tags.series_uid, film)
-    copy.SOPInstanceUID = replacements.uid("instance", film.tags.instance_uid, film)
+    copy.SOPInstanceUID = replacements.instance(film, frames=stored.frames)
     copy.PatientID = replacements.patient(film)
     return written(copy, own_uids=replacements.uids)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from filmroom.db.errors import FilmroomError
+from filmroom.db.errors import FilmroomError, NotFound
 from filmroom.db.reads.films import file_hashes
 from filmroom.db.records import Film, is_remote
+from filmroom.indexer.sources.bucket import is_bucket
 from filmroom.indexer.sources.fetching import Patience
-from filmroom.indexer.sources.film_cache import source_path
+from filmroom.indexer.sources.film_cache import drop, source_path
 from filmroom.search.exchange.deidentify import Replacements, copies
 from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.original_pixels import CHANGED, original
@@ -25,6 +28,7 @@ from PIL import Image
 _DICOM_AT, _DICOM = 128, b"DICM"
 _MOST_BYTES = 255  # of a file's name, on the usual file systems
 _UIDS = ("study_uid", "series_uid", "instance_uid")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,14 @@ def copy_films(
     holds UIDs only by `uids`, and pictures from their pixels; files are then named by film id, and the table names
     neither path nor patient. Copies made with one `key` (else a new one) share the UIDs and patient IDs that stand in
     for the real ones. Words burned into the pixels stay. A film whose file is not the one of its SHA-256 in `hashes`
-    fails: a link may have come there that leads to anything. Raises BadInput for a folder that holds something.
+    fails: a link may have come there that leads to anything. Raises BadInput for a folder that holds something, OSError
+    where there is no room left.
     """
     empty_folder(folder)
     written: list[tuple[str, Film]] = []
     failed: list[tuple[int, str]] = []
     replacements = Replacements(uids, key) if key else Replacements(uids)
-    failed += [(film.id, CHANGED) for film in films if _is_another(film, hashes.get(film.id))]
-    changed = {film_id for film_id, _ in failed}
-    same = [film for film in films if film.id not in changed]
-    copied = _deidentified(same, folder, replacements) if deidentify else _as_they_are(same, folder)
+    copied = _deidentified(films, folder, hashes, replacements) if deidentify else _as_they_are(films, folder, hashes)
     for film, name, missing in copied:
         if missing is None:
             written.append((name, film))
@@ -114,42 +116,48 @@ Outcome = tuple[Film, str, str | None]
 """A film, the name of its copy, and in words why there is none."""
 
 
-def _is_another(film: Film, sha256: str | None) -> bool:
-    """Tell whether there is another file by now where a film was indexed. A server's film is known by its UID."""
-    if sha256 is None or is_remote(film.root):
-        return False
-    try:
-        return sha256_of(source_path(film)) != sha256
-    except OSError:
-        return False  # what is not there is said where it is copied
+def _indexed_file(film: Film, sha256: str | None) -> Path:
+    """Return the file of a film. Raises NotFound where another one lies there by now; a DICOMweb server's film is known
+    by its UID."""
+    path = source_path(film)
+    if sha256 is None or (is_remote(film.root) and not is_bucket(film.root)) or sha256_of(path) == sha256:
+        return path
+    if is_bucket(film.root):  # the copy that was kept may be older than the index
+        drop([film])
+        path = source_path(film)
+        if sha256_of(path) == sha256:
+            return path
+    raise NotFound(CHANGED)
 
 
-def _as_they_are(films: Sequence[Film], folder: Path) -> Iterator[Outcome]:
+def _as_they_are(films: Sequence[Film], folder: Path, hashes: Mapping[int, str]) -> Iterator[Outcome]:
     patience = Patience()
     for film in films:
         name = _copied_name(film, Path(film.path))
         fault: OSError | FilmroomError | None = None
         try:
-            shutil.copyfile(source_path(film), folder / name)
+            shutil.copyfile(_indexed_file(film, hashes.get(film.id)), folder / name)
         except (OSError, FilmroomError) as error:
-            fault = error
+            fault = _of_film(error, folder / name)
         patience.note(film.root, fault)
         yield film, name, _in_words(fault) if fault else None
 
 
-def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacements) -> Iterator[Outcome]:
+def _deidentified(
+    films: Sequence[Film], folder: Path, hashes: Mapping[int, str], replacements: Replacements
+) -> Iterator[Outcome]:
     dicom: list[Film] = []
     patience = Patience()
     for film in films:
         name = f"{film.id:07d}.png"
         fault: OSError | FilmroomError | None = None
         try:
-            if is_dicom := _is_dicom(source_path(film)):
+            if is_dicom := _is_dicom(_indexed_file(film, hashes.get(film.id))):
                 dicom.append(film)
             else:
                 Image.fromarray(original(film)).save(folder / name)
         except (OSError, FilmroomError) as error:
-            fault, is_dicom = error, False
+            fault, is_dicom = _of_film(error, folder / name), False
         patience.note(film.root, fault)
         if not is_dicom:
             yield film, name, _in_words(fault) if fault else None
@@ -160,10 +168,20 @@ def _deidentified(films: Sequence[Film], folder: Path, replacements: Replacement
             continue
         try:
             (folder / name).write_bytes(copy)
-        except OSError as fault:
-            yield film, name, _in_words(fault)
+        except OSError as error:
+            yield film, name, _in_words(_of_film(error, folder / name))
         else:
             yield film, name, None
+
+
+def _of_film(fault: OSError | FilmroomError, copy: Path) -> OSError | FilmroomError:
+    """Return the fault of a film, without what there is of its copy. Raises it where it is the disk's that is written
+    to: the next film would fail, too."""
+    with suppress(OSError):
+        copy.unlink()
+    if isinstance(fault, OSError) and fault.errno in _NO_ROOM:
+        raise fault
+    return fault
 
 
 def _in_words(fault: OSError | FilmroomError) -> str:

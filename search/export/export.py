@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filmroom.db.archive import Archive
+from filmroom.db.catalog import get_meta
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads import spaces
 from filmroom.db.records import StoredSpace
@@ -128,7 +129,13 @@ def export(
         return Cohort(job) if kind is What.COHORT else Dataset(job, options.layout, look=look)
 
     space = None if stored is None else stored.space.fingerprint
-    settings = {"chosen": chosen.to_json(), "options": options, "suffix": suffix, "space": space}
+    settings = {
+        "archive": [get_meta(archive.catalog, "archive_id"), str(archive.folder.absolute())],  # its ids mean its films
+        "chosen": chosen.to_json(),
+        "options": options,
+        "suffix": suffix,
+        "space": space,
+    }
     return run(archive, Plan(kind, settings), target, begin=begin, writer=writer, progress=progress)
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -124,11 +125,11 @@ class Job:
 
     @classmethod
     def resume(cls, archive: Archive, folder: Path, plan: Plan) -> Job | None:
-        """Open the folder of an earlier run of the same plan; None where there is none, or another's."""
+        """Open the folder of an earlier run of the same plan; None where there is none, another's, or a torn one."""
         try:
             state = json.loads((folder / "state.json").read_text("utf-8"))
             return cls(archive, folder, state) if state["plan"] == plan.digest else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             return None
 
     @property
@@ -205,12 +206,11 @@ def run(
     the same place is under way.
     """
     started = time.monotonic()
-    if "\0" in str(target):
+    if "\0" in str(target) or target.name in ("", ".."):
         raise BadInput("no name of a file", where=repr(str(target)), fix="Name a new file or folder.")
     folder = target.absolute().with_name(f".{target.name}.part")
     try:
-        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-            raise BadInput("there is something there already", where=target, fix="Name a new file or folder.")
+        _check_free(target, "Name a new file or folder.")
         check_folder_of(target)
         with _alone(folder, target), ExitStack() as stack:
             _check_own(folder, target)
@@ -243,6 +243,7 @@ def _written(job: Job, plan: Plan, target: Path, writer: Writer, progress: Progr
     finished = writer.finish()
     megabytes, sha256 = _weight(finished)
     job.close()
+    _check_free(target, "Move it away: the same command ends the export.")  # again, as it can take hours
     if target.is_dir():
         target.rmdir()
     os.replace(finished, target)
@@ -250,6 +251,12 @@ def _written(job: Job, plan: Plan, target: Path, writer: Writer, progress: Progr
     listed = tuple(failures[:_SHOWN])
     seconds = round(time.monotonic() - started, 2)
     return Done(plan.what, str(target), films, len(failures), listed, megabytes, seconds, resumed, sha256)
+
+
+def _check_free(target: Path, fix: str) -> None:
+    """Raise BadInput where there is anything but an empty folder."""
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise BadInput("there is something there already", where=target, fix=fix)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from filmroom.db.writes.findings import Box
 from filmroom.indexer.decoding.orientation import box_in_file, size_in_file
 from filmroom.indexer.sources.film_cache import source_path
 from filmroom.search.exchange.tables import empty_folder
+from filmroom.search.export.job import sha256_of
 from filmroom.search.findings.search import FilmFinding
 from numpy.typing import NDArray
 
@@ -84,14 +85,24 @@ def _document(film: Film, sentences: Sequence[FilmFinding], source: str) -> Any:
     import pydicom
     from highdicom.uid import UID
 
-    image = pydicom.dcmread(source_path(film), stop_before_pixels=True)
-    if (image.Rows, image.Columns) != size_in_file(film.tags):
+    path = source_path(film)
+    image = pydicom.dcmread(path, stop_before_pixels=True)
+    if not _is_of(film, image, path):
         raise FileNotFoundError  # another file lies there by now
     for name in _MAY_BE_EMPTY:
         if name not in image:
             setattr(image, name, "")
     content = _content(film, image, sentences)
     return comprehensive([image], content, source, series=UID(), instance=UID())
+
+
+def _is_of(film: Film, image: Any, path: Path) -> bool:
+    """Tell whether a file is still the film's: of its size, and under its UIDs or, where the archive knows them
+    otherwise, byte by byte."""
+    stated = tuple(str(image.get(name, "")) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
+    known = (film.tags.study_uid, film.tags.series_uid, film.tags.instance_uid)
+    alike = (image.Rows, image.Columns) == size_in_file(film.tags)
+    return alike and (stated == known or sha256_of(path) == film.sha256)
 
 
 def comprehensive(evidence: Sequence[Any], content: Any, source: str, *, series: str, instance: str) -> Any:

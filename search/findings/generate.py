@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from filmroom.db.archive import Archive
 from filmroom.db.batching import chunked
-from filmroom.db.errors import ArchiveBusy
+from filmroom.db.errors import ArchiveBusy, NotFound
 from filmroom.db.reads import films
 from filmroom.db.records import Film
 from filmroom.db.writes import findings
@@ -104,13 +104,13 @@ def describe(
                     failed.append((call.frontal.id, frontal))
                     on_call()
                     continue
+                seen = [call.frontal.id, *([call.lateral.id] if call.lateral and not isinstance(side, str) else [])]
                 try:
                     answer = ask(to, as_sent(frontal), None if isinstance(side, str) else as_sent(side))
-                except BadAnswer as fault:
+                    findings.put(archive.catalog, seen, answer, source=SOURCE)
+                except (BadAnswer, NotFound) as fault:  # it may have been forgotten meanwhile
                     failed.append((call.frontal.id, fault.what))
                 else:
-                    seen = [call.frontal.id, *([call.lateral.id] if call.lateral and not isinstance(side, str) else [])]
-                    findings.put(archive.catalog, seen, answer, source=SOURCE)
                     sentences += len(answer)
                     boxes += sum(len(finding.boxes) for finding in answer)
                 described += 1

@@ -81,7 +81,7 @@ def read_header(film: Film, target: Connection | None) -> Header:
         values["SOPClassUID"],
         values["SeriesInstanceUID"],
         values["SOPInstanceUID"],
-        int(values["NumberOfFrames"] or 1),
+        _frames(values["NumberOfFrames"]),
         _spacing(values["PixelSpacing"]),
         {keyword: values[keyword] for keyword in OF_PATIENT_AND_STUDY},
     )
@@ -115,6 +115,11 @@ def _written(value: Any) -> str:
         groups = [str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")]
         return "=".join(groups).rstrip("=")
     return "" if value is None else str(value)
+
+
+def _frames(text: str) -> int:
+    """Return how many frames a file holds: 1 where that is none or no number, as films are decoded."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 1
 
 
 def _spacing(text: str) -> tuple[float, float] | None:

@@ -31,6 +31,7 @@ NO_SUCH_STUDY = "the server does not have its study"
 NO_DOCUMENT = "no document can be made of its header"
 NO_SUCH_FILM = "the server has its study, but not this film"
 GIVEN_UP = "the server did not answer for those before"
+SEVERAL_PATIENTS = "its study's films name several patients"
 
 _GIVE_UP_AFTER = 8
 """Studies or headers in a row that a server gave no answer for: it is away, and the rest need not be tried."""
@@ -159,7 +160,7 @@ class _Study:
             self._failures.note(failed=isinstance(fault, ServerAway))
             return [], [LeftOut(film.id, fault.what, failed=True) for film in self._study.films]
         films = self._of_server(on_server) if to.server else list(self._study.films)
-        headers = {} if self._dry_run else self._headers(films, to.server)
+        headers = {} if self._dry_run else self._of_one_patient(self._headers(films, to.server))
         if not self._dry_run:
             films = [film for film in films if film.id in headers]
         if not films:
@@ -208,6 +209,14 @@ class _Study:
             else:
                 self._failures.note(failed=False)
         return headers
+
+    def _of_one_patient(self, headers: dict[int, Header]) -> dict[int, Header]:
+        """Return the headers, none where they name several patients: a document would bear the name of one of them."""
+        patients = {header.shared["PatientID"].strip() for header in headers.values()}
+        if len(patients) < 2:
+            return headers
+        self._left_out += [LeftOut(film_id, SEVERAL_PATIENTS) for film_id in headers]
+        return {}
 
 
 def _findings(archive: Archive, studies: Sequence[Study]) -> dict[int, list[Kept]]:

@@ -136,6 +136,9 @@ def copies(archive: Archive, ids: Sequence[int], *, key: str) -> None:
         except FilmroomError as fault:
             st.error(plain(str(fault)))
             return
+        except OSError as fault:
+            st.error(plain(f"The copies cannot be written ({fault.strerror or type(fault).__name__})."))
+            return
         st.success(f"{counted(done.files, 'file')} copied, with films\\.csv beside them.")
         for film_id, reason in done.failed[:20]:
             st.warning(f"Film {film_id}: {plain(reason)}")

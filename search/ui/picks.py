@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 from filmroom.db.archive import Archive
+from filmroom.db.reads import film_facts
 from filmroom.db.reads import films as db_films
 from filmroom.db.records import Film
 from filmroom.db.writes import annotations as db_annotations
@@ -99,8 +100,12 @@ def _search_by(ids: Sequence[int], request: SearchRequest) -> None:
 def _meant(picked: Sequence[int], answer: Answer) -> list[int]:
     """Return the films that an action is for, in words and as ids: the picked ones, or a choice."""
     if picked:
-        st.markdown(f"For the **{films(len(picked))} picked**, and no others.")
-        return list(picked)
+        known = film_facts.identities(answer.archive.catalog, picked)  # picks live in the browser, for days perhaps
+        ids = [film_id for film_id in picked if film_id in known]
+        st.markdown(f"For the **{films(len(ids))} picked**, and no others.")
+        if len(ids) < len(picked):
+            st.caption(f"{films(len(picked) - len(ids))} picked before: no longer in the archive.")
+        return ids
     all_shown = f"The {films(len(answer.shown))} shown"
     if answer.total <= len(answer.shown):
         st.markdown(f"{all_shown}: none is picked.")

@@ -14,6 +14,10 @@ from filmroom.db.archive import Archive
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import ArchiveBusy, ArchiveDamaged, ArchiveReplaced, NotFound
 from filmroom.db.files.sqlite_file import backup
+from filmroom.db.records import Label
+from filmroom.db.writes import annotations, findings
+from filmroom.db.writes.annotations import Judgement
+from filmroom.db.writes.findings import Finding
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -44,6 +48,21 @@ def test_a_failed_write_leaves_nothing(catalog: Catalog) -> None:
     with catalog.read() as connection:
         assert connection.execute(select(schema.root)).all() == []
     assert catalog.changes() == before
+
+
+def test_nothing_is_said_of_a_film_that_is_not_there(catalog: Catalog) -> None:
+    """It may have been forgotten while somebody looked at it."""
+    for say in (
+        lambda: annotations.set_tags(catalog, 4711, ["seen"]),
+        lambda: annotations.collect(catalog, "mine", [4711]),
+        lambda: annotations.set_note(catalog, 4711, "look again"),
+        lambda: annotations.judge(catalog, Judgement("effusion", 4711, "ada", 3)),
+        lambda: annotations.put_labels(catalog, [(4711, Label("effusion"))]),
+        lambda: findings.put(catalog, [4711], [Finding("No effusion.")], source="model"),
+    ):
+        with pytest.raises(NotFound, match="no longer in the archive"):
+            say()
+    assert annotations.collections(catalog) == []
 
 
 def test_readers_do_not_wait_for_a_writer(catalog: Catalog) -> None:

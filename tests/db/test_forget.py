@@ -23,6 +23,7 @@ from filmroom.db.vector_index.index import VectorIndex
 from filmroom.db.writes import annotations as say
 from filmroom.db.writes.facts import put_facts
 from filmroom.db.writes.imported_vectors import put_vectors
+from filmroom.db.writes.query_sets import put_query_set, query_sets
 from filmroom.indexer.models.registry import load_towers
 from filmroom.indexer.pipeline import Options, index
 from sqlalchemy import select
@@ -60,7 +61,7 @@ def test_a_film_that_is_not_there_costs_nothing(told: Terminal) -> None:
     before = index_files()
     assert before
     (here, *_) = of(Archive.open(told.archive), "Anna")
-    for ids in ((999_999,), (here.id, 999_999)):
+    for ids in ((999_999,), (here.id, 999_999), (10**30,)):
         told("forget", *ids, "--yes")
         assert told.code == 1
         assert "there is no such film" in told.err
@@ -233,6 +234,26 @@ def test_searches_that_name_others_are_kept(told: Terminal) -> None:
     forgetting.forget(archive, [one.id for one in anna])
     left = {one.query for one in say.saved_searches(archive.catalog) if str(uid) in one.query}
     assert left == {f"study:{uid}4", f"study:{uid}.99", f"study:9{uid}"}
+
+
+def test_query_sets_keep_no_query_that_names_them(told: Terminal) -> None:
+    archive = Archive.open(told.archive)
+    anna = of(archive, "Anna")
+    uid, key = str(anna[0].tags.study_uid), str(anna[0].tags.patient_key)
+    put_query_set(
+        archive.catalog, "ward", ["effusion", f"effusion study:{uid}", f"edema patient:{key}", f"study:{uid}4"]
+    )
+    put_query_set(archive.catalog, "hers", [f"patient:{key}"])
+    forgetting.forget(archive, [one.id for one in anna])
+    assert query_sets(archive.catalog) == {"ward": ["effusion", f"study:{uid}4"]}
+
+
+def test_films_that_a_killed_run_had_fetched_go_too(told: Terminal) -> None:
+    archive = Archive.open(told.archive)
+    (told.archive / "fetched-4711").mkdir()
+    (told.archive / "fetched-4711" / "0.dcm").write_bytes(b"Anna Musterfrau")
+    forgetting.forget(archive, [one.id for one in of(archive, "Anna")])
+    assert not list(told.archive.glob("fetched-*"))
 
 
 def test_neither_catalog_nor_index_is_written_anew(told: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,12 +138,45 @@ def test_a_copy_shows_the_same_pixels(tmp_path: Path, syntax: str, kind: str) ->
     if syntax == "JPEG lossless" and kind in ("frames", "colour", "signed"):
         pytest.skip("gdcm does not write it")
     data = dicom_files.write(pixels, tmp_path, syntax=dicom_files.LOSSLESS[syntax], **elements)
-    copy = copied(film_of(tmp_path / "films", "a.dcm", data), tmp_path / "out")
-    found, before = pydicom.dcmread(io.BytesIO(copy)), pydicom.dcmread(io.BytesIO(data))
-    assert found.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
-    assert np.array_equal(found.pixel_array, before.pixel_array)
-    shown, was = (decode_bytes(one, any_modality=True) for one in (copy, data))
-    assert all(np.array_equal(now.pixels, then.pixels) for now, then in zip(shown, was, strict=True))
+    before, was = pydicom.dcmread(io.BytesIO(data)), decode_bytes(data, any_modality=True)
+    for frame, film in enumerate(was):
+        one = replace(film_of(tmp_path / "films", "a.dcm", data, frame + 1), frame=frame)
+        copy = copied(one, tmp_path / f"out {frame}")
+        found = pydicom.dcmread(io.BytesIO(copy))
+        assert found.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+        assert np.array_equal(found.pixel_array, before.pixel_array[frame] if kind == "frames" else before.pixel_array)
+        (shown,) = decode_bytes(copy, any_modality=True)
+        assert np.array_equal(shown.pixels, film.pixels)
+
+
+@pytest.mark.parametrize("uids", [False, True], ids=["other UIDs", "own UIDs"])
+def test_a_copy_of_a_frame_holds_no_other(tmp_path: Path, uids: bool) -> None:
+    """Words may be burned into the others, and they may have been forgotten."""
+
+    def window(center: float) -> Dataset:
+        group, shown = Dataset(), Dataset()
+        shown.WindowCenter, shown.WindowWidth = center, 2000
+        group.FrameVOILUTSequence = [shown]
+        return group
+
+    pixels = np.stack([dicom_files.ramp(top=900 * number) for number in (1, 2, 3)])
+    data = dicom_files.dicom(
+        pixels, Modality="XA", SOPInstanceUID="1.2.3.4",
+        PerFrameFunctionalGroupsSequence=[window(500), window(900), window(2500)],
+    )  # fmt: skip
+    films = [
+        replace(film_of(tmp_path / "films", "a.dcm", data, frame + 1, instance_uid="1.2.3.4"), frame=frame)
+        for frame in (0, 2)
+    ]
+    assert copy_films(films, tmp_path / "out", deidentify=True, uids=uids).failed == ()
+    copies = {film.frame: pydicom.dcmread(tmp_path / "out" / f"{film.id:07d}.dcm") for film in films}
+    for frame, copy in copies.items():
+        assert np.array_equal(np.frombuffer(copy.PixelData, "<u2").reshape(pixels[0].shape), pixels[frame])
+        (shown,) = decode_bytes((tmp_path / "out" / f"{frame + 1:07d}.dcm").read_bytes(), any_modality=True)
+        assert np.array_equal(shown.pixels, decode_bytes(data)[frame].pixels)
+    assert len({"1.2.3.4", *(str(copy.SOPInstanceUID) for copy in copies.values())}) == 3
+    gone = replace(films[0], id=9, frame=3)
+    assert "changed" in copy_films([gone], tmp_path / "gone", deidentify=True).failed[0][1]
 
 
 @pytest.mark.skipif(shutil.which("dcm2pnm") is None, reason="needs dcmtk")

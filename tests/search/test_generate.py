@@ -149,6 +149,22 @@ def test_findings_become_structured_reports_that_point_at_the_film(
     assert "ContentSequence" not in items[2]
 
 
+def test_no_structured_report_names_who_has_come_in_the_place_of_a_film(
+    terminal: Terminal, study: Path, tiny: Path, server: Server, tmp_path: Path
+) -> None:
+    import pydicom
+
+    terminal("index", study, "--model", tiny)
+    _describe(terminal, server, "--yes")
+    other = pydicom.dcmread(study / "frontal.dcm")
+    other.StudyInstanceUID, other.SOPInstanceUID, other.PatientName = "1.2.8", "1.2.8.1", "Somebody^Else"
+    other.save_as(study / "frontal.dcm")
+    done = json.loads(terminal("findings", "--sr", tmp_path / "sr", "--json"))
+    assert (terminal.code, done["files"]) == (1, 0)
+    assert [reason for _, reason in done["failed"]] == ["the file is not where it was indexed"]
+    assert list((tmp_path / "sr").iterdir()) == []
+
+
 def test_the_key_is_never_kept_nor_said(
     terminal: Terminal, films: Films, tiny: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from filmroom.search.query.reading import read
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.pages import components, page
+from tests.pages import components, page, said
 from tests.rest import client
 from tests.terminal import Terminal
 
@@ -171,6 +171,10 @@ def test_every_door_says_it(
         terminal("search", "--", text)
         assert terminal.err == f"filmroom: {text}: nothing is asked here. Write what the films show, or a field.\n"
         assert api.get("/api/v1/search", params={"q": text}).status_code == 400
+        shown = page(terminal.archive, monkeypatch=monkeypatch, q=text)
+        assert "nothing is asked here" in said(shown)
+        assert not components(shown, "grid")
+    assert components(page(terminal.archive, monkeypatch=monkeypatch, q="-", like="1"), "grid"), "a film is asked for"
     terminal("export", "table", "OR", "--to", terminal.archive / "films.csv")
     assert "nothing is asked here" in terminal.err
 

@@ -14,7 +14,9 @@ from filmroom.db.writes import annotations
 from filmroom.search.request import SearchRequest
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui.components.grid.grid import Act, Done, _done
+from streamlit.testing.v1 import AppTest
 
+from tests.pages import said
 from tests.ui.room import Room, downloaded, expect, film_ids, needs_chromium, settle, until
 
 PICKED = "all => all.filter((one) => one.closest('.cell').classList.contains('picked')).map((one) => one.dataset.id)"
@@ -101,6 +103,25 @@ def test_films_keep_their_ranks_in_an_export_and_others_stand_behind(archive_fol
     assert [one.id for one in found] == [order[2], order[7], other]
     assert [getattr(one, "rank", None) for one in found] == [3, 8, None]
     assert searcher.passing(SearchRequest("effusion label:effusion"), 10_000) == order
+
+
+def test_what_was_picked_and_forgotten_since_is_left_out(archive_folder: Path, numbered: list[int]) -> None:
+    """Picks live in the browser, and may be of before a film was forgotten."""
+
+    def dialog(folder: str, ids: list[int]) -> None:
+        from pathlib import Path
+
+        import streamlit as st
+        from filmroom.db.archive import Archive
+        from filmroom.search.ui import picks
+
+        st.text(str(picks._meant(ids, picks.Answer(Archive.open(Path(folder)), (), 0))))
+
+    test = AppTest.from_function(dialog, args=(str(archive_folder), [numbered[3], 999_999, numbered[1]])).run()
+    assert not test.exception
+    assert test.text[0].value == str([numbered[3], numbered[1]])
+    assert "For the **2 films picked**" in said(test)
+    assert "1 film picked before: no longer in the archive." in said(test)
 
 
 def test_tags_go_on_many_films_and_off_again(archive_folder: Path, tmp_path: Path, numbered: list[int]) -> None:

@@ -6,7 +6,7 @@ import io
 import logging
 import zlib  # must stay before pydicom: gdcm brings a zlib whose names clash with a later import of this one
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -131,23 +131,31 @@ def _first_stream(header: Dataset, pixels: bytes) -> Stream | None:
     return read_stream(pixels[min(starts) :]) if starts and is_compressed(header) else None
 
 
-def stored_frames(
-    data: bytes, limits: Limits, *, besides: Sequence[str] = ()
-) -> tuple[Dataset, list[tuple[NDArray[Any], str]]]:
-    """Read the header, with the attributes `besides`, and every frame: stored values, (H, W) or (H, W, 3) in RGB, and
-    their photometric interpretation. Raises Rejected."""
+@dataclass(frozen=True)
+class StoredFrame:
+    """A frame as its file holds it: stored values, (H, W) or (H, W, 3) in RGB, and their photometric interpretation;
+    the header, and how many frames it is of."""
+
+    header: Dataset
+    frames: int
+    pixels: NDArray[Any]
+    photometric: str
+
+
+def stored_frame(data: bytes, limits: Limits, frame: int, *, besides: Sequence[str] = ()) -> StoredFrame | None:
+    """Read the header, with the attributes `besides`, and a frame; None where there are not so many. Raises
+    Rejected."""
     header = _read_header(data, limits, besides=besides)
     _check_kind(header)
     rows, columns = _number(header, "Rows"), _number(header, "Columns")
     frames = _number(header, "NumberOfFrames", missing=1) or 1
     limits.check_pixels(rows, columns, frames=frames)
-    read = []
-    for frame in range(frames):
-        stored, photometric = stored_values(header, frame)
-        if photometric == "PALETTE COLOR":
-            stored, photometric = apply_color_lut(stored, header), "RGB"
-        read.append((stored, photometric))
-    return header, read
+    if frame >= frames:
+        return None
+    stored, photometric = stored_values(header, frame)
+    if photometric == "PALETTE COLOR":
+        stored, photometric = apply_color_lut(stored, header), "RGB"
+    return StoredFrame(header, frames, stored, photometric)
 
 
 def _read_header(data: bytes, limits: Limits, *, besides: Sequence[str] = ()) -> Dataset:

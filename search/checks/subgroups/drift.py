@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
-from filmroom.search.checks.neighbours import centred_vectors
+from filmroom.search.checks.neighbours import centred_vectors, check_several
 from filmroom.search.checks.result import Pick, Result
 from filmroom.search.checks.subgroups.facts import MORE_FACTS, KnownFilms, known_films
 from filmroom.search.checks.subgroups.moved_facts import ALPHA, MovedFact, moved_facts
@@ -69,6 +70,16 @@ def check_drift(
         picks=tuple(_typical(sides, films, second, test)) if changed else (),
         notes=_notes(sides, films, test, overlap=len(overlap), without=without, sampled=sampled),
     )
+
+
+def check_sides(archive: Archive, a: str, b: str, embedded: NDArray[np.int64]) -> None:
+    """Raise at once what `check_drift` would end with, where the films `embedded` (N,) have a vector."""
+    sides = two_sides(archive, a, b)
+    check_several(embedded)
+    ids = np.intersect1d(np.setxor1d(sides[0].ids, sides[1].ids), embedded)
+    films, second = known_films(archive.catalog, ids, ()), np.isin(ids, sides[1].ids)
+    for side, inside in zip(sides, (~second, second), strict=True):
+        _check_size(side, films, inside)
 
 
 def _conclusion(facts: Sequence[MovedFact]) -> str:

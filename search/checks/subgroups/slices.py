@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from filmroom.db.catalog import Catalog
 from filmroom.db.errors import BadInput, NotFound
+from filmroom.db.reads.film_facts import labelled_with
 from filmroom.db.reads.films import everyone, select_ids
 from filmroom.db.records import Filter
 from filmroom.db.writes.annotations import judgements, label_values
 from filmroom.db.writes.query_sets import query_sets
-from filmroom.indexer.radiology.vocabulary import finding_of
 from filmroom.search.catalog_names import CatalogNames
 from filmroom.search.checks.known_labels import labels_of, no_such_label
 from filmroom.search.checks.result import Pick, Result, Value
@@ -32,7 +32,7 @@ from filmroom.search.checks.subgroups.figures import (
 from filmroom.search.checks.subgroups.ranking import DEPTH, RankedQuery
 from filmroom.search.checks.subgroups.resampling import patient_weights
 from filmroom.search.classification.zero_shot import Prompts, prompts_for, truth_of, zero_shot
-from filmroom.search.classification.zero_shot_archive import stored_vectors
+from filmroom.search.classification.zero_shot_archive import stored_vectors, truths_in
 from filmroom.search.cli.counting import counted, some_of
 from filmroom.search.evaluation.pooling import to_qrels
 from filmroom.search.evaluation.trec import Qrels, Topic, read_qrels, read_queries, resolve
@@ -77,18 +77,42 @@ def queries_of(catalog: Catalog, query_set: str) -> list[str]:
     return sets[query_set.strip()]
 
 
-def check_asked(catalog: Catalog, findings: Sequence[str], threshold: float | None, query_set: str | None) -> None:
-    """Raise at once what `check_slices` would end with: BadInput for a finding that no film is labelled with and for a
-    threshold that no score can reach, NotFound for a query set that is not there."""
+def check_asked(
+    catalog: Catalog,
+    findings: Sequence[str],
+    threshold: float | None,
+    query_set: str | None,
+    films: NDArray[np.int64],
+) -> None:
+    """Raise at once what `check_slices` would end with, where the `films` (N,) have a vector: BadInput for a finding
+    that none of them is labelled with, for a threshold that no score can reach and where there is nothing to measure,
+    NotFound for a query set that is not there."""
     _check_threshold(threshold)
-    if query_set is not None:
-        queries_of(catalog, query_set)
+    texts = None if query_set is None else queries_of(catalog, query_set)
     labels = labels_of(catalog)
-    meant = {finding_of(label) for label in labels}
     prompts = prompts_for(findings) if findings else []
-    unknown = [of.finding for of in prompts if not meant & {finding_of(name) for name in of.labels}]
+    unknown = [name for name, truth in truths_in(catalog, prompts, films).items() if np.isnan(truth).all()]
     if unknown:
         raise no_such_label(unknown, labels)
+    if findings or any(_is_measured(catalog, label) for label in labels):
+        return
+    if not any(known.grade and (texts is None or known.query in texts) for known in judgements(catalog)):
+        raise _nothing()
+
+
+def _is_measured(catalog: Catalog, label: str) -> bool:
+    """Tell whether films enough have a label, and it is one that can be asked for."""
+    try:
+        return labelled_with(catalog, [label])[0].size >= LEAST and bool(prompts_for([label]))
+    except BadInput:  # a label such as "no pneumothorax" denies a finding
+        return False
+
+
+def _nothing() -> BadInput:
+    return BadInput(
+        "there is nothing to measure slices by",
+        fix="Label films (filmroom label FILE) or judge some queries, and see that facts of them are known.",
+    )
 
 
 def _check_threshold(threshold: float | None) -> None:
@@ -128,10 +152,7 @@ def check_slices(
     ranked = _ranked(searcher, judged_here(searcher) if judged is None else judged, films)
     figures += query_slices(counted(len(ranked), "query", "queries"), ranked, films) if ranked else ()
     if not figures:
-        raise BadInput(
-            "there is nothing to measure slices by",
-            fix="Label films (filmroom label FILE) or judge some queries, and see that facts of them are known.",
-        )
+        raise _nothing()
     figures = worst_first(figures)
     worse = [figure for figure in figures if figure.state is State.WORSE]
     measured = sum(figure.state is not State.SMALL for figure in figures)

@@ -19,7 +19,7 @@ from filmroom.search.query.fields import FIELDS
 from filmroom.search.query.model_limits import ModelLimits
 from filmroom.search.query.parser import MAX_CHARACTERS, Query, parse, to_text, without_filter
 from filmroom.search.query.reading import Reading
-from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest
+from filmroom.search.request import MOST_SHOWN, PAGE, Order, SearchRequest, check_words
 from filmroom.search.results import Results
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout, models, picks, undo
@@ -72,10 +72,22 @@ def show() -> None:
         _order(SearchRequest(chosen))
     if request.empty:
         _examples(archive)
-    _answer(archive, searcher, request, parsed)
+    if _asks(request):
+        _answer(archive, searcher, request, parsed)
     fill()
     if request.query:
         memory(request.query, listed=False)  # shows nothing: no room above the films for it
+
+
+def _asks(request: SearchRequest) -> bool:
+    """Tell whether the query asks for anything, and say where it does not, as the other doors do."""
+    try:
+        if not (request.like or request.unlike or request.uploads):
+            check_words(request.query)
+    except BadInput as fault:
+        st.warning(plain(str(fault)))
+        return False
+    return True
 
 
 # The address and the widgets say the same. The address wins where it is new (a link, the browser's back button, an

@@ -17,6 +17,7 @@ import pytest
 from filmroom.db.errors import BadInput, Rejected
 from filmroom.indexer.sources.bucket import Bucket, bucket_address, is_bucket, modified_ns
 from filmroom.indexer.sources.fetching import Remote
+from filmroom.search.exchange.original_pixels import CHANGED
 from PIL import Image
 
 from tests.indexer.dicom_files import dicom
@@ -223,6 +224,34 @@ def test_a_kept_copy_that_is_older_than_the_index_is_fetched_anew(
     after = shown()
     assert all(isinstance(one, np.ndarray) for one in after.values())
     assert not np.array_equal(before["chest/0/film 1.dcm"], after["chest/0/film 1.dcm"])
+
+
+@pytest.mark.parametrize("options", [(), ("--deidentify",)], ids=["as they are", "de-identified"])
+def test_no_copy_is_made_of_what_has_come_in_the_place_of_a_film(
+    door: Terminal, store: Store, tiny: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    index(door, "s3://films/chest", "--model", tiny)
+    store.put("chest/0/film 0.dcm", film(50))
+    store.put("chest/ü.png", picture(50))
+    done = door.json("export", "copies", "--all", "--to", tmp_path / "out", *options)
+    assert isinstance(done, dict)
+    assert (done["films"], done["failed"]) == (COUNT - 1, 2)
+    assert {reason for _, reason in done["failures"]} == {CHANGED}
+
+
+def test_copies_are_made_of_what_was_indexed_and_not_of_what_was_kept_before(
+    door: Terminal, store: Store, tiny: Path, tmp_path: Path
+) -> None:
+    index(door, "s3://films/chest", "--model", tiny)
+    door.json("export", "copies", "--all", "--to", tmp_path / "before")
+    newer = film(50).replace(b"1.2.3.50", b"1.2.3.0 ")
+    store.put("chest/0/film 0.dcm", newer)
+    index(door, "s3://films/chest", "--model", tiny)
+    done = door.json("export", "copies", "--all", "--to", tmp_path / "after")
+    assert isinstance(done, dict)
+    assert (done["films"], done["failed"]) == (COUNT + 1, 0)
+    (copy,) = (tmp_path / "after").glob("*-film 0.dcm")
+    assert copy.read_bytes() == newer
 
 
 def test_large_objects_are_not_fetched(door: Terminal, store: Store, tiny: Path) -> None:

@@ -155,6 +155,26 @@ def test_a_film_that_does_not_come_is_rejected_and_asked_for_again(
     assert "which does not have it" in reader("rejected")
 
 
+def test_a_film_that_cannot_be_written_as_it_came_ends_no_run(
+    reader: Terminal, odd: Callable[..., str], tiny: Path
+) -> None:
+    def answers(path: str) -> tuple[int, str, bytes]:
+        uid = path.split("?")[0].rpartition("/")[2]
+        if uid not in ("1.2.1.1", "1.2.1.2"):
+            return 200, "application/dicom+json", rows(path)
+        film = pydicom.dcmread(BytesIO(dicom(np.arange(1600, dtype=np.uint16).reshape(40, 40), SOPInstanceUID=uid)))
+        if uid == "1.2.1.1":
+            del film.SOPClassUID, film.file_meta.MediaStorageSOPClassUID
+        out = BytesIO()
+        film.save_as(out)
+        part = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + out.getvalue() + b"\r\n--x--\r\n"
+        return 200, 'multipart/related; type="application/dicom"; boundary=x', part
+
+    done = index(reader, odd(answers), "--model", tiny, "--study", "1.2")
+    assert done == {"listed": 2, "indexed": 1, "rejected": 1}
+    assert "damaged or incomplete header" in reader("rejected")
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_nothing_follows_a_server_to_another_address(odd: Callable[..., str], status: int) -> None:
     met: list[str] = []

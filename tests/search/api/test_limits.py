@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import threading
 import time
@@ -159,3 +161,13 @@ def test_an_unforeseen_fault_says_no_more_than_its_kind(api: Served, monkeypatch
     assert answer.headers["content-type"] == "application/problem+json"
     assert "MUSTERFRAU" not in answer.text
     assert "filmroom_errors_total 1.0" in api.client.get("/metrics").text
+
+
+@pytest.mark.parametrize(("code", "status"), [(errno.ENOSPC, 507), (errno.EIO, 500)])
+def test_a_full_disk_is_told_from_a_fault(api: Served, monkeypatch: pytest.MonkeyPatch, code: int, status: int) -> None:
+    def fails(path: Path, data: bytes) -> int:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", fails)
+    answer = api.send("POST", "/embed/images", status, json={"images": ["AAAA"]})
+    assert answer["what"] == {507: "the disk of the server is full", 500: "unexpected fault (OSError)"}[status]

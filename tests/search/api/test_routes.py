@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from filmroom.db.errors import BadInput
 from filmroom.db.reads import films
-from filmroom.db.writes import annotations, findings
+from filmroom.db.records import Counts, RunState
+from filmroom.db.writes import annotations, findings, runs
 from filmroom.indexer.models import registry
 from filmroom.search.exchange.original_pixels import original
 from PIL import Image
@@ -228,6 +229,15 @@ def wait_for(api: Served, right: Callable[[Any], bool]) -> Any:
 def test_a_run_needs_whole_paths_that_are_there(path: str, status: int, api: Served) -> None:
     api.send("POST", "/runs", status, json={"paths": [path]})
     api.send("GET", "/runs/999", 404)
+
+
+def test_no_run_is_counted_in_a_state_that_it_has_left(api: Served) -> None:
+    run = runs.start(api.archive.catalog, ["/films"], "tiny")
+    assert 'filmroom_index_runs{state="running"} 1.0' in api.client.get("/metrics").text
+    runs.end(api.archive.catalog, run, RunState.STOPPED, Counts())
+    counted = api.client.get("/metrics").text
+    assert 'filmroom_index_runs{state="running"} 0.0' in counted
+    assert 'filmroom_index_runs{state="stopped"} 1.0' in counted
 
 
 def test_status_models_health_and_metrics(api: Served) -> None:

@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from filmroom.db.archive import CHECKS, Archive
 from filmroom.db.erasure.forget import forget
+from filmroom.db.errors import BadInput
 from filmroom.db.reads.film_table import film_columns
+from filmroom.db.reads.films import select_ids
+from filmroom.db.records import Filter, Label
+from filmroom.db.writes.annotations import remove_labels
+from filmroom.db.writes.facts import put_facts
 from filmroom.search import background_check
 from filmroom.search.background_check import CheckRun, CheckState
 from filmroom.search.checks.result import Pick, Result
+from filmroom.search.checks.run import checked_options, run_check
 
 from tests.search.api.conftest import Served
 
@@ -66,11 +73,72 @@ def test_a_check_is_stopped(api: Served, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "stopped" in said["what"]
 
 
-def test_a_fault_of_a_check_is_told(api: Served) -> None:
-    api.send("POST", "/checks", 202, json={"check": "drift", "between": ["view:PA", "view:AP"]})
+def test_a_fault_of_a_check_is_told(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = (
+        "import filmroom.search.background_check as b; "
+        "b.run_check = lambda *a: (_ for _ in ()).throw(b.BadInput('too few films', where='view:PA'))"
+    )
+    running(api, monkeypatch, failing)
     ended = until(api, 1, lambda one: one["state"] != "running")
-    assert ended["state"] == "failed"
-    assert "are too few to compare" in ended["error"]
+    assert (ended["state"], ended["error"]) == ("failed", "view:PA: too few films.")
+
+
+@pytest.mark.parametrize(
+    ("check", "options"),
+    [
+        ("drift", {"between": ["view:PA", "view:AP"]}),
+        ("drift", {"between": ["view:PA", "sex:F"]}),
+        ("labels", {"findings": ["nodule"]}),
+        ("next", {"findings": ["view:PA"]}),
+        ("next", {"findings": ["age:80..10"]}),
+    ],
+)
+def test_what_can_only_fail_is_refused_in_the_words_of_the_check(
+    api: Served, check: str, options: dict[str, Any]
+) -> None:
+    refused_at_once(api, check, options)
+
+
+@pytest.mark.parametrize("check", ["labels", "slices"])
+def test_what_no_label_and_no_judgement_can_answer_is_refused(api: Served, check: str) -> None:
+    assert api.send("POST", "/checks", 202, json={"check": check})["state"] == "running"
+    until(api, 1, lambda one: one["state"] != "running")
+    api.send("DELETE", "/checks/1")
+    remove_labels(api.archive.catalog, source=Label("effusion").source)
+    refused_at_once(api, check, {})
+
+
+@pytest.mark.parametrize("check", ["duplicates", "labels", "next", "splits"])
+def test_films_without_vectors_are_not_compared(api: Served, check: str) -> None:
+    put_facts(api.archive.catalog, {1: {"split": "test"}, 2: {"split": "train"}}, source="table")
+    for film in select_ids(api.archive.catalog, Filter())[1:].tolist():
+        with api.archive.catalog.write() as connection:
+            connection.exec_driver_sql("DELETE FROM embedding WHERE film_id = ?", (film,))
+    refused_at_once(api, check, {"findings": ["effusion"]} if check == "next" else {})
+
+
+def refused_at_once(api: Served, check: str, options: dict[str, Any]) -> None:
+    """Ask for what the check itself ends in."""
+    with pytest.raises(BadInput) as fault:
+        run_check(api.archive, check, checked_options(check, options), lambda done, total: None)
+    assert api.send("POST", "/checks", 400, json={"check": check, **options})["detail"] == str(fault.value)
+    assert api.get("/checks") == []
+
+
+def test_a_look_at_a_check_that_begins_does_not_end_it(api: Served) -> None:
+    """Whoever asks whether it runs tries its lock."""
+    api.send("POST", "/checks", 202, json={"check": "archive"})
+    with FileLock(api.archive.folder / CHECKS / "1.lock"):
+        time.sleep(5)
+    assert until(api, 1, lambda one: one["state"] != "running")["state"] == "done"
+
+
+def test_a_result_that_is_torn_is_said(api: Served) -> None:
+    api.send("POST", "/checks", 202, json={"check": "archive"})
+    until(api, 1, lambda one: one["state"] == "done")
+    (api.archive.folder / CHECKS / "1.result").write_bytes(b"")
+    assert "it is damaged" in api.send("GET", "/checks/1/result", 404)["what"]
+    assert "it is damaged" in api.send("GET", "/checks/1/result.csv", 404)["what"]
 
 
 def test_a_process_that_was_killed_is_no_running_check(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +173,7 @@ def test_what_is_asked_wrongly_starts_nothing(api: Served, monkeypatch: pytest.M
         (400, {"check": "drift", "between": ["year:1871", "view:PA"]}),
         (400, {"check": "drift", "between": ["view:PA", "view:PA"]}),
         (404, {"check": "drift", "between": ["collection:nobody's", "view:PA"]}),
+        (404, {"check": "drift", "between": [f"run:{10**30}", "view:PA"]}),
     ):
         api.send("POST", "/checks", status, json=asked)
     assert len(api.get("/checks")) == busy

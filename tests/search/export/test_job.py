@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import shutil
@@ -18,6 +19,7 @@ from filmroom.db.errors import ArchiveBusy, BadInput, NotFound
 from filmroom.search.export import job as jobs
 from filmroom.search.export import pictures, table
 
+from tests.conftest import write_film
 from tests.search.export.conftest import House
 
 
@@ -88,6 +90,49 @@ def test_another_export_to_the_place_begins_anew(house: House, tmp_path: Path) -
         house.door.export("table", everything=True, to=target, on_progress=stopping(10))
     done = house.door.export("table", "view:PA", to=target)
     assert (done.films, done.resumed) == (10, 0)
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_an_export_of_another_archive_to_the_place_begins_anew(house: House, tmp_path: Path) -> None:
+    """Its films have the same numbers as those of the archive that was exported before."""
+    films = tmp_path / "films"
+    films.mkdir()
+    write_film(films / "other.png", 4711)
+    other = filmroom.open(tmp_path / "other", model=str(house.model))
+    other.index(films, workers=1)
+    target = tmp_path / "t.csv"
+    with pytest.raises(Stop):
+        house.door.export("table", everything=True, to=target, on_progress=stopping(10))
+    done = other.export("table", everything=True, to=target)
+    assert (done.films, done.failed, done.resumed) == (1, 0, 0)
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("left", [0, 300])
+def test_an_export_whose_list_of_films_is_torn_begins_anew(left: int, house: House, tmp_path: Path) -> None:
+    target = tmp_path / "t.csv"
+    with pytest.raises(Stop):
+        house.door.export("table", everything=True, to=target, on_progress=stopping(10))
+    os.truncate(tmp_path / ".t.csv.part" / "films.npz", left)
+    done = house.door.export("table", everything=True, to=target)
+    assert (done.films, done.resumed) == (24, 0)
+
+
+@pytest.mark.parametrize("way", ["table", "png"])
+def test_what_came_to_the_place_meanwhile_is_not_overwritten(way: str, house: House, tmp_path: Path) -> None:
+    what, (name, options) = way, WAYS[way]
+    target = tmp_path / name
+
+    def meanwhile(done: int, total: int) -> None:
+        if done == total:
+            target.write_text("mine")
+
+    with pytest.raises(BadInput, match="already"):
+        house.door.export(what, everything=True, to=target, on_progress=meanwhile, **options)
+    assert target.read_text() == "mine"
+    target.unlink()
+    done = house.door.export(what, everything=True, to=target, **options)
+    assert (done.films, done.resumed) == (24, 24)
 
 
 def test_one_export_at_a_time_to_a_place(house: House, tmp_path: Path) -> None:
@@ -187,6 +232,43 @@ def test_a_full_disk_is_one_line_and_leaves_what_can_be_gone_on_with(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def cutting_off(monkeypatch: pytest.MonkeyPatch, code: int, number: int) -> None:
+    """Let the copy of one of the films fail in its middle."""
+    copyfile, copied = shutil.copyfile, 0
+
+    def cut_off(source: Path, target: Path) -> None:
+        nonlocal copied
+        copied += 1
+        copyfile(source, target)
+        if copied == number:
+            os.truncate(target, 100)
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(shutil, "copyfile", cut_off)
+
+
+def test_a_film_that_cannot_be_read_to_its_end_leaves_no_half_of_it(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutting_off(monkeypatch, errno.EIO, 7)
+    done = house.door.export("copies", everything=True, to=tmp_path / "copies")
+    assert (done.films, done.failed) == (23, 1)
+    with (tmp_path / "copies" / "films.csv").open(encoding="utf-8") as table:
+        listed = {row["file"] for row in csv.DictReader(table)}
+    assert {path.name for path in (tmp_path / "copies").iterdir()} == listed | {"films.csv"}
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_a_disk_that_fills_under_copies_fails_no_film(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutting_off(monkeypatch, errno.ENOSPC, 7)
+    with pytest.raises(BadInput, match=r"cannot be written \(No space left on device\)"):
+        house.door.export("copies", everything=True, to=tmp_path / "copies")
+    done = house.door.export("copies", everything=True, to=tmp_path / "copies")
+    assert (done.films, done.failed, done.resumed) == (24, 0, 5)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills by signal")
 def test_a_killed_export_leaves_nothing_half_written(house: House, tmp_path: Path) -> None:
@@ -229,3 +311,14 @@ def test_a_name_that_no_file_can_have_is_said(name: str, house: House, tmp_path:
     with pytest.raises(BadInput):
         house.door.export("table", everything=True, to=tmp_path / f"{name}.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["/", ".", ".."])
+def test_a_place_without_a_name_of_its_own_is_refused(
+    name: str, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BadInput, match="no name of a file"):
+        house.door.export("png", everything=True, to=name)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]

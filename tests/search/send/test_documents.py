@@ -44,6 +44,17 @@ def test_files_are_their_owners_and_are_written_once(door: Terminal, tiny: Path,
     assert [path.stat().st_mtime_ns for path in paths] == before
 
 
+def test_a_study_of_several_patients_gets_no_document(door: Terminal, tiny: Path, folder: Path, tmp_path: Path) -> None:
+    """It would name one of them and point at films of the others."""
+    (folder / "1.dcm").write_bytes(film(1, PatientID="canary-x"))
+    collect(door, tiny, folder)
+    out = door("send", "mine", "--to", tmp_path / "out")
+    assert "1 document: 1 written, 0 there already." in out
+    assert "Left out 2 films: 2, as its study's films name several patients." in door.err
+    (path,) = (tmp_path / "out").iterdir()
+    assert pydicom.dcmread(path).PatientID == "canary-1"
+
+
 def test_films_of_a_server_are_written_to_files_without_fetching_them(
     door: Terminal, pacs: Orthanc, tiny: Path, tmp_path: Path
 ) -> None:

@@ -77,6 +77,31 @@ def test_what_a_server_refuses_is_said_in_one_line(
     assert door.err.strip().splitlines()[-1] == said
 
 
+@pytest.mark.parametrize("frames", ["1.0", "one", "1\\2"])
+def test_a_server_that_counts_frames_in_no_number_is_sent_documents(
+    door: Terminal, tiny: Path, folder: Path, frames: str
+) -> None:
+    class Counting(Grudging):
+        answer = (200, "{}")
+
+        def _send(self, status: int, text: str) -> None:
+            answer = json.loads(text)
+            if isinstance(answer, list):
+                answer[0]["00280008"] = {"vr": "IS", "Value": [frames]}
+            super()._send(status, json.dumps(answer))
+
+    for number in (1, 3):
+        (folder / f"{number}.dcm").unlink()
+    collect(door, tiny, folder)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        out = door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
+    finally:
+        server.shutdown()
+    assert "2 documents: 2 sent" in out, door.err
+
+
 class Failing(Grudging):
     """A server that answers requests of one study, those that are named, with a status of its own."""
 

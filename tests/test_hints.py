@@ -185,6 +185,14 @@ def test_words_that_may_not_be_one_query_are_to_be_quoted(indexed: Terminal, wor
     assert f"Put all of the query in quotes: filmroom search {quoted}\n" in indexed.err
 
 
+def test_an_option_that_is_none_is_named_and_no_word_of_the_query(indexed: Terminal) -> None:
+    for option in ("-n", "--top"):
+        indexed("search", "effusion", option, "5")
+        assert indexed.code == 2
+        assert f"No such option: {option}" in indexed.err
+        assert "in quotes" not in indexed.err
+
+
 def test_other_commands_join_the_words_of_a_query(indexed: Terminal, tmp_path: Path) -> None:
     films = tmp_path / "films.csv"
     assert "2 films" in indexed("export", "table", "no", "effusion", "--best", "2", "--to", films)

@@ -148,7 +148,8 @@ class WordsCommand(TyperCommand):
         """Tell whether an option is none of the command's, which the parser says best."""
         known = {name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)}
         typed = args[: args.index("--")] if "--" in args else args
-        return any(word.startswith("--") and word.partition("=")[0] not in known for word in typed)
+        long = any(word.startswith("--") and word.partition("=")[0] not in known for word in typed)
+        return long or any(re.fullmatch("-[a-zA-Z]", word) and word not in known for word in typed)
 
     def positions(self, args: Sequence[str]) -> list[int]:
         """Return the places of the arguments that are no options, and no values of one."""

@@ -136,15 +136,15 @@ def print_screening(done: Screening) -> None:
             style="dim",
         )
     )
-    _weakness(done.weakness)
+    _doubts(done.weakness, *done.unread)
     if done.unknown_patients:
         print_unknown_patients(done.unknown_patients)
     if done.mean is None:
         console.print("No mean AUC: too few films are labelled with and without a finding (filmroom label).")
 
 
-def _weakness(sentence: str) -> None:
-    if sentence:
+def _doubts(*sentences: str) -> None:
+    for sentence in filter(None, sentences):
         console.print(Text(sentence, style="yellow"), soft_wrap=True)
 
 
@@ -168,7 +168,7 @@ def print_choice(done: Choice) -> None:
     among = f" that pass {done.where}" if done.where else ""
     how = "softmax of 100 x cosine; every film gets one of them, whether it shows any or not"
     console.print(Text(f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; {how}. {NOTICE}", style="dim"))
-    _weakness(done.weakness)
+    _doubts(done.weakness, *done.unread)
 
 
 @contextmanager

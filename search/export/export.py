@@ -27,6 +27,7 @@ from filmroom.search.export.selection import Chosen, Selection, select
 from filmroom.search.export.split import Split
 from filmroom.search.export.table import CsvTable, ParquetTable, label_columns
 from filmroom.search.export.vectors import VectorsFile
+from filmroom.search.query.parser import without_names
 
 if TYPE_CHECKING:
     from filmroom.search.searcher import Searcher
@@ -167,9 +168,11 @@ def _stored_space(archive: Archive, model: str | None) -> StoredSpace:
 
 
 def _facts(selection: Selection, options: Options) -> dict[str, Any]:
-    split = options.split
+    split, chosen = options.split, selection.chosen.to_json()
+    if chosen["request"]:
+        chosen["request"]["query"] = without_names(chosen["request"]["query"])
     return {
-        "chosen": selection.chosen.to_json(),
+        "chosen": chosen,
         "split": None if split is None else {"shares": list(split.shares), "seed": split.seed},
         "licence": options.licence,
         "copies_key": os.urandom(32).hex(),

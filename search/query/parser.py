@@ -39,6 +39,9 @@ _LONE_DASH = re.compile(r'(?<!\S)[-\u2010-\u2015]\s+(?=-?"|[A-Za-z_]+:\S|\()')
 _REACHES_ON = re.compile(r"(?<!\S)(?:not|no|without|except(?:\s+for)?|excluding|\(-\)|w/)\s*$", re.I)
 
 
+_NAMING = re.compile(rf'(?<!\w)((?:study|path):)(?:{QUOTED}|[^\s")])+')
+
+
 @dataclass(frozen=True)
 class Concept:
     """One thing to rank by. A negated one counts against the films that show it."""
@@ -172,6 +175,14 @@ def with_filter(text: str, **changes: object) -> str:
     """Return `text` with fields of its Filter replaced: ("edema view:AP", views=("PA",)) gives "edema view:PA"."""
     query = parse(text)
     return to_text(replace(query, filter=replace(query.filter, **changes)))  # type: ignore[arg-type]
+
+
+def without_names(text: str) -> str:
+    """Return `text` for a file that names nobody: the values of `study:` and `path:`, UIDs and file names, are left
+    out. Without such fields it is returned as it was typed."""
+    plain_text = to_text(parse(text))
+    withheld = _NAMING.sub(r"\1...", plain_text)
+    return text if withheld == plain_text else withheld
 
 
 def without_filter(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from filmroom.db.catalog import Catalog
@@ -96,6 +97,21 @@ class Reading:
     suggested: tuple[tuple[str, str], ...] = ()
 
     @property
+    def unread(self) -> tuple[str, ...]:
+        """What is to be said of words that nobody knows here."""
+        sentences = []
+        if self.unknown:
+            which = "an abbreviation that is" if len(self.unknown) == 1 else "abbreviations that are"
+            sentences.append(f"{', '.join(self.unknown)}: {which} not known here; write it out.")
+        if self.unfamiliar:
+            which = "a word that" if len(self.unfamiliar) == 1 else "words that"
+            meant = f" Did you mean {' and '.join(word for _, word in self.suggested)}?" if self.suggested else ""
+            sentences.append(
+                f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.{meant}"
+            )
+        return tuple(sentences)
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """What is to be said of it: nothing where the words were taken as they stand."""
         sentences = []
@@ -108,15 +124,7 @@ class Reading:
             parts += [f"not sure, but ranked: {doubts}"] if doubts and not all_doubted else []
             sentences.append(f"Ranked {'; '.join(parts)}.")
         sentences += [f"{short} is read as {long}." for short, long in self.spelled_out]
-        if self.unknown:
-            which = "an abbreviation that is" if len(self.unknown) == 1 else "abbreviations that are"
-            sentences.append(f"{', '.join(self.unknown)}: {which} not known here; write it out.")
-        if self.unfamiliar:
-            which = "a word that" if len(self.unfamiliar) == 1 else "words that"
-            meant = f" Did you mean {' and '.join(word for _, word in self.suggested)}?" if self.suggested else ""
-            sentences.append(
-                f"{', '.join(self.unfamiliar)}: {which} neither the model nor any report here knows.{meant}"
-            )
+        sentences += self.unread
         sentences += [f"{part}: one film alone cannot show it. Name the finding that changed." for part in self.changes]
         sentences += [f"{part}: that says nothing of it, and ranks nothing." for part in self.either]
         if self.unclosed:
@@ -154,6 +162,11 @@ def read(query: Query, towers: object = None, catalog: Catalog | None = None) ->
         query.slips,
         tuple((word, meant) for word, meant in suggested if meant),
     )
+
+
+def unread_in(texts: Sequence[str], towers: object, catalog: Catalog) -> tuple[str, ...]:
+    """Return what is to be said of words in these texts that neither the model nor any report here knows."""
+    return read(Query(tuple(map(Concept, texts))), towers, catalog).unread
 
 
 def as_filter(query: Query) -> str:

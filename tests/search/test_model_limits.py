@@ -9,6 +9,7 @@ from pathlib import Path
 
 import filmroom
 import pytest
+from filmroom.indexer.models.exported.onnx import OnnxTowers
 from filmroom.indexer.models.measured import CARD, FILE, FindingMeasured, ModelMeasured
 from filmroom.indexer.models.model_folder import read_facts
 from filmroom.search.ui.text import plain
@@ -114,6 +115,19 @@ def test_every_door_says_it(terminal: Terminal, asked: Path, monkeypatch: pytest
         assert (LINE in terminal("zeroshot", "--among", f"{finding}, scoliosis")) == bool(line)
         test = page(terminal.archive, "zeroshot", monkeypatch=monkeypatch, finding=finding)
         assert (plain(LINE) in said(test)) == bool(line)
+
+
+def test_scores_of_a_word_that_nobody_knows_say_so_at_every_door(
+    terminal: Terminal, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnnxTowers, "known_words", lambda towers: frozenset(("the", "with")))
+    archive, api = filmroom.open(terminal.archive), client(terminal.archive)
+    doubt = "efusion: a word that neither the model nor any report here knows. Did you mean effusion?"
+    assert archive.zeroshot("efusion").unread == archive.zeroshot_among(["efusion", "edema"]).unread == (doubt,)
+    assert archive.zeroshot("effusion").unread == ()
+    assert api.post("/api/v1/zeroshot", json={"findings": ["efusion"]}).json()["unread"] == [doubt]
+    assert doubt in terminal("zeroshot", "efusion")
+    assert doubt in terminal("zeroshot", "--among", "efusion, edema")
 
 
 def test_weak_is_a_matter_of_both_figures() -> None:

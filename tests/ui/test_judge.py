@@ -90,6 +90,17 @@ def test_a_set_that_was_just_kept_is_judged(own: Path, monkeypatch: pytest.Monke
     assert len(annotations.judgements(Archive.open(own).catalog)) == 1
 
 
+def test_a_query_with_a_word_that_nobody_knows_says_so_before_it_is_judged(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = page(own, "judge", monkeypatch, judged="XQZT")
+    test.text_input(key="judge").set_value("ab").run()
+    (warning,) = test.warning
+    assert warning.value.replace("\\", "").startswith("XQZT: an abbreviation that is not known here; write it out.")
+    test.text_input(key="judged").set_value("effusion").run()
+    assert not test.warning
+
+
 def test_what_readers_differ_on_is_adjudicated_and_counts_so(
     own: Path, numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

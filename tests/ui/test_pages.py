@@ -21,6 +21,7 @@ from filmroom.db.archive import Archive
 from filmroom.db.errors import BadInput
 from filmroom.db.records import SAME_UID
 from filmroom.db.writes import annotations
+from filmroom.indexer.models.exported.onnx import OnnxTowers
 from filmroom.search.classification.zero_shot_archive import screen
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import layout
@@ -86,8 +87,8 @@ def test_judging_counts_undoes_and_writes_qrels(
     assert "Left out (no film here is relevant): q2 (a finding of no film)." in said(test).replace("\\", "")
     assert not test.warning
     assert any(metric.label == "nDCG@5" for metric in test.metric)
-    assert "1 query, tiny" in said(test)
-    assert "the band its 95 % interval" in said(test)
+    assert "1 query, tiny. Answered perfectly" in said(test), "no interval is promised of one query"
+    assert "the band" not in said(test)
     for one in annotations.judgements(catalog):
         annotations.unjudge(catalog, one)
 
@@ -102,6 +103,13 @@ def test_grades_of_one_second_stand_in_the_order_in_which_they_were_given(
     assert [one.film_id for one in given] == sorted(numbered[:6], reverse=True)
     for one in given:
         annotations.unjudge(catalog, one)
+
+
+def test_zero_shot_names_a_word_that_nobody_knows(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OnnxTowers, "known_words", lambda towers: frozenset(("the", "with")))
+    doubt = "efusion: a word that neither the model nor any report here knows. Did you mean effusion?"
+    assert doubt in said(page(archive_folder, "zeroshot", monkeypatch, finding="efusion")).replace("\\", "")
+    assert "Did you mean" not in said(page(archive_folder, "zeroshot", monkeypatch, finding="effusion"))
 
 
 def test_zero_shot_counts_what_its_threshold_selects(archive_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

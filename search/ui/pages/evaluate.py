@@ -134,8 +134,11 @@ def _mean(measured: Measured) -> None:
         f"{plain(name)} {values[first]:.3f} ({BASELINES[name]})" for name, values in evaluation.baselines.items()
     )
     queries = counted(len(evaluation.queries), "query", "queries")
+    intervals = (
+        "; means with their 95 % intervals, bootstrapped over the queries" if evaluation.mean[first].bounded else ""
+    )
     st.caption(
-        f"{queries}, {plain(measured.model)}; means with their 95 % intervals, bootstrapped over the queries. "
+        f"{queries}, {plain(measured.model)}{intervals}. "
         f"Answered perfectly: {evaluation.perfect[first]}. "
         f"{first} of rankings that look at no film: {base}."
     )
@@ -172,10 +175,8 @@ def _bars(archive: Archive, searcher: Searcher, measured: Measured, task: Task) 
         key="bars",
         alt=f"{measure} of each query, best first; their mean {mean}",
     )
-    st.caption(
-        "A bar is one query, which has a value and no interval. The dashed line is the mean over all, "
-        "the band its 95 % interval."
-    )
+    band = ", the band its 95 % interval" if mean.bounded else ""
+    st.caption(f"A bar is one query, which has a value and no interval. The dashed line is the mean over all{band}.")
     _groups(measured, str(measure))
     ordered = table["qid"].tolist()
     clicked = [row.get("qid") for row in chosen.get("selection", {}).get("bar", [])]

@@ -16,6 +16,7 @@ from filmroom.search.classification.zero_shot import Prompts, even_threshold, pr
 from filmroom.search.classification.zero_shot_archive import filter_of, patients_of, truths_in
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.model_limits import limits_of_texts
+from filmroom.search.query.reading import unread_in
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, layout, models, picks
@@ -67,9 +68,15 @@ def show() -> None:
     if not len(ids):
         st.write("No film passes.")
         return
-    if weakness := limits_of_texts(searcher.held.space, [finding]).sentence:
-        st.caption(plain(weakness))
+    _doubts(searcher, prompts)
     _threshold(archive, prompts, ids, scores, _measured(searcher, *key))
+
+
+def _doubts(searcher: Searcher, prompts: Prompts) -> None:
+    weakness = limits_of_texts(searcher.held.space, [prompts.finding]).sentence
+    for doubt in (weakness, *unread_in(prompts.positive, searcher.towers, searcher.catalog)):
+        if doubt:
+            st.caption(plain(doubt))
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -29,6 +29,18 @@ def test_a_manifest_says_what_was_asked_and_what_answered(shell: Terminal, house
     assert "1.2.826" not in (tmp_path / "a.json").read_text("utf-8"), "no UID"
 
 
+def test_a_query_by_uid_or_file_name_is_written_without_them(shell: Terminal, house: House, tmp_path: Path) -> None:
+    query = 'effusion (study:1.2.826.0.1 OR path:"Doe, Jane" OR view:PA) -study:1.2.826.0.2 sex:F'
+    as_json(shell, "export", "cohort", query, "--to", tmp_path / "a.json", "--model", house.model)
+    text = (tmp_path / "a.json").read_text("utf-8")
+    assert "1.2.826" not in text
+    assert "Jane" not in text
+    shown = json.loads(text)["chosen"]["request"]["query"]
+    assert sorted(shown.split()) == sorted(
+        ["effusion", "(study:...", "OR", "path:...", "OR", "view:PA)", "-study:...", "sex:F"]
+    )
+
+
 def test_the_same_question_gives_the_same_hash(shell: Terminal, house: House, tmp_path: Path) -> None:
     hashes = []
     for name, query in (("a", "effusion"), ("b", "effusion"), ("c", "edema")):

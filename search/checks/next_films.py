@@ -74,7 +74,7 @@ def check_next(searcher: Searcher, finding: str, *, count: int = FILMS) -> Resul
     )
 
 
-def check_words(finding: str) -> None:
+def check_rankable(finding: str) -> None:
     """Raise BadInput for the name of a finding by which no film can be ranked."""
     query = parse(finding.strip().lower())
     if not query.concepts:

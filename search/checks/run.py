@@ -12,7 +12,7 @@ from filmroom.search.checks.archive_health import check_archive
 from filmroom.search.checks.duplicates import check_duplicates
 from filmroom.search.checks.labels import check_labelled, check_labels
 from filmroom.search.checks.neighbours import check_several, films_with_vectors
-from filmroom.search.checks.next_films import FILMS, check_next, check_next_judgements, check_words
+from filmroom.search.checks.next_films import FILMS, check_next, check_next_judgements, check_rankable
 from filmroom.search.checks.result import Result
 from filmroom.search.checks.sides import SPLIT
 from filmroom.search.checks.splits import check_splits, split_sides
@@ -96,7 +96,7 @@ def check_answerable(archive: Archive, check: str, options: Options) -> None:
     else:
         check_several(films)
         for finding in options.findings:
-            check_words(finding)
+            check_rankable(finding)
 
 
 def run_check(archive: Archive, check: str, options: Options, on_step: OnStep) -> Result:

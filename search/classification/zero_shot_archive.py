@@ -29,7 +29,7 @@ from filmroom.search.exchange.delimited import csv_row
 from filmroom.search.exchange.tables import read_table, write_aside
 from filmroom.search.query.model_limits import limits_of_texts
 from filmroom.search.query.parser import parse_whole
-from filmroom.search.query.reading import unread_in
+from filmroom.search.query.reading import unknown_words_in
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -56,7 +56,7 @@ class ScreenedFinding:
 class Screening:
     """`scores` finding -> (N,), of the films `film_ids` (N,), ascending. `mean` is that of a ZeroShotTable.
     `unknown_patients` counts the labelled films without a patient key, each of which counts as a patient. `weakness`
-    is what `ModelLimits` says of the findings, `unread` of the words that nobody knows here."""
+    is what `ModelLimits` says of the findings, `unknown_words` of the words that nobody knows here."""
 
     model: str
     where: str
@@ -68,7 +68,7 @@ class Screening:
     mean: float | None
     unknown_patients: int = 0
     weakness: str = ""
-    unread: tuple[str, ...] = ()
+    unknown_words: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -78,7 +78,7 @@ class Screening:
             "films": len(self.film_ids),
             "mean_auc": self.mean,
             "weakness": self.weakness,
-            "unread": list(self.unread),
+            "unknown_words": list(self.unknown_words),
             "films_without_patient": self.unknown_patients,
             "findings": [
                 {
@@ -136,7 +136,7 @@ def screen(
     positive = [text for entry in all_prompts for text in entry.positive]
     return Screening(
         searcher.model, where, threshold, film_ids, joined, tuple(all_prompts), rows, table.mean, unknown, weakness,
-        unread_in(positive, searcher.towers, searcher.catalog),
+        unknown_words_in(positive, searcher.towers, searcher.catalog),
     )  # fmt: skip
 
 

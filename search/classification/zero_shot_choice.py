@@ -23,7 +23,7 @@ from filmroom.search.evaluation.statistics import FEWEST, Interval
 from filmroom.search.exchange.delimited import cell
 from filmroom.search.exchange.tables import write_aside
 from filmroom.search.query.model_limits import limits_of_texts
-from filmroom.search.query.reading import unread_in
+from filmroom.search.query.reading import unknown_words_in
 from filmroom.search.searcher import Searcher
 from numpy.typing import NDArray
 
@@ -37,7 +37,7 @@ class Choice:
     candidate: `confusion` counts them, a row each true candidate and a column each chosen one; `several` films are
     labelled with more than one and left out. `accuracy` is None without any, `largest` the share of the most frequent
     candidate: what choosing it always would score. `weakness` is what `ModelLimits` says of the candidates,
-    `unread` what is to be said of words in them that nobody knows here."""
+    `unknown_words` what is to be said of words in them that nobody knows here."""
 
     model: str
     where: str
@@ -49,7 +49,7 @@ class Choice:
     accuracy: Interval | None
     largest: float | None
     weakness: str = ""
-    unread: tuple[str, ...] = ()
+    unknown_words: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> tuple[int, ...]:
@@ -69,7 +69,7 @@ class Choice:
             "accuracy": asdict(self.accuracy) if self.accuracy else None,
             "largest_class": self.largest,
             "weakness": self.weakness,
-            "unread": list(self.unread),
+            "unknown_words": list(self.unknown_words),
             "confusion": [list(row) for row in self.confusion],
         }
 
@@ -111,7 +111,7 @@ def choose_among(searcher: Searcher, candidates: Sequence[str], *, where: str = 
         _accuracy(true == predicted, patients) if single.any() else None,
         float(np.bincount(true).max() / len(true)) if single.any() else None,
         limits_of_texts(searcher.held.space, names).sentence,
-        unread_in(names, searcher.towers, searcher.catalog),
+        unknown_words_in(names, searcher.towers, searcher.catalog),
     )
 
 

@@ -136,7 +136,7 @@ def print_screening(done: Screening) -> None:
             style="dim",
         )
     )
-    _doubts(done.weakness, *done.unread)
+    _doubts(done.weakness, *done.unknown_words)
     if done.unknown_patients:
         print_unknown_patients(done.unknown_patients)
     if done.mean is None:
@@ -168,7 +168,7 @@ def print_choice(done: Choice) -> None:
     among = f" that pass {done.where}" if done.where else ""
     how = "softmax of 100 x cosine; every film gets one of them, whether it shows any or not"
     console.print(Text(f"{done.model}. {counted(len(done.film_ids), 'film')}{among}; {how}. {NOTICE}", style="dim"))
-    _doubts(done.weakness, *done.unread)
+    _doubts(done.weakness, *done.unknown_words)
 
 
 @contextmanager

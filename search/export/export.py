@@ -15,6 +15,7 @@ from filmroom.db.catalog import get_meta
 from filmroom.db.errors import BadInput, NotFound
 from filmroom.db.reads import spaces
 from filmroom.db.records import StoredSpace
+from filmroom.indexer.models.precomputed import is_imported
 from filmroom.search import space_selection
 from filmroom.search.export import split as splitting
 from filmroom.search.export.cohort import Cohort
@@ -108,7 +109,7 @@ def export(
     """
     kind, suffix = _kind_of(what, target, options)
     look = Look(options.bits or (16 if kind is What.PNG else 8), read_window(options.window), options.size)
-    stored = _stored_space(archive, options.model) if kind is What.VECTORS else None
+    stored = _stored_space(archive, options.model, searcher) if kind is What.VECTORS else None
 
     def begin() -> Start:
         selection = select(archive, chosen, searcher)
@@ -154,17 +155,20 @@ def _kind_of(name: str, target: Path, options: Options) -> tuple[What, str]:
     return kind, suffix
 
 
-def _stored_space(archive: Archive, model: str | None) -> StoredSpace:
-    """Return the space whose vectors are exported. Raises NotFound."""
+def _stored_space(archive: Archive, model: str | None, searcher: Callable[[], Searcher]) -> StoredSpace:
+    """Return the space whose vectors are exported. Raises NotFound, and where there are vectors by several weights of
+    the model what loading it raises: then its weights say which."""
     if model is None:
         return space_selection.in_use(archive)
     stored = spaces.spaces(archive.catalog)
     name = Path(model).name if Path(model).is_dir() else model
-    match = next((space for space in stored if space.space.model == name and space.films), None)
-    if match is None:
+    matches = [space for space in stored if space.space.model == name and space.films]
+    if sum(not is_imported(space.space) for space in matches) > 1:
+        return searcher().held
+    if not matches:
         models = ", ".join(dict.fromkeys(space.space.model for space in stored)) or "none"
         raise NotFound("the archive holds no vectors of this model", where=model, fix=f"It has: {models}.")
-    return match
+    return matches[0]
 
 
 def _facts(selection: Selection, options: Options) -> dict[str, Any]:

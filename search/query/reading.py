@@ -97,7 +97,7 @@ class Reading:
     suggested: tuple[tuple[str, str], ...] = ()
 
     @property
-    def unread(self) -> tuple[str, ...]:
+    def unknown_words(self) -> tuple[str, ...]:
         """What is to be said of words that nobody knows here."""
         sentences = []
         if self.unknown:
@@ -124,7 +124,7 @@ class Reading:
             parts += [f"not sure, but ranked: {doubts}"] if doubts and not all_doubted else []
             sentences.append(f"Ranked {'; '.join(parts)}.")
         sentences += [f"{short} is read as {long}." for short, long in self.spelled_out]
-        sentences += self.unread
+        sentences += self.unknown_words
         sentences += [f"{part}: one film alone cannot show it. Name the finding that changed." for part in self.changes]
         sentences += [f"{part}: that says nothing of it, and ranks nothing." for part in self.either]
         if self.unclosed:
@@ -164,9 +164,9 @@ def read(query: Query, towers: object = None, catalog: Catalog | None = None) ->
     )
 
 
-def unread_in(texts: Sequence[str], towers: object, catalog: Catalog) -> tuple[str, ...]:
+def unknown_words_in(texts: Sequence[str], towers: object, catalog: Catalog) -> tuple[str, ...]:
     """Return what is to be said of words in these texts that neither the model nor any report here knows."""
-    return read(Query(tuple(map(Concept, texts))), towers, catalog).unread
+    return read(Query(tuple(map(Concept, texts))), towers, catalog).unknown_words
 
 
 def as_filter(query: Query) -> str:

@@ -123,9 +123,13 @@ def test_scores_of_a_word_that_nobody_knows_say_so_at_every_door(
     monkeypatch.setattr(OnnxTowers, "known_words", lambda towers: frozenset(("the", "with")))
     archive, api = filmroom.open(terminal.archive), client(terminal.archive)
     doubt = "efusion: a word that neither the model nor any report here knows. Did you mean effusion?"
-    assert archive.zeroshot("efusion").unread == archive.zeroshot_among(["efusion", "edema"]).unread == (doubt,)
-    assert archive.zeroshot("effusion").unread == ()
-    assert api.post("/api/v1/zeroshot", json={"findings": ["efusion"]}).json()["unread"] == [doubt]
+    assert (
+        archive.zeroshot("efusion").unknown_words
+        == archive.zeroshot_among(["efusion", "edema"]).unknown_words
+        == (doubt,)
+    )
+    assert archive.zeroshot("effusion").unknown_words == ()
+    assert api.post("/api/v1/zeroshot", json={"findings": ["efusion"]}).json()["unknown_words"] == [doubt]
     assert doubt in terminal("zeroshot", "efusion")
     assert doubt in terminal("zeroshot", "--among", "efusion, edema")
 

@@ -23,7 +23,7 @@ from filmroom.search.evaluation.pooling import (
     to_qrels,
 )
 from filmroom.search.query.parser import parse
-from filmroom.search.query.reading import unread_in
+from filmroom.search.query.reading import unknown_words_in
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import film_view, judge_sets, layout
 from filmroom.search.ui.components.download.download import File, download
@@ -45,7 +45,7 @@ def show() -> None:
     if not (words := parse(query).positive + parse(query).negated):
         st.warning("A query to judge needs words that say what the films should show.")
         return
-    for doubt in unread_in(words, layout.searcher(layout.archive_folder(), names[0]).towers, archive.catalog):
+    for doubt in unknown_words_in(words, layout.searcher(layout.archive_folder(), names[0]).towers, archive.catalog):
         st.warning(plain(f"{doubt} Grades are kept under the query as it stands."))
     _judging(archive, query, judge, _picked(archive) or _pooled(query, depth, names))
 

@@ -16,7 +16,7 @@ from filmroom.search.classification.zero_shot import Prompts, even_threshold, pr
 from filmroom.search.classification.zero_shot_archive import filter_of, patients_of, truths_in
 from filmroom.search.evaluation.statistics import Interval, auc_interval
 from filmroom.search.query.model_limits import limits_of_texts
-from filmroom.search.query.reading import unread_in
+from filmroom.search.query.reading import unknown_words_in
 from filmroom.search.results import Hit
 from filmroom.search.searcher import Searcher
 from filmroom.search.ui import export_panel, layout, models, picks
@@ -74,7 +74,7 @@ def show() -> None:
 
 def _doubts(searcher: Searcher, prompts: Prompts) -> None:
     weakness = limits_of_texts(searcher.held.space, [prompts.finding]).sentence
-    for doubt in (weakness, *unread_in(prompts.positive, searcher.towers, searcher.catalog)):
+    for doubt in (weakness, *unknown_words_in(prompts.positive, searcher.towers, searcher.catalog)):
         if doubt:
             st.caption(plain(doubt))
 

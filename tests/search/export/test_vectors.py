@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filmroom.db.archive import Archive
 from filmroom.db.reads import spaces
 from filmroom.db.records import Space
 from filmroom.db.writes import ingest
 from filmroom.db.writes.imported_vectors import put_vectors
+from filmroom.indexer.models.model_folder import read_facts
 from numpy.typing import NDArray
 
 from tests.measure_helpers import as_json, said
 from tests.search.export.conftest import House
 from tests.terminal import Terminal
+from tests.tiny_model import make_model
 
 Films = Callable[..., Path]
 FORMATS = ("npz", "parquet", "safetensors")
@@ -130,3 +133,21 @@ def test_a_cut_file_is_one_line(kind: str, shell: Terminal, house: House, tmp_pa
     shell("export", "vectors", "--all", "--to", path, "--model", "tiny")
     path.write_bytes(path.read_bytes()[:-90])
     assert "damaged" in said(shell, "import-vectors", path, "--model", "cut")
+
+
+def test_of_a_model_with_other_weights_since_those_vectors_are_exported_by_which_it_searches(
+    terminal: Terminal, films: Films, tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "model" / "tiny")
+    older = read_facts(model).fingerprint
+    folder = films(3)
+    terminal("index", folder, "--model", model)
+    make_model(model, seed=1)
+    terminal("index", folder / "film-000.png", "--model", model)
+    assert terminal.code == 0, terminal.err
+    done = as_json(terminal, "export", "vectors", "--all", "--to", tmp_path / "out.npz", "--model", model)
+    assert (done["films"], done["failed"]) == (1, 2)
+    catalog = Archive.open(terminal.archive).catalog
+    (newer,) = [space for space in spaces.spaces(catalog) if space.space.fingerprint != older]
+    (stored_vector,) = spaces.vectors_of(catalog, newer, [1, 2, 3]).values()
+    assert np.array_equal(np.load(tmp_path / "out.npz")["vectors"], stored_vector)

@@ -47,6 +47,16 @@ class Grudging(BaseHTTPRequestHandler):
     def log_message(self, *said: Any) -> None: ...
 
 
+def sent_to(door: Terminal, handler: type[Grudging]) -> str:
+    """Send a collection to a server that answers so; return what was printed."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        return door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
+    finally:
+        server.shutdown()
+
+
 FAILED = (
     '{"00081198":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["UID"]},"00081197":{"vr":"US","Value":[%d]}}]}}'
 )
@@ -66,12 +76,7 @@ def test_what_a_server_refuses_is_said_in_one_line(
     for number in (1, 3):
         (folder / f"{number}.dcm").unlink()
     collect(door, tiny, folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Grudging,), {"answer": answer}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        out = door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
-    finally:
-        server.shutdown()
+    out = sent_to(door, type("Handler", (Grudging,), {"answer": answer}))
     assert door.code == 1
     assert "2 documents: 0 sent, 0 there already." in out
     assert door.err.strip().splitlines()[-1] == said
@@ -93,12 +98,7 @@ def test_a_server_that_counts_frames_in_no_number_is_sent_documents(
     for number in (1, 3):
         (folder / f"{number}.dcm").unlink()
     collect(door, tiny, folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        out = door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
-    finally:
-        server.shutdown()
+    out = sent_to(door, Counting)
     assert "2 documents: 2 sent" in out, door.err
 
 
@@ -146,12 +146,7 @@ def test_a_study_that_fails_stops_no_other(
         (folder / f"{number}.dcm").unlink()
     collect(door, tiny, folder)
     handler = type("Handler", (Failing,), {"where": where, "status": status, "stored": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        out = door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
-    finally:
-        server.shutdown()
+    out = sent_to(door, handler)
     assert set(handler.stored) == {b"canary-1"}
     assert f"{1 + (where == 'store')} document" in out
     assert ": 1 sent, 0 there already." in out
@@ -175,12 +170,7 @@ def test_a_server_that_goes_away_is_not_asked_for_every_study(
             asked.append(self.path)
             self._send(200 if len(asked) == 1 else 500, "[]")
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Away)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        door("send", "mine", "--to", f"http://127.0.0.1:{server.server_port}/rs", "--yes")
-    finally:
-        server.shutdown()
+    sent_to(door, Away)
     assert len(asked) < 4 * 20
     assert "Left out 30 films: " in door.err
     assert "as the server did not answer for those before" in door.err

@@ -138,11 +138,11 @@ def test_a_cut_file_is_one_line(kind: str, shell: Terminal, house: House, tmp_pa
 def test_of_a_model_with_other_weights_since_those_vectors_are_exported_by_which_it_searches(
     terminal: Terminal, films: Films, tmp_path: Path
 ) -> None:
-    model = make_model(tmp_path / "model" / "tiny")
+    model = make_model(tmp_path / "reweighed", name="reweighed")
     older = read_facts(model).fingerprint
     folder = films(3)
     terminal("index", folder, "--model", model)
-    make_model(model, seed=1)
+    make_model(model, name="reweighed", seed=1)
     terminal("index", folder / "film-000.png", "--model", model)
     assert terminal.code == 0, terminal.err
     done = as_json(terminal, "export", "vectors", "--all", "--to", tmp_path / "out.npz", "--model", model)
